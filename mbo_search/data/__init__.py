@@ -1,0 +1,1 @@
+"""Read: sources to clean documents, splits, tokens, token files, batches."""

@@ -1,0 +1,1 @@
+"""Hand out: schedule files, final models, continuations of text."""

@@ -1,0 +1,1 @@
+"""Update: optimizers, hand-over between stages, regularizers."""

@@ -1,0 +1,1 @@
+"""Tell: figures and pages."""

@@ -1,0 +1,1 @@
+"""Remember: records, the run directory, ranking and statistics."""

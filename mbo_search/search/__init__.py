@@ -1,0 +1,1 @@
+"""Decide: which schedule to try next, where to run it, and when to stop."""

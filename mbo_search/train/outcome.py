@@ -1,0 +1,93 @@
+"""How a trial ended, as a value that any process can send to any other: plain data, no torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mbo_search.study.base import Description
+from mbo_search.train.reports import EndReason
+
+__all__ = ["Boundary", "CurveRow", "State", "TrialOutcome"]
+
+State = Literal["complete", "pruned", "failed", "interrupted"]
+"""How a trial ended."""
+
+
+class Boundary(Description):
+    """The state of a trial at the end of a stage.
+
+    Attributes:
+        stage: Position of the stage, from 0.
+        step: Optimizer steps done.
+        tokens: Charged tokens done.
+        loss: Validation loss, nats per token.
+        averaged_loss: Loss of the averaged weights, nats per token.
+        accuracy: Next-token accuracy, in [0, 1].
+        bits_per_byte: Validation loss in bits per UTF-8 byte.
+        node: Key of the node.
+        shared: Whether another trial had trained it before.
+    """
+
+    stage: int
+    step: int
+    tokens: int
+    loss: float
+    averaged_loss: float | None = None
+    accuracy: float
+    bits_per_byte: float
+    node: str
+    shared: bool
+
+
+class CurveRow(Description):
+    """One point of a learning curve, as in `curves/NNNN.json`.
+
+    Attributes:
+        step: Optimizer steps done.
+        tokens: Charged tokens done.
+        stage: Position of the stage in force, from 0.
+        lr: Learning rate of the last step.
+        train_loss: Mean training loss since the point before, nats per token.
+        loss: Validation loss, nats per token.
+        grad_norm: Mean gradient norm before clipping.
+    """
+
+    step: int
+    tokens: int
+    stage: int
+    lr: float
+    train_loss: float
+    loss: float
+    grad_norm: float
+
+
+class TrialOutcome(Description):
+    """What executing one schedule with one seed gave.
+
+    Attributes:
+        state: How it ended.
+        reason: Why it ended early; None if complete.
+        message: One line, or a traceback.
+        ema_loss: Final loss of averaged weights where the last stage keeps an EMA.
+        boundaries: The ends of its stages, as far as it came.
+        curve: Its learning curve from the first token, shared stretches included.
+        produced: Keys of the nodes that it wrote.
+        requested_tokens: Charged tokens up to where it ended, without sharing.
+        executed_tokens: Charged tokens trained and kept.
+        wasted_tokens: Charged tokens of crash repeats and discarded work.
+        train_seconds: Seconds of its own training and evaluation.
+        peak_memory_bytes: Largest memory.
+    """
+
+    state: State
+    reason: EndReason | None = None
+    message: str = ""
+    ema_loss: float | None = None
+    boundaries: tuple[Boundary, ...] = ()
+    curve: tuple[CurveRow, ...] = ()
+    produced: tuple[str, ...] = ()
+    requested_tokens: int = 0
+    executed_tokens: int = 0
+    wasted_tokens: int = 0
+    train_seconds: float = 0.0
+    peak_memory_bytes: int = 0

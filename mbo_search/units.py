@@ -1,0 +1,108 @@
+"""Conversions between units, and numbers as people read and write them."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = [
+    "bits_per_byte",
+    "format_bytes",
+    "format_count",
+    "format_seconds",
+    "parse_count",
+    "perplexity",
+    "round_significant",
+]
+
+_SUFFIXES = {"k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
+
+
+def parse_count(text: str | int) -> int:
+    """Read a count such as 400000, "400k", "2M" or "1.5B".
+
+    Args:
+        text: The count; the suffixes k, M and B stand for 1e3, 1e6 and 1e9.
+
+    Returns:
+        The count as an integer.
+
+    Raises:
+        ValueError: If the text is no count, or not a whole number.
+
+    >>> parse_count("400k"), parse_count("1.5B"), parse_count(7)
+    (400000, 1500000000, 7)
+    """
+    if isinstance(text, int):
+        return text
+    digits, factor = text.strip(), 1
+    if digits and digits[-1] in _SUFFIXES:
+        digits, factor = digits[:-1], _SUFFIXES[digits[-1]]
+    value = float(digits) * factor
+    if not math.isfinite(value) or abs(value - round(value)) > 1e-6:
+        raise ValueError(f"{text!r} is not a whole number")
+    return round(value)
+
+
+def format_count(count: float) -> str:
+    """Write a count with three significant digits and a suffix.
+
+    >>> format_count(409_600), format_count(12), format_count(2_000_000)
+    ('410k', '12', '2M')
+    """
+    for suffix, factor in reversed(_SUFFIXES.items()):
+        if abs(count) >= factor * 0.9995:
+            return f"{count / factor:.3g}{suffix}"
+    return f"{count:.0f}"
+
+
+def format_bytes(num_bytes: float) -> str:
+    """Write a size in binary units.
+
+    >>> format_bytes(3 * 2**20), format_bytes(100)
+    ('3.0 MiB', '100 B')
+    """
+    for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if num_bytes >= factor:
+            return f"{num_bytes / factor:.1f} {unit}"
+    return f"{num_bytes:.0f} B"
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a duration with its two leading units.
+
+    >>> format_seconds(4.25), format_seconds(75), format_seconds(7322)
+    ('4.2 s', '1 min 15 s', '2 h 2 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def perplexity(loss_nats: float) -> float:
+    """Perplexity of a mean loss in nats per token; infinite where the exponential overflows.
+
+    >>> round(perplexity(math.log(32.0)), 6)
+    32.0
+    """
+    return math.exp(loss_nats) if loss_nats < 700 else math.inf
+
+
+def bits_per_byte(loss_nats: float, bytes_per_token: float) -> float:
+    """Convert mean nats per token to bits per UTF-8 byte.
+
+    >>> round(bits_per_byte(math.log(2.0) * 4, 4.0), 6)
+    1.0
+    """
+    return loss_nats / math.log(2.0) / bytes_per_token
+
+
+def round_significant(value: float, digits: int = 3) -> float:
+    """Round to significant digits, so that sampled numbers survive YAML and prefixes can meet.
+
+    >>> round_significant(0.00123456), round_significant(0.0)
+    (0.00123, 0.0)
+    """
+    return float(f"{value:.{digits - 1}e}") if value else 0.0
