@@ -1,0 +1,115 @@
+# The few commands of this project. `make help` lists them; continuous integration calls the same ones.
+#
+#   PYTHON=python3.12       another interpreter for the virtual environment (3.11 or newer)
+#   VENV=.venv              where the virtual environment lies
+#   TORCH_INDEX=URL         take torch from this package index, such as one that holds CPU-only builds
+#   STUDY=quickstart        the study of `make report`
+#   PYTEST_ARGS=...         more arguments for pytest
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV ?= .venv
+STUDY ?= quickstart
+TORCH_INDEX ?=
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+TORCH_PIN := $(shell sed -n 's/^\(torch==.*\)$$/\1/p' requirements.lock 2>/dev/null)
+EDITABLE := $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+
+CREATED := $(VENV)/.created
+RUNTIME := $(VENV)/.installed-runtime
+DEVELOPMENT := $(VENV)/.installed-development
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(RUNTIME) ## Create .venv and install the locked packages and the project
+
+.PHONY: search
+search: $(RUNTIME) ## Run the quickstart study: search, ranking, report, best config
+	$(BIN)/mbo-search run studies/quickstart.yaml
+
+.PHONY: report
+report: $(RUNTIME) ## Write the report page of a run again (STUDY=name)
+	$(BIN)/mbo-search report reports/$(STUDY)
+
+.PHONY: test
+test: $(DEVELOPMENT) ## Run the default tests
+	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+.PHONY: test-slow
+test-slow: $(DEVELOPMENT) ## Run the tests that take minutes
+	$(BIN)/python -m pytest -n auto -m "slow and not ray and not browser and not cluster" $(PYTEST_ARGS)
+
+.PHONY: test-services
+test-services: $(DEVELOPMENT) ## Run the tests that start Ray, Chromium or servers, one at a time
+	$(BIN)/python -m pytest -m "ray or browser or cluster" $(PYTEST_ARGS)
+
+.PHONY: test-all
+test-all: test test-slow test-services ## Run every test
+
+.PHONY: check
+check: $(DEVELOPMENT) ## Check format, lint, types, layers, imports and generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict
+	$(BIN)/lint-imports
+	$(BIN)/python tools/generate.py --check
+	$(BIN)/python -X importtime -c 'import mbo_search, mbo_search.cli' 2>&1 \
+	  | awk '/\| +(torch|ray|optuna|plotly|pandas)$$/ {print "heavy import:", $$NF; bad = 1} END {exit bad}'
+
+.PHONY: format
+format: $(DEVELOPMENT) ## Format the code and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: docs
+docs: $(DEVELOPMENT) ## Write the generated files again: docs/cli.md, the study schema, the list of commands
+	$(BIN)/python tools/generate.py
+
+# The locks are what pip resolves from pyproject.toml today, written down. Local build tags (+cpu) and the
+# CUDA libraries of a GPU build are left out, so that one file serves every platform.
+FREEZE := -m pip freeze --all --exclude pip --exclude wheel --exclude mbo-search
+PLAIN := sed -E 's/\+[A-Za-z0-9.]+$$//' | grep -viE '^(nvidia-|cuda-|triton==)' | LC_ALL=C sort -f
+
+.PHONY: lock
+lock: ## Resolve pyproject.toml anew and write requirements.lock and requirements-dev.lock
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --no-deps torch==2.13.0
+	build/lock/bin/python -m pip install --quiet 'setuptools>=77' '.[corpora]'
+	{ echo '# Written by `make lock`: what running needs.'; build/lock/bin/python $(FREEZE) | $(PLAIN); } > requirements.lock
+	build/lock/bin/python -m pip install --quiet '.[corpora,test,check]'
+	{ echo '# Written by `make lock`: what tests and checks need besides.'; echo '-r requirements.lock'; \
+	  build/lock/bin/python $(FREEZE) | $(PLAIN) | grep -vxFf requirements.lock; } > requirements-dev.lock
+	rm -rf build/lock
+
+.PHONY: clean
+clean: ## Remove the virtual environment and caches; runs under reports/ stay
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(CREATED):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(RUNTIME): requirements.lock pyproject.toml | $(CREATED)
+ifneq ($(TORCH_INDEX),)
+	$(PIP) install --quiet --no-deps --index-url $(TORCH_INDEX) $(TORCH_PIN)
+endif
+	$(PIP) install --quiet --requirement requirements.lock
+	$(EDITABLE)
+	@touch $@
+
+$(DEVELOPMENT): requirements-dev.lock $(RUNTIME)
+	$(PIP) install --quiet --requirement requirements-dev.lock
+	@touch $@
