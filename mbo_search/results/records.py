@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mbo_search.study.base import Description
 from mbo_search.study.schedule import Schedule
 from mbo_search.train.outcome import Boundary, CurveRow, State
 from mbo_search.train.reports import EndReason
 
-__all__ = ["Arm", "Boundary", "CurveRow", "EndReason", "State", "TrialRecord"]
+__all__ = ["Arm", "Boundary", "Curve", "CurveRow", "EndReason", "State", "TrialRecord"]
 
 Arm = Literal["baseline", "control", "staged", "confirm"]
+
+# A record may come from a stranger's folder: its numbers are bounded so that sums, squares and dates of them exist.
+_Count = Annotated[int, Field(ge=0, le=10**15)]
+_Loss = Annotated[float, Field(ge=0, le=1e100)]
+_Seconds = Annotated[float, Field(ge=0, le=1e11)]
 
 
 class TrialRecord(Description):
@@ -49,28 +54,48 @@ class TrialRecord(Description):
     """
 
     schema_version: Literal["mbo-search/trial/1"] = "mbo-search/trial/1"
-    trial: int = Field(ge=0)
+    trial: int = Field(ge=0, lt=10**9)
     arm: Arm
     label: str = ""
-    seed: int
-    optuna_number: int | None = None
+    seed: int = Field(ge=0, lt=2**63)
+    optuna_number: int | None = Field(default=None, ge=0, lt=10**9)
     params: dict[str, float | int | str] = {}
     schedule: Schedule
     state: State
     reason: EndReason | None = None
     message: str = ""
-    val_loss: float | None = None
-    accuracy: float | None = None
-    bits_per_byte: float | None = None
-    ema_loss: float | None = None
-    test_loss: float | None = None
+    val_loss: _Loss | None = None
+    accuracy: float | None = Field(default=None, ge=0, le=1)
+    bits_per_byte: _Loss | None = None
+    ema_loss: _Loss | None = None
+    test_loss: _Loss | None = None
     boundaries: tuple[Boundary, ...] = ()
-    requested_tokens: int = 0
-    executed_tokens: int = 0
-    wasted_tokens: int = 0
-    train_seconds: float = 0.0
-    peak_memory_bytes: int = 0
-    attempts: int = 1
+    requested_tokens: _Count = 0
+    executed_tokens: _Count = 0
+    wasted_tokens: _Count = 0
+    train_seconds: _Seconds = 0.0
+    peak_memory_bytes: _Count = 0
+    attempts: _Count = 1
     worker: str = ""
-    started_at: float = 0.0
-    ended_at: float = 0.0
+    started_at: _Seconds = 0.0
+    ended_at: _Seconds = 0.0
+
+    @model_validator(mode="after")
+    def _complete_means_measured(self) -> Self:
+        if (self.state == "complete") != (self.val_loss is not None):
+            raise ValueError("val_loss must be there exactly if the state is complete")
+        return self
+
+
+class Curve(Description):
+    """The learning curve of a trial, as in `trials/NNNN.curve.json`.
+
+    Attributes:
+        schema_version: Version of this format.
+        trial: Number of the trial.
+        rows: Its points from the first token on, shared stretches included.
+    """
+
+    schema_version: Literal["mbo-search/curve/1"] = "mbo-search/curve/1"
+    trial: int = Field(ge=0, lt=10**9)
+    rows: tuple[CurveRow, ...] = ()
