@@ -29,8 +29,8 @@ __all__ = [
 ]
 
 Conversion = Literal["copy", "mean_to_sum", "sum_to_mean"]
-"""How numbers change on the way: as they are; divided by 1 - momentum, where a running mean of gradients becomes
-SGD's running sum (momentum of the new stage); multiplied by 1 - momentum, the way back (momentum of the old one)."""
+"""How numbers change on the way. `mean_to_sum` divides by 1 - momentum of the new stage, where a running mean of
+gradients becomes SGD's running sum; `sum_to_mean` multiplies by 1 - momentum of the old stage."""
 
 ADAM_LIKE = ("adam", "adamw", "nadamw")
 """Optimizers whose first and second moments mean the same."""
