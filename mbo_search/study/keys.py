@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
+from mbo_search.study.catalogue import OPTIMIZERS
 from mbo_search.study.segments import Segment
 
 __all__ = ["root_key", "segment_keys"]
@@ -50,14 +51,15 @@ def segment_keys(root: str, segments: Sequence[Segment]) -> tuple[str, ...]:
 
 
 def _material(segment: Segment) -> Json:
-    stage = segment.stage
+    stage, info = segment.stage, OPTIMIZERS[segment.stage.optimizer]
     return {
         "optimizer": stage.optimizer,
         "hparams": {name: float(value).hex() for name, value in sorted(stage.hparams.items())},
         "lrs": _lr_digest(segment),
         "num_steps": segment.num_steps,
         "batch_tokens": segment.batch_tokens,
-        "weight_decay": stage.weight_decay.hex(),
+        "weight_decay": stage.weight_decay.hex() if info.decoupled_decay else None,
+        "budget_steps": segment.clock.budget_steps if info.clocked_by_budget else None,
         "clip_norm": stage.clip_norm.hex() if stage.clip_norm is not None else None,
         "regularizers": sorted((r.kind, r.strength.hex()) for r in stage.regularizers),
         "trainable": stage.trainable,
