@@ -63,23 +63,27 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
-    """One point of a learning curve.
+    """What is known behind one grid segment.
+
+    Nothing in a point depends on where a call of the runner began, so points of different calls can be joined.
 
     Attributes:
         step: Optimizer steps of the schedule done.
         tokens: Charged tokens done.
         lr: Learning rate of the last step.
-        train_loss: Mean training loss since the point before, in nats per token.
-        loss: Validation loss in nats per token.
-        grad_norm: Mean gradient norm before clipping since the point before.
+        train_loss: Mean training loss of the segment, in nats per token.
+        loss: Validation loss in nats per token at the evaluation points that all schedules share; else None.
+        grad_norm: Mean gradient norm before clipping, over the segment's steps.
+        metrics: The full evaluation, where the segment ends a stage; else None.
     """
 
     step: int
     tokens: int
     lr: float
     train_loss: float
-    loss: float
+    loss: float | None = None
     grad_norm: float
+    metrics: Metrics | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +92,12 @@ class BoundaryReport:
 
     Attributes:
         step: Optimizer steps of the schedule done when it came back.
-        executed_tokens: Charged tokens trained in this call and kept.
-        wasted_tokens: Charged tokens trained before and trained again in this call, after a crash.
-        metrics: Evaluation at the end of the last segment; None if the runner came back early.
-        curve: Points of this call's segments, in order, the work of an interrupted attempt included.
-        seconds: Wall-clock seconds of training and evaluation of this call's segments.
+        executed_tokens: Charged tokens trained and kept that no report named before: those of this call, and those
+            that a crashed call left behind.
+        wasted_tokens: Charged tokens that a crashed call trained and that this call trained again.
+        metrics: Evaluation behind the last segment, given if that ends a stage; None if the runner came back early.
+        curve: A point for each finished segment, in order, the work of an interrupted call included.
+        seconds: Wall-clock seconds of training and evaluation that no report named before.
         peak_memory_bytes: Largest resident (CPU) or allocated (GPU) memory.
         reason: Why the runner came back early; None if all segments are done.
         message: One line for people; the traceback for `exception`.
