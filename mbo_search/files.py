@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
-__all__ = ["fsync_folder", "read_json", "sha256_file", "write_atomic", "write_json"]
+__all__ = ["fsync_file", "fsync_folder", "read_json", "sha256_file", "unique_sibling", "write_atomic", "write_json"]
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -18,12 +18,14 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     Args:
         path: The file; its folder must exist.
         data: The whole content; text is written as UTF-8.
+
+    Raises:
+        OSError: If it cannot be written; an old file is then as it was.
     """
     content = data.encode() if isinstance(data, str) else data
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
+    temporary = unique_sibling(path)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -34,9 +36,27 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     fsync_folder(path.parent)
 
 
+def unique_sibling(path: Path) -> Path:
+    """A hidden name beside a path that no other process uses.
+
+    >>> unique_sibling(Path("a/b.json")).parent, unique_sibling(Path("x")) == unique_sibling(Path("x"))
+    (PosixPath('a'), False)
+    """
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}")
+
+
+def fsync_file(path: Path) -> None:
+    """Make the content of a file durable."""
+    _fsync(path)
+
+
 def fsync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    _fsync(folder)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -48,18 +68,23 @@ def write_json(path: Path, value: Any) -> None:
 
     Raises:
         ValueError: If the value holds a number that JSON cannot say.
+        OSError: If it cannot be written.
     """
     write_atomic(path, json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file; NaN and infinity, which Python would accept, are refused.
 
     Raises:
         OSError: If it cannot be read.
         ValueError: If it is no JSON.
     """
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def sha256_file(path: Path) -> str:
