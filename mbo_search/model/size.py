@@ -1,0 +1,71 @@
+"""How big a decoder is and what a token costs, from its description alone. No torch."""
+
+from __future__ import annotations
+
+from mbo_search.study.specs import ModelSpec
+
+__all__ = ["flops_per_token", "head_width", "mlp_width", "num_parameters"]
+
+MLP_MULTIPLE = 32
+"""The inner width of the SwiGLU is rounded up to a multiple of this."""
+
+
+def head_width(spec: ModelSpec) -> int:
+    """Width of one attention head.
+
+    >>> head_width(ModelSpec(layers=4, width=128, heads=4, context=128))
+    32
+    """
+    return spec.width // spec.heads
+
+
+def mlp_width(spec: ModelSpec) -> int:
+    """Inner width of the SwiGLU: as given, or 8/3 of the width rounded up, which costs as much as a factor of 4.
+
+    >>> mlp_width(ModelSpec(layers=4, width=128, heads=4, context=128))
+    352
+    """
+    if spec.mlp_width is not None:
+        return spec.mlp_width
+    return -(-8 * spec.width // (3 * MLP_MULTIPLE)) * MLP_MULTIPLE
+
+
+def num_parameters(spec: ModelSpec, vocab_size: int) -> int:
+    """Trainable parameters; tied embeddings count once.
+
+    Args:
+        spec: The decoder.
+        vocab_size: Tokens of the vocabulary.
+
+    >>> num_parameters(ModelSpec(layers=4, width=128, heads=4, context=128), 1024)
+    935040
+    """
+    norms = (2 * spec.layers + 1) * spec.width
+    return _block_weights(spec) + norms + _embedding_weights(spec, vocab_size)
+
+
+def flops_per_token(spec: ModelSpec, vocab_size: int) -> float:
+    """Floating-point operations of one forward and backward pass per token, at full context.
+
+    Two per weight and pass, three passes (forward, gradient of activations, gradient of weights), plus the
+    attention scores and their weighted sums over the half of the context that a causal mask leaves.
+
+    Args:
+        spec: The decoder.
+        vocab_size: Tokens of the vocabulary.
+
+    References:
+        Kaplan et al. 2020, arXiv:2001.08361, appendix B. Differs from the paper: counts the output matrix, and the
+        causal half of the attention only.
+    """
+    weights = _block_weights(spec) + spec.width * vocab_size
+    attention = 2 * spec.layers * spec.width * spec.context / 2
+    return 6.0 * (weights + attention)
+
+
+def _block_weights(spec: ModelSpec) -> int:
+    return spec.layers * (4 * spec.width**2 + 3 * spec.width * mlp_width(spec))
+
+
+def _embedding_weights(spec: ModelSpec, vocab_size: int) -> int:
+    return (1 if spec.tie_embeddings else 2) * spec.width * vocab_size
