@@ -88,8 +88,8 @@ def _cosine(step: int, hparams: Hparams, clock: StageClock) -> float:
 
 
 def _wsd(step: int, hparams: Hparams, clock: StageClock) -> float:
-    """Stable, then decay over the last `decay` of the stage."""
-    decay_steps = round(float(hparams["decay"]) * clock.stage_steps)
+    """Stable, then decay over the last `decay` of the stage, or over all that the warm-up leaves."""
+    decay_steps = min(round(float(hparams["decay"]) * clock.stage_steps), clock.stage_steps - clock.warmup_steps)
     into_decay = step + clock.warmup_steps - (clock.stage_steps - decay_steps)
     if into_decay <= 0:
         return 1.0  # exactly: the stable part meets the trunk of a constant stage bit for bit

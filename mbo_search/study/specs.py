@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ __all__ = [
     "DataSpec",
     "EvaluationSpec",
     "HparamSpace",
+    "HparamValue",
     "LrShapeChoice",
     "ModelSpec",
     "Numeric",
@@ -35,6 +36,7 @@ __all__ = [
     "Study",
     "TokenizerSpec",
     "TrainSpec",
+    "is_numeric",
 ]
 
 Auto = Literal["auto"]
@@ -55,8 +57,18 @@ class Range(Description):
 Numeric = float | Range | tuple[float, ...]
 """A number (fixed), an interval, or a list of choices."""
 
-HparamSpace = dict[str, float | str | Range | tuple[float | str, ...]]
-"""Settings by name; a tuple is always a list of choices."""
+HparamValue = float | str | Range | tuple[float | str, ...]
+"""One setting; a tuple is always a list of choices."""
+
+HparamSpace = dict[str, HparamValue]
+"""Settings by name."""
+
+
+def is_numeric(value: HparamValue) -> TypeGuard[Numeric]:
+    """Whether a setting is a number, an interval or a list of numbers, rather than a name or names."""
+    if isinstance(value, tuple):
+        return all(isinstance(choice, float | int) for choice in value)
+    return isinstance(value, float | int | Range)
 
 
 class RelativeLr(Description):

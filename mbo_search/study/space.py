@@ -1,0 +1,169 @@
+"""The space of a study: which schedules a search may propose, and how a point of it becomes a schedule.
+
+Two spaces follow from one study. The staged space is what the study describes. The control space holds
+single-strategy schedules over the same optimizers, learning rates, weight decays and regularizers, so that stages
+are compared with the best that one strategy can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mbo_search.study.build_stage import build_stage
+from mbo_search.study.control import control_axes
+from mbo_search.study.defaults import stage_with_defaults
+from mbo_search.study.parameters import Parameter, SpaceSize, Suggest, Value, choose, count_points, searched
+from mbo_search.study.reference_lr import reference_lr
+from mbo_search.study.schedule import Schedule, Stage
+from mbo_search.study.segments import BudgetSteps, resolve_budget
+from mbo_search.study.specs import RelativeLr, Study
+from mbo_search.study.stage_axes import StageAxes, stage_parameters
+
+__all__ = [
+    "Parameter",
+    "Space",
+    "SpaceSize",
+    "Suggest",
+    "control_space",
+    "parameters",
+    "propose",
+    "space_size",
+    "staged_space",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """All schedules that a search may propose.
+
+    Attributes:
+        stages: The stages in order, every setting resolved.
+        budget: The budget in steps.
+        reference_lrs: Reference learning rate of every optimizer of the space, at the study's width.
+    """
+
+    stages: tuple[StageAxes, ...]
+    budget: BudgetSteps
+    reference_lrs: dict[str, float]
+
+    @property
+    def declared(self) -> tuple[Parameter, ...]:
+        """Every parameter in the order in which they are chosen, the fixed ones included."""
+        grid = 1 / self.budget.num_segments
+        previous = (None, *self.stages[:-1])
+        return tuple(
+            parameter
+            for index, (before, axes) in enumerate(zip(previous, self.stages, strict=True))
+            for parameter in stage_parameters(axes, index, previous=before, grid=grid)
+        )
+
+
+def staged_space(study: Study) -> Space:
+    """The space that a study describes.
+
+    Args:
+        study: A study without mistakes, as reading one gives it.
+
+    Raises:
+        StudyError: If the budget is below one optimizer step per grid segment.
+    """
+    return _space(study, tuple(_stage_axes(study, index) for index in range(len(study.stages))))
+
+
+def control_space(study: Study) -> Space:
+    """The single-strategy schedules over the same choices.
+
+    One stage over the whole budget: optimizers, learning rates, weight decays, clipping and regularizer sets are
+    the union over the study's stages, the warm-up is the first stage's, all parameters learn, and the shape is
+    cosine, linear or wsd.
+
+    Args:
+        study: A study without mistakes, as reading one gives it.
+
+    Raises:
+        StudyError: If the budget is below one optimizer step per grid segment.
+    """
+    staged = staged_space(study)
+    return _space(study, (control_axes(staged.stages, staged.reference_lrs),))
+
+
+def propose(space: Space, suggest: Suggest) -> Schedule:
+    """Make a schedule by asking for every parameter that exists.
+
+    Args:
+        space: Where to choose.
+        suggest: Who chooses. Parameters with one possible value are not asked for.
+
+    Returns:
+        A complete schedule: settings filled in from the catalogue, sampled numbers rounded to 3 significant
+        digits, learning rates to 4 after multiplying with the reference.
+    """
+    values = choose(space.declared, suggest)
+    counts = _segment_counts(space, values)
+    stages: list[Stage] = []
+    for index, (axes, count) in enumerate(zip(space.stages, counts, strict=True)):
+        stage = build_stage(
+            axes,
+            _of_stage(values, index),
+            share=count / space.budget.num_segments,
+            previous=stages[-1] if stages else None,
+            budget=space.budget,
+            reference_lrs=space.reference_lrs,
+        )
+        stages.append(stage)
+    return Schedule(stages=tuple(stages))
+
+
+def parameters(space: Space) -> tuple[Parameter, ...]:
+    """What a search of the space chooses: parameters with more than one value, with their conditions."""
+    return searched(space.declared)
+
+
+def space_size(space: Space) -> SpaceSize:
+    """How many combinations of choices a space holds, and how many free numbers come on top."""
+    return count_points(space.declared)
+
+
+def _space(study: Study, stages: tuple[StageAxes, ...]) -> Space:
+    names = {choice.name for axes in stages for choice in axes.optimizers}
+    return Space(
+        stages=stages,
+        budget=resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens),
+        reference_lrs={name: reference_lr(study, name) for name in sorted(names)},
+    )
+
+
+def _stage_axes(study: Study, index: int) -> StageAxes:
+    stage = stage_with_defaults(study, index)
+    optimizers = stage.optimizer or ()
+    warmup = stage.warmup if index == 0 else stage.rewarm
+    return StageAxes(
+        name=stage.name,
+        share=None if stage.share == "rest" else stage.share,
+        optimizers=optimizers,
+        relative_lr=stage.lr.relative if isinstance(stage.lr, RelativeLr) else None,
+        absolute_lr={}
+        if stage.lr is None or isinstance(stage.lr, RelativeLr)
+        else {choice.name: stage.lr for choice in optimizers},
+        lr_shapes=stage.lr_shape or (),
+        warmup=None if warmup == "auto" else warmup,
+        weight_decay=0.0 if stage.weight_decay is None else stage.weight_decay,
+        clip_norm=None if stage.clip_norm == "off" else stage.clip_norm,
+        regularizers=stage.regularizers or ((),),
+        trainable=stage.trainable or ("all",),
+        hand_over=stage.hand_over or (),
+    )
+
+
+def _of_stage(values: Mapping[str, Value], index: int) -> dict[str, Value]:
+    prefix = f"stage/{index}/"
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+
+
+def _segment_counts(space: Space, values: Mapping[str, Value]) -> list[int]:
+    """Grid segments of each stage; a stage without a share takes what the others leave."""
+    num_segments = space.budget.num_segments
+    shares = [values.get(f"stage/{index}/share") for index in range(len(space.stages))]
+    rest = num_segments - sum(round(float(share) * num_segments) for share in shares if share is not None)
+    return [rest if share is None else round(float(share) * num_segments) for share in shares]
