@@ -42,6 +42,7 @@ class TrialRecord(Description):
         ema_loss: Final loss of averaged weights where the last stage keeps an EMA.
         test_loss: Loss on the test split, for confirm runs only.
         boundaries: The ends of its stages, as far as it came.
+        produced: Keys of the nodes that it wrote, all attempts together.
         requested_tokens: Charged tokens up to where it ended, without sharing.
         executed_tokens: Charged tokens trained and kept, once.
         wasted_tokens: Charged tokens of crash repeats and discarded work.
@@ -70,6 +71,7 @@ class TrialRecord(Description):
     ema_loss: _Loss | None = None
     test_loss: _Loss | None = None
     boundaries: tuple[Boundary, ...] = ()
+    produced: tuple[str, ...] = ()
     requested_tokens: _Count = 0
     executed_tokens: _Count = 0
     wasted_tokens: _Count = 0

@@ -1,0 +1,197 @@
+"""Who is compared with whom: champions of the arms, the primary test, the secondary ones, and ties."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mbo_search.results.ranking_values import Comparison, Difference
+from mbo_search.results.schedule_runs import ScheduleRuns
+from mbo_search.results.statistics import ALPHA, PairedTest, holm, paired_test, percent_lower
+
+__all__ = ["Champions", "champions", "compare", "compare_all", "difference_noise", "is_tied", "order"]
+
+_MOST_COMPARED = 20
+_NORMAL_95 = 1.96
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Champions:
+    """The schedules that a study's answer rests on, each ranked first by its own search.
+
+    Attributes:
+        staged: Best of the staged arm.
+        single: Best single-strategy schedule, tuned or baseline: a baseline that beats the tuned ones is the
+            strategy to beat.
+        single_optimizer: Best schedule that never changes the optimizer, of any arm.
+        baseline: Best baseline.
+    """
+
+    staged: ScheduleRuns | None
+    single: ScheduleRuns | None
+    single_optimizer: ScheduleRuns | None
+    baseline: ScheduleRuns | None
+
+
+def champions(groups: Sequence[ScheduleRuns]) -> Champions:
+    """Pick the champions by search loss alone, so that fresh seeds judge them without bias.
+
+    Args:
+        groups: All schedules of a study.
+    """
+
+    def best(admit: Callable[[ScheduleRuns], bool]) -> ScheduleRuns | None:
+        admitted = [runs for runs in groups if runs.search_loss is not None and admit(runs)]
+        return min(admitted, key=lambda runs: (runs.search_loss, runs.head.trial), default=None)
+
+    return Champions(
+        staged=best(lambda runs: _has_arm(runs, "staged")),
+        single=best(_is_single_strategy),
+        single_optimizer=best(lambda runs: len(set(runs.head.schedule.optimizers)) == 1),
+        baseline=best(lambda runs: _has_arm(runs, "baseline")),
+    )
+
+
+def _has_arm(runs: ScheduleRuns, arm: str) -> bool:
+    return any(record.arm == arm and record.state == "complete" for record in runs.records)
+
+
+def _is_single_strategy(runs: ScheduleRuns) -> bool:
+    of_arm = _has_arm(runs, "control") or _has_arm(runs, "baseline")
+    return of_arm and len(runs.head.schedule.stages) == 1
+
+
+def order(groups: Sequence[ScheduleRuns]) -> list[ScheduleRuns]:
+    """Complete schedules from best to worst: confirmed ones first, for a search loss alone flatters.
+
+    Args:
+        groups: All schedules of a study.
+    """
+    complete = [runs for runs in groups if runs.loss is not None]
+    return sorted(complete, key=lambda runs: (not runs.is_confirmed, runs.loss, runs.head.trial))
+
+
+def compare(runs: ScheduleRuns, other: ScheduleRuns, alpha: float = ALPHA) -> Comparison | None:
+    """Compare two schedules over the fresh seeds that both completed, else over the seed of the search.
+
+    Args:
+        runs: The schedule in question.
+        other: The other.
+        alpha: Level of the test.
+
+    Returns:
+        A `secondary` comparison if there are common fresh seeds, a `search` one if there is a common search seed,
+        else None.
+    """
+    differences = _paired_differences(runs, other)
+    if differences:
+        return _tested(runs, other, paired_test(differences, alpha))
+    mine, theirs = runs.search_loss, other.search_loss
+    if mine is None or theirs is None or runs.head.seed != other.head.seed:
+        return None
+    nats = theirs - mine
+    return Comparison(trial=runs.head.trial, other=other.head.trial, role="search", difference=_difference(nats))
+
+
+def compare_all(groups: Sequence[ScheduleRuns], alpha: float = ALPHA) -> tuple[Comparison, ...]:
+    """All comparisons of a study.
+
+    Args:
+        groups: All schedules of a study.
+        alpha: Level of the primary test.
+
+    Returns:
+        First staged against single-strategy champion, if both exist: the `primary` test where both have fresh
+        seeds. Then every other pair of the 20 best confirmed schedules, the better one first, Holm-adjusted.
+    """
+    best = champions(groups)
+    first: list[Comparison] = []
+    if best.staged is not None and best.single is not None:
+        comparison = compare(best.staged, best.single, alpha)
+        first = [_as_primary(comparison)] if comparison is not None else []
+    confirmed = [runs for runs in order(groups) if runs.is_confirmed][:_MOST_COMPARED]
+    primary_pair = {frozenset((comparison.trial, comparison.other)) for comparison in first}
+    pairs = [
+        pair
+        for pair in itertools.combinations(confirmed, 2)
+        if frozenset((pair[0].head.trial, pair[1].head.trial)) not in primary_pair
+    ]
+    compared = [compare(runs, other) for runs, other in pairs]
+    secondary = [comparison for comparison in compared if comparison is not None and comparison.test is not None]
+    return (*first, *_adjusted(secondary))
+
+
+def difference_noise(comparisons: Sequence[Comparison]) -> float | None:
+    """Standard deviation of a difference between two schedules over seeds, pooled; None if never measured.
+
+    Args:
+        comparisons: The comparisons of a study.
+
+    Returns:
+        Nats per token.
+    """
+    tests = [comparison.test for comparison in comparisons if comparison.test is not None]
+    spreads = [(test.sd_nats, test.num_seeds - 1) for test in tests if test.sd_nats is not None]
+    freedom = sum(count for _, count in spreads)
+    return math.sqrt(math.fsum(sd**2 * count for sd, count in spreads) / freedom) if freedom else None
+
+
+def is_tied(runs: ScheduleRuns, best: ScheduleRuns, noise_nats: float | None) -> bool | None:
+    """Whether noise could explain the distance between a schedule and the best of its kind.
+
+    Args:
+        runs: The schedule.
+        best: The best confirmed schedule for a confirmed one, else the best unconfirmed one.
+        noise_nats: Standard deviation of a difference over seeds; None if unknown.
+
+    Returns:
+        None where the noise is unknown.
+    """
+    assert runs.loss is not None, "only complete schedules can tie"
+    assert best.loss is not None, "only complete schedules can tie"
+    if runs.loss == best.loss:
+        return True
+    differences = _paired_differences(best, runs)
+    if runs.is_confirmed and len(differences) > 1:
+        test = paired_test(differences)
+        return test.low_nats is not None and test.low_nats <= 0
+    return None if noise_nats is None else runs.loss - best.loss <= _NORMAL_95 * noise_nats
+
+
+def _paired_differences(runs: ScheduleRuns, other: ScheduleRuns) -> list[float]:
+    theirs = {record.seed: record.val_loss for record in other.fresh}
+    pairs = [(record.val_loss, theirs.get(record.seed)) for record in runs.fresh]
+    return [their_loss - loss for loss, their_loss in pairs if loss is not None and their_loss is not None]
+
+
+def _tested(runs: ScheduleRuns, other: ScheduleRuns, test: PairedTest) -> Comparison:
+    return Comparison(
+        trial=runs.head.trial,
+        other=other.head.trial,
+        role="secondary",
+        difference=_difference(test.mean_nats),
+        test=test,
+    )
+
+
+def _difference(nats: float) -> Difference:
+    return Difference(nats=nats, perplexity_percent=percent_lower(nats))
+
+
+def _as_primary(comparison: Comparison) -> Comparison:
+    return comparison if comparison.test is None else comparison.model_copy(update={"role": "primary"})
+
+
+def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    p_values = [_p_value(comparison) for comparison in comparisons]
+    adjusted = iter(holm([p_value for p_value in p_values if p_value is not None]))
+    return [
+        comparison if p_value is None else comparison.model_copy(update={"adjusted_p": next(adjusted)})
+        for comparison, p_value in zip(comparisons, p_values, strict=True)
+    ]
+
+
+def _p_value(comparison: Comparison) -> float | None:
+    return None if comparison.test is None else comparison.test.p_value

@@ -1,0 +1,101 @@
+"""Records grouped by schedule: the search trial of a schedule and its runs on fresh seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mbo_search.results.records import TrialRecord
+from mbo_search.study.schedule import Schedule
+
+__all__ = ["ScheduleRuns", "group_by_schedule", "schedule_identity"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleRuns:
+    """One schedule with all its records.
+
+    Attributes:
+        head: The record that stands for it: its first complete search trial, else its first record.
+        fresh: Complete confirm records, one a fresh seed, by seed.
+        num_unfinished_fresh: Fresh seeds on which it failed or was stopped, and never completed.
+        records: All its records, by trial number.
+    """
+
+    head: TrialRecord
+    fresh: tuple[TrialRecord, ...]
+    num_unfinished_fresh: int
+    records: tuple[TrialRecord, ...]
+
+    @property
+    def arm(self) -> Literal["baseline", "control", "staged"]:
+        """Who proposed it; told from its stages where only confirm records are left."""
+        if self.head.arm == "confirm":
+            return "staged" if len(self.head.schedule.stages) > 1 else "control"
+        return self.head.arm
+
+    @property
+    def search_loss(self) -> float | None:
+        """Loss of its search trial, nats per token; None unless that is complete."""
+        return None if self.head.arm == "confirm" else self.head.val_loss
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether it completed on fresh seeds, on every one that it was tried on."""
+        return bool(self.fresh) and self.num_unfinished_fresh == 0
+
+    @property
+    def measured(self) -> tuple[TrialRecord, ...]:
+        """The runs that its place in the ranking rests on: those on fresh seeds, else the search trial."""
+        if self.is_confirmed:
+            return self.fresh
+        return (self.head,) if self.search_loss is not None else ()
+
+    @property
+    def loss(self) -> float | None:
+        """Mean loss of the measured runs, nats per token; None if there is none."""
+        return mean_or_none(record.val_loss for record in self.measured)
+
+
+def mean_or_none(values: Iterable[float | None]) -> float | None:
+    """Mean of the values that are there; None if there is none."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
+def schedule_identity(schedule: Schedule) -> str:
+    """A text that is equal for two schedules exactly if they train alike: everything but the stages' names."""
+    return schedule.model_dump_json(exclude={"stages": {"__all__": {"name"}}})
+
+
+def group_by_schedule(records: Sequence[TrialRecord]) -> tuple[ScheduleRuns, ...]:
+    """Group records by what they train.
+
+    Args:
+        records: In any order.
+
+    Returns:
+        One group a schedule, by the trial number of its head.
+    """
+    groups: dict[str, list[TrialRecord]] = {}
+    for record in sorted(records, key=lambda record: record.trial):
+        groups.setdefault(schedule_identity(record.schedule), []).append(record)
+    return tuple(sorted(map(_runs, groups.values()), key=lambda runs: runs.head.trial))
+
+
+def _runs(records: Sequence[TrialRecord]) -> ScheduleRuns:
+    search = [record for record in records if record.arm != "confirm"]
+    complete = [record for record in search if record.state == "complete"]
+    head = (complete or search or list(records))[0]
+    searched_seeds = {record.seed for record in search}
+    confirms = [record for record in records if record.arm == "confirm" and record.seed not in searched_seeds]
+    fresh = {record.seed: record for record in confirms if record.state == "complete"}
+    unfinished = {record.seed for record in confirms if record.state in ("failed", "pruned")} - fresh.keys()
+    return ScheduleRuns(
+        head=head,
+        fresh=tuple(fresh[seed] for seed in sorted(fresh)),
+        num_unfinished_fresh=len(unfinished),
+        records=tuple(records),
+    )

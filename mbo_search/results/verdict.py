@@ -1,0 +1,170 @@
+"""The verdict: one sentence that says what was found, how sure it is, and at which scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mbo_search.results.comparisons import Champions, compare
+from mbo_search.results.ranking_values import Comparison, Difference, Verdict
+from mbo_search.results.schedule_runs import ScheduleRuns
+from mbo_search.results.statistics import (
+    FEWEST_SEEDS,
+    WORTHWHILE_PERCENT,
+    Answer,
+    PairedTest,
+    decide,
+    seeds_to_decide,
+)
+
+__all__ = ["make_verdict"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Findings:
+    best: Champions
+    winner: ScheduleRuns | None
+    between: Comparison | None
+    answer: Answer | None
+    to_baseline: Difference | None
+    worthwhile_percent: float
+
+    @property
+    def test(self) -> PairedTest | None:
+        return self.between.test if self.between is not None else None
+
+
+def make_verdict(
+    ordered: Sequence[ScheduleRuns],
+    best: Champions,
+    comparisons: Sequence[Comparison],
+    *,
+    scale: str,
+    worthwhile_percent: float = WORTHWHILE_PERCENT,
+) -> Verdict:
+    """Say whether staging beats the best single strategy, as far as the runs can tell.
+
+    Args:
+        ordered: Complete schedules, best first.
+        best: The champions.
+        comparisons: The comparisons of the study, champions first.
+        scale: At which size it holds.
+        worthwhile_percent: Smallest gain in perplexity worth having.
+    """
+    found = _find(ordered, best, comparisons, worthwhile_percent)
+    test = found.test
+    return Verdict(
+        sentence=f"{_sentence(found)}; {scale}.",
+        answer=found.answer,
+        winner_trial=_trial(found.winner),
+        best_staged_trial=_trial(best.staged),
+        best_single_trial=_trial(best.single),
+        num_seeds=test.num_seeds if test is not None else None,
+        p_value=test.p_value if test is not None else None,
+        smallest_p=test.smallest_p if test is not None else None,
+        difference=found.between.difference if found.between is not None else None,
+        baseline_difference=found.to_baseline,
+    )
+
+
+def _find(
+    ordered: Sequence[ScheduleRuns], best: Champions, comparisons: Sequence[Comparison], worthwhile_percent: float
+) -> _Findings:
+    names = (_trial(best.staged), _trial(best.single))
+    between = next((item for item in comparisons if (item.trial, item.other) == names), None)
+    winner = ordered[0] if ordered else None
+    to_baseline = compare(winner, best.baseline) if winner is not None and best.baseline is not None else None
+    test = between.test if between is not None else None
+    unfinished = any(runs is not None and runs.num_unfinished_fresh for runs in (best.staged, best.single))
+    answer: Answer | None = None
+    if test is not None:
+        # Dropping the seeds on which a champion failed would compare it by its lucky ones.
+        answer = "undecided" if unfinished else decide(test, worthwhile_percent)
+    return _Findings(
+        best=best,
+        winner=winner,
+        between=between,
+        answer=answer,
+        to_baseline=to_baseline.difference if to_baseline is not None else None,
+        worthwhile_percent=worthwhile_percent,
+    )
+
+
+def _trial(runs: ScheduleRuns | None) -> int | None:
+    return runs.head.trial if runs is not None else None
+
+
+def _sentence(found: _Findings) -> str:
+    if found.winner is None:
+        return "No schedule has completed yet"
+    staged, single = found.best.staged, found.best.single
+    if staged is None or single is None or found.between is None:
+        return _one_sided(found.winner, staged, single)
+    between = (
+        f"the best staged schedule (trial {staged.head.trial}) reaches {_gain(found.between.difference)} than "
+    )
+    between += f"the best single-strategy schedule (trial {single.head.trial})"
+    if found.test is None:
+        rest = "whether that is more than luck takes runs on fresh seeds"
+        return f"One seed, unconfirmed: {between}{_baseline_clause(found)}; {rest}"
+    return f"{_opening(found, found.test)}: {between}{_interval(found.test)}{_ending(found, found.test)}"
+
+
+def _one_sided(winner: ScheduleRuns, staged: ScheduleRuns | None, single: ScheduleRuns | None) -> str:
+    missing = "no staged schedule" if staged is None else "no single-strategy schedule"
+    if staged is not None and single is not None:
+        missing = "no pair of a staged and a single-strategy schedule with a common seed"
+    return f"No comparison: {missing} has completed; the best so far is trial {winner.head.trial}"
+
+
+def _gain(difference: Difference) -> str:
+    """Such as `2.3 % lower perplexity (0.0231 nats)`."""
+    direction = "lower" if difference.nats >= 0 else "higher"
+    return f"{_percent(difference)} {direction} perplexity ({abs(difference.nats):.4f} nats)"
+
+
+def _percent(difference: Difference) -> str:
+    return f"{abs(difference.perplexity_percent):.3g} %"
+
+
+def _baseline_clause(found: _Findings) -> str:
+    baseline, single = found.best.baseline, found.best.single
+    if baseline is None or found.to_baseline is None or _trial(baseline) in (_trial(single), _trial(found.winner)):
+        return ""
+    direction = "lower" if found.to_baseline.nats >= 0 else "higher"
+    name = f" {baseline.head.label}" if baseline.head.label else ""
+    clause = (
+        f", and the best schedule of all (trial {_trial(found.winner)}) {_percent(found.to_baseline)} {direction}"
+    )
+    return f"{clause} than the untuned baseline{name} (trial {baseline.head.trial})"
+
+
+def _opening(found: _Findings, test: PairedTest) -> str:
+    if test.num_seeds < FEWEST_SEEDS:
+        return "Indicative only"
+    return {"yes": "Yes", "no": "No", "undecided": "Undecided", None: "Undecided"}[found.answer]
+
+
+def _interval(test: PairedTest) -> str:
+    seeds = f"{test.num_seeds} fresh seed{'s' if test.num_seeds > 1 else ''}"
+    if test.low_nats is None or test.high_nats is None or test.p_value is None:
+        return f", on {seeds}"
+    level = f"{100 * (1 - test.alpha):.4g} % interval {test.low_nats:.4f} to {test.high_nats:.4f} nats"
+    return f", {level}, p = {test.p_value:.2g} over {seeds}"
+
+
+def _ending(found: _Findings, test: PairedTest) -> str:
+    if any(runs is not None and runs.num_unfinished_fresh for runs in (found.best.staged, found.best.single)):
+        return "; a champion did not complete on every fresh seed, so nothing is decided"
+    if found.answer == "no":
+        return f"; the interval excludes a gain of {found.worthwhile_percent:g} %"
+    if found.answer == "yes" or test.detectable_nats is None:
+        return ""
+    if test.num_seeds < FEWEST_SEEDS:
+        return f"; a true difference below {test.detectable_nats:.4f} nats would probably be missed"
+    needed = seeds_to_decide(test, found.worthwhile_percent)
+    return (
+        f"; about {needed} seeds would decide"
+        if needed is not None
+        else "; no affordable number of seeds would decide"
+    )
