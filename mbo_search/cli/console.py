@@ -1,0 +1,171 @@
+"""What every command shares: how an answer is delivered, and which exit code an exception becomes.
+
+A command works out an `Answer`: one JSON document, the same for people as text, and one line for `--quiet`.
+`deliver` prints the form that was asked for on stdout; whatever else is printed meanwhile goes to stderr, so that
+`--json` leaves exactly one document on stdout. `run_app` is the only place that turns exceptions into exit codes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from mbo_search.errors import MboError, Problem, UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+__all__ = [
+    "EXIT_FAILED",
+    "EXIT_INTERRUPTED",
+    "EXIT_OK",
+    "EXIT_USER",
+    "Answer",
+    "deliver",
+    "error_console",
+    "run_app",
+]
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USER = 2
+EXIT_INTERRUPTED = 130
+
+_PIPE_WIDTH = 160
+"""Columns where no terminal says how wide it is: wide enough that no row of a table is folded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a command found out.
+
+    Attributes:
+        schema: Name and version of the document, such as `mbo-search/plan/1`.
+        document: The answer as JSON values.
+        text: The answer for people: what rich can print, in order.
+        brief: One line for `--quiet`; empty: nothing.
+        exit_code: 0 unless the work itself ended badly.
+    """
+
+    schema: str
+    document: Mapping[str, object]
+    text: Sequence[RenderableType] = ()
+    brief: str = ""
+    exit_code: int = EXIT_OK
+
+
+def deliver(work: Callable[[], Answer], *, as_json: bool, quiet: bool) -> None:
+    """Do a command's work and print its answer in the form that was asked for.
+
+    Args:
+        work: Works out the answer; what it prints on stdout is sent to stderr.
+        as_json: Print the document instead of the text.
+        quiet: Print one line instead of the text.
+
+    Raises:
+        typer.Exit: If the answer's exit code is not 0.
+    """
+    with _stdout_reserved():
+        answer = work()
+    if as_json:
+        print(_dump(answer.schema, answer.document))
+    elif quiet:
+        if answer.brief:
+            print(answer.brief)
+    else:
+        _print_text(answer.text)
+    sys.stdout.flush()
+    if answer.exit_code:
+        raise typer.Exit(answer.exit_code)
+
+
+def error_console() -> Console:
+    """The console of progress and errors, on stderr. User text is never read as markup."""
+    from rich.console import Console
+
+    return Console(stderr=True, markup=False, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
+    """Run the command line and say how it ended.
+
+    Args:
+        app: The commands.
+        arguments: What stands behind the program's name.
+
+    Returns:
+        0 ok, 1 failed, 2 the user can mend it, 130 interrupted.
+    """
+    as_json = "--json" in arguments
+    try:
+        code = app(args=list(arguments), prog_name="mbo-search", standalone_mode=False)
+        return code if isinstance(code, int) else EXIT_OK
+    except UserError as error:
+        return _refuse(error.problems, as_json=as_json, exit_code=EXIT_USER)
+    except MboError as error:
+        return _refuse([Problem(key="", rule=str(error))], as_json=as_json, exit_code=EXIT_FAILED)
+    except typer.TyperException as error:
+        problem = Problem(key="", rule=error.format_message(), hint="`mbo-search --help` lists the commands")
+        return _refuse([problem], as_json=as_json, exit_code=error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return _abandon_stdout()
+    except Exception:
+        traceback.print_exc()
+        rule = "an unexpected error; this is a bug of mbo-search, and the traceback above belongs in its report"
+        return _refuse([Problem(key="", rule=rule)], as_json=as_json, exit_code=EXIT_FAILED)
+
+
+@contextmanager
+def _stdout_reserved() -> Iterator[None]:
+    """Send to stderr what libraries, child processes and C code print on stdout."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+def _print_text(text: Sequence[RenderableType]) -> None:
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    console = Console(markup=False, highlight=False, width=width)
+    for part in text:
+        console.print(part)
+
+
+def _refuse(problems: Sequence[Problem], *, as_json: bool, exit_code: int) -> int:
+    """Print problems, one a line, on stderr; for `--json` also as a document on stdout."""
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if as_json:
+        rows = [
+            {"key": row.key, "value": row.value, "rule": row.rule, "hint": row.hint, "where": row.where}
+            for row in problems
+        ]
+        print(_dump("mbo-search/error/1", {"exit_code": exit_code, "problems": rows}), flush=True)
+    return exit_code
+
+
+def _dump(schema: str, document: Mapping[str, object]) -> str:
+    return json.dumps({"schema": schema, **document}, indent=1, allow_nan=False)
+
+
+def _abandon_stdout() -> int:
+    """The reader went away (`mbo-search rank DIR | head`): keep Python from complaining again at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return EXIT_FAILED

