@@ -1,0 +1,249 @@
+"""From a study's data section to token files on disk: once, then from the cache.
+
+The cache is a folder with one folder of prepared data for each combination of settings, source contents and library
+versions. A folder appears under its name only when it is complete, so processes that prepare the same data at once
+do the work twice and harm nothing. Damaged folders are built again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import tempfile
+import time
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasketch
+import numpy as np
+import pydantic
+import tokenizers
+
+from mbo_search.data.batches import TokenArray
+from mbo_search.data.card import SPLITS, DataCard, FileCard, Split, SplitCard, data_fingerprint
+from mbo_search.data.corpus_text import read_splits
+from mbo_search.data.sources import Source, resolve_sources
+from mbo_search.data.token_files import open_tokens, token_width, write_documents
+from mbo_search.data.tokenizer import (
+    Tokenizer,
+    load_tokenizer,
+    save_byte_tokenizer,
+    save_tokenizer_file,
+    tokenizer_file,
+    train_bpe_tokenizer,
+)
+from mbo_search.errors import DataError, Problem
+from mbo_search.files import fsync_folder, read_json, sha256_file, write_json
+from mbo_search.study.specs import DataSpec, TokenizerSpec
+
+__all__ = ["PreparedData", "load_prepared", "prepare"]
+
+_CARD = "card.json"
+_TOKENIZER = "tokenizer"
+_BUILDING = ".building-"
+_ABANDONED_SECONDS = 24 * 3600
+_DEFAULT_VOCAB_SIZE = 1024
+# Raised whenever the same settings and sources would give other tokens than before.
+_PREPARE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedData:
+    """Token files, tokenizer and card in one folder.
+
+    Attributes:
+        folder: The folder; nothing in it ever changes.
+        card: What it holds.
+    """
+
+    folder: Path
+    card: DataCard
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """Folder of the tokenizer; `AutoTokenizer.from_pretrained` reads it as well."""
+        return self.folder / _TOKENIZER
+
+    def tokens(self, split: Split) -> TokenArray:
+        """Token ids of a split, memory-mapped read-only, shape [num_tokens]."""
+        return open_tokens(self.folder / _token_file(split), self.card.dtype)
+
+    def tokenizer(self) -> Tokenizer:
+        """Load the tokenizer."""
+        return load_tokenizer(self.tokenizer_folder)
+
+
+def prepare(spec: DataSpec, cache: Path) -> PreparedData:
+    """Prepare the data of a study, or find it in the cache.
+
+    Args:
+        spec: The study's data section; relative paths start in the current folder.
+        cache: Folder for prepared data; created where it is missing.
+
+    Returns:
+        The prepared data; every file has been compared with its digest.
+
+    Raises:
+        DataError: With everything that is wrong with the sources or the tokenizer.
+    """
+    sources = resolve_sources(spec)
+    target = cache / _cache_key(spec, sources)
+    found = _load_undamaged(target)
+    if found is not None:
+        return found
+    cache.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(cache)
+    building = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=cache))
+    try:
+        _build(spec, sources, building)
+        return _publish(building, target)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def load_prepared(folder: Path) -> PreparedData:
+    """Open prepared data.
+
+    Args:
+        folder: A folder that `prepare` returned.
+
+    Returns:
+        The prepared data; sizes of files have been compared with the card, digests have not.
+
+    Raises:
+        DataError: If it is missing or damaged.
+    """
+    try:
+        card = DataCard.model_validate(read_json(folder / _CARD), strict=False)
+    except (OSError, ValueError, pydantic.ValidationError) as error:
+        raise DataError([Problem(key="", rule=f"holds no prepared data: {error}", where=str(folder))]) from error
+    for name, expected in card.files.items():
+        file = folder / name
+        if not file.is_file() or file.stat().st_size != expected.size_bytes:
+            rule = "is damaged: missing, or not of the size that the card says"
+            raise DataError([Problem(key="", rule=rule, hint="remove the folder and run again", where=str(file))])
+    return PreparedData(folder=folder, card=card)
+
+
+def _load_undamaged(folder: Path) -> PreparedData | None:
+    """Prepared data whose every file has its digest; None if there is none or it is damaged."""
+    if not folder.is_dir():
+        return None
+    try:
+        prepared = load_prepared(folder)
+    except DataError:
+        # Damaged data is built again from its sources; nothing is lost.
+        return None
+    intact = all(sha256_file(folder / name) == file.sha256 for name, file in prepared.card.files.items())
+    return prepared if intact else None
+
+
+def _cache_key(spec: DataSpec, sources: Sequence[Source]) -> str:
+    """Digest of everything that decides the tokens. Where the files lie does not enter."""
+    settings = spec.model_dump(mode="json", exclude={"source", "validation", "tokenizer"})
+    tokenizer = spec.tokenizer.model_dump(mode="json", exclude={"path"})
+    if spec.tokenizer.kind == "file":
+        file = tokenizer_file(_given_path(spec.tokenizer))
+        config = file.with_name("tokenizer_config.json")
+        tokenizer["sha256"] = [sha256_file(path) for path in (file, config) if path.is_file()]
+    material = {
+        "prepare": _PREPARE_VERSION,
+        "settings": settings,
+        "tokenizer": tokenizer,
+        "sources": [[source.name, source.role, source.digest] for source in sources],
+        "versions": _versions(),
+    }
+    return hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "datasketch": datasketch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "tokenizers": tokenizers.__version__,
+        "unicode": unicodedata.unidata_version,
+    }
+
+
+def _build(spec: DataSpec, sources: Sequence[Source], folder: Path) -> None:
+    (folder / _TOKENIZER).mkdir()
+    text = read_splits(spec, sources)
+    _save_tokenizer(spec.tokenizer, [document.text for document in text.splits["train"]], folder / _TOKENIZER)
+    tokenizer = load_tokenizer(folder / _TOKENIZER)
+    width = token_width(tokenizer.vocab_size)
+    splits: dict[Split, SplitCard] = {
+        split: write_documents(folder / _token_file(split), text.splits[split], tokenizer, width)
+        for split in SPLITS
+    }
+    files = _file_cards(folder)
+    card = DataCard(
+        fingerprint=data_fingerprint(
+            splits, dtype=width, tokenizer_sha256=files[f"{_TOKENIZER}/tokenizer.json"].sha256
+        ),
+        tokenizer_kind=spec.tokenizer.kind,
+        vocab_size=tokenizer.vocab_size,
+        eos_id=tokenizer.eos_id,
+        dtype=width,
+        splits=splits,
+        files=files,
+        sources=text.sources,
+        dedup=text.dedup,
+        versions=_versions(),
+    )
+    write_json(folder / _CARD, card.model_dump(mode="json"))
+
+
+def _save_tokenizer(spec: TokenizerSpec, texts: Sequence[str], folder: Path) -> None:
+    if spec.kind == "bytes":
+        save_byte_tokenizer(folder)
+    elif spec.kind == "bpe":
+        train_bpe_tokenizer(texts, vocab_size=spec.vocab_size or _DEFAULT_VOCAB_SIZE, folder=folder)
+    else:
+        save_tokenizer_file(_given_path(spec), folder)
+
+
+def _given_path(spec: TokenizerSpec) -> str:
+    if spec.path is None:
+        hint = "give a tokenizer.json or a folder that holds one"
+        raise DataError([Problem(key="data.tokenizer.path", rule="is missing for the kind file", hint=hint)])
+    return spec.path
+
+
+def _token_file(split: Split) -> str:
+    return f"{split}.tokens"
+
+
+def _file_cards(folder: Path) -> dict[str, FileCard]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): FileCard(size_bytes=path.stat().st_size, sha256=sha256_file(path))
+        for path in files
+    }
+
+
+def _publish(building: Path, target: Path) -> PreparedData:
+    """Give a complete folder its name, unless another process was faster."""
+    fsync_folder(building)
+    if target.exists() and _load_undamaged(target) is None:
+        target.rename(building / "damaged")
+    try:
+        building.rename(target)
+    except OSError:
+        # Another process has published the same data in the meantime.
+        return load_prepared(target)
+    fsync_folder(target.parent)
+    shutil.rmtree(target / "damaged", ignore_errors=True)
+    return load_prepared(target)
+
+
+def _remove_abandoned(cache: Path) -> None:
+    """Remove what processes left behind that were killed long ago."""
+    oldest = time.time() - _ABANDONED_SECONDS
+    for folder in cache.glob(f"{_BUILDING}*"):
+        if folder.stat().st_mtime < oldest:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,144 @@
+"""Dealing documents to train, validation and test by their hashes, after deduplication.
+
+Documents stand in the order of their hashes; the first ones make up validation until they hold its share of the
+text, the next ones test, the rest train. So the shares are met closely, no split of a small corpus is empty by bad
+luck, and another version of the corpus moves only documents near the two edges.
+
+A document that is a large part of a corpus is cut at paragraphs first, or a single big file could not be split at
+all. Pieces that land in the same split side by side are joined again.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mbo_search.data.card import SPLITS, Split
+from mbo_search.data.document import Document
+from mbo_search.errors import DataError
+
+__all__ = ["SMALLEST_LIMIT", "cut_documents", "deal", "join_pieces", "piece_limit"]
+
+SMALLEST_LIMIT = 2048
+"""Documents up to this many characters (tokens for shards) are never cut."""
+
+_LARGEST_PART = 100
+_ENDS = (re.compile(r"\n(?:[ \t]*\n)+"), re.compile(r"\n"), re.compile("[.!?]\\s+|[\u3002\uff01\uff1f]"))
+_CHARACTERS_HASHED = 32
+
+
+def piece_limit(total_size: int) -> int:
+    """Longest document that is left whole: 1 % of the corpus, but at least `SMALLEST_LIMIT`.
+
+    >>> piece_limit(1_000_000), piece_limit(50_000)
+    (10000, 2048)
+    """
+    return max(SMALLEST_LIMIT, total_size // _LARGEST_PART)
+
+
+def deal(
+    hashes: npt.NDArray[np.uint64], sizes: npt.NDArray[np.int64], *, share: float, has_validation: bool
+) -> dict[Split, npt.NDArray[np.int64]]:
+    """Deal documents to the splits.
+
+    Args:
+        hashes: One number a document, shape [num_documents].
+        sizes: Characters or tokens of each document, shape [num_documents].
+        share: Share of the text for validation, and the same again for test; in (0, 0.5).
+        has_validation: Whether a separate validation text exists; then only test is taken out of these documents.
+
+    Returns:
+        Indices of the documents of each split, ascending.
+
+    Raises:
+        DataError: If there are fewer documents than splits.
+    """
+    held_out: tuple[Split, ...] = ("test",) if has_validation else ("validation", "test")
+    if len(hashes) <= len(held_out):
+        raise DataError(
+            f"too little text to set aside {' and '.join(held_out)}: it makes up {len(hashes)} documents or "
+            f"pieces, at least {len(held_out) + 1} are needed (documents over {SMALLEST_LIMIT} characters are cut)"
+        )
+    order = np.argsort(hashes, kind="stable")
+    starts = np.cumsum(sizes[order]) - sizes[order]
+    splits: dict[Split, npt.NDArray[np.int64]] = {name: np.empty(0, dtype=np.int64) for name in SPLITS}
+    first = 0
+    for number, split in enumerate(held_out, start=1):
+        edge = int(np.searchsorted(starts, number * share * int(sizes.sum())))
+        last = min(max(edge, first + 1), len(hashes) - len(held_out) + number - 1)
+        splits[split] = np.sort(order[first:last])
+        first = last
+    splits["train"] = np.sort(order[first:])
+    return splits
+
+
+def cut_documents(documents: Iterable[Document], limit: int) -> list[Document]:
+    """Cut long documents.
+
+    Ends of paragraphs are chosen by the text that follows them, so that two versions of a long document fall into
+    mostly equal pieces, wherever they differ.
+
+    Args:
+        documents: Documents.
+        limit: Most characters of a piece.
+
+    Returns:
+        The documents in the same order, long ones as consecutive pieces whose texts add up to the whole.
+    """
+    pieces: list[Document] = []
+    for document in documents:
+        if len(document.text) <= limit:
+            pieces.append(document)
+            continue
+        for part, text in enumerate(_pieces(document.text, limit)):
+            pieces.append(replace(document, text=text, part=part, is_named_stably=False))
+    return pieces
+
+
+def join_pieces(documents: Iterable[Document]) -> list[Document]:
+    """Join consecutive pieces of one document again.
+
+    Args:
+        documents: Documents and pieces of one split, in order.
+
+    Returns:
+        The documents, without empty lines at the ends of pieces.
+    """
+    groups: list[list[Document]] = []
+    for document in documents:
+        before = groups[-1][-1] if groups else None
+        if before is not None and before.name == document.name and before.part + 1 == document.part:
+            groups[-1].append(document)
+        else:
+            groups.append([document])
+    return [_joined(group) for group in groups]
+
+
+def _joined(group: Sequence[Document]) -> Document:
+    return replace(group[0], text="".join(piece.text for piece in group).strip("\n").rstrip())
+
+
+def _pieces(text: str, limit: int) -> list[str]:
+    pieces: list[str] = []
+    start = 0
+    while len(text) - start > limit:
+        end = _end_of_piece(text, start, limit)
+        pieces.append(text[start:end])
+        start = end
+    return [*pieces, text[start:]]
+
+
+def _end_of_piece(text: str, start: int, limit: int) -> int:
+    """Behind a paragraph, else a line, else a sentence, else a word, else anywhere; never in the first quarter."""
+    first, last = start + limit // 4, start + limit
+    for pattern in _ENDS:
+        ends = [match.end() for match in pattern.finditer(text, first, last)]
+        if ends:
+            return min(ends, key=lambda end: zlib.crc32(text[end : end + _CHARACTERS_HASHED].encode()))
+    space = text.rfind(" ", first, last)
+    return space + 1 if space >= 0 else last

@@ -1,0 +1,111 @@
+"""Writing the token file of a split, and reading it back without loading it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mbo_search.data.batches import TokenArray
+from mbo_search.data.card import SplitCard, TokenWidth
+from mbo_search.data.document import Document
+from mbo_search.data.tokenizer import Tokenizer
+
+__all__ = ["open_tokens", "token_width", "write_documents", "write_runs"]
+
+_CHARACTERS_AT_ONCE = 1 << 20
+
+
+def token_width(vocab_size: int) -> TokenWidth:
+    """The narrowest width that holds every token id.
+
+    >>> token_width(65_536), token_width(65_537)
+    ('uint16', 'uint32')
+    """
+    return "uint16" if vocab_size <= 2**16 else "uint32"
+
+
+def open_tokens(path: Path, width: TokenWidth, *, offset_bytes: int = 0) -> TokenArray:
+    """Map a file of little-endian token ids into memory, read-only.
+
+    Args:
+        path: The file.
+        width: Width of an id.
+        offset_bytes: Bytes in front of the ids.
+
+    Returns:
+        Token ids, shape [num_tokens].
+    """
+    dtype = np.dtype(np.uint16 if width == "uint16" else np.uint32).newbyteorder("<")
+    if path.stat().st_size <= offset_bytes:
+        return np.empty(0, dtype=dtype)
+    return np.memmap(path, dtype=dtype, mode="r", offset=offset_bytes)
+
+
+def write_documents(
+    path: Path, documents: Sequence[Document], tokenizer: Tokenizer, width: TokenWidth
+) -> SplitCard:
+    """Tokenize documents into a file, an end-of-document token behind each.
+
+    Args:
+        path: The file to write.
+        documents: The documents of a split.
+        tokenizer: The tokenizer.
+        width: Width of an id.
+
+    Returns:
+        The split's card.
+    """
+    runs = (_with_eos(ids, tokenizer) for texts in _portions(documents) for ids in tokenizer.encode_batch(texts))
+    num_tokens, sha256 = write_runs(path, runs, width)
+    num_bytes = sum(len(document.text.encode()) for document in documents)
+    return SplitCard(
+        num_documents=len(documents),
+        num_tokens=num_tokens,
+        num_bytes=num_bytes,
+        bytes_per_token=num_bytes / num_tokens if num_tokens else None,
+        sha256=sha256,
+    )
+
+
+def write_runs(path: Path, runs: Iterable[Sequence[int] | TokenArray], width: TokenWidth) -> tuple[int, str]:
+    """Write runs of token ids one behind the other.
+
+    Args:
+        path: The file to write.
+        runs: Token ids.
+        width: Width of an id.
+
+    Returns:
+        Number of tokens written, and the SHA-256 of the file.
+    """
+    dtype = np.dtype(width).newbyteorder("<")
+    digest, num_tokens = hashlib.sha256(), 0
+    with path.open("wb") as file:
+        for run in runs:
+            content = np.asarray(run, dtype=dtype).tobytes()
+            file.write(content)
+            digest.update(content)
+            num_tokens += len(run)
+    return num_tokens, digest.hexdigest()
+
+
+def _with_eos(ids: list[int], tokenizer: Tokenizer) -> list[int]:
+    ids.append(tokenizer.eos_id)
+    return ids
+
+
+def _portions(documents: Sequence[Document]) -> Iterator[list[str]]:
+    """Texts in portions that bound the memory of tokenizing them."""
+    portion: list[str] = []
+    num_characters = 0
+    for document in documents:
+        portion.append(document.text)
+        num_characters += len(document.text)
+        if num_characters >= _CHARACTERS_AT_ONCE:
+            yield portion
+            portion, num_characters = [], 0
+    if portion:
+        yield portion

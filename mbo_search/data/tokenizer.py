@@ -1,0 +1,260 @@
+"""Text to tokens and back. All three kinds of tokenizer end as one `tokenizer.json` in a folder.
+
+`bytes` is a byte-level tokenizer without merges, `bpe` is trained here on the training split, `file` is taken from
+the user. Hugging Face's `AutoTokenizer` loads the folder too.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers, trainers
+
+from mbo_search.errors import DataError, Problem
+from mbo_search.files import read_json, write_atomic, write_json
+
+__all__ = [
+    "EOS",
+    "Tokenizer",
+    "load_tokenizer",
+    "save_byte_tokenizer",
+    "save_tokenizer_file",
+    "tokenizer_file",
+    "train_bpe_tokenizer",
+]
+
+EOS = "<|endoftext|>"
+"""The end-of-document token of tokenizers that are made here, and of files that name none."""
+
+_KNOWN_EOS = (
+    EOS,
+    "</s>",
+    "<|end_of_text|>",
+    "<eos>",
+    "<|im_end|>",
+    "<|eos|>",
+    "<\uff5cend\u2581of\u2581sentence\uff5c>",
+    "[SEP]",
+)
+_CONFIG = "tokenizer_config.json"
+_FILE = "tokenizer.json"
+
+
+class Tokenizer:
+    """Turns text into token ids and back.
+
+    Text that spells a special token is encoded as plain text, so that no document can end itself.
+
+    Args:
+        backend: The tokenizer; it is changed to neither pad nor truncate.
+        eos: The end-of-document token, in the backend's vocabulary.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer, eos: str) -> None:
+        backend.no_padding()
+        backend.no_truncation()
+        backend.encode_special_tokens = True
+        eos_id = backend.token_to_id(eos)
+        assert eos_id is not None
+        self._backend = backend
+        self.eos = eos
+        self.eos_id: int = eos_id
+        self.vocab_size: int = max(backend.get_vocab(with_added_tokens=True).values()) + 1
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text; no begin or end token is added."""
+        ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of several texts, encoded in parallel."""
+        encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of token ids; special tokens are left out, broken UTF-8 becomes U+FFFD."""
+        text: str = self._backend.decode(list(ids), skip_special_tokens=True)
+        return text
+
+    def byte_lengths(self) -> npt.NDArray[np.int64]:
+        """UTF-8 bytes of text that each token stands for, shape [vocab_size]; 0 for special and unused ids.
+
+        Exact for byte-level tokenizers. For others a space marker counts as one byte, a byte token such as
+        `<0xE4>` as one, and continuation marks as none.
+        """
+        is_byte_level = '"ByteLevel"' in json.dumps(json.loads(self._backend.to_str())["decoder"])
+        added = self._backend.get_added_tokens_decoder()
+        lengths = np.zeros(self.vocab_size, dtype=np.int64)
+        for token, token_id in self._backend.get_vocab(with_added_tokens=True).items():
+            if token_id in added:
+                lengths[token_id] = 0 if added[token_id].special else len(token.encode())
+            else:
+                lengths[token_id] = len(token) if is_byte_level else _plain_length(token)
+        return lengths
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Load a tokenizer that this module has saved.
+
+    Args:
+        folder: Holds `tokenizer.json` and `tokenizer_config.json`.
+
+    Returns:
+        The tokenizer.
+
+    Raises:
+        DataError: If the files are missing or damaged.
+    """
+    backend = _read_backend(folder / _FILE)
+    eos = _configured_eos(folder / _CONFIG)
+    if eos is None or backend.token_to_id(eos) is None:
+        raise DataError([Problem(key="", rule=f"names no eos_token of {_FILE}", where=str(folder / _CONFIG))])
+    return Tokenizer(backend, eos)
+
+
+def save_byte_tokenizer(folder: Path) -> None:
+    """Save the tokenizer whose tokens are the 256 bytes, in their order, and the end of a document (id 256)."""
+    vocab = {character: byte for byte, character in enumerate(_byte_characters())}
+    backend = tokenizers.Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens([EOS])
+    _save(backend, folder)
+
+
+def train_bpe_tokenizer(texts: Iterable[str], *, vocab_size: int, folder: Path) -> None:
+    """Train and save a byte-level BPE tokenizer. Equal texts give an equal tokenizer.
+
+    Args:
+        texts: The documents of the training split, and no others.
+        vocab_size: Most tokens, the 256 bytes and the end-of-document token (id 0) included; a short text
+            gives fewer.
+        folder: Where to save it; exists.
+
+    References:
+        Sennrich, Haddow, Birch 2016, Neural Machine Translation of Rare Words with Subword Units, arXiv:1508.07909.
+        Differs from the paper: works on bytes, with the word pattern of GPT-2.
+    """
+    backend = tokenizers.Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[EOS],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer=trainer)
+    _save(backend, folder)
+
+
+def tokenizer_file(path: str) -> Path:
+    """Find the `tokenizer.json` that a study names.
+
+    Args:
+        path: The file, or a folder that holds one.
+
+    Returns:
+        The file.
+
+    Raises:
+        DataError: If there is none.
+    """
+    given = Path(path).expanduser()
+    file = given / _FILE if given.is_dir() else given
+    if not file.is_file():
+        raise DataError([_missing_tokenizer(path, given)])
+    return file
+
+
+def save_tokenizer_file(path: str, folder: Path) -> None:
+    """Copy a user's tokenizer into a folder, with the settings that lie beside it.
+
+    The end-of-document token is the `eos_token` of `tokenizer_config.json`, else the first well-known one in the
+    vocabulary, else `<|endoftext|>` is added behind the vocabulary.
+
+    Args:
+        path: A `tokenizer.json`, or a folder that holds one.
+        folder: Where to save it; exists.
+
+    Raises:
+        DataError: If there is no such file, or it is no tokenizer.
+    """
+    file = tokenizer_file(path)
+    backend = _read_backend(file)
+    config = _read_config(file.parent / _CONFIG)
+    eos = _eos_of(config) or next((token for token in _KNOWN_EOS if backend.token_to_id(token) is not None), EOS)
+    if backend.token_to_id(eos) is None:
+        backend.add_special_tokens([eos])
+        backend.save(str(folder / _FILE))
+    else:
+        shutil.copyfile(file, folder / _FILE)
+    write_json(folder / _CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast"} | config | {"eos_token": eos})
+
+
+def _save(backend: tokenizers.Tokenizer, folder: Path) -> None:
+    write_atomic(folder / _FILE, backend.to_str(pretty=True) + "\n")
+    write_json(folder / _CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": EOS})
+
+
+def _read_backend(file: Path) -> tokenizers.Tokenizer:
+    # tokenizers raises bare Exception for every fault of the file, so nothing narrower can be caught.
+    try:
+        return tokenizers.Tokenizer.from_file(str(file))
+    except Exception as error:
+        rule = f"is no tokenizer that `tokenizers` {tokenizers.__version__} reads: {error}"
+        raise DataError([Problem(key="data.tokenizer.path", rule=rule, where=str(file))]) from error
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        config = read_json(file)
+    except ValueError as error:
+        raise DataError([Problem(key="", rule=f"is no JSON: {error}", where=str(file))]) from error
+    return config if isinstance(config, dict) else {}
+
+
+def _configured_eos(file: Path) -> str | None:
+    return _eos_of(_read_config(file))
+
+
+def _eos_of(config: dict[str, Any]) -> str | None:
+    eos = config.get("eos_token")
+    if isinstance(eos, dict):
+        eos = eos.get("content")
+    return eos if isinstance(eos, str) else None
+
+
+def _missing_tokenizer(path: str, given: Path) -> Problem:
+    if given.is_dir():
+        rule = f"holds no {_FILE}"
+        hint = f"AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes {_FILE} into it"
+    else:
+        rule, hint = "does not exist", f"give a {_FILE} or a folder that holds one"
+    return Problem(key="data.tokenizer.path", value=path, rule=rule, hint=hint)
+
+
+def _plain_length(token: str) -> int:
+    if token.startswith("<0x") and token.endswith(">"):
+        return 1
+    return len(token.removeprefix("##").replace("\u2581", " ").encode())
+
+
+def _byte_characters() -> Iterator[str]:
+    """The printable character that byte-level tokenizers write for each byte, in the order of the bytes."""
+    shifted = 256
+    for byte in range(256):
+        if 33 <= byte <= 126 or 161 <= byte <= 172 or 174 <= byte <= 255:
+            yield chr(byte)
+        else:
+            yield chr(shifted)
+            shifted += 1

@@ -1,0 +1,96 @@
+"""Evaluation windows: the same fixed stretches of a split for every trial of a study."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mbo_search.data.batches import TokenArray
+from mbo_search.errors import DataError, Problem
+
+__all__ = ["Windows", "evaluation_windows"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """Stretches of a split on which models are measured.
+
+    Attributes:
+        starts: Index of each window's first token in the split, ascending; windows do not overlap.
+        context: Tokens of a window; the target of its last token lies right behind it.
+        fingerprint: 64 hexadecimal digits; equal only for the same windows of the same split.
+    """
+
+    starts: tuple[int, ...]
+    context: int
+    fingerprint: str
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that are predicted in one evaluation."""
+        return len(self.starts) * self.context
+
+    def read(
+        self, tokens: TokenArray, first: int, last: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Read some of the windows.
+
+        Args:
+            tokens: Token ids of the split, shape [num_tokens].
+            first: First window.
+            last: The window to stop before.
+
+        Returns:
+            Inputs and targets, int64 of shape [last - first, context] each.
+        """
+        starts = np.asarray(self.starts[first:last], dtype=np.int64)
+        places = starts[:, None] + np.arange(self.context, dtype=np.int64)
+        return tokens[places].astype(np.int64), tokens[places + 1].astype(np.int64)
+
+
+def evaluation_windows(
+    num_split_tokens: int, *, context: int, num_tokens: int, split_sha256: str, split: str = "validation"
+) -> Windows:
+    """Spread windows evenly over a split.
+
+    Args:
+        num_split_tokens: Tokens of the split.
+        context: Tokens of a window, at least 1.
+        num_tokens: Tokens of one evaluation; rounded down to whole windows, but at least one.
+        split_sha256: SHA-256 of the split's token file; part of the fingerprint.
+        split: Name of the split, for the message.
+
+    Returns:
+        The windows.
+
+    Raises:
+        DataError: If the split is too short; says how much is needed.
+
+    >>> evaluation_windows(101, context=10, num_tokens=40, split_sha256="").starts
+    (0, 25, 50, 75)
+    """
+    count = max(1, num_tokens // context)
+    if count * context > num_split_tokens - 1:
+        raise DataError([_too_short(num_split_tokens, context=context, count=count, split=split)])
+    starts = tuple(index * (num_split_tokens - 1) // count for index in range(count))
+    material = json.dumps({"split": split_sha256, "starts": starts, "context": context})
+    return Windows(starts=starts, context=context, fingerprint=hashlib.sha256(material.encode()).hexdigest())
+
+
+def _too_short(num_split_tokens: int, *, context: int, count: int, split: str) -> Problem:
+    needed = count * context + 1
+    possible = max(0, num_split_tokens - 1) // context * context
+    factor = math.ceil(10 * needed / max(1, num_split_tokens)) / 10
+    lower = f"set evaluation.tokens to at most {possible}, or " if possible else "shorten model.context, or "
+    return Problem(
+        key="evaluation.tokens",
+        value=str(count * context),
+        rule=f"needs a {split} split of at least {needed} tokens in windows of {context}; it holds "
+        f"{num_split_tokens}",
+        hint=f"{lower}give about {factor:g} times as much text",
+    )
