@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-_SCRUBBED = ("MBO_", "RAY_", "TUNE_", "OPTUNA_", "HF_", "TRANSFORMERS_", "TOKENIZERS_", "COLUMNS", "LINES", "NO_COLOR")
-_SCRUBBED_NAMES = {"FORCE_COLOR", "CUDA_VISIBLE_DEVICES", "XDG_CACHE_HOME"}
+_SCRUBBED = ("MBO_", "RAY_", "TUNE_", "OPTUNA_", "HF_", "TRANSFORMERS_", "TOKENIZERS_")
+_SCRUBBED_NAMES = {"CUDA_VISIBLE_DEVICES", "XDG_CACHE_HOME", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"}
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,9 @@
 """Files that follow from the code: written by `make docs`, and compared with what is committed by `make check`.
 
-    docs/cli.md               every command's help
-    docs/catalogue.md         optimizers, learning-rate shapes, regularizers and corpora with their papers
-    tests/cli/surface.txt     the commands and options that the command line promises
-    studies/study.schema.json JSON Schema of study files, for editors
+docs/cli.md               every command's help
+docs/catalogue.md         optimizers, learning-rate shapes, regularizers and corpora with their papers
+tests/cli/surface.txt     the commands and options that the command line promises
+studies/study.schema.json JSON Schema of study files, for editors
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def command_line_page() -> str:
         "# The command line",
         "<!-- Written by `make docs`. -->",
         "Every command has `--json` (one document on stdout with a versioned `schema` field; progress stays on "
-        "stderr) and `--quiet`. Errors are listed on stderr, all at once; with `--json` stdout then holds a document "
-        "of the schema `mbo-search/error/1`. Exit codes: 0 ok, 1 failed, 2 something to mend in what was asked, "
+        "stderr) and `--quiet`. Errors are listed on stderr, all at once; with `--json` stdout then holds a "
+        "document of the schema `mbo-search/error/1`. Exit codes: 0 ok, 1 failed, 2 something to mend in what was asked, "
         "130 interrupted.",
         f"```text\n{_help([])}\n```",
     ]
@@ -130,7 +130,8 @@ def catalogue_page() -> str:
             ],
         ),
         "## Corpora",
-        "Nothing is downloaded and no text is shipped: the first three are read from Python's own standard library.",
+        "Nothing is downloaded and no text is shipped: `code`, `docs` and `ref` are read from Python's own standard "
+        "library, `prose` and `qa` from two small packages.",
         _table(
             ["name", "text", "size", "needs", "license"],
             [

@@ -38,7 +38,9 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -87,7 +89,9 @@ def list_names(
 
 @app.command()
 def doctor(
-    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where runs would be written.")] = Path("reports"),
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where runs would be written.")] = Path(
+        "reports"
+    ),
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:

@@ -104,4 +104,3 @@ def _settings(hparams: Mapping[str, Hparam]) -> str:
 
 def _default(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:g}"
-

@@ -121,5 +121,6 @@ def _check_disk(folder: Path) -> _Check:
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     enough = free >= _LEAST_FREE_BYTES
+    found = f"{format_bytes(free)} free under {existing.absolute()}"
     remedy = "" if enough else f"free some space, or choose another --out; {format_bytes(_LEAST_FREE_BYTES)} do"
-    return _Check(name="disk", ok=enough, found=f"{format_bytes(free)} free under {existing.absolute()}", remedy=remedy)
+    return _Check(name="disk", ok=enough, found=found, remedy=remedy)

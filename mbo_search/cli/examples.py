@@ -31,5 +31,6 @@ def study_path(file: Path | None, example: str | None) -> Path:
     if example not in names:
         near = difflib.get_close_matches(example or "", names, n=1)
         hint = f"did you mean {near[0]}?" if near else ""
-        raise UserError([Problem(key="--example", value=example, rule=f"must be one of {', '.join(names)}", hint=hint)])
+        rule = f"must be one of {', '.join(names)}"
+        raise UserError([Problem(key="--example", value=example, rule=rule, hint=hint)])
     return SHIPPED / f"{example}.yaml"

@@ -15,7 +15,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; print one line or nothing.")]
 StudyFile = Annotated[Path | None, typer.Argument(metavar="STUDY", help="A study file (YAML).", show_default=False)]
 Example = Annotated[
-    str | None, typer.Option("--example", metavar="NAME", help="A shipped study instead of a file, such as quickstart.")
+    str | None,
+    typer.Option("--example", metavar="NAME", help="A shipped study instead of a file, such as quickstart."),
 ]
 Overrides = Annotated[
     list[str] | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mbo_search.cli.console import Answer
@@ -14,7 +15,7 @@ STARTER = """\
 # A study: which stages, and which optimizer, learning rate and regularizer in each?
 #
 # A list is a set of choices, {low: ..., high: ...} a range, anything else is fixed.
-# Counts may be written 400k, 2M or 1B. `mbo-search plan FILE` shows what this file means, `mbo-search run FILE` runs it.
+# Counts may be written 400k, 2M or 1B. `mbo-search plan FILE` shows what this file means, `run FILE` runs it.
 
 study: NAME                     # the run directory will be reports/NAME
 seed: 0
@@ -89,5 +90,5 @@ def write_starter(file: Path, *, force: bool) -> Answer:
 
 def _study_name(file: Path) -> str:
     """The file's stem with everything but ASCII letters, digits, dots, dashes and underscores replaced."""
-    kept = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "-" for letter in file.stem)
+    kept = re.sub(r"[^A-Za-z0-9._-]", "-", file.stem)
     return kept.strip(".-_") or "study"

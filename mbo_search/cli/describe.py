@@ -1,0 +1,38 @@
+"""`validate`: read a study file and say what it holds, or all that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mbo_search.cli.console import Answer
+from mbo_search.cli.examples import study_path
+from mbo_search.study.specs import Study
+from mbo_search.study.yaml_file import load_study
+
+__all__ = ["validate_study"]
+
+
+def validate_study(file: Path | None, example: str | None, overrides: Sequence[str]) -> Answer:
+    """Check a study file.
+
+    Args:
+        file: The file, if there is one.
+        example: Name of a shipped study, if there is one.
+        overrides: `key.path=value`, in order.
+
+    Raises:
+        StudyError: With every mistake of the file.
+    """
+    path = study_path(file, example)
+    study = load_study(path, overrides)
+    return Answer(
+        schema="mbo-search/validate/1",
+        document={"file": str(path), "valid": True, "study": study.model_dump(mode="json")},
+        text=[f"{path} is valid: study {study.study}, {_stages(study)}."],
+    )
+
+
+def _stages(study: Study) -> str:
+    names = ", ".join(stage.name for stage in study.stages)
+    return f"stage {names}" if len(study.stages) == 1 else f"{len(study.stages)} stages ({names})"

@@ -1,0 +1,185 @@
+"""What a running search shows on stderr: one live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from mbo_search.cli.tables import table
+from mbo_search.units import format_count, format_seconds, perplexity
+
+if TYPE_CHECKING:
+    from mbo_search.search.progress import ArmProgress, Progress, RunningTrial
+
+__all__ = ["PlainLines", "best_baseline_loss", "draw_progress", "progress_line", "watch"]
+
+_BAR_CELLS = 30
+_NUM_MESSAGES = 4
+_LINE_EVERY_SECONDS = 15.0
+_REDRAWS_PER_SECOND = 4.0
+
+
+def watch(console: Console, *, quiet: bool) -> AbstractContextManager[Callable[[Progress], None]]:
+    """Observe a search for as long as the context lasts.
+
+    Args:
+        console: Where to show it; a live table if it is a terminal.
+        quiet: Show nothing.
+    """
+    if quiet:
+        return _nothing()
+    return _live_table(console) if console.is_terminal else _plain_lines(console)
+
+
+@contextmanager
+def _nothing() -> Iterator[Callable[[Progress], None]]:
+    yield lambda _: None
+
+
+@contextmanager
+def _live_table(console: Console) -> Iterator[Callable[[Progress], None]]:
+    with Live(console=console, refresh_per_second=_REDRAWS_PER_SECOND) as live:
+        yield lambda progress: live.update(draw_progress(progress))
+
+
+@contextmanager
+def _plain_lines(console: Console) -> Iterator[Callable[[Progress], None]]:
+    yield PlainLines(lambda line: console.print(line, soft_wrap=True))
+
+
+class PlainLines:
+    """Prints a line whenever a trial has ended, and now and then in between."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._num_done = -1
+        self._last_seconds = -math.inf
+        self._last_message = ""
+
+    def __call__(self, progress: Progress) -> None:
+        """Show a snapshot if it says something new."""
+        for message in _unseen(progress.messages, self._last_message):
+            self._write(message)
+        self._last_message = progress.messages[-1] if progress.messages else self._last_message
+        late = progress.elapsed_seconds - self._last_seconds >= _LINE_EVERY_SECONDS
+        if progress.done != self._num_done or late:
+            self._write(progress_line(progress))
+            self._num_done, self._last_seconds = progress.done, progress.elapsed_seconds
+
+
+def progress_line(progress: Progress) -> str:
+    """A snapshot in one line."""
+    baseline = best_baseline_loss(progress)
+    bests = [
+        f"{arm.arm} {perplexity(arm.best_loss):.2f}{_against(arm, baseline)}"
+        for arm in progress.arms
+        if arm.best_loss is not None
+    ]
+    parts = [_counts(progress), _tokens(progress), f"perplexity: {', '.join(bests)}" if bests else ""]
+    return "; ".join(part for part in (*parts, _clock(progress)) if part)
+
+
+def draw_progress(progress: Progress) -> RenderableType:
+    """A snapshot as the live table."""
+    parts: list[RenderableType] = [
+        Text(f"{progress.study}  {_bar(progress)}  {_counts(progress)}", style="bold"),
+        Text(f"{_tokens(progress)}; {_clock(progress)}"),
+        "",
+        _draw_arms(progress),
+    ]
+    if progress.running:
+        parts += ["", _draw_running(progress.running)]
+    recent = progress.messages[-_NUM_MESSAGES:]
+    if recent:
+        parts += ["", *(Text(message, overflow="ellipsis", no_wrap=True, style="dim") for message in recent)]
+    if progress.is_stopping:
+        parts.append(Text("Stopping: trials save their state.", style="bold"))
+    return Group(*parts)
+
+
+def best_baseline_loss(progress: Progress) -> float | None:
+    """Lowest loss of the untuned baselines, or None before the first."""
+    return next((arm.best_loss for arm in progress.arms if arm.arm == "baseline"), None)
+
+
+def _draw_arms(progress: Progress) -> RenderableType:
+    baseline = best_baseline_loss(progress)
+    rows = [
+        (
+            arm.arm,
+            str(arm.complete),
+            str(arm.pruned),
+            str(arm.failed),
+            "-" if arm.best_loss is None else f"{arm.best_loss:.4f}",
+            "-" if arm.best_loss is None else f"{perplexity(arm.best_loss):.2f}",
+            _against(arm, baseline).strip(" ()"),
+            "" if arm.best_trial is None else str(arm.best_trial),
+            format_count(arm.executed_tokens),
+        )
+        for arm in progress.arms
+    ]
+    header = ["arm", "done", "pruned", "failed", "best loss", "perplexity", "against baseline", "trial", "tokens"]
+    return table(header, rows, right=" ".join(header[1:]))
+
+
+def _draw_running(running: tuple[RunningTrial, ...]) -> RenderableType:
+    rows = [
+        (
+            str(trial.trial),
+            trial.arm,
+            " -> ".join(trial.optimizers),
+            f"{trial.tokens / trial.total_tokens:.0%}",
+            "-" if trial.loss is None else f"{trial.loss:.4f}",
+        )
+        for trial in running
+    ]
+    return table(["trial", "arm", "running", "at least", "loss"], rows)
+
+
+def _bar(progress: Progress) -> str:
+    if progress.planned is None:
+        return ""
+    filled = min(_BAR_CELLS, round(_BAR_CELLS * progress.done / progress.planned))
+    return f"[{'#' * filled}{'.' * (_BAR_CELLS - filled)}]"
+
+
+def _counts(progress: Progress) -> str:
+    total = "" if progress.planned is None else f" of {progress.planned}"
+    parts = [f"{progress.done}{total} trials done", f"{len(progress.running)} running"]
+    parts += [f"{progress.waiting} waiting"] if progress.waiting else []
+    pruned, failed = sum(arm.pruned for arm in progress.arms), sum(arm.failed for arm in progress.arms)
+    parts += [f"{pruned} pruned"] if pruned else []
+    parts += [f"{failed} failed"] if failed else []
+    return ", ".join(parts)
+
+
+def _tokens(progress: Progress) -> str:
+    requested = progress.executed_tokens + progress.saved_tokens
+    saved = f", {format_count(progress.saved_tokens)} saved" if progress.saved_tokens else ""
+    percent = f" ({progress.saved_tokens / requested:.0%})" if progress.saved_tokens else ""
+    wasted = f", {format_count(progress.wasted_tokens)} wasted" if progress.wasted_tokens else ""
+    return f"{format_count(progress.executed_tokens)} tokens trained{saved}{percent}{wasted}"
+
+
+def _clock(progress: Progress) -> str:
+    left = "" if progress.eta_seconds is None else f", about {format_seconds(progress.eta_seconds)} left"
+    return f"{format_seconds(progress.elapsed_seconds)}{left}"
+
+
+def _against(arm: ArmProgress, baseline: float | None) -> str:
+    """Perplexity of an arm's best against the best baseline's, such as " (-3.1 %)"."""
+    if arm.arm == "baseline" or arm.best_loss is None or baseline is None:
+        return ""
+    return f" ({math.expm1(arm.best_loss - baseline) * 100:+.1f} %)"
+
+
+def _unseen(messages: tuple[str, ...], last: str) -> tuple[str, ...]:
+    """The messages behind the last one that was shown."""
+    positions = [index for index, message in enumerate(messages) if message == last]
+    return messages[positions[-1] + 1 :] if positions else messages

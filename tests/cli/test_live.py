@@ -1,0 +1,127 @@
+"""Proves that a running search is shown truthfully: counts, bests against the baseline, tokens, and nothing twice."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from mbo_search.cli.live import PlainLines, best_baseline_loss, draw_progress, progress_line, watch
+from mbo_search.search.progress import ArmProgress, Progress, RunningTrial
+
+
+def arm(name, *, best=None, complete=0, pruned=0, failed=0):
+    return ArmProgress(
+        arm=name,
+        complete=complete,
+        pruned=pruned,
+        failed=failed,
+        best_loss=best,
+        best_trial=None if best is None else 3,
+        executed_tokens=200_000,
+    )
+
+
+def snapshot(**changes):
+    values = {
+        "study": "quickstart",
+        "begun": 7,
+        "planned": 24,
+        "running": (
+            RunningTrial(
+                trial=6,
+                arm="staged",
+                optimizers=("adamw", "muon"),
+                tokens=30_000,
+                total_tokens=100_000,
+                loss=5.25,
+            ),
+        ),
+        "waiting": 0,
+        "arms": (arm("baseline", best=5.0, complete=2), arm("staged", best=4.9, complete=3, pruned=1)),
+        "executed_tokens": 600_000,
+        "saved_tokens": 200_000,
+        "wasted_tokens": 0,
+        "elapsed_seconds": 75.0,
+        "eta_seconds": 150.0,
+        "messages": (),
+        "is_stopping": False,
+    }
+    return Progress(**(values | changes))
+
+
+def drawn(progress):
+    console = Console(file=io.StringIO(), width=120)
+    console.print(draw_progress(progress))
+    return console.file.getvalue()
+
+
+def test_a_line_tells_counts_tokens_bests_and_time():
+    line = progress_line(snapshot())
+    assert line == (
+        "6 of 24 trials done, 1 running, 1 pruned; 600k tokens trained, 200k saved (25%); "
+        "perplexity: baseline 148.41, staged 134.29 (-9.5 %); 1 min 15 s, about 2 min 30 s left"
+    )
+
+
+def test_a_line_leaves_out_what_is_not_known():
+    line = progress_line(snapshot(planned=None, arms=(), saved_tokens=0, eta_seconds=None, running=()))
+    assert line == "0 trials done, 0 running; 600k tokens trained; 1 min 15 s"
+
+
+def test_the_table_holds_every_arm_and_running_trial():
+    text = drawn(snapshot(is_stopping=True, messages=("trial 4: perplexity 140",)))
+    assert "quickstart" in text
+    assert "-9.5 %" in text
+    assert "adamw -> muon" in text
+    assert "30%" in text
+    assert "Stopping" in text
+    assert "trial 4: perplexity 140" in text
+
+
+def test_user_text_is_shown_as_it_is_and_not_as_markup():
+    assert "[red]x[/red]" in drawn(snapshot(messages=("[red]x[/red]",)))
+
+
+def test_nothing_is_compared_before_a_baseline_has_ended():
+    progress = snapshot(arms=(arm("baseline"), arm("staged", best=4.9, complete=1)))
+    assert best_baseline_loss(progress) is None
+    assert "%)" not in progress_line(progress).split("perplexity:")[1]
+
+
+def test_plain_lines_come_with_news_only():
+    lines = []
+    observe = PlainLines(lines.append)
+    observe(snapshot())
+    observe(snapshot(elapsed_seconds=76.0))
+    assert len(lines) == 1
+    observe(snapshot(elapsed_seconds=95.0))
+    assert len(lines) == 2
+    observe(snapshot(elapsed_seconds=96.0, arms=(arm("baseline", best=5.0, complete=9),)))
+    assert len(lines) == 3
+
+
+def test_plain_lines_show_each_message_once():
+    lines = []
+    observe = PlainLines(lines.append)
+    observe(snapshot(messages=("one",)))
+    observe(snapshot(messages=("one", "two")))
+    observe(snapshot(messages=("two", "three")))
+    assert [line for line in lines if line in ("one", "two", "three")] == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_quiet_shows_nothing(terminal):
+    file = io.StringIO()
+    with watch(Console(file=file, force_terminal=terminal), quiet=True) as observe:
+        observe(snapshot())
+    assert file.getvalue() == ""
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_watched_search_is_shown(terminal):
+    file = io.StringIO()
+    with watch(Console(file=file, force_terminal=terminal, width=120), quiet=False) as observe:
+        observe(snapshot())
+    assert "6 of 24 trials done" in file.getvalue()
