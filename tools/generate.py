@@ -15,11 +15,12 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from typer.main import get_command
+
 from mbo_search.cli.app import app
 from mbo_search.cli.console import run_app
 from mbo_search.study.catalogue import CORPORA, LR_SHAPES, OPTIMIZERS, REGULARIZERS
 from mbo_search.study.infos import Hparam
-from typer.main import get_command
 
 __all__ = ["GENERATED", "stale_files"]
 
@@ -56,8 +57,8 @@ def command_line_page() -> str:
         "<!-- Written by `make docs`. -->",
         "Every command has `--json` (one document on stdout with a versioned `schema` field; progress stays on "
         "stderr) and `--quiet`. Errors are listed on stderr, all at once; with `--json` stdout then holds a "
-        "document of the schema `mbo-search/error/1`. Exit codes: 0 ok, 1 failed, 2 something to mend in what was asked, "
-        "130 interrupted.",
+        "document of the schema `mbo-search/error/1`. Exit codes: 0 ok, 1 failed, 2 something to mend in what was "
+        "asked, 130 interrupted.",
         f"```text\n{_help([])}\n```",
     ]
     for name in _command_names():
@@ -130,8 +131,8 @@ def catalogue_page() -> str:
             ],
         ),
         "## Corpora",
-        "Nothing is downloaded and no text is shipped: `code`, `docs` and `ref` are read from Python's own standard "
-        "library, `prose` and `qa` from two small packages.",
+        "Nothing is downloaded and no text is shipped: `code`, `docs` and `ref` are read from Python's own "
+        "standard library, `prose` and `qa` from two small packages.",
         _table(
             ["name", "text", "size", "needs", "license"],
             [

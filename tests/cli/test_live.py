@@ -1,4 +1,4 @@
-"""Proves that a running search is shown truthfully: counts, bests against the baseline, tokens, and nothing twice."""
+"""Proves that a running search is shown truthfully: counts, bests against the baseline, tokens, no news twice."""
 
 from __future__ import annotations
 
