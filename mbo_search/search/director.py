@@ -1,0 +1,421 @@
+"""The state machine of a search: what is trained next, and what is made of how it ended.
+
+One director serves every backend. It knows neither processes nor threads nor a clock of its own: a backend asks for
+tasks, says when they start, reach a boundary and end. Everything that matters is on disk before anything else
+depends on it:
+
+    ask    task file -> Optuna database -> the backend trains it
+    tell   nodes (written by the worker) -> trial record -> Optuna database
+
+A driver may die between any two of these steps; `restore` makes up the rest from the run directory.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from mbo_search.errors import StudyError
+from mbo_search.results.records import Arm, TrialRecord
+from mbo_search.search.books import Books
+from mbo_search.search.busy import BusyMeter
+from mbo_search.search.confirm import ConfirmRun, confirm_runs
+from mbo_search.search.effort import Effort, duplicate_record, effort_of, make_record
+from mbo_search.search.limits import Spent
+from mbo_search.search.ports import ArmSource, Ports, SearchPlan
+from mbo_search.search.pruner import BoundaryPruner, Reached
+from mbo_search.search.suggest import Draw
+from mbo_search.search.task import TrialTask, first_missing
+from mbo_search.train.outcome import Boundary, TrialOutcome
+
+__all__ = ["MOST_ASKS", "MOST_RETRIES", "Director"]
+
+MOST_ASKS = 20
+"""Draws for one trial before a known duplicate is accepted, or a schedule that is held back is given up."""
+
+MOST_RETRIES = 2
+"""Repetitions of a trial whose worker was lost."""
+
+
+class Director:
+    """Decides what is trained next and remembers how it ended.
+
+    Attributes:
+        books: What is known of the trials.
+        busy: How busy the slots were.
+        plan: What to do.
+    """
+
+    def __init__(self, plan: SearchPlan, arms: Mapping[Arm, ArmSource], ports: Ports) -> None:
+        """Make a director of a new search; call `restore` for one that has been going on.
+
+        Args:
+            plan: What to do.
+            arms: The arms that propose schedules: `staged`, and `control` where the study wants one.
+            ports: The world.
+        """
+        self.books = Books()
+        self.busy = BusyMeter(plan.slots)
+        self.plan = plan
+        self._arms = dict(arms)
+        self._ports = ports
+        self._efforts: dict[int, Effort] = {}
+        self._losses: Counter[int] = Counter()
+        self._reached: dict[int, Boundary] = {}
+        self._queue: deque[int] = deque()
+        self._confirm: list[TrialTask] | None = None
+        self._next_trial = 0
+        self._elapsed_before = 0.0
+        self._began_at = ports.clock()
+        self._is_stopping = False
+        self._is_blocked = False
+
+    # What is trained next
+
+    @property
+    def has_more(self) -> bool:
+        """Whether `ask` may still return a task, now or after an open trial has gone on."""
+        if self._is_stopping:
+            return False
+        return bool(self.books.open_trials) or self.ended_by() is None or bool(self._confirm_drafts())
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._is_stopping
+
+    @property
+    def num_waiting(self) -> int:
+        """Tasks that are to be repeated and wait for a slot."""
+        return len(self._queue)
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Wall-clock seconds of all drivers of this search so far."""
+        return self._elapsed_before + self._ports.clock() - self._began_at
+
+    def ask(self) -> TrialTask | None:
+        """Hand out a task.
+
+        Returns:
+            The task, or None if there is none now: while others are open, ask again when one of them has reached
+            a boundary or ended; otherwise all is done.
+        """
+        if self._is_stopping:
+            return None
+        task = self._next_queued() or self._next_baseline() or self._next_proposed() or self._next_confirm()
+        if task is not None:
+            self.busy.queued(self._ports.clock())
+        return task
+
+    def stop(self) -> None:
+        """Hand out nothing from now on; what is open stays open for the next driver."""
+        self._is_stopping = True
+
+    def ended_by(self) -> str | None:
+        """What ended the search proper: `trials`, `budget`, `hours` or `space`; None while it goes on."""
+        spent = Spent(
+            trials=self.books.num_search_trials(),
+            tokens=self.books.search_tokens(),
+            seconds=self.elapsed_seconds,
+        )
+        return self.plan.limits.reached(spent) or (None if self._arms_by_need() else "space")
+
+    # How it goes
+
+    def started(self, trial: int, at: float | None = None) -> None:
+        """Note that a worker has begun an attempt at a task.
+
+        Args:
+            trial: Its number.
+            at: Seconds since the epoch; None: now.
+        """
+        moment = self._ports.clock() if at is None else at
+        self._efforts[trial] = self._effort(trial).begun(moment)
+        self.busy.started(trial, moment)
+
+    def boundary(self, trial: int, boundary: Boundary) -> bool:
+        """Judge a trial at the end of a stage.
+
+        Args:
+            trial: Its number.
+            boundary: What it showed.
+
+        Returns:
+            Whether to stop it.
+        """
+        self._is_blocked = False
+        self._reached[trial] = boundary
+        task = self.books.task(trial)
+        is_last = boundary.stage == len(task.schedule.stages) - 1
+        if self.plan.pruner is None or task.arm != "staged" or is_last:
+            return False
+        return self._is_hopeless(self.plan.pruner, trial, boundary)
+
+    def reached(self, trial: int) -> Boundary | None:
+        """The last boundary that an open trial has reported, or None."""
+        return self._reached.get(trial)
+
+    def tell(self, trial: int, outcome: TrialOutcome, *, worker: str = "") -> None:
+        """Note how an attempt ended: on disk first, then to whoever proposed it.
+
+        Args:
+            trial: Number of the task.
+            outcome: How it ended. An interrupted one stays open: it is repeated by the next driver, or by this one
+                unless it is stopping.
+            worker: Where it ran.
+        """
+        self._is_blocked = False
+        self.busy.ended(trial, self._ports.clock())
+        if self.books.record(trial) is not None:
+            return  # told before, for instance by a worker that was given up for lost
+        task = self.books.task(trial)
+        self._efforts[trial] = self._settled(task, self._effort(trial).plus(outcome))
+        record = make_record(task, outcome, self._efforts[trial], worker=worker, ended_at=self._ports.clock())
+        self._ports.memory.write_record(record, outcome.curve)
+        if outcome.state != "interrupted":
+            self._learn(task, record)
+        elif not self._is_stopping:
+            self._queue.append(trial)
+
+    def lost(self, trial: int, message: str) -> None:
+        """Note that a worker was lost: the task is repeated, at most `MOST_RETRIES` times, then it has failed.
+
+        Args:
+            trial: Number of the task.
+            message: What is known of it.
+        """
+        self._losses[trial] += 1
+        self._ports.log(f"trial {trial}: worker lost ({message})")
+        if self._losses[trial] > MOST_RETRIES:
+            self.tell(trial, TrialOutcome(state="failed", reason="worker_lost", message=message))
+        else:
+            self._is_blocked = False
+            self.busy.ended(trial, self._ports.clock())
+            self._queue.append(trial)
+
+    # After a restart
+
+    def restore(
+        self, tasks: Sequence[TrialTask], records: Sequence[TrialRecord], *, next_trial: int, elapsed_seconds: float
+    ) -> None:
+        """Take over from the run directory.
+
+        Args:
+            tasks: All tasks in it, by trial number.
+            records: All records in it.
+            next_trial: A number that nothing in it has used.
+            elapsed_seconds: Wall-clock seconds of earlier drivers.
+        """
+        self._elapsed_before = elapsed_seconds
+        self._next_trial = max([next_trial, *(task.trial + 1 for task in tasks)])
+        by_trial = {record.trial: record for record in records}
+        numbers = {task.trial for task in tasks}
+        bare = (self._task_of(record) for record in records if record.trial not in numbers)
+        for task in sorted([*tasks, *bare], key=lambda task: task.trial):
+            record = by_trial.get(task.trial)
+            if record is not None and record.state != "interrupted":
+                self.books.end(task, record)
+            else:
+                self.books.begin(task, self._ports.has_node)
+                self._queue.append(task.trial)
+                self._efforts[task.trial] = Effort() if record is None else effort_of(record)
+        for trial in self._queue:
+            self._efforts[trial] = self._settled(self.books.task(trial), self._efforts[trial])
+        self._restore_arms()
+
+    # Private: choosing
+
+    def _next_queued(self) -> TrialTask | None:
+        return self.books.task(self._queue.popleft()) if self._queue else None
+
+    def _next_baseline(self) -> TrialTask | None:
+        begun = {task.label for task in self.books.tasks_of("baseline")}
+        label = next((label for label in self.plan.baselines if label not in begun), None)
+        if label is None:
+            return None
+        schedule, seed = self.plan.baselines[label], self.plan.seed
+        nodes = self._ports.nodes_of(schedule, seed)
+        return self._open(
+            TrialTask(
+                trial=self._next_trial, arm="baseline", label=label, seed=seed, schedule=schedule, nodes=nodes
+            )
+        )
+
+    def _next_proposed(self) -> TrialTask | None:
+        """Go round until an arm has a task; a round that only tells duplicates has brought the limits nearer."""
+        while not self._is_blocked and self.ended_by() is None:
+            num_trials = self.books.num_search_trials()
+            for arm in self._arms_by_need():
+                task = self._fill(arm)
+                if task is not None:
+                    return task
+            self._is_blocked = self.books.num_search_trials() == num_trials
+            if self._is_blocked and not self.books.open_trials:
+                raise StudyError("no schedule of the space can be trained; check warm-ups against shares")
+        return None
+
+    def _next_confirm(self) -> TrialTask | None:
+        drafts = (task for task in self._confirm_drafts() if not self._is_held(task))
+        draft = next(drafts, None)
+        return None if draft is None else self._open(draft.model_copy(update={"trial": self._next_trial}))
+
+    def _arms_by_need(self) -> Sequence[Arm]:
+        """The arms that have schedules left, the one that is behind its share of tokens first."""
+        staged, control = self.books.arm_tokens("staged"), self.books.arm_tokens("control")
+        is_control_behind = control < self.plan.control * (staged + control)
+        order: tuple[Arm, ...] = ("control", "staged") if is_control_behind else ("staged", "control")
+        return [arm for arm in order if arm in self._arms and not self._is_exhausted(arm)]
+
+    def _is_exhausted(self, arm: Arm) -> bool:
+        size = self._arms[arm].size
+        points = {tuple(sorted(task.params.items())) for task in self.books.tasks_of(arm)}
+        return size is not None and len(points) >= size
+
+    def _fill(self, arm: Arm) -> TrialTask | None:
+        """Open the arm's first proposal that is new and not on its way in another trial.
+
+        If all are known, one of them is told what is known; if some are held back, random ones are tried; then the
+        arm waits, for training the same nodes a second time would be no faster.
+        """
+        source = self._arms[arm]
+        duplicate: TrialTask | None = None
+        for draws in (source.proposals(self._next_trial), source.random_proposals(self._next_trial)):
+            drafts = list(self._drafts(arm, itertools.islice(draws, MOST_ASKS)))
+            if drafts and drafts[-1][1] == "new":
+                return self._open(drafts[-1][0])
+            known = [task for task, status in drafts if status == "known"]
+            if known and len(known) == len(drafts):
+                duplicate = known[0]
+                break
+        if duplicate is not None:
+            self._tell_known(duplicate)
+        return None
+
+    def _drafts(self, arm: Arm, draws: Iterable[Draw]) -> Iterator[tuple[TrialTask, str]]:
+        """Tasks of proposals with their status, up to and including the first new one."""
+        for draw in draws:
+            task = self._draft(arm, draw)
+            if task is None:
+                continue
+            status = "known" if self.books.known(task.end) else "held" if self._is_held(task) else "new"
+            yield task, status
+            if status == "new":
+                return
+
+    def _draft(self, arm: Arm, draw: Draw) -> TrialTask | None:
+        try:
+            nodes = self._ports.nodes_of(draw.schedule, self.plan.seed)
+        except StudyError:
+            return None  # shares and warm-ups may be drawn that do not fit together
+        return TrialTask(
+            trial=self._next_trial,
+            arm=arm,
+            seed=self.plan.seed,
+            optuna_number=self._arms[arm].next_number,
+            params=draw.params,
+            schedule=draw.schedule,
+            nodes=nodes,
+        )
+
+    def _confirm_drafts(self) -> Sequence[TrialTask]:
+        """Confirm runs that have not begun; none before the search has ended."""
+        if self.plan.confirm is None:
+            return []
+        if self._confirm is None:
+            is_open = any(self.books.task(trial).arm != "confirm" for trial in self.books.open_trials)
+            if is_open or self.ended_by() is None:
+                return []
+            self._confirm = [
+                self._draft_confirm(run)
+                for run in confirm_runs(self.books.records, self.plan.confirm, self.plan.seed)
+            ]
+        begun = {task.end for task in self.books.tasks_of("confirm")}
+        return [task for task in self._confirm if task.end not in begun]
+
+    def _draft_confirm(self, run: ConfirmRun) -> TrialTask:
+        nodes = self._ports.nodes_of(run.schedule, run.seed)
+        return TrialTask(
+            trial=self._next_trial, arm="confirm", label=run.label, seed=run.seed, schedule=run.schedule, nodes=nodes
+        )
+
+    def _is_held(self, task: TrialTask) -> bool:
+        """Whether an open trial will produce the first node that this one lacks."""
+        missing = first_missing(task.nodes, self._ports.has_node)
+        return missing is not None and self.books.is_coming(missing)
+
+    def _open(self, task: TrialTask) -> TrialTask:
+        self._ports.memory.write_task(task)
+        self._next_trial = task.trial + 1
+        self.books.begin(task, self._ports.has_node)
+        if task.arm in self._arms:
+            self._arms[task.arm].begin(task)
+        return task
+
+    def _tell_known(self, task: TrialTask) -> None:
+        known = self.books.known(task.end)
+        assert known is not None, "only tasks with a known end are told"
+        self._open(task)
+        record = duplicate_record(task, known, ended_at=self._ports.clock())
+        self._ports.memory.write_record(record, ())
+        self._learn(task, record)
+
+    # Private: learning
+
+    def _effort(self, trial: int) -> Effort:
+        return self._efforts.get(trial, Effort())
+
+    def _settled(self, task: TrialTask, effort: Effort) -> Effort:
+        """Add what attempts had trained that could not report it any more."""
+        orphans = self.books.orphans(task, effort.produced, self._ports.has_node)
+        if not orphans:
+            return effort
+        before = dict(zip((node.key for node in task.nodes), (0, *(n.tokens for n in task.nodes)), strict=False))
+        tokens = sum(node.tokens - before[node.key] for node in orphans)
+        return replace(
+            effort,
+            attempts=max(1, effort.attempts),
+            executed_tokens=min(effort.executed_tokens + tokens, task.tokens),
+            produced=effort.produced | {node.key for node in orphans},
+        )
+
+    def _learn(self, task: TrialTask, record: TrialRecord) -> None:
+        self.books.end(task, record)
+        self._reached.pop(task.trial, None)
+        if task.arm in self._arms:
+            self._arms[task.arm].finish(record)
+
+    def _is_hopeless(self, pruner: BoundaryPruner, trial: int, boundary: Boundary) -> bool:
+        history = [
+            Reached(boundary_loss=_fitness(record.boundaries[boundary.stage]), final_loss=record.val_loss)
+            for record in self.books.records
+            if record.arm == "staged" and record.val_loss is not None and boundary.stage < len(record.boundaries) - 1
+        ]
+        verdict = pruner.judge(_fitness(boundary), history)
+        self._ports.log(f"trial {trial}, stage {boundary.stage}: {verdict.sentence()}")
+        return verdict.prune
+
+    def _task_of(self, record: TrialRecord) -> TrialTask:
+        """The task of a record whose own file is lost."""
+        return TrialTask(
+            trial=record.trial,
+            arm=record.arm,
+            label=record.label,
+            seed=record.seed,
+            optuna_number=record.optuna_number,
+            params=record.params,
+            schedule=record.schedule,
+            nodes=self._ports.nodes_of(record.schedule, record.seed),
+        )
+
+    def _restore_arms(self) -> None:
+        for arm, source in self._arms.items():
+            tasks = self.books.tasks_of(arm)
+            records = [self.books.record(task.trial) for task in tasks]
+            source.restore(tasks, [record for record in records if record is not None])
+
+
+def _fitness(boundary: Boundary) -> float:
+    return boundary.loss if boundary.averaged_loss is None else boundary.averaged_loss

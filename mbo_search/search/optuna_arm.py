@@ -1,0 +1,199 @@
+"""An arm of a study: one search space, one searcher, one Optuna study in a database of its own.
+
+Proposals are made on a mirror of the study in memory, where a draw that is thrown away costs nothing; the database
+sees only trials that are trained. Both are derived: they can be rebuilt from the tasks and records of the run
+directory at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from mbo_search.results.records import TrialRecord
+from mbo_search.search.samplers import SAMPLERS, proposal_seed
+from mbo_search.search.suggest import Draw, FixedSuggest, OptunaSuggest, SpaceFunction, draw
+from mbo_search.search.task import TrialTask
+
+__all__ = ["OptunaArm", "open_study"]
+
+_TOLD_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+def open_study(database: Path, name: str) -> optuna.Study:
+    """Open or make the one Optuna study of a database.
+
+    Args:
+        database: SQLite file.
+        name: Name of a new study.
+    """
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": 60}}, skip_compatibility_check=False
+    )
+    sampler = optuna.samplers.RandomSampler(seed=0)  # never asked: proposals come from the mirror
+    return optuna.create_study(storage=storage, study_name=name, load_if_exists=True, sampler=sampler)
+
+
+class OptunaArm:
+    """Proposes schedules out of one space and learns from what became of them.
+
+    Attributes:
+        name: `staged` or `control`.
+        size: Number of different schedules in its space; None if it is not finite.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        space: SpaceFunction,
+        *,
+        searcher: str,
+        seed: int,
+        database: optuna.Study,
+        initial: Sequence[Draw] = (),
+        size: int | None = None,
+    ) -> None:
+        """Make an arm.
+
+        Args:
+            name: `staged` or `control`.
+            space: The space.
+            searcher: Name in `SAMPLERS`.
+            seed: Seed of the study.
+            database: The Optuna study that outlives the process.
+            initial: Schedules to begin with.
+            size: Number of different schedules in the space; None if it is not finite.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.name = name
+        self.size = size
+        self._space = space
+        self._searcher = searcher
+        self._seed = seed
+        self._initial = tuple(initial)
+        self._database = _StudyBook(database)
+        self._mirror = _StudyBook(optuna.create_study(sampler=SAMPLERS[searcher](seed)))
+        self._begun: list[dict[str, float | int | str]] = []
+
+    @property
+    def next_number(self) -> int:
+        """Number that the next trial will have in the Optuna study."""
+        return self._database.num_trials
+
+    def proposals(self, trial: int) -> Iterator[Draw]:
+        """Draw schedules without end, best guess first; the same ones for equal knowledge and trial number.
+
+        Args:
+            trial: Number of the trial that is to be filled.
+        """
+        yield from (point for point in self._initial if point.params not in self._begun)
+        self._mirror.study.sampler = SAMPLERS[self._searcher](proposal_seed(self._seed, self.name, trial))
+        while True:
+            yield self._drawn()
+
+    def random_proposals(self, trial: int) -> Iterator[Draw]:
+        """Draw schedules at random without end.
+
+        Args:
+            trial: Number of the trial that is to be filled.
+        """
+        seed = proposal_seed(self._seed, f"{self.name}/random", trial)
+        self._mirror.study.sampler = SAMPLERS["random"](seed)
+        while True:
+            yield self._drawn()
+
+    def begin(self, task: TrialTask) -> None:
+        """Note that a task is being trained.
+
+        Args:
+            task: A task that was made from one of this arm's proposals.
+        """
+        replayed = draw(self._space, FixedSuggest(task.params))
+        self._begun.append(task.params)
+        for book in (self._mirror, self._database):
+            book.begin(task.trial, replayed)
+
+    def finish(self, record: TrialRecord) -> None:
+        """Learn what became of a task; nothing happens for one that was told before.
+
+        Args:
+            record: Its record; one that was interrupted stays running.
+        """
+        for book in (self._mirror, self._database):
+            book.finish(record)
+
+    def restore(self, tasks: Sequence[TrialTask], records: Sequence[TrialRecord]) -> None:
+        """Catch up with the run directory, whatever the database knows already.
+
+        Args:
+            tasks: This arm's tasks, by trial number.
+            records: This arm's records.
+        """
+        for task in tasks:
+            self.begin(task)
+        for record in records:
+            self.finish(record)
+        self._database.fail_strangers()
+
+    def _drawn(self) -> Draw:
+        """One draw of the mirror's sampler; its Optuna trial is failed, which samplers overlook."""
+        study = self._mirror.study
+        trial = study.ask()
+        try:
+            return draw(self._space, OptunaSuggest(trial))
+        finally:
+            study.tell(trial.number, state=TrialState.FAIL)
+
+
+class _StudyBook:
+    """An Optuna study whose trials carry the number of ours."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self.study = study
+        self._ids = {
+            int(trial.user_attrs["trial"]): trial._trial_id
+            for trial in study.get_trials(deepcopy=False)
+            if "trial" in trial.user_attrs
+        }
+
+    @property
+    def num_trials(self) -> int:
+        return len(self.study.get_trials(deepcopy=False))
+
+    def begin(self, trial: int, proposal: Draw) -> None:
+        """Add a running trial in one transaction, so that no crash can leave half of one."""
+        if trial in self._ids:
+            return
+        frozen = create_trial(
+            state=TrialState.RUNNING,
+            params=dict(proposal.params),
+            distributions=dict(proposal.distributions),
+            user_attrs={"trial": trial},
+        )
+        self.study.add_trial(frozen)
+        self._ids[trial] = self.study.get_trials(deepcopy=False)[-1]._trial_id
+
+    def finish(self, record: TrialRecord) -> None:
+        if record.state == "interrupted":
+            return
+        running = optuna.Trial(self.study, self._ids[record.trial])
+        if self._frozen(running.number).state.is_finished():
+            return
+        for boundary in record.boundaries:
+            if boundary.stage not in self._frozen(running.number).intermediate_values:
+                running.report(boundary.loss, boundary.stage)
+        if record.reason is not None:
+            running.set_user_attr("reason", record.reason)
+        self.study.tell(running.number, record.val_loss, state=_TOLD_STATES[record.state])
+
+    def fail_strangers(self) -> None:
+        """End unfinished trials that no task knows: nobody will ever tell them."""
+        for trial in self.study.get_trials(deepcopy=False):
+            if trial.state == TrialState.RUNNING and "trial" not in trial.user_attrs:
+                self.study.tell(trial.number, state=TrialState.FAIL)
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self.study.get_trials(deepcopy=False)[number]

@@ -1,0 +1,109 @@
+"""What a director needs of the world, as interfaces: arms that propose, a memory, a store, a clock.
+
+The live search, the tests and a simulator in its own time all fill the same few holes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mbo_search.results.records import TrialRecord
+from mbo_search.search.limits import Limits
+from mbo_search.search.pruner import BoundaryPruner
+from mbo_search.search.suggest import Draw
+from mbo_search.search.task import HasNode, PathNode, TrialTask
+from mbo_search.study.schedule import Schedule
+from mbo_search.study.specs import ConfirmSpec
+from mbo_search.train.outcome import CurveRow
+
+__all__ = ["ArmSource", "Memory", "Ports", "SearchPlan"]
+
+
+class ArmSource(Protocol):
+    """Where the schedules of an arm come from."""
+
+    @property
+    def size(self) -> int | None:
+        """Number of different schedules in its space; None if it is not finite."""
+        ...
+
+    @property
+    def next_number(self) -> int:
+        """Number that its next trial will have in its own study."""
+        ...
+
+    def proposals(self, trial: int) -> Iterator[Draw]:
+        """Draw schedules without end, best guess first, the same for equal knowledge and trial number."""
+        ...
+
+    def random_proposals(self, trial: int) -> Iterator[Draw]:
+        """Draw schedules at random without end, the same for an equal trial number."""
+        ...
+
+    def begin(self, task: TrialTask) -> None:
+        """Note that a task is open."""
+        ...
+
+    def finish(self, record: TrialRecord) -> None:
+        """Learn how a task ended."""
+        ...
+
+    def restore(self, tasks: Sequence[TrialTask], records: Sequence[TrialRecord]) -> None:
+        """Catch up with the run directory."""
+        ...
+
+
+class Memory(Protocol):
+    """Where tasks and records are kept. Both calls return when the disk has it."""
+
+    def write_task(self, task: TrialTask) -> None:
+        """Keep a task."""
+        ...
+
+    def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
+        """Keep a record; a second one of the same trial replaces it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """All that a director needs of the world besides the arms.
+
+    Attributes:
+        memory: Where tasks and records are kept.
+        has_node: Whether a node is in the stage store.
+        nodes_of: The nodes on the way of a schedule with a seed; raises StudyError for one that cannot be trained.
+        clock: Seconds since the epoch.
+        log: Takes one line for people.
+    """
+
+    memory: Memory
+    has_node: HasNode
+    nodes_of: Callable[[Schedule, int], tuple[PathNode, ...]]
+    clock: Callable[[], float]
+    log: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPlan:
+    """What a director is to do.
+
+    Attributes:
+        seed: Seed of every search trial.
+        limits: When the search ends.
+        control: Share of the two arms' tokens that the control arm gets, in [0, 1).
+        baselines: Untuned schedules to start with, by name.
+        pruner: Judge at stage boundaries; None: nobody.
+        confirm: Which winners are trained again on fresh seeds when the search has ended; None: none.
+        slots: Trials that can run at once.
+    """
+
+    seed: int
+    limits: Limits
+    control: float
+    baselines: Mapping[str, Schedule]
+    pruner: BoundaryPruner | None = None
+    confirm: ConfirmSpec | None = None
+    slots: int = 1

@@ -1,0 +1,98 @@
+"""What a worker is given: one schedule with one seed, as a value that any process can read.
+
+A task is written to the run directory before anything else happens with it, so a driver that dies at any moment
+leaves behind what it had decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from mbo_search.results.records import Arm
+from mbo_search.study.base import Description
+from mbo_search.study.schedule import Schedule
+
+__all__ = ["HasNode", "Params", "PathNode", "TrialTask", "first_missing", "missing_tokens"]
+
+Params = dict[str, float | int | str]
+"""What a searcher chose, by parameter name."""
+
+HasNode = Callable[[str], bool]
+"""Whether a node is in the stage store."""
+
+
+class PathNode(Description):
+    """A place on a schedule's way where the training state is kept.
+
+    Attributes:
+        key: Content address of the state.
+        tokens: Charged tokens from the untrained model to here.
+    """
+
+    key: str
+    tokens: int = Field(ge=0)
+
+
+class TrialTask(Description):
+    """One schedule with one seed, to be trained.
+
+    Attributes:
+        schema_version: Version of this format.
+        trial: Number, unique in the run directory.
+        arm: Which arm proposed it.
+        label: For baselines, the name in the study; for confirm runs, whose champion it is.
+        seed: Seed of initialisation, data order and noise.
+        optuna_number: Number in the arm's Optuna study; None outside the two studies.
+        params: What the searcher chose.
+        schedule: The complete recipe.
+        nodes: Where states are kept along the way, in order; the last one is the end.
+    """
+
+    schema_version: Literal["mbo-search/task/1"] = "mbo-search/task/1"
+    trial: int = Field(ge=0)
+    arm: Arm
+    label: str = ""
+    seed: int
+    optuna_number: int | None = None
+    params: Params = {}
+    schedule: Schedule
+    nodes: tuple[PathNode, ...] = Field(min_length=1)
+
+    @property
+    def end(self) -> str:
+        """Key of the trained model: tasks with equal ends train the same, bit for bit."""
+        return self.nodes[-1].key
+
+    @property
+    def tokens(self) -> int:
+        """Charged tokens of the whole schedule."""
+        return self.nodes[-1].tokens
+
+
+def first_missing(nodes: Sequence[PathNode], has_node: HasNode) -> str | None:
+    """Key of the node that a trial of this path would train first; None if its end is cached.
+
+    Args:
+        nodes: The path, in order.
+        has_node: Whether a node is cached.
+    """
+    missing = None
+    for node in reversed(nodes):
+        if has_node(node.key):
+            break
+        missing = node.key
+    return missing
+
+
+def missing_tokens(nodes: Sequence[PathNode], has_node: HasNode) -> int:
+    """Charged tokens that a trial of this path has still to train.
+
+    Args:
+        nodes: The path, in order.
+        has_node: Whether a node is cached.
+    """
+    cached = next((node.tokens for node in reversed(nodes) if has_node(node.key)), 0)
+    return nodes[-1].tokens - cached

@@ -1,0 +1,74 @@
+"""Tasks on disk: `trials/NNNN.task.json` beside the record that it will become.
+
+A task without a final record was running, or about to, when its driver ended. Whatever is read is bounded and
+validated, for a run directory may come from a stranger.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from mbo_search.files import write_atomic
+from mbo_search.search.task import TrialTask
+
+__all__ = ["read_task", "read_tasks", "task_file", "write_task"]
+
+_LOGGER = logging.getLogger(__name__)
+_NAME = re.compile(r"(\d{4,9})\.task\.json")
+_MOST_BYTES = 4 * 2**20
+
+
+def task_file(folder: Path, trial: int) -> Path:
+    """File of a task.
+
+    Args:
+        folder: The folder of trials.
+        trial: Its number.
+    """
+    return folder / f"{trial:04d}.task.json"
+
+
+def write_task(folder: Path, task: TrialTask) -> None:
+    """Write a task durably.
+
+    Args:
+        folder: The folder of trials.
+        task: The task.
+    """
+    write_atomic(task_file(folder, task.trial), task.model_dump_json() + "\n")
+
+
+def read_task(folder: Path, trial: int) -> TrialTask:
+    """Read one task.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If it is damaged, absurdly large, or holds another trial.
+    """
+    path = task_file(folder, trial)
+    if path.stat().st_size > _MOST_BYTES:
+        raise ValueError(f"{path} is larger than {_MOST_BYTES} bytes")
+    task = TrialTask.model_validate_json(path.read_bytes())
+    if task.trial != trial:
+        raise ValueError(f"{path} holds trial {task.trial}")
+    return task
+
+
+def read_tasks(folder: Path) -> list[TrialTask]:
+    """Read all tasks by trial number; damaged ones are logged and skipped.
+
+    Args:
+        folder: The folder of trials.
+    """
+    names = (_NAME.fullmatch(entry.name) for entry in folder.iterdir()) if folder.is_dir() else ()
+    tasks = []
+    for trial in sorted(int(match[1]) for match in names if match):
+        try:
+            tasks.append(read_task(folder, trial))
+        except (OSError, ValueError, ValidationError) as error:
+            _LOGGER.warning("%s is skipped: %s", task_file(folder, trial), error)
+    return tasks

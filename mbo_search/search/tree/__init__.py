@@ -1,0 +1,1 @@
+"""The tree searcher: an Optuna sampler that knows that a cached beginning is free."""

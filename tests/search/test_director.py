@@ -1,0 +1,213 @@
+"""Proves that the director keeps its promises: fair arms, no work done twice, nothing lost at any point of death."""
+
+from __future__ import annotations
+
+import optuna
+import pytest
+
+from mbo_search.search.director import MOST_RETRIES
+from mbo_search.search.limits import Limits
+from mbo_search.study.specs import ConfirmSpec
+from mbo_search.train.outcome import TrialOutcome
+
+
+def test_baselines_run_first_and_limits_count_every_trial(toy_world):
+    world = toy_world(limits=Limits(trials=10))
+    director = world.run(world.director())
+    records = director.books.records
+    assert [record.trial for record in records] == list(range(10))
+    assert (records[0].arm, records[0].label) == ("baseline", "adamw_linear")
+    assert {record.arm for record in records[1:]} == {"staged", "control"}
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+@pytest.mark.parametrize("control", [0.25, 0.5])
+def test_control_arm_tracks_its_share_at_any_moment(toy_world, control, slots):
+    world = toy_world(limits=Limits(trials=40), control=control, slots=slots)
+    director = world.director()
+    one_schedule = 160
+    while True:
+        task = director.ask()
+        if task is None:
+            break
+        staged, control_tokens = director.books.arm_tokens("staged"), director.books.arm_tokens("control")
+        assert abs(control_tokens - control * (staged + control_tokens)) <= one_schedule
+        director.started(task.trial)
+        director.tell(task.trial, world.execute(task))
+    assert len(director.books.records) == 40
+
+
+def test_without_control_all_proposals_are_staged(toy_world):
+    world = toy_world(control=0.0, baselines=0)
+    assert {record.arm for record in world.run(world.director()).books.records} == {"staged"}
+
+
+def test_budget_counts_executed_and_expected_tokens(toy_world):
+    world = toy_world(limits=Limits(tokens=1000), slots=3)
+    director = world.run(world.director())
+    assert 1000 <= director.books.search_tokens() < 1000 + 160
+    assert director.ended_by() == "budget"
+
+
+def test_hours_end_the_search_between_trials(toy_world):
+    world = toy_world(limits=Limits(seconds=500.0))
+    director = world.run(world.director())
+    assert director.ended_by() == "hours"
+    assert director.elapsed_seconds < 500 + 160
+
+
+def test_every_slot_is_filled_and_counted_busy(toy_world):
+    world = toy_world(limits=Limits(trials=30), slots=4)
+    director = world.run(world.director())
+    assert director.busy.fraction() == pytest.approx(1.0)
+
+
+def test_no_two_trials_train_the_same_node(toy_world):
+    world = toy_world(limits=Limits(trials=40), slots=4)
+    world.run(world.director())
+    assert len(world.executed) == len(set(world.executed))
+
+
+def test_exact_duplicates_are_told_what_is_known_and_cost_nothing(toy_world, toy_finite):
+    world = toy_world(limits=Limits(trials=8), control=0.0, baselines=0, space=toy_finite)
+    director = world.run(world.director())
+    told = [record for record in director.books.records if "trains exactly like" in record.message]
+    assert len(director.books.records) == 8
+    assert len(told) == 4
+    assert all(record.executed_tokens == 0 and record.val_loss is not None for record in told)
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{world.folder}/staged.db")
+    assert len(study.get_trials(states=[optuna.trial.TrialState.COMPLETE])) == 8
+
+
+def test_a_finite_space_ends_the_search_when_every_schedule_is_known(toy_world, toy_finite):
+    world = toy_world(
+        limits=Limits(trials=50), control=0.0, baselines=0, space=toy_finite, size=4
+    )
+    director = world.run(world.director())
+    assert director.ended_by() == "space"
+    assert len({record.schedule.model_dump_json() for record in director.books.records}) == 4
+
+
+def test_a_schedule_that_another_trial_is_on_the_way_to_is_held_back(toy_world, toy_finite):
+    world = toy_world(
+        limits=Limits(trials=50), control=0.0, baselines=0, space=toy_finite, size=4
+    )
+    director = world.director()
+    first, second = director.ask(), director.ask()
+    assert first.nodes[0].key != second.nodes[0].key
+    assert director.ask() is None  # both first stages are being trained: waiting is as fast as training them twice
+    assert director.has_more
+    director.tell(first.trial, world.execute(first))
+    third = director.ask()
+    assert third.nodes[0].key == first.nodes[0].key
+    assert third.end != first.end
+
+
+def test_diverged_is_told_pruned_and_broken_is_told_failed(toy_world):
+    world = toy_world(limits=Limits(trials=9), control=0.0, baselines=0)
+    world.fate = lambda task: ("complete", "diverged", "exception")[task.trial % 3]
+    world.run(world.director())
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{world.folder}/staged.db")
+    states = [trial.state.name for trial in study.trials]
+    assert states == ["COMPLETE", "PRUNED", "FAIL"] * 3
+    assert study.trials[1].user_attrs["reason"] == "non_finite"
+    assert study.trials[0].intermediate_values.keys() == {0, 1}
+
+
+def test_a_lost_worker_is_repeated_twice_and_then_failed(toy_world):
+    world = toy_world(limits=Limits(trials=1), control=0.0, baselines=0)
+    director = world.director()
+    for attempt in range(MOST_RETRIES + 1):
+        task = director.ask()
+        assert task is not None and task.trial == 0, attempt
+        director.started(task.trial)
+        director.lost(task.trial, "killed by signal 9")
+    assert director.ask() is None
+    assert not director.has_more
+    record = director.books.records[0]
+    assert (record.state, record.reason, record.attempts) == ("failed", "worker_lost", MOST_RETRIES + 1)
+
+
+def test_what_a_lost_attempt_had_trained_is_counted_as_its_own(toy_world):
+    world = toy_world(limits=Limits(trials=1), control=0.0, baselines=0)
+    director = world.director()
+    task = director.ask()
+    director.started(task.trial)
+    world.nodes.add(task.nodes[0].key)  # the worker committed its first stage and died before it could say so
+    director.lost(task.trial, "killed")
+    director.started(director.ask().trial)
+    director.tell(task.trial, world.execute(task))
+    record = director.books.records[0]
+    assert record.executed_tokens == task.tokens
+    assert not record.boundaries[0].shared
+
+
+def test_interrupted_trials_stay_open_and_resume_under_their_own_number(toy_world):
+    world = toy_world(limits=Limits(trials=3), baselines=0)
+    director = world.director()
+    task = director.ask()
+    director.started(task.trial)
+    director.stop()
+    director.tell(task.trial, TrialOutcome(state="interrupted", reason="signal", executed_tokens=40))
+    assert director.ask() is None
+    assert world.disk.records[0].state == "interrupted"
+    again = world.director()
+    assert again.ask() == task
+    again.started(task.trial)
+    outcome = world.execute(task)
+    again.tell(task.trial, outcome.model_copy(update={"executed_tokens": 120}))
+    assert (world.disk.records[0].attempts, world.disk.records[0].executed_tokens) == (2, 160)
+
+
+def test_a_second_tell_of_the_same_trial_changes_nothing(toy_world):
+    world = toy_world(limits=Limits(trials=2), baselines=0)
+    director = world.director()
+    task = director.ask()
+    director.tell(task.trial, world.execute(task))
+    before = director.books.records
+    director.tell(task.trial, world.execute(task))
+    assert director.books.records == before
+
+
+def test_confirm_runs_follow_the_search_on_fresh_seeds_paired(toy_world):
+    world = toy_world(limits=Limits(trials=10), slots=2, extra={"confirm": ConfirmSpec(top=1, seeds=3)})
+    director = world.run(world.director())
+    confirm = [record for record in director.books.records if record.arm == "confirm"]
+    assert len(confirm) == 9
+    assert {record.seed for record in confirm} == {8, 9, 10}
+    by_label: dict[str, set[int]] = {}
+    for record in confirm:
+        by_label.setdefault(record.label.split(":")[0], set()).add(record.seed)
+    assert by_label == {arm: {8, 9, 10} for arm in ("staged", "control", "baseline")}
+    again = world.run(world.director())
+    assert len(again.books.records) == 19
+
+
+@pytest.mark.parametrize("searcher", ["tpe", "random"])
+def test_death_at_any_write_changes_neither_schedules_nor_losses(toy_world, tmp_path_factory, searcher):
+    def fresh() -> object:
+        world = toy_world(limits=Limits(trials=7), searcher=searcher)
+        world.folder = tmp_path_factory.mktemp("run")
+        world.disk.folder = world.folder
+        return world
+
+    whole = fresh()
+    expected = [(r.trial, r.arm, r.schedule, r.val_loss) for r in whole.run(whole.director()).books.records]
+    for point in range(whole.disk.num_writes):
+        world = fresh()
+        world.disk.die_at = point
+        with pytest.raises(BaseException, match=r"^$"):
+            world.run(world.director())
+        world.disk.die_at = -1
+        director = world.run(world.director())
+        assert [(r.trial, r.arm, r.schedule, r.val_loss) for r in director.books.records] == expected
+        assert_no_running(world)
+
+
+def assert_no_running(world) -> None:
+    for name in ("staged", "control"):
+        study = optuna.load_study(study_name=None, storage=f"sqlite:///{world.folder}/{name}.db")
+        assert all(trial.state.is_finished() for trial in study.trials)
+        numbers = [trial.user_attrs["trial"] for trial in study.trials]
+        assert numbers == sorted(set(numbers))
+
