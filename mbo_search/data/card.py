@@ -19,6 +19,7 @@ __all__ = [
     "Split",
     "SplitCard",
     "TokenWidth",
+    "WrittenSplits",
     "data_fingerprint",
 ]
 
@@ -82,6 +83,20 @@ class DedupCard(Description):
     exact: int
     near: int
     in_validation: int
+
+
+class WrittenSplits(Description):
+    """What was written to the token files.
+
+    Attributes:
+        splits: The splits.
+        sources: What was read.
+        dedup: What was dropped.
+    """
+
+    splits: dict[Split, SplitCard]
+    sources: tuple[SourceCard, ...]
+    dedup: DedupCard
 
 
 class FileCard(Description):

@@ -79,13 +79,28 @@ class DuplicateFilter:
         Returns:
             What it repeats; None for a new document.
         """
+        repeat = self.add_bytes(text.encode(), group)
+        if repeat is not None or self._kind != "near":
+            return repeat
+        return self._add_signature(text, group)
+
+    def add_bytes(self, content: bytes, group: str) -> Repeat | None:
+        """Remember content that is no text unless it equals earlier content.
+
+        Args:
+            content: The content.
+            group: A label that is given back for its repetitions.
+
+        Returns:
+            What it repeats; None for new content.
+        """
         if self._kind == "none":
             return None
-        digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+        digest = hashlib.blake2b(content, digest_size=16).digest()
         if digest in self._groups:
             return Repeat("exact", self._groups[digest])
         self._groups[digest] = group
-        return self._add_signature(text, group) if self._kind == "near" else None
+        return None
 
     def _add_signature(self, text: str, group: str) -> Repeat | None:
         hashes = shingles(text)

@@ -24,10 +24,11 @@ import pydantic
 import tokenizers
 
 from mbo_search.data.batches import TokenArray
-from mbo_search.data.card import SPLITS, DataCard, FileCard, Split, SplitCard, data_fingerprint
+from mbo_search.data.card import SPLITS, DataCard, FileCard, Split, WrittenSplits, data_fingerprint
 from mbo_search.data.corpus_text import read_splits
+from mbo_search.data.shards import write_shard_splits
 from mbo_search.data.sources import Source, resolve_sources
-from mbo_search.data.token_files import open_tokens, token_width, write_documents
+from mbo_search.data.token_files import open_tokens, token_file, token_width, write_documents
 from mbo_search.data.tokenizer import (
     Tokenizer,
     load_tokenizer,
@@ -70,7 +71,7 @@ class PreparedData:
 
     def tokens(self, split: Split) -> TokenArray:
         """Token ids of a split, memory-mapped read-only, shape [num_tokens]."""
-        return open_tokens(self.folder / _token_file(split), self.card.dtype)
+        return open_tokens(self.folder / token_file(split), self.card.dtype)
 
     def tokenizer(self) -> Tokenizer:
         """Load the tokenizer."""
@@ -172,30 +173,37 @@ def _versions() -> dict[str, str]:
 
 def _build(spec: DataSpec, sources: Sequence[Source], folder: Path) -> None:
     (folder / _TOKENIZER).mkdir()
-    text = read_splits(spec, sources)
-    _save_tokenizer(spec.tokenizer, [document.text for document in text.splits["train"]], folder / _TOKENIZER)
+    written = _write_shards(spec, sources, folder) if sources[0].is_shards else _write_text(spec, sources, folder)
     tokenizer = load_tokenizer(folder / _TOKENIZER)
     width = token_width(tokenizer.vocab_size)
-    splits: dict[Split, SplitCard] = {
-        split: write_documents(folder / _token_file(split), text.splits[split], tokenizer, width)
-        for split in SPLITS
-    }
     files = _file_cards(folder)
+    tokenizer_sha256 = files[f"{_TOKENIZER}/tokenizer.json"].sha256
     card = DataCard(
-        fingerprint=data_fingerprint(
-            splits, dtype=width, tokenizer_sha256=files[f"{_TOKENIZER}/tokenizer.json"].sha256
-        ),
+        fingerprint=data_fingerprint(written.splits, dtype=width, tokenizer_sha256=tokenizer_sha256),
         tokenizer_kind=spec.tokenizer.kind,
         vocab_size=tokenizer.vocab_size,
         eos_id=tokenizer.eos_id,
         dtype=width,
-        splits=splits,
+        splits=written.splits,
         files=files,
-        sources=text.sources,
-        dedup=text.dedup,
+        sources=written.sources,
+        dedup=written.dedup,
         versions=_versions(),
     )
     write_json(folder / _CARD, card.model_dump(mode="json"))
+
+
+def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path) -> WrittenSplits:
+    text = read_splits(spec, sources)
+    _save_tokenizer(spec.tokenizer, [document.text for document in text.splits["train"]], folder / _TOKENIZER)
+    tokenizer = load_tokenizer(folder / _TOKENIZER)
+    splits = {split: write_documents(folder / token_file(split), text.splits[split], tokenizer) for split in SPLITS}
+    return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup)
+
+
+def _write_shards(spec: DataSpec, sources: Sequence[Source], folder: Path) -> WrittenSplits:
+    _save_tokenizer(spec.tokenizer, (), folder / _TOKENIZER)
+    return write_shard_splits(spec, sources, load_tokenizer(folder / _TOKENIZER), folder)
 
 
 def _save_tokenizer(spec: TokenizerSpec, texts: Sequence[str], folder: Path) -> None:
@@ -212,10 +220,6 @@ def _given_path(spec: TokenizerSpec) -> str:
         hint = "give a tokenizer.json or a folder that holds one"
         raise DataError([Problem(key="data.tokenizer.path", rule="is missing for the kind file", hint=hint)])
     return spec.path
-
-
-def _token_file(split: Split) -> str:
-    return f"{split}.tokens"
 
 
 def _file_cards(folder: Path) -> dict[str, FileCard]:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from mbo_search.data.batches import TokenArray
-from mbo_search.data.card import SplitCard, TokenWidth
+from mbo_search.data.card import Split, SplitCard, TokenWidth
 from mbo_search.data.document import Document
 from mbo_search.data.tokenizer import Tokenizer
 
-__all__ = ["open_tokens", "token_width", "write_documents", "write_runs"]
+__all__ = ["open_tokens", "token_file", "token_width", "write_documents", "write_runs"]
 
 _CHARACTERS_AT_ONCE = 1 << 20
 
@@ -25,6 +25,11 @@ def token_width(vocab_size: int) -> TokenWidth:
     ('uint16', 'uint32')
     """
     return "uint16" if vocab_size <= 2**16 else "uint32"
+
+
+def token_file(split: Split) -> str:
+    """Name of the token file of a split."""
+    return f"{split}.tokens"
 
 
 def open_tokens(path: Path, width: TokenWidth, *, offset_bytes: int = 0) -> TokenArray:
@@ -44,22 +49,19 @@ def open_tokens(path: Path, width: TokenWidth, *, offset_bytes: int = 0) -> Toke
     return np.memmap(path, dtype=dtype, mode="r", offset=offset_bytes)
 
 
-def write_documents(
-    path: Path, documents: Sequence[Document], tokenizer: Tokenizer, width: TokenWidth
-) -> SplitCard:
+def write_documents(path: Path, documents: Sequence[Document], tokenizer: Tokenizer) -> SplitCard:
     """Tokenize documents into a file, an end-of-document token behind each.
 
     Args:
         path: The file to write.
         documents: The documents of a split.
-        tokenizer: The tokenizer.
-        width: Width of an id.
+        tokenizer: The tokenizer; its number of tokens decides the width of an id.
 
     Returns:
         The split's card.
     """
     runs = (_with_eos(ids, tokenizer) for texts in _portions(documents) for ids in tokenizer.encode_batch(texts))
-    num_tokens, sha256 = write_runs(path, runs, width)
+    num_tokens, sha256 = write_runs(path, runs, token_width(tokenizer.vocab_size))
     num_bytes = sum(len(document.text.encode()) for document in documents)
     return SplitCard(
         num_documents=len(documents),

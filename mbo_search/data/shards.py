@@ -1,0 +1,267 @@
+"""Pre-tokenized shards: opening them, checking them, and dealing their documents to the splits.
+
+A shard `name.bin` holds little-endian token ids and nothing else, or a header of 256 32-bit integers as llm.c and
+modded-nanogpt write it. The width of an id is, in this order: what the header says; `{"dtype": "uint16"}` or
+`{"dtype": "uint32"}` in a file `name.json` beside it; 16 bits if the tokenizer has at most 65,536 tokens, else 32.
+
+Documents end at the tokenizer's end-of-document token. They are never decoded: equal documents are found by their
+tokens, and lengths count tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mbo_search.data.batches import TokenArray
+from mbo_search.data.card import SPLITS, DedupCard, SourceCard, Split, SplitCard, TokenWidth, WrittenSplits
+from mbo_search.data.dedup import DuplicateFilter
+from mbo_search.data.sources import Role, Source
+from mbo_search.data.split import deal, piece_limit
+from mbo_search.data.token_files import open_tokens, token_file, token_width, write_runs
+from mbo_search.data.tokenizer import Tokenizer
+from mbo_search.errors import DataError, Problem
+from mbo_search.files import read_json
+from mbo_search.study.specs import DataSpec
+
+__all__ = ["open_shard", "write_shard_splits"]
+
+_HEADER_BYTES = 1024
+_HEADER_WIDTHS: dict[int, TokenWidth] = {20240520: "uint16", 20240801: "uint32"}
+_TOKENS_AT_ONCE = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Consecutive tokens of a shard: a document with its end, or a piece of a long one."""
+
+    shard: TokenArray
+    start: int
+    end: int
+
+    def tokens(self) -> TokenArray:
+        return self.shard[self.start : self.end]
+
+    def content(self) -> bytes:
+        """The same bytes for the same ids, whatever the width of the shard."""
+        return self.tokens().astype("<u4").tobytes()
+
+    def continues(self, other: _Run) -> bool:
+        return self.shard is other.shard and self.start == other.end
+
+
+def write_shard_splits(
+    spec: DataSpec, sources: Sequence[Source], tokenizer: Tokenizer, folder: Path
+) -> WrittenSplits:
+    """Deal the documents of token shards to the splits and write the token files.
+
+    Args:
+        spec: The study's data section.
+        sources: What `resolve_sources` found, all of it shards.
+        tokenizer: The tokenizer that made the shards.
+        folder: Where to write.
+
+    Returns:
+        What was written.
+
+    Raises:
+        DataError: With every shard that is damaged or foreign to the tokenizer; or if there is too little text.
+    """
+    shards = _open_all(sources, tokenizer.vocab_size)
+    limit = piece_limit(sum(len(tokens) for source, tokens in shards if source.role == "train"))
+    runs: dict[Role, list[_Run]] = {"train": [], "validation": []}
+    for source, tokens in shards:
+        runs[source.role].extend(_runs(tokens, tokenizer.eos_id, limit))
+    fresh, dedup = _without_duplicates(spec, runs)
+    dealt = _deal(spec, fresh) | ({"validation": runs["validation"]} if spec.validation else {})
+    splits = {split: _write(folder / token_file(split), dealt[split], tokenizer) for split in SPLITS}
+    return WrittenSplits(splits=splits, sources=_source_cards(sources, shards, tokenizer.eos_id), dedup=dedup)
+
+
+def open_shard(file: Path, vocab_size: int) -> TokenArray:
+    """Map a shard into memory and check every token id.
+
+    Args:
+        file: The shard.
+        vocab_size: Tokens of the tokenizer.
+
+    Returns:
+        Token ids, shape [num_tokens].
+
+    Raises:
+        DataError: If the size or an id is impossible.
+    """
+    width, offset_bytes, origin = _layout(file, vocab_size)
+    num_bytes = file.stat().st_size - offset_bytes
+    bytes_per_id = np.dtype(width).itemsize
+    if num_bytes <= 0 or num_bytes % bytes_per_id:
+        raise _problem(file, f"must hold whole {width} token ids, at least one, not {num_bytes} bytes ({origin})")
+    tokens = open_tokens(file, width, offset_bytes=offset_bytes)
+    for first in range(0, len(tokens), _TOKENS_AT_ONCE):
+        _check_ids(tokens[first : first + _TOKENS_AT_ONCE], first, vocab_size, f"{file} ({width}, {origin})")
+    return tokens
+
+
+def _layout(file: Path, vocab_size: int) -> tuple[TokenWidth, int, str]:
+    """Width of an id, bytes before the first one, and how they are known."""
+    width = _width_of_header(file)
+    if width is not None:
+        return width, _HEADER_BYTES, "by its header"
+    card = file.with_suffix(".json")
+    if card.is_file():
+        return _width_of_card(card), 0, f"by {card.name}"
+    return token_width(vocab_size), 0, f"by the tokenizer's {vocab_size} tokens"
+
+
+def _width_of_header(file: Path) -> TokenWidth | None:
+    """Width if the file begins with a header whose count of tokens fits the file's size, else None."""
+    with file.open("rb") as content:
+        magic, _, num_tokens = struct.unpack("<3i", content.read(12).ljust(12, b"\0"))
+    width = _HEADER_WIDTHS.get(magic)
+    if width is None or file.stat().st_size != _HEADER_BYTES + num_tokens * np.dtype(width).itemsize:
+        return None
+    return width
+
+
+def _width_of_card(card: Path) -> TokenWidth:
+    try:
+        content = read_json(card)
+    except ValueError as error:
+        raise _problem(card, f"is no JSON: {error}") from error
+    dtype = content.get("dtype") if isinstance(content, dict) else None
+    if dtype == "uint16":
+        return "uint16"
+    if dtype == "uint32":
+        return "uint32"
+    raise _problem(card, f'must hold {{"dtype": "uint16"}} or {{"dtype": "uint32"}}, not {dtype!r}')
+
+
+def _check_ids(tokens: TokenArray, first: int, vocab_size: int, where: str) -> None:
+    if int(tokens.max()) < vocab_size:
+        return
+    place = int(np.argmax(tokens >= vocab_size))
+    rule = f"is no token of the tokenizer, which has {vocab_size} (token {first + place} of the shard)"
+    hint = "is the tokenizer another one, or the width?"
+    raise DataError([Problem(key="", value=str(int(tokens[place])), rule=rule, hint=hint, where=where)])
+
+
+def _open_all(sources: Sequence[Source], vocab_size: int) -> list[tuple[Source, TokenArray]]:
+    shards: list[tuple[Source, TokenArray]] = []
+    problems: list[Problem] = []
+    for source in sources:
+        for file in source.files:
+            try:
+                shards.append((source, open_shard(file, vocab_size)))
+            except DataError as error:
+                problems.extend(error.problems)
+    if problems:
+        raise DataError(problems)
+    return shards
+
+
+def _runs(tokens: TokenArray, eos_id: int, limit: int) -> Iterator[_Run]:
+    """Documents with their ends, long ones cut every `limit` tokens; empty documents are left out."""
+    start = 0
+    for end in (*_ends(tokens, eos_id), len(tokens)):
+        is_empty = end - start == 0 or (end - start == 1 and tokens[start] == eos_id)
+        if not is_empty:
+            for first in range(start, end, limit):
+                yield _Run(tokens, first, min(first + limit, end))
+        start = end
+
+
+def _ends(tokens: TokenArray, eos_id: int) -> list[int]:
+    ends: list[int] = []
+    for first in range(0, len(tokens), _TOKENS_AT_ONCE):
+        found = np.flatnonzero(tokens[first : first + _TOKENS_AT_ONCE] == eos_id)
+        ends.extend((found + first + 1).tolist())
+    return ends
+
+
+def _without_duplicates(spec: DataSpec, runs: dict[Role, list[_Run]]) -> tuple[list[_Run], DedupCard]:
+    seen = DuplicateFilter(spec.dedup)
+    for run in runs["validation"]:
+        seen.add_bytes(run.content(), "validation")
+    fresh: list[_Run] = []
+    counts = {"train": 0, "validation": 0}
+    for run in runs["train"]:
+        repeat = seen.add_bytes(run.content(), "train")
+        if repeat is None:
+            fresh.append(run)
+        else:
+            counts[repeat.group] += 1
+    return fresh, DedupCard(
+        kind=spec.dedup, too_short=0, exact=counts["train"], near=0, in_validation=counts["validation"]
+    )
+
+
+def _deal(spec: DataSpec, runs: Sequence[_Run]) -> dict[Split, list[_Run]]:
+    hashes = np.array([_split_hash(run) for run in runs], dtype=np.uint64)
+    sizes = np.array([run.end - run.start for run in runs], dtype=np.int64)
+    dealt = deal(hashes, sizes, share=spec.validation_share, has_validation=spec.validation is not None)
+    return {split: [runs[index] for index in indices] for split, indices in dealt.items()}
+
+
+def _split_hash(run: _Run) -> int:
+    return int.from_bytes(hashlib.blake2b(run.content(), digest_size=8).digest())
+
+
+def _write(path: Path, runs: Sequence[_Run], tokenizer: Tokenizer) -> SplitCard:
+    width = token_width(tokenizer.vocab_size)
+    num_tokens, sha256 = write_runs(path, _separated(runs, tokenizer.eos_id), width)
+    num_bytes = _num_bytes(open_tokens(path, width), tokenizer.byte_lengths())
+    continued = sum(run.continues(before) for before, run in itertools.pairwise(runs))
+    return SplitCard(
+        num_documents=len(runs) - continued,
+        num_tokens=num_tokens,
+        num_bytes=num_bytes,
+        bytes_per_token=num_bytes / num_tokens if num_tokens else None,
+        sha256=sha256,
+    )
+
+
+def _separated(runs: Sequence[_Run], eos_id: int) -> Iterator[TokenArray]:
+    """The runs' tokens, with an end-of-document token where a piece is not followed by its continuation."""
+    for number, run in enumerate(runs):
+        yield run.tokens()
+        follower = runs[number + 1] if number + 1 < len(runs) else None
+        is_continued = follower is not None and follower.continues(run)
+        if not is_continued and run.shard[run.end - 1] != eos_id:
+            yield np.array([eos_id], dtype=np.uint32)
+
+
+def _num_bytes(tokens: TokenArray, byte_lengths: npt.NDArray[np.int64]) -> int:
+    total = 0
+    for first in range(0, len(tokens), _TOKENS_AT_ONCE):
+        total += int(byte_lengths[tokens[first : first + _TOKENS_AT_ONCE]].sum())
+    return total
+
+
+def _source_cards(
+    sources: Sequence[Source], shards: Sequence[tuple[Source, TokenArray]], eos_id: int
+) -> tuple[SourceCard, ...]:
+    cards: list[SourceCard] = []
+    for source in sources:
+        arrays = [tokens for owner, tokens in shards if owner is source]
+        cards.append(
+            SourceCard(
+                name=source.name,
+                role=source.role,
+                num_files=len(source.files),
+                num_documents=sum(len(_ends(tokens, eos_id)) for tokens in arrays),
+                num_characters=sum(len(tokens) for tokens in arrays),
+                sha256=source.digest,
+            )
+        )
+    return tuple(cards)
+
+
+def _problem(file: Path, rule: str) -> DataError:
+    return DataError([Problem(key="", rule=rule, where=str(file))])
