@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mbo_search.study.schedule import Schedule, Stage
+from collections.abc import Iterable
+
+from mbo_search.study.schedule import Stage
 
 __all__ = ["describe_schedule", "describe_stage"]
 
@@ -22,6 +24,6 @@ def describe_stage(stage: Stage) -> str:
     return " ".join(parts)
 
 
-def describe_schedule(schedule: Schedule) -> str:
+def describe_schedule(stages: Iterable[Stage]) -> str:
     """All stages in order, joined by an arrow."""
-    return " -> ".join(describe_stage(stage) for stage in schedule.stages)
+    return " -> ".join(describe_stage(stage) for stage in stages)

@@ -21,10 +21,10 @@ from mbo_search.results.ranking_values import (
     Verdict,
 )
 from mbo_search.results.records import TrialRecord
-from mbo_search.results.schedule_runs import ScheduleRuns, group_by_schedule, mean_or_none
+from mbo_search.results.schedule_runs import ScheduleRuns, group_by_schedule
 from mbo_search.results.statistics import ALPHA, WORTHWHILE_PERCENT
+from mbo_search.results.values import mean_or_none, perplexity_or_none, sd_or_none
 from mbo_search.results.verdict import make_verdict
-from mbo_search.units import perplexity
 
 __all__ = [
     "Comparison",
@@ -126,11 +126,11 @@ def _row(runs: ScheduleRuns) -> RankedTrial:
         message=head.message.strip().split("\n")[0],
         confirmed=runs.is_confirmed,
         val_loss=loss,
-        val_perplexity=_perplexity(loss),
-        val_loss_sd=_sd([run.val_loss for run in runs.measured if run.val_loss is not None]),
+        val_perplexity=perplexity_or_none(loss),
+        val_loss_sd=sd_or_none([run.val_loss for run in runs.measured if run.val_loss is not None]),
         search_val_loss=runs.search_loss,
         runs=_complete_runs(runs),
-        test_perplexity=_perplexity(mean_or_none(run.test_loss for run in runs.fresh)),
+        test_perplexity=perplexity_or_none(mean_or_none(run.test_loss for run in runs.fresh)),
         bits_per_byte=mean_or_none(run.bits_per_byte for run in runs.measured),
         accuracy=mean_or_none(run.accuracy for run in runs.measured),
         stages=head.schedule.stages,
@@ -149,17 +149,3 @@ def _complete_runs(runs: ScheduleRuns) -> tuple[RankedRun, ...]:
         for record in (*searched, *runs.fresh)
         if record.val_loss is not None
     )
-
-
-def _perplexity(loss: float | None) -> float | None:
-    if loss is None:
-        return None
-    value = perplexity(loss)
-    return value if math.isfinite(value) else None
-
-
-def _sd(losses: Sequence[float]) -> float | None:
-    if len(losses) < 2:
-        return None
-    mean = math.fsum(losses) / len(losses)
-    return math.sqrt(math.fsum((loss - mean) ** 2 for loss in losses) / (len(losses) - 1))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from mbo_search.results.records import TrialRecord
+from mbo_search.results.values import mean_or_none
 from mbo_search.study.schedule import Schedule
 
 __all__ = ["ScheduleRuns", "group_by_schedule", "schedule_identity"]
@@ -57,12 +57,6 @@ class ScheduleRuns:
     def loss(self) -> float | None:
         """Mean loss of the measured runs, nats per token; None if there is none."""
         return mean_or_none(record.val_loss for record in self.measured)
-
-
-def mean_or_none(values: Iterable[float | None]) -> float | None:
-    """Mean of the values that are there; None if there is none."""
-    known = [value for value in values if value is not None]
-    return math.fsum(known) / len(known) if known else None
 
 
 def schedule_identity(schedule: Schedule) -> str:

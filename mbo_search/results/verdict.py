@@ -54,7 +54,7 @@ def make_verdict(
     found = _find(ordered, best, comparisons, worthwhile_percent)
     test = found.test
     return Verdict(
-        sentence=f"{_sentence(found)}; {scale}.",
+        sentence=_sentence(found, scale),
         answer=found.answer,
         winner_trial=_trial(found.winner),
         best_staged_trial=_trial(best.staged),
@@ -94,27 +94,27 @@ def _trial(runs: ScheduleRuns | None) -> int | None:
     return runs.head.trial if runs is not None else None
 
 
-def _sentence(found: _Findings) -> str:
+def _sentence(found: _Findings, scale: str) -> str:
     if found.winner is None:
-        return "No schedule has completed yet"
+        return f"No schedule has completed yet ({scale})."
     staged, single = found.best.staged, found.best.single
     if staged is None or single is None or found.between is None:
-        return _one_sided(found.winner, staged, single)
-    between = (
-        f"the best staged schedule (trial {staged.head.trial}) reaches {_gain(found.between.difference)} than "
-    )
+        return f"No comparison yet, {scale}: {_one_sided(found.winner, staged, single)}."
+    gain = _gain(found.between.difference)
+    between = f"the best staged schedule (trial {staged.head.trial}) reaches {gain} than "
     between += f"the best single-strategy schedule (trial {single.head.trial})"
     if found.test is None:
-        rest = "whether that is more than luck takes runs on fresh seeds"
-        return f"One seed, unconfirmed: {between}{_baseline_clause(found)}; {rest}"
-    return f"{_opening(found, found.test)}: {between}{_interval(found.test)}{_ending(found, found.test)}"
+        rest = "Whether that is more than luck takes runs on fresh seeds"
+        return f"One seed, unconfirmed, {scale}: {between}{_baseline_clause(found)}. {rest}."
+    opening = f"{_opening(found, found.test)}, {scale}"
+    return f"{opening}: {between}{_interval(found.test)}{_ending(found, found.test)}."
 
 
 def _one_sided(winner: ScheduleRuns, staged: ScheduleRuns | None, single: ScheduleRuns | None) -> str:
     missing = "no staged schedule" if staged is None else "no single-strategy schedule"
     if staged is not None and single is not None:
         missing = "no pair of a staged and a single-strategy schedule with a common seed"
-    return f"No comparison: {missing} has completed; the best so far is trial {winner.head.trial}"
+    return f"{missing} has completed; the best so far is trial {winner.head.trial}"
 
 
 def _gain(difference: Difference) -> str:
