@@ -20,6 +20,7 @@ from typer.main import get_command
 from mbo_search.cli.app import app
 from mbo_search.cli.console import run_app
 from mbo_search.study.catalogue import CORPORA, LR_SHAPES, OPTIMIZERS, REGULARIZERS
+from mbo_search.study.handover_table import ADAM_LIKE, HAND_OVER_TABLE, CarriedSlot
 from mbo_search.study.infos import Hparam
 
 __all__ = ["GENERATED", "stale_files"]
@@ -130,6 +131,11 @@ def catalogue_page() -> str:
                 for name, info in sorted(REGULARIZERS.items())
             ],
         ),
+        "## Hand-over",
+        "What `hand_over: carry` keeps, for the parameters that both optimizers update themselves. The parameters "
+        "that `muon` and `soap` leave to AdamW follow the row of AdamW. Pairs that are not listed can only be "
+        "reset. Where second moments do not arrive, `rewarm: auto` warms up again.",
+        _table(["from", "to", "kept", "second moments arrive"], _hand_over_rows()),
         "## Corpora",
         "Nothing is downloaded and no text is shipped: `code`, `docs` and `ref` are read from Python's own "
         "standard library, `prose` and `qa` from two small packages.",
@@ -148,6 +154,25 @@ def catalogue_page() -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _hand_over_rows() -> list[list[str]]:
+    rows: dict[tuple[str, ...], None] = {}
+    for (previous, following), row in sorted(HAND_OVER_TABLE.items()):
+        kept = "everything" if row.everything else ", ".join(_slot(slot) for slot in row.carried)
+        arrives = ("no", "yes")[row.second_moments] if OPTIMIZERS[following].second_moments else "it has none"
+        pair = ("any", "the same") if row.everything else (_family(previous), _family(following))
+        rows[(*pair, kept, "yes" if row.everything else arrives)] = None
+    return [list(row) for row in rows]
+
+
+def _family(name: str) -> str:
+    return "`adam`, `adamw`, `nadamw`" if name in ADAM_LIKE else f"`{name}`"
+
+
+def _slot(slot: CarriedSlot) -> str:
+    how = "" if slot.conversion == "copy" else f" ({slot.conversion.replace('_', ' ')})"
+    return f"`{slot.source}`{how}" if slot.source == slot.target else f"`{slot.source}` as `{slot.target}`{how}"
 
 
 def _command_names() -> list[str]:
