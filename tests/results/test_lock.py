@@ -37,9 +37,9 @@ def other_driver(tmp_path):
 
 
 def test_second_driver_is_refused_and_told_who_drives(tmp_path, other_driver):
-    with pytest.raises(RunDirectoryError, match=f"is held by process {other_driver.pid} on .* since"):
-        with hold(tmp_path / "lock"):
-            pass
+    words = f"is held by process {other_driver.pid} on .* since"
+    with pytest.raises(RunDirectoryError, match=words), hold(tmp_path / "lock"):
+        pass
 
 
 def test_lock_is_free_after_kill_nine(tmp_path, other_driver):
@@ -51,9 +51,9 @@ def test_lock_is_free_after_kill_nine(tmp_path, other_driver):
 
 
 def test_same_process_cannot_hold_it_twice(tmp_path):
-    with hold(tmp_path / "lock"), pytest.raises(RunDirectoryError, match=f"process {os.getpid()}"):
-        with hold(tmp_path / "lock"):
-            pass
+    refused = pytest.raises(RunDirectoryError, match=f"process {os.getpid()}")
+    with hold(tmp_path / "lock"), refused, hold(tmp_path / "lock"):
+        pass
 
 
 def test_holder_is_known_only_while_the_lock_is_held(tmp_path):
