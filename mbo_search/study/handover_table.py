@@ -28,9 +28,11 @@ __all__ = [
     "hand_over_row",
 ]
 
-Conversion = Literal["copy", "mean_to_sum", "sum_to_mean"]
+Conversion = Literal["copy", "mean_to_sum", "mean_to_gradient", "sum_to_gradient"]
 """How numbers change on the way. `mean_to_sum` divides by 1 - momentum of the new stage, where a running mean of
-gradients becomes SGD's running sum; `sum_to_mean` multiplies by 1 - momentum of the old stage."""
+gradients becomes SGD's running sum. `mean_to_gradient` multiplies by 1 - beta1 of the new stage: the mean enters as
+one gradient would, because a count that starts again corrects the first moment's bias by up to 1 / (1 - beta1).
+`sum_to_gradient` multiplies by 1 - momentum of the old stage as well, as SGD keeps a sum."""
 
 ADAM_LIKE = ("adam", "adamw", "nadamw")
 """Optimizers whose first and second moments mean the same."""
@@ -74,6 +76,7 @@ def _same(name: str) -> CarriedSlot:
 _FIRST = _same("exp_avg")
 _SECOND = _same("exp_avg_sq")
 _STEP = _same("step")
+_FIRST_AS_GRADIENT = CarriedSlot(source="exp_avg", target="exp_avg", conversion="mean_to_gradient")
 _FULL = HandOverRow(second_moments=True, everything=True)
 
 _ADAM_TO_ADAM = HandOverRow(carried=(_FIRST, _SECOND, _STEP), second_moments=True)
@@ -82,30 +85,31 @@ _ADAM_TO_ADAM = HandOverRow(carried=(_FIRST, _SECOND, _STEP), second_moments=Tru
 _ADAM_TO_ADEMAMIX = HandOverRow(carried=(_FIRST, _SECOND, _STEP), second_moments=True)
 """The slow mean starts at zero, and its warm-up starts again."""
 
-_ADAM_TO_SCHEDULE_FREE = HandOverRow(carried=(_SECOND,), second_moments=True)
-"""z starts at the weights; the averaging weights and the count start at zero."""
+_ADAM_TO_SCHEDULE_FREE = HandOverRow(carried=(_SECOND, _STEP), second_moments=True)
+"""z starts at the weights and the averaging starts again; the step only corrects the second moment's bias."""
 
 _SCHEDULE_FREE_TO_ADAM = HandOverRow(carried=(_SECOND, _STEP), second_moments=True)
 
 _ADAM_TO_LION = HandOverRow(carried=(_FIRST,), second_moments=True)
-_LION_TO_ADAM = HandOverRow(carried=(_FIRST,), second_moments=False)
+_LION_TO_ADAM = HandOverRow(carried=(_FIRST_AS_GRADIENT,), second_moments=False)
 
 _ADAM_TO_SGD = HandOverRow(
     carried=(CarriedSlot(source="exp_avg", target="momentum_buffer", conversion="mean_to_sum"),),
     second_moments=True,
 )
 _SGD_TO_ADAM = HandOverRow(
-    carried=(CarriedSlot(source="momentum_buffer", target="exp_avg", conversion="sum_to_mean"),),
+    carried=(CarriedSlot(source="momentum_buffer", target="exp_avg", conversion="sum_to_gradient"),),
     second_moments=False,
 )
 
 _ADAM_TO_MUON = HandOverRow(carried=(CarriedSlot(source="exp_avg", target="momentum_buffer"),), second_moments=True)
 _MUON_TO_ADAM = HandOverRow(
-    carried=(CarriedSlot(source="momentum_buffer", target="exp_avg"),), second_moments=False
+    carried=(CarriedSlot(source="momentum_buffer", target="exp_avg", conversion="mean_to_gradient"),),
+    second_moments=False,
 )
 
-_ADAM_TO_SOAP = HandOverRow(carried=(_FIRST,), second_moments=False)
-_SOAP_TO_ADAM = HandOverRow(carried=(_FIRST,), second_moments=False)
+_ADAM_TO_SOAP = HandOverRow(carried=(_FIRST_AS_GRADIENT,), second_moments=False)
+_SOAP_TO_ADAM = HandOverRow(carried=(_FIRST_AS_GRADIENT,), second_moments=False)
 """SOAP keeps the first moment in the original basis, the second one in the rotated basis."""
 
 

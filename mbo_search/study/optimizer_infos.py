@@ -207,7 +207,7 @@ OPTIMIZERS: Mapping[str, OptimizerInfo] = MappingProxyType(
                     ),
                 }
             ),
-            state_floats=8.0,
+            state_floats=7.0,
             second_moments=True,
             family="soap",
         ),

@@ -1,0 +1,139 @@
+"""Optimizers of the libraries with a gap closed each; the mathematics stays that of the papers.
+
+Muon      torch.optim.Muon iterates in bfloat16, which a processor without that arithmetic emulates about twenty
+          times slower than float32. Ours iterates in float32 on a CPU and in bfloat16 elsewhere.
+Soap      pytorch_optimizer.SOAP keeps its bases column by column, so a base read from a file (row by row) would
+          multiply in another order and round otherwise. Ours keeps them row by row. It also accepts a first
+          moment that another optimizer left behind.
+AdEMAMix  pytorch_optimizer.AdEMAMix runs its two warm-ups on the step count that also corrects the bias of the
+          moments. Ours has a clock for each, so that carried moments keep their steps while the warm-ups begin.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytorch_optimizer
+import torch
+from torch import Tensor
+
+__all__ = ["AdEMAMix", "Muon", "Soap", "orthogonalize"]
+
+ORTHOGONALIZE_STEPS = 5
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+_TINY = 1.0e-7
+
+
+def orthogonalize(matrix: Tensor) -> Tensor:
+    """Push the singular values of a matrix towards one, keeping its singular vectors.
+
+    Five quintic Newton-Schulz iterations; singular values end up in about [0.7, 1.2].
+
+    Args:
+        matrix: [m, n], of any scale.
+
+    Returns:
+        [m, n] in the same type.
+
+    References:
+        Jordan et al. 2024, kellerjordan.github.io/posts/muon. Differs from the paper: works in the type that it is
+        given.
+    """
+    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x: Tensor = wide / wide.norm().clamp(min=_TINY)
+    for _ in range(ORTHOGONALIZE_STEPS):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
+    return x.T if matrix.shape[0] > matrix.shape[1] else x
+
+
+class Muon(torch.optim.Muon):
+    """Momentum, orthogonalized; steps have the root mean square of AdamW's.
+
+    References:
+        Jordan et al. 2024, kellerjordan.github.io/posts/muon; Liu et al. 2025, Muon is Scalable for LLM Training,
+        arXiv:2502.16982 (the factor 0.2 * sqrt(max(m, n))). Differs from the paper: momentum is a running mean, as
+        in torch, not a sum, which orthogonalization cannot tell apart.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Update every parameter that has a gradient; no closure is supported."""
+        assert closure is None
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update(parameter, parameter.grad, group)
+
+    def _update(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        slots = self.state[parameter]
+        if "momentum_buffer" not in slots:
+            slots["momentum_buffer"] = torch.zeros_like(parameter)
+        momentum = slots["momentum_buffer"].lerp_(grad, 1 - group["momentum"])
+        ahead = grad.lerp(momentum, group["momentum"])
+        direction = orthogonalize(ahead if parameter.device.type == "cpu" else ahead.bfloat16())
+        parameter.add_(direction, alpha=-group["lr"] * 0.2 * math.sqrt(max(parameter.shape)))
+
+
+class Soap(pytorch_optimizer.SOAP):
+    """Adam in the eigenbasis of Shampoo's statistics.
+
+    The first step of a parameter only measures the basis: nothing moves.
+
+    References:
+        Vyas et al. 2024, arXiv:2409.11321. Differs from the paper: nothing.
+    """
+
+    def init_group(self, group: dict[str, Any], **kwargs: Any) -> None:
+        """Prepare the state of parameters that have none; a carried first moment stays."""
+        carried = {
+            parameter: self.state.pop(parameter)["exp_avg"]
+            for parameter in group["params"]
+            if set(self.state.get(parameter, ())) == {"exp_avg"}
+        }
+        super().init_group(group)
+        for parameter in group["params"]:
+            if parameter in self.state:
+                self.state[parameter]["precondition_frequency"] = group["precondition_frequency"]
+                self.state[parameter]["shampoo_beta"] = group["shampoo_beta"]
+        for parameter, exp_avg in carried.items():
+            self.state[parameter]["exp_avg"].copy_(exp_avg)
+
+    @staticmethod
+    def get_orthogonal_matrix(mat: Any) -> list[Any]:
+        """Eigenbases of the statistics, row by row."""
+        return _row_by_row(pytorch_optimizer.SOAP.get_orthogonal_matrix(mat))
+
+    def get_orthogonal_matrix_qr(
+        self, state: Any, max_precondition_dim: int = 10000, merge_dims: bool = False
+    ) -> list[Any]:
+        """Bases after one round of power iteration, row by row."""
+        return _row_by_row(super().get_orthogonal_matrix_qr(state, max_precondition_dim, merge_dims))
+
+
+def _row_by_row(matrices: list[Any]) -> list[Any]:
+    return [matrix.contiguous() if len(matrix) else matrix for matrix in matrices]
+
+
+class AdEMAMix(pytorch_optimizer.AdEMAMix):
+    """AdamW with a second, slow mean, whose warm-ups run on their own clock.
+
+    Groups carry `slow_steps` (steps since the slow mean began), `warmup_steps`, `final_alpha` and `final_beta3`.
+
+    References:
+        Pagliardini, Ablin & Grangier 2024, arXiv:2409.03137, algorithm 1. Differs from the paper: nothing, unless
+        the moments were carried from another optimizer.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Update every parameter that has a gradient; no closure is supported."""
+        assert closure is None
+        for group in self.param_groups:
+            group["slow_steps"] += 1
+            beta1, beta2, _ = group["betas"]
+            clock = (group["warmup_steps"], group["slow_steps"])
+            group["alpha"] = self.schedule_alpha(*clock, group["final_alpha"])
+            group["betas"] = (beta1, beta2, self.schedule_beta3(*clock, beta1, group["final_beta3"]))
+        super().step()
