@@ -10,7 +10,17 @@ import typer
 
 from mbo_search import __version__
 from mbo_search.cli.console import deliver, run_app
-from mbo_search.cli.options import AsJson, Example, Overrides, Quiet, StudyFile
+from mbo_search.cli.options import (
+    Address,
+    AsJson,
+    Backend,
+    Example,
+    Overrides,
+    Quiet,
+    RunFolder,
+    ScheduleArgument,
+    StudyFile,
+)
 
 __all__ = ["app", "main"]
 
@@ -66,10 +76,166 @@ def validate(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check a study file and report all of its mistakes at once."""
+    """Check a study file and report all mistakes at once."""
     from mbo_search.cli.describe import validate_study
 
     deliver(lambda: validate_study(study, example, overrides or []), as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def plan(
+    study: StudyFile = None,
+    example: Example = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what `run` would do, and what it would cost.
+
+    The resolved study with the origin of each value, learning rates, the size of the space, tokens, disk space, and
+    an estimate of the time from a short measurement.
+    """
+    from mbo_search.cli.planning import plan_study
+
+    deliver(lambda: plan_study(study, example, overrides or []), as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def run(
+    study: StudyFile = None,
+    example: Example = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The run directory.  [default: reports/NAME]")
+    ] = None,
+    overrides: Overrides = None,
+    backend: Backend = "auto",
+    address: Address = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search for the best schedule; rank, report and export it.
+
+    An existing run directory of the same study is resumed; one of another study is refused.
+    """
+    from mbo_search.cli.searching import Where, run_search
+
+    where = Where(backend=backend, address=address, quiet=quiet)
+    deliver(lambda: run_search(study, example, overrides or [], out=out, where=where), as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def resume(
+    folder: RunFolder,
+    overrides: Overrides = None,
+    backend: Backend = "auto",
+    address: Address = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Go on with an interrupted or extended search.
+
+    --set may change limits of the search, confirm and resources only. Limits are totals, not extras.
+    """
+    from mbo_search.cli.searching import Where, resume_search
+
+    where = Where(backend=backend, address=address, quiet=quiet)
+    deliver(lambda: resume_search(folder, overrides or [], where=where), as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def rank(
+    folder: RunFolder,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the whole ranking as CSV.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Rank the schedules of a run, and say how sure that is."""
+    from mbo_search.cli.telling import rank_run
+
+    deliver(lambda: rank_run(folder, as_csv=as_csv), as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def report(
+    folder: RunFolder,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The page.  [default: DIR/report.html]")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the report of a run: one page, no network needed."""
+    from mbo_search.cli.telling import report_run
+
+    deliver(lambda: report_run(folder, out), as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def export(
+    folder: RunFolder,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write.")],
+    to: Annotated[Literal["yaml", "json"], typer.Option("--to", help="Its format.")] = "yaml",
+    trial: Annotated[
+        int | None, typer.Option("--trial", metavar="N", help="A trial.  [default: the best]", min=0)
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a schedule of a run to a file.
+
+    `replay` and `train` read it.
+    """
+    from mbo_search.cli.handing_out import export_schedule
+
+    deliver(lambda: export_schedule(folder, out, form=to, trial=trial), as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def replay(file: ScheduleArgument, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Train an exported schedule again and compare the loss.
+
+    With the seed of its search trial. Where the numerics match, the losses are equal bit for bit; elsewhere they
+    must agree within a tolerance. The answer says which.
+    """
+    from mbo_search.cli.handing_out import replay_schedule
+
+    deliver(lambda: replay_schedule(file), as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def train(
+    file: ScheduleArgument,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The model folder to write.")],
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train the final model from an exported schedule.
+
+    `transformers` loads the folder. Budget and size may be changed, such as --set budget.tokens=10M --set model.width=256.
+    """
+    from mbo_search.cli.handing_out import train_model
+
+    deliver(lambda: train_model(file, out, overrides or []), as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def sample(
+    source: Annotated[
+        Path, typer.Argument(metavar="DIR|FILE", help="A run directory, model folder or schedule file.")
+    ],
+    prompt: Annotated[str, typer.Option("--prompt", help="Text to continue.")],
+    num_tokens: Annotated[int, typer.Option("--tokens", help="Tokens to add.", min=1)] = 100,
+    temperature: Annotated[float, typer.Option("--temperature", help="0: always the likeliest.", min=0)] = 0.8,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the draws.", min=0)] = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Let a trained model continue a text."""
+    from mbo_search.cli.handing_out import Continuation, continue_text
+
+    wanted = Continuation(prompt=prompt, num_tokens=num_tokens, temperature=temperature, seed=seed)
+    deliver(lambda: continue_text(source, wanted), as_json=as_json, quiet=quiet)
 
 
 @app.command(name="list")
@@ -81,7 +247,10 @@ def list_names(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """List what a study may name, with ranges, reference learning rates and papers."""
+    """List optimizers, lr_shapes, regularizers or corpora.
+
+    With ranges, reference learning rates and papers.
+    """
     from mbo_search.cli.catalogue import list_catalogue
 
     deliver(lambda: list_catalogue(kind), as_json=as_json, quiet=quiet)
@@ -95,7 +264,10 @@ def doctor(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Look at versions, processors, memory, GPUs and disk, and say what would keep a study from running."""
+    """Say what this machine has, and what is missing.
+
+    Versions, processors, memory, GPUs and disk.
+    """
     from mbo_search.cli.doctor import examine
 
     deliver(lambda: examine(folder), as_json=as_json, quiet=quiet)

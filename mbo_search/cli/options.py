@@ -7,7 +7,18 @@ from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["Address", "AsJson", "Backend", "BackendName", "Example", "Overrides", "Quiet", "RunFolder", "StudyFile"]
+__all__ = [
+    "Address",
+    "AsJson",
+    "Backend",
+    "BackendName",
+    "Example",
+    "Overrides",
+    "Quiet",
+    "RunFolder",
+    "ScheduleArgument",
+    "StudyFile",
+]
 
 BackendName = Literal["auto", "ray", "local"]
 
@@ -21,6 +32,9 @@ Example = Annotated[
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting, such as search.trials=40. Repeatable."),
+]
+ScheduleArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A schedule file, such as best.yaml.", show_default=False)
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
 Backend = Annotated[
