@@ -1,0 +1,64 @@
+"""Proves that the pages do not go stale: generated files, links, and that every key of a study is explained."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mbo_search.study import specs
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "studies").glob("*.md")])
+SPECS = [
+    specs.BudgetSpec,
+    specs.ConfirmSpec,
+    specs.DataSpec,
+    specs.EvaluationSpec,
+    specs.ModelSpec,
+    specs.ResourcesSpec,
+    specs.SearchSpec,
+    specs.StageSpace,
+    specs.StoreSpec,
+    specs.Study,
+    specs.TokenizerSpec,
+    specs.TrainSpec,
+]
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as forges make them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_generated_files_are_current():
+    done = subprocess.run(
+        [sys.executable, "tools/generate.py", "--check"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_links_within_the_project_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.__name__)
+def test_every_key_of_a_study_file_is_explained(spec):
+    text = (ROOT / "docs" / "study-files.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`]+)`", text))))
+    assert set(spec.model_fields) - words == set()
