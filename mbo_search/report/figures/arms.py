@@ -1,0 +1,149 @@
+"""The first picture of a study without confirmation: every finished schedule on one perplexity axis, a lane an arm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
+from mbo_search.report.numbers import format_perplexity
+from mbo_search.report.palette import ARM_SYMBOLS, arm_color
+from mbo_search.results.ranking_values import RankedTrial
+
+__all__ = ["ArmsInfo", "Lane", "arms_info", "draw_arms"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """The finished schedules of one arm.
+
+    Attributes:
+        arm: Its name.
+        trials: Trial numbers, best first.
+        losses: Their losses, nats per token.
+        captions: Their optimizers in order of the stages.
+        num_beyond: How many lie beyond the right edge of the picture.
+    """
+
+    arm: str
+    trials: tuple[int, ...]
+    losses: tuple[float, ...]
+    captions: tuple[str, ...]
+    num_beyond: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmsInfo:
+    """All arms on one axis.
+
+    Attributes:
+        lanes: The arms that have finished schedules, staged first.
+        lowest: Left edge, nats per token.
+        highest: Right edge: hopeless schedules lie beyond it, so that the good ones are not squeezed together.
+    """
+
+    lanes: tuple[Lane, ...]
+    lowest: float
+    highest: float
+
+
+def arms_info(rows: Sequence[RankedTrial]) -> ArmsInfo | None:
+    """Bundle finished schedules by arm.
+
+    Args:
+        rows: Rows of the ranking, best first.
+
+    Returns:
+        The lanes; None if nothing finished.
+    """
+    done = [(row, row.val_loss) for row in rows if row.rank is not None and row.val_loss is not None]
+    if not done:
+        return None
+    losses = sorted(loss for _, loss in done)
+    lowest, middle = losses[0], losses[len(losses) // 2]
+    baseline = min((loss for row, loss in done if row.arm == "baseline"), default=lowest)
+    highest = max(baseline, lowest + 2.5 * (middle - lowest), lowest + 0.02)
+    lanes = [_lane(arm, done, highest) for arm in ("staged", "control", "baseline")]
+    return ArmsInfo(lanes=tuple(lane for lane in lanes if lane.trials), lowest=lowest, highest=highest)
+
+
+def _lane(arm: str, done: Sequence[tuple[RankedTrial, float]], highest: float) -> Lane:
+    own = sorted(((row, loss) for row, loss in done if row.arm == arm), key=lambda pair: pair[1])
+    return Lane(
+        arm=arm,
+        trials=tuple(row.trial for row, _ in own),
+        losses=tuple(loss for _, loss in own),
+        captions=tuple(row.label or " \u2192 ".join(stage.optimizer for stage in row.stages) for row, _ in own),
+        num_beyond=sum(loss > highest for _, loss in own),
+    )
+
+
+def draw_arms(info: ArmsInfo, *, names: Mapping[str, str]) -> go.Figure:
+    """Draw the lanes; the best of each arm is named.
+
+    Args:
+        info: What to draw.
+        names: Words by key: `perplexity`, `beyond` (a format of `count`) and the name of each arm.
+    """
+    figure = bare_figure(height=96 * len(info.lanes) + 58, x_title=names["perplexity"])
+    low, high = info.lowest / math.log(10), info.highest / math.log(10)
+    pad = (high - low) * 0.05
+    figure.update_xaxes(type="log", range=[low - pad, high + pad], showgrid=True, dtick="D2", fixedrange=True)
+    figure.update_yaxes(visible=False, fixedrange=True, range=[len(info.lanes) - 0.45, -0.6])
+    figure.update_layout(margin={"l": 12, "r": 16, "t": 8, "b": 46}, showlegend=False)
+    for index, lane in enumerate(info.lanes):
+        _draw_lane(figure, lane, index, info, names)
+    return figure
+
+
+def _draw_lane(figure: go.Figure, lane: Lane, index: int, info: ArmsInfo, names: Mapping[str, str]) -> None:
+    inside = [place for place, loss in enumerate(lane.losses) if loss <= info.highest]
+    texts = [
+        hover_lines([f"<b>#{trial}</b> {safe(names[lane.arm])}", format_perplexity(loss), safe(caption)])
+        for trial, loss, caption in zip(lane.trials, lane.losses, lane.captions, strict=True)
+    ]
+    figure.add_shape(type="line", x0=0, x1=1, xref="paper", y0=index, y1=index, line={"color": "var(--grid)"})
+    figure.add_scatter(
+        x=rounded(math.exp(lane.losses[place]) for place in inside),
+        y=[round(index + _jitter(place, len(lane.trials)), 3) for place in inside],
+        mode="markers",
+        marker={
+            "color": arm_color(lane.arm),
+            "symbol": ARM_SYMBOLS[lane.arm],
+            "size": [15 if place == 0 else 9 for place in inside],
+            "opacity": [1.0 if place == 0 else 0.5 for place in inside],
+            "line": {"color": "var(--surface)", "width": 1},
+        },
+        text=[texts[place] for place in inside],
+        hoverinfo="text",
+    )
+    beyond = f"  <i>{names['beyond'].format(count=lane.num_beyond)}</i>" if lane.num_beyond else ""
+    figure.add_annotation(
+        x=0,
+        xref="paper",
+        y=index - 0.24,
+        yanchor="bottom",
+        xanchor="left",
+        showarrow=False,
+        text=f"<b>{safe(names[lane.arm])}</b>  {len(lane.trials)}{beyond}",
+        font={"color": arm_color(lane.arm), "size": 13},
+    )
+    if inside:
+        figure.add_annotation(
+            x=lane.losses[0] / math.log(10),
+            y=index + 0.17,
+            yanchor="top",
+            xanchor="left",
+            xshift=-7,
+            showarrow=False,
+            text=f"<b>{format_perplexity(lane.losses[0])}</b>  #{lane.trials[0]}  {safe(lane.captions[0])}",
+            font={"color": "var(--ink)", "size": 12.5},
+        )
+
+
+def _jitter(place: int, count: int) -> float:
+    """A fixed scatter that keeps dots of like loss apart; the best stays on the line."""
+    return 0.0 if place == 0 or count < 4 else ((place * 0.618) % 1.0 - 0.5) * 0.24

@@ -1,0 +1,242 @@
+"""Learning curves on a token axis: validation perplexity of the best schedules, their stages in the optimizers' colors.
+
+All other finished schedules appear together, as a band of their middle 80 %.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
+from mbo_search.report.numbers import format_lr, format_perplexity
+from mbo_search.report.palette import optimizer_color
+from mbo_search.results.records import CurveRow, TrialRecord
+from mbo_search.units import format_count
+
+__all__ = ["ARM_DASHES", "Band", "CurveLine", "CurvesInfo", "curves_info", "draw_curves"]
+
+ARM_DASHES: Mapping[str, str] = {"staged": "solid", "control": "dash", "baseline": "dot"}
+"""Line style of each arm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurveLine:
+    """The curve of one trial.
+
+    Attributes:
+        trial: Its number.
+        arm: Which arm it belongs to.
+        label: Name of a baseline; else empty.
+        position: Place within its arm, from 0: what the top-K filter compares.
+        rows: Its points.
+        optimizers: The optimizer of each stage.
+    """
+
+    trial: int
+    arm: str
+    label: str
+    position: int
+    rows: tuple[CurveRow, ...]
+    optimizers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """The middle of all curves.
+
+    Attributes:
+        tokens: Where it is measured.
+        low: 10 % quantile of the loss there, nats per token.
+        high: 90 % quantile.
+        num_trials: Curves that it is over.
+    """
+
+    tokens: tuple[int, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    num_trials: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvesInfo:
+    """All learning curves of a page.
+
+    Attributes:
+        lines: Those drawn one by one, best first within each arm.
+        band: All complete ones together; None if they are too few or measured at different tokens.
+        stage_ends: Charged tokens at which the best staged schedule changes its stage.
+        num_hidden: Trials with a curve that is only in the band or nowhere.
+    """
+
+    lines: tuple[CurveLine, ...]
+    band: Band | None
+    stage_ends: tuple[int, ...]
+    num_hidden: int
+
+
+def curves_info(
+    records: Sequence[TrialRecord], curves: Mapping[int, Sequence[CurveRow]], *, most_lines: int = 40
+) -> CurvesInfo:
+    """Choose and bundle learning curves.
+
+    Args:
+        records: Complete trials of the search, best first.
+        curves: Learning curve of each trial.
+        most_lines: Staged lines drawn one by one; of each other arm a quarter of it.
+    """
+    lines: list[CurveLine] = []
+    places: dict[str, int] = {}
+    for record in records:
+        place = places.get(record.arm, 0)
+        places[record.arm] = place + 1
+        if curves.get(record.trial) and place < (most_lines if record.arm == "staged" else most_lines // 4):
+            lines.append(_line(record, curves[record.trial], place))
+    with_curve = sum(bool(curves.get(record.trial)) for record in records)
+    best = next((line for line in lines if line.arm == "staged"), None)
+    return CurvesInfo(
+        lines=tuple(lines),
+        band=_band([curves[r.trial] for r in records if curves.get(r.trial)]),
+        stage_ends=_stage_ends(best) if best else (),
+        num_hidden=with_curve - len(lines),
+    )
+
+
+def _line(record: TrialRecord, rows: Sequence[CurveRow], place: int) -> CurveLine:
+    return CurveLine(
+        trial=record.trial,
+        arm=record.arm,
+        label=record.label,
+        position=place,
+        rows=tuple(rows),
+        optimizers=record.schedule.optimizers,
+    )
+
+
+def _stage_ends(line: CurveLine) -> tuple[int, ...]:
+    pairs = zip(line.rows, line.rows[1:], strict=False)
+    return tuple(before.tokens for before, after in pairs if after.stage != before.stage)
+
+
+def _band(curves: Sequence[Sequence[CurveRow]]) -> Band | None:
+    by_tokens: dict[int, list[float]] = {}
+    for rows in curves:
+        for row in rows:
+            by_tokens.setdefault(row.tokens, []).append(row.loss)
+    enough = {
+        tokens: sorted(losses) for tokens, losses in by_tokens.items() if len(losses) >= max(5, len(curves) // 2)
+    }
+    if len(enough) < 2:
+        return None
+    tokens = sorted(enough)
+    return Band(
+        tokens=tuple(tokens),
+        low=tuple(_quantile(enough[t], 0.1) for t in tokens),
+        high=tuple(_quantile(enough[t], 0.9) for t in tokens),
+        num_trials=len(curves),
+    )
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    place = share * (len(ordered) - 1)
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+def draw_curves(info: CurvesInfo, *, names: Mapping[str, str]) -> go.Figure:
+    """Draw learning curves; every trace carries its arm and place for the top-K filter.
+
+    Args:
+        info: What to draw; at least one line.
+        names: Words by key: `tokens`, `perplexity`, `band` and the name of each arm.
+    """
+    figure = bare_figure(height=480, x_title=names["tokens"], y_title=names["perplexity"])
+    figure.update_xaxes(tickformat="~s", rangemode="tozero")
+    figure.update_yaxes(type="log", dtick="D2", range=_log_range(info))
+    if info.band is not None:
+        _draw_band(figure, info.band, names["band"])
+    shown: set[str] = set()
+    for line in reversed(info.lines):
+        _draw_line(figure, line, names, shown)
+    for tokens in info.stage_ends:
+        figure.add_vline(x=tokens, line={"color": "var(--faint)", "width": 1, "dash": "dot"})
+    for line in info.lines:
+        if line.position == 0:
+            _end_label(figure, line)
+    return figure
+
+
+def _log_range(info: CurvesInfo) -> list[float]:
+    """From the best end to what the lines reach behind their first tenth: the first steps would flatten the rest."""
+    lowest = min(row.loss for line in info.lines for row in line.rows)
+    highest = max(line.rows[min(len(line.rows) - 1, max(1, len(line.rows) // 10))].loss for line in info.lines[:12])
+    low, high = lowest / math.log(10), highest / math.log(10)
+    pad = max(0.02, (high - low) * 0.06)
+    return [low - pad, high + pad]
+
+
+def _draw_band(figure: go.Figure, band: Band, name: str) -> None:
+    losses = [*band.low, *reversed(band.high)]
+    figure.add_scatter(
+        x=[*band.tokens, *reversed(band.tokens)],
+        y=rounded(math.exp(min(loss, 30)) for loss in losses),
+        fill="toself",
+        fillcolor="var(--band)",
+        opacity=0.55,
+        line={"width": 0},
+        hoverinfo="skip",
+        name=name,
+        meta={"place": -1},
+    )
+
+
+def _draw_line(figure: go.Figure, line: CurveLine, names: Mapping[str, str], shown: set[str]) -> None:
+    who = f"<b>#{line.trial}</b> {safe(line.label or names[line.arm])}"
+    for stage, optimizer in enumerate(line.optimizers):
+        # The point before a stage belongs to it as well, so that the line has no gap at the switch.
+        indices = [index for index, row in enumerate(line.rows) if row.stage == stage]
+        if not indices:
+            continue
+        rows = line.rows[max(0, indices[0] - 1) : indices[-1] + 1]
+        figure.add_scatter(
+            x=[row.tokens for row in rows],
+            y=rounded(math.exp(min(row.loss, 30)) for row in rows),
+            mode="lines+markers",
+            line={
+                "color": optimizer_color(optimizer),
+                "width": 3.2 if line.position == 0 else 1.4,
+                "dash": ARM_DASHES.get(line.arm, "solid"),
+            },
+            marker={"size": [0] * (len(rows) - 1) + [7 if line.position == 0 else 5]},
+            opacity=1.0 if line.position == 0 else 0.75,
+            text=[_hover(who, optimizer, row) for row in rows],
+            hoverinfo="text",
+            name=optimizer,
+            legendgroup=optimizer,
+            showlegend=optimizer not in shown,
+            meta={"place": line.position, "arm": line.arm},
+        )
+        shown.add(optimizer)
+
+
+def _hover(who: str, optimizer: str, row: CurveRow) -> str:
+    facts = f"{safe(optimizer)}, lr {format_lr(row.lr)}" if row.lr > 0 else safe(optimizer)
+    where = f"{format_count(row.tokens)} tokens: {format_perplexity(row.loss)} ({row.loss:.4f} nats)"
+    return hover_lines([who, where, facts])
+
+
+def _end_label(figure: go.Figure, line: CurveLine) -> None:
+    last = line.rows[-1]
+    figure.add_annotation(
+        x=last.tokens,
+        y=min(last.loss, 30) / math.log(10),
+        text=f"#{line.trial}",
+        xanchor="left",
+        xshift=6,
+        showarrow=False,
+        font={"size": 12, "color": "var(--ink)"},
+    )

@@ -1,0 +1,129 @@
+"""Optimization history: how good each schedule was when so many tokens had been executed, and the best so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
+from mbo_search.report.numbers import format_perplexity
+from mbo_search.report.palette import ARM_SYMBOLS, arm_color
+from mbo_search.results.records import TrialRecord
+from mbo_search.units import format_count
+
+__all__ = ["HistoryPoint", "draw_history", "history_info"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryPoint:
+    """A finished schedule of the search.
+
+    Attributes:
+        trial: Its number.
+        arm: Which arm proposed it.
+        tokens: Charged tokens that the whole study had executed when it ended.
+        loss: Its loss, nats per token.
+        best: The lowest loss of its arm so far.
+        optimizers: The optimizer of each stage.
+    """
+
+    trial: int
+    arm: str
+    tokens: int
+    loss: float
+    best: float
+    optimizers: tuple[str, ...]
+
+
+def history_info(records: Sequence[TrialRecord]) -> tuple[HistoryPoint, ...]:
+    """Put the trials of the search in the order in which they ended.
+
+    Args:
+        records: All records; runs on fresh seeds are left out, unfinished ones only add their tokens.
+    """
+    points: list[HistoryPoint] = []
+    best: dict[str, float] = {}
+    tokens = 0
+    for record in sorted(records, key=lambda record: (record.ended_at, record.trial)):
+        if record.arm == "confirm":
+            continue
+        tokens += record.executed_tokens
+        if record.state == "complete" and record.val_loss is not None:
+            best[record.arm] = min(best.get(record.arm, math.inf), record.val_loss)
+            points.append(
+                HistoryPoint(
+                    trial=record.trial,
+                    arm=record.arm,
+                    tokens=tokens,
+                    loss=record.val_loss,
+                    best=best[record.arm],
+                    optimizers=record.schedule.optimizers,
+                )
+            )
+    return tuple(points)
+
+
+def draw_history(points: Sequence[HistoryPoint], *, names: Mapping[str, str]) -> go.Figure:
+    """Draw every schedule as a dot and the best so far of each arm as a step line.
+
+    Args:
+        points: What to draw; at least one.
+        names: Words by key: `executed_tokens`, `perplexity`, `best_so_far` and the name of each arm.
+    """
+    figure = bare_figure(height=420, x_title=names["executed_tokens"], y_title=names["perplexity"])
+    figure.update_xaxes(tickformat="~s", rangemode="tozero")
+    figure.update_yaxes(type="log", dtick="D2")
+    end = points[-1].tokens
+    for arm in ("baseline", "control", "staged"):
+        own = [point for point in points if point.arm == arm]
+        if own:
+            _draw_dots(figure, own, names)
+            _draw_best(figure, own, end, names)
+    return figure
+
+
+def _draw_dots(figure: go.Figure, own: Sequence[HistoryPoint], names: Mapping[str, str]) -> None:
+    arm = own[0].arm
+    figure.add_scatter(
+        x=[point.tokens for point in own],
+        y=rounded(math.exp(min(point.loss, 30)) for point in own),
+        mode="markers",
+        marker={"color": arm_color(arm), "symbol": ARM_SYMBOLS[arm], "size": 8, "opacity": 0.5},
+        text=[_hover(point, names) for point in own],
+        hoverinfo="text",
+        name=names[arm],
+        legendgroup=arm,
+    )
+
+
+def _draw_best(figure: go.Figure, own: Sequence[HistoryPoint], end: int, names: Mapping[str, str]) -> None:
+    arm = own[0].arm
+    figure.add_scatter(
+        x=[*(point.tokens for point in own), end],
+        y=rounded([*(math.exp(min(point.best, 30)) for point in own), math.exp(min(own[-1].best, 30))]),
+        mode="lines",
+        line={
+            "color": arm_color(arm),
+            "width": 2.4,
+            "shape": "hv",
+            "dash": "dot" if arm == "baseline" else "solid",
+        },
+        hoverinfo="skip",
+        name=f"{names[arm]}: {names['best_so_far']}",
+        legendgroup=arm,
+        showlegend=False,
+    )
+
+
+def _hover(point: HistoryPoint, names: Mapping[str, str]) -> str:
+    return hover_lines(
+        [
+            f"<b>#{point.trial}</b> {safe(names[point.arm])}",
+            safe(" \u2192 ".join(point.optimizers)),
+            f"{format_perplexity(point.loss)} ({point.loss:.4f} nats)",
+            f"{format_count(point.tokens)} {names['executed_tokens']}",
+        ]
+    )

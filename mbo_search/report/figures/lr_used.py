@@ -1,0 +1,129 @@
+"""The learning rate of every step of the best schedules, with what the optimizer really held at each measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
+from mbo_search.report.figures.curves import ARM_DASHES
+from mbo_search.report.figures.timelines import lr_path
+from mbo_search.report.numbers import format_lr
+from mbo_search.report.palette import optimizer_color
+from mbo_search.results.records import CurveRow, TrialRecord
+from mbo_search.study.segments import BudgetSteps, cut
+from mbo_search.units import format_count
+
+__all__ = ["LrLine", "draw_lr_used", "lr_used_info"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LrLine:
+    """The learning rate of one stage of one trial.
+
+    Attributes:
+        trial: Its number.
+        arm: Which arm it belongs to.
+        label: Name of a baseline; else empty.
+        position: Place within its arm, from 0.
+        optimizer: The optimizer in force.
+        planned: (charged tokens, learning rate) as the schedule says.
+        measured: (charged tokens, learning rate) as read from the optimizer.
+    """
+
+    trial: int
+    arm: str
+    label: str
+    position: int
+    optimizer: str
+    planned: tuple[tuple[int, float], ...]
+    measured: tuple[tuple[int, float], ...]
+
+
+def lr_used_info(
+    records: Sequence[TrialRecord], curves: Mapping[int, Sequence[CurveRow]], *, budget: BudgetSteps
+) -> tuple[LrLine, ...]:
+    """Lay planned and measured learning rates beside each other.
+
+    Args:
+        records: The trials to show, best first within each arm.
+        curves: Learning curve of each trial.
+        budget: The budget in steps.
+
+    Returns:
+        One line a stage of each trial.
+    """
+    lines: list[LrLine] = []
+    places: dict[str, int] = {}
+    for record in records:
+        place = places.get(record.arm, 0)
+        places[record.arm] = place + 1
+        segments = cut(record.schedule, budget)
+        for index, stage in enumerate(record.schedule.stages):
+            own = [segment for segment in segments if segment.stage_index == index]
+            rows = [row for row in curves.get(record.trial, ()) if row.stage == index and row.lr > 0]
+            lines.append(
+                LrLine(
+                    trial=record.trial,
+                    arm=record.arm,
+                    label=record.label,
+                    position=place,
+                    optimizer=stage.optimizer,
+                    planned=lr_path(own),
+                    measured=tuple((row.tokens, row.lr) for row in rows),
+                )
+            )
+    return tuple(lines)
+
+
+def draw_lr_used(lines: Sequence[LrLine], *, names: Mapping[str, str]) -> go.Figure:
+    """Draw learning rates: the plan as lines, what was measured as dots.
+
+    Args:
+        lines: What to draw; at least one.
+        names: Words by key: `tokens`, `learning_rate`, `measured` and the name of each arm.
+    """
+    figure = bare_figure(height=420, x_title=names["tokens"], y_title=names["learning_rate"])
+    figure.update_xaxes(tickformat="~s", rangemode="tozero")
+    figure.update_yaxes(type="log", tickformat=".0e", dtick=1)
+    shown: set[str] = set()
+    for line in lines:
+        _draw_line(figure, line, names, shown)
+    return figure
+
+
+def _draw_line(figure: go.Figure, line: LrLine, names: Mapping[str, str], shown: set[str]) -> None:
+    who = f"<b>#{line.trial}</b> {safe(line.label or names[line.arm])}, {safe(line.optimizer)}"
+    meta = {"place": line.position, "arm": line.arm}
+    color = optimizer_color(line.optimizer)
+    figure.add_scatter(
+        x=[tokens for tokens, _ in line.planned],
+        y=rounded(lr for _, lr in line.planned),
+        mode="lines",
+        line={"color": color, "width": 2.4, "dash": ARM_DASHES.get(line.arm, "solid")},
+        text=[_hover(who, tokens, lr) for tokens, lr in line.planned],
+        hoverinfo="text",
+        name=line.optimizer,
+        legendgroup=line.optimizer,
+        showlegend=line.optimizer not in shown,
+        meta=meta,
+    )
+    shown.add(line.optimizer)
+    if line.measured:
+        figure.add_scatter(
+            x=[tokens for tokens, _ in line.measured],
+            y=rounded(lr for _, lr in line.measured),
+            mode="markers",
+            marker={"color": color, "size": 7, "line": {"color": "var(--surface)", "width": 1.5}},
+            text=[_hover(f"{who}, {names['measured']}", tokens, lr) for tokens, lr in line.measured],
+            hoverinfo="text",
+            legendgroup=line.optimizer,
+            showlegend=False,
+            meta=meta,
+        )
+
+
+def _hover(who: str, tokens: int, lr: float) -> str:
+    return hover_lines([who, f"{format_count(tokens)} tokens: lr {format_lr(lr)}"])

@@ -1,0 +1,258 @@
+"""Parallel coordinates that can show settings which only some schedules have: those lie in a lane of their own.
+
+Every line is one schedule of the staged arm; the best ones are drawn on top and strongest. Plotly's own parallel
+coordinates know no missing values, so the lines are plain traces, one for each share of best schedules: the page's
+slider switches whole shares on and off.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from mbo_search.report.figures.base import bare_figure, hover_lines, safe
+from mbo_search.report.numbers import format_number, format_perplexity
+from mbo_search.report.parameters import Axis, parameter_axes, parameter_name, stage_of
+from mbo_search.results.records import TrialRecord
+
+__all__ = ["MISSING_LANE", "SHARES", "ParallelInfo", "ParallelLine", "draw_parallel", "parallel_info"]
+
+MISSING_LANE = -0.14
+"""Height of the lane for settings that a schedule does not have."""
+
+SHARES = (5, 10, 20, 30, 50, 75, 100)
+"""Upper ends of the shares of best schedules, in percent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParallelLine:
+    """One schedule.
+
+    Attributes:
+        trial: Its number.
+        loss: Its loss, nats per token.
+        share: The smallest of `SHARES` that it belongs to.
+        heights: Place on each axis in [0, 1], or `MISSING_LANE`; the loss comes last.
+        labels: Value on each axis in words.
+    """
+
+    trial: int
+    loss: float
+    share: int
+    heights: tuple[float, ...]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParallelInfo:
+    """Axes and lines.
+
+    Attributes:
+        axes: The searched settings, in order of the stages.
+        lines: The schedules, best first.
+        loss_low: Lowest loss: the bottom of the last axis.
+        loss_high: Loss at the top of the last axis; worse schedules meet there.
+        num_hidden_axes: Settings left out because they mattered least.
+    """
+
+    axes: tuple[Axis, ...]
+    lines: tuple[ParallelLine, ...]
+    loss_low: float
+    loss_high: float
+    num_hidden_axes: int
+
+
+def parallel_info(
+    records: Sequence[TrialRecord], *, importance: Mapping[str, float], most_axes: int = 16
+) -> ParallelInfo | None:
+    """Lay schedules out along their settings.
+
+    Args:
+        records: Complete trials of the staged arm.
+        importance: Share of each parameter, to choose axes by where there are too many; may be empty.
+        most_axes: Axes shown at once.
+
+    Returns:
+        The layout; None for fewer than two schedules or settings.
+    """
+    done = sorted(((r.val_loss, r) for r in records if r.val_loss is not None), key=lambda pair: pair[0])
+    every = parameter_axes([record for _, record in done])
+    if len(done) < 2 or not every:
+        return None
+    # The loss scale ends where the better nine tenths do: a diverged schedule would flatten all others.
+    low, high = done[0][0], max(done[math.ceil(0.9 * len(done)) - 1][0], done[0][0] + 1e-6)
+    keep = set(sorted(every, key=lambda axis: -importance.get(axis.parameter, 0.0))[:most_axes])
+    axes = tuple(axis for axis in every if axis in keep)
+    lines = tuple(
+        _line(record, axes, share=_share(place, len(done)), loss_range=(low, high))
+        for place, (_, record) in enumerate(done)
+    )
+    return ParallelInfo(
+        axes=axes, lines=lines, loss_low=low, loss_high=high, num_hidden_axes=len(every) - len(axes)
+    )
+
+
+def _share(place: int, count: int) -> int:
+    percent = (place + 1) / count * 100
+    return next((share for share in SHARES if percent <= share + 1e-9), 100) if place else SHARES[0]
+
+
+def _line(
+    record: TrialRecord, axes: Sequence[Axis], *, share: int, loss_range: tuple[float, float]
+) -> ParallelLine:
+    loss = record.val_loss if record.val_loss is not None else math.inf
+    low, high = loss_range
+    heights = [_height(axis, record.params.get(axis.parameter)) for axis in axes]
+    labels = [format_number(record.params.get(axis.parameter, "\u2013")) for axis in axes]
+    return ParallelLine(
+        trial=record.trial,
+        loss=loss,
+        share=share,
+        heights=(*heights, min(1.0, (loss - low) / (high - low))),
+        labels=(*labels, format_perplexity(loss)),
+    )
+
+
+def _height(axis: Axis, value: float | int | str | None) -> float:
+    if value is None:
+        return MISSING_LANE
+    if axis.choices:
+        return axis.choices.index(str(value)) / max(len(axis.choices) - 1, 1)
+    number = float(value)
+    if axis.high == axis.low:
+        return 0.5
+    if axis.log:
+        return math.log(number / axis.low) / math.log(axis.high / axis.low)
+    return (number - axis.low) / (axis.high - axis.low)
+
+
+def draw_parallel(info: ParallelInfo, *, stage_names: Sequence[str], names: Mapping[str, str]) -> go.Figure:
+    """Draw the lines, worst first, so that the best lie on top.
+
+    Args:
+        info: What to draw.
+        stage_names: Name of each stage.
+        names: Words by key: `perplexity`, `missing`.
+    """
+    figure = bare_figure(height=540)
+    figure.update_layout(margin={"l": 64, "r": 64, "t": 92, "b": 24}, showlegend=False)
+    count = len(info.axes) + 1
+    figure.update_xaxes(range=[-0.35, count - 0.65], visible=False, fixedrange=True)
+    figure.update_yaxes(range=[-0.2, 1.06], visible=False, fixedrange=True)
+    for share in reversed(SHARES):
+        own = [line for line in reversed(info.lines) if line.share == share]
+        if own:
+            _draw_share(figure, own, share, len(info.lines))
+    for index in range(count):
+        figure.add_shape(type="line", x0=index, x1=index, y0=0, y1=1, line={"color": "var(--line)", "width": 1})
+    if any(axis.conditional for axis in info.axes):
+        _missing_lane(figure, count, names["missing"])
+    for index, axis in enumerate(info.axes):
+        _axis_title(figure, index, parameter_name(axis.parameter), _stage_title(info, index, stage_names))
+        _ticks(figure, index, axis)
+    _axis_title(figure, count - 1, f"<b>{names['perplexity']}</b>", "")
+    for height, loss in ((0.0, info.loss_low), (1.0, info.loss_high)):
+        _tick(figure, count - 1, height, format_perplexity(loss))
+    return figure
+
+
+def _draw_share(figure: go.Figure, lines: Sequence[ParallelLine], share: int, num_trials: int) -> None:
+    xs: list[float | None] = []
+    ys: list[float | None] = []
+    texts: list[str] = []
+    for line in lines:
+        # Lines through the same choice are spread by a hair, so that a crowd looks like one.
+        shift = ((line.trial * 0.618) % 1.0 - 0.5) * 0.03
+        xs += [*range(len(line.heights)), None]
+        ys += [*(round(height + shift, 4) for height in line.heights[:-1]), round(line.heights[-1], 4), None]
+        head = f"<b>#{line.trial}</b> {format_perplexity(line.loss)}"
+        texts += [*(hover_lines([head, safe(label)]) for label in line.labels), ""]
+    figure.add_scatter(
+        x=xs,
+        y=ys,
+        mode="lines",
+        line={"color": f"var(--seq-{min(3, SHARES.index(share) // 2)})", "width": 2.4 if share <= 10 else 1.2},
+        opacity=0.95 if share <= 10 else max(0.25, min(0.8, 60 / num_trials)),
+        text=texts,
+        hoverinfo="text",
+        meta={"share": share},
+    )
+
+
+def _missing_lane(figure: go.Figure, count: int, text: str) -> None:
+    figure.add_shape(
+        type="line",
+        x0=-0.3,
+        x1=count - 1.7,
+        y0=MISSING_LANE,
+        y1=MISSING_LANE,
+        line={"color": "var(--line)", "width": 1, "dash": "dot"},
+    )
+    figure.add_annotation(
+        x=0,
+        xref="paper",
+        xanchor="right",
+        y=MISSING_LANE,
+        text=text,
+        showarrow=False,
+        font={"size": 12, "color": "var(--faint)"},
+    )
+
+
+def _stage_title(info: ParallelInfo, index: int, stage_names: Sequence[str]) -> str:
+    stage = stage_of(info.axes[index].parameter)
+    begins = index == 0 or stage_of(info.axes[index - 1].parameter) != stage
+    return stage_names[stage] if begins and 0 <= stage < len(stage_names) else ""
+
+
+def _axis_title(figure: go.Figure, index: int, text: str, stage: str) -> None:
+    figure.add_annotation(
+        x=index,
+        y=1.04,
+        yanchor="bottom",
+        xanchor="left",
+        textangle=-38,
+        text=text if text.startswith("<b>") else safe(text),
+        showarrow=False,
+        font={"size": 12, "color": "var(--ink)"},
+    )
+    if stage:
+        figure.add_annotation(
+            x=index,
+            y=1.0,
+            yref="paper",
+            yshift=88,
+            yanchor="top",
+            xanchor="left",
+            xshift=-10,
+            text=f"<b>{safe(stage)}</b>",
+            showarrow=False,
+            font={"size": 12.5, "color": "var(--accent)"},
+        )
+
+
+def _ticks(figure: go.Figure, index: int, axis: Axis) -> None:
+    if axis.choices:
+        for place, choice in enumerate(axis.choices):
+            _tick(figure, index, place / max(len(axis.choices) - 1, 1), choice)
+    else:
+        _tick(figure, index, 0.0, format_number(axis.low))
+        _tick(figure, index, 1.0, format_number(axis.high))
+
+
+def _tick(figure: go.Figure, index: int, height: float, text: str) -> None:
+    figure.add_annotation(
+        x=index,
+        y=height,
+        text=safe(text),
+        xanchor="left",
+        xshift=3,
+        showarrow=False,
+        bgcolor="var(--surface)",
+        opacity=0.86,
+        borderpad=1,
+        font={"size": 11, "color": "var(--soft)"},
+    )

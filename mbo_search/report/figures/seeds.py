@@ -1,0 +1,123 @@
+"""The first picture of a confirmed study: each confirmed schedule on its fresh seeds, with mean and interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
+from mbo_search.report.numbers import format_perplexity
+from mbo_search.report.palette import ARM_SYMBOLS, arm_color
+from mbo_search.results.ranking_values import RankedTrial
+
+__all__ = ["SeedRow", "draw_seeds", "seeds_info"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedRow:
+    """One confirmed schedule.
+
+    Attributes:
+        trial: Number of its search trial.
+        arm: Which arm it belongs to.
+        caption: Name of a baseline, else its optimizers in order of the stages.
+        seeds: The fresh seeds.
+        losses: Loss on each, nats per token.
+        mean: Mean loss.
+        search_loss: What the search had seen.
+    """
+
+    trial: int
+    arm: str
+    caption: str
+    seeds: tuple[int, ...]
+    losses: tuple[float, ...]
+    mean: float
+    search_loss: float | None
+
+
+def seeds_info(rows: Sequence[RankedTrial], *, search_seed: int) -> tuple[SeedRow, ...]:
+    """Collect confirmed schedules, best first.
+
+    Args:
+        rows: Rows of the ranking, best first.
+        search_seed: Seed of the search, whose run is no confirmation.
+    """
+    return tuple(_row(row, row.val_loss, search_seed) for row in rows if row.confirmed and row.val_loss is not None)
+
+
+def _row(row: RankedTrial, mean: float, search_seed: int) -> SeedRow:
+    runs = [run for run in row.runs if run.seed != search_seed]
+    return SeedRow(
+        trial=row.trial,
+        arm=row.arm,
+        caption=row.label or " \u2192 ".join(stage.optimizer for stage in row.stages),
+        seeds=tuple(run.seed for run in runs),
+        losses=tuple(run.val_loss for run in runs),
+        mean=mean,
+        search_loss=row.search_val_loss,
+    )
+
+
+def draw_seeds(rows: Sequence[SeedRow], *, names: Mapping[str, str]) -> go.Figure:
+    """Draw one lane a schedule: its seeds as dots, their mean as a bar, the search's value as a hollow mark.
+
+    Args:
+        rows: What to draw; at least one.
+        names: Words by key: `perplexity`, `seed`, `search_value`, `mean` and the name of each arm.
+    """
+    figure = bare_figure(height=76 * len(rows) + 58, x_title=names["perplexity"])
+    figure.update_xaxes(showgrid=True, fixedrange=True)
+    figure.update_yaxes(visible=False, fixedrange=True, range=[len(rows) - 0.5, -0.65])
+    figure.update_layout(margin={"l": 12, "r": 20, "t": 8, "b": 46}, showlegend=False)
+    for index, row in enumerate(rows):
+        _draw_row(figure, row, index, names)
+    return figure
+
+
+def _draw_row(figure: go.Figure, row: SeedRow, index: int, names: Mapping[str, str]) -> None:
+    color = arm_color(row.arm)
+    who = f"<b>#{row.trial}</b> {safe(row.caption)}"
+    figure.add_shape(type="line", x0=0, x1=1, xref="paper", y0=index, y1=index, line={"color": "var(--grid)"})
+    figure.add_scatter(
+        x=rounded(math.exp(loss) for loss in row.losses),
+        y=[index] * len(row.losses),
+        mode="markers",
+        marker={"color": color, "symbol": ARM_SYMBOLS[row.arm], "size": 10, "opacity": 0.55},
+        text=[
+            hover_lines([who, f"{names['seed']} {seed}: {format_perplexity(loss)}"])
+            for seed, loss in zip(row.seeds, row.losses, strict=True)
+        ],
+        hoverinfo="text",
+    )
+    mean = math.exp(row.mean)
+    figure.add_scatter(
+        x=rounded([mean, mean]),
+        y=[index - 0.2, index + 0.2],
+        mode="lines",
+        line={"color": color, "width": 3},
+        text=[hover_lines([who, f"{names['mean']}: {format_perplexity(row.mean)}"])] * 2,
+        hoverinfo="text",
+    )
+    if row.search_loss is not None:
+        figure.add_scatter(
+            x=rounded([math.exp(row.search_loss)]),
+            y=[index],
+            mode="markers",
+            marker={"symbol": "circle-open", "size": 12, "color": "var(--faint)", "line": {"width": 1.5}},
+            text=[hover_lines([who, f"{names['search_value']}: {format_perplexity(row.search_loss)}"])],
+            hoverinfo="text",
+        )
+    figure.add_annotation(
+        x=0,
+        xref="paper",
+        y=index - 0.22,
+        yanchor="bottom",
+        xanchor="left",
+        showarrow=False,
+        text=f"<b>{format_perplexity(row.mean)}</b>  #{row.trial}  {safe(names[row.arm])}: {safe(row.caption)}",
+        font={"color": "var(--ink)", "size": 13},
+    )

@@ -1,0 +1,129 @@
+"""Slices: any setting of the staged arm against perplexity, or against any other setting, one dot a schedule.
+
+The page holds the values of every searched setting once and fills the figure from them when the reader chooses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from mbo_search.report.figures.base import bare_figure, rounded
+from mbo_search.report.palette import sequence
+from mbo_search.report.parameters import Axis, parameter_axes, parameter_name, stage_of
+from mbo_search.results.records import TrialRecord
+
+__all__ = ["SliceInfo", "draw_slices", "slice_data", "slice_label", "slices_info"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceInfo:
+    """Values of all searched settings.
+
+    Attributes:
+        axes: The settings; the most important first where that is known.
+        trials: Trial numbers.
+        losses: Loss of each, nats per token.
+        values: Value of each trial by setting; None where it does not have the setting.
+    """
+
+    axes: tuple[Axis, ...]
+    trials: tuple[int, ...]
+    losses: tuple[float, ...]
+    values: Mapping[str, tuple[float | str | None, ...]]
+
+
+def slices_info(records: Sequence[TrialRecord], *, importance: Mapping[str, float]) -> SliceInfo | None:
+    """Collect the values of every searched setting.
+
+    Args:
+        records: Complete trials of the staged arm.
+        importance: Share of each parameter, to order the settings by; may be empty.
+
+    Returns:
+        The values; None for fewer than two schedules or no setting.
+    """
+    done = [(record, record.val_loss) for record in records if record.val_loss is not None]
+    axes = parameter_axes([record for record, _ in done])
+    if len(done) < 2 or not axes:
+        return None
+    return SliceInfo(
+        axes=tuple(sorted(axes, key=lambda axis: -importance.get(axis.parameter, 0.0))),
+        trials=tuple(record.trial for record, _ in done),
+        losses=tuple(loss for _, loss in done),
+        values={axis.parameter: tuple(_value(axis, record) for record, _ in done) for axis in axes},
+    )
+
+
+def _value(axis: Axis, record: TrialRecord) -> float | str | None:
+    value = record.params.get(axis.parameter)
+    if value is None:
+        return None
+    return str(value) if axis.choices else float(value)
+
+
+def slice_label(axis: Axis, stage_names: Sequence[str]) -> str:
+    """Name of a setting with its stage's."""
+    stage = stage_of(axis.parameter)
+    prefix = f"{stage_names[stage]}: " if 0 <= stage < len(stage_names) else ""
+    return prefix + parameter_name(axis.parameter)
+
+
+def slice_data(info: SliceInfo, stage_names: Sequence[str]) -> dict[str, object]:
+    """The values as the page's script reads them."""
+    return {
+        "trials": list(info.trials),
+        "perplexities": rounded(math.exp(min(loss, 30)) for loss in info.losses),
+        "axes": [
+            {
+                "parameter": axis.parameter,
+                "label": slice_label(axis, stage_names),
+                "choices": list(axis.choices),
+                "log": axis.log,
+                "values": list(info.values[axis.parameter])
+                if axis.choices
+                else rounded(_number(value) for value in info.values[axis.parameter]),
+            }
+            for axis in info.axes
+        ],
+    }
+
+
+def _number(value: float | str | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def draw_slices(info: SliceInfo, *, stage_names: Sequence[str], names: Mapping[str, str]) -> go.Figure:
+    """Draw the first setting against perplexity; dots are colored by perplexity, the best strongest.
+
+    Args:
+        info: What to draw.
+        stage_names: Name of each stage.
+        names: Words by key: `perplexity`.
+    """
+    axis = info.axes[0]
+    figure = bare_figure(height=460, x_title=slice_label(axis, stage_names), y_title=names["perplexity"])
+    perplexities = rounded(math.exp(min(loss, 30)) for loss in info.losses)
+    worst = sorted(info.losses)[math.ceil(0.9 * len(info.losses)) - 1]
+    figure.update_xaxes(type="category" if axis.choices else "log" if axis.log else "linear")
+    figure.update_yaxes(type="log", dtick="D2")
+    figure.add_scatter(
+        x=list(info.values[axis.parameter]),
+        y=perplexities,
+        mode="markers",
+        marker={
+            "size": 10,
+            "color": perplexities,
+            "cmin": math.exp(min(min(info.losses), 30)),
+            "cmax": math.exp(min(worst, 30)),
+            "colorscale": sequence(),
+            "line": {"color": "var(--faint)", "width": 0.8},
+        },
+        text=[f"<b>#{trial}</b>" for trial in info.trials],
+        hovertemplate="%{text}<br>%{x}<br>%{y}<extra></extra>",
+        name="",
+    )
+    return figure

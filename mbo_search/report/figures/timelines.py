@@ -1,0 +1,212 @@
+"""Stage timelines: schedules one below the other on a token axis, each stage in its optimizer's color.
+
+The filled height within a stage is the learning rate of each step, relative to the optimizer's reference, so the
+figure shows in one look which optimizer works when and how hard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from mbo_search.report.figures.base import bare_figure, hover_lines, safe, tone_down
+from mbo_search.report.numbers import format_lr, format_perplexity, stage_facts
+from mbo_search.report.palette import optimizer_color
+from mbo_search.results.records import TrialRecord
+from mbo_search.study.schedule import Stage
+from mbo_search.study.segments import BudgetSteps, Segment, cut
+
+__all__ = ["StageBar", "TimelineRow", "draw_timelines", "lr_path", "timelines_info"]
+
+_POINTS_PER_STAGE = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageBar:
+    """One stage of one schedule.
+
+    Attributes:
+        stage: What it uses.
+        start_tokens: Charged tokens before it.
+        end_tokens: Charged tokens behind it.
+        path: (charged tokens, height in [0, 1]) of the learning rate along it.
+    """
+
+    stage: Stage
+    start_tokens: int
+    end_tokens: int
+    path: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineRow:
+    """One schedule.
+
+    Attributes:
+        trial: Its number.
+        arm: Which arm it belongs to.
+        label: Name of a baseline; else empty.
+        loss: What it is ranked by, nats per token; None if it has none.
+        bars: Its stages in order.
+    """
+
+    trial: int
+    arm: str
+    label: str
+    loss: float | None
+    bars: tuple[StageBar, ...]
+
+
+def timelines_info(
+    records: Sequence[TrialRecord],
+    *,
+    budget: BudgetSteps,
+    reference_lrs: Mapping[str, float],
+    losses: Mapping[int, float],
+) -> tuple[TimelineRow, ...]:
+    """Lay out schedules as timelines.
+
+    Args:
+        records: The trials to show, in order.
+        budget: The budget in steps.
+        reference_lrs: Reference learning rate of each optimizer; without one a stage fills its own height.
+        losses: What each trial is ranked by, nats per token.
+
+    Returns:
+        One row a trial; heights are comparable within a row.
+    """
+    return tuple(_row(record, budget, reference_lrs, losses.get(record.trial)) for record in records)
+
+
+def _row(
+    record: TrialRecord, budget: BudgetSteps, reference_lrs: Mapping[str, float], loss: float | None
+) -> TimelineRow:
+    segments = cut(record.schedule, budget)
+    peaks = [stage.lr / reference_lrs.get(stage.optimizer, stage.lr) for stage in record.schedule.stages]
+    bars: list[StageBar] = []
+    for index, stage in enumerate(record.schedule.stages):
+        own = [segment for segment in segments if segment.stage_index == index]
+        scale = peaks[index] / max(peaks) / stage.lr
+        bars.append(_bar(stage, own, scale))
+    return TimelineRow(trial=record.trial, arm=record.arm, label=record.label, loss=loss, bars=tuple(bars))
+
+
+def _bar(stage: Stage, segments: Sequence[Segment], scale: float) -> StageBar:
+    return StageBar(
+        stage=stage,
+        start_tokens=segments[0].first_step * segments[0].batch_tokens,
+        end_tokens=segments[-1].last_step * segments[0].batch_tokens,
+        path=tuple((tokens, lr * scale) for tokens, lr in lr_path(segments)),
+    )
+
+
+def lr_path(segments: Sequence[Segment]) -> tuple[tuple[int, float], ...]:
+    """Learning rate along consecutive segments of one stage.
+
+    Args:
+        segments: At least one, all of one stage.
+
+    Returns:
+        (charged tokens done, learning rate of the step that begins there) at some 40 steps, the last step included;
+        the last pair repeats the last rate at the end.
+    """
+    first, last = segments[0].first_step, segments[-1].last_step
+    batch_tokens, per_segment = segments[0].batch_tokens, segments[0].num_steps
+    count = min(_POINTS_PER_STAGE, last - first)
+    # The steps are dense behind the warm-up's end, too: its corner must not be cut off.
+    steps = {first + (last - 1 - first) * index // max(count - 1, 1) for index in range(count)}
+    corner = segments[0].stage_first_step + segments[0].clock.warmup_steps
+    steps |= {step for step in (corner - 1, corner) if first <= step < last}
+    path = [(step * batch_tokens, segments[(step - first) // per_segment].lr(step)) for step in sorted(steps)]
+    return (*path, (last * batch_tokens, path[-1][1]))
+
+
+_ROW_PIXELS = 84
+_BAR_HALF = 0.2
+
+
+def draw_timelines(rows: Sequence[TimelineRow], *, names: Mapping[str, str]) -> go.Figure:
+    """Draw timelines, the first row on top.
+
+    Args:
+        rows: What to draw; at least one.
+        names: Words by key: `tokens` and the name of each arm.
+    """
+    figure = bare_figure(height=_ROW_PIXELS * len(rows) + 70, x_title=names["tokens"])
+    tone_down(figure)
+    figure.update_layout(margin={"l": 12, "r": 12, "t": 34, "b": 46})
+    figure.update_yaxes(range=[len(rows) - 0.42, -0.62])
+    total = max(bar.end_tokens for row in rows for bar in row.bars)
+    figure.update_xaxes(range=[0, total], tickformat="~s", fixedrange=True)
+    shown: set[str] = set()
+    for index, row in enumerate(rows):
+        for bar in row.bars:
+            _draw_bar(figure, bar, index, first=bar.stage.optimizer not in shown)
+            shown.add(bar.stage.optimizer)
+            _caption(figure, bar, index, total)
+        _heading(figure, row, index, names)
+    return figure
+
+
+def _draw_bar(figure: go.Figure, bar: StageBar, index: int, *, first: bool) -> None:
+    floor = index + _BAR_HALF
+    left, right = bar.start_tokens, bar.end_tokens
+    color = optimizer_color(bar.stage.optimizer)
+    facts = [f"<b>{safe(bar.stage.name)}</b>", *(f"{key}: {safe(value)}" for key, value in stage_facts(bar.stage))]
+    hover = hover_lines(facts)
+    corners = [(left, floor), (left, index - _BAR_HALF), (right, index - _BAR_HALF), (right, floor)]
+    under_lr = [(left, floor), *((x, floor - 2 * _BAR_HALF * y) for x, y in bar.path), (right, floor)]
+    for points, opacity, legend in ((corners, 0.2, False), (under_lr, 1.0, first)):
+        figure.add_scatter(
+            x=[round(x) for x, _ in points],
+            y=[round(y, 4) for _, y in points],
+            mode="lines",
+            fill="toself",
+            fillcolor=color,
+            opacity=opacity,
+            line={"width": 0, "color": color},
+            hoveron="fills",
+            text=hover,
+            hoverinfo="text",
+            name=bar.stage.optimizer,
+            legendgroup=bar.stage.optimizer,
+            showlegend=legend,
+        )
+    if left:
+        figure.add_shape(
+            type="line", x0=left, x1=left, y0=index - 0.26, y1=floor, line={"color": "var(--surface)", "width": 2}
+        )
+
+
+def _caption(figure: go.Figure, bar: StageBar, index: int, total: int) -> None:
+    """Name the strategy under its bar; the page shortens or drops what does not fit (`fit|share|short`)."""
+    stage = bar.stage
+    share = (bar.end_tokens - bar.start_tokens) / total
+    marks = "".join(f" +{r.kind}" for r in stage.regularizers)
+    figure.add_annotation(
+        x=bar.start_tokens,
+        y=index + _BAR_HALF,
+        text=safe(f"{stage.optimizer} {format_lr(stage.lr)} {stage.lr_shape.kind}{marks}"),
+        name=f"fit|{share:.4f}|{stage.optimizer}",
+        xanchor="left",
+        yanchor="top",
+        showarrow=False,
+        font={"size": 11.5, "color": "var(--soft)"},
+    )
+
+
+def _heading(figure: go.Figure, row: TimelineRow, index: int, names: Mapping[str, str]) -> None:
+    title = f"<b>#{row.trial}</b>  {safe(row.label or names[row.arm])}"
+    for text, x, anchor in ((title, 0, "left"), (f"<b>{format_perplexity(row.loss)}</b>", 1, "right")):
+        figure.add_annotation(
+            x=x,
+            xref="paper",
+            y=index - _BAR_HALF,
+            text=text,
+            xanchor=anchor,
+            yanchor="bottom",
+            showarrow=False,
+            font={"size": 13.5, "color": "var(--ink)"},
+        )

@@ -1,0 +1,189 @@
+"""The first screen in values: the verdict in a few plain words, and the figures that back it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mbo_search.report.numbers import change_percent, format_perplexity
+from mbo_search.report.source import ReportSource
+from mbo_search.report.strings import Strings
+from mbo_search.results.ranking_values import Difference, RankedTrial, Ranking
+from mbo_search.results.statistics import FEWEST_SEEDS
+from mbo_search.units import format_count, format_seconds
+
+__all__ = ["Tile", "headline", "tiles", "warnings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One figure of the first screen.
+
+    Attributes:
+        label: What it is.
+        value: The figure, formatted.
+        note: What belongs to it.
+    """
+
+    label: str
+    value: str
+    note: str
+
+
+def headline(ranking: Ranking, text: Strings) -> str:
+    """The verdict in one plain sentence, as far as there is one.
+
+    Args:
+        ranking: The study's ranking.
+        text: The words.
+    """
+    words = text["headline"]
+    difference, verdict = ranking.verdict.difference, ranking.verdict
+    best = next((row for row in ranking.trials if row.rank is not None), None)
+    if best is None:
+        return words["none"]
+    if difference is None or verdict.best_staged_trial is None:
+        return words["alone"].format(perplexity=format_perplexity(best.val_loss))
+    seeds = verdict.num_seeds or 0
+    return words[_kind(ranking, difference)].format(
+        percent=_percent(difference), seeds=seeds, factor=f"{_factor(difference) or 0:.2g}"
+    )
+
+
+def _kind(ranking: Ranking, difference: Difference) -> str:
+    verdict = ranking.verdict
+    side = "ahead" if difference.nats >= 0 else "behind"
+    if verdict.num_seeds is None:
+        return "search_equal" if abs(difference.nats) < 5e-5 else f"search_{side}"
+    if verdict.num_seeds < FEWEST_SEEDS:
+        return f"indicative_{side}"
+    if verdict.answer == "yes":
+        return "yes_tokens" if _factor(difference) is not None else "yes"
+    if verdict.answer == "no":
+        return "no_worse" if difference.nats < 0 else "no"
+    return f"undecided_{side}"
+
+
+def _factor(difference: Difference) -> float | None:
+    return difference.equivalent_tokens.mean if difference.equivalent_tokens is not None else None
+
+
+def _percent(difference: Difference) -> str:
+    value = abs(difference.perplexity_percent)
+    return f"{value:.2g} %" if value < 10 else f"{value:.0f} %"
+
+
+def tiles(source: ReportSource, text: Strings) -> tuple[Tile, ...]:
+    """The figures behind the verdict, most important first; what is not known is left out.
+
+    Args:
+        source: The study with its results.
+        text: The words.
+    """
+    words, names, ranking = text["tiles"], text["names"], source.ranking
+    rows = {row.trial: row for row in source.ranked}
+    found = [
+        _best(source, words),
+        _against_single(ranking, rows, words, names),
+        _against_baseline(ranking, rows, words),
+        _test(ranking, words),
+        Tile(
+            label=words["schedules"],
+            value=str(len(source.ranked)),
+            note=words["schedules_note"].format(count=len(ranking.trials)),
+        ),
+        _tokens(ranking, words),
+        _time(ranking, words),
+    ]
+    return tuple(tile for tile in found if tile is not None)
+
+
+def _best(source: ReportSource, words: Mapping[str, str]) -> Tile | None:
+    if not source.ranked:
+        return None
+    best = source.ranked[0]
+    return Tile(
+        label=words["best"],
+        value=format_perplexity(best.val_loss),
+        note=words["best_note"].format(trial=best.trial),
+    )
+
+
+def _against_single(
+    ranking: Ranking, rows: Mapping[int, RankedTrial], words: Mapping[str, str], names: Mapping[str, str]
+) -> Tile | None:
+    difference, single = ranking.verdict.difference, ranking.verdict.best_single_trial
+    if difference is None or single is None or single not in rows:
+        return None
+    row = rows[single]
+    return Tile(
+        label=words["against_single"],
+        value=_signed(-difference.perplexity_percent),
+        note=words["against_single_note"].format(trial=single, arm=row.label or names[row.arm]),
+    )
+
+
+def _against_baseline(ranking: Ranking, rows: Mapping[int, RankedTrial], words: Mapping[str, str]) -> Tile | None:
+    baseline = rows.get(ranking.baseline_trial) if ranking.baseline_trial is not None else None
+    best = next(iter(rows.values()), None)
+    if baseline is None or best is None or baseline.val_loss is None or best.val_loss is None or best is baseline:
+        return None
+    return Tile(
+        label=words["against_baseline"],
+        value=_signed(change_percent(best.val_loss, baseline.val_loss)),
+        note=words["against_baseline_note"].format(perplexity=format_perplexity(baseline.val_loss)),
+    )
+
+
+def _signed(percent: float) -> str:
+    """A change of perplexity with a real minus sign; lower is better."""
+    if not math.isfinite(percent) or abs(percent) > 1e6:
+        return "\u2013"
+    sign = "\u2212" if percent < 0 else "+" if percent > 0 else ""
+    return f"{sign}{abs(percent):.1f} %" if abs(percent) < 100 else f"{sign}{abs(percent):.0f} %"
+
+
+def _test(ranking: Ranking, words: Mapping[str, str]) -> Tile | None:
+    primary = next((c.test for c in ranking.comparisons if c.role == "primary" and c.test is not None), None)
+    if ranking.verdict.difference is None:
+        return None
+    if primary is None or primary.p_value is None or primary.low_nats is None or primary.high_nats is None:
+        return Tile(label=words["no_p"], value="p = ?", note=words["no_p_note"])
+    note = words["p_value_note"].format(
+        seeds=primary.num_seeds, low=f"{primary.low_nats:.4f}", high=f"{primary.high_nats:.4f}"
+    )
+    value = f"{primary.p_value:.2g}" if primary.p_value >= 0.0001 else "< 0.0001"
+    return Tile(label=words["p_value"], value=value, note=note)
+
+
+def _tokens(ranking: Ranking, words: Mapping[str, str]) -> Tile:
+    totals = ranking.totals
+    share = totals.saved_tokens / totals.requested_tokens if totals.requested_tokens else 0.0
+    note = words["tokens_note"].format(percent=f"{share:.0%}") if share >= 0.005 else words["tokens_note_none"]
+    return Tile(label=words["tokens"], value=format_count(totals.executed_tokens), note=note)
+
+
+def _time(ranking: Ranking, words: Mapping[str, str]) -> Tile | None:
+    totals = ranking.totals
+    if totals.wall_seconds is None:
+        return None
+    busy = totals.busy_fraction
+    note = words["time_note"].format(percent=f"{busy:.0%}") if busy is not None else ""
+    return Tile(label=words["time"], value=format_seconds(totals.wall_seconds), note=note)
+
+
+def warnings(source: ReportSource, text: Strings) -> tuple[str, ...]:
+    """What the reader must know before believing the verdict, in plain sentences."""
+    words, ranking = text["missing"], source.ranking
+    arms = {row.arm for row in source.ranked}
+    found = []
+    if source.ranked and "staged" not in arms:
+        found.append(words["no_staged"])
+    if source.ranked and "control" not in arms:
+        found.append(words["no_control"])
+    if source.ranked and "baseline" not in arms:
+        found.append(words["no_baseline"])
+    if source.ranked and not any(row.confirmed for row in ranking.trials):
+        found.append(words["no_confirm"])
+    return tuple(found)

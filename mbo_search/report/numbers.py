@@ -1,0 +1,84 @@
+"""Numbers as the pages write them."""
+
+from __future__ import annotations
+
+import math
+
+from mbo_search.study.schedule import Stage
+from mbo_search.units import format_count
+
+__all__ = ["change_percent", "format_loss", "format_lr", "format_number", "format_perplexity", "stage_facts"]
+
+
+def format_perplexity(loss_nats: float | None) -> str:
+    """Perplexity of a loss with four significant digits; `-` where there is none.
+
+    >>> format_perplexity(3.0), format_perplexity(None), format_perplexity(900.0)
+    ('20.09', '-', '> 1e9')
+    """
+    if loss_nats is None:
+        return "-"
+    if loss_nats > math.log(1e9):
+        return "> 1e9"
+    value = math.exp(loss_nats)
+    return f"{value:.2f}" if value < 100 else f"{value:.1f}" if value < 10_000 else format_count(value)
+
+
+def format_loss(loss_nats: float | None) -> str:
+    """A loss in nats with four decimals; `-` where there is none."""
+    return "-" if loss_nats is None else f"{loss_nats:.4f}"
+
+
+def format_lr(value: float) -> str:
+    """A learning rate with three significant digits.
+
+    >>> format_lr(0.00123), format_lr(0.02), format_lr(4.5e-05)
+    ('1.23e-3', '2e-2', '4.5e-5')
+    """
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def format_number(value: float | int | str) -> str:
+    """A setting: names as they are, numbers with three significant digits.
+
+    >>> format_number("cosine"), format_number(0.1), format_number(0.000123)
+    ('cosine', '0.1', '1.23e-4')
+    """
+    if isinstance(value, str):
+        return value
+    if value == 0:
+        return "0"
+    return f"{value:.3g}" if 0.001 <= abs(value) < 100_000 else format_lr(value)
+
+
+def change_percent(loss_nats: float, reference_nats: float) -> float:
+    """By how many percent the perplexity of a loss differs from that of another; negative is better.
+
+    >>> round(change_percent(3.0, 3.1), 2)
+    -9.52
+    """
+    return (math.exp(min(loss_nats - reference_nats, 700.0)) - 1.0) * 100.0
+
+
+def stage_facts(stage: Stage) -> list[tuple[str, str]]:
+    """All that a stage uses, as (setting, value) pairs in the order in which people ask for them."""
+    facts = [
+        ("optimizer", stage.optimizer),
+        ("lr", format_lr(stage.lr)),
+        ("lr_shape", _named(stage.lr_shape.kind, stage.lr_shape.hparams)),
+        ("share", f"{stage.share * 100:g} %"),
+        ("warmup", f"{stage.warmup * 100:g} %" if stage.warmup else ""),
+        ("weight_decay", format_number(stage.weight_decay)),
+        ("clip_norm", "off" if stage.clip_norm is None else format_number(stage.clip_norm)),
+        ("regularizers", ", ".join(f"{r.kind} {format_number(r.strength)}" for r in stage.regularizers)),
+        ("trainable", "" if stage.trainable == "all" else stage.trainable),
+        ("hand_over", stage.hand_over or ""),
+        ("hparams", ", ".join(f"{name} {format_number(value)}" for name, value in sorted(stage.hparams.items()))),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _named(kind: str, hparams: dict[str, float | str]) -> str:
+    inner = ", ".join(f"{name} {format_number(value)}" for name, value in sorted(hparams.items()) if value != 0)
+    return f"{kind} ({inner})" if inner else kind

@@ -1,0 +1,133 @@
+"""The report of a study: one HTML file that holds everything and asks nobody for anything."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from mbo_search.files import write_atomic
+from mbo_search.report.facts import commands, data_facts, environment_facts
+from mbo_search.report.headline import headline, tiles, warnings
+from mbo_search.report.html import embedded_json, render_page
+from mbo_search.report.samples import TextSample
+from mbo_search.report.sections import FigureBlock, figure_blocks
+from mbo_search.report.source import ReportSource, read_source
+from mbo_search.report.strings import Language, Strings, load_strings
+from mbo_search.report.tables import failures_table, ranking_table
+from mbo_search.results.run_directory import RunDirectory
+from mbo_search.study.yaml_file import dump_study
+
+__all__ = ["render_report", "write_report"]
+
+SECTIONS = (
+    "verdict",
+    "ranking",
+    "timelines",
+    "curves",
+    "lr",
+    "history",
+    "parallel",
+    "importance",
+    "slices",
+    "pareto",
+    "tree",
+    "samples",
+    "failures",
+    "data",
+    "environment",
+    "reproduce",
+)
+"""The sections of a report in their order."""
+
+
+def write_report(
+    run: RunDirectory,
+    out: Path | None = None,
+    *,
+    samples: Sequence[TextSample] = (),
+    language: Language = "en",
+) -> Path:
+    """Write the report of a run directory.
+
+    Args:
+        run: The directory; its search may still be running.
+        out: The HTML file; None: `report.html` in the directory.
+        samples: Continuations of text to show, baseline first.
+        language: Language of the page.
+
+    Returns:
+        The file.
+    """
+    target = out if out is not None else run.report_html
+    write_atomic(target, render_report(read_source(run), samples=samples, language=language))
+    return target
+
+
+def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), language: Language = "en") -> str:
+    """The report as the text of an HTML file.
+
+    Args:
+        source: The study with its results.
+        samples: Continuations of text to show, baseline first.
+        language: Language of the page.
+    """
+    text = load_strings(language)
+    values: dict[str, object] = {
+        "text": _text_groups(text),
+        "words": _script_words(text),
+        "sections": SECTIONS,
+        "study": source.study.study,
+        "scale": source.ranking.scale,
+        "headline": headline(source.ranking, text),
+        "sentence": source.ranking.verdict.sentence,
+        "tiles": tiles(source, text),
+        "warnings": warnings(source, text),
+        "problems": [str(problem) for problem in source.problems],
+        "confirmed": any(row.confirmed for row in source.ranked),
+        "ranking": ranking_table(source, text),
+        "failures": failures_table(source, text),
+        "blocks": {key: _shown(block) for key, block in figure_blocks(source, text).items()},
+        "samples": samples,
+        "data_facts": data_facts(source, text),
+        "environment_facts": environment_facts(source),
+        "commands": commands(source),
+        "study_yaml": dump_study(source.study),
+        "version": _version(),
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+    return render_page("page.html", values, script="page.js")
+
+
+def _text_groups(text: Strings) -> Mapping[str, object]:
+    return {"language": text.language, **text.groups}
+
+
+def _script_words(text: Strings) -> dict[str, str]:
+    names, labels = text["names"], text["labels"]
+    own = {key: names[key] for key in ("staged", "control", "baseline", "perplexity")}
+    return {**text["script"], **own, **{key: labels[key] for key in ("search", "search_hint", "kind", "csv")}}
+
+
+def _shown(block: FigureBlock) -> dict[str, Any]:
+    """A block as the template reads it."""
+    figure = block.figure
+    return {
+        "key": block.key,
+        "lead": block.lead,
+        "missing": block.missing,
+        "notes": block.notes,
+        "data": block.data,
+        "figure_json": embedded_json(json.loads(figure.to_json())) if figure is not None else None,
+        "height": figure.layout.height if figure is not None else 0,
+    }
+
+
+def _version() -> str:
+    try:
+        return version("mbo-search")
+    except PackageNotFoundError:
+        return "0"

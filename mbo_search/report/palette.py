@@ -1,0 +1,139 @@
+"""Colors by meaning, for light and for dark paper, chosen so that color-blind readers can tell them apart.
+
+Figures name a color by what it stands for (`var(--opt-muon)`); the page resolves the name against the theme in
+force, so that one figure serves both. The optimizers' colors began as Paul Tol's "muted" scheme and were moved apart
+until any two of them differ by at least 0.12 in OKLab for normal, protanopic, deuteranopic and tritanopic eyes alike
+(Tol's come as near as 0.05); a test keeps that bound. Color is never the only sign: bars carry names, arms carry
+marker shapes, losses carry numbers.
+
+References:
+    Tol 2021, "Colour Schemes", SRON/EPS/TN/09-002, scheme "muted".
+    Machado, Oliveira & Fernandes 2009, "A Physiologically-based Model for Simulation of Color Vision Deficiency".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+__all__ = ["ARM_SYMBOLS", "DARK", "LIGHT", "OPTIMIZER_CYCLE", "arm_color", "optimizer_color", "resolve", "sequence"]
+
+LIGHT: Mapping[str, str] = MappingProxyType(
+    {
+        "page": "#f7f6f2",
+        "surface": "#fffefb",
+        "raised": "#f1efe8",
+        "ink": "#1d1c1a",
+        "soft": "#57544d",
+        "faint": "#6f6b62",
+        "line": "#e3dfd5",
+        "grid": "#ebe8df",
+        "accent": "#14589b",
+        "accent-soft": "#e2ecf6",
+        "warn": "#8a4b08",
+        "warn-soft": "#fbeedb",
+        "arm-staged": "#14589b",
+        "arm-control": "#b4540a",
+        "arm-baseline": "#6f6b62",
+        "band": "#dcd8cc",
+        "opt-sgd_nesterov": "#ccd7a3",
+        "opt-adam": "#79d2fa",
+        "opt-adamw": "#3b1283",
+        "opt-nadamw": "#11aab2",
+        "opt-lion": "#d86856",
+        "opt-muon": "#1f6107",
+        "opt-soap": "#5c153a",
+        "opt-ademamix": "#835b90",
+        "opt-sf_adamw": "#d7ab0a",
+        "opt-other": "#8d897f",
+        "seq-0": "#0b3c6f",
+        "seq-1": "#2f6ea8",
+        "seq-2": "#6ea2cc",
+        "seq-3": "#b3cce0",
+        "seq-4": "#e6e3da",
+    }
+)
+"""Colors on light paper by meaning; `seq-0` is the best value of a scale, `seq-4` the worst."""
+
+DARK: Mapping[str, str] = MappingProxyType(
+    {
+        "page": "#131518",
+        "surface": "#1a1d21",
+        "raised": "#23272c",
+        "ink": "#eceae5",
+        "soft": "#b9b7b0",
+        "faint": "#98968f",
+        "line": "#31363c",
+        "grid": "#282c31",
+        "accent": "#7db4ee",
+        "accent-soft": "#1d2f42",
+        "warn": "#f0b56b",
+        "warn-soft": "#38290f",
+        "arm-staged": "#7db4ee",
+        "arm-control": "#f0a052",
+        "arm-baseline": "#a3a199",
+        "band": "#343a40",
+        "opt-sgd_nesterov": "#f4da39",
+        "opt-adam": "#b1eaf9",
+        "opt-adamw": "#855dde",
+        "opt-nadamw": "#55d1a0",
+        "opt-lion": "#ca6686",
+        "opt-muon": "#1c7208",
+        "opt-soap": "#973e86",
+        "opt-ademamix": "#e885fa",
+        "opt-sf_adamw": "#95a80b",
+        "opt-other": "#8f8c84",
+        "seq-0": "#cfe6ff",
+        "seq-1": "#86b8ea",
+        "seq-2": "#4d83b8",
+        "seq-3": "#345778",
+        "seq-4": "#2b333b",
+    }
+)
+"""Colors on dark paper, by the same names."""
+
+OPTIMIZER_CYCLE: tuple[str, ...] = tuple(
+    name[4:] for name in LIGHT if name.startswith("opt-") and name != "opt-other"
+)
+"""The optimizers with a color of their own."""
+
+ARM_SYMBOLS: Mapping[str, str] = MappingProxyType({"staged": "circle", "control": "diamond", "baseline": "square"})
+"""Marker of each arm, so that arms differ without color too."""
+
+
+def optimizer_color(name: str) -> str:
+    """The color of an optimizer; those without one of their own share a grey, their names tell them apart.
+
+    >>> optimizer_color("muon"), optimizer_color("something_new")
+    ('var(--opt-muon)', 'var(--opt-other)')
+    """
+    return f"var(--opt-{name})" if name in OPTIMIZER_CYCLE else "var(--opt-other)"
+
+
+def arm_color(arm: str) -> str:
+    """The color of an arm."""
+    return f"var(--arm-{arm})"
+
+
+def sequence() -> list[tuple[float, str]]:
+    """The scale from the best value (0) to the worst (1), as plotly reads it."""
+    return [(index / 4, f"var(--seq-{index})") for index in range(5)]
+
+
+def resolve(value: object, colors: Mapping[str, str]) -> object:
+    """Replace every `var(--name)` in nested lists and dicts by a color.
+
+    Args:
+        value: A figure as plain JSON values.
+        colors: `LIGHT` or `DARK`.
+
+    >>> resolve({"color": ["var(--ink)", 3]}, LIGHT)
+    {'color': ['#1d1c1a', 3]}
+    """
+    if isinstance(value, dict):
+        return {key: resolve(item, colors) for key, item in value.items()}
+    if isinstance(value, list):
+        return [resolve(item, colors) for item in value]
+    if isinstance(value, str) and value.startswith("var(--"):
+        return colors.get(value[6:-1], value)
+    return value

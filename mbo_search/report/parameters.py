@@ -1,0 +1,88 @@
+"""Searched settings by their names in the study's database: `stage/0/lr_relative` and the like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mbo_search.results.records import TrialRecord
+
+__all__ = ["Axis", "parameter_axes", "parameter_name", "stage_of"]
+
+Value = float | int | str
+
+
+def stage_of(parameter: str) -> int:
+    """Position of the stage that a parameter belongs to, from 0; -1 if it belongs to none.
+
+    >>> stage_of("stage/2/adamw/beta2"), stage_of("other")
+    (2, -1)
+    """
+    parts = parameter.split("/")
+    return int(parts[1]) if len(parts) > 2 and parts[0] == "stage" and parts[1].isdecimal() else -1
+
+
+def parameter_name(parameter: str) -> str:
+    """The part of a parameter's name behind its stage, in words.
+
+    >>> parameter_name("stage/0/lr_relative"), parameter_name("stage/1/adamw/beta2")
+    ('lr relative', 'adamw beta2')
+    """
+    tail = parameter.split("/")[2:] if stage_of(parameter) >= 0 else [parameter]
+    return " ".join(tail).replace("_", " ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """One searched setting over many trials.
+
+    Attributes:
+        parameter: Its name.
+        choices: Its values where it is a choice; empty for numbers.
+        low: Smallest number seen.
+        high: Largest number seen.
+        log: Whether numbers are best seen on a logarithmic axis.
+        conditional: Whether some trials do not have it.
+    """
+
+    parameter: str
+    choices: tuple[str, ...]
+    low: float
+    high: float
+    log: bool
+    conditional: bool
+
+
+def parameter_axes(records: Sequence[TrialRecord]) -> tuple[Axis, ...]:
+    """The settings that differ between trials, in order of the stages, optimizers first.
+
+    Args:
+        records: Trials of one arm.
+    """
+    names = sorted({name for record in records for name in record.params}, key=_order)
+    axes = [_axis(name, [record.params for record in records]) for name in names]
+    return tuple(axis for axis in axes if axis is not None)
+
+
+def _order(parameter: str) -> tuple[int, int, str]:
+    tail = parameter.split("/")[2:]
+    leads = ("optimizer", "lr_relative", "lr", "lr_shape", "share")
+    return stage_of(parameter), leads.index(tail[0]) if tail and tail[0] in leads else len(leads), parameter
+
+
+def _axis(parameter: str, all_params: Sequence[Mapping[str, Value]]) -> Axis | None:
+    values = [params[parameter] for params in all_params if parameter in params]
+    conditional = len(values) < len(all_params)
+    if len(set(values)) < 2 and not conditional:
+        return None
+    numbers = [float(value) for value in values if not isinstance(value, str)]
+    choices = () if len(numbers) == len(values) else tuple(sorted({str(value) for value in values}))
+    low, high = (min(numbers), max(numbers)) if not choices else (0.0, float(len(choices) - 1))
+    return Axis(
+        parameter=parameter,
+        choices=choices,
+        low=low,
+        high=high,
+        log=not choices and low > 0 and high / low >= 8,
+        conditional=conditional,
+    )

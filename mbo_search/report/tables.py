@@ -1,0 +1,168 @@
+"""The tables of the pages as values: columns, rows of raw numbers, and the recipe behind each row.
+
+The page's script sorts, filters, formats and downloads them; nothing is formatted here, so that sorting and CSV see
+the numbers themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TypedDict
+
+from mbo_search.report.numbers import change_percent, stage_facts
+from mbo_search.report.palette import OPTIMIZER_CYCLE
+from mbo_search.report.source import ReportSource
+from mbo_search.report.strings import Strings
+from mbo_search.results.ranking_values import RankedTrial
+from mbo_search.study.schedule import Stage
+
+__all__ = ["Column", "StageCell", "Table", "failures_table", "ranking_table"]
+
+Cell = str | float | int | bool | None
+
+
+class Column(TypedDict):
+    """One column: its key in the rows, its title, and how its numbers are written."""
+
+    key: str
+    title: str
+    kind: str
+
+
+class StageCell(TypedDict):
+    """One stage as the page draws it: optimizer, its color, share, and all facts as (name, value)."""
+
+    optimizer: str
+    color: str
+    name: str
+    share: float
+    facts: list[tuple[str, str]]
+
+
+class Table(TypedDict):
+    """A table: columns in order, rows by column key, and the stages of each row's schedule."""
+
+    columns: list[Column]
+    rows: list[dict[str, Cell]]
+    stages: list[list[StageCell]]
+
+
+def ranking_table(source: ReportSource, text: Strings) -> Table:
+    """The finished schedules, best first; columns that no row fills are left out.
+
+    Args:
+        source: The study with its results.
+        text: The words.
+    """
+    baseline = next((r for r in source.ranked if r.trial == source.ranking.baseline_trial), None)
+    rows = [_ranking_row(row, baseline, text["names"]) for row in source.ranked]
+    kinds = {
+        "rank": "rank",
+        "trial": "trial",
+        "arm": "arm",
+        "stages": "stages",
+        "perplexity": "perplexity",
+        "change": "change",
+        "val_loss": "loss",
+        "sd": "loss",
+        "search_loss": "loss",
+        "test_perplexity": "perplexity",
+        "bits_per_byte": "loss",
+        "accuracy": "percent",
+        "executed": "count",
+        "requested": "count",
+        "seconds": "seconds",
+        "memory": "bytes",
+    }
+    used = [key for key in kinds if key == "stages" or any(row.get(key) is not None for row in rows)]
+    return {
+        "columns": [{"key": key, "title": text["columns"][key], "kind": kinds[key]} for key in used],
+        "rows": rows,
+        "stages": [_stages(row.stages, text["facts"]) for row in source.ranked],
+    }
+
+
+def _ranking_row(row: RankedTrial, baseline: RankedTrial | None, names: Mapping[str, str]) -> dict[str, Cell]:
+    change = None
+    if baseline is not None and baseline.val_loss is not None and row.val_loss is not None and row is not baseline:
+        change = _significant(change_percent(row.val_loss, baseline.val_loss))
+    return {
+        "rank": row.rank,
+        "trial": row.trial,
+        "kind": row.arm,
+        "arm": row.label or names[row.arm],
+        "confirmed": row.confirmed,
+        "tied": row.tied,
+        "perplexity": _significant(_finite(row.val_perplexity)),
+        "change": change,
+        "val_loss": _significant(row.val_loss),
+        "sd": _significant(row.val_loss_sd, 3),
+        "search_loss": _significant(row.search_val_loss) if row.confirmed else None,
+        "test_perplexity": _significant(row.test_perplexity),
+        "bits_per_byte": _significant(row.bits_per_byte, 5),
+        "accuracy": _significant(row.accuracy, 5),
+        "executed": row.executed_tokens,
+        "requested": row.requested_tokens,
+        "seconds": _significant(row.train_seconds, 4),
+        "memory": row.peak_memory_bytes or None,
+    }
+
+
+def failures_table(source: ReportSource, text: Strings) -> Table:
+    """The schedules that did not finish, with what became of them.
+
+    Args:
+        source: The study with its results.
+        text: The words.
+    """
+    rows = [row for row in source.ranking.trials if row.rank is None]
+    kinds = {
+        "trial": "trial",
+        "arm": "arm",
+        "stages": "stages",
+        "state": "text",
+        "reason": "text",
+        "reached": "percent",
+        "message": "text",
+    }
+    return {
+        "columns": [{"key": key, "title": text["columns"][key], "kind": kind} for key, kind in kinds.items()],
+        "rows": [_failure_row(row, source, text) for row in rows],
+        "stages": [_stages(row.stages, text["facts"]) for row in rows],
+    }
+
+
+def _failure_row(row: RankedTrial, source: ReportSource, text: Strings) -> dict[str, Cell]:
+    record = source.records.get(row.trial)
+    reached = record.requested_tokens if record is not None else row.requested_tokens
+    return {
+        "trial": row.trial,
+        "kind": row.arm,
+        "arm": row.label or text["names"][row.arm],
+        "state": text["states"][row.state],
+        "reason": text["reasons"][row.reason] if row.reason is not None else None,
+        "reached": round(min(1.0, reached / source.budget.total_tokens), 3),
+        "message": row.message[:300] or None,
+    }
+
+
+def _stages(stages: tuple[Stage, ...], words: Mapping[str, str]) -> list[StageCell]:
+    return [
+        {
+            "optimizer": stage.optimizer,
+            "color": stage.optimizer if stage.optimizer in OPTIMIZER_CYCLE else "other",
+            "name": stage.name,
+            "share": stage.share,
+            "facts": [(words[key], value) for key, value in stage_facts(stage)],
+        }
+        for stage in stages
+    ]
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _significant(value: float | None, digits: int = 7) -> float | None:
+    return None if value is None else float(f"{value:.{digits}g}")

@@ -1,0 +1,538 @@
+"use strict";
+(() => {
+  const read = (id) => {
+    const element = document.getElementById(id);
+    return element ? JSON.parse(element.textContent) : null;
+  };
+  const palettes = read("palettes");
+  const words = read("words");
+  const root = document.documentElement;
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key]);
+  const make = (tag, className, text) => {
+    const element = document.createElement(tag);
+    if (className) element.className = className;
+    if (text !== undefined) element.textContent = text;
+    return element;
+  };
+
+  // ---- State: the section and every choice of the reader stand in the address, as #section?key=value&...
+  const state = new Map();
+  let section = "";
+
+  const readAddress = () => {
+    const [place, query] = location.hash.slice(1).split("?");
+    section = place;
+    state.clear();
+    for (const [key, value] of new URLSearchParams(query || "")) state.set(key, value);
+  };
+  const writeAddress = () => {
+    const query = new URLSearchParams([...state].sort()).toString();
+    const address = "#" + section + (query ? "?" + query : "");
+    history.replaceState(null, "", address === "#" ? location.pathname + location.search : address);
+  };
+  const setState = (key, value, fallback) => {
+    if (value === fallback || value === "" || value === null) state.delete(key);
+    else state.set(key, String(value));
+    writeAddress();
+  };
+
+  // ---- Theme: the system's, unless the reader chose one.
+  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+  const themeButton = document.getElementById("theme");
+  let printing = false;
+  const theme = () => (printing ? "light" : state.get("theme") || (prefersDark.matches ? "dark" : "light"));
+  const showTheme = () => {
+    if (printing || state.has("theme")) root.dataset.theme = theme();
+    else delete root.dataset.theme;
+    themeButton.textContent = theme() === "dark" ? words.light : words.dark;
+  };
+
+  // ---- Figures: drawn when they come near the screen, drawn anew when a choice or the theme changes.
+  const resolveColors = (value, colors) => {
+    if (Array.isArray(value)) return value.map((item) => resolveColors(item, colors));
+    if (value && typeof value === "object" && !ArrayBuffer.isView(value)) {
+      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, resolveColors(item, colors)]));
+    }
+    return typeof value === "string" && value.startsWith("var(--") ? colors[value.slice(6, -1)] || value : value;
+  };
+
+  const filterTop = (spec, choose) => {
+    const top = Number(choose("top"));
+    for (const trace of spec.data) {
+      const place = trace.meta ? trace.meta.place : -1;
+      const most = trace.meta && trace.meta.arm !== "staged" ? Math.min(1, top) : top;
+      trace.visible = place < most;
+    }
+    const named = new Set();
+    for (const trace of spec.data) {
+      if (!trace.visible || !trace.legendgroup) continue;
+      trace.showlegend = !named.has(trace.legendgroup) && trace.mode !== "markers";
+      if (trace.showlegend) named.add(trace.legendgroup);
+    }
+  };
+  const switchLog = (spec, choose) => {
+    if (choose("log") === "1") return;
+    const axis = spec.layout.yaxis;
+    axis.type = "linear";
+    delete axis.dtick;
+    delete axis.tickformat;
+    if (axis.range) axis.range = axis.range.map((end) => 10 ** end);
+    for (const note of spec.layout.annotations || []) if (note.yref !== "paper") note.y = 10 ** note.y;
+  };
+
+  const kinds = {
+    curves: { defaults: { top: "5", log: "1" }, adapt: (s, c) => { filterTop(s, c); switchLog(s, c); } },
+    lr: { defaults: { top: "1", log: "1" }, adapt: (s, c) => { filterTop(s, c); switchLog(s, c); } },
+    history: { defaults: { log: "1" }, adapt: switchLog },
+    parallel: {
+      defaults: { share: "6" },
+      adapt: (spec, choose) => {
+        const shares = [5, 10, 20, 30, 50, 75, 100];
+        const share = shares[Number(choose("share"))];
+        for (const trace of spec.data) trace.visible = trace.meta.share <= share;
+      },
+      label: (choose) => [5, 10, 20, 30, 50, 75, 100][Number(choose("share"))] + " %",
+    },
+    slices: {
+      defaults: { x: "0", y: "-1" },
+      options: (figure) => {
+        const names = figure.data.axes.map((axis, index) => [String(index), axis.label]);
+        return { x: names, y: [["-1", words.perplexity], ...names] };
+      },
+      adapt: (spec, choose, figure) => {
+        const axes = figure.data.axes;
+        const trace = spec.data[0];
+        const put = (letter, index) => {
+          const axis = axes[index];
+          trace[letter] = axis ? axis.values.map((value) => (value === null ? "\u2013" : value)) : figure.data.perplexities;
+          const layout = spec.layout[letter + "axis"];
+          layout.title.text = axis ? axis.label.replace(/[<&]/g, (c) => (c === "<" ? "&lt;" : "&amp;")) : words.perplexity;
+          const mixed = axis && (axis.choices.length > 0 || axis.values.includes(null));
+          layout.type = mixed && axis.choices.length > 0 ? "category" : !axis || axis.log ? "log" : "linear";
+          if (axis && axis.choices.length === 0) trace[letter] = axis.values;
+          if (axis) delete layout.dtick;
+          if (layout.type === "category") layout.categoryarray = [...axis.choices, "\u2013"];
+        };
+        put("x", Number(choose("x")));
+        put("y", Number(choose("y")));
+      },
+    },
+    pareto: {
+      defaults: { cost: "" },
+      options: (figure) => ({
+        cost: Object.entries(figure.spec.layout.meta.variants).map(([key, variant]) => [key, variant.title]),
+      }),
+      adapt: (spec, choose) => {
+        const variants = spec.layout.meta.variants;
+        const variant = variants[choose("cost")] || Object.values(variants)[0];
+        spec.data.forEach((trace, index) => {
+          trace.x = variant.x[index];
+          trace.y = variant.y[index];
+          trace.text = variant.text[index];
+        });
+        spec.layout.xaxis.title.text = variant.title;
+      },
+    },
+  };
+
+  // Captions that do not fit their stretch are shortened or dropped: `fit|share of the width|short text`.
+  const fitCaptions = (layout, width) => {
+    layout.annotations = (layout.annotations || []).filter((note) => {
+      const parts = (note.name || "").split("|");
+      if (parts[0] !== "fit") return true;
+      const room = Number(parts[1]) * width;
+      const needs = (text) => text.length * 6.3 + 4;
+      if (needs(note.text) > room) note.text = parts[2];
+      return needs(note.text) <= room;
+    });
+  };
+
+  const figures = new Map();
+  const render = (key) => {
+    const figure = figures.get(key);
+    const kind = kinds[key] || {};
+    const choose = (name) => state.get(key + "." + name) ?? (kind.defaults || {})[name];
+    const spec = structuredClone(figure.spec);
+    if (kind.adapt) kind.adapt(spec, choose, figure);
+    const width = printing ? 700 : figure.plot.clientWidth;
+    const narrow = width < 640;
+    if (narrow && key !== "parallel") {
+      spec.layout.margin.l = Math.min(spec.layout.margin.l, 44);
+      spec.layout.margin.r = Math.min(spec.layout.margin.r, 14);
+      if (spec.layout.yaxis.title && !spec.layout.yaxis.automargin) spec.layout.yaxis.title.standoff = 4;
+    }
+    if (matchMedia("(pointer: coarse)").matches || narrow) spec.layout.dragmode = false;
+    fitCaptions(spec.layout, width - spec.layout.margin.l - spec.layout.margin.r);
+    spec.layout.width = width;
+    const themed = resolveColors(spec, palettes[theme()]);
+    figure.drawn = true;
+    return Plotly.react(figure.plot, themed.data, themed.layout, {
+      displaylogo: false,
+      displayModeBar: false,
+      doubleClick: "reset",
+      showTips: false,
+    });
+  };
+  const renderDrawn = () => {
+    for (const [key, figure] of figures) if (figure.drawn) render(key);
+  };
+
+  const setUpFigure = (element) => {
+    const key = element.dataset.figure;
+    const figure = { spec: read("figure-" + key), data: read("data-" + key), plot: element.querySelector(".plot") };
+    figures.set(key, figure);
+    const kind = kinds[key] || { defaults: {} };
+    const options = kind.options ? kind.options(figure) : {};
+    for (const control of element.querySelectorAll("[data-state]")) {
+      const name = control.dataset.state;
+      for (const [value, label] of options[name] || []) control.append(new Option(label, value));
+      control.addEventListener("input", () => {
+        const value = control.type === "checkbox" ? (control.checked ? "1" : "0") : control.value;
+        setState(key + "." + name, value, kind.defaults[name]);
+        showControls(element);
+        render(key);
+      });
+    }
+    for (const button of element.querySelectorAll("[data-download]")) {
+      button.addEventListener("click", async () => {
+        await render(key);
+        const { width, height } = figure.plot.getBoundingClientRect();
+        const filename = document.title.split(":")[0].replace(/[^\w.-]+/g, "_") + "-" + key;
+        Plotly.downloadImage(figure.plot, { format: button.dataset.download, filename, width, height, scale: 2 });
+      });
+    }
+    showControls(element);
+  };
+  const showControls = (element) => {
+    const key = element.dataset.figure;
+    const kind = kinds[key] || { defaults: {} };
+    for (const control of element.querySelectorAll("[data-state]")) {
+      const value = state.get(key + "." + control.dataset.state) ?? kind.defaults[control.dataset.state];
+      if (control.type === "checkbox") control.checked = value === "1";
+      else if (value !== "") control.value = value;
+      const output = control.parentElement.querySelector("output");
+      if (output && kind.label) output.textContent = kind.label((name) => state.get(key + "." + name) ?? kind.defaults[name]);
+    }
+  };
+
+  // ---- Tables: sorted and filtered from raw numbers, written in the reader's units.
+  const thin = (value) => value.toFixed(1).replace(/\.0$/, "");
+  const scaled = (value, steps) => {
+    const [factor, suffix] = steps.find(([least]) => value >= least) || [1, ""];
+    return Number((value / factor).toPrecision(3)) + suffix;
+  };
+  const formats = {
+    rank: String,
+    trial: (value) => "#" + value,
+    perplexity: (value) => (value < 100 ? value.toFixed(2) : value < 1e4 ? value.toFixed(1) : value.toExponential(1)),
+    loss: (value) => value.toFixed(4),
+    change: (value) => (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(1) + " %",
+    percent: (value) => (value * 100).toFixed(1) + " %",
+    count: (value) => scaled(value, [[1e9, "B"], [1e6, "M"], [1e3, "k"]]),
+    seconds: (value) =>
+      value < 60 ? thin(value) + " s" : value < 3600 ? thin(value / 60) + " min" : thin(value / 3600) + " h",
+    bytes: (value) => scaled(value, [[2 ** 30, " GiB"], [2 ** 20, " MiB"], [2 ** 10, " KiB"]]),
+    text: String,
+    arm: String,
+  };
+  const leftKinds = new Set(["arm", "stages", "text"]);
+  const PAGE = 20;
+
+  const setUpTable = (element) => {
+    const name = element.dataset.table;
+    const table = read("table-" + name);
+    const rows = table.rows.map((row, index) => ({ ...row, index, recipe: table.stages[index] }));
+    for (const row of rows) {
+      row.stages = row.recipe.map((stage) => stage.optimizer).join(" \u2192 ");
+      row.haystack = [row.trial, row.arm, row.kind, row.state, row.reason, row.message,
+        ...row.recipe.flatMap((stage) => [stage.name, ...stage.facts.map(([, value]) => value)])].join(" ").toLowerCase();
+    }
+    const choose = (key) => state.get(name + "." + key) || "";
+    const open = new Set();
+
+    const tools = make("div", "tools");
+    const searchLabel = make("label", "", words.search);
+    const search = make("input");
+    search.type = "search";
+    search.placeholder = words.search_hint;
+    searchLabel.append(search);
+    const kindLabel = make("label", "", words.kind);
+    const kindSelect = make("select");
+    kindSelect.append(new Option(words.all, ""));
+    for (const kind of [...new Set(rows.map((row) => row.kind))].sort()) kindSelect.append(new Option(words[kind], kind));
+    kindLabel.append(kindSelect);
+    const count = make("span", "count");
+    count.setAttribute("aria-live", "polite");
+    const csv = make("button", "", words.csv);
+    csv.type = "button";
+    tools.append(searchLabel, kindLabel, count, csv);
+    const frame = make("div", "rows");
+    frame.tabIndex = 0;
+    const grid = make("table");
+    const head = make("thead");
+    const body = make("tbody");
+    grid.append(head, body);
+    frame.append(grid);
+    const more = make("button", "more");
+    more.type = "button";
+    element.append(tools, frame, more);
+
+    const visible = () => {
+      const terms = choose("q").toLowerCase().split(/\s+/).filter(Boolean);
+      const kind = choose("kind");
+      const found = rows.filter((row) => (!kind || row.kind === kind) && terms.every((t) => row.haystack.includes(t)));
+      const [key, direction] = choose("sort").split(":");
+      if (!key) return found;
+      const sign = direction === "down" ? -1 : 1;
+      const missing = (value) => value === null || value === undefined;
+      return found.sort((a, b) => {
+        const [x, y] = [a[key], b[key]];
+        if (missing(x) || missing(y)) return missing(x) - missing(y) || a.index - b.index;
+        return (typeof x === "number" ? x - y : String(x).localeCompare(String(y))) * sign || a.index - b.index;
+      });
+    };
+
+    const cell = (row, column) => {
+      const td = make("td", leftKinds.has(column.kind) ? "left" : "");
+      const value = row[column.key];
+      if (column.kind === "stages") {
+        const bar = make("div", "mini");
+        bar.title = row.stages;
+        for (const stage of row.recipe) {
+          const part = make("i");
+          part.style.flex = String(stage.share * 100);
+          part.style.background = `var(--opt-${stage.color})`;
+          bar.append(part);
+        }
+        td.append(bar, make("span", "optimizers", row.stages));
+        return td;
+      }
+      if (column.kind === "rank" || (column.kind === "trial" && !table.columns.some((c) => c.kind === "rank"))) {
+        td.classList.add("rank");
+        if (row.tied) {
+          const tie = make("span", "tie", "\u2248");
+          tie.title = words.tied;
+          td.append(tie);
+        }
+        const button = make("button", "", formats[column.kind](value));
+        button.setAttribute("aria-expanded", String(open.has(row.index)));
+        button.setAttribute("aria-label", fill(words.details, { trial: row.trial }));
+        td.append(button);
+        return td;
+      }
+      td.textContent = value === null || value === undefined ? "\u2013" : formats[column.kind](value);
+      if (column.kind === "arm") {
+        td.textContent = "";
+        td.append(make("span", "arm " + row.kind, value));
+      }
+      if (column.key === "perplexity") td.classList.add("strong");
+      if (column.kind === "change" && value < 0) td.classList.add("better");
+      if (column.key === "message") td.classList.add("message");
+      return td;
+    };
+
+    const recipe = (row) => {
+      const tr = make("tr", "recipe");
+      const td = make("td");
+      td.colSpan = table.columns.length;
+      const list = make("div", "recipe-stages");
+      row.recipe.forEach((stage, index) => {
+        const card = make("div");
+        card.style.borderTopColor = `var(--opt-${stage.color})`;
+        card.append(make("h4", "", `${words.stage} ${index + 1}: ${stage.name}`));
+        const facts = make("dl");
+        for (const [key, value] of stage.facts) facts.append(make("dt", "", key), make("dd", "", value));
+        card.append(facts);
+        list.append(card);
+      });
+      td.append(list);
+      tr.append(td);
+      return tr;
+    };
+
+    const group = (text) => {
+      const tr = make("tr", "group");
+      const td = make("td", "", text);
+      td.colSpan = table.columns.length;
+      tr.append(td);
+      return tr;
+    };
+
+    const drawHead = () => {
+      const tr = make("tr");
+      const [key, direction] = choose("sort").split(":");
+      for (const column of table.columns) {
+        const th = make("th", leftKinds.has(column.kind) ? "left" : "");
+        th.scope = "col";
+        if (column.key === key) th.setAttribute("aria-sort", direction === "down" ? "descending" : "ascending");
+        const button = make("button", "", column.title);
+        button.addEventListener("click", () => {
+          const same = column.key === key;
+          const next = !same ? column.key + ":up" : direction === "up" ? column.key + ":down" : "";
+          setState(name + ".sort", next, "");
+          draw();
+          head.querySelectorAll("button")[table.columns.indexOf(column)].focus();
+        });
+        th.append(button);
+        tr.append(th);
+      }
+      head.replaceChildren(tr);
+    };
+
+    const draw = () => {
+      search.value = choose("q");
+      kindSelect.value = choose("kind");
+      drawHead();
+      const found = visible();
+      const everything = choose("all") === "1" || found.length <= PAGE + 5;
+      const shown = everything ? found : found.slice(0, PAGE);
+      const bothSorts = !choose("sort") && rows.some((row) => row.confirmed) && rows.some((row) => row.confirmed === false);
+      const parts = [];
+      let last;
+      for (const row of shown) {
+        if (bothSorts && row.confirmed !== last) parts.push(group(row.confirmed ? words.confirmed : words.unconfirmed));
+        last = row.confirmed;
+        const tr = make("tr", "row");
+        tr.dataset.trial = row.trial;
+        for (const column of table.columns) tr.append(cell(row, column));
+        tr.addEventListener("click", () => {
+          if (open.has(row.index)) open.delete(row.index);
+          else open.add(row.index);
+          draw();
+          const again = body.querySelector(`tr[data-trial="${row.trial}"] .rank button`);
+          if (again) again.focus({ preventScroll: true });
+        });
+        parts.push(tr);
+        if (open.has(row.index)) parts.push(recipe(row));
+      }
+      if (!shown.length) parts.push(group(words.none));
+      body.replaceChildren(...parts);
+      count.textContent = fill(words.count, { shown: shown.length, count: rows.length });
+      more.hidden = found.length <= PAGE + 5;
+      more.textContent = everything ? words.show_less : fill(words.show_all, { count: found.length });
+    };
+
+    search.addEventListener("input", () => { setState(name + ".q", search.value, ""); draw(); });
+    kindSelect.addEventListener("input", () => { setState(name + ".kind", kindSelect.value, ""); draw(); });
+    more.addEventListener("click", () => { setState(name + ".all", choose("all") === "1" ? "" : "1", ""); draw(); });
+    csv.addEventListener("click", () => {
+      const quote = (value) => {
+        let text = value === null || value === undefined ? "" : String(value);
+        if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = "'" + text; // spreadsheets would run it
+        return /[",\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+      };
+      const recipeText = (row) => row.recipe.map((s) => s.facts.map(([k, v]) => k + "=" + v).join("; ")).join(" | ");
+      const lines = [[...table.columns.map((column) => column.key), "recipe"].join(",")];
+      for (const row of visible()) {
+        lines.push([...table.columns.map((column) => quote(row[column.key])), quote(recipeText(row))].join(","));
+      }
+      const link = make("a");
+      link.href = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
+      link.download = name + ".csv";
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    });
+    redraws.push(draw);
+    draw();
+  };
+  const redraws = [];
+
+  // ---- Start.
+  const goTo = (behavior) => {
+    const target = section && document.getElementById(section);
+    if (!target) return;
+    target.scrollIntoView({ behavior });
+    target.focus({ preventScroll: true });
+  };
+  readAddress();
+  showTheme();
+  for (const element of document.querySelectorAll("[data-table]")) setUpTable(element);
+  for (const element of document.querySelectorAll("[data-figure]")) setUpFigure(element);
+
+  const near = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      near.unobserve(entry.target);
+      render(entry.target.dataset.figure);
+    }
+  }, { rootMargin: "500px" });
+  for (const element of document.querySelectorAll("[data-figure]")) near.observe(element);
+
+  const links = [...document.querySelectorAll("nav li a")];
+  const places = links.map((link) => document.getElementById(link.hash.slice(1)));
+  const markPlace = () => {
+    const passed = places.filter((place) => place.getBoundingClientRect().top < innerHeight * 0.35);
+    const current = passed.length ? passed[passed.length - 1].id : places[0].id;
+    for (const link of links) {
+      if (link.hash.slice(1) !== current) link.removeAttribute("aria-current");
+      else if (!link.hasAttribute("aria-current")) {
+        link.setAttribute("aria-current", "true");
+        const list = link.closest("ol");
+        list.scrollTo({ left: link.offsetLeft - list.offsetLeft - 40 });
+      }
+    }
+  };
+  addEventListener("scroll", markPlace, { passive: true });
+  markPlace();
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest('a[href^="#"]');
+    if (!link) return;
+    event.preventDefault();
+    section = link.hash.slice(1);
+    const query = new URLSearchParams([...state].sort()).toString();
+    history.pushState(null, "", "#" + section + (query ? "?" + query : ""));
+    goTo();
+  });
+  const follow = () => {
+    readAddress();
+    showTheme();
+    for (const draw of redraws) draw();
+    for (const element of document.querySelectorAll("[data-figure]")) showControls(element);
+    renderDrawn();
+    goTo();
+  };
+  addEventListener("hashchange", follow);
+  addEventListener("popstate", follow);
+
+  themeButton.addEventListener("click", () => {
+    const next = theme() === "dark" ? "light" : "dark";
+    setState("theme", next, prefersDark.matches ? "dark" : "light");
+    showTheme();
+    renderDrawn();
+  });
+  prefersDark.addEventListener("change", () => { showTheme(); renderDrawn(); });
+
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.addEventListener("click", () => {
+      const code = button.parentElement.querySelector("code");
+      const range = document.createRange();
+      range.selectNodeContents(code);
+      getSelection().removeAllRanges();
+      getSelection().addRange(range);
+      document.execCommand("copy"); // navigator.clipboard does not exist on file://
+      button.textContent = words.copied;
+      setTimeout(() => { button.textContent = words.copy; }, 1500);
+    });
+  }
+
+  let pending;
+  let lastWidth = innerWidth;
+  addEventListener("resize", () => {
+    if (innerWidth === lastWidth) return;
+    lastWidth = innerWidth;
+    clearTimeout(pending);
+    pending = setTimeout(renderDrawn, 150);
+  });
+  addEventListener("beforeprint", () => {
+    printing = true;
+    showTheme();
+    for (const key of figures.keys()) render(key);
+  });
+  addEventListener("afterprint", () => {
+    printing = false;
+    showTheme();
+    renderDrawn();
+  });
+  if (section) requestAnimationFrame(() => goTo("instant"));
+})();
