@@ -57,7 +57,7 @@ def build_stage(
         lr=_lr(values, optimizer, reference_lrs),
         lr_shape=_lr_shape(values),
         warmup=float(warmup),
-        weight_decay=float(values["weight_decay"]),
+        weight_decay=float(values.get("weight_decay", 0.0)),
         clip_norm=float(values["clip_norm"]) if "clip_norm" in values else None,
         regularizers=_regularizers(axes, values),
         trainable=str(values["trainable"]),

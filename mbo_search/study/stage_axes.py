@@ -7,7 +7,7 @@ parameters by their names, and `build_stage` turns chosen values into a stage.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mbo_search.study.catalogue import LR_SHAPES, OPTIMIZERS, REGULARIZERS, Hparam
 from mbo_search.study.handover_table import can_carry
@@ -116,7 +116,7 @@ def _hparam_parameters(axes: StageAxes, at: str) -> list[Parameter]:
     for choice in axes.optimizers:
         when = (_equals(f"{at}/optimizer", choice.name),)
         values = hparam_values(OPTIMIZERS[choice.name].hparams, choice.hparams)
-        found += _settings(f"{at}/{choice.name}", values, when)
+        found += _settings(f"{at}/{choice.name}", values, OPTIMIZERS[choice.name].hparams, when)
     return found
 
 
@@ -139,7 +139,8 @@ def _shape_parameters(axes: StageAxes, at: str) -> list[Parameter]:
     found = [Parameter(name=name, choices=kinds, when=(_one_of(f"{at}/optimizer", free),))]
     for choice in axes.lr_shapes:
         values = hparam_values(LR_SHAPES[choice.kind].hparams, choice.hparams)
-        found += _settings(f"{at}/{choice.kind}", values, (_equals(name, choice.kind),))
+        when = (_equals(name, choice.kind),)
+        found += _settings(f"{at}/{choice.kind}", values, LR_SHAPES[choice.kind].hparams, when)
     return found
 
 
@@ -147,7 +148,10 @@ def _number_parameters(axes: StageAxes, at: str, *, is_first: bool) -> list[Para
     found: list[Parameter] = []
     if axes.warmup is not None:
         found.append(numeric_parameter(f"{at}/warmup" if is_first else f"{at}/rewarm", axes.warmup))
-    found.append(numeric_parameter(f"{at}/weight_decay", axes.weight_decay, log=True))
+    decaying = [choice.name for choice in axes.optimizers if OPTIMIZERS[choice.name].decoupled_decay]
+    if decaying:
+        when = (_one_of(f"{at}/optimizer", decaying),)
+        found.append(numeric_parameter(f"{at}/weight_decay", axes.weight_decay, log=True, when=when))
     if axes.clip_norm is not None:
         found.append(numeric_parameter(f"{at}/clip_norm", axes.clip_norm))
     return found
@@ -185,11 +189,14 @@ def _hand_over_parameter(axes: StageAxes, index: int, previous: StageAxes | None
     return [Parameter(name=f"stage/{index}/hand_over", choices=axes.hand_over, when=when)]
 
 
-def _settings(prefix: str, values: HparamSpace, when: tuple[Condition, ...]) -> list[Parameter]:
+def _settings(
+    prefix: str, values: HparamSpace, known: Mapping[str, Hparam], when: tuple[Condition, ...]
+) -> list[Parameter]:
     found: list[Parameter] = []
     for name, value in values.items():
         if isinstance(value, Range):
-            found.append(numeric_parameter(f"{prefix}/{name}", value, when=when))
+            parameter = numeric_parameter(f"{prefix}/{name}", value, when=when)
+            found.append(replace(parameter, step=1.0) if known[name].whole else parameter)
         else:
             choices = value if isinstance(value, tuple) else (value,)
             found.append(Parameter(name=f"{prefix}/{name}", choices=choices, when=when))

@@ -1,0 +1,78 @@
+"""Untuned schedules to compare with: one optimizer at its reference learning rate, or a schedule file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mbo_search.errors import Problem, StudyError
+from mbo_search.study.baseline_names import baseline_names, is_schedule_path, split_baseline
+from mbo_search.study.catalogue import LR_SHAPES, OPTIMIZERS
+from mbo_search.study.defaults import stage_with_defaults
+from mbo_search.study.nearest import nearest_hint
+from mbo_search.study.reference_lr import reference_lr
+from mbo_search.study.schedule import LrShape, Schedule, Stage
+from mbo_search.study.schedule_file import load_schedule
+from mbo_search.study.specs import Numeric, Range, Study
+
+__all__ = ["baseline_schedule"]
+
+_WEIGHT_DECAY = 0.1
+_CLIP_NORM = 1.0
+
+
+def baseline_schedule(study: Study, name: str) -> Schedule:
+    """The schedule of one of a study's baselines.
+
+    A named baseline is a single stage: the optimizer's reference learning rate, its and the shape's default
+    settings, no regularizers, the warm-up of the study's first stage, and weight decay and clipping of
+    `stage_defaults` where they are fixed numbers, else 0.1 and 1.0.
+
+    Args:
+        study: The study.
+        name: `<optimizer>_<lr_shape>`, or the path of a schedule file.
+
+    Raises:
+        StudyError: If the name is unknown, or the file cannot be read.
+
+    References:
+        Settings and learning rates: the catalogue.
+    """
+    pair = split_baseline(name)
+    if pair is not None:
+        return Schedule(stages=(_single_stage(study, *pair),))
+    if is_schedule_path(name):
+        return load_schedule(Path(name))
+    rule = "is neither <optimizer>_<lr_shape> nor a schedule file"
+    hint = nearest_hint(name, baseline_names())
+    raise StudyError([Problem(key="baselines", value=name, rule=rule, hint=hint)])
+
+
+def _single_stage(study: Study, optimizer: str, shape: str) -> Stage:
+    info = OPTIMIZERS[optimizer]
+    first = stage_with_defaults(study, 0)
+    defaults = study.stage_defaults
+    clip_norm = None if defaults.clip_norm == "off" else _fixed(defaults.clip_norm, _CLIP_NORM)
+    return Stage(
+        name="single",
+        share=1.0,
+        optimizer=optimizer,
+        hparams={key: float(known.default) for key, known in info.hparams.items()},
+        lr=reference_lr(study, optimizer),
+        lr_shape=LrShape(
+            kind=shape, hparams={key: known.default for key, known in LR_SHAPES[shape].hparams.items()}
+        ),
+        warmup=_middle(first.warmup),
+        weight_decay=_fixed(defaults.weight_decay, _WEIGHT_DECAY) if info.decoupled_decay else 0.0,
+        clip_norm=clip_norm,
+    )
+
+
+def _fixed(numeric: Numeric | None, otherwise: float) -> float:
+    return float(numeric) if isinstance(numeric, float | int) else otherwise
+
+
+def _middle(numeric: Numeric | None) -> float:
+    """A number as it stands; the middle of an interval; the first of a list."""
+    if isinstance(numeric, Range):
+        return (numeric.low + numeric.high) / 2
+    return (numeric[0] if isinstance(numeric, tuple) else numeric) or 0.0
