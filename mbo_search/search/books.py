@@ -94,10 +94,7 @@ class Books:
             has_node: Whether a node is cached.
         """
         others = {
-            node.key
-            for trial in self._expected_tokens
-            if trial != task.trial
-            for node in self._tasks[trial].nodes
+            node.key for trial in self._expected_tokens if trial != task.trial for node in self._tasks[trial].nodes
         }
         accounted = self._produced | produced | others
         return [node for node in task.nodes if node.key not in accounted and has_node(node.key)]

@@ -338,7 +338,12 @@ class Director:
     def _draft_confirm(self, run: ConfirmRun) -> TrialTask:
         nodes = self._ports.nodes_of(run.schedule, run.seed)
         return TrialTask(
-            trial=self._next_trial, arm="confirm", label=run.label, seed=run.seed, schedule=run.schedule, nodes=nodes
+            trial=self._next_trial,
+            arm="confirm",
+            label=run.label,
+            seed=run.seed,
+            schedule=run.schedule,
+            nodes=nodes,
         )
 
     def _is_held(self, task: TrialTask) -> bool:
@@ -391,7 +396,9 @@ class Director:
         history = [
             Reached(boundary_loss=_fitness(record.boundaries[boundary.stage]), final_loss=record.val_loss)
             for record in self.books.records
-            if record.arm == "staged" and record.val_loss is not None and boundary.stage < len(record.boundaries) - 1
+            if record.arm == "staged"
+            and record.val_loss is not None
+            and boundary.stage < len(record.boundaries) - 1
         ]
         verdict = pruner.judge(_fitness(boundary), history)
         self._ports.log(f"trial {trial}, stage {boundary.stage}: {verdict.sentence()}")

@@ -8,6 +8,7 @@ directory at any time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
@@ -18,9 +19,10 @@ from mbo_search.search.samplers import SAMPLERS, proposal_seed
 from mbo_search.search.suggest import Draw, FixedSuggest, OptunaSuggest, SpaceFunction, draw
 from mbo_search.search.task import TrialTask
 
-__all__ = ["OptunaArm", "open_study"]
+__all__ = ["ArmSpace", "OptunaArm", "open_study"]
 
-_TOLD_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+_REGION_REASONS = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
+"""Reasons that lie in the schedule itself: the searcher is to learn that the region is bad."""
 
 
 def open_study(database: Path, name: str) -> optuna.Study:
@@ -37,6 +39,21 @@ def open_study(database: Path, name: str) -> optuna.Study:
     return optuna.create_study(storage=storage, study_name=name, load_if_exists=True, sampler=sampler)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmSpace:
+    """Where an arm searches.
+
+    Attributes:
+        function: The space.
+        initial: Schedules to begin with.
+        size: Number of different schedules; None if it is not finite.
+    """
+
+    function: SpaceFunction
+    initial: Sequence[Draw] = ()
+    size: int | None = None
+
+
 class OptunaArm:
     """Proposes schedules out of one space and learns from what became of them.
 
@@ -48,13 +65,11 @@ class OptunaArm:
     def __init__(
         self,
         name: str,
-        space: SpaceFunction,
+        space: ArmSpace,
         *,
         searcher: str,
         seed: int,
         database: optuna.Study,
-        initial: Sequence[Draw] = (),
-        size: int | None = None,
     ) -> None:
         """Make an arm.
 
@@ -64,16 +79,14 @@ class OptunaArm:
             searcher: Name in `SAMPLERS`.
             seed: Seed of the study.
             database: The Optuna study that outlives the process.
-            initial: Schedules to begin with.
-            size: Number of different schedules in the space; None if it is not finite.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.name = name
-        self.size = size
-        self._space = space
+        self.size = space.size
+        self._space = space.function
         self._searcher = searcher
         self._seed = seed
-        self._initial = tuple(initial)
+        self._initial = tuple(space.initial)
         self._database = _StudyBook(database)
         self._mirror = _StudyBook(optuna.create_study(sampler=SAMPLERS[searcher](seed)))
         self._begun: list[dict[str, float | int | str]] = []
@@ -187,7 +200,7 @@ class _StudyBook:
                 running.report(boundary.loss, boundary.stage)
         if record.reason is not None:
             running.set_user_attr("reason", record.reason)
-        self.study.tell(running.number, record.val_loss, state=_TOLD_STATES[record.state])
+        self.study.tell(running.number, record.val_loss, state=_told_state(record))
 
     def fail_strangers(self) -> None:
         """End unfinished trials that no task knows: nobody will ever tell them."""
@@ -197,3 +210,11 @@ class _StudyBook:
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self.study.get_trials(deepcopy=False)[number]
+
+
+def _told_state(record: TrialRecord) -> TrialState:
+    """Samplers overlook failed trials and would come back to a region that diverges, so that is told as pruned."""
+    if record.state == "complete":
+        return TrialState.COMPLETE
+    is_bad_region = record.state == "pruned" or record.reason in _REGION_REASONS
+    return TrialState.PRUNED if is_bad_region else TrialState.FAIL

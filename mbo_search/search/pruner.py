@@ -69,7 +69,8 @@ class Verdict:
         grounds = f"{self.num_schedules} schedules, Spearman {self.correlation:.2f}"
         if self.threshold is None or self.risk is None:
             return f"no pruning: the boundary does not predict the end ({grounds})"
-        risk = f"P(prune | best quarter) {self.risk.pruned}/{self.risk.total} [{self.risk.low:.2f}, {self.risk.high:.2f}]"
+        share = f"{self.risk.pruned}/{self.risk.total} [{self.risk.low:.2f}, {self.risk.high:.2f}]"
+        risk = f"P(prune | best quarter) {share}"
         action = "pruned" if self.prune else "kept"
         return f"{action}: threshold {self.threshold:.4f} nats ({grounds}; {risk})"
 

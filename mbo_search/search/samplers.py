@@ -56,6 +56,6 @@ SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = MappingProxyType({"gp": _
 """Every searcher by its name in `search.searcher`: seed -> a fresh sampler.
 
 `tpe` models groups of parameters that occur together jointly (Watanabe 2023, "Tree-Structured Parzen Estimator",
-arXiv:2304.11127) and counts running trials as bad ones, so that parallel proposals spread; `gp` is Optuna's Gaussian
-process over the parameters that all trials have, the rest is drawn at random.
+arXiv:2304.11127) and counts running trials as bad ones, so that parallel proposals spread; `gp` is Optuna's
+Gaussian process over the parameters that all trials have, the rest is drawn at random.
 """

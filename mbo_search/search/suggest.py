@@ -119,10 +119,10 @@ class FixedSuggest:
 
 
 class ReferenceSuggest:
-    """Untuned values: one optimizer wherever it is offered, reference learning rates, else the first or the middle.
+    """Untuned values: one optimizer wherever it is offered, reference learning rates, else first or middle.
 
-    A few such schedules tell a searcher more about a space than random ones: each optimizer has been seen once where
-    people would start with it.
+    A few such schedules tell a searcher more about a space than random ones: each optimizer has been seen once
+    where people would start with it.
     """
 
     def __init__(self, optimizer: str) -> None:

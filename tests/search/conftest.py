@@ -6,18 +6,21 @@ alike have equal nodes, as in real training. Time is simulated: a slot is busy f
 
 from __future__ import annotations
 
+import functools
 import heapq
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import optuna
 import pytest
 
 from mbo_search.results.records import TrialRecord
 from mbo_search.search.director import Director
 from mbo_search.search.limits import Limits
-from mbo_search.search.optuna_arm import OptunaArm, open_study
+from mbo_search.search.optuna_arm import ArmSpace, OptunaArm, open_study
 from mbo_search.search.ports import Ports, SearchPlan
 from mbo_search.search.task import PathNode, TrialTask
 from mbo_search.search.task_files import read_tasks, write_task
@@ -34,6 +37,38 @@ LINEAR = LrShape(kind="linear", hparams={"floor": 0.0})
 
 class Killed(BaseException):
     """The driver dies here."""
+
+
+@dataclass
+class Deaths:
+    """Counts writes; each is two places to die, before it and after it."""
+
+    Killed = Killed
+    die_at: int | None = None
+    num_writes: int = 0
+
+    def write(self, action: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self._point()
+        result = action(*args, **kwargs)
+        self._point()
+        return result
+
+    def _point(self) -> None:
+        if self.num_writes == self.die_at:
+            raise Killed
+        self.num_writes += 1
+
+    def watch(self, study: optuna.Study) -> optuna.Study:
+        """Let every write to a database be a place to die."""
+        storage = study._storage
+        for name in (
+            "create_new_trial",
+            "set_trial_intermediate_value",
+            "set_trial_user_attr",
+            "set_trial_state_values",
+        ):
+            setattr(storage, name, functools.partial(self.write, getattr(storage, name)))
+        return study
 
 
 def toy_stage(suggest: Suggest, index: int, share: float, shape: LrShape) -> Stage:
@@ -102,28 +137,17 @@ def toy_boundary(task: TrialTask, stage: int, shared: bool) -> Boundary:
 
 @dataclass
 class ToyDisk:
-    """Tasks in real files, records in memory; dies before or after a chosen write."""
+    """Tasks in real files, records in memory."""
 
     folder: Path
+    deaths: Deaths
     records: dict[int, TrialRecord] = field(default_factory=dict)
-    events: list[str] = field(default_factory=list)
-    die_at: int = -1
-    num_writes: int = 0
-
-    def _write(self, what: str, action: Callable[[], None]) -> None:
-        """Every write is two places to die: before it and after it."""
-        for step in (lambda: None, action):
-            if self.num_writes == self.die_at:
-                raise Killed
-            self.num_writes += 1
-            step()
-        self.events.append(what)
 
     def write_task(self, task: TrialTask) -> None:
-        self._write(f"task {task.trial}", lambda: write_task(self.folder, task))
+        self.deaths.write(write_task, self.folder, task)
 
     def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
-        self._write(f"record {record.trial}", lambda: self.records.__setitem__(record.trial, record))
+        self.deaths.write(self.records.__setitem__, record.trial, record)
 
 
 @dataclass
@@ -138,6 +162,9 @@ class ToyWorld:
     space: Callable[[Suggest], Schedule] = toy_staged
     size: int | None = None
     searcher: str = "tpe"
+    sqlite: bool = False
+    databases: dict[str, optuna.Study] = field(default_factory=dict)
+    deaths: Deaths = field(default_factory=Deaths)
     extra: dict[str, object] = field(default_factory=dict)
     nodes: set[str] = field(default_factory=set)
     now: float = 1000.0
@@ -147,20 +174,23 @@ class ToyWorld:
     fate: Callable[[TrialTask], str] = field(default=lambda task: "complete")
 
     def __post_init__(self) -> None:
-        self.disk = ToyDisk(self.folder)
+        self.disk = ToyDisk(self.folder, self.deaths)
+
+    def database(self, name: str) -> optuna.Study:
+        """A study that outlives the driver; in a file only where that is what is tested, for files are slow."""
+        if name not in self.databases:
+            fresh = open_study(self.folder / f"{name}.db", name) if self.sqlite else optuna.create_study()
+            self.databases[name] = self.deaths.watch(fresh)
+        return self.databases[name]
 
     def director(self) -> Director:
         """A driver that takes over whatever the folder holds."""
         arms = {
-            name: OptunaArm(
-                name,
-                space,
-                searcher=self.searcher,
-                seed=7,
-                database=open_study(self.folder / f"{name}.db", name),
-                size=self.size if name == "staged" else None,
+            name: OptunaArm(name, space, searcher=self.searcher, seed=7, database=self.database(name))
+            for name, space in (
+                ("staged", ArmSpace(function=self.space, size=self.size)),
+                ("control", ArmSpace(function=toy_control)),
             )
-            for name, space in (("staged", self.space), ("control", toy_control))
             if name == "staged" or self.control
         }
         baseline = Schedule(stages=(Stage(name="all", share=1.0, optimizer="adamw", lr=5e-4, lr_shape=LINEAR),))
@@ -189,7 +219,7 @@ class ToyWorld:
         """Train a task by formula, from the deepest cached node on."""
         fate = self.fate(task)
         if fate == "diverged":
-            return TrialOutcome(state="pruned", reason="non_finite", executed_tokens=8, requested_tokens=8)
+            return TrialOutcome(state="failed", reason="non_finite", executed_tokens=8, requested_tokens=8)
         if fate == "exception":
             return TrialOutcome(state="failed", reason="exception", message="boom")
         cached = max((i for i, node in enumerate(task.nodes) if node.key in self.nodes), default=-1)
@@ -225,7 +255,7 @@ class ToyWorld:
 @pytest.fixture
 def toy_world(tmp_path: Path) -> Callable[..., ToyWorld]:
     """Make toy worlds in one folder; their fields are the arguments."""
-    return lambda **fields: ToyWorld(folder=tmp_path, **fields)
+    return lambda folder=tmp_path, **fields: ToyWorld(folder=folder, **fields)
 
 
 @pytest.fixture
