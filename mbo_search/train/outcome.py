@@ -7,7 +7,7 @@ from typing import Literal
 from mbo_search.study.base import Description
 from mbo_search.train.reports import EndReason
 
-__all__ = ["Boundary", "CurveRow", "State", "TrialOutcome"]
+__all__ = ["Boundary", "BoundaryEvent", "CurveRow", "State", "TrialOutcome"]
 
 State = Literal["complete", "pruned", "failed", "interrupted"]
 """How a trial ended."""
@@ -37,6 +37,26 @@ class Boundary(Description):
     bits_per_byte: float
     node: str
     shared: bool
+
+
+class BoundaryEvent(Description):
+    """A trial has reached the end of a stage; what it cost so far, in case that is the last heard of it.
+
+    Attributes:
+        boundary: What it showed.
+        is_last: Whether the schedule ends here.
+        executed_tokens: Charged tokens trained and kept by this attempt.
+        wasted_tokens: Charged tokens of crash repeats and discarded work of this attempt.
+        train_seconds: Seconds of training of this attempt.
+        produced: Keys of the nodes that this attempt wrote.
+    """
+
+    boundary: Boundary
+    is_last: bool
+    executed_tokens: int = 0
+    wasted_tokens: int = 0
+    train_seconds: float = 0.0
+    produced: tuple[str, ...] = ()
 
 
 class CurveRow(Description):

@@ -1,0 +1,37 @@
+"""Whether a finished call of a runner did what every runner promises; other people's trainers are runners too."""
+
+from __future__ import annotations
+
+import math
+
+from mbo_search.train.path import Stretch
+from mbo_search.train.reports import BoundaryReport, EndReason
+
+__all__ = ["broken_promise"]
+
+
+def broken_promise(stretch: Stretch, report: BoundaryReport) -> tuple[EndReason, str] | None:
+    """Check the report of a call that came back with a state.
+
+    Args:
+        stretch: What was to be trained.
+        report: What the runner says.
+
+    Returns:
+        Why the trial has failed, and a line for people; None if all is well.
+    """
+    steps = [segment.last_step for segment in stretch.segments]
+    found = [point.step for point in report.curve]
+    if found != steps:
+        return (
+            "exception",
+            f"the runner reported points at steps {found}; one behind each segment is required: {steps}",
+        )
+    if stretch.ends_stage and report.metrics is None:
+        return "exception", f"the runner gave no evaluation at step {steps[-1]}, the end of a stage"
+    numbers = [number for point in report.curve for number in (point.train_loss, point.grad_norm, point.loss)]
+    if report.metrics is not None:
+        numbers += [report.metrics.loss, report.metrics.averaged_loss, report.metrics.ema_loss]
+    if not all(number is None or math.isfinite(number) for number in numbers):
+        return "non_finite", f"a loss or gradient norm up to step {steps[-1]} is not finite"
+    return None

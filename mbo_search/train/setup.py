@@ -1,0 +1,230 @@
+"""How a study trains on this machine: every `auto` resolved once, written down, and never probed again.
+
+The setup also names the arithmetic. Two runs with equal numerics give equal bits; so the numerics are part of every
+node's key, and a schedule that is trained again elsewhere can say whether its losses are comparable.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from mbo_search.data.windows import Windows, evaluation_windows
+from mbo_search.errors import Problem, StudyError
+from mbo_search.study.base import Description
+from mbo_search.study.keys import root_key
+from mbo_search.study.segments import BudgetSteps, resolve_budget
+from mbo_search.study.specs import ModelSpec, Study
+from mbo_search.train.branch_points import branch_points
+from mbo_search.train.cores import available_cores
+
+if TYPE_CHECKING:
+    from mbo_search.data.prepare import PreparedData
+
+__all__ = [
+    "NUMERICS_VERSION",
+    "Device",
+    "Precision",
+    "TrainSetup",
+    "evaluation_windows_of",
+    "numerics_here",
+    "resolve_setup",
+]
+
+Device = Literal["cpu", "cuda"]
+Precision = Literal["float32", "bfloat16"]
+
+NUMERICS_VERSION = "1"
+"""Raised by every change of ours that changes the last bit of a trained weight or a measured loss."""
+
+
+class TrainSetup(Description):
+    """All that training needs besides a schedule and a seed.
+
+    Attributes:
+        schema_version: Version of this format.
+        model: What is trained.
+        vocab_size: Tokens of the vocabulary.
+        data_folder: Where the prepared data lies.
+        data_fingerprint: Names the tokens.
+        bytes_per_token: UTF-8 bytes per token of the validation split.
+        num_segments: Grid segments of a full schedule.
+        steps_per_segment: Optimizer steps of each.
+        batch_tokens: Tokens of one optimizer step.
+        block_tokens: Length of the blocks in which the training text is shuffled.
+        micro_batch: Sequences of one forward pass.
+        precision: Arithmetic of the forward pass.
+        threads: Processor threads of one trial.
+        device: Where trials compute.
+        evaluation_tokens: Validation tokens of one evaluation.
+        points: Evaluations along a full schedule.
+        windows_fingerprint: Names the evaluation windows.
+        branch_points: Grid points at which schedules of the study may leave a stage.
+        numerics: Everything that may change the last bit, by name.
+    """
+
+    schema_version: Literal["mbo-search/setup/1"] = "mbo-search/setup/1"
+    model: ModelSpec
+    vocab_size: int = Field(gt=0)
+    data_folder: str
+    data_fingerprint: str
+    bytes_per_token: float = Field(gt=0)
+    num_segments: int = Field(gt=0)
+    steps_per_segment: int = Field(gt=0)
+    batch_tokens: int = Field(gt=0)
+    block_tokens: int = Field(gt=0)
+    micro_batch: int = Field(gt=0)
+    precision: Precision
+    threads: int = Field(gt=0)
+    device: Device
+    evaluation_tokens: int = Field(gt=0)
+    points: int = Field(gt=0)
+    windows_fingerprint: str
+    branch_points: tuple[int, ...] = ()
+    numerics: dict[str, str]
+
+    @property
+    def num_sequences(self) -> int:
+        """Sequences of one optimizer step."""
+        return self.batch_tokens // self.model.context
+
+    def budget(self) -> BudgetSteps:
+        """The budget of one full schedule in steps."""
+        return BudgetSteps(
+            num_segments=self.num_segments,
+            steps_per_segment=self.steps_per_segment,
+            batch_tokens=self.batch_tokens,
+        )
+
+    def root_key(self, seed: int) -> str:
+        """Key of the untrained model.
+
+        Args:
+            seed: Seed of initialisation, data order and noise.
+        """
+        model = self.model.model_dump(mode="json") | {
+            "vocab_size": self.vocab_size,
+            "block_tokens": self.block_tokens,
+            "budget_steps": self.budget().total_steps,
+        }
+        return root_key(model=model, data_fingerprint=self.data_fingerprint, seed=seed, numerics=self.numerics)
+
+    def is_evaluated(self, index: int) -> bool:
+        """Whether every schedule is evaluated behind a grid segment.
+
+        Args:
+            index: The segment's position on the grid.
+        """
+        return (index + 1) * self.points // self.num_segments > index * self.points // self.num_segments
+
+
+def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSetup:
+    """Settle how a study trains here; takes up to a few seconds of measuring.
+
+    Args:
+        study: The study.
+        prepared: Its data.
+        workers: Trials that run at once on this machine.
+
+    Raises:
+        StudyError: If the batch does not fit the context, or the budget does not fit the grid.
+        DataError: If there is too little text for the evaluation windows.
+    """
+    from mbo_search.train.probe import default_device, faster_precision, fastest_micro_batch
+
+    _check_batch(study)
+    windows = evaluation_windows_of(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
+    budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
+    model, vocab_size, train = study.model, prepared.card.vocab_size, study.train
+    num_sequences = train.batch_tokens // model.context
+    threads = max(1, available_cores() // workers) if train.threads == "auto" else train.threads
+    device = default_device() if train.device == "auto" else train.device
+    _check_device(device, default_device())
+    precision = train.precision
+    if precision == "auto":
+        precision = faster_precision(model, vocab_size, num_sequences, device=device, threads=threads)
+    micro_batch = train.micro_batch
+    if micro_batch == "auto":
+        micro_batch = fastest_micro_batch(
+            model, vocab_size, num_sequences, device=device, precision=precision, threads=threads
+        )
+    return TrainSetup(
+        model=model,
+        vocab_size=vocab_size,
+        data_folder=str(prepared.folder.resolve()),
+        data_fingerprint=prepared.card.fingerprint,
+        bytes_per_token=_bytes_per_token(prepared),
+        num_segments=budget.num_segments,
+        steps_per_segment=budget.steps_per_segment,
+        batch_tokens=budget.batch_tokens,
+        block_tokens=model.context,
+        micro_batch=micro_batch,
+        precision=precision,
+        threads=threads,
+        device=device,
+        evaluation_tokens=study.evaluation.tokens,
+        points=study.evaluation.points,
+        windows_fingerprint=windows.fingerprint,
+        branch_points=branch_points(study),
+        numerics=_numerics(device, precision, threads, micro_batch),
+    )
+
+
+def numerics_here(setup: TrainSetup) -> dict[str, str]:
+    """What the numerics of a setup are on this machine; equal to its own where it trains to the same bits."""
+    return _numerics(setup.device, setup.precision, setup.threads, setup.micro_batch)
+
+
+def evaluation_windows_of(prepared: PreparedData, *, context: int, num_tokens: int) -> Windows:
+    """The validation windows on which every trial is measured.
+
+    Args:
+        prepared: The data.
+        context: Tokens of a window.
+        num_tokens: Tokens of one evaluation.
+
+    Raises:
+        DataError: If the validation split is too short.
+    """
+    split = prepared.card.splits["validation"]
+    return evaluation_windows(split.num_tokens, context=context, num_tokens=num_tokens, split_sha256=split.sha256)
+
+
+def _numerics(device: Device, precision: Precision, threads: int, micro_batch: int) -> dict[str, str]:
+    from mbo_search.train.probe import arithmetic_versions
+
+    return {
+        **arithmetic_versions(device),
+        "device": device,
+        "precision": precision,
+        "threads": str(threads),
+        "micro_batch": str(micro_batch),
+        "numerics_version": NUMERICS_VERSION,
+    }
+
+
+def _bytes_per_token(prepared: PreparedData) -> float:
+    bytes_per_token = prepared.card.splits["validation"].bytes_per_token
+    assert bytes_per_token is not None, "a split with windows has tokens"
+    return bytes_per_token
+
+
+def _check_device(device: Device, found: Device) -> None:
+    if device == "cuda" and found != "cuda":
+        hint = "install a torch with CUDA, or set it to cpu or auto"
+        raise StudyError([Problem(key="train.device", value=device, rule="needs a GPU that torch sees", hint=hint)])
+
+
+def _check_batch(study: Study) -> None:
+    context, batch_tokens, micro_batch = study.model.context, study.train.batch_tokens, study.train.micro_batch
+    problems = []
+    if batch_tokens % context:
+        rule = f"must be a multiple of model.context, {context}"
+        hint = f"such as {max(1, round(batch_tokens / context)) * context}"
+        problems.append(Problem(key="train.batch_tokens", value=str(batch_tokens), rule=rule, hint=hint))
+    elif micro_batch != "auto" and not 1 <= micro_batch <= batch_tokens // context:
+        rule = f"must lie between 1 and the {batch_tokens // context} sequences of a batch"
+        problems.append(Problem(key="train.micro_batch", value=str(micro_batch), rule=rule, hint="or `auto`"))
+    if problems:
+        raise StudyError(problems)
