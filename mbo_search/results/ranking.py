@@ -1,16 +1,10 @@
-"""The ranking of a study: from records to `ranking.json`, `ranking.csv` and `best.yaml`.
-
-A row is a schedule; its confirm runs are folded into it. Confirmed schedules come first, by their mean loss over
-fresh seeds; then unconfirmed ones by the loss of their one search run, which flatters the best of many. Schedules
-that did not complete stand apart without a rank.
-"""
+"""The ranking of a run directory: `ranking.json`, `ranking.csv` and `best.yaml`."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-
-from mbo_search.results.comparisons import champions, compare_all, difference_noise, is_tied, order
+from mbo_search.files import write_atomic, write_json
+from mbo_search.model.size import num_parameters
+from mbo_search.results.rank import count_totals, rank
 from mbo_search.results.ranking_values import (
     Comparison,
     Difference,
@@ -20,11 +14,11 @@ from mbo_search.results.ranking_values import (
     Totals,
     Verdict,
 )
-from mbo_search.results.records import TrialRecord
-from mbo_search.results.schedule_runs import ScheduleRuns, group_by_schedule
-from mbo_search.results.statistics import ALPHA, WORTHWHILE_PERCENT
-from mbo_search.results.values import mean_or_none, perplexity_or_none, sd_or_none
-from mbo_search.results.verdict import make_verdict
+from mbo_search.results.run_directory import RunDirectory
+from mbo_search.results.statistics import alpha_of_look
+from mbo_search.results.winner import schedule_file_of
+from mbo_search.study.schedule_file import dump_schedule_file
+from mbo_search.train.setup import TrainSetup
 
 __all__ = [
     "Comparison",
@@ -35,117 +29,78 @@ __all__ = [
     "Totals",
     "Verdict",
     "count_totals",
+    "make_ranking",
     "rank",
+    "scale_of",
+    "write_ranking",
 ]
 
-_LARGEST = 1e100
+_MOST_LOOKS = 50
 
 
-def count_totals(records: Sequence[TrialRecord], status: Mapping[str, object]) -> Totals:
-    """Add up what a study cost.
-
-    Args:
-        records: All its records.
-        status: What the driver wrote of itself; `wall_seconds` and `busy_fraction` are read if they are numbers.
-    """
-    requested = sum(record.requested_tokens for record in records)
-    executed = sum(record.executed_tokens for record in records)
-    return Totals(
-        requested_tokens=requested,
-        executed_tokens=executed,
-        saved_tokens=max(0, requested - executed),
-        wasted_tokens=sum(record.wasted_tokens for record in records),
-        wall_seconds=_finite(status.get("wall_seconds")),
-        busy_fraction=_finite(status.get("busy_fraction")),
-    )
-
-
-def rank(
-    records: Sequence[TrialRecord],
-    study: str,
-    totals: Totals,
-    *,
-    scale: str,
-    alpha: float = ALPHA,
-    worthwhile_percent: float = WORTHWHILE_PERCENT,
-) -> Ranking:
-    """Rank the schedules of a study and answer its question as far as the records can.
+def make_ranking(run: RunDirectory) -> Ranking:
+    """Rank the schedules of a run directory from its records.
 
     Args:
-        records: All its records, in any order.
-        study: Its name.
-        totals: What it cost.
-        scale: At which size it holds, such as "at 0.43 M parameters, 0.1 M tokens".
-        alpha: Level of the primary test.
-        worthwhile_percent: Smallest gain in perplexity worth having.
+        run: The directory; nothing is written.
+
+    Raises:
+        RunDirectoryError: If its setup is damaged. Damaged records are logged and left out.
+        StudyError: If its study is damaged.
     """
-    groups = group_by_schedule(records)
-    ordered, best = order(groups), champions(groups)
-    comparisons = compare_all(groups, alpha)
-    return Ranking(
-        study=study,
-        scale=scale,
-        verdict=make_verdict(ordered, best, comparisons, scale=scale, worthwhile_percent=worthwhile_percent),
-        baseline_trial=best.baseline.head.trial if best.baseline is not None else None,
-        best_single_trial=best.single.head.trial if best.single is not None else None,
-        trials=(*_ranked_rows(ordered, comparisons), *(_row(runs) for runs in groups if runs.loss is None)),
-        comparisons=comparisons,
-        totals=totals,
+    records, status = run.records(), run.status()
+    return rank(
+        records,
+        run.study().study,
+        count_totals(records, status),
+        scale=scale_of(run.setup()),
+        alpha=alpha_of_look(_num_looks(status.get("confirm_looks"))),
     )
 
 
-def _finite(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) < _LARGEST and not math.isnan(value) else None
+def write_ranking(run: RunDirectory) -> Ranking:
+    """Rank the schedules and write `ranking.json`, `ranking.csv` and, once a schedule is complete, `best.yaml`.
+
+    Args:
+        run: The directory.
+
+    Returns:
+        The ranking.
+
+    Raises:
+        RunDirectoryError: If its setup is damaged.
+        StudyError: If its study is damaged.
+    """
+    from mbo_search.results.frames import ranking_frame
+
+    ranking = make_ranking(run)
+    write_json(run.ranking_json, ranking.model_dump(mode="json"))
+    write_atomic(run.ranking_csv, ranking_frame(ranking).to_csv(index=False))
+    if ranking.verdict.winner_trial is not None:
+        write_atomic(
+            run.best_yaml, dump_schedule_file(schedule_file_of(run, ranking.verdict.winner_trial, ranking))
+        )
+    return ranking
 
 
-def _ranked_rows(ordered: Sequence[ScheduleRuns], comparisons: Sequence[Comparison]) -> list[RankedTrial]:
-    noise = difference_noise(comparisons)
-    rows: list[RankedTrial] = []
-    for position, runs in enumerate(ordered, start=1):
-        peers = [other for other in ordered if other.is_confirmed == runs.is_confirmed]
-        tied = is_tied(runs, peers[0], noise) if runs is not peers[0] else _leader_tie(peers, noise)
-        rows.append(_row(runs).model_copy(update={"rank": position, "tied": tied}))
-    return rows
+def scale_of(setup: TrainSetup) -> str:
+    """At which size a study's answer holds.
+
+    Args:
+        setup: How the study trains.
+
+    Returns:
+        Such as `at 0.94 M parameters, 0.39 M tokens`.
+    """
+    parameters = num_parameters(setup.model, setup.vocab_size)
+    return f"at {_millions(parameters)} parameters, {_millions(setup.budget().total_tokens)} tokens"
 
 
-def _leader_tie(peers: Sequence[ScheduleRuns], noise: float | None) -> bool | None:
-    """The best is tied if the second is."""
-    return is_tied(peers[1], peers[0], noise) if len(peers) > 1 else False
+def _millions(count: int) -> str:
+    millions = count / 1e6
+    return f"{millions:.0f} M" if millions >= 100 else f"{millions:.2g} M"
 
 
-def _row(runs: ScheduleRuns) -> RankedTrial:
-    head, records, loss = runs.head, runs.records, runs.loss
-    return RankedTrial(
-        trial=head.trial,
-        arm=runs.arm,
-        label=head.label,
-        state=head.state,
-        reason=head.reason,
-        message=head.message.strip().split("\n")[0],
-        confirmed=runs.is_confirmed,
-        val_loss=loss,
-        val_perplexity=perplexity_or_none(loss),
-        val_loss_sd=sd_or_none([run.val_loss for run in runs.measured if run.val_loss is not None]),
-        search_val_loss=runs.search_loss,
-        runs=_complete_runs(runs),
-        test_perplexity=perplexity_or_none(mean_or_none(run.test_loss for run in runs.fresh)),
-        bits_per_byte=mean_or_none(run.bits_per_byte for run in runs.measured),
-        accuracy=mean_or_none(run.accuracy for run in runs.measured),
-        stages=head.schedule.stages,
-        requested_tokens=sum(record.requested_tokens for record in records),
-        executed_tokens=sum(record.executed_tokens for record in records),
-        wasted_tokens=sum(record.wasted_tokens for record in records),
-        train_seconds=math.fsum(record.train_seconds for record in records),
-        peak_memory_bytes=max(record.peak_memory_bytes for record in records),
-    )
-
-
-def _complete_runs(runs: ScheduleRuns) -> tuple[RankedRun, ...]:
-    searched = (runs.head,) if runs.search_loss is not None else ()
-    return tuple(
-        RankedRun(seed=record.seed, val_loss=record.val_loss)
-        for record in (*searched, *runs.fresh)
-        if record.val_loss is not None
-    )
+def _num_looks(value: object) -> int:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_LOOKS
+    return value if is_count and isinstance(value, int) else 1

@@ -31,8 +31,10 @@ from mbo_search.files import write_atomic, write_json
 from mbo_search.results.lock import LockHolder, hold, holder
 from mbo_search.results.records import Curve, CurveRow, TrialRecord
 from mbo_search.study.base import Description
+from mbo_search.study.read_text import read_text
 from mbo_search.study.specs import Study
-from mbo_search.study.yaml_file import dump_study, load_study
+from mbo_search.study.yaml_file import dump_study, parse_study
+from mbo_search.train.setup import TrainSetup
 
 __all__ = ["RecordScan", "RunDirectory"]
 
@@ -69,7 +71,7 @@ class RunDirectory:
         self.path = path
 
     @classmethod
-    def create(cls, path: Path, study: Study, setup: Description) -> RunDirectory:
+    def create(cls, path: Path, study: Study, setup: TrainSetup) -> RunDirectory:
         """Make a new run directory; `study.yaml` is written last, so a half-made one is no run directory.
 
         Args:
@@ -193,7 +195,8 @@ class RunDirectory:
             StudyError: If it breaks the rules of study files.
         """
         _check_regular(self.study_file)
-        return load_study(self.study_file)
+        # Not `load_study`: results stay readable after the texts that they came from have moved.
+        return parse_study(read_text(self.study_file), str(self.study_file))
 
     def setup_json(self) -> dict[str, Any]:
         """Read what was resolved once for the study, as JSON.
@@ -202,6 +205,14 @@ class RunDirectory:
             RunDirectoryError: If the file is missing or damaged.
         """
         return _read_mapping(self.path / "setup.json")
+
+    def setup(self) -> TrainSetup:
+        """Read what was resolved once for the study.
+
+        Raises:
+            RunDirectoryError: If the file is missing or damaged.
+        """
+        return _read_description(self.path / "setup.json", TrainSetup)
 
     def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
         """Write a trial's curve and then its record, each durable; a second call replaces both.

@@ -21,6 +21,7 @@ from mbo_search.results.comparisons import champions
 from mbo_search.results.records import Boundary, CurveRow, TrialRecord
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.results.schedule_runs import group_by_schedule
+from mbo_search.study.defaults import with_defaults
 from mbo_search.study.keys import segment_keys
 from mbo_search.study.schedule import LrShape, Schedule, Stage
 from mbo_search.study.segments import BudgetSteps, Segment, cut, resolve_budget
@@ -59,7 +60,7 @@ def make_study(num_stages: int = 3, name: str = "built") -> Study:
     ]
     regularizers = ((), (RegularizerChoice(kind="dropout", strength=Range(low=0.02, high=0.2)),))
     last = StageSpace(name="cool", share="rest", optimizer=optimizers, regularizers=regularizers)
-    return Study(
+    short = Study(
         study=name,
         data=DataSpec(source=("docs",)),
         model=ModelSpec(layers=2, width=32, heads=2, context=32),
@@ -74,6 +75,7 @@ def make_study(num_stages: int = 3, name: str = "built") -> Study:
         ),
         stages=(*inner, last),
     )
+    return with_defaults(short)
 
 
 def make_setup(study: Study) -> TrainSetup:

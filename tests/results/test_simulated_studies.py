@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mbo_search.results.ranking import Totals, rank
+from mbo_search.results.rank import rank
+from mbo_search.results.ranking_values import Totals
 from mbo_search.results.records import TrialRecord
 from mbo_search.study.schedule import Schedule, Stage
 
