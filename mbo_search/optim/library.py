@@ -98,7 +98,13 @@ class Soap(pytorch_optimizer.SOAP):
                 self.state[parameter]["precondition_frequency"] = group["precondition_frequency"]
                 self.state[parameter]["shampoo_beta"] = group["shampoo_beta"]
         for parameter, exp_avg in carried.items():
-            self.state[parameter]["exp_avg"].copy_(exp_avg)
+            self._count_as_first_gradient(self.state[parameter], exp_avg, group["betas"])
+
+    def _count_as_first_gradient(self, slots: dict[str, Any], exp_avg: Tensor, betas: tuple[float, float]) -> None:
+        """Both moments as behind one gradient; the second one lives in the basis that was just measured."""
+        gradient = exp_avg / (1 - betas[0])
+        slots["exp_avg"].copy_(exp_avg)
+        slots["exp_avg_sq"].copy_(self.project(gradient, slots).square() * (1 - betas[1]))
 
     @staticmethod
     def get_orthogonal_matrix(mat: Any) -> list[Any]:

@@ -30,9 +30,10 @@ __all__ = [
 
 Conversion = Literal["copy", "mean_to_sum", "mean_to_gradient", "sum_to_gradient"]
 """How numbers change on the way. `mean_to_sum` divides by 1 - momentum of the new stage, where a running mean of
-gradients becomes SGD's running sum. `mean_to_gradient` multiplies by 1 - beta1 of the new stage: the mean enters as
-one gradient would, because a count that starts again corrects the first moment's bias by up to 1 / (1 - beta1).
-`sum_to_gradient` multiplies by 1 - momentum of the old stage as well, as SGD keeps a sum."""
+gradients becomes SGD's running sum. `mean_to_gradient` lets the mean count as the first gradient that the new
+optimizer sees, in both of its moments and in its step count: a first moment beside an empty second one would be
+divided by too little, and its bias corrected by up to 1 / (1 - beta1). `sum_to_gradient` does the same with SGD's
+running sum, times 1 - momentum of the old stage."""
 
 ADAM_LIKE = ("adam", "adamw", "nadamw")
 """Optimizers whose first and second moments mean the same."""
@@ -76,7 +77,7 @@ def _same(name: str) -> CarriedSlot:
 _FIRST = _same("exp_avg")
 _SECOND = _same("exp_avg_sq")
 _STEP = _same("step")
-_FIRST_AS_GRADIENT = CarriedSlot(source="exp_avg", target="exp_avg", conversion="mean_to_gradient")
+_AS_FIRST_GRADIENT = CarriedSlot(source="exp_avg", target="exp_avg", conversion="mean_to_gradient")
 _FULL = HandOverRow(second_moments=True, everything=True)
 
 _ADAM_TO_ADAM = HandOverRow(carried=(_FIRST, _SECOND, _STEP), second_moments=True)
@@ -91,7 +92,7 @@ _ADAM_TO_SCHEDULE_FREE = HandOverRow(carried=(_SECOND, _STEP), second_moments=Tr
 _SCHEDULE_FREE_TO_ADAM = HandOverRow(carried=(_SECOND, _STEP), second_moments=True)
 
 _ADAM_TO_LION = HandOverRow(carried=(_FIRST,), second_moments=True)
-_LION_TO_ADAM = HandOverRow(carried=(_FIRST_AS_GRADIENT,), second_moments=False)
+_LION_TO_ADAM = HandOverRow(carried=(_AS_FIRST_GRADIENT,), second_moments=False)
 
 _ADAM_TO_SGD = HandOverRow(
     carried=(CarriedSlot(source="exp_avg", target="momentum_buffer", conversion="mean_to_sum"),),
@@ -108,8 +109,8 @@ _MUON_TO_ADAM = HandOverRow(
     second_moments=False,
 )
 
-_ADAM_TO_SOAP = HandOverRow(carried=(_FIRST_AS_GRADIENT,), second_moments=False)
-_SOAP_TO_ADAM = HandOverRow(carried=(_FIRST_AS_GRADIENT,), second_moments=False)
+_ADAM_TO_SOAP = HandOverRow(carried=(_AS_FIRST_GRADIENT,), second_moments=False)
+_SOAP_TO_ADAM = HandOverRow(carried=(_AS_FIRST_GRADIENT,), second_moments=False)
 """SOAP keeps the first moment in the original basis, the second one in the rotated basis."""
 
 
