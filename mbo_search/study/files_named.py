@@ -15,12 +15,12 @@ __all__ = ["file_problems", "is_corpus", "with_base"]
 
 
 def is_corpus(source: str) -> bool:
-    """Whether a data source is a built-in corpus, with or without a part such as a language.
+    """Whether a data source is a built-in corpus, or `qa` in a language.
 
     >>> is_corpus("docs"), is_corpus("qa:chinese"), is_corpus("texts/")
     (True, True, False)
     """
-    return source.split(":", 1)[0] in CORPORA
+    return source in CORPORA or source.startswith("qa:")
 
 
 def with_base(study: Study, base: Path) -> Study:

@@ -67,7 +67,7 @@ class Provenance(Description):
         arm: Which arm proposed it.
         seed: Seed with which the loss was measured.
         val_loss: Final validation loss, nats per token.
-        val_perplexity: Its exponential.
+        val_perplexity: Its exponential; None where that is too large for a number.
         confirmed: Whether the loss is a mean over fresh seeds.
         search_loss: Loss of the one run with `seed`, which a replay must meet; None: `val_loss` is that.
         data_fingerprint: Fingerprint of the token files, tokenizer included.
@@ -81,7 +81,7 @@ class Provenance(Description):
     arm: str
     seed: int
     val_loss: float
-    val_perplexity: float
+    val_perplexity: float | None
     confirmed: bool
     search_loss: float | None = None
     data_fingerprint: str
@@ -161,7 +161,11 @@ def load_schedule(path: Path) -> Schedule:
 
 def dump_schedule_file(file: ScheduleFile) -> str:
     """Write a schedule file as YAML that reads back equal."""
-    return dump_yaml(file.model_dump(mode="json"))
+    value = file.model_dump(mode="json")
+    for stage in value["schedule"]["stages"]:
+        for key in [key for key in stage if key not in ("name", "share")]:
+            stage[key] = stage.pop(key)  # name and share first, for people
+    return dump_yaml(value)
 
 
 _M = TypeVar("_M", bound=BaseModel)
