@@ -82,9 +82,10 @@ def open_corpus(name: str) -> Corpus | None:
     Raises:
         DataError: If this machine lacks its files.
     """
-    base, _, variant = name.partition(":")
+    base, colon, variant = name.partition(":")
     opener = READERS.get(base)
-    if opener is None or (variant and base != "qa"):
+    has_bad_variant = bool(colon) and (base != "qa" or not variant)
+    if opener is None or has_bad_variant:
         return None
     return opener(variant)
 

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from mbo_search.data.card import SPLITS, DataCard, FileCard, Split, WrittenSplit
 from mbo_search.data.corpus_text import read_splits
 from mbo_search.data.shards import write_shard_splits
 from mbo_search.data.sources import Source, resolve_sources
-from mbo_search.data.token_files import open_tokens, token_file, token_width, write_documents
+from mbo_search.data.token_files import open_tokens, token_file, token_width, tokenizable_texts, write_documents
 from mbo_search.data.tokenizer import (
     Tokenizer,
     load_tokenizer,
@@ -81,6 +81,9 @@ class PreparedData:
 def prepare(spec: DataSpec, cache: Path) -> PreparedData:
     """Prepare the data of a study, or find it in the cache.
 
+    Text is held in memory while it is prepared, several times its size in all; tokens are not, so a corpus of many
+    gigabytes is best given as token shards.
+
     Args:
         spec: The study's data section; relative paths start in the current folder.
         cache: Folder for prepared data; created where it is missing.
@@ -96,9 +99,17 @@ def prepare(spec: DataSpec, cache: Path) -> PreparedData:
     found = _load_undamaged(target)
     if found is not None:
         return found
-    cache.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(cache)
-    building = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=cache))
+    try:
+        return _prepare_anew(spec, sources, target)
+    except OSError as error:
+        rule = f"cannot hold prepared data: {error.strerror or error}"
+        raise DataError([Problem(key="", rule=rule, where=str(error.filename or cache))]) from error
+
+
+def _prepare_anew(spec: DataSpec, sources: Sequence[Source], target: Path) -> PreparedData:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(target.parent)
+    building = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=target.parent))
     try:
         _build(spec, sources, building)
         return _publish(building, target)
@@ -195,7 +206,8 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path) -> None:
 
 def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path) -> WrittenSplits:
     text = read_splits(spec, sources)
-    _save_tokenizer(spec.tokenizer, [document.text for document in text.splits["train"]], folder / _TOKENIZER)
+    train = (piece for document in text.splits["train"] for piece in tokenizable_texts(document.text))
+    _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER)
     tokenizer = load_tokenizer(folder / _TOKENIZER)
     splits = {split: write_documents(folder / token_file(split), text.splits[split], tokenizer) for split in SPLITS}
     return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup)
@@ -206,7 +218,7 @@ def _write_shards(spec: DataSpec, sources: Sequence[Source], folder: Path) -> Wr
     return write_shard_splits(spec, sources, load_tokenizer(folder / _TOKENIZER), folder)
 
 
-def _save_tokenizer(spec: TokenizerSpec, texts: Sequence[str], folder: Path) -> None:
+def _save_tokenizer(spec: TokenizerSpec, texts: Iterable[str], folder: Path) -> None:
     if spec.kind == "bytes":
         save_byte_tokenizer(folder)
     elif spec.kind == "bpe":
@@ -238,7 +250,9 @@ def _publish(building: Path, target: Path) -> PreparedData:
     try:
         building.rename(target)
     except OSError:
-        # Another process has published the same data in the meantime.
+        # Another process has published the same data in the meantime; else the fault is a real one.
+        if not target.is_dir():
+            raise
         return load_prepared(target)
     fsync_folder(target.parent)
     shutil.rmtree(target / "damaged", ignore_errors=True)

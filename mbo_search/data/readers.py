@@ -37,9 +37,9 @@ def read_file(file: Path, text_field: str) -> Iterator[Document]:
         DataError: If the file cannot be read, is not UTF-8, or has no such field; says where.
     """
     try:
-        if file.suffix == ".jsonl":
+        if file.suffix.lower() == ".jsonl":
             yield from _read_jsonl(file, text_field)
-        elif file.suffix == ".parquet":
+        elif file.suffix.lower() == ".parquet":
             yield from _read_parquet(file, text_field)
         else:
             yield from _read_text(file)
@@ -49,7 +49,7 @@ def read_file(file: Path, text_field: str) -> Iterator[Document]:
 
 def _read_text(file: Path) -> Iterator[Document]:
     text = _decode(file.read_bytes(), str(file))
-    parts = text.split(EOS) if file.suffix == ".txt" else [text]
+    parts = text.split(EOS) if file.suffix.lower() == ".txt" else [text]
     for number, part in enumerate(parts):
         yield Document(name=str(file) if len(parts) == 1 else f"{file}#{number}", text=part)
 

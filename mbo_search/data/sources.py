@@ -44,7 +44,7 @@ class Source:
     @property
     def is_shards(self) -> bool:
         """Whether the files hold tokens instead of text."""
-        return self.corpus is None and self.files[0].suffix == SHARD_SUFFIX
+        return self.corpus is None and self.files[0].suffix.lower() == SHARD_SUFFIX
 
 
 def resolve_sources(spec: DataSpec) -> tuple[Source, ...]:
@@ -81,7 +81,7 @@ def _resolve(entries: Sequence[str], role: Role, taken: frozenset[Path], problem
     for number, entry in enumerate(entries):
         key = f"data.{'source' if role == 'train' else 'validation'}.{number}"
         try:
-            source = _find(entry, role, key)
+            source = _find(entry, role)
         except DataError as error:
             problems.extend(replace(problem, key=key) for problem in error.problems)
             continue
@@ -103,26 +103,33 @@ def _unseen(files: Sequence[Path], seen: set[Path]) -> tuple[Path, ...]:
     return tuple(fresh)
 
 
-def _find(entry: str, role: Role, key: str) -> Source:
+def _find(entry: str, role: Role) -> Source:
     corpus = open_corpus(entry)
     if corpus is not None:
         return Source(name=corpus.name, role=role, files=corpus.files, digest="", corpus=corpus)
-    path = Path(entry).expanduser()
+    try:
+        path = Path(entry).expanduser()
+        name = path.resolve().name if path.exists() else path.name
+        return Source(name=name, role=role, files=_found_files(path, entry), digest="")
+    except (OSError, RuntimeError) as error:
+        # RuntimeError: `~name` of a user who does not exist.
+        raise _problem(entry, f"cannot be read: {error}") from error
+
+
+def _found_files(path: Path, entry: str) -> tuple[Path, ...]:
     if path.is_dir():
-        files = _folder_files(path, entry)
-    elif path.exists():
-        files = _single_file(path, entry)
-    elif any(character in entry for character in "*?["):
-        files = _glob_files(path, entry)
-    else:
-        raise _problem(entry, "does not exist", _nearest(entry, path))
-    return Source(name=path.resolve().name if path.exists() else path.name, role=role, files=files, digest="")
+        return _folder_files(path, entry)
+    if path.exists():
+        return _single_file(path, entry)
+    if any(character in entry for character in "*?["):
+        return _glob_files(path, entry)
+    raise _problem(entry, "does not exist", _nearest(entry, path))
 
 
 def _single_file(path: Path, entry: str) -> tuple[Path, ...]:
     if not path.is_file():
         raise _problem(entry, "is neither a file nor a folder")
-    if path.suffix not in (*TEXT_SUFFIXES, SHARD_SUFFIX):
+    if path.suffix.lower() not in (*TEXT_SUFFIXES, SHARD_SUFFIX):
         raise _problem(entry, "has a suffix that is not read", f"read are {_suffixes()}")
     return (path,)
 
@@ -157,8 +164,8 @@ def _is_hidden(path: Path) -> bool:
 def _readable(found: Sequence[Path], entry: str) -> tuple[Path, ...]:
     """Text files among those found, or shards if there is no text."""
     files = sorted((path for path in found if path.is_file()), key=lambda path: path.as_posix())
-    texts = tuple(path for path in files if path.suffix in TEXT_SUFFIXES)
-    shards = tuple(path for path in files if path.suffix == SHARD_SUFFIX)
+    texts = tuple(path for path in files if path.suffix.lower() in TEXT_SUFFIXES)
+    shards = tuple(path for path in files if path.suffix.lower() == SHARD_SUFFIX)
     if not texts and not shards:
         raise _problem(entry, "holds no file that can be read", f"read are {_suffixes()}")
     return texts or shards
@@ -170,7 +177,9 @@ def _clashes(sources: Sequence[Source], spec: DataSpec) -> list[Problem]:
     if not shards:
         return []
     problems: list[Problem] = []
-    mixed = next((s for s in sources if not s.is_shards or {f.suffix for f in s.files} != {SHARD_SUFFIX}), None)
+    mixed = next(
+        (s for s in sources if not s.is_shards or {f.suffix.lower() for f in s.files} != {SHARD_SUFFIX}), None
+    )
     if mixed is not None:
         rule = f"is text, but {shards[0].name} holds tokens; a study reads one or the other"
         problems.append(Problem(key="data.source", value=mixed.name, rule=rule))
@@ -196,7 +205,7 @@ def _digest(files: Sequence[Path]) -> str:
     total = hashlib.sha256()
     for file in files:
         total.update(f"{file.name}\0{sha256_file(file)}\0".encode())
-        if file.suffix == SHARD_SUFFIX and file.with_suffix(".json").is_file():
+        if file.suffix.lower() == SHARD_SUFFIX and file.with_suffix(".json").is_file():
             total.update(sha256_file(file.with_suffix(".json")).encode())
     return total.hexdigest()
 

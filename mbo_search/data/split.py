@@ -22,7 +22,7 @@ from mbo_search.data.card import SPLITS, Split
 from mbo_search.data.document import Document
 from mbo_search.errors import DataError
 
-__all__ = ["SMALLEST_LIMIT", "cut_documents", "deal", "join_pieces", "piece_limit"]
+__all__ = ["SMALLEST_LIMIT", "cut_documents", "cut_text", "deal", "join_pieces", "piece_limit"]
 
 SMALLEST_LIMIT = 2048
 """Documents up to this many characters (tokens for shards) are never cut."""
@@ -92,12 +92,33 @@ def cut_documents(documents: Iterable[Document], limit: int) -> list[Document]:
     """
     pieces: list[Document] = []
     for document in documents:
-        if len(document.text) <= limit:
+        texts = cut_text(document.text, limit)
+        if len(texts) == 1:
             pieces.append(document)
-            continue
-        for part, text in enumerate(_pieces(document.text, limit)):
-            pieces.append(replace(document, text=text, part=part, is_named_stably=False))
+        else:
+            pieces.extend(
+                replace(document, text=text, part=part, is_named_stably=False) for part, text in enumerate(texts)
+            )
     return pieces
+
+
+def cut_text(text: str, limit: int) -> list[str]:
+    """Cut a text behind paragraphs, else lines, else sentences, else words, else anywhere.
+
+    Args:
+        text: A text.
+        limit: Most characters of a piece.
+
+    Returns:
+        The pieces in order; they add up to the text. No piece but the last is shorter than a quarter of the limit.
+    """
+    pieces: list[str] = []
+    start = 0
+    while len(text) - start > limit:
+        end = _end_of_piece(text, start, limit)
+        pieces.append(text[start:end])
+        start = end
+    return [*pieces, text[start:]]
 
 
 def join_pieces(documents: Iterable[Document]) -> list[Document]:
@@ -123,18 +144,7 @@ def _joined(group: Sequence[Document]) -> Document:
     return replace(group[0], text="".join(piece.text for piece in group).strip("\n").rstrip())
 
 
-def _pieces(text: str, limit: int) -> list[str]:
-    pieces: list[str] = []
-    start = 0
-    while len(text) - start > limit:
-        end = _end_of_piece(text, start, limit)
-        pieces.append(text[start:end])
-        start = end
-    return [*pieces, text[start:]]
-
-
 def _end_of_piece(text: str, start: int, limit: int) -> int:
-    """Behind a paragraph, else a line, else a sentence, else a word, else anywhere; never in the first quarter."""
     first, last = start + limit // 4, start + limit
     for pattern in _ENDS:
         ends = [match.end() for match in pattern.finditer(text, first, last)]

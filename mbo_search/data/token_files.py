@@ -11,10 +11,12 @@ import numpy as np
 from mbo_search.data.batches import TokenArray
 from mbo_search.data.card import Split, SplitCard, TokenWidth
 from mbo_search.data.document import Document
+from mbo_search.data.split import cut_text
 from mbo_search.data.tokenizer import Tokenizer
 
-__all__ = ["open_tokens", "token_file", "token_width", "write_documents", "write_runs"]
+__all__ = ["open_tokens", "token_file", "token_width", "tokenizable_texts", "write_documents", "write_runs"]
 
+# A tokenizer needs some hundred bytes of memory a character of one text.
 _CHARACTERS_AT_ONCE = 1 << 20
 
 
@@ -49,6 +51,15 @@ def open_tokens(path: Path, width: TokenWidth, *, offset_bytes: int = 0) -> Toke
     return np.memmap(path, dtype=dtype, mode="r", offset=offset_bytes)
 
 
+def tokenizable_texts(text: str) -> list[str]:
+    """Cut a very long text into pieces that a tokenizer can take; only tokens at the few joints may differ.
+
+    >>> tokenizable_texts("short")
+    ['short']
+    """
+    return cut_text(text, _CHARACTERS_AT_ONCE)
+
+
 def write_documents(path: Path, documents: Sequence[Document], tokenizer: Tokenizer) -> SplitCard:
     """Tokenize documents into a file, an end-of-document token behind each.
 
@@ -60,7 +71,7 @@ def write_documents(path: Path, documents: Sequence[Document], tokenizer: Tokeni
     Returns:
         The split's card.
     """
-    runs = (_with_eos(ids, tokenizer) for texts in _portions(documents) for ids in tokenizer.encode_batch(texts))
+    runs = (run for portion in _portions(documents) for run in _encoded(portion, tokenizer))
     num_tokens, sha256 = write_runs(path, runs, token_width(tokenizer.vocab_size))
     num_bytes = sum(len(document.text.encode()) for document in documents)
     return SplitCard(
@@ -94,20 +105,23 @@ def write_runs(path: Path, runs: Iterable[Sequence[int] | TokenArray], width: To
     return num_tokens, digest.hexdigest()
 
 
-def _with_eos(ids: list[int], tokenizer: Tokenizer) -> list[int]:
-    ids.append(tokenizer.eos_id)
-    return ids
+def _encoded(portion: Sequence[tuple[str, bool]], tokenizer: Tokenizer) -> Iterator[list[int]]:
+    ids_of_texts = tokenizer.encode_batch([text for text, _ in portion])
+    for ids, (_, is_end) in zip(ids_of_texts, portion, strict=True):
+        yield [*ids, tokenizer.eos_id] if is_end else ids
 
 
-def _portions(documents: Sequence[Document]) -> Iterator[list[str]]:
-    """Texts in portions that bound the memory of tokenizing them."""
-    portion: list[str] = []
+def _portions(documents: Sequence[Document]) -> Iterator[list[tuple[str, bool]]]:
+    """Texts, and whether each ends its document, in portions that bound the memory of tokenizing them."""
+    portion: list[tuple[str, bool]] = []
     num_characters = 0
     for document in documents:
-        portion.append(document.text)
-        num_characters += len(document.text)
-        if num_characters >= _CHARACTERS_AT_ONCE:
-            yield portion
-            portion, num_characters = [], 0
+        texts = tokenizable_texts(document.text)
+        for number, text in enumerate(texts, start=1):
+            portion.append((text, number == len(texts)))
+            num_characters += len(text)
+            if num_characters >= _CHARACTERS_AT_ONCE:
+                yield portion
+                portion, num_characters = [], 0
     if portion:
         yield portion
