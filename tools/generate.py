@@ -22,6 +22,7 @@ from mbo_search.cli.console import run_app
 from mbo_search.study.catalogue import CORPORA, LR_SHAPES, OPTIMIZERS, REGULARIZERS
 from mbo_search.study.handover_table import ADAM_LIKE, HAND_OVER_TABLE, CarriedSlot
 from mbo_search.study.infos import Hparam
+from mbo_search.study.schema import schema_text
 
 __all__ = ["GENERATED", "stale_files"]
 
@@ -199,6 +200,7 @@ def _settings(hparams: Mapping[str, Hparam]) -> str:
 GENERATED: Mapping[str, Callable[[], str]] = {
     "docs/cli.md": command_line_page,
     "docs/catalogue.md": catalogue_page,
+    "studies/study.schema.json": schema_text,
     "tests/cli/surface.txt": surface,
 }
 """What writes each generated file."""
