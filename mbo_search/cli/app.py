@@ -212,7 +212,8 @@ def train(
 ) -> None:
     """Train the final model from an exported schedule.
 
-    `transformers` loads the folder. Budget and size may be changed, such as --set budget.tokens=10M --set model.width=256.
+    `transformers` loads the folder. Budget and size may be changed, such as --set budget.tokens=10M
+    --set model.width=256.
     """
     from mbo_search.cli.handing_out import train_model
 

@@ -7,6 +7,7 @@ A command works out an `Answer`: one JSON document, the same for people as text,
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -39,8 +40,8 @@ EXIT_FAILED = 1
 EXIT_USER = 2
 EXIT_INTERRUPTED = 130
 
-_PIPE_WIDTH = 160
-"""Columns where no terminal says how wide it is: wide enough that no row of a table is folded."""
+_PIPE_WIDTH = 10_000
+"""Columns where no terminal says how wide it is: nothing is folded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +142,18 @@ def _stdout_reserved() -> Iterator[None]:
 
 def _print_text(text: Sequence[RenderableType]) -> None:
     from rich.console import Console
+    from rich.text import Text
 
-    width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    console = Console(markup=False, highlight=False, width=width)
-    for part in text:
-        console.print(part)
+    if sys.stdout.isatty():
+        console = Console(markup=False, highlight=False)
+        for part in text:
+            console.print(part, soft_wrap=isinstance(part, Text))
+        return
+    unfolded = Console(file=io.StringIO(), markup=False, highlight=False, width=_PIPE_WIDTH)
+    with unfolded.capture() as captured:
+        for part in text:
+            unfolded.print(part)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _refuse(problems: Sequence[Problem], *, as_json: bool, exit_code: int) -> int:

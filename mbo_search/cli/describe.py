@@ -6,11 +6,29 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mbo_search.cli.console import Answer
-from mbo_search.cli.examples import study_path
+from mbo_search.errors import UserError
+from mbo_search.study.examples import example_path
 from mbo_search.study.specs import Study
 from mbo_search.study.yaml_file import load_study
 
-__all__ = ["validate_study"]
+__all__ = ["study_path", "validate_study"]
+
+
+def study_path(file: Path | None, example: str | None) -> Path:
+    """The study file that a command line names.
+
+    Args:
+        file: The argument, if there is one.
+        example: The name behind `--example`, if there is one.
+
+    Raises:
+        UserError: If neither or both are given, or there is no example of that name.
+    """
+    if file is not None and example is None:
+        return file
+    if example is not None and file is None:
+        return example_path(example)
+    raise UserError("give a study file or --example NAME, and not both")
 
 
 def validate_study(file: Path | None, example: str | None, overrides: Sequence[str]) -> Answer:

@@ -1,0 +1,85 @@
+"""Proves that `rank` and `report` tell what a run directory holds, in every form, and refuse what is none."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from tests.results.builder import build_run
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A search of one seed, nothing confirmed."""
+    return build_run(tmp_path_factory.mktemp("runs") / "searched", num_trials=24).path
+
+
+@pytest.fixture(scope="module")
+def confirmed(tmp_path_factory):
+    """A search with confirm runs."""
+    return build_run(tmp_path_factory.mktemp("runs") / "confirmed", num_trials=24, confirm_seeds=6).path
+
+
+def test_rank_begins_with_the_verdict_and_shows_the_best(mbo, searched):
+    out = mbo("rank", searched).out
+    ranking = mbo("rank", searched, "--json").json()
+    assert out.startswith(ranking["verdict"]["sentence"])
+    assert "none is confirmed" in out
+    best = ranking["trials"][0]
+    assert f"{best['val_perplexity']:.2f}" in out
+    assert "Not ranked:" in out
+    assert out.rstrip().splitlines()[-1].startswith("Cost: ")
+
+
+def test_rank_as_json_has_the_documented_fields(mbo, searched):
+    ranking = mbo("rank", searched, "--json").json()
+    assert ranking["schema"] == "mbo-search/ranking/1"
+    assert {"study", "scale", "verdict", "baseline_trial", "best_single_trial", "trials", "totals"} <= set(ranking)
+    assert ranking["verdict"]["answer"] is None
+
+
+def test_rank_of_a_confirmed_study_answers(mbo, confirmed):
+    ranking = mbo("rank", confirmed, "--json").json()
+    assert ranking["verdict"]["answer"] in ("yes", "no", "undecided")
+    assert ranking["verdict"]["num_seeds"] == 6
+    assert "none is confirmed" not in mbo("rank", confirmed).out
+
+
+def test_rank_as_csv_has_a_row_for_each_schedule(mbo, searched):
+    rows = list(csv.DictReader(io.StringIO(mbo("rank", searched, "--csv").out)))
+    ranking = mbo("rank", searched, "--json").json()
+    assert [int(row["trial"]) for row in rows] == [row["trial"] for row in ranking["trials"]]
+
+
+def test_rank_quietly_is_the_verdict(mbo, searched):
+    assert mbo("rank", searched, "--quiet").out.count("\n") == 1
+
+
+def test_rank_writes_nothing(mbo, searched):
+    before = sorted(path.name for path in searched.iterdir())
+    mbo("rank", searched)
+    assert sorted(path.name for path in searched.iterdir()) == before
+
+
+def test_report_writes_one_page(mbo, confirmed, tmp_path):
+    page = tmp_path / "page.html"
+    ended = mbo("report", confirmed, "--out", page)
+    assert ended.code == 0
+    assert page.read_text(encoding="utf-8").lower().startswith("<!doctype html>")
+    assert mbo("report", confirmed, "-o", page, "--json").json()["file"] == str(page)
+
+
+def test_a_page_that_cannot_be_written_has_code_2(mbo, confirmed, tmp_path):
+    ended = mbo("report", confirmed, "--out", tmp_path / "missing" / "page.html")
+    assert ended.code == 2
+    assert "cannot be written" in ended.err
+
+
+@pytest.mark.parametrize("command", ["rank", "report"])
+def test_what_is_no_run_directory_has_code_2(command, mbo, tmp_path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        ended = mbo(command, folder)
+        assert ended.code == 2
+        assert str(folder) in ended.err
