@@ -1,0 +1,185 @@
+"""The final model: an exported schedule, trained at any budget and size, as a folder that `transformers` loads."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from mbo_search.data.prepare import PreparedData, prepare
+from mbo_search.errors import Problem, UserError
+from mbo_search.export.model_card import model_card
+from mbo_search.export.overrides import with_overrides
+from mbo_search.export.training import Log, Trained, never_stop, no_log, study_of, train_schedule
+from mbo_search.files import write_atomic, write_json
+from mbo_search.model.size import num_parameters
+from mbo_search.results.lock import hold
+from mbo_search.results.values import perplexity_or_none
+from mbo_search.study.base import Description
+from mbo_search.study.schedule_file import ScheduleFile, dump_schedule_file
+from mbo_search.train.reports import Stop
+from mbo_search.train.setup import TrainSetup, resolve_setup
+
+if TYPE_CHECKING:
+    from mbo_search.model.decoder import Decoder
+
+__all__ = ["FinalModel", "train_final"]
+
+DescriptionT = TypeVar("DescriptionT", bound=Description)
+
+_RESULT = "final.json"
+_WORK = "training"
+_REQUEST = "request.json"
+
+
+class FinalModel(Description):
+    """What training the final model gave: the content of `final.json`.
+
+    Attributes:
+        schema_version: Version of this format.
+        file: The schedule and the sections that it was trained with.
+        num_parameters: Trainable parameters.
+        total_tokens: Charged tokens.
+        val_loss: Final validation loss, nats per token.
+        val_perplexity: Its exponential.
+        bits_per_byte: The loss in bits per UTF-8 byte.
+        accuracy: Next-token accuracy.
+        data_fingerprint: Fingerprint of the tokens.
+        numerics: Everything that may change the last bit.
+        train_seconds: Seconds of training.
+    """
+
+    schema_version: Literal["mbo-search/final/1"] = Field(default="mbo-search/final/1")
+    file: ScheduleFile
+    num_parameters: int
+    total_tokens: int
+    val_loss: float
+    val_perplexity: float | None
+    bits_per_byte: float
+    accuracy: float
+    data_fingerprint: str
+    numerics: dict[str, str]
+    train_seconds: float
+
+
+def train_final(
+    file: ScheduleFile,
+    out: Path,
+    overrides: Sequence[str] = (),
+    *,
+    cache: Path,
+    stop: Stop = never_stop,
+    log: Log = no_log,
+) -> FinalModel:
+    """Train the final model. A call that was stopped goes on when it is repeated; a finished one returns at once.
+
+    Args:
+        file: The exported schedule.
+        out: Folder of the model; missing, empty, or of an earlier call with the same file and overrides.
+        overrides: Settings of the study's sections that replace the file's, such as `budget.tokens=10M`.
+        cache: Where prepared data is kept.
+        stop: Polled before every step.
+        log: Takes lines for people.
+
+    Returns:
+        What it gave. The folder then holds `model.safetensors`, `config.json`, `generation_config.json`, the
+        tokenizer, `schedule.yaml`, `final.json` and a `README.md`.
+
+    Raises:
+        UserError: If the folder holds something else, or another process trains in it.
+        StudyError: If the overrides break the rules.
+        DataError: If the text cannot be read.
+        TrialError: If the training did not come to its end; reason `signal` if `stop` said so.
+    """
+    wanted = with_overrides(file, overrides)
+    finished = _finished(out, wanted)
+    if finished is not None:
+        return finished
+    _check_folder(out, wanted)
+    work = out / _WORK
+    work.mkdir(parents=True, exist_ok=True)
+    with hold(work / "lock"):
+        write_json(work / _REQUEST, wanted.model_dump(mode="json"))
+        final = _train(wanted, out, cache=cache, stop=stop, log=log)
+    shutil.rmtree(work, ignore_errors=True)
+    return final
+
+
+def _train(file: ScheduleFile, out: Path, *, cache: Path, stop: Stop, log: Log) -> FinalModel:
+    from mbo_search.export.hub_folder import write_hub_folder
+    from mbo_search.train.load import load_model
+
+    prepared = prepare(file.study.data, cache)
+    setup = _setup(file, out / _WORK, prepared)
+    trained = train_schedule(file.schedule, setup, file.study.seed, folder=out / _WORK, stop=stop, log=log)
+    model: Decoder = load_model(trained.node.path, setup)
+    final = _describe(file, setup, trained)
+    write_hub_folder(model, prepared.tokenizer_folder, out)
+    write_atomic(out / "schedule.yaml", dump_schedule_file(file))
+    card = model_card(
+        file, num_parameters=final.num_parameters, total_tokens=final.total_tokens, val_loss=final.val_loss
+    )
+    write_atomic(out / "README.md", card)
+    write_json(out / _RESULT, final.model_dump(mode="json"))
+    return final
+
+
+def _setup(file: ScheduleFile, work: Path, prepared: PreparedData) -> TrainSetup:
+    """Settled once, so that a resumed training computes as it began."""
+    path = work / "setup.json"
+    begun = _read(path, TrainSetup)
+    if begun is not None and begun.data_fingerprint == prepared.card.fingerprint:
+        return begun.model_copy(update={"data_folder": str(prepared.folder.resolve())})
+    setup = resolve_setup(study_of(file.study), prepared, workers=1)
+    write_json(path, setup.model_dump(mode="json"))
+    return setup
+
+
+def _describe(file: ScheduleFile, setup: TrainSetup, trained: Trained) -> FinalModel:
+    last = trained.outcome.boundaries[-1]
+    return FinalModel(
+        file=file,
+        num_parameters=num_parameters(setup.model, setup.vocab_size),
+        total_tokens=setup.budget().total_tokens,
+        val_loss=trained.val_loss,
+        val_perplexity=perplexity_or_none(trained.val_loss),
+        bits_per_byte=last.bits_per_byte,
+        accuracy=last.accuracy,
+        data_fingerprint=setup.data_fingerprint,
+        numerics=setup.numerics,
+        train_seconds=trained.outcome.train_seconds,
+    )
+
+
+def _finished(out: Path, wanted: ScheduleFile) -> FinalModel | None:
+    if not (out / _RESULT).is_file():
+        return None
+    final = _read(out / _RESULT, FinalModel)
+    if final is None or final.file != wanted:
+        raise _occupied(out, "holds a model of another schedule or with other settings")
+    return final
+
+
+def _check_folder(out: Path, wanted: ScheduleFile) -> None:
+    if out.exists() and not out.is_dir():
+        raise _occupied(out, "is a file")
+    if (out / _WORK / _REQUEST).is_file():
+        if _read(out / _WORK / _REQUEST, ScheduleFile) != wanted:
+            raise _occupied(out, "holds the unfinished training of another schedule or with other settings")
+    elif out.exists() and any(entry.name != _WORK for entry in out.iterdir()):
+        raise _occupied(out, "holds files of something else")
+
+
+def _read(path: Path, kind: type[DescriptionT]) -> DescriptionT | None:
+    """What an earlier call has written; None if it is missing or damaged."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _occupied(out: Path, rule: str) -> UserError:
+    return UserError([Problem(key="", rule=rule, hint="choose another --out", where=str(out))])

@@ -1,0 +1,72 @@
+"""Continuing text, one token at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mbo_search.data.tokenizer import Tokenizer
+from mbo_search.model.decoder import Decoder
+
+__all__ = ["continue_text", "generate"]
+
+
+def continue_text(
+    model: Decoder, tokenizer: Tokenizer, prompt: str, *, num_tokens: int, temperature: float, seed: int
+) -> str:
+    """Continue a text.
+
+    Args:
+        model: The model, in evaluation mode.
+        tokenizer: Its tokenizer.
+        prompt: The text; an empty one lets the model begin a document.
+        num_tokens: Most tokens to add; it stops earlier at the end of a document.
+        temperature: 0 takes the likeliest token each time; 1 draws as the model says.
+        seed: Of the draws.
+
+    Returns:
+        What comes behind the prompt.
+    """
+    ids = tokenizer.encode(prompt) or [tokenizer.eos_id]
+    added = generate(model, ids, num_tokens=num_tokens, temperature=temperature, seed=seed, eos_id=tokenizer.eos_id)
+    # Decoded together, because bytes of one character may lie on both sides.
+    return tokenizer.decode([*ids, *added])[len(tokenizer.decode(ids)) :]
+
+
+@torch.inference_mode()
+def generate(
+    model: Decoder, ids: Sequence[int], *, num_tokens: int, temperature: float, seed: int, eos_id: int
+) -> list[int]:
+    """Draw tokens behind others.
+
+    Args:
+        model: The model, in evaluation mode; it sees the last `context` tokens.
+        ids: Token ids to begin with, at least one.
+        num_tokens: Most tokens to draw.
+        temperature: 0 takes the likeliest token each time.
+        seed: Of the draws.
+        eos_id: Ends the text; it is not part of the result.
+
+    Returns:
+        The drawn ids.
+    """
+    assert not model.training, "dropout would blur what the model says"
+    device = next(model.parameters()).device
+    generator = torch.Generator().manual_seed(seed)
+    drawn: list[int] = []
+    for _ in range(num_tokens):
+        window_BT = torch.tensor([[*ids, *drawn][-model.spec.context :]], device=device)
+        token = _draw(model(window_BT)[0, -1].float().cpu(), temperature, generator)
+        if token == eos_id:
+            break
+        drawn.append(token)
+    return drawn
+
+
+def _draw(logits_V: Tensor, temperature: float, generator: torch.Generator) -> int:
+    if temperature == 0:
+        return int(logits_V.argmax())
+    probabilities_V = torch.softmax(logits_V / temperature, dim=-1)
+    return int(torch.multinomial(probabilities_V, 1, generator=generator))

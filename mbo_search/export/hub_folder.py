@@ -1,0 +1,110 @@
+"""A trained decoder as a folder that `transformers` loads: weights, configuration, tokenizer.
+
+`AutoModelForCausalLM.from_pretrained(folder)` gives a `LlamaForCausalLM` with the same weights, and
+`AutoTokenizer.from_pretrained(folder)` the same tokenizer. Reading a folder back needs neither.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from mbo_search.data.tokenizer import Tokenizer, load_tokenizer
+from mbo_search.errors import Problem, UserError
+from mbo_search.files import read_json, write_atomic, write_json
+from mbo_search.model.decoder import Decoder, build_decoder
+from mbo_search.model.llama import llama_config
+from mbo_search.study.specs import ModelSpec
+
+__all__ = ["CONFIG", "WEIGHTS", "read_hub_folder", "write_hub_folder"]
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+
+_SPEC_KEYS = {
+    "layers": "num_hidden_layers",
+    "width": "hidden_size",
+    "heads": "num_attention_heads",
+    "context": "max_position_embeddings",
+    "mlp_width": "intermediate_size",
+    "tie_embeddings": "tie_word_embeddings",
+}
+"""Our words for a decoder and the configuration's."""
+
+
+def write_hub_folder(model: Decoder, tokenizer_folder: Path, folder: Path) -> None:
+    """Write a decoder with its tokenizer; each file appears whole, the configuration last.
+
+    Args:
+        model: The decoder, on any device.
+        tokenizer_folder: Holds `tokenizer.json` and what belongs to it.
+        folder: Exists.
+    """
+    for source in sorted(path for path in tokenizer_folder.iterdir() if path.is_file()):
+        shutil.copyfile(source, folder / source.name)
+    tokenizer = load_tokenizer(folder)
+    tokenizer_config = folder / "tokenizer_config.json"
+    write_json(tokenizer_config, read_json(tokenizer_config) | {"model_max_length": model.spec.context})
+    write_atomic(folder / WEIGHTS, _weights(model))
+    generation = {"bos_token_id": None, "eos_token_id": tokenizer.eos_id, "pad_token_id": tokenizer.eos_id}
+    write_json(folder / "generation_config.json", {**generation, "do_sample": True, "temperature": 0.8})
+    config = llama_config(model.spec, model.vocab_size)
+    write_json(folder / CONFIG, {**config, "eos_token_id": tokenizer.eos_id})
+
+
+def read_hub_folder(folder: Path) -> tuple[Decoder, Tokenizer]:
+    """Read what `write_hub_folder` has written.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The decoder on the CPU in evaluation mode, and its tokenizer.
+
+    Raises:
+        UserError: If a file is missing, damaged, or describes another kind of model.
+    """
+    spec, vocab_size = _read_config(folder / CONFIG)
+    model = build_decoder(spec, vocab_size, seed=0)
+    try:
+        weights = load((folder / WEIGHTS).read_bytes())
+        if spec.tie_embeddings:
+            weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
+        model.load_state_dict(weights)
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        raise _damaged(folder / WEIGHTS, str(error).split("\n")[0]) from error
+    return model.eval(), load_tokenizer(folder)
+
+
+def _weights(model: Decoder) -> bytes:
+    """Tied embeddings are stored once, as the embedding: a shared tensor cannot be stored twice."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if model.spec.tie_embeddings:
+        del tensors["lm_head.weight"]
+    return save(tensors, metadata={"format": "pt"})
+
+
+def _read_config(file: Path) -> tuple[ModelSpec, int]:
+    try:
+        config = read_json(file)
+        spec = ModelSpec(**{ours: config[theirs] for ours, theirs in _SPEC_KEYS.items()})
+        vocab_size = int(config["vocab_size"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(file, str(error).split("\n")[0]) from error
+    expected = llama_config(spec, vocab_size)
+    other = [name for name, value in expected.items() if name not in _FREE and config.get(name) != value]
+    if other:
+        raise _damaged(file, f"it was not written by mbo-search: {other[0]} is {config.get(other[0])!r}")
+    return spec, vocab_size
+
+
+_FREE = frozenset({"eos_token_id", "bos_token_id", "pad_token_id", "use_cache", "initializer_range", "dtype"})
+"""Settings that do not change what the model computes."""
+
+
+def _damaged(file: Path, reason: str) -> UserError:
+    hint = "write the folder again with `mbo-search train`"
+    return UserError([Problem(key="", rule=f"cannot be loaded: {reason}", hint=hint, where=str(file))])

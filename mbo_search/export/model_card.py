@@ -1,0 +1,60 @@
+"""The README of a final model: what it is, how it was trained, where its recipe comes from."""
+
+from __future__ import annotations
+
+from mbo_search.results.describe import describe_stage
+from mbo_search.study.schedule_file import ScheduleFile
+from mbo_search.units import format_count
+
+__all__ = ["model_card"]
+
+
+def model_card(file: ScheduleFile, *, num_parameters: int, total_tokens: int, val_loss: float) -> str:
+    """Write the model card.
+
+    Args:
+        file: The schedule and the sections that the model was trained with.
+        num_parameters: Trainable parameters.
+        total_tokens: Charged tokens of its training.
+        val_loss: Its final validation loss, nats per token.
+
+    Returns:
+        Markdown with the front matter that model hubs read.
+    """
+    study, provenance = file.study, file.provenance
+    stages = [
+        f"| {index} | {stage.name} | {describe_stage(stage)} |" for index, stage in enumerate(file.schedule.stages)
+    ]
+    status = "confirmed on fresh seeds" if provenance.confirmed else "one seed, unconfirmed"
+    return "\n".join(
+        (
+            "---",
+            "library_name: transformers",
+            "pipeline_tag: text-generation",
+            "tags: [mbo-search, llama]",
+            "---",
+            f"# {study.study}",
+            "",
+            f"A Llama-style decoder with {format_count(num_parameters)} parameters, trained from scratch with seed "
+            f"{study.seed} on {format_count(total_tokens)} tokens of {', '.join(study.data.source)}. "
+            f"Final validation loss: {val_loss:.4f} nats per token.",
+            "",
+            "The training schedule was found by a strategy search:",
+            "",
+            "| stage | name | strategy |",
+            "|--:|---|---|",
+            *stages,
+            "",
+            f"It is trial {provenance.trial} ({provenance.arm} arm) of the study, where it reached "
+            f"{provenance.val_loss:.4f} nats per token ({status}). `schedule.yaml` holds it in full, "
+            "`final.json` the numbers of this training.",
+            "",
+            "```python",
+            "from transformers import AutoModelForCausalLM, AutoTokenizer",
+            "",
+            'model = AutoModelForCausalLM.from_pretrained("this/folder")',
+            'tokenizer = AutoTokenizer.from_pretrained("this/folder")',
+            "```",
+            "",
+        )
+    )

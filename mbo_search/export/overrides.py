@@ -1,0 +1,45 @@
+"""`--set` for schedule files: other sections for the same schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mbo_search.errors import Problem, StudyError
+from mbo_search.export.training import study_of
+from mbo_search.study.schedule_file import ScheduleFile, sections_of
+from mbo_search.study.yaml_file import dump_study, parse_study
+
+__all__ = ["OVERRIDABLE", "with_overrides"]
+
+OVERRIDABLE = ("budget", "data", "evaluation", "model", "seed", "train")
+"""Sections of a study that a final model may change; the schedule itself is what was exported."""
+
+
+def with_overrides(file: ScheduleFile, overrides: Sequence[str]) -> ScheduleFile:
+    """Replace settings of the study's sections, such as `budget.tokens=10M`, `model.layers=8`, `seed=3`.
+
+    Shares and warm-ups of the schedule are shares of the budget, so they stretch with it; learning rates stay.
+
+    Args:
+        file: The schedule file.
+        overrides: Settings of the form `key.path=value`, as for a study file.
+
+    Raises:
+        StudyError: With every setting that is unknown, may not be changed, or breaks the rules of study files.
+    """
+    problems = [_refusal(override) for override in overrides if _section(override) not in OVERRIDABLE]
+    if problems:
+        raise StudyError(problems)
+    study = parse_study(dump_study(study_of(file.study)), "schedule file", overrides)
+    return file.model_copy(update={"study": sections_of(study)})
+
+
+def _section(override: str) -> str:
+    return override.partition("=")[0].partition(".")[0].strip()
+
+
+def _refusal(override: str) -> Problem:
+    key = override.partition("=")[0]
+    rule = "cannot be set for a final model"
+    hint = f"what can: {', '.join(OVERRIDABLE)}"
+    return Problem(key=key, value=override.partition("=")[2] or None, rule=rule, hint=hint, where="--set")

@@ -1,0 +1,117 @@
+"""A continuation of a text by a trained model, wherever its weights lie."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mbo_search.errors import Problem, RunDirectoryError, StoreError, UserError
+from mbo_search.results.ranking import make_ranking
+from mbo_search.results.run_directory import RunDirectory
+from mbo_search.study.schedule_file import load_schedule_file
+from mbo_search.train.store import StageStore
+
+if TYPE_CHECKING:
+    from mbo_search.data.tokenizer import Tokenizer
+    from mbo_search.model.decoder import Decoder
+
+__all__ = ["load_trial", "sample"]
+
+_MOST_TOKENS = 100_000
+
+
+def sample(source: Path, prompt: str, *, num_tokens: int = 100, temperature: float = 0.8, seed: int = 0) -> str:
+    """Continue a text.
+
+    Args:
+        source: A model folder written by `train_final`; a run directory, for the schedule at the top of its
+            ranking; or the `best.yaml` or another exported file within one.
+        prompt: The text to continue.
+        num_tokens: Most tokens to add.
+        temperature: 0 takes the likeliest token each time; 1 draws as the model says.
+        seed: Of the draws.
+
+    Returns:
+        What comes behind the prompt.
+
+    Raises:
+        UserError: If there is no model there, its weights are no longer kept, or a number is out of its range.
+    """
+    from mbo_search.export.generate import continue_text
+
+    _check_numbers(num_tokens, temperature)
+    model, tokenizer = _load(source)
+    return continue_text(model, tokenizer, prompt, num_tokens=num_tokens, temperature=temperature, seed=seed)
+
+
+def load_trial(run: RunDirectory, trial: int) -> tuple[Decoder, Tokenizer]:
+    """Load the model that a trial ended with.
+
+    Args:
+        run: The run directory.
+        trial: Number of a complete trial.
+
+    Returns:
+        The model in evaluation mode, and its tokenizer.
+
+    Raises:
+        RunDirectoryError: If the trial is not complete or its weights are no longer kept.
+        DataError: If the prepared data, which holds the tokenizer, is gone.
+    """
+    from mbo_search.data.prepare import load_prepared
+    from mbo_search.train.load import load_model
+
+    setup = run.setup()
+    record = next((record for record in run.records() if record.trial == trial), None)
+    if record is None or record.state != "complete" or not record.boundaries:
+        raise _no_model(run.path, f"holds no complete trial {trial}", "give a complete one")
+    store = StageStore(run.stages, None, setup.windows_fingerprint)
+    try:
+        folder = store.load(record.boundaries[-1].node).node.path
+        model = load_model(folder, setup)
+    except StoreError as error:
+        hint = f"train it again with `mbo-search train {run.best_yaml} --out DIR`"
+        raise _no_model(run.path, f"no longer keeps the weights of trial {trial}", hint) from error
+    finally:
+        store.release()
+    return model.eval(), load_prepared(Path(setup.data_folder)).tokenizer()
+
+
+def _load(source: Path) -> tuple[Decoder, Tokenizer]:
+    from mbo_search.export.hub_folder import CONFIG, read_hub_folder
+
+    if source.is_file():
+        return _load_exported(source)
+    if (source / CONFIG).is_file():
+        return read_hub_folder(source)
+    run = RunDirectory.open(source)
+    best = make_ranking(run).verdict.winner_trial
+    if best is None:
+        raise _no_model(source, "holds no complete schedule yet", "resume the search with `mbo-search resume`")
+    return load_trial(run, best)
+
+
+def _load_exported(file: Path) -> tuple[Decoder, Tokenizer]:
+    exported = load_schedule_file(file)
+    run = RunDirectory(file.parent)
+    if not run.study_file.is_file():
+        hint = f"train it first with `mbo-search train {file} --out DIR`, or give a run directory"
+        raise _no_model(file, "is a schedule without weights", hint)
+    return load_trial(run, exported.provenance.trial)
+
+
+def _no_model(path: Path, rule: str, hint: str) -> RunDirectoryError:
+    return RunDirectoryError([Problem(key="", where=str(path), rule=rule, hint=hint)])
+
+
+def _check_numbers(num_tokens: int, temperature: float) -> None:
+    problems = []
+    if not 1 <= num_tokens <= _MOST_TOKENS:
+        rule = f"must lie between 1 and {_MOST_TOKENS}"
+        problems.append(Problem(key="num_tokens", value=str(num_tokens), rule=rule))
+    if not (math.isfinite(temperature) and temperature >= 0):
+        rule = "must be a finite number of at least 0"
+        problems.append(Problem(key="temperature", value=str(temperature), rule=rule))
+    if problems:
+        raise UserError(problems)

@@ -1,0 +1,86 @@
+"""Training one exported schedule from the first token to the last, away from any search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mbo_search.errors import TrialError
+from mbo_search.study.schedule import Schedule
+from mbo_search.study.schedule_file import StudySections
+from mbo_search.study.specs import LrShapeChoice, OptimizerChoice, StageSpace, Study
+from mbo_search.train.execute import execute, schedule_path
+from mbo_search.train.outcome import TrialOutcome
+from mbo_search.train.reports import Node, Stop
+from mbo_search.train.setup import TrainSetup
+from mbo_search.train.store import StageStore
+
+__all__ = ["Log", "Trained", "never_stop", "no_log", "study_of", "train_schedule"]
+
+Log = Callable[[str], None]
+"""Takes one line for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A schedule trained to its end.
+
+    Attributes:
+        node: The state behind its last step.
+        outcome: How it went.
+        val_loss: Final validation loss, nats per token.
+    """
+
+    node: Node
+    outcome: TrialOutcome
+    val_loss: float
+
+
+def never_stop() -> bool:
+    """For callers that never interrupt."""
+    return False
+
+
+def no_log(line: str) -> None:
+    """For callers that want no lines."""
+
+
+def study_of(sections: StudySections) -> Study:
+    """A study with these sections, for functions that want a whole one; its only stage is a stand-in."""
+    stage = StageSpace(
+        name="all",
+        share=1.0,
+        optimizer=(OptimizerChoice(name="adamw"),),
+        lr=1e-3,
+        lr_shape=(LrShapeChoice(kind="linear"),),
+    )
+    return Study(**dict(sections), stages=(stage,))
+
+
+def train_schedule(
+    schedule: Schedule, setup: TrainSetup, seed: int, *, folder: Path, stop: Stop, log: Log
+) -> Trained:
+    """Train a schedule; a second call with the same folder goes on where the first one stopped.
+
+    Args:
+        schedule: The recipe.
+        setup: How to train.
+        seed: Seed of initialisation, data order and noise.
+        folder: For states on the way; made if missing.
+        stop: Polled before every step.
+        log: Takes lines for people.
+
+    Raises:
+        TrialError: If it did not come to its end; reason `signal` if `stop` said so.
+        StudyError: If the schedule does not fit the budget's grid.
+    """
+    from mbo_search.train.torch_runner import TorchStageRunner
+
+    store = StageStore(folder / "stages", None, setup.windows_fingerprint)
+    runner = TorchStageRunner(setup, folder / "scratch")
+    path = schedule_path(schedule, setup, seed)
+    outcome = execute(path, runner, store, stop=stop, on_boundary=lambda event: False, log=log)
+    if outcome.state != "complete":
+        raise TrialError(outcome.reason or outcome.state, outcome.message or f"the training was {outcome.state}")
+    return Trained(node=store.load(path.keys[-1]).node, outcome=outcome, val_loss=outcome.boundaries[-1].loss)
