@@ -3,46 +3,90 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 
+from mbo_search.data.card import DataCard
+from mbo_search.model.size import num_parameters
 from mbo_search.report.source import ReportSource
 from mbo_search.report.strings import Strings
-from mbo_search.units import format_count
+from mbo_search.units import format_bytes, format_count
 
 __all__ = ["commands", "data_facts", "environment_facts"]
 
+Facts = list[tuple[str, str]]
 
-def data_facts(source: ReportSource, text: Strings) -> list[tuple[str, str]]:
-    """What the models were trained and measured on, as (name, value) pairs."""
-    study = source.study
-    spec = study.data
-    tokenizer = spec.tokenizer
+
+def data_facts(source: ReportSource, text: Strings) -> Facts:
+    """What the models were trained and measured on, as (name, value) pairs.
+
+    Args:
+        source: The study with its results.
+        text: The words.
+    """
+    words, spec, setup = text["data"], source.study.data, source.setup
     facts = [
-        ("source", ", ".join(spec.source)),
-        (
-            "tokenizer",
-            " ".join(str(part) for part in (tokenizer.kind, tokenizer.path, tokenizer.vocab_size) if part),
-        ),
-        ("deduplication", spec.dedup),
-        ("evaluation windows", f"{format_count(study.evaluation.tokens)} {text['names']['tokens']}"),
-        ("budget of one schedule", f"{format_count(source.budget.total_tokens)} {text['names']['tokens']}"),
+        (words["source"], ", ".join(spec.source)),
+        (words["tokenizer"], words["tokenizer_value"].format(kind=spec.tokenizer.kind, size=setup.vocab_size)),
+        (words["dedup"], spec.dedup),
+        (words["bytes_per_token"], f"{setup.bytes_per_token:.3g}"),
+        (words["evaluation"], format_count(setup.evaluation_tokens)),
+        (words["epochs"], _epochs(source)),
+        (words["fingerprint"], setup.data_fingerprint[:16]),
     ]
-    return facts
+    if source.card is not None:
+        facts += _card_facts(source.card, words)
+    return [(name, value) for name, value in facts if value]
 
 
-def environment_facts(source: ReportSource) -> list[tuple[str, str]]:
-    """What was resolved once for the study, flat, as (name, value) pairs."""
-    return list(_flat("", source.setup))
+def _epochs(source: ReportSource) -> str:
+    if source.card is None or "train" not in source.card.splits:
+        return ""
+    num_tokens = source.card.splits["train"].num_tokens
+    return f"{source.budget.total_tokens / num_tokens:.3g}" if num_tokens else ""
 
 
-def _flat(prefix: str, value: object) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key in sorted(value):
-            yield from _flat(f"{prefix}.{key}" if prefix else str(key), value[key])
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        yield prefix, ", ".join(str(item) for item in value)
-    elif value is not None and value != "":
-        yield prefix, str(value)
+def _card_facts(card: DataCard, words: Mapping[str, str]) -> Facts:
+    splits = [
+        (
+            words[f"split_{name}"],
+            words["split_value"].format(
+                documents=f"{split.num_documents:,}",
+                tokens=format_count(split.num_tokens),
+                size=format_bytes(split.num_bytes),
+            ),
+        )
+        for name, split in card.splits.items()
+    ]
+    dropped = card.dedup
+    return [
+        *splits,
+        (words["dropped"], words["dropped_value"].format(exact=dropped.exact, near=dropped.near)),
+        *((name, version) for name, version in sorted(card.versions.items())),
+    ]
+
+
+def environment_facts(source: ReportSource, text: Strings) -> Facts:
+    """How training was computed, as (name, value) pairs.
+
+    Args:
+        source: The study with its results.
+        text: The words.
+    """
+    words, setup, model = text["environment"], source.setup, source.setup.model
+    shape = words["model_value"].format(layers=model.layers, width=model.width, heads=model.heads)
+    return [
+        (words["model"], shape),
+        (words["parameters"], format_count(num_parameters(model, setup.vocab_size))),
+        (words["context"], str(model.context)),
+        (words["budget"], format_count(source.budget.total_tokens)),
+        (words["steps"], words["steps_value"].format(steps=source.budget.total_steps, tokens=setup.batch_tokens)),
+        (words["micro_batch"], str(setup.micro_batch)),
+        (words["precision"], setup.precision),
+        (words["device"], setup.device),
+        (words["threads"], str(setup.threads)),
+        (words["seed"], str(source.study.seed)),
+        *((name, value) for name, value in sorted(setup.numerics.items())),
+    ]
 
 
 def commands(source: ReportSource) -> list[tuple[str, str]]:

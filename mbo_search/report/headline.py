@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mbo_search.report.numbers import change_percent, format_perplexity
+from mbo_search.report.numbers import change_percent, format_percent, format_perplexity
 from mbo_search.report.source import ReportSource
 from mbo_search.report.strings import Strings
 from mbo_search.results.ranking_values import Difference, RankedTrial, Ranking
 from mbo_search.results.statistics import FEWEST_SEEDS
 from mbo_search.units import format_count, format_seconds
 
-__all__ = ["Tile", "headline", "tiles", "warnings"]
+__all__ = ["Tile", "cost", "headline", "tiles", "warnings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +88,31 @@ def tiles(source: ReportSource, text: Strings) -> tuple[Tile, ...]:
         _against_single(ranking, rows, words, names),
         _against_baseline(ranking, rows, words),
         _test(ranking, words),
-        Tile(
-            label=words["schedules"],
-            value=str(len(source.ranked)),
-            note=words["schedules_note"].format(count=len(ranking.trials)),
-        ),
-        _tokens(ranking, words),
-        _time(ranking, words),
     ]
     return tuple(tile for tile in found if tile is not None)
+
+
+def cost(ranking: Ranking, text: Strings) -> tuple[str, ...]:
+    """What the study took, in a few short phrases.
+
+    Args:
+        ranking: The study's ranking.
+        text: The words.
+    """
+    words, totals = text["cost"], ranking.totals
+    finished = sum(row.rank is not None for row in ranking.trials)
+    saved = totals.saved_tokens / totals.requested_tokens if totals.requested_tokens else 0.0
+    found = [
+        words["schedules"].format(finished=finished, count=len(ranking.trials)),
+        words["tokens"].format(tokens=format_count(totals.executed_tokens)),
+    ]
+    if saved >= 0.005:
+        found.append(words["saved"].format(percent=format_percent(saved)))
+    if totals.wall_seconds is not None:
+        found.append(words["time"].format(time=format_seconds(totals.wall_seconds)))
+    if totals.busy_fraction is not None:
+        found.append(words["busy"].format(percent=format_percent(totals.busy_fraction)))
+    return tuple(found)
 
 
 def _best(source: ReportSource, words: Mapping[str, str]) -> Tile | None:
@@ -149,28 +165,12 @@ def _test(ranking: Ranking, words: Mapping[str, str]) -> Tile | None:
     if ranking.verdict.difference is None:
         return None
     if primary is None or primary.p_value is None or primary.low_nats is None or primary.high_nats is None:
-        return Tile(label=words["no_p"], value="p = ?", note=words["no_p_note"])
+        return Tile(label=words["no_p"], value=words["no_p_value"], note=words["no_p_note"])
     note = words["p_value_note"].format(
         seeds=primary.num_seeds, low=f"{primary.low_nats:.4f}", high=f"{primary.high_nats:.4f}"
     )
     value = f"{primary.p_value:.2g}" if primary.p_value >= 0.0001 else "< 0.0001"
     return Tile(label=words["p_value"], value=value, note=note)
-
-
-def _tokens(ranking: Ranking, words: Mapping[str, str]) -> Tile:
-    totals = ranking.totals
-    share = totals.saved_tokens / totals.requested_tokens if totals.requested_tokens else 0.0
-    note = words["tokens_note"].format(percent=f"{share:.0%}") if share >= 0.005 else words["tokens_note_none"]
-    return Tile(label=words["tokens"], value=format_count(totals.executed_tokens), note=note)
-
-
-def _time(ranking: Ranking, words: Mapping[str, str]) -> Tile | None:
-    totals = ranking.totals
-    if totals.wall_seconds is None:
-        return None
-    busy = totals.busy_fraction
-    note = words["time_note"].format(percent=f"{busy:.0%}") if busy is not None else ""
-    return Tile(label=words["time"], value=format_seconds(totals.wall_seconds), note=note)
 
 
 def warnings(source: ReportSource, text: Strings) -> tuple[str, ...]:

@@ -7,7 +7,15 @@ import math
 from mbo_search.study.schedule import Stage
 from mbo_search.units import format_count
 
-__all__ = ["change_percent", "format_loss", "format_lr", "format_number", "format_perplexity", "stage_facts"]
+__all__ = [
+    "change_percent",
+    "format_loss",
+    "format_lr",
+    "format_number",
+    "format_percent",
+    "format_perplexity",
+    "stage_facts",
+]
 
 
 def format_perplexity(loss_nats: float | None) -> str:
@@ -37,6 +45,15 @@ def format_lr(value: float) -> str:
     """
     mantissa, exponent = f"{value:.2e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def format_percent(share: float) -> str:
+    """A share in whole percent.
+
+    >>> format_percent(0.174)
+    '17 %'
+    """
+    return f"{share * 100:.0f} %"
 
 
 def format_number(value: float | int | str) -> str:

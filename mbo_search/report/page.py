@@ -11,9 +11,9 @@ from typing import Any
 
 from mbo_search.files import write_atomic
 from mbo_search.report.facts import commands, data_facts, environment_facts
-from mbo_search.report.headline import headline, tiles, warnings
+from mbo_search.report.headline import cost, headline, tiles, warnings
 from mbo_search.report.html import embedded_json, render_page
-from mbo_search.report.samples import TextSample
+from mbo_search.report.samples import TextSample, load_samples, save_samples
 from mbo_search.report.sections import FigureBlock, figure_blocks
 from mbo_search.report.source import ReportSource, read_source
 from mbo_search.report.strings import Language, Strings, load_strings
@@ -48,7 +48,7 @@ def write_report(
     run: RunDirectory,
     out: Path | None = None,
     *,
-    samples: Sequence[TextSample] = (),
+    samples: Sequence[TextSample] | None = None,
     language: Language = "en",
 ) -> Path:
     """Write the report of a run directory.
@@ -56,14 +56,21 @@ def write_report(
     Args:
         run: The directory; its search may still be running.
         out: The HTML file; None: `report.html` in the directory.
-        samples: Continuations of text to show, baseline first.
+        samples: Continuations of text to show, baseline first; None: those of an earlier report.
         language: Language of the page.
 
     Returns:
         The file.
+
+    Raises:
+        RunDirectoryError: If the directory's setup is damaged.
+        StudyError: If its study is damaged.
     """
     target = out if out is not None else run.report_html
-    write_atomic(target, render_report(read_source(run), samples=samples, language=language))
+    shown = load_samples(run.path) if samples is None else samples
+    if samples is not None:
+        save_samples(run.path, samples)
+    write_atomic(target, render_report(read_source(run), samples=shown, language=language))
     return target
 
 
@@ -85,6 +92,7 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "headline": headline(source.ranking, text),
         "sentence": source.ranking.verdict.sentence,
         "tiles": tiles(source, text),
+        "cost": cost(source.ranking, text),
         "warnings": warnings(source, text),
         "problems": [str(problem) for problem in source.problems],
         "confirmed": any(row.confirmed for row in source.ranked),
@@ -93,7 +101,8 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "blocks": {key: _shown(block) for key, block in figure_blocks(source, text).items()},
         "samples": samples,
         "data_facts": data_facts(source, text),
-        "environment_facts": environment_facts(source),
+        "environment_facts": environment_facts(source, text),
+        "has_card": source.card is not None,
         "commands": commands(source),
         "study_yaml": dump_study(source.study),
         "version": _version(),

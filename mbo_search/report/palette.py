@@ -1,10 +1,10 @@
 """Colors by meaning, for light and for dark paper, chosen so that color-blind readers can tell them apart.
 
 Figures name a color by what it stands for (`var(--opt-muon)`); the page resolves the name against the theme in
-force, so that one figure serves both. The optimizers' colors began as Paul Tol's "muted" scheme and were moved apart
-until any two of them differ by at least 0.12 in OKLab for normal, protanopic, deuteranopic and tritanopic eyes alike
-(Tol's come as near as 0.05); a test keeps that bound. Color is never the only sign: bars carry names, arms carry
-marker shapes, losses carry numbers.
+force, so that one figure serves both. The optimizers' colors began as Paul Tol's "muted" scheme and were moved
+apart until any two of them differ by at least 0.12 in OKLab for normal, protanopic, deuteranopic and tritanopic
+eyes alike (Tol's come as near as 0.05); a test keeps that bound. Color is never the only sign: bars carry names,
+arms carry marker shapes, losses carry numbers.
 
 References:
     Tol 2021, "Colour Schemes", SRON/EPS/TN/09-002, scheme "muted".

@@ -27,8 +27,12 @@ def parameter_name(parameter: str) -> str:
 
     >>> parameter_name("stage/0/lr_relative"), parameter_name("stage/1/adamw/beta2")
     ('lr relative', 'adamw beta2')
+    >>> parameter_name("stage/1/regularizers/dropout/dropout")
+    'dropout'
     """
     tail = parameter.split("/")[2:] if stage_of(parameter) >= 0 else [parameter]
+    if len(tail) == 3 and tail[0] == "regularizers":
+        tail = [tail[2]] if tail[1] == tail[2] else [tail[2], "of", tail[1]]
     return " ".join(tail).replace("_", " ")
 
 

@@ -1,10 +1,19 @@
-"""Continuations of text, as handed to the report by whoever can run the models."""
+"""Continuations of text, as handed to the report by whoever can run the models, and kept beside it."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from mbo_search.files import write_atomic
 from mbo_search.study.base import Description
 
-__all__ = ["TextSample"]
+__all__ = ["TextSample", "load_samples", "save_samples"]
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class TextSample(Description):
@@ -12,7 +21,7 @@ class TextSample(Description):
 
     Attributes:
         trial: Number of the schedule that trained it.
-        label: What it stands for, such as `baseline` or `winner`.
+        label: Its arm, `baseline`, `control` or `staged`, or what else it stands for.
         prompt: The text that it was given.
         continuation: What it added.
         val_perplexity: Its validation perplexity, if known.
@@ -23,3 +32,36 @@ class TextSample(Description):
     prompt: str
     continuation: str
     val_perplexity: float | None = None
+
+
+class _SampleFile(Description):
+    samples: tuple[TextSample, ...] = Field(max_length=100)
+
+
+def _file(folder: Path) -> Path:
+    return folder / "samples.json"
+
+
+def save_samples(folder: Path, samples: Sequence[TextSample]) -> None:
+    """Keep samples in a run directory, so that a later report shows them as well.
+
+    Args:
+        folder: The run directory.
+        samples: At most 100.
+    """
+    write_atomic(_file(folder), _SampleFile(samples=tuple(samples)).model_dump_json(indent=1) + "\n")
+
+
+def load_samples(folder: Path) -> tuple[TextSample, ...]:
+    """Read the samples of a run directory; none if it has none, or if they are damaged (a warning says so).
+
+    Args:
+        folder: The run directory.
+    """
+    try:
+        return _SampleFile.model_validate_json(_file(folder).read_bytes()).samples
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValidationError) as error:
+        _LOGGER.warning("%s: cannot be read and is left out of the report: %s", _file(folder), error)
+        return ()

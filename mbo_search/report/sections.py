@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.arms import arms_info, draw_arms
+from mbo_search.report.figures.base import focus
 from mbo_search.report.figures.curves import curves_info, draw_curves
 from mbo_search.report.figures.history import draw_history, history_info
 from mbo_search.report.figures.importance import FEWEST_TRIALS, ImportanceInfo, draw_importance, importance_info
@@ -18,6 +19,7 @@ from mbo_search.report.figures.seeds import draw_seeds, seeds_info
 from mbo_search.report.figures.slices import draw_slices, slice_data, slices_info
 from mbo_search.report.figures.timelines import draw_timelines, timelines_info
 from mbo_search.report.figures.tree import draw_tree, tree_info
+from mbo_search.report.numbers import format_percent
 from mbo_search.report.source import ReportSource, showcase
 from mbo_search.report.strings import Strings
 from mbo_search.units import format_count
@@ -116,7 +118,15 @@ def _lr(source: ReportSource, text: Strings) -> FigureBlock:
 
 def _history(source: ReportSource, text: Strings) -> FigureBlock:
     points = history_info(tuple(source.records.values()))
-    return _block("history", text, draw_history(points, names=text["names"]) if points else None)
+    figure = draw_history(points, names=text["names"]) if points else None
+    baseline = min((point.loss for point in points if point.arm == "baseline"), default=None)
+    return _block("history", text, figure, notes=_beyond([point.loss for point in points], text, baseline))
+
+
+def _beyond(losses: Sequence[float], text: Strings, keep: float | None = None) -> tuple[str, ...]:
+    """Say how many schedules lie outside of the part of the axis that is worth looking at."""
+    count = sum(loss > focus(losses, keep)[1] for loss in losses)
+    return (text["notes"]["beyond"].format(count=count),) if count else ()
 
 
 def _parallel(source: ReportSource, text: Strings, importance: ImportanceInfo | None) -> FigureBlock:
@@ -152,13 +162,17 @@ def _slices(source: ReportSource, text: Strings, importance: ImportanceInfo | No
         lead=text["leads"]["slices"],
         figure=figure,
         missing="",
+        notes=_beyond(info.losses, text),
         data=slice_data(info, stage_names),
     )
 
 
 def _pareto(source: ReportSource, text: Strings) -> FigureBlock:
     info = pareto_info(source.finished())
-    return _block("pareto", text, draw_pareto(info, names=text["names"]) if info is not None else None)
+    if info is None:
+        return _block("pareto", text, None)
+    losses = [record.val_loss for record in info.records if record.val_loss is not None]
+    return _block("pareto", text, draw_pareto(info, names=text["names"]), notes=_beyond(losses, text))
 
 
 def _tree(source: ReportSource, text: Strings) -> FigureBlock:
@@ -168,7 +182,8 @@ def _tree(source: ReportSource, text: Strings) -> FigureBlock:
         return _block("tree", text, None)
     words = text["notes"]
     share = info.shared_tokens / (info.shared_tokens + info.executed_tokens)
-    notes = [words["tree_saved"].format(tokens=format_count(info.shared_tokens), percent=f"{share:.0%}")]
+    saved = words["tree_saved" if info.shared_tokens else "tree_unshared"]
+    notes = [saved.format(tokens=format_count(info.shared_tokens), percent=format_percent(share))]
     if info.num_hidden:
         notes.append(words["tree_hidden"].format(count=info.num_hidden))
     return _block("tree", text, draw_tree(info, names=text["names"]), notes=tuple(notes))

@@ -6,14 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mbo_search.errors import Problem, RunDirectoryError
+from mbo_search.data.card import DataCard
+from mbo_search.data.prepare import load_prepared
+from mbo_search.errors import DataError, Problem, RunDirectoryError
+from mbo_search.results.ranking import make_ranking
 from mbo_search.results.ranking_values import RankedTrial, Ranking
 from mbo_search.results.records import CurveRow, TrialRecord
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.study.catalogue import OPTIMIZERS
 from mbo_search.study.reference_lr import reference_lr
-from mbo_search.study.segments import BudgetSteps, resolve_budget
+from mbo_search.study.segments import BudgetSteps
 from mbo_search.study.specs import Study
+from mbo_search.train.setup import TrainSetup
 
 __all__ = ["ReportSource", "read_source", "showcase"]
 
@@ -28,7 +32,8 @@ class ReportSource:
         ranking: The answer.
         records: All readable records, by trial number.
         curves: Learning curve of each trial that has one.
-        setup: What was resolved once for the study, as JSON.
+        setup: What was resolved once for the study.
+        card: What is known of the data; None if it is not on this machine any more.
         problems: Files that could not be read.
         database: SQLite file of the staged arm.
     """
@@ -38,15 +43,15 @@ class ReportSource:
     ranking: Ranking
     records: Mapping[int, TrialRecord]
     curves: Mapping[int, tuple[CurveRow, ...]]
-    setup: Mapping[str, object]
+    setup: TrainSetup
+    card: DataCard | None
     problems: tuple[Problem, ...]
     database: Path
 
     @property
     def budget(self) -> BudgetSteps:
         """The budget in steps."""
-        spec = self.study.budget
-        return resolve_budget(spec.tokens, spec.grid, self.study.train.batch_tokens)
+        return self.setup.budget()
 
     @property
     def reference_lrs(self) -> dict[str, float]:
@@ -72,15 +77,18 @@ class ReportSource:
         return tuple(record for record in self.finished() if record.arm == arm)
 
 
-def read_source(run: RunDirectory, ranking: Ranking) -> ReportSource:
-    """Read a run directory.
+def read_source(run: RunDirectory) -> ReportSource:
+    """Read a run directory and rank its schedules.
 
     Args:
         run: The directory.
-        ranking: Its ranking.
 
     Returns:
-        Everything that can be read; damaged files are listed instead of failing the report.
+        Everything that can be read; damaged records and curves are listed instead of failing the report.
+
+    Raises:
+        RunDirectoryError: If its setup is damaged.
+        StudyError: If its study is damaged.
     """
     scan = run.scan()
     problems: list[Problem] = list(scan.problems)
@@ -90,24 +98,26 @@ def read_source(run: RunDirectory, ranking: Ranking) -> ReportSource:
             curves[record.trial] = tuple(run.curve(record.trial))
         except RunDirectoryError as error:
             problems += error.problems
+    setup = run.setup()
     return ReportSource(
         path=run.path,
         study=run.study(),
-        ranking=ranking,
+        ranking=make_ranking(run),
         records={record.trial: record for record in scan.records},
         curves={trial: rows for trial, rows in curves.items() if rows},
-        setup=_setup(run, problems),
+        setup=setup,
+        card=_card(Path(setup.data_folder)),
         problems=tuple(problems),
         database=run.database,
     )
 
 
-def _setup(run: RunDirectory, problems: list[Problem]) -> Mapping[str, object]:
+def _card(folder: Path) -> DataCard | None:
+    """The data may lie on another machine, or be gone: a report can do without."""
     try:
-        return run.setup_json()
-    except RunDirectoryError as error:
-        problems += error.problems
-        return {}
+        return load_prepared(folder).card
+    except DataError:
+        return None
 
 
 def showcase(source: ReportSource, *, staged: int, others: int) -> Sequence[TrialRecord]:

@@ -56,14 +56,14 @@ def ranking_table(source: ReportSource, text: Strings) -> Table:
         text: The words.
     """
     baseline = next((r for r in source.ranked if r.trial == source.ranking.baseline_trial), None)
-    rows = [_ranking_row(row, baseline, text["names"]) for row in source.ranked]
+    rows = [_ranking_row(row, baseline, text["kinds"]) for row in source.ranked]
     kinds = {
         "rank": "rank",
         "trial": "trial",
-        "arm": "arm",
-        "stages": "stages",
         "perplexity": "perplexity",
         "change": "change",
+        "arm": "arm",
+        "stages": "stages",
         "val_loss": "loss",
         "sd": "loss",
         "search_loss": "loss",
@@ -71,7 +71,6 @@ def ranking_table(source: ReportSource, text: Strings) -> Table:
         "bits_per_byte": "loss",
         "accuracy": "percent",
         "executed": "count",
-        "requested": "count",
         "seconds": "seconds",
         "memory": "bytes",
     }
@@ -139,7 +138,7 @@ def _failure_row(row: RankedTrial, source: ReportSource, text: Strings) -> dict[
     return {
         "trial": row.trial,
         "kind": row.arm,
-        "arm": row.label or text["names"][row.arm],
+        "arm": row.label or text["kinds"][row.arm],
         "state": text["states"][row.state],
         "reason": text["reasons"][row.reason] if row.reason is not None else None,
         "reached": round(min(1.0, reached / source.budget.total_tokens), 3),

@@ -1,4 +1,4 @@
-"""The first picture of a study without confirmation: every finished schedule on one perplexity axis, a lane an arm."""
+"""The first picture of an unconfirmed study: every finished schedule on one perplexity axis, a lane an arm."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
+from mbo_search.report.figures.base import bare_figure, focus, hover_lines, perplexity_axis, rounded, safe
 from mbo_search.report.numbers import format_perplexity
 from mbo_search.report.palette import ARM_SYMBOLS, arm_color
 from mbo_search.results.ranking_values import RankedTrial
@@ -62,10 +62,8 @@ def arms_info(rows: Sequence[RankedTrial]) -> ArmsInfo | None:
     done = [(row, row.val_loss) for row in rows if row.rank is not None and row.val_loss is not None]
     if not done:
         return None
-    losses = sorted(loss for _, loss in done)
-    lowest, middle = losses[0], losses[len(losses) // 2]
-    baseline = min((loss for row, loss in done if row.arm == "baseline"), default=lowest)
-    highest = max(baseline, lowest + 2.5 * (middle - lowest), lowest + 0.02)
+    baseline = min((loss for row, loss in done if row.arm == "baseline"), default=None)
+    lowest, highest = focus([loss for _, loss in done], baseline)
     lanes = [_lane(arm, done, highest) for arm in ("staged", "control", "baseline")]
     return ArmsInfo(lanes=tuple(lane for lane in lanes if lane.trials), lowest=lowest, highest=highest)
 
@@ -88,10 +86,9 @@ def draw_arms(info: ArmsInfo, *, names: Mapping[str, str]) -> go.Figure:
         info: What to draw.
         names: Words by key: `perplexity`, `beyond` (a format of `count`) and the name of each arm.
     """
-    figure = bare_figure(height=96 * len(info.lanes) + 58, x_title=names["perplexity"])
-    low, high = info.lowest / math.log(10), info.highest / math.log(10)
-    pad = (high - low) * 0.05
-    figure.update_xaxes(type="log", range=[low - pad, high + pad], showgrid=True, dtick="D2", fixedrange=True)
+    figure = bare_figure(height=84 * len(info.lanes) + 58, x_title=names["perplexity"])
+    perplexity_axis(figure, "x", info.lowest, info.highest)
+    figure.update_xaxes(showgrid=True, fixedrange=True)
     figure.update_yaxes(visible=False, fixedrange=True, range=[len(info.lanes) - 0.45, -0.6])
     figure.update_layout(margin={"l": 12, "r": 16, "t": 8, "b": 46}, showlegend=False)
     for index, lane in enumerate(info.lanes):
@@ -105,7 +102,9 @@ def _draw_lane(figure: go.Figure, lane: Lane, index: int, info: ArmsInfo, names:
         hover_lines([f"<b>#{trial}</b> {safe(names[lane.arm])}", format_perplexity(loss), safe(caption)])
         for trial, loss, caption in zip(lane.trials, lane.losses, lane.captions, strict=True)
     ]
-    figure.add_shape(type="line", x0=0, x1=1, xref="paper", y0=index, y1=index, line={"color": "var(--grid)"})
+    figure.add_shape(
+        type="line", x0=0, x1=1, xref="paper", y0=index, y1=index, line={"color": "var(--grid)"}, layer="below"
+    )
     figure.add_scatter(
         x=rounded(math.exp(lane.losses[place]) for place in inside),
         y=[round(index + _jitter(place, len(lane.trials)), 3) for place in inside],
@@ -132,12 +131,14 @@ def _draw_lane(figure: go.Figure, lane: Lane, index: int, info: ArmsInfo, names:
         font={"color": arm_color(lane.arm), "size": 13},
     )
     if inside:
+        # Near the right edge the caption runs to the left, or it would be cut off.
+        far = lane.losses[0] > info.lowest + 0.6 * (info.highest - info.lowest)
         figure.add_annotation(
             x=lane.losses[0] / math.log(10),
             y=index + 0.17,
             yanchor="top",
-            xanchor="left",
-            xshift=-7,
+            xanchor="right" if far else "left",
+            xshift=8 if far else -7,
             showarrow=False,
             text=f"<b>{format_perplexity(lane.losses[0])}</b>  #{lane.trials[0]}  {safe(lane.captions[0])}",
             font={"color": "var(--ink)", "size": 12.5},

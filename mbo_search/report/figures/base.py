@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
-from typing import Any
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-__all__ = ["FONT", "bare_figure", "hover_lines", "rounded", "safe", "tone_down"]
+__all__ = [
+    "FONT",
+    "bare_figure",
+    "focus",
+    "hover_lines",
+    "perplexity_axis",
+    "perplexity_ticks",
+    "rounded",
+    "safe",
+    "tone_down",
+]
 
 FONT = (
     'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Noto Sans CJK SC", '
@@ -63,6 +74,65 @@ def _title(text: str) -> dict[str, Any]:
 def tone_down(figure: go.Figure) -> None:
     """Hide the vertical axis of a figure that writes its own labels."""
     figure.update_yaxes(visible=False, fixedrange=True)
+
+
+def focus(losses: Sequence[float], keep: float | None = None) -> tuple[float, float]:
+    """The losses worth looking at: hopeless schedules must not squeeze the good ones together.
+
+    Args:
+        losses: At least one, nats per token.
+        keep: A loss that must stay in view, such as the baseline's.
+
+    Returns:
+        Lowest and highest loss in view, nats per token.
+
+    >>> focus([3.0, 3.1, 3.2, 9.0])
+    (3.0, 3.5)
+    """
+    ordered = sorted(losses)
+    low, middle = ordered[0], ordered[len(ordered) // 2]
+    wide = round(low + 2.5 * (middle - low), 9)
+    high = max(low + 0.02, min(ordered[-1], wide), keep if keep is not None else low)
+    return low, high
+
+
+def perplexity_ticks(low_nats: float, high_nats: float) -> list[float]:
+    """Round perplexities between two losses: evenly spaced where the range is narrow, 1-2-5 where it is wide.
+
+    >>> perplexity_ticks(3.3, 3.5), perplexity_ticks(3.0, 6.0)
+    ([28.0, 29.0, 30.0, 31.0, 32.0, 33.0], [50.0, 100.0, 200.0])
+    """
+    low, high = math.exp(min(low_nats, 60.0)), math.exp(min(high_nats, 60.0))
+    if high / low > 5:
+        steps = (1, 2, 5) if high / low < 1e4 else (1,)
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        ticks = [float(step * 10**decade) for decade in decades for step in steps]
+    else:
+        rough = (high - low) / 6
+        unit = 10 ** math.floor(math.log10(rough))
+        step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= rough)
+        ticks = [round(step * index, 10) for index in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    return [tick for tick in ticks if low <= tick <= high]
+
+
+def perplexity_axis(figure: go.Figure, axis: Literal["x", "y"], low_nats: float, high_nats: float) -> None:
+    """Make an axis logarithmic in perplexity, with readable ticks.
+
+    Args:
+        figure: The figure.
+        axis: Which axis.
+        low_nats: Lowest loss in view.
+        high_nats: Highest loss in view.
+    """
+    pad = max(0.004, (high_nats - low_nats) * 0.05)
+    low, high = low_nats - pad, high_nats + pad
+    ticks = perplexity_ticks(low, high)
+    figure.layout[f"{axis}axis"].update(
+        type="log",
+        range=[low / math.log(10), high / math.log(10)],
+        tickvals=ticks,
+        ticktext=[f"{tick:g}" for tick in ticks],
+    )
 
 
 def safe(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Learning curves on a token axis: validation perplexity of the best schedules, their stages in the optimizers' colors.
+"""Learning curves on a token axis: validation perplexity of the best schedules, stages in the optimizers' colors.
 
 All other finished schedules appear together, as a band of their middle 80 %.
 """
@@ -6,18 +6,18 @@ All other finished schedules appear together, as a band of their middle 80 %.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
+from mbo_search.report.figures.base import bare_figure, hover_lines, perplexity_axis, rounded, safe
 from mbo_search.report.numbers import format_lr, format_perplexity
 from mbo_search.report.palette import optimizer_color
 from mbo_search.results.records import CurveRow, TrialRecord
 from mbo_search.units import format_count
 
-__all__ = ["ARM_DASHES", "Band", "CurveLine", "CurvesInfo", "curves_info", "draw_curves"]
+__all__ = ["ARM_DASHES", "Band", "CurveLine", "CurvesInfo", "curves_info", "draw_curves", "line_legend"]
 
 ARM_DASHES: Mapping[str, str] = {"staged": "solid", "control": "dash", "baseline": "dot"}
 """Line style of each arm."""
@@ -86,14 +86,14 @@ def curves_info(
     Args:
         records: Complete trials of the search, best first.
         curves: Learning curve of each trial.
-        most_lines: Staged lines drawn one by one; of each other arm a quarter of it.
+        most_lines: Staged lines drawn one by one; of each other arm only the best is.
     """
     lines: list[CurveLine] = []
     places: dict[str, int] = {}
     for record in records:
         place = places.get(record.arm, 0)
         places[record.arm] = place + 1
-        if curves.get(record.trial) and place < (most_lines if record.arm == "staged" else most_lines // 4):
+        if curves.get(record.trial) and place < (most_lines if record.arm == "staged" else 1):
             lines.append(_line(record, curves[record.trial], place))
     with_curve = sum(bool(curves.get(record.trial)) for record in records)
     best = next((line for line in lines if line.arm == "staged"), None)
@@ -156,27 +156,24 @@ def draw_curves(info: CurvesInfo, *, names: Mapping[str, str]) -> go.Figure:
     """
     figure = bare_figure(height=480, x_title=names["tokens"], y_title=names["perplexity"])
     figure.update_xaxes(tickformat="~s", rangemode="tozero")
-    figure.update_yaxes(type="log", dtick="D2", range=_log_range(info))
+    perplexity_axis(figure, "y", *_loss_range(info))
     if info.band is not None:
         _draw_band(figure, info.band, names["band"])
-    shown: set[str] = set()
     for line in reversed(info.lines):
-        _draw_line(figure, line, names, shown)
+        _draw_line(figure, line, names)
+    optimizers = [optimizer for line in info.lines for optimizer in line.optimizers]
+    line_legend(figure, optimizers, [line.arm for line in info.lines], names=names)
     for tokens in info.stage_ends:
         figure.add_vline(x=tokens, line={"color": "var(--faint)", "width": 1, "dash": "dot"})
-    for line in info.lines:
-        if line.position == 0:
-            _end_label(figure, line)
+    _end_labels(figure, [line for line in info.lines if line.position == 0], _loss_range(info))
     return figure
 
 
-def _log_range(info: CurvesInfo) -> list[float]:
-    """From the best end to what the lines reach behind their first tenth: the first steps would flatten the rest."""
+def _loss_range(info: CurvesInfo) -> tuple[float, float]:
+    """From the best end to what the leaders reach after a twentieth of the way: the start would flatten it all."""
     lowest = min(row.loss for line in info.lines for row in line.rows)
-    highest = max(line.rows[min(len(line.rows) - 1, max(1, len(line.rows) // 10))].loss for line in info.lines[:12])
-    low, high = lowest / math.log(10), highest / math.log(10)
-    pad = max(0.02, (high - low) * 0.06)
-    return [low - pad, high + pad]
+    leaders = [line.rows for line in info.lines if line.position == 0]
+    return lowest, max(rows[min(len(rows) - 1, max(1, len(rows) // 20))].loss for rows in leaders)
 
 
 def _draw_band(figure: go.Figure, band: Band, name: str) -> None:
@@ -194,7 +191,7 @@ def _draw_band(figure: go.Figure, band: Band, name: str) -> None:
     )
 
 
-def _draw_line(figure: go.Figure, line: CurveLine, names: Mapping[str, str], shown: set[str]) -> None:
+def _draw_line(figure: go.Figure, line: CurveLine, names: Mapping[str, str]) -> None:
     who = f"<b>#{line.trial}</b> {safe(line.label or names[line.arm])}"
     for stage, optimizer in enumerate(line.optimizers):
         # The point before a stage belongs to it as well, so that the line has no gap at the switch.
@@ -209,18 +206,15 @@ def _draw_line(figure: go.Figure, line: CurveLine, names: Mapping[str, str], sho
             line={
                 "color": optimizer_color(optimizer),
                 "width": 3.2 if line.position == 0 else 1.4,
-                "dash": ARM_DASHES.get(line.arm, "solid"),
+                "dash": ARM_DASHES[line.arm],
             },
             marker={"size": [0] * (len(rows) - 1) + [7 if line.position == 0 else 5]},
             opacity=1.0 if line.position == 0 else 0.75,
             text=[_hover(who, optimizer, row) for row in rows],
             hoverinfo="text",
-            name=optimizer,
-            legendgroup=optimizer,
-            showlegend=optimizer not in shown,
+            showlegend=False,
             meta={"place": line.position, "arm": line.arm},
         )
-        shown.add(optimizer)
 
 
 def _hover(who: str, optimizer: str, row: CurveRow) -> str:
@@ -229,14 +223,41 @@ def _hover(who: str, optimizer: str, row: CurveRow) -> str:
     return hover_lines([who, where, facts])
 
 
-def _end_label(figure: go.Figure, line: CurveLine) -> None:
-    last = line.rows[-1]
-    figure.add_annotation(
-        x=last.tokens,
-        y=min(last.loss, 30) / math.log(10),
-        text=f"#{line.trial}",
-        xanchor="left",
-        xshift=6,
-        showarrow=False,
-        font={"size": 12, "color": "var(--ink)"},
-    )
+def line_legend(
+    figure: go.Figure, optimizers: Iterable[str], arms: Iterable[str], *, names: Mapping[str, str]
+) -> None:
+    """Name the colors and the line styles of a figure apart from any one schedule.
+
+    Args:
+        figure: The figure.
+        optimizers: The optimizers in it; repeats are named once.
+        arms: The arms in it; repeats are named once.
+        names: Words by key: the name of each arm.
+    """
+    entries = [(name, {"color": optimizer_color(name), "width": 6}) for name in dict.fromkeys(optimizers)]
+    entries += [
+        (names[arm], {"color": "var(--soft)", "width": 2, "dash": ARM_DASHES[arm]}) for arm in dict.fromkeys(arms)
+    ]
+    for name, line in entries:
+        figure.add_scatter(
+            x=[None], y=[None], mode="lines", line=line, name=name, hoverinfo="skip", meta={"place": -1}
+        )
+    figure.update_layout(legend={"itemclick": False, "itemdoubleclick": False})
+
+
+def _end_labels(figure: go.Figure, lines: Sequence[CurveLine], loss_range: tuple[float, float]) -> None:
+    """Write the leaders' numbers behind their ends, pushed apart where they would collide."""
+    gap = (loss_range[1] - loss_range[0]) * 0.045
+    height = -math.inf
+    for line in sorted(lines, key=lambda line: line.rows[-1].loss):
+        last = line.rows[-1]
+        height = max(last.loss, height + gap)
+        figure.add_annotation(
+            x=last.tokens,
+            y=min(height, 30) / math.log(10),
+            text=f"#{line.trial}",
+            xanchor="left",
+            xshift=6,
+            showarrow=False,
+            font={"size": 12, "color": "var(--ink)"},
+        )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
+from mbo_search.report.figures.base import bare_figure, focus, hover_lines, perplexity_axis, rounded, safe
 from mbo_search.report.numbers import format_perplexity
 from mbo_search.report.palette import ARM_SYMBOLS, arm_color
 from mbo_search.results.records import TrialRecord
@@ -75,7 +75,8 @@ def draw_history(points: Sequence[HistoryPoint], *, names: Mapping[str, str]) ->
     """
     figure = bare_figure(height=420, x_title=names["executed_tokens"], y_title=names["perplexity"])
     figure.update_xaxes(tickformat="~s", rangemode="tozero")
-    figure.update_yaxes(type="log", dtick="D2")
+    baseline = min((point.loss for point in points if point.arm == "baseline"), default=None)
+    perplexity_axis(figure, "y", *focus([point.loss for point in points], baseline))
     end = points[-1].tokens
     for arm in ("baseline", "control", "staged"):
         own = [point for point in points if point.arm == arm]

@@ -67,7 +67,7 @@ def importance_info(database: Path) -> ImportanceInfo | None:
 
 
 def _complete_trials(database: Path) -> list[FrozenTrial]:
-    import optuna  # noqa: PLC0415  (slow to import, and only this figure needs it)
+    import optuna
 
     storage = optuna.storages.RDBStorage(f"sqlite:///{database}")
     try:
@@ -81,7 +81,7 @@ def _complete_trials(database: Path) -> list[FrozenTrial]:
 
 
 def _ped_anova(trials: Sequence[FrozenTrial], searched: Sequence[str]) -> dict[str, float]:
-    import optuna  # noqa: PLC0415
+    import optuna
 
     study = optuna.create_study()
     study.add_trials(list(trials))

@@ -1,4 +1,4 @@
-"""The learning rate of every step of the best schedules, with what the optimizer really held at each measurement."""
+"""The learning rate of every step of the best schedules, with what the optimizer held at each measurement."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
-from mbo_search.report.figures.curves import ARM_DASHES
+from mbo_search.report.figures.curves import ARM_DASHES, line_legend
 from mbo_search.report.figures.timelines import lr_path
 from mbo_search.report.numbers import format_lr
 from mbo_search.report.palette import optimizer_color
@@ -88,13 +88,13 @@ def draw_lr_used(lines: Sequence[LrLine], *, names: Mapping[str, str]) -> go.Fig
     figure = bare_figure(height=420, x_title=names["tokens"], y_title=names["learning_rate"])
     figure.update_xaxes(tickformat="~s", rangemode="tozero")
     figure.update_yaxes(type="log", tickformat=".0e", dtick=1)
-    shown: set[str] = set()
     for line in lines:
-        _draw_line(figure, line, names, shown)
+        _draw_line(figure, line, names)
+    line_legend(figure, [line.optimizer for line in lines], [line.arm for line in lines], names=names)
     return figure
 
 
-def _draw_line(figure: go.Figure, line: LrLine, names: Mapping[str, str], shown: set[str]) -> None:
+def _draw_line(figure: go.Figure, line: LrLine, names: Mapping[str, str]) -> None:
     who = f"<b>#{line.trial}</b> {safe(line.label or names[line.arm])}, {safe(line.optimizer)}"
     meta = {"place": line.position, "arm": line.arm}
     color = optimizer_color(line.optimizer)
@@ -102,15 +102,12 @@ def _draw_line(figure: go.Figure, line: LrLine, names: Mapping[str, str], shown:
         x=[tokens for tokens, _ in line.planned],
         y=rounded(lr for _, lr in line.planned),
         mode="lines",
-        line={"color": color, "width": 2.4, "dash": ARM_DASHES.get(line.arm, "solid")},
+        line={"color": color, "width": 2.4, "dash": ARM_DASHES[line.arm]},
         text=[_hover(who, tokens, lr) for tokens, lr in line.planned],
         hoverinfo="text",
-        name=line.optimizer,
-        legendgroup=line.optimizer,
-        showlegend=line.optimizer not in shown,
+        showlegend=False,
         meta=meta,
     )
-    shown.add(line.optimizer)
     if line.measured:
         figure.add_scatter(
             x=[tokens for tokens, _ in line.measured],
@@ -119,7 +116,6 @@ def _draw_line(figure: go.Figure, line: LrLine, names: Mapping[str, str], shown:
             marker={"color": color, "size": 7, "line": {"color": "var(--surface)", "width": 1.5}},
             text=[_hover(f"{who}, {names['measured']}", tokens, lr) for tokens, lr in line.measured],
             hoverinfo="text",
-            legendgroup=line.optimizer,
             showlegend=False,
             meta=meta,
         )

@@ -135,10 +135,10 @@ def draw_parallel(info: ParallelInfo, *, stage_names: Sequence[str], names: Mapp
     Args:
         info: What to draw.
         stage_names: Name of each stage.
-        names: Words by key: `perplexity`, `missing`.
+        names: Words by key: `perplexity_short`, `missing`.
     """
     figure = bare_figure(height=540)
-    figure.update_layout(margin={"l": 64, "r": 64, "t": 92, "b": 24}, showlegend=False)
+    figure.update_layout(margin={"l": 40, "r": 92, "t": 104, "b": 16}, showlegend=False)
     count = len(info.axes) + 1
     figure.update_xaxes(range=[-0.35, count - 0.65], visible=False, fixedrange=True)
     figure.update_yaxes(range=[-0.2, 1.06], visible=False, fixedrange=True)
@@ -153,7 +153,7 @@ def draw_parallel(info: ParallelInfo, *, stage_names: Sequence[str], names: Mapp
     for index, axis in enumerate(info.axes):
         _axis_title(figure, index, parameter_name(axis.parameter), _stage_title(info, index, stage_names))
         _ticks(figure, index, axis)
-    _axis_title(figure, count - 1, f"<b>{names['perplexity']}</b>", "")
+    _axis_title(figure, count - 1, f"<b>{names['perplexity_short']}</b>", "")
     for height, loss in ((0.0, info.loss_low), (1.0, info.loss_high)):
         _tick(figure, count - 1, height, format_perplexity(loss))
     return figure
@@ -224,7 +224,7 @@ def _axis_title(figure: go.Figure, index: int, text: str, stage: str) -> None:
             x=index,
             y=1.0,
             yref="paper",
-            yshift=88,
+            yshift=100,
             yanchor="top",
             xanchor="left",
             xshift=-10,

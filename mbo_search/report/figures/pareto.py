@@ -1,4 +1,4 @@
-"""What quality costs: perplexity against tokens, time and memory, with the schedules that nothing else beats in both."""
+"""What quality costs: perplexity against tokens, time and memory, with the schedules that none beats in both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import plotly.graph_objects as go
 
-from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
+from mbo_search.report.figures.base import bare_figure, focus, hover_lines, perplexity_axis, rounded, safe
 from mbo_search.report.numbers import format_perplexity
 from mbo_search.report.palette import ARM_SYMBOLS, arm_color
 from mbo_search.results.records import TrialRecord
@@ -90,7 +90,8 @@ def draw_pareto(info: ParetoInfo, *, names: Mapping[str, str]) -> go.Figure:
     """
     first = next(iter(info.costs))
     figure = bare_figure(height=440, x_title=names[first], y_title=names["perplexity"])
-    figure.update_yaxes(type="log", dtick="D2")
+    losses = [record.val_loss for record in info.records if record.val_loss is not None]
+    perplexity_axis(figure, "y", *focus(losses))
     figure.update_xaxes(tickformat="~s")
     variants: dict[str, dict[str, object]] = {
         name: {"title": names[name], "x": [], "text": [], "y": []} for name in info.costs

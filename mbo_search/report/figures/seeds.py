@@ -81,7 +81,9 @@ def draw_seeds(rows: Sequence[SeedRow], *, names: Mapping[str, str]) -> go.Figur
 def _draw_row(figure: go.Figure, row: SeedRow, index: int, names: Mapping[str, str]) -> None:
     color = arm_color(row.arm)
     who = f"<b>#{row.trial}</b> {safe(row.caption)}"
-    figure.add_shape(type="line", x0=0, x1=1, xref="paper", y0=index, y1=index, line={"color": "var(--grid)"})
+    figure.add_shape(
+        type="line", x0=0, x1=1, xref="paper", y0=index, y1=index, line={"color": "var(--grid)"}, layer="below"
+    )
     figure.add_scatter(
         x=rounded(math.exp(loss) for loss in row.losses),
         y=[index] * len(row.losses),

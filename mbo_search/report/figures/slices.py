@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from mbo_search.report.figures.base import bare_figure, rounded
+from mbo_search.report.figures.base import bare_figure, focus, perplexity_axis, rounded
 from mbo_search.report.palette import sequence
 from mbo_search.report.parameters import Axis, parameter_axes, parameter_name, stage_of
 from mbo_search.results.records import TrialRecord
@@ -107,9 +107,9 @@ def draw_slices(info: SliceInfo, *, stage_names: Sequence[str], names: Mapping[s
     axis = info.axes[0]
     figure = bare_figure(height=460, x_title=slice_label(axis, stage_names), y_title=names["perplexity"])
     perplexities = rounded(math.exp(min(loss, 30)) for loss in info.losses)
-    worst = sorted(info.losses)[math.ceil(0.9 * len(info.losses)) - 1]
+    best, worst = focus(info.losses)
     figure.update_xaxes(type="category" if axis.choices else "log" if axis.log else "linear")
-    figure.update_yaxes(type="log", dtick="D2")
+    perplexity_axis(figure, "y", best, worst)
     figure.add_scatter(
         x=list(info.values[axis.parameter]),
         y=perplexities,
@@ -117,7 +117,7 @@ def draw_slices(info: SliceInfo, *, stage_names: Sequence[str], names: Mapping[s
         marker={
             "size": 10,
             "color": perplexities,
-            "cmin": math.exp(min(min(info.losses), 30)),
+            "cmin": math.exp(min(best, 30)),
             "cmax": math.exp(min(worst, 30)),
             "colorscale": sequence(),
             "line": {"color": "var(--faint)", "width": 0.8},

@@ -76,7 +76,7 @@ class _Branch:
     children: dict[str, _Branch] = field(default_factory=dict)
 
 
-def tree_info(records: Sequence[TrialRecord], *, budget: BudgetSteps, most_trials: int = 150) -> TreeInfo | None:
+def tree_info(records: Sequence[TrialRecord], *, budget: BudgetSteps, most_trials: int = 80) -> TreeInfo | None:
     """Grow the tree of all schedules.
 
     Args:
@@ -174,7 +174,12 @@ def draw_tree(info: TreeInfo, *, names: Mapping[str, str]) -> go.Figure:
     height = max(320, min(900, 14 * info.num_trials + 90))
     figure = bare_figure(height=height, x_title=names["tokens"])
     tone_down(figure)
-    figure.update_layout(margin={"l": 12, "r": 12, "t": 16, "b": 46}, bargap=0, showlegend=False)
+    figure.update_layout(
+        margin={"l": 12, "r": 12, "t": 16, "b": 46},
+        bargap=0,
+        showlegend=False,
+        uniformtext={"minsize": 9, "mode": "hide"},
+    )
     figure.update_xaxes(range=[0, info.total_tokens], tickformat="~s")
     figure.update_yaxes(range=[info.num_trials, 0], fixedrange=False)
     finished = sorted(block.best_loss for block in info.blocks if block.best_loss is not None)

@@ -63,25 +63,46 @@
       const most = trace.meta && trace.meta.arm !== "staged" ? Math.min(1, top) : top;
       trace.visible = place < most;
     }
-    const named = new Set();
-    for (const trace of spec.data) {
-      if (!trace.visible || !trace.legendgroup) continue;
-      trace.showlegend = !named.has(trace.legendgroup) && trace.mode !== "markers";
-      if (trace.showlegend) named.add(trace.legendgroup);
-    }
   };
   const switchLog = (spec, choose) => {
     if (choose("log") === "1") return;
     const axis = spec.layout.yaxis;
     axis.type = "linear";
-    delete axis.dtick;
-    delete axis.tickformat;
+    for (const key of ["dtick", "tickformat", "tickvals", "ticktext"]) delete axis[key];
     if (axis.range) axis.range = axis.range.map((end) => 10 ** end);
     for (const note of spec.layout.annotations || []) if (note.yref !== "paper") note.y = 10 ** note.y;
   };
 
+  // Where schedules part: the last third of the tokens, and only as much perplexity as the lines need there.
+  const showEnd = (spec, choose) => {
+    if (choose("end") !== "1") return;
+    const lines = spec.data.filter((trace) => trace.visible && trace.meta.place >= 0);
+    const last = Math.max(...lines.flatMap((trace) => trace.x));
+    const heights = lines.flatMap((trace) => trace.y.filter((_, index) => trace.x[index] >= last * 0.66));
+    const [low, high] = [Math.log10(Math.min(...heights)), Math.log10(Math.max(...heights))];
+    const pad = (high - low) * 0.06 + 0.001;
+    spec.layout.xaxis.range = [last * 0.66, last * 1.03];
+    spec.layout.yaxis.range = [low - pad, high + pad];
+    spec.layout.annotations.forEach((note) => { note.yshift = 0; });
+    setTicks(spec.layout.yaxis);
+  };
+  const setTicks = (axis) => {
+    const [low, high] = axis.range.map((end) => 10 ** end);
+    const rough = (high - low) / 6;
+    const unit = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 2.5, 5, 10].map((factor) => unit * factor).find((size) => size >= rough);
+    axis.tickvals = [];
+    for (let index = Math.ceil(low / step); index * step <= high; index += 1) {
+      axis.tickvals.push(Number((index * step).toPrecision(6)));
+    }
+    axis.ticktext = axis.tickvals.map(String);
+  };
+
   const kinds = {
-    curves: { defaults: { top: "5", log: "1" }, adapt: (s, c) => { filterTop(s, c); switchLog(s, c); } },
+    curves: {
+      defaults: { top: "5", log: "1", end: "0" },
+      adapt: (s, c) => { filterTop(s, c); showEnd(s, c); switchLog(s, c); },
+    },
     lr: { defaults: { top: "1", log: "1" }, adapt: (s, c) => { filterTop(s, c); switchLog(s, c); } },
     history: { defaults: { log: "1" }, adapt: switchLog },
     parallel: {
@@ -110,7 +131,7 @@
           const mixed = axis && (axis.choices.length > 0 || axis.values.includes(null));
           layout.type = mixed && axis.choices.length > 0 ? "category" : !axis || axis.log ? "log" : "linear";
           if (axis && axis.choices.length === 0) trace[letter] = axis.values;
-          if (axis) delete layout.dtick;
+          if (axis) for (const key of ["range", "tickvals", "ticktext"]) delete layout[key];
           if (layout.type === "category") layout.categoryarray = [...axis.choices, "\u2013"];
         };
         put("x", Number(choose("x")));
@@ -147,6 +168,16 @@
     });
   };
 
+  // Fixed ticks suit the first view only; after a zoom they follow the part in view.
+  const followZoom = (plot, change) => {
+    const axis = plot.layout.yaxis;
+    if (axis.type !== "log" || !axis.tickvals || !Object.keys(change).some((key) => key.startsWith("yaxis."))) return;
+    if ("yaxis.tickvals" in change) return;
+    const ticks = { range: [...axis.range] };
+    setTicks(ticks);
+    Plotly.relayout(plot, { "yaxis.tickvals": ticks.tickvals, "yaxis.ticktext": ticks.ticktext });
+  };
+
   const figures = new Map();
   const render = (key) => {
     const figure = figures.get(key);
@@ -159,19 +190,21 @@
     if (narrow && key !== "parallel") {
       spec.layout.margin.l = Math.min(spec.layout.margin.l, 44);
       spec.layout.margin.r = Math.min(spec.layout.margin.r, 14);
-      if (spec.layout.yaxis.title && !spec.layout.yaxis.automargin) spec.layout.yaxis.title.standoff = 4;
+      spec.layout.legend = { ...spec.layout.legend, font: { ...spec.layout.legend.font, size: 11 }, entrywidth: 0.49, entrywidthmode: "fraction", xref: "container", x: 0.01 };
     }
     if (matchMedia("(pointer: coarse)").matches || narrow) spec.layout.dragmode = false;
     fitCaptions(spec.layout, width - spec.layout.margin.l - spec.layout.margin.r);
     spec.layout.width = width;
     const themed = resolveColors(spec, palettes[theme()]);
-    figure.drawn = true;
-    return Plotly.react(figure.plot, themed.data, themed.layout, {
+    const drawing = Plotly.react(figure.plot, themed.data, themed.layout, {
       displaylogo: false,
       displayModeBar: false,
-      doubleClick: "reset",
+      doubleClick: "reset+autosize",
       showTips: false,
     });
+    if (!figure.drawn) figure.plot.on("plotly_relayout", (change) => followZoom(figure.plot, change));
+    figure.drawn = true;
+    return drawing;
   };
   const renderDrawn = () => {
     for (const [key, figure] of figures) if (figure.drawn) render(key);
