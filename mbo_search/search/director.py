@@ -12,28 +12,23 @@ A driver may die between any two of these steps; `restore` makes up the rest fro
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mbo_search.errors import StudyError
 from mbo_search.results.records import Arm, TrialRecord
 from mbo_search.search.books import Books
 from mbo_search.search.busy import BusyMeter
-from mbo_search.search.confirm import ConfirmRun, confirm_runs
+from mbo_search.search.drafting import Drafter
 from mbo_search.search.effort import Effort, duplicate_record, effort_of, make_record
 from mbo_search.search.limits import Spent
 from mbo_search.search.ports import ArmSource, Ports, SearchPlan
 from mbo_search.search.pruner import BoundaryPruner, Reached
-from mbo_search.search.suggest import Draw
-from mbo_search.search.task import TrialTask, first_missing
+from mbo_search.search.task import TrialTask
 from mbo_search.train.outcome import Boundary, TrialOutcome
 
-__all__ = ["MOST_ASKS", "MOST_RETRIES", "Director"]
-
-MOST_ASKS = 20
-"""Draws for one trial before a known duplicate is accepted, or a schedule that is held back is given up."""
+__all__ = ["MOST_RETRIES", "Director"]
 
 MOST_RETRIES = 2
 """Repetitions of a trial whose worker was lost."""
@@ -61,11 +56,12 @@ class Director:
         self.plan = plan
         self._arms = dict(arms)
         self._ports = ports
+        self._drafter = Drafter(plan, self._arms, ports, self.books)
         self._efforts: dict[int, Effort] = {}
         self._losses: Counter[int] = Counter()
         self._reached: dict[int, Boundary] = {}
+        self._running: set[int] = set()
         self._queue: deque[int] = deque()
-        self._confirm: list[TrialTask] | None = None
         self._next_trial = 0
         self._elapsed_before = 0.0
         self._began_at = ports.clock()
@@ -87,9 +83,9 @@ class Director:
         return self._is_stopping
 
     @property
-    def num_waiting(self) -> int:
-        """Tasks that are to be repeated and wait for a slot."""
-        return len(self._queue)
+    def running_trials(self) -> Sequence[int]:
+        """Numbers of the open trials that a worker is at."""
+        return sorted(self._running)
 
     @property
     def elapsed_seconds(self) -> float:
@@ -121,7 +117,7 @@ class Director:
             tokens=self.books.search_tokens(),
             seconds=self.elapsed_seconds,
         )
-        return self.plan.limits.reached(spent) or (None if self._arms_by_need() else "space")
+        return self.plan.limits.reached(spent) or (None if self._drafter.arms_by_need() else "space")
 
     # How it goes
 
@@ -133,6 +129,7 @@ class Director:
             at: Seconds since the epoch; None: now.
         """
         moment = self._ports.clock() if at is None else at
+        self._running.add(trial)
         self._efforts[trial] = self._effort(trial).begun(moment)
         self.busy.started(trial, moment)
 
@@ -167,8 +164,7 @@ class Director:
                 unless it is stopping.
             worker: Where it ran.
         """
-        self._is_blocked = False
-        self.busy.ended(trial, self._ports.clock())
+        self._left(trial)
         if self.books.record(trial) is not None:
             return  # told before, for instance by a worker that was given up for lost
         task = self.books.task(trial)
@@ -187,14 +183,31 @@ class Director:
             trial: Number of the task.
             message: What is known of it.
         """
+        self.left_alone(trial, message)
+        if self._losses[trial] > MOST_RETRIES:
+            self.give_up(trial, message)
+        else:
+            self._queue.append(trial)
+
+    def left_alone(self, trial: int, message: str) -> None:
+        """Note that a worker was lost and that the backend will repeat the task by itself.
+
+        Args:
+            trial: Number of the task.
+            message: What is known of it.
+        """
         self._losses[trial] += 1
         self._ports.log(f"trial {trial}: worker lost ({message})")
-        if self._losses[trial] > MOST_RETRIES:
-            self.tell(trial, TrialOutcome(state="failed", reason="worker_lost", message=message))
-        else:
-            self._is_blocked = False
-            self.busy.ended(trial, self._ports.clock())
-            self._queue.append(trial)
+        self._left(trial)
+
+    def give_up(self, trial: int, message: str) -> None:
+        """Fail a task whose worker was lost too often.
+
+        Args:
+            trial: Number of the task.
+            message: What is known of it.
+        """
+        self.tell(trial, TrialOutcome(state="failed", reason="worker_lost", message=message))
 
     # After a restart
 
@@ -232,124 +245,38 @@ class Director:
         return self.books.task(self._queue.popleft()) if self._queue else None
 
     def _next_baseline(self) -> TrialTask | None:
-        begun = {task.label for task in self.books.tasks_of("baseline")}
-        label = next((label for label in self.plan.baselines if label not in begun), None)
-        if label is None:
-            return None
-        schedule, seed = self.plan.baselines[label], self.plan.seed
-        nodes = self._ports.nodes_of(schedule, seed)
-        return self._open(
-            TrialTask(
-                trial=self._next_trial, arm="baseline", label=label, seed=seed, schedule=schedule, nodes=nodes
-            )
-        )
+        draft = self._drafter.baseline(self._next_trial)
+        return None if draft is None else self._open(draft)
 
     def _next_proposed(self) -> TrialTask | None:
-        """Go round until an arm has a task; a round that only tells duplicates has brought the limits nearer."""
+        """Go round until an arm has a new task; a round that only tells a duplicate brings the limits nearer."""
         while not self._is_blocked and self.ended_by() is None:
-            num_trials = self.books.num_search_trials()
-            for arm in self._arms_by_need():
-                task = self._fill(arm)
-                if task is not None:
-                    return task
-            self._is_blocked = self.books.num_search_trials() == num_trials
-            if self._is_blocked and not self.books.open_trials:
-                raise StudyError("no schedule of the space can be trained; check warm-ups against shares")
+            drafts = (self._drafter.proposal(arm, self._next_trial) for arm in self._drafter.arms_by_need())
+            draft = next((draft for draft in drafts if draft is not None), None)
+            if draft is None:
+                self._block()
+            elif self.books.known(draft.end) is None:
+                return self._open(draft)
+            else:
+                self._tell_known(draft)
         return None
 
     def _next_confirm(self) -> TrialTask | None:
-        drafts = (task for task in self._confirm_drafts() if not self._is_held(task))
+        drafts = (draft for draft in self._confirm_drafts() if not self._drafter.is_held(draft))
         draft = next(drafts, None)
-        return None if draft is None else self._open(draft.model_copy(update={"trial": self._next_trial}))
-
-    def _arms_by_need(self) -> Sequence[Arm]:
-        """The arms that have schedules left, the one that is behind its share of tokens first."""
-        staged, control = self.books.arm_tokens("staged"), self.books.arm_tokens("control")
-        is_control_behind = control < self.plan.control * (staged + control)
-        order: tuple[Arm, ...] = ("control", "staged") if is_control_behind else ("staged", "control")
-        return [arm for arm in order if arm in self._arms and not self._is_exhausted(arm)]
-
-    def _is_exhausted(self, arm: Arm) -> bool:
-        size = self._arms[arm].size
-        points = {tuple(sorted(task.params.items())) for task in self.books.tasks_of(arm)}
-        return size is not None and len(points) >= size
-
-    def _fill(self, arm: Arm) -> TrialTask | None:
-        """Open the arm's first proposal that is new and not on its way in another trial.
-
-        If all are known, one of them is told what is known; if some are held back, random ones are tried; then the
-        arm waits, for training the same nodes a second time would be no faster.
-        """
-        source = self._arms[arm]
-        duplicate: TrialTask | None = None
-        for draws in (source.proposals(self._next_trial), source.random_proposals(self._next_trial)):
-            drafts = list(self._drafts(arm, itertools.islice(draws, MOST_ASKS)))
-            if drafts and drafts[-1][1] == "new":
-                return self._open(drafts[-1][0])
-            known = [task for task, status in drafts if status == "known"]
-            if known and len(known) == len(drafts):
-                duplicate = known[0]
-                break
-        if duplicate is not None:
-            self._tell_known(duplicate)
-        return None
-
-    def _drafts(self, arm: Arm, draws: Iterable[Draw]) -> Iterator[tuple[TrialTask, str]]:
-        """Tasks of proposals with their status, up to and including the first new one."""
-        for draw in draws:
-            task = self._draft(arm, draw)
-            if task is None:
-                continue
-            status = "known" if self.books.known(task.end) else "held" if self._is_held(task) else "new"
-            yield task, status
-            if status == "new":
-                return
-
-    def _draft(self, arm: Arm, draw: Draw) -> TrialTask | None:
-        try:
-            nodes = self._ports.nodes_of(draw.schedule, self.plan.seed)
-        except StudyError:
-            return None  # shares and warm-ups may be drawn that do not fit together
-        return TrialTask(
-            trial=self._next_trial,
-            arm=arm,
-            seed=self.plan.seed,
-            optuna_number=self._arms[arm].next_number,
-            params=draw.params,
-            schedule=draw.schedule,
-            nodes=nodes,
-        )
+        return None if draft is None else self._open(draft)
 
     def _confirm_drafts(self) -> Sequence[TrialTask]:
-        """Confirm runs that have not begun; none before the search has ended."""
-        if self.plan.confirm is None:
+        is_searching = any(self.books.task(trial).arm != "confirm" for trial in self.books.open_trials)
+        if self.plan.confirm is None or is_searching or self.ended_by() is None:
             return []
-        if self._confirm is None:
-            is_open = any(self.books.task(trial).arm != "confirm" for trial in self.books.open_trials)
-            if is_open or self.ended_by() is None:
-                return []
-            self._confirm = [
-                self._draft_confirm(run)
-                for run in confirm_runs(self.books.records, self.plan.confirm, self.plan.seed)
-            ]
-        begun = {task.end for task in self.books.tasks_of("confirm")}
-        return [task for task in self._confirm if task.end not in begun]
+        return self._drafter.confirm(self._next_trial)
 
-    def _draft_confirm(self, run: ConfirmRun) -> TrialTask:
-        nodes = self._ports.nodes_of(run.schedule, run.seed)
-        return TrialTask(
-            trial=self._next_trial,
-            arm="confirm",
-            label=run.label,
-            seed=run.seed,
-            schedule=run.schedule,
-            nodes=nodes,
-        )
-
-    def _is_held(self, task: TrialTask) -> bool:
-        """Whether an open trial will produce the first node that this one lacks."""
-        missing = first_missing(task.nodes, self._ports.has_node)
-        return missing is not None and self.books.is_coming(missing)
+    def _block(self) -> None:
+        """Propose nothing until something has changed, for drawing the same again takes time."""
+        self._is_blocked = True
+        if not self.books.open_trials:
+            raise StudyError("no schedule of the space can be trained; check the warm-ups against the shares")
 
     def _open(self, task: TrialTask) -> TrialTask:
         self._ports.memory.write_task(task)
@@ -368,6 +295,12 @@ class Director:
         self._learn(task, record)
 
     # Private: learning
+
+    def _left(self, trial: int) -> None:
+        """A slot is free again; what was held back may be possible now."""
+        self._is_blocked = False
+        self._running.discard(trial)
+        self.busy.ended(trial, self._ports.clock())
 
     def _effort(self, trial: int) -> Effort:
         return self._efforts.get(trial, Effort())

@@ -1,0 +1,133 @@
+"""Which tasks could come next: baselines, proposals of the arms, confirm runs. Drafts only, nothing is opened."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from mbo_search.errors import StudyError
+from mbo_search.results.records import Arm
+from mbo_search.search.books import Books
+from mbo_search.search.confirm import ConfirmRun, confirm_runs
+from mbo_search.search.ports import ArmSource, Ports, SearchPlan
+from mbo_search.search.suggest import Draw
+from mbo_search.search.task import TrialTask, first_missing
+from mbo_search.study.schedule import Schedule
+
+__all__ = ["MOST_ASKS", "Drafter"]
+
+MOST_ASKS = 20
+"""Draws for one trial before a known duplicate is accepted, or a schedule that is held back is given up."""
+
+
+class Drafter:
+    """Makes tasks out of what is to be trained, and knows which of them may run now."""
+
+    def __init__(self, plan: SearchPlan, arms: Mapping[Arm, ArmSource], ports: Ports, books: Books) -> None:
+        """Make a drafter.
+
+        Args:
+            plan: What the search is to do.
+            arms: The arms that propose schedules.
+            ports: The world.
+            books: What is known of the trials; only read.
+        """
+        self._plan = plan
+        self._arms = arms
+        self._ports = ports
+        self._books = books
+        self._confirm: Sequence[TrialTask] | None = None
+
+    def baseline(self, trial: int) -> TrialTask | None:
+        """The next baseline that has not begun, or None.
+
+        Args:
+            trial: Number for the task.
+        """
+        begun = {task.label for task in self._books.tasks_of("baseline")}
+        label = next((label for label in self._plan.baselines if label not in begun), None)
+        if label is None:
+            return None
+        return self._task(trial, "baseline", self._plan.baselines[label], seed=self._plan.seed, label=label)
+
+    def arms_by_need(self) -> Sequence[Arm]:
+        """The arms that have schedules left, the one that is behind its share of tokens first."""
+        staged, control = self._books.arm_tokens("staged"), self._books.arm_tokens("control")
+        is_control_behind = control < self._plan.control * (staged + control)
+        order: tuple[Arm, ...] = ("control", "staged") if is_control_behind else ("staged", "control")
+        return [arm for arm in order if arm in self._arms and not self._is_exhausted(arm)]
+
+    def proposal(self, arm: Arm, trial: int) -> TrialTask | None:
+        """The arm's first proposal that is new and not on its way in another trial.
+
+        If all are known, the first of them is returned: it is to be told what is known. If some are held back,
+        random ones are tried; if that does not help the arm waits, for training the same nodes a second time would
+        be no faster.
+
+        Args:
+            arm: The arm.
+            trial: Number for the task.
+        """
+        source = self._arms[arm]
+        for draws in (source.proposals(trial), source.random_proposals(trial)):
+            drafts = list(self._until_new(arm, trial, itertools.islice(draws, MOST_ASKS)))
+            if drafts and drafts[-1][1] == "new":
+                return drafts[-1][0]
+            if drafts and all(status == "known" for _, status in drafts):
+                return drafts[0][0]
+        return None
+
+    def confirm(self, trial: int) -> Sequence[TrialTask]:
+        """Confirm runs that have not begun, in order; to be called only when the search proper has ended.
+
+        Args:
+            trial: Number for the next task.
+        """
+        if self._plan.confirm is None:
+            return []
+        if self._confirm is None:
+            runs = confirm_runs(self._books.records, self._plan.confirm, self._plan.seed)
+            self._confirm = [self._confirm_task(trial, run) for run in runs]
+        begun = {task.end for task in self._books.tasks_of("confirm")}
+        return [task.model_copy(update={"trial": trial}) for task in self._confirm if task.end not in begun]
+
+    def is_held(self, task: TrialTask) -> bool:
+        """Whether an open trial will produce the first node that a task lacks.
+
+        Args:
+            task: A task that is not open.
+        """
+        missing = first_missing(task.nodes, self._ports.has_node)
+        return missing is not None and self._books.is_coming(missing)
+
+    def _is_exhausted(self, arm: Arm) -> bool:
+        size = self._arms[arm].size
+        if size is None:
+            return False
+        return len({tuple(sorted(task.params.items())) for task in self._books.tasks_of(arm)}) >= size
+
+    def _until_new(self, arm: Arm, trial: int, draws: Iterable[Draw]) -> Iterator[tuple[TrialTask, str]]:
+        """Tasks of proposals with their status, up to and including the first new one."""
+        for draw in draws:
+            task = self._proposed_task(arm, trial, draw)
+            if task is None:
+                continue
+            is_known = self._books.known(task.end) is not None
+            status = "known" if is_known else "held" if self.is_held(task) else "new"
+            yield task, status
+            if status == "new":
+                return
+
+    def _proposed_task(self, arm: Arm, trial: int, draw: Draw) -> TrialTask | None:
+        try:
+            task = self._task(trial, arm, draw.schedule, seed=self._plan.seed)
+        except StudyError:
+            return None  # shares and warm-ups may be drawn that do not fit together
+        return task.model_copy(update={"optuna_number": self._arms[arm].next_number, "params": draw.params})
+
+    def _confirm_task(self, trial: int, run: ConfirmRun) -> TrialTask:
+        return self._task(trial, "confirm", run.schedule, seed=run.seed, label=run.label)
+
+    def _task(self, trial: int, arm: Arm, schedule: Schedule, *, seed: int, label: str = "") -> TrialTask:
+        nodes = self._ports.nodes_of(schedule, seed)
+        return TrialTask(trial=trial, arm=arm, label=label, seed=seed, schedule=schedule, nodes=nodes)

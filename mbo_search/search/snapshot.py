@@ -1,0 +1,86 @@
+"""From what a director knows to what people see: a `Progress` value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mbo_search.results.records import Arm, TrialRecord
+from mbo_search.search.director import Director
+from mbo_search.search.progress import ArmProgress, Progress, RunningTrial
+
+__all__ = ["snapshot"]
+
+ARMS: tuple[Arm, ...] = ("baseline", "control", "staged", "confirm")
+_BAD_REGION = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
+
+
+def snapshot(director: Director, *, study: str, messages: Sequence[str]) -> Progress:
+    """Say how far a search has come.
+
+    Args:
+        director: The search.
+        study: Its name.
+        messages: What happened lately, newest last.
+    """
+    records = director.books.records
+    elapsed = director.elapsed_seconds
+    return Progress(
+        study=study,
+        begun=len(records) + len(director.books.open_trials),
+        planned=director.plan.limits.trials,
+        running=tuple(_running(director, trial) for trial in director.running_trials),
+        waiting=len(director.books.open_trials) - len(director.running_trials),
+        arms=tuple(_arm(arm, records) for arm in ARMS if any(record.arm == arm for record in records)),
+        executed_tokens=sum(record.executed_tokens for record in records),
+        saved_tokens=sum(max(0, record.requested_tokens - record.executed_tokens) for record in records),
+        wasted_tokens=sum(record.wasted_tokens for record in records),
+        elapsed_seconds=elapsed,
+        eta_seconds=_eta_seconds(director, elapsed),
+        messages=tuple(messages),
+        is_stopping=director.is_stopping,
+    )
+
+
+def _running(director: Director, trial: int) -> RunningTrial:
+    task, boundary = director.books.task(trial), director.reached(trial)
+    return RunningTrial(
+        trial=trial,
+        arm=task.arm,
+        optimizers=task.schedule.optimizers,
+        tokens=boundary.tokens if boundary else 0,
+        total_tokens=task.tokens,
+        loss=boundary.loss if boundary else None,
+    )
+
+
+def _arm(arm: Arm, records: Sequence[TrialRecord]) -> ArmProgress:
+    own = [record for record in records if record.arm == arm]
+    pruned = [record for record in own if record.state == "pruned" or record.reason in _BAD_REGION]
+    losses = [(record.val_loss, record.trial) for record in own if record.val_loss is not None]
+    best_loss, best_trial = min(losses, default=(None, None))
+    return ArmProgress(
+        arm=arm,
+        complete=len(losses),
+        pruned=len(pruned),
+        failed=len(own) - len(losses) - len(pruned),
+        best_loss=best_loss,
+        best_trial=best_trial,
+        executed_tokens=sum(record.executed_tokens + record.wasted_tokens for record in own),
+    )
+
+
+def _eta_seconds(director: Director, elapsed_seconds: float) -> float | None:
+    """Time left at the pace so far, by the limit that is nearest to its end."""
+    limits, records = director.plan.limits, director.books.records
+    tokens = sum(record.executed_tokens + record.wasted_tokens for record in records)
+    shares = [
+        done / limit
+        for done, limit in (
+            (len(records), limits.trials),
+            (tokens, limits.tokens),
+            (elapsed_seconds, limits.seconds),
+        )
+        if limit
+    ]
+    share = min(max(shares, default=0.0), 1.0)
+    return elapsed_seconds * (1 - share) / share if records and share > 0 else None
