@@ -199,7 +199,7 @@ def replay(file: ScheduleArgument, as_json: AsJson = False, quiet: Quiet = False
     """
     from mbo_search.cli.handing_out import replay_schedule
 
-    deliver(lambda: replay_schedule(file), as_json=as_json, quiet=quiet)
+    deliver(lambda: replay_schedule(file, quiet=quiet), as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -217,7 +217,7 @@ def train(
     """
     from mbo_search.cli.handing_out import train_model
 
-    deliver(lambda: train_model(file, out, overrides or []), as_json=as_json, quiet=quiet)
+    deliver(lambda: train_model(file, out, overrides or [], quiet=quiet), as_json=as_json, quiet=quiet)
 
 
 @app.command()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mbo_search.errors import MboError, Problem, UserError
+from mbo_search.errors import MboError, Problem, TrialError, UserError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -112,7 +112,9 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
     except UserError as error:
         return _refuse(error.problems, as_json=as_json, exit_code=EXIT_USER)
     except MboError as error:
-        return _refuse([Problem(key="", rule=str(error))], as_json=as_json, exit_code=EXIT_FAILED)
+        stopped = isinstance(error, TrialError) and error.reason == "signal"
+        exit_code = EXIT_INTERRUPTED if stopped else EXIT_FAILED
+        return _refuse([Problem(key="", rule=str(error))], as_json=as_json, exit_code=exit_code)
     except typer.TyperException as error:
         problem = Problem(key="", rule=error.format_message(), hint="`mbo-search --help` lists the commands")
         return _refuse([problem], as_json=as_json, exit_code=error.exit_code)

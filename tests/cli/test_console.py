@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from mbo_search.cli.console import Answer, deliver, run_app
-from mbo_search.errors import Problem, StoreError, StudyError, UserError
+from mbo_search.errors import Problem, StoreError, StudyError, TrialError, UserError
 
 PROBLEMS = [
     Problem(key="stages.0.lr", value="-1", rule="must be positive", hint="drop the sign", where="a.yaml:3:5"),
@@ -104,6 +104,11 @@ def test_problems_are_a_document_too(capfd):
 def test_our_own_failures_have_code_1_and_no_traceback(capfd):
     assert run_app(app_of(raising(StoreError("node 12ab is damaged"))), []) == 1
     assert capfd.readouterr().err == "error: node 12ab is damaged\n"
+
+
+def test_a_training_that_was_stopped_has_code_130(capfd):
+    assert run_app(app_of(raising(TrialError("signal", "interrupted; it goes on"))), []) == 130
+    assert capfd.readouterr().err == "error: interrupted; it goes on\n"
 
 
 def test_unforeseen_failures_have_code_1_and_a_traceback(capfd):
