@@ -21,9 +21,10 @@ from mbo_search.results.comparisons import champions
 from mbo_search.results.records import Boundary, CurveRow, TrialRecord
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.results.schedule_runs import group_by_schedule
+from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.defaults import with_defaults
 from mbo_search.study.keys import segment_keys
-from mbo_search.study.schedule import LrShape, Schedule, Stage
+from mbo_search.study.schedule import Schedule
 from mbo_search.study.segments import BudgetSteps, Segment, cut, resolve_budget
 from mbo_search.study.space import Space, control_space, propose, staged_space
 from mbo_search.study.specs import (
@@ -161,16 +162,8 @@ def build_run(
 
 
 def _baseline(study: Study) -> tuple[TrialRecord, list[CurveRow]]:
-    stage = Stage(
-        name="all",
-        share=1.0,
-        optimizer="adamw",
-        hparams={"beta1": 0.9, "beta2": 0.95, "eps": 1e-8},
-        lr=0.001,
-        lr_shape=LrShape(kind="cosine", hparams={"floor": 0.1}),
-        warmup=0.02,
-    )
-    return _record(study, Schedule(stages=(stage,)), {"trial": 0, "arm": "baseline", "label": "adamw_cosine"})
+    schedule = baseline_schedule(study, "adamw_cosine")
+    return _record(study, schedule, {"trial": 0, "arm": "baseline", "label": "adamw_cosine"})
 
 
 def _searched(

@@ -1,0 +1,52 @@
+"""Exported files, YAML or JSON, hold the schedule with its study and origin, and read back equal."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mbo_search.errors import RunDirectoryError
+from mbo_search.export.files import export_schedule
+from mbo_search.results.ranking import make_ranking
+from mbo_search.results.winner import schedule_file_of
+from mbo_search.study.schedule_file import load_schedule_file, parse_schedule_file
+from tests.results.builder import build_run
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    return build_run(tmp_path_factory.mktemp("built") / "run", num_trials=12)
+
+
+@pytest.mark.parametrize("export_format", ["yaml", "json"])
+def test_the_best_schedule_is_exported_without_a_number(built, export_format):
+    text = export_schedule(built, None, export_format)
+    file = parse_schedule_file(text, "exported")
+    ranking = make_ranking(built)
+    assert file.provenance.trial == ranking.verdict.winner_trial
+    assert file.schedule.stages == ranking.trials[0].stages
+    assert file.study.model == built.study().model
+
+
+def test_both_formats_hold_the_same(built, tmp_path):
+    ranking = make_ranking(built)
+    for row in (row for row in ranking.trials if row.rank is not None):
+        wanted = schedule_file_of(built, row.trial, ranking)
+        for export_format in ("yaml", "json"):
+            path = tmp_path / f"{row.trial}.{export_format}"
+            path.write_text(export_schedule(built, row.trial, export_format))
+            read = load_schedule_file(path)
+            created = {"created": wanted.provenance.created}
+            assert read.model_copy(update={"provenance": read.provenance.model_copy(update=created)}) == wanted
+
+
+def test_json_is_strict_json(built):
+    json.loads(export_schedule(built, None, "json"), parse_constant=lambda name: pytest.fail(name))
+
+
+def test_a_run_without_complete_schedules_says_so(tmp_path):
+    run = build_run(tmp_path / "run", num_trials=1)
+    run.record_file(0).unlink()
+    with pytest.raises(RunDirectoryError, match="holds no complete schedule yet"):
+        export_schedule(run, None, "yaml")
