@@ -45,6 +45,7 @@ class _Run:
     shard: TokenArray
     start: int
     end: int
+    ends_document: bool
 
     def tokens(self) -> TokenArray:
         return self.shard[self.start : self.end]
@@ -54,7 +55,7 @@ class _Run:
         return self.tokens().astype("<u4").tobytes()
 
     def continues(self, other: _Run) -> bool:
-        return self.shard is other.shard and self.start == other.end
+        return self.shard is other.shard and self.start == other.end and not other.ends_document
 
 
 def write_shard_splits(
@@ -173,7 +174,7 @@ def _runs(tokens: TokenArray, eos_id: int, limit: int) -> Iterator[_Run]:
         is_empty = end - start == 0 or (end - start == 1 and tokens[start] == eos_id)
         if not is_empty:
             for first in range(start, end, limit):
-                yield _Run(tokens, first, min(first + limit, end))
+                yield _Run(tokens, first, min(first + limit, end), ends_document=first + limit >= end)
         start = end
 
 

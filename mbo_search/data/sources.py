@@ -104,6 +104,8 @@ def _unseen(files: Sequence[Path], seen: set[Path]) -> tuple[Path, ...]:
 
 
 def _find(entry: str, role: Role) -> Source:
+    if not entry:
+        raise _problem('""', "names nothing", "the current folder is .")
     corpus = open_corpus(entry)
     if corpus is not None:
         return Source(name=corpus.name, role=role, files=corpus.files, digest="", corpus=corpus)

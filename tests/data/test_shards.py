@@ -1,0 +1,143 @@
+"""Proves that pre-tokenized shards keep their tokens, whatever their width, and that foreign ones are refused."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mbo_search.data.prepare import prepare
+from mbo_search.data.shards import open_shard
+from mbo_search.data.tokenizer import save_byte_tokenizer
+from mbo_search.errors import DataError
+from mbo_search.study.specs import DataSpec, TokenizerSpec
+
+EOS = 256
+BYTES = TokenizerSpec(kind="bytes")
+
+
+def documents(rng: np.random.Generator, count: int, *, length: int = 60) -> list[list[int]]:
+    return [[*rng.integers(97, 123, length).tolist(), EOS] for _ in range(count)]
+
+
+def write(path: Path, docs: list[list[int]], dtype: str = "<u2") -> None:
+    np.array([token for document in docs for token in document], dtype=dtype).tofile(path)
+
+
+def split_documents(tokens: np.ndarray) -> list[tuple[int, ...]]:
+    ends = np.flatnonzero(tokens == EOS) + 1
+    return [tuple(part.tolist()) for part in np.split(tokens, ends) if len(part)]
+
+
+def test_documents_are_dealt_whole_and_in_order(tmp_path, rng):
+    docs = documents(rng, 400)
+    write(tmp_path / "a.bin", docs[:300])
+    write(tmp_path / "b.bin", docs[300:])
+    prepared = prepare(DataSpec(source=(str(tmp_path / "*.bin"),), tokenizer=BYTES), tmp_path / "cache")
+    splits = {split: split_documents(prepared.tokens(split)) for split in ("train", "validation", "test")}
+    assert sorted(document for split in splits.values() for document in split) == sorted(map(tuple, docs))
+    places = [docs.index(list(document)) for document in splits["train"]]
+    assert places == sorted(places)
+    assert [len(splits[split]) for split in splits] == [360, 20, 20]
+    assert prepared.card.splits["train"].num_documents == 360
+    assert prepared.card.splits["train"].bytes_per_token == pytest.approx(60 / 61)
+    assert prepared.card.sources[0].num_documents == 400
+
+
+def test_validation_shards_are_kept_exactly_and_dropped_from_training(tmp_path, rng):
+    docs = documents(rng, 300)
+    write(tmp_path / "train.bin", docs)
+    write(tmp_path / "val.bin", [*docs[:10], *documents(rng, 20)], dtype="<u4")
+    (tmp_path / "val.json").write_text('{"dtype": "uint32"}')
+    spec = DataSpec(source=(str(tmp_path / "*.bin"),), validation=(str(tmp_path / "val.bin"),), tokenizer=BYTES)
+    prepared = prepare(spec, tmp_path / "cache")
+    assert prepared.tokens("validation").tolist() == np.fromfile(tmp_path / "val.bin", dtype="<u4").tolist()
+    training = set(split_documents(prepared.tokens("train"))) | set(split_documents(prepared.tokens("test")))
+    assert training == set(map(tuple, docs[10:]))
+    assert prepared.card.dedup.in_validation == 10
+    assert prepared.card.dedup.exact == 0
+
+
+def test_repeated_documents_are_read_once_unless_duplicates_are_wanted(tmp_path, rng):
+    docs = documents(rng, 100)
+    write(tmp_path / "a.bin", docs + docs)
+    for dedup, expected in (("exact", 100), ("none", 200)):
+        spec = DataSpec(source=(str(tmp_path / "a.bin"),), tokenizer=BYTES, dedup=dedup)
+        card = prepare(spec, tmp_path / "cache").card
+        assert sum(split.num_documents for split in card.splits.values()) == expected
+
+
+def test_one_endless_document_is_cut_and_pieces_end_where_text_is_missing(tmp_path, rng):
+    tokens = rng.integers(97, 123, 500_000).astype("<u2")
+    tokens.tofile(tmp_path / "a.bin")
+    prepared = prepare(DataSpec(source=(str(tmp_path / "a.bin"),), tokenizer=BYTES), tmp_path / "cache")
+    sizes = [prepared.card.splits[split].num_tokens for split in ("train", "validation", "test")]
+    assert [round(size / 500_000, 2) for size in sizes] == [0.9, 0.05, 0.05]
+    for split in ("train", "validation", "test"):
+        parts = split_documents(prepared.tokens(split))
+        assert len(parts) == prepared.card.splits[split].num_documents
+        assert all(len(part) >= 5001 for part in parts)
+
+
+def test_width_follows_header_then_card_then_vocabulary(tmp_path):
+    ids = [1, 2, 70_000 % 257, 256]
+    for name, magic, dtype in (("h16", 20240520, "<u2"), ("h32", 20240801, "<u4")):
+        header = struct.pack("<3i", magic, 1, len(ids)).ljust(1024, b"\0")
+        (tmp_path / f"{name}.bin").write_bytes(header + np.array(ids, dtype=dtype).tobytes())
+        assert open_shard(tmp_path / f"{name}.bin", 257).tolist() == ids
+    write(tmp_path / "card.bin", [ids], dtype="<u4")
+    (tmp_path / "card.json").write_text(json.dumps({"dtype": "uint32"}))
+    assert open_shard(tmp_path / "card.bin", 257).tolist() == ids
+    write(tmp_path / "small.bin", [ids])
+    assert open_shard(tmp_path / "small.bin", 65_536).tolist() == ids
+    write(tmp_path / "large.bin", [ids], dtype="<u4")
+    assert open_shard(tmp_path / "large.bin", 65_537).tolist() == ids
+
+
+def test_a_header_whose_count_does_not_fit_is_taken_for_tokens(tmp_path):
+    header = struct.pack("<3i", 20240520, 1, 999).ljust(1024, b"\0")
+    (tmp_path / "a.bin").write_bytes(header)
+    assert len(open_shard(tmp_path / "a.bin", 65_536)) == 512
+
+
+def test_impossible_shards_are_all_named_with_what_is_wrong(tmp_path):
+    (tmp_path / "empty.bin").write_bytes(b"")
+    (tmp_path / "odd.bin").write_bytes(b"\0\0\0")
+    write(tmp_path / "wide.bin", [[1, 2, 3, 300, 5]])
+    write(tmp_path / "card.bin", [[1]])
+    (tmp_path / "card.json").write_text('{"dtype": "int8"}')
+    with pytest.raises(DataError) as caught:
+        prepare(DataSpec(source=(str(tmp_path / "*.bin"),), tokenizer=BYTES), tmp_path / "cache")
+    messages = [str(problem).replace(f"{tmp_path}/", "") for problem in caught.value.problems]
+    assert messages == [
+        'card.json: must hold {"dtype": "uint16"} or {"dtype": "uint32"}, not \'int8\'',
+        "empty.bin: must hold whole uint16 token ids, at least one, not 0 bytes (by the tokenizer's 257 tokens)",
+        "odd.bin: must hold whole uint16 token ids, at least one, not 3 bytes (by the tokenizer's 257 tokens)",
+        "wide.bin (uint16, by the tokenizer's 257 tokens): 300 is no token of the tokenizer, which has 257 "
+        "(token 3 of the shard) (is the tokenizer another one, or the width?)",
+    ]
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_changed_width_card_prepares_anew(tmp_path, rng):
+    write(tmp_path / "a.bin", documents(rng, 100), dtype="<u4")
+    spec = DataSpec(source=(str(tmp_path / "a.bin"),), tokenizer=BYTES)
+    # Read as 16 bits, every second id is 0.
+    narrow = prepare(spec, tmp_path / "cache")
+    (tmp_path / "a.json").write_text('{"dtype": "uint32"}')
+    wide = prepare(spec, tmp_path / "cache")
+    assert narrow.card.fingerprint != wide.card.fingerprint
+    assert 0 not in wide.tokens("train")
+
+
+def test_the_tokenizer_may_be_a_folder(tmp_path, rng):
+    (tmp_path / "tokenizer").mkdir()
+    save_byte_tokenizer(tmp_path / "tokenizer")
+    write(tmp_path / "a.bin", documents(rng, 50))
+    spec = TokenizerSpec(kind="file", path=str(tmp_path / "tokenizer"))
+    prepared = prepare(DataSpec(source=(str(tmp_path / "a.bin"),), tokenizer=spec), tmp_path / "cache")
+    assert prepared.card.eos_id == EOS
+    assert prepared.tokenizer().decode(prepared.tokens("test")[:3].tolist()).isalpha()

@@ -1,0 +1,121 @@
+"""Proves what an entry of `data.source` finds on disk, and that everything wrong is said at once."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from mbo_search.data.sources import resolve_sources
+from mbo_search.errors import DataError
+from mbo_search.study.specs import DataSpec, TokenizerSpec
+
+
+@pytest.fixture
+def texts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.txt", "b.md", "sub/c.py", "sub/D.TXT", ".hidden.txt", ".git/x.txt", "sub/picture.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    return tmp_path
+
+
+def files(*source: str, **settings) -> list[list[str]]:
+    return [[file.name for file in found.files] for found in resolve_sources(DataSpec(source=source, **settings))]
+
+
+def problems(*source: str, **settings) -> list[str]:
+    with pytest.raises(DataError) as caught:
+        resolve_sources(DataSpec(source=source, **settings))
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_folder_gives_its_text_files_in_order_hidden_ones_aside(texts):
+    assert files(".") == [["a.txt", "b.md", "D.TXT", "c.py"]]
+
+
+def test_a_file_a_glob_and_a_deep_glob_give_theirs(texts):
+    assert files("a.txt", "sub/*.py", "**/*.md") == [["a.txt"], ["c.py"], ["b.md"]]
+
+
+def test_a_file_whose_name_holds_glob_characters_is_that_file(texts):
+    (texts / "a[1].txt").write_text("x")
+    assert files("a[1].txt") == [["a[1].txt"]]
+
+
+def test_a_file_that_two_entries_find_is_read_once(texts):
+    assert files("a.txt", ".") == [["a.txt"], ["b.md", "D.TXT", "c.py"]]
+    assert problems("a.txt", "./a.txt") == [
+        "data.source.1: ./a.txt holds only files that other entries name already"
+    ]
+
+
+def test_validation_files_are_not_read_for_training(texts):
+    assert files("*.*", validation=("a.txt",)) == [["b.md"], ["a.txt"]]
+
+
+def test_a_bare_corpus_name_is_the_corpus_even_beside_a_folder_of_that_name(texts):
+    (texts / "ref").mkdir()
+    (texts / "ref" / "own.txt").write_text("x")
+    corpus, folder = resolve_sources(DataSpec(source=("ref", "./ref")))
+    assert corpus.corpus is not None
+    assert [file.name for file in folder.files] == ["own.txt"]
+
+
+def test_links_to_folders_are_not_followed_and_loops_do_no_harm(texts):
+    (texts / "sub" / "loop").symlink_to(texts)
+    (texts / "self.txt").symlink_to("self.txt")
+    (texts / "broken.txt").symlink_to("nowhere.txt")
+    assert files(".") == [["a.txt", "b.md", "D.TXT", "c.py"]]
+    assert files("**/*.txt") == [["a.txt"]]
+
+
+def test_a_folder_holds_shards_only_where_it_holds_no_text(texts):
+    (texts / "sub" / "model.bin").write_bytes(b"\0\0")
+    (texts / "shards").mkdir()
+    (texts / "shards" / "train.bin").write_bytes(b"\0\0")
+    assert files("sub") == [["D.TXT", "c.py"]]
+    assert files("shards", tokenizer=TokenizerSpec(kind="bytes")) == [["train.bin"]]
+
+
+def test_everything_wrong_is_said_at_once(texts):
+    (texts / "empty").mkdir()
+    found = problems("a.tx", "sub/picture.png", "empty", "*.csv", "qa:klingon", validation=("gone.txt",))
+    assert len(found) == 6
+    assert found[0].startswith("data.validation.0: gone.txt does not exist")
+    assert found[1].startswith(
+        "data.source.0: a.tx does not exist (did you mean a.txt? built-in corpora: code, docs"
+    )
+    assert found[2].startswith("data.source.1: sub/picture.png has a suffix that is not read (read are .txt, .md")
+    assert found[3].startswith("data.source.2: empty holds no file that can be read")
+    assert found[4].startswith("data.source.3: *.csv holds no file that can be read")
+    assert found[5].startswith("data.source.4: qa:klingon cannot be read: there is no such language")
+
+
+def test_a_misspelled_corpus_is_recognised(texts):
+    assert "did you mean prose?" in problems("prsoe")[0]
+
+
+def test_hostile_entries_are_user_errors(texts):
+    os.mkfifo(texts / "pipe.txt")
+    found = problems("pipe.txt", "/dev/zero", "a\0b", "~nobody-of-this-name/x", "x" * 5000, "**x", "")
+    assert len(found) == 7
+    assert "pipe.txt is neither a file nor a folder" in found[0]
+    assert "/dev/zero is neither a file nor a folder" in found[1]
+
+
+def test_shards_exclude_text_near_duplicates_and_a_tokenizer_trained_here(texts):
+    (texts / "train.bin").write_bytes(b"\0\0")
+    found = problems("train.bin", "a.txt", dedup="near")
+    assert len(found) == 3
+    assert found[0].startswith("data.source: a.txt is text, but train.bin holds tokens")
+    assert found[1].startswith("data.tokenizer.kind: bpe cannot be trained on token shards")
+    assert found[2].startswith("data.dedup: near needs text, not token shards")
+
+
+def test_digests_name_contents_not_places(texts):
+    (texts / "copy").mkdir()
+    (texts / "copy" / "a.txt").write_text("a.txt")
+    original, copy = (resolve_sources(DataSpec(source=(path,)))[0].digest for path in ("a.txt", "copy/a.txt"))
+    (texts / "copy" / "a.txt").write_text("changed")
+    assert original == copy != resolve_sources(DataSpec(source=("copy/a.txt",)))[0].digest

@@ -1,0 +1,113 @@
+"""Proves that documents are dealt by hash, close to the shares asked for, and that one long document is split."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mbo_search.data.document import Document
+from mbo_search.data.split import cut_documents, cut_text, deal, join_pieces, piece_limit
+from mbo_search.errors import DataError
+
+
+def deal_names(names: list[str], share: float = 0.05, *, size: int = 100, has_validation: bool = False):
+    documents = [Document(name=name, text="x", is_named_stably=True) for name in names]
+    hashes = np.array([document.split_hash() for document in documents], dtype=np.uint64)
+    sizes = np.full(len(names), size, dtype=np.int64)
+    dealt = deal(hashes, sizes, share=share, has_validation=has_validation)
+    return {split: [names[index] for index in indices] for split, indices in dealt.items()}
+
+
+@given(
+    sizes=st.lists(st.integers(1, 10_000), min_size=3, max_size=200),
+    share=st.floats(0.01, 0.4),
+    has_validation=st.booleans(),
+    seed=st.integers(0, 100),
+)
+def test_every_document_lands_in_one_split_and_no_split_is_empty(sizes, share, has_validation, seed):
+    hashes = np.random.default_rng(seed).integers(0, 2**63, len(sizes), dtype=np.uint64)
+    dealt = deal(hashes, np.array(sizes, dtype=np.int64), share=share, has_validation=has_validation)
+    assert sorted(np.concatenate(list(dealt.values())).tolist()) == list(range(len(sizes)))
+    assert all(list(indices) == sorted(indices) for indices in dealt.values())
+    assert len(dealt["train"]) >= 1
+    assert len(dealt["test"]) >= 1
+    assert (len(dealt["validation"]) == 0) == has_validation
+
+
+def test_shares_are_met_to_the_size_of_a_document():
+    dealt = deal_names([f"unit {number}" for number in range(1000)], 0.05)
+    assert [len(dealt[split]) for split in ("train", "validation", "test")] == [900, 50, 50]
+
+
+def test_another_version_of_a_corpus_moves_few_documents():
+    before = deal_names([f"unit {number}" for number in range(2000)])
+    after = deal_names([f"unit {number}" for number in range(60, 2060)])
+    for split in ("validation", "test"):
+        old = {name for name in before[split] if int(name.split()[1]) >= 60}
+        assert len(old - set(after[split])) <= 0.1 * len(old)
+    assert not set(after["validation"]) & set(before["test"])
+
+
+def test_split_depends_on_the_name_of_a_corpus_unit_and_on_the_text_of_a_users_document():
+    unit = Document(name="docs:json.loads", text="old words", is_named_stably=True)
+    reworded = Document(name="docs:json.loads", text="new words", is_named_stably=True)
+    own = Document(name="/home/a/text.txt", text="words")
+    moved = Document(name="/srv/b/text.txt", text="words")
+    assert unit.split_hash() == reworded.split_hash()
+    assert own.split_hash() == moved.split_hash()
+
+
+def test_too_few_documents_are_an_error_that_says_how_many_are_needed():
+    with pytest.raises(DataError, match=r"validation and test: it makes up 2 documents or pieces, at least 3"):
+        deal_names(["a", "b"])
+
+
+@given(
+    text=st.text(alphabet=st.sampled_from("ab .!\n\u4f60\u3002"), max_size=400),
+    limit=st.integers(4, 60),
+)
+def test_pieces_add_up_and_none_is_too_long_or_tiny(text, limit):
+    pieces = cut_text(text, limit)
+    assert "".join(pieces) == text
+    assert all(len(piece) <= limit for piece in pieces)
+    assert all(len(piece) >= limit // 4 for piece in pieces[:-1])
+
+
+def test_pieces_end_with_paragraphs_else_lines_else_sentences_else_words():
+    assert set(cut_text("word word\n\n" * 50, 40)) <= {"word word\n\n" * count for count in (1, 2, 3)}
+    assert all(piece.endswith("\n") for piece in cut_text("a line of text\n" * 50, 40))
+    assert all(piece.endswith("\u3002") for piece in cut_text("\u4f60\u597d\u5417\u3002" * 50, 40))
+    assert all(piece.endswith(" ") for piece in cut_text("word " * 50, 40)[:-1])
+    assert [len(piece) for piece in cut_text("x" * 100, 40)] == [40, 40, 20]
+
+
+def test_two_versions_of_a_long_document_fall_into_mostly_equal_pieces(rng):
+    paragraphs = [" ".join(map(str, rng.integers(0, 1000, 20))) + "\n\n" for _ in range(500)]
+    old = cut_text("".join(paragraphs), 2000)
+    new = cut_text("".join(["A new preface.\n\n", *paragraphs[:200], *paragraphs[203:]]), 2000)
+    assert len(set(old) & set(new)) > 0.8 * len(old)
+
+
+def test_only_documents_over_the_limit_are_cut_and_pieces_join_again():
+    long = Document(name="long", text="paragraph\n\n" * 99 + "end", is_named_stably=True)
+    short = Document(name="short", text="text")
+    pieces = cut_documents([long, short], 100)
+    assert pieces[-1] == short
+    assert [piece.part for piece in pieces[:-1]] == list(range(len(pieces) - 1))
+    assert [document.text for document in join_pieces(pieces)] == [long.text, short.text]
+
+
+def test_pieces_with_a_gap_between_them_stay_apart():
+    pieces = cut_documents([Document(name="long", text="paragraph\n\n" * 99)], 100)
+    joined = join_pieces([*pieces[:2], *pieces[4:5]])
+    assert [document.text for document in joined] == [
+        (pieces[0].text + pieces[1].text).strip(),
+        pieces[4].text.strip(),
+    ]
+
+
+def test_limit_grows_with_the_corpus():
+    assert piece_limit(0) == piece_limit(204_800) == 2048
+    assert piece_limit(10_000_000) == 100_000
