@@ -1,0 +1,122 @@
+"""Proves that the control arm may use whatever the stages may use, in one stage, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from mbo_search.study.control import union
+from mbo_search.study.parameters import searched
+from mbo_search.study.space import control_space, propose, staged_space
+from mbo_search.study.specs import (
+    LrShapeChoice,
+    OptimizerChoice,
+    Range,
+    RegularizerChoice,
+    RelativeLr,
+)
+from tests.study.builders import optimizers, stage_space, study
+from tests.study.suggest import RandomSuggest
+
+
+def parameter(space, name):
+    return next(p for p in searched(space.declared) if p.name == name)
+
+
+def test_optimizers_are_the_union_in_the_order_of_the_stages():
+    space = control_space(
+        study(
+            stage_space("a", 0.5, optimizer=optimizers("muon", "adamw")),
+            stage_space("b", optimizer=optimizers("adamw", "lion")),
+        )
+    )
+    assert parameter(space, "stage/0/optimizer").choices == ("muon", "adamw", "lion")
+
+
+def test_shapes_are_cosine_linear_and_wsd_as_in_the_last_stage():
+    wsd = LrShapeChoice(kind="wsd", hparams={"decay": (0.4, 0.6)})
+    space = control_space(study(stage_space(lr_shape=(wsd,))))
+    assert parameter(space, "stage/0/lr_shape").choices == ("cosine", "linear", "wsd")
+    assert parameter(space, "stage/0/wsd/decay").choices == (0.4, 0.6)
+
+
+def test_relative_learning_rates_stay_relative():
+    space = control_space(
+        study(
+            stage_space("a", 0.5, lr=RelativeLr(relative=Range(low=0.5, high=1.0))),
+            stage_space("b", lr=RelativeLr(relative=(2.0, 4.0))),
+        )
+    )
+    lr = parameter(space, "stage/0/lr_relative")
+    assert (lr.low, lr.high, lr.log) == (0.5, 4.0, True)
+
+
+def test_mixed_learning_rates_become_absolute_optimizer_by_optimizer():
+    space = control_space(
+        study(
+            stage_space("a", 0.5, optimizer=optimizers("sgd_nesterov"), lr=Range(low=0.1, high=1.0)),
+            stage_space("b", optimizer=optimizers("adamw"), lr=RelativeLr(relative=Range(low=0.5, high=2.0))),
+        )
+    )
+    sgd, adamw = parameter(space, "stage/0/lr/sgd_nesterov"), parameter(space, "stage/0/lr/adamw")
+    assert (sgd.low, sgd.high) == (0.1, 1.0)
+    assert (adamw.low, adamw.high) == (0.004, 0.016)
+
+
+def test_weight_decay_clipping_and_settings_are_united():
+    space = control_space(
+        study(
+            stage_space(
+                "a",
+                0.5,
+                optimizer=(OptimizerChoice(name="adamw", hparams={"beta2": 0.99}),),
+                weight_decay=0.5,
+                clip_norm="off",
+            ),
+            stage_space("b", weight_decay=Range(low=0.01, high=0.1), clip_norm=0.5),
+        )
+    )
+    decay = parameter(space, "stage/0/weight_decay")
+    assert (decay.low, decay.high) == (0.01, 0.5)
+    assert parameter(space, "stage/0/adamw/beta2").choices == (0.95, 0.99)
+    assert space.stages[0].clip_norm == 0.5
+
+
+def test_sets_of_regularizers_are_united_by_their_kinds():
+    def dropout(*strengths):
+        return (RegularizerChoice(kind="dropout", strength=strengths if len(strengths) > 1 else strengths[0]),)
+
+    space = control_space(
+        study(
+            stage_space("a", 0.5, regularizers=((), dropout(0.1))),
+            stage_space("b", regularizers=(dropout(0.2, 0.3),)),
+        )
+    )
+    assert parameter(space, "stage/0/regularizers").choices == ("none", "dropout")
+    assert parameter(space, "stage/0/regularizers/dropout/dropout").choices == (0.1, 0.2, 0.3)
+
+
+def test_control_schedules_have_one_stage_with_the_study_s_warm_up():
+    space = control_space(study(stage_space("a", 0.5, warmup=0.04), stage_space("b")))
+    (stage,) = propose(space, RandomSuggest(0)).stages
+    assert (stage.share, stage.warmup, stage.hand_over, stage.trainable) == (1.0, 0.04, None, "all")
+
+
+def test_both_arms_have_the_same_budget_and_references():
+    one = study(stage_space("a", 0.5), stage_space("b"))
+    assert control_space(one).budget == staged_space(one).budget
+    assert control_space(one).reference_lrs == staged_space(one).reference_lrs
+
+
+@pytest.mark.parametrize(
+    ("numerics", "united"),
+    [
+        ([0.1], 0.1),
+        ([0.1, 0.1, (0.1,)], 0.1),
+        ([0.2, 0.1], (0.1, 0.2)),
+        ([(0.3, 0.1), 0.2], (0.1, 0.2, 0.3)),
+        ([Range(low=0.1, high=0.2), Range(low=0.4, high=0.5)], Range(low=0.1, high=0.5)),
+    ],
+    ids=str,
+)
+def test_a_union_holds_every_part_and_no_more_than_it_must(numerics, united):
+    assert union(numerics) == united
