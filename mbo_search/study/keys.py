@@ -12,7 +12,6 @@ import json
 from collections.abc import Mapping, Sequence
 
 from mbo_search.study.catalogue import OPTIMIZERS
-from mbo_search.study.catalogue import OPTIMIZERS
 from mbo_search.study.segments import Segment
 
 __all__ = ["root_key", "segment_keys"]
@@ -65,7 +64,6 @@ def _material(segment: Segment) -> Json:
         "regularizers": sorted((r.kind, r.strength.hex()) for r in stage.regularizers),
         "trainable": stage.trainable,
         "hand_over": segment.hand_over,
-        "budget_steps": segment.clock.budget_steps if OPTIMIZERS[stage.optimizer].clocked_by_budget else None,
     }
 
 
