@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mbo_search.train.setup import Device, Precision
 
-__all__ = ["autocast", "is_out_of_memory", "to_device"]
+__all__ = ["autocast", "is_out_of_memory", "seed_noise", "to_device"]
 
 _OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
@@ -27,6 +27,17 @@ def to_device(array: npt.NDArray[np.int64], device: Device) -> Tensor:
     """Token ids on the device; towards a GPU they go through pinned memory, so that the copy waits for nothing."""
     tensor = torch.from_numpy(array)
     return tensor.pin_memory().to(device, non_blocking=True) if device == "cuda" else tensor
+
+
+def seed_noise(device: Device, seed: int) -> None:
+    """Seed the generator that dropout draws from.
+
+    Not `torch.manual_seed`, which takes milliseconds where it also queues a seed for every absent device.
+    """
+    if device == "cuda":
+        torch.cuda.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

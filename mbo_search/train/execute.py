@@ -182,7 +182,9 @@ class _Trial:
             executed_tokens=self._costs.executed_tokens,
             wasted_tokens=self._costs.wasted_tokens,
             train_seconds=self._costs.train_seconds,
+            peak_memory_bytes=self._costs.peak_memory_bytes,
             produced=tuple(self._produced),
+            curve=curve_rows(self._path.segments, [p for p in self._points if p.step <= boundary.step]),
         )
 
     def _next_stretch(self) -> Stretch:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["Holds", "removal_right"]
+__all__ = ["Holds", "removal_right", "work_right"]
 
 
 class Holds:
@@ -78,6 +78,32 @@ def removal_right(folder: Path) -> Iterator[bool]:
         yield _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def work_right(folder: Path) -> Iterator[bool]:
+    """Try to work in a folder alone; made where it is missing, removed afterwards if nothing is left in it.
+
+    False if another process works there. On a file system without such locks everybody gets the right.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield _try_alone(descriptor)
+    finally:
+        os.close(descriptor)
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _try_alone(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _lock(descriptor: int, operation: int) -> bool:

@@ -134,14 +134,19 @@ def read_manifest(folder: Path, key: str) -> Manifest:
     return manifest
 
 
-def verify_files(folder: Path, files: Mapping[str, FileEntry]) -> None:
+def verify_files(folder: Path, files: Mapping[str, FileEntry], *, beside: str = MANIFEST) -> None:
     """Check that a folder holds exactly the files of a manifest, byte for byte.
+
+    Args:
+        folder: The folder.
+        files: Its files as they must be.
+        beside: Name of the file that lists them, which is not among them.
 
     Raises:
         OSError: If a file cannot be read.
         StoreError: If a file is missing, foreign, or differs.
     """
-    found = {path.name for path in folder.iterdir()} - {MANIFEST}
+    found = {path.name for path in folder.iterdir()} - {beside}
     if found != set(files):
         raise StoreError(f"{folder}: files {', '.join(sorted(found ^ set(files)))} are missing or foreign")
     for name, entry in files.items():

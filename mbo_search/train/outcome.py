@@ -39,26 +39,6 @@ class Boundary(Description):
     shared: bool
 
 
-class BoundaryEvent(Description):
-    """A trial has reached the end of a stage; what it cost so far, in case that is the last heard of it.
-
-    Attributes:
-        boundary: What it showed.
-        is_last: Whether the schedule ends here.
-        executed_tokens: Charged tokens trained and kept by this attempt.
-        wasted_tokens: Charged tokens of crash repeats and discarded work of this attempt.
-        train_seconds: Seconds of training of this attempt.
-        produced: Keys of the nodes that this attempt wrote.
-    """
-
-    boundary: Boundary
-    is_last: bool
-    executed_tokens: int = 0
-    wasted_tokens: int = 0
-    train_seconds: float = 0.0
-    produced: tuple[str, ...] = ()
-
-
 class CurveRow(Description):
     """One point of a learning curve, as in `curves/NNNN.json`.
 
@@ -79,6 +59,30 @@ class CurveRow(Description):
     train_loss: float
     loss: float
     grad_norm: float
+
+
+class BoundaryEvent(Description):
+    """A trial has reached the end of a stage; what it cost so far, in case that is the last heard of it.
+
+    Attributes:
+        boundary: What it showed.
+        is_last: Whether the schedule ends here.
+        executed_tokens: Charged tokens trained and kept by this attempt.
+        wasted_tokens: Charged tokens of crash repeats and discarded work of this attempt.
+        train_seconds: Seconds of training of this attempt.
+        peak_memory_bytes: Largest memory of this attempt.
+        produced: Keys of the nodes that this attempt wrote.
+        curve: The learning curve from the first token up to here.
+    """
+
+    boundary: Boundary
+    is_last: bool
+    executed_tokens: int = 0
+    wasted_tokens: int = 0
+    train_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    produced: tuple[str, ...] = ()
+    curve: tuple[CurveRow, ...] = ()
 
 
 class TrialOutcome(Description):

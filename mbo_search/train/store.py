@@ -143,7 +143,6 @@ class StageStore:
                 reports={self._fingerprint: report},
             )
             write_manifest(state_dir, manifest)
-            fsync_folder(state_dir)
             self._place(state_dir, folder, manifest)
         except OSError as error:
             self._holds.drop(state_dir)

@@ -1,0 +1,227 @@
+"""The training loop. It reads from top to bottom in the order in which things happen.
+
+It knows a live model, a segment of a schedule and a stream of tokens; nothing of files, searches or other trials.
+Every step is a function of the state before it, the segment, the seed and the step's number: what is random in it
+(dropout, gradient noise) is seeded from these, and the data are read by position.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mbo_search.data.batches import TokenStream
+from mbo_search.errors import TrialError
+from mbo_search.model.decoder import set_dropout
+from mbo_search.optim.handover import hand_over
+from mbo_search.optim.regularizers import Ema, prepare_gradients, shrink_weights, training_loss
+from mbo_search.optim.staged import StageOptimizer, build_optimizer
+from mbo_search.study.catalogue import OPTIMIZERS
+from mbo_search.study.segments import Segment
+from mbo_search.train.arithmetic import autocast, seed_noise, to_device
+from mbo_search.train.averages import SegmentMean
+from mbo_search.train.live import Live, SegmentSums
+from mbo_search.train.reports import Stop
+from mbo_search.train.setup import TrainSetup
+
+__all__ = ["Observe", "StepReport", "Workplace", "begin_segment", "train_segment"]
+
+HIGH_LOSS_FACTOR = 1.5
+"""A loss above this times ln(vocabulary), the loss of a model that knows nothing, is high."""
+
+MOST_HIGH_LOSSES = 10
+"""High losses in a row that end a trial. A spike of a few steps is forgiven."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReport:
+    """One optimizer step, as observers see it.
+
+    Attributes:
+        step: Optimizer steps of the schedule done, this one included.
+        lr: Learning rate of the step.
+        loss: Mean cross entropy of its tokens, nats per token.
+        grad_norm: Global gradient norm before clipping.
+    """
+
+    step: int
+    lr: float
+    loss: float
+    grad_norm: float
+
+
+Observe = Callable[[StepReport], None]
+"""Sees each step; can change nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workplace:
+    """What every step of a trial needs besides the live state.
+
+    Attributes:
+        setup: How the study trains.
+        stream: The training tokens.
+        seed: Seed of dropout and gradient noise.
+    """
+
+    setup: TrainSetup
+    stream: TokenStream
+    seed: int
+
+
+def train_segment(live: Live, segment: Segment, workplace: Workplace, *, stop: Stop, observe: Observe) -> bool:
+    """Train to the end of a grid segment, from wherever in it the state stands.
+
+    Args:
+        live: The state, changed in place; it stands within the segment, or right before it.
+        segment: The segment.
+        workplace: Tokens, seed and arithmetic.
+        stop: Polled before every step; True ends the call there.
+        observe: Sees each step.
+
+    Returns:
+        Whether the segment is finished.
+
+    Raises:
+        TrialError: If a loss or gradient is not finite, or the loss explodes.
+    """
+    if live.segment_index != segment.index:
+        begin_segment(live, segment, budget_steps=workplace.setup.budget().total_steps)
+    while live.step < segment.last_step:
+        if stop():
+            return False
+        observe(_train_step(live, segment, workplace))
+    return True
+
+
+def _train_step(live: Live, segment: Segment, workplace: Workplace) -> StepReport:
+    stage, step, optimizer = segment.stage, live.step, _optimizer(live)
+
+    lr = segment.lr(step)
+    optimizer.set_lr(lr)
+
+    loss_sum = _forward_backward(live, segment, workplace)
+    loss = loss_sum / segment.batch_tokens
+    learning = [parameter for parameter in live.model.parameters() if parameter.requires_grad]
+    grad_norm = prepare_gradients(learning, stage, seed=workplace.seed, step=step)
+    _guard(live, loss, grad_norm)
+
+    optimizer.step()
+    optimizer.zero_grad()
+    if stage.strength("l1"):
+        shrink_weights(optimizer.decayed_weights(), stage, lr=lr)
+    if live.ema is not None:
+        live.ema.update(live.model)
+    if live.mean is not None:
+        live.mean.update(live.model)
+
+    live.step += 1
+    live.position_tokens += segment.batch_tokens
+    live.sums.add(loss_sum=loss_sum, num_tokens=segment.batch_tokens, grad_norm=grad_norm)
+    return StepReport(step=live.step, lr=lr, loss=loss, grad_norm=grad_norm)
+
+
+def _forward_backward(live: Live, segment: Segment, workplace: Workplace) -> float:
+    """Add up the gradients of the mean loss over the whole batch, micro-batch by micro-batch.
+
+    Returns:
+        The sum of the cross entropies of all tokens, in nats.
+    """
+    setup, stage = workplace.setup, segment.stage
+    num_sequences = segment.batch_tokens // setup.model.context
+    arrays = workplace.stream.batch(live.position_tokens, num_sequences, setup.model.context)
+    inputs_BT, targets_BT = (to_device(array, setup.device) for array in arrays)
+    sums: list[Tensor] = []
+    for number, first in enumerate(range(0, num_sequences, setup.micro_batch)):
+        rows = slice(first, min(first + setup.micro_batch, num_sequences))
+        if stage.strength("dropout"):
+            seed_noise(setup.device, _noise_seed(workplace.seed, live.step, number))
+        with autocast(setup.device, setup.precision):
+            logits_BTV = live.model(inputs_BT[rows])
+        objective, cross_entropy_sum = training_loss(logits_BTV, targets_BT[rows], stage)
+        share = (rows.stop - rows.start) / num_sequences
+        (objective * share).backward()  # type: ignore[no-untyped-call]
+        sums.append(cross_entropy_sum)
+    return float(torch.stack(sums).double().sum())
+
+
+def _guard(live: Live, loss: float, grad_norm: float) -> None:
+    """End a trial that cannot recover, before it costs more."""
+    if not math.isfinite(loss) or not math.isfinite(grad_norm):
+        what = f"loss {loss}" if not math.isfinite(loss) else f"gradient norm {grad_norm}"
+        raise TrialError("non_finite", f"{what} at step {live.step + 1}")
+    high_loss = HIGH_LOSS_FACTOR * math.log(live.model.vocab_size)
+    live.high_losses = live.high_losses + 1 if loss > high_loss else 0
+    if live.high_losses >= MOST_HIGH_LOSSES:
+        message = f"loss {loss:.3g} at step {live.step + 1}; above {high_loss:.3g} for {live.high_losses} steps"
+        raise TrialError("loss_explosion", message)
+
+
+def begin_segment(live: Live, segment: Segment, *, budget_steps: int) -> None:
+    """Put a segment's strategy in force; at a stage's start that includes the hand-over.
+
+    Args:
+        live: The state behind the segment before, changed in place.
+        segment: The segment.
+        budget_steps: Optimizer steps of the whole schedule.
+    """
+    assert live.step == segment.first_step, (live.step, segment.first_step)
+    if live.optimizer is None or live.stage != segment.stage or segment.hand_over != "continue":
+        live.optimizer = _begin_stage(live, segment, budget_steps)
+    set_dropout(live.model, segment.stage.strength("dropout") or 0.0)
+    live.ema = _ema(live, segment)
+    live.stage = segment.stage
+    live.sums = SegmentSums()
+    live.mean = SegmentMean(live.model) if has_mean(segment) else None
+    live.segment_index = segment.index
+
+
+def has_mean(segment: Segment) -> bool:
+    """Whether the mean of the weights is measured behind a segment: at stage ends, but not for schedule-free
+    optimizers, whose evaluated weights are a mean already."""
+    return segment.ends_stage and not OPTIMIZERS[segment.stage.optimizer].constant_lr_only
+
+
+def _begin_stage(live: Live, segment: Segment, budget_steps: int) -> StageOptimizer:
+    if live.optimizer is None or live.stage is None:
+        assert segment.hand_over == "start", segment.hand_over
+        return build_optimizer(live.model, segment.stage, budget_steps=budget_steps)
+    state = live.optimizer.export_state()
+    if segment.hand_over == "continue":
+        optimizer = build_optimizer(live.model, segment.stage, budget_steps=budget_steps)
+        optimizer.import_state(state)
+        return optimizer
+    assert segment.hand_over != "start"
+    return hand_over(
+        state,
+        model=live.model,
+        previous=live.stage,
+        stage=segment.stage,
+        mode=segment.hand_over,
+        budget_steps=budget_steps,
+    )
+
+
+def _ema(live: Live, segment: Segment) -> Ema | None:
+    """The average of the segment: it goes on while the decay stays the same, else it starts at the weights."""
+    decay = segment.stage.strength("ema")
+    if decay is None:
+        return None
+    if live.ema is not None and live.stage is not None and live.stage.strength("ema") == decay:
+        return live.ema
+    return Ema(live.model, decay)
+
+
+def _optimizer(live: Live) -> StageOptimizer:
+    assert live.optimizer is not None, "a segment begins before its first step"
+    return live.optimizer
+
+
+def _noise_seed(seed: int, step: int, micro_batch: int) -> int:
+    digest = hashlib.blake2b(f"dropout {seed} {step} {micro_batch}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

@@ -1,0 +1,171 @@
+"""The unfinished stretch of a trial on disk: where an interrupted or crashed call goes on.
+
+A stretch has one folder, `scratch/<key of its end>/`. Each partial state in it appears by one rename and is checked
+against its checksums when it is read; the one before is removed afterwards, so there is always a whole one. Beside
+it a small progress file says how far training really came, so that the work which a crash lost can be counted.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from mbo_search.errors import StoreError
+from mbo_search.files import fsync_folder, read_json, unique_sibling, write_json
+from mbo_search.study.base import Description
+from mbo_search.train.live import Live
+from mbo_search.train.manifest import FileEntry, describe_files, verify_files
+from mbo_search.train.reports import CurvePoint
+from mbo_search.train.setup import TrainSetup
+from mbo_search.train.state import load_state, save_state
+
+__all__ = ["CallRecord", "Partial", "PartialClock"]
+
+_CALL = "call.json"
+_PROGRESS = "progress.json"
+_PREFIX = "partial-"
+
+
+class CallRecord(Description):
+    """What a call has done so far, beside its partial state.
+
+    Attributes:
+        points: Points behind the finished segments.
+        executed_tokens: Charged tokens trained that no report has named.
+        seconds: Seconds of training and evaluation that no report has named.
+    """
+
+    points: tuple[CurvePoint, ...] = ()
+    executed_tokens: int = Field(default=0, ge=0)
+    seconds: float = Field(default=0.0, ge=0)
+
+
+class _PartialCard(Description):
+    call: CallRecord
+    files: dict[str, FileEntry]
+
+
+class _Progress(Description):
+    step: int = Field(ge=0)
+    wasted_tokens: int = Field(ge=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The folder of one unfinished stretch.
+
+    Attributes:
+        folder: The folder; it is made by the first write.
+    """
+
+    folder: Path
+
+    def exists(self) -> bool:
+        """Whether there is a partial state, sound or not."""
+        return any(self.folder.glob(f"{_PREFIX}*"))
+
+    def save(self, live: Live, call: CallRecord) -> None:
+        """Write a partial state in place of the one before.
+
+        Raises:
+            OSError: If it cannot be written; the one before is then still there.
+        """
+        target = self.folder / f"{_PREFIX}{live.step:012d}"
+        new = unique_sibling(target)
+        new.mkdir(parents=True)
+        try:
+            save_state(live, new)
+            card = _PartialCard(call=call, files=describe_files(new))
+            write_json(new / _CALL, card.model_dump(mode="json"))
+            shutil.rmtree(target, ignore_errors=True)
+            new.rename(target)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        fsync_folder(self.folder)
+        for other in self.folder.glob(f"{_PREFIX}*"):
+            if other != target:
+                shutil.rmtree(other, ignore_errors=True)
+
+    def load(self, setup: TrainSetup) -> tuple[Live, CallRecord] | None:
+        """Read the latest sound partial state; None if there is none."""
+        for folder in sorted(self.folder.glob(f"{_PREFIX}*"), reverse=True):
+            try:
+                card = _PartialCard.model_validate(read_json(folder / _CALL))
+                verify_files(folder, card.files, beside=_CALL)
+                return load_state(folder, setup, budget_steps=setup.budget().total_steps), card.call
+            except (FileNotFoundError, ValueError, StoreError):
+                shutil.rmtree(folder, ignore_errors=True)  # damaged: the one before, or the node, takes its place
+        return None
+
+    def note_progress(self, step: int, wasted_tokens: int) -> None:
+        """Say how far training came, and what earlier crashes lost; not flushed, because it is only a count."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        progress = _Progress(step=step, wasted_tokens=wasted_tokens)
+        temporary = unique_sibling(self.folder / _PROGRESS)
+        temporary.write_text(progress.model_dump_json())
+        temporary.replace(self.folder / _PROGRESS)
+
+    def read_progress(self) -> tuple[int, int]:
+        """Step to which an earlier call came, and the tokens that calls before it lost; zeros if nobody said."""
+        try:
+            progress = _Progress.model_validate(read_json(self.folder / _PROGRESS))
+        except (OSError, ValueError):
+            return 0, 0
+        return progress.step, progress.wasted_tokens
+
+    def remove(self) -> None:
+        """Remove the folder: the stretch is finished."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class PartialClock:
+    """When a partial state is due: every 30 seconds, or every quarter of a shorter stretch.
+
+    A stretch of a few seconds is not worth any, and writing them takes at most a twentieth of the time.
+
+    >>> clock = PartialClock(stretch_steps=1000, now=0.0)
+    >>> clock.is_due(step=10, now=1.0), clock.is_due(step=260, now=26.0)
+    (False, True)
+    >>> clock.written(now=26.5, seconds=0.5)
+    >>> clock.is_due(step=500, now=50.0), clock.is_due(step=510, now=51.5)
+    (False, True)
+
+    Args:
+        stretch_steps: Optimizer steps of the whole stretch.
+        now: Seconds on a steady clock.
+    """
+
+    MOST_SECONDS = 30.0
+    LEAST_SECONDS = 2.0
+    MOST_WRITE_SHARE = 0.05
+
+    def __init__(self, *, stretch_steps: int, now: float) -> None:
+        self._stretch_steps = stretch_steps
+        self._began = self._last = now
+        self._write_seconds = 0.0
+
+    def is_due(self, *, step: int, now: float) -> bool:
+        """Whether to write a state.
+
+        Args:
+            step: Steps done by this call.
+            now: Seconds on the same clock.
+        """
+        expected_seconds = (now - self._began) / step * self._stretch_steps
+        interval = min(self.MOST_SECONDS, expected_seconds / 4)
+        if interval < self.LEAST_SECONDS:
+            return False
+        return now - self._last >= max(interval, self._write_seconds / self.MOST_WRITE_SHARE)
+
+    def written(self, *, now: float, seconds: float) -> None:
+        """Note that a state was written.
+
+        Args:
+            now: Seconds on the same clock.
+            seconds: What writing took.
+        """
+        self._last, self._write_seconds = now, seconds

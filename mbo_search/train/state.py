@@ -1,0 +1,228 @@
+"""A live training state as a folder, and back, bit for bit, at any step.
+
+`weights.safetensors` holds the weights that learn, `optimizer.safetensors` the optimizer's tensors,
+`averages.safetensors` the moving averages where there are any, and `state.json` everything else. Nothing is
+unpickled. Names, shapes and types are checked against the model before a single number is taken over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mbo_search.errors import StoreError
+from mbo_search.files import read_json
+from mbo_search.model.decoder import build_decoder, set_dropout
+from mbo_search.optim.regularizers import Ema
+from mbo_search.optim.staged import build_optimizer
+from mbo_search.optim.state import OptimizerState
+from mbo_search.study.base import Description
+from mbo_search.study.schedule import Stage
+from mbo_search.train.averages import SegmentMean
+from mbo_search.train.live import Live, SegmentSums
+from mbo_search.train.setup import TrainSetup
+
+__all__ = ["fresh_state", "load_state", "save_state"]
+
+_WEIGHTS = "weights.safetensors"
+_OPTIMIZER = "optimizer.safetensors"
+_AVERAGES = "averages.safetensors"
+_STATE = "state.json"
+
+
+class SavedSums(Description):
+    """`SegmentSums` as JSON."""
+
+    loss_sum: float
+    num_tokens: int
+    grad_norm_sum: float
+    num_steps: int
+
+
+class SavedState(Description):
+    """`state.json`: everything of a live state that is no tensor.
+
+    Attributes:
+        schema_version: Version of this format.
+        step: Optimizer steps of the schedule done.
+        position_tokens: Tokens of the training stream consumed.
+        segment_index: The grid segment begun last.
+        stage: The stage in force; the next hand-over starts from it.
+        high_losses: Steps in a row with a high loss.
+        sums: Sums of the segment so far.
+        mean_steps: Steps in the mean of the weights over the segment; None where none is kept.
+        optimizer_numbers: What of the optimizer's state is a number.
+    """
+
+    schema_version: Literal["mbo-search/state/1"] = "mbo-search/state/1"
+    step: int = Field(ge=0)
+    position_tokens: int = Field(ge=0)
+    segment_index: int = Field(ge=0)
+    stage: Stage
+    high_losses: int = Field(ge=0)
+    sums: SavedSums
+    mean_steps: int | None = Field(default=None, ge=0)
+    optimizer_numbers: dict[str, bool | int | float]
+
+
+def fresh_state(setup: TrainSetup, seed: int) -> Live:
+    """The untrained model.
+
+    Args:
+        setup: How the study trains.
+        seed: Seed of the initial weights.
+    """
+    return Live(model=build_decoder(setup.model, setup.vocab_size, seed).to(setup.device))
+
+
+def save_state(live: Live, folder: Path) -> None:
+    """Write a state between two steps.
+
+    Args:
+        live: The state, with the weights that learn in place.
+        folder: An empty folder.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    assert live.optimizer is not None
+    assert live.stage is not None
+    exported = live.optimizer.export_state()
+    weights = {name: parameter.detach() for name, parameter in live.model.named_parameters()}
+    _write_tensors(folder / _WEIGHTS, weights)
+    _write_tensors(folder / _OPTIMIZER, exported.tensors)
+    averages = _averages(live)
+    if averages:
+        _write_tensors(folder / _AVERAGES, averages)
+    saved = SavedState(
+        step=live.step,
+        position_tokens=live.position_tokens,
+        segment_index=live.segment_index,
+        stage=live.stage,
+        high_losses=live.high_losses,
+        sums=SavedSums(
+            loss_sum=live.sums.loss_sum,
+            num_tokens=live.sums.num_tokens,
+            grad_norm_sum=live.sums.grad_norm_sum,
+            num_steps=live.sums.num_steps,
+        ),
+        mean_steps=live.mean.count if live.mean else None,
+        optimizer_numbers=exported.numbers,
+    )
+    (folder / _STATE).write_text(json.dumps(saved.model_dump(mode="json"), sort_keys=True, allow_nan=False))
+
+
+def load_state(folder: Path, setup: TrainSetup, *, budget_steps: int) -> Live:
+    """Read a state.
+
+    Args:
+        folder: A folder that `save_state` filled.
+        setup: How the study trains; its model must be the one that was saved.
+        budget_steps: Optimizer steps of the whole schedule.
+
+    Raises:
+        StoreError: If a file is missing or unreadable, or holds anything but this model's state.
+    """
+    saved = _read_saved(folder / _STATE)
+    weights = _read_tensors(folder / _WEIGHTS)
+    averages = _read_tensors(folder / _AVERAGES) if (folder / _AVERAGES).exists() else {}
+    tensors = _read_tensors(folder / _OPTIMIZER)
+    live = fresh_state(setup, seed=0)
+    _load_weights(live.model, weights, where=folder / _WEIGHTS)
+    _check_optimizer(live.model, OptimizerState(tensors, saved.optimizer_numbers), where=folder / _OPTIMIZER)
+    live.optimizer = build_optimizer(live.model, saved.stage, budget_steps=budget_steps)
+    live.optimizer.import_state(OptimizerState(tensors, dict(saved.optimizer_numbers)))
+    set_dropout(live.model, saved.stage.strength("dropout") or 0.0)
+    live.stage = saved.stage
+    live.step, live.position_tokens = saved.step, saved.position_tokens
+    live.segment_index, live.high_losses = saved.segment_index, saved.high_losses
+    live.sums = SegmentSums(**saved.sums.model_dump())
+    _load_averages(live, saved, averages, where=folder / _AVERAGES)
+    return live
+
+
+def _averages(live: Live) -> dict[str, Tensor]:
+    parts = {"ema": live.ema, "mean": live.mean}
+    return {
+        f"{part}/{name}": tensor
+        for part, average in parts.items()
+        if average is not None
+        for name, tensor in average.export_state().items()
+    }
+
+
+def _load_averages(live: Live, saved: SavedState, averages: Mapping[str, Tensor], *, where: Path) -> None:
+    ema = {name.removeprefix("ema/"): tensor for name, tensor in averages.items() if name.startswith("ema/")}
+    mean = {name.removeprefix("mean/"): tensor for name, tensor in averages.items() if name.startswith("mean/")}
+    decay = saved.stage.strength("ema")
+    if (decay is None) != (not ema) or (saved.mean_steps is None) != (not mean):
+        raise StoreError(f"{where}: averages are missing or foreign")
+    if decay is not None:
+        _check_shapes(live.model, ema, where=where)
+        live.ema = Ema(live.model, decay)
+        live.ema.import_state(ema)
+    if saved.mean_steps is not None:
+        _check_shapes(live.model, mean, where=where)
+        live.mean = SegmentMean(live.model)
+        live.mean.import_state(mean, saved.mean_steps)
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from error
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise StoreError(f"{path}: unreadable ({error})") from error
+
+
+def _read_saved(path: Path) -> SavedState:
+    try:
+        return SavedState.model_validate(read_json(path))
+    except (OSError, ValueError, ValidationError) as error:
+        raise StoreError(f"{path}: unreadable ({error})") from error
+
+
+@torch.no_grad()
+def _load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, where: Path) -> None:
+    _check_shapes(model, weights, where=where)
+    for name, parameter in model.named_parameters():
+        parameter.copy_(weights[name])
+
+
+def _check_shapes(model: nn.Module, tensors: Mapping[str, Tensor], *, where: Path) -> None:
+    expected = {name: (parameter.shape, parameter.dtype) for name, parameter in model.named_parameters()}
+    found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+    wrong = sorted(name for name in {**expected, **found} if expected.get(name) != found.get(name))
+    if wrong:
+        raise StoreError(f"{where}: {', '.join(wrong[:5])} missing, foreign, or of another shape or type")
+
+
+def _check_optimizer(model: nn.Module, state: OptimizerState, *, where: Path) -> None:
+    """A slot belongs to a parameter; it has its shape, or is one number, or a square as long as one side."""
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
+    for key in (*state.tensors, *state.numbers):
+        name = key.rpartition("/")[0]
+        if name not in shapes:
+            raise StoreError(f"{where}: {key} belongs to no parameter of the model")
+        tensor = state.tensors.get(key)
+        if tensor is not None and not _fits(tensor.shape, shapes[name]):
+            raise StoreError(f"{where}: {key} has shape {tuple(tensor.shape)}, its parameter {tuple(shapes[name])}")
+
+
+def _fits(shape: torch.Size, parameter: torch.Size) -> bool:
+    is_square = len(shape) == 2 and shape[0] == shape[1] and shape[0] in parameter
+    return shape == parameter or len(shape) == 0 or is_square

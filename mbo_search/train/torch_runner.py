@@ -1,0 +1,152 @@
+"""The live trainer behind the one interface between deciding and training.
+
+A call trains consecutive segments. It writes partial states as it goes, so that a call that was stopped or killed
+goes on where it was when it is repeated; and it keeps the state that it returned in memory, so that the next
+stretch of the same trial need not be read from disk. Neither changes a bit of what is trained.
+"""
+
+from __future__ import annotations
+
+import shutil
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from mbo_search.data.batches import TokenStream
+from mbo_search.data.prepare import load_prepared
+from mbo_search.errors import DataError, StoreError, TrialError
+from mbo_search.files import unique_sibling
+from mbo_search.study.keys import segment_keys
+from mbo_search.study.segments import Segment
+from mbo_search.train.arithmetic import is_out_of_memory
+from mbo_search.train.call import StretchCall
+from mbo_search.train.holds import work_right
+from mbo_search.train.live import Live
+from mbo_search.train.loop import Workplace
+from mbo_search.train.measure import Exam
+from mbo_search.train.memory import free_memory, reset_peak_memory
+from mbo_search.train.partial import Partial
+from mbo_search.train.reports import BoundaryReport, EndReason, Node, Stop
+from mbo_search.train.setup import TrainSetup, evaluation_windows_of
+from mbo_search.train.state import fresh_state, load_state, save_state
+
+__all__ = ["TorchStageRunner"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A state in memory, and the key of the node that it equals."""
+
+    key: str
+    live: Live
+
+
+class TorchStageRunner:
+    """Trains stretches of schedules with torch: one process, one stretch at a time.
+
+    Args:
+        setup: How the study trains.
+        scratch: Folder for unfinished stretches; made where it is missing.
+
+    Raises:
+        DataError: If the prepared data are missing, damaged, or not those of the setup.
+    """
+
+    def __init__(self, setup: TrainSetup, scratch: Path) -> None:
+        prepared = load_prepared(Path(setup.data_folder))
+        windows = evaluation_windows_of(prepared, context=setup.model.context, num_tokens=setup.evaluation_tokens)
+        if (prepared.card.fingerprint, windows.fingerprint) != (setup.data_fingerprint, setup.windows_fingerprint):
+            raise DataError(f"{setup.data_folder} holds other data than the study was set up with")
+        self._setup = setup
+        self._scratch = scratch
+        self._tokens = prepared.tokens("train")
+        self._exam = Exam(tokens=prepared.tokens("validation"), windows=windows, setup=setup)
+        self._workplace: Workplace | None = None
+        self._kept: _Kept | None = None
+
+    def run(
+        self, node: Node | None, segments: Sequence[Segment], seed: int, stop: Stop
+    ) -> tuple[Path | None, BoundaryReport]:
+        """Train consecutive segments; see `StageRunner.run`.
+
+        A lack of memory, a loss that is not finite and any other trouble of the trial are reasons in the report.
+
+        Raises:
+            StoreError: If the node cannot be read.
+        """
+        torch.set_num_threads(self._setup.threads)
+        reset_peak_memory(self._setup.device)
+        key = segment_keys(node.key if node else self._setup.root_key(seed), segments)[-1]
+        folder = self._scratch / key
+        try:
+            with work_right(folder) as is_alone:
+                partial = Partial(folder if is_alone else unique_sibling(folder))
+                return self._run(StretchCall(segments, partial, self._exam, key=key), node, seed, stop)
+        finally:
+            if self._kept is None:
+                free_memory(self._setup.device)
+
+    def close(self) -> None:
+        """Forget the state in memory."""
+        self._kept = None
+        free_memory(self._setup.device)
+
+    def _run(
+        self, call: StretchCall, node: Node | None, seed: int, stop: Stop
+    ) -> tuple[Path | None, BoundaryReport]:
+        """Turn a trial's troubles into reports; what a repeated call could go on from is kept."""
+        try:
+            return self._train(call, node, seed, stop)
+        except StoreError:
+            raise
+        except TrialError as error:
+            call.partial.remove()
+            return None, call.report(cast(EndReason, error.reason), str(error))
+        except Exception as error:
+            if is_out_of_memory(error):
+                call.partial.remove()
+                return None, call.report("out_of_memory", str(error))
+            return None, call.report("exception", traceback.format_exc())
+
+    def _train(
+        self, call: StretchCall, node: Node | None, seed: int, stop: Stop
+    ) -> tuple[Path | None, BoundaryReport]:
+        kept, self._kept = self._kept, None
+        if call.partial.exists():
+            kept = None  # never two models in memory
+        if not call.resume():
+            is_same = kept is not None and node is not None and kept.key == node.key
+            call.begin(kept.live if is_same and kept else self._load(node, seed))
+        if not call.train(self._workplace_of(seed), stop):
+            return None, call.report("signal")
+        state_dir = self._write(call)
+        call.partial.remove()
+        return state_dir, call.report()
+
+    def _load(self, node: Node | None, seed: int) -> Live:
+        if node is None:
+            return fresh_state(self._setup, seed)
+        return load_state(node.path, self._setup, budget_steps=self._setup.budget().total_steps)
+
+    def _write(self, call: StretchCall) -> Path:
+        """Write the state behind a stretch, and keep it in memory if the schedule goes on."""
+        folder = unique_sibling(self._scratch / call.key)
+        folder.mkdir()
+        try:
+            save_state(call.live, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        if call.live.step < self._setup.budget().total_steps:
+            self._kept = _Kept(call.key, call.live)
+        return folder
+
+    def _workplace_of(self, seed: int) -> Workplace:
+        if self._workplace is None or self._workplace.seed != seed:
+            stream = TokenStream(self._tokens, self._setup.block_tokens, seed)
+            self._workplace = Workplace(setup=self._setup, stream=stream, seed=seed)
+        return self._workplace

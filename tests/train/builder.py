@@ -1,0 +1,131 @@
+"""A tiny study: generated text, bytes for tokens, a two-layer model, ten grid segments of two steps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mbo_search.data.prepare import PreparedData, prepare
+from mbo_search.study.catalogue import OPTIMIZERS
+from mbo_search.study.schedule import LrShape, Regularizer, Schedule, Stage
+from mbo_search.study.specs import DataSpec, ModelSpec, TokenizerSpec
+from mbo_search.train.path import SchedulePath, schedule_path
+from mbo_search.train.setup import TrainSetup, evaluation_windows_of, numerics_here
+from mbo_search.train.torch_runner import TorchStageRunner
+
+WORDS = (
+    "the a stage step of to and in model learns from text rate loss falls then rises again warm cool "
+    "weights move slowly towards what they should be"
+).split()
+
+
+def write_corpus(folder: Path, num_documents: int = 60) -> Path:
+    rng = np.random.default_rng(7)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(num_documents):
+        words = rng.choice(WORDS, size=80)
+        (folder / f"{number:03d}.txt").write_text(f"Document {number}. " + " ".join(words) + ".\n")
+    return folder
+
+
+def tiny_data(root: Path) -> PreparedData:
+    spec = DataSpec(
+        source=(str(write_corpus(root / "texts")),),
+        tokenizer=TokenizerSpec(kind="bytes"),
+        dedup="none",
+        validation_share=0.15,
+    )
+    return prepare(spec, root / "cache")
+
+
+def tiny_setup(data: PreparedData, **changes: object) -> TrainSetup:
+    windows = evaluation_windows_of(data, context=16, num_tokens=256)
+    setup = TrainSetup(
+        model=ModelSpec(layers=2, width=32, heads=2, context=16),
+        vocab_size=data.card.vocab_size,
+        data_folder=str(data.folder),
+        data_fingerprint=data.card.fingerprint,
+        bytes_per_token=data.card.splits["validation"].bytes_per_token,
+        num_segments=10,
+        steps_per_segment=2,
+        batch_tokens=96,
+        block_tokens=16,
+        micro_batch=4,
+        precision="float32",
+        threads=1,
+        device="cpu",
+        evaluation_tokens=256,
+        points=5,
+        windows_fingerprint=windows.fingerprint,
+        branch_points=(2, 3, 4, 5),
+        numerics={},
+    )
+    setup = setup.model_copy(update=changes)
+    return setup.model_copy(update={"numerics": numerics_here(setup)})
+
+
+def make_stage(name: str, share: float, optimizer: str, **settings: object) -> Stage:
+    hparams = {key: float(value.default) for key, value in OPTIMIZERS[optimizer].hparams.items()}
+    values: dict[str, object] = {
+        "name": name,
+        "share": share,
+        "optimizer": optimizer,
+        "hparams": hparams | settings.pop("hparams", {}),
+        "lr": OPTIMIZERS[optimizer].reference_lr,
+    }
+    return Stage.model_validate(values | settings)
+
+
+def make_schedule(*stages: Stage) -> Schedule:
+    return Schedule(stages=stages)
+
+
+def every_regularizer(optimizer: str) -> tuple[Regularizer, ...]:
+    strengths = {
+        "clip_value": 0.05,
+        "dropout": 0.1,
+        "ema": 0.9,
+        "gradient_noise": 1e-8,
+        "l1": 1e-4,
+        "l2": 1e-4,
+        "label_smoothing": 0.05,
+        "z_loss": 1e-4,
+    }
+    return tuple(Regularizer(kind=kind, strength=strength) for kind, strength in strengths.items())
+
+
+LINEAR = LrShape(kind="linear", hparams={"floor": 0.0})
+
+
+def run_whole(setup: TrainSetup, schedule: Schedule, scratch: Path, *, seed: int = 3) -> tuple[dict, SchedulePath]:
+    """Train a schedule in one call; its final state."""
+    path = schedule_path(schedule, setup, seed)
+    folder, report = TorchStageRunner(setup, scratch).run(None, path.segments, seed, lambda: False)
+    assert folder is not None, report.message
+    return read_state(folder) | {"curve": report.curve}, path
+
+
+def read_state(folder: Path) -> dict:
+    """Everything in a state's folder, for comparing bit for bit."""
+    from safetensors.torch import load_file
+
+    found: dict = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        found |= {f"{file.stem}:{name}": tensor for name, tensor in load_file(file).items()}
+    found["state"] = json.loads((folder / "state.json").read_text())
+    return found
+
+
+def differing(one: dict, other: dict) -> list[str]:
+    """Names under which two states differ by a bit."""
+    names = sorted({**one, **other})
+    return [name for name in names if not _equal(one.get(name), other.get(name))]
+
+
+def _equal(one: object, other: object) -> bool:
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    return one == other
