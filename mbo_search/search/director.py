@@ -320,6 +320,7 @@ class Director:
         )
 
     def _learn(self, task: TrialTask, record: TrialRecord) -> None:
+        self._ports.log(_sentence(record))
         self.books.end(task, record)
         self._reached.pop(task.trial, None)
         if task.arm in self._arms:
@@ -359,3 +360,10 @@ class Director:
 
 def _fitness(boundary: Boundary) -> float:
     return boundary.loss if boundary.averaged_loss is None else boundary.averaged_loss
+
+
+def _sentence(record: TrialRecord) -> str:
+    way = " -> ".join(record.schedule.optimizers)
+    how = record.state if record.reason is None else f"{record.state} ({record.reason})"
+    loss = "" if record.val_loss is None else f", loss {record.val_loss:.4f}"
+    return f"trial {record.trial}, {record.arm}: {way}: {how}{loss}"

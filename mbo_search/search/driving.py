@@ -1,0 +1,192 @@
+"""Driving an opened run directory: the director and its world, a backend, and what is kept of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mbo_search.results.records import TrialRecord
+from mbo_search.results.run_directory import RunDirectory
+from mbo_search.search.arms import arms_of
+from mbo_search.search.director import Director
+from mbo_search.search.limits import limits_of
+from mbo_search.search.local_runner import run_locally
+from mbo_search.search.opening import Opened, baselines_of
+from mbo_search.search.ports import Ports, SearchPlan
+from mbo_search.search.progress import Progress
+from mbo_search.search.pruner import BoundaryPruner
+from mbo_search.search.ray_runner import run_on_ray
+from mbo_search.search.slots import Backend, choose_backend, slots_of, store_limit_bytes
+from mbo_search.search.snapshot import snapshot
+from mbo_search.search.task import PathNode, TrialTask
+from mbo_search.search.task_files import read_tasks, write_task
+from mbo_search.search.worker import TrialWorker, WorkerPlan, open_store, write_worker_plan
+from mbo_search.study.schedule import Schedule
+from mbo_search.train.execute import schedule_path, stretches
+from mbo_search.train.outcome import CurveRow
+from mbo_search.train.setup import TrainSetup
+
+__all__ = ["Drive", "nodes_of"]
+
+_NUM_MESSAGES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RunMemory:
+    """Tasks and records in a run directory."""
+
+    run: RunDirectory
+
+    def write_task(self, task: TrialTask) -> None:
+        write_task(self.run.trials, task)
+
+    def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
+        self.run.write_record(record, curve)
+
+
+class Drive:
+    """One driver's time with a run directory, which it holds the lock of.
+
+    Attributes:
+        director: The search.
+    """
+
+    def __init__(self, opened: Opened, *, backend: Backend, observe: Callable[[Progress], None]) -> None:
+        """Take over the directory as it is.
+
+        Args:
+            opened: The directory.
+            backend: Where trials run.
+            observe: Gets a snapshot now and then.
+        """
+        self._opened = opened
+        self._observe = observe
+        self._slots = slots_of(opened.study, opened.setup, backend)
+        self._messages: deque[str] = deque(maxlen=_NUM_MESSAGES)
+        self._plan = WorkerPlan(
+            setup=opened.setup,
+            store_limit_bytes=store_limit_bytes(opened.study, opened.run.path),
+            memory_fraction=min(1.0, self._slots.gpus_per_trial) or 1.0,
+        )
+        self._store = open_store(opened.run, self._plan)
+        self._num_collected = 0
+        self._status = opened.run.status()
+        self.director = self._make_director()
+
+    def go(self, *, backend: Backend, address: str | None, stop: threading.Event) -> None:
+        """Train until nothing is left or a stop is asked for.
+
+        Args:
+            backend: Where trials run.
+            address: An existing Ray cluster; None: one of our own, if any.
+            stop: Asks for a stop.
+        """
+        run = self._opened.run
+        write_worker_plan(run, self._plan)
+        try:
+            if not self.director.has_more:
+                return
+            if choose_backend(backend, self._slots.slots, address) == "local":
+                run_locally(self.director, TrialWorker(run, self._plan), stop=stop, observe=self.observe)
+            else:
+                run_on_ray(self.director, run, self._slots, address=address, stop=stop, observe=self.observe)
+        finally:
+            self._write_status()
+
+    def observe(self) -> None:
+        """Show how far it is, and keep the stage store within its limit."""
+        self._collect()
+        self._observe(snapshot(self.director, study=self._opened.study.study, messages=self._messages))
+
+    def _make_director(self) -> Director:
+        opened = self._opened
+        study, run = opened.study, opened.run
+        plan = SearchPlan(
+            seed=study.seed,
+            limits=limits_of(study.search),
+            control=study.control,
+            baselines=baselines_of(study),
+            pruner=BoundaryPruner() if study.search.pruner == "boundary" else None,
+            confirm=study.confirm,
+            slots=self._slots.slots,
+        )
+        ports = Ports(
+            memory=_RunMemory(run=run),
+            has_node=self._store.has,
+            nodes_of=lambda schedule, seed: nodes_of(schedule, seed, opened.setup),
+            clock=time.time,
+            log=self._log,
+        )
+        director = Director(plan, arms_of(study, run), ports)
+        director.restore(
+            read_tasks(run.trials),
+            run.records(),
+            next_trial=run.next_trial(),
+            elapsed_seconds=_number(self._status.get("wall_seconds")),
+        )
+        return director
+
+    def _log(self, line: str) -> None:
+        self._messages.append(line)
+        with (self._opened.run.path / "driver.log").open("a", encoding="utf-8") as file:
+            print(time.strftime("%Y-%m-%d %H:%M:%S"), line, file=file)
+
+    def _collect(self) -> None:
+        """After trials have ended, make room; what is needed soon or best so far stays."""
+        records = self.director.books.records
+        if len(records) == self._num_collected:
+            return
+        self._num_collected = len(records)
+        books = self.director.books
+        needed = {node.key for trial in books.open_trials for node in books.task(trial).nodes}
+        self._store.protect(needed | _best_ends(records))
+        self._store.collect()
+
+    def _write_status(self) -> None:
+        busy, available = self.director.busy.seconds()
+        busy += _number(self._status.get("busy_seconds"))
+        available += _number(self._status.get("available_seconds"))
+        self._opened.run.update_status(
+            {
+                "available_seconds": available,
+                "busy_fraction": busy / available if available > 0 else None,
+                "busy_seconds": busy,
+                "ended_by": self.director.ended_by(),
+                "finished": not self.director.has_more and not self.director.is_stopping,
+                "wall_seconds": self.director.elapsed_seconds,
+            }
+        )
+
+
+def nodes_of(schedule: Schedule, seed: int, setup: TrainSetup) -> tuple[PathNode, ...]:
+    """Where states are kept on the way of a schedule.
+
+    Args:
+        schedule: The schedule.
+        seed: Its seed.
+        setup: How it trains.
+
+    Raises:
+        StudyError: If the schedule does not fit the grid, or a warm-up its stage.
+    """
+    path = schedule_path(schedule, setup, seed)
+    return tuple(PathNode(key=stretch.key, tokens=stretch.end_tokens) for stretch in stretches(path))
+
+
+def _best_ends(records: Sequence[TrialRecord]) -> set[str]:
+    """Trained models that are kept: the best of each arm."""
+    best: dict[str, TrialRecord] = {}
+    for record in records:
+        if record.val_loss is None:
+            continue
+        known = best.get(record.arm)
+        if known is None or (known.val_loss is not None and record.val_loss < known.val_loss):
+            best[record.arm] = record
+    return {record.boundaries[-1].node for record in best.values()}
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0

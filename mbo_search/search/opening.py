@@ -1,0 +1,183 @@
+"""Opening a run directory for a search: a new one, or one that must hold the very same study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mbo_search.data.prepare import PreparedData, load_prepared, prepare
+from mbo_search.errors import DataError, Problem, RunDirectoryError
+from mbo_search.results.run_directory import RunDirectory
+from mbo_search.study.baselines import baseline_schedule
+from mbo_search.study.schedule import Schedule
+from mbo_search.study.segments import cut, resolve_budget
+from mbo_search.study.space import control_space, staged_space
+from mbo_search.study.specs import Study
+from mbo_search.study.yaml_file import load_study
+from mbo_search.train.setup import TrainSetup, numerics_here, resolve_setup
+
+__all__ = ["Opened", "baselines_of", "create_run", "differences", "open_same", "open_with_overrides"]
+
+_RESUMABLE = ("confirm", "resources", "search.budget", "search.hours", "search.trials")
+"""What may change between two drivers of one run directory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A run directory that is ready to be driven.
+
+    Attributes:
+        run: The directory.
+        study: The study as it is to be driven; limits may have changed.
+        setup: How it trains, with the place where its data lie now.
+    """
+
+    run: RunDirectory
+    study: Study
+    setup: TrainSetup
+
+
+def create_run(study: Study, out: Path, *, cache: Path, slots: int) -> Opened:
+    """Begin a study: everything that can be wrong is found before the directory is made.
+
+    Args:
+        study: The study.
+        out: The new directory.
+        cache: Where prepared data are kept.
+        slots: Trials that run at once.
+
+    Raises:
+        UserError: If the study cannot be run, or the directory cannot be made.
+    """
+    _check_schedules(study)
+    setup = resolve_setup(study, prepare(study.data, cache), slots)
+    return Opened(run=RunDirectory.create(out, study, setup), study=study, setup=setup)
+
+
+def open_same(study: Study, out: Path, *, cache: Path) -> Opened:
+    """Open a directory that holds exactly this study.
+
+    Args:
+        study: The study.
+        out: The directory.
+        cache: Where prepared data are kept.
+
+    Raises:
+        RunDirectoryError: If it holds another study; says what differs.
+    """
+    run = RunDirectory.open(out)
+    changed = [
+        Problem(key=key, where=str(out), value=new, rule=f"is {old} in the run directory")
+        for key, old, new in differences(run.study(), study)
+    ]
+    if changed:
+        hint = f"choose another --out, or change limits with `mbo-search resume {out} --set KEY=VALUE`"
+        rule = "holds another study; this differs:"
+        raise RunDirectoryError([Problem(key="", where=str(out), rule=rule, hint=hint), *changed])
+    return _opened(run, study, cache)
+
+
+def open_with_overrides(out: Path, overrides: Sequence[str], *, cache: Path) -> Opened:
+    """Open a directory to go on, with other limits if wanted.
+
+    Args:
+        out: The directory.
+        overrides: `key.path=value` for limits of the search, confirm and resources.
+        cache: Where prepared data are kept.
+
+    Raises:
+        RunDirectoryError: If an override touches anything else.
+    """
+    run = RunDirectory.open(out)
+    study = load_study(run.study_file, overrides) if overrides else run.study()
+    forbidden = [
+        Problem(
+            key=key, value=new, rule=f"cannot change any more; it is {old}", hint="begin another study with --out"
+        )
+        for key, old, new in differences(run.study(), study)
+        if not key.startswith(_RESUMABLE)
+    ]
+    if forbidden:
+        raise RunDirectoryError(forbidden)
+    return _opened(run, study, cache)
+
+
+def differences(first: Study, second: Study) -> Sequence[tuple[str, str, str]]:
+    """Where two studies differ: key path, value in the first, value in the second.
+
+    Args:
+        first: A study.
+        second: Another.
+    """
+    old, new = (dict(_leaves("", study.model_dump(mode="json"))) for study in (first, second))
+    return [
+        (key, str(old.get(key, "not set")), str(new.get(key, "not set")))
+        for key in sorted({*old, *new})
+        if old.get(key, "not set") != new.get(key, "not set")
+    ]
+
+
+def baselines_of(study: Study) -> dict[str, Schedule]:
+    """The baselines of a study by name.
+
+    Args:
+        study: The study.
+
+    Raises:
+        StudyError: If one of them cannot be read.
+    """
+    return {name: baseline_schedule(study, name) for name in study.baselines}
+
+
+def _check_schedules(study: Study) -> None:
+    budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
+    staged_space(study)
+    control_space(study)
+    for schedule in baselines_of(study).values():
+        cut(schedule, budget)
+
+
+def _opened(run: RunDirectory, study: Study, cache: Path) -> Opened:
+    setup = run.setup()
+    _check_numerics(run, setup)
+    prepared = _data_again(study, setup, cache)
+    if prepared.card.fingerprint != setup.data_fingerprint:
+        rule = "give other tokens than when the study began"
+        hint = "restore the texts, or begin another study with --out"
+        raise RunDirectoryError([Problem(key="data.source", where=str(run.path), rule=rule, hint=hint)])
+    folder = str(prepared.folder.resolve())
+    return Opened(run=run, study=study, setup=setup.model_copy(update={"data_folder": folder}))
+
+
+def _data_again(study: Study, setup: TrainSetup, cache: Path) -> PreparedData:
+    """The prepared data where they were, or prepared anew if the cache was cleared."""
+    try:
+        return load_prepared(Path(setup.data_folder))
+    except DataError:
+        return prepare(study.data, cache)
+
+
+def _check_numerics(run: RunDirectory, setup: TrainSetup) -> None:
+    here = numerics_here(setup)
+    changed = [
+        Problem(key=name, where=str(run.path), value=here.get(name), rule=f"was {value} when the study began")
+        for name, value in setup.numerics.items()
+        if here.get(name) != value
+    ]
+    if changed:
+        rule = "was begun with other arithmetic, so new losses could not be compared with its old ones"
+        hint = "go on where it was begun, or begin another study with --out"
+        raise RunDirectoryError([Problem(key="", where=str(run.path), rule=rule, hint=hint), *changed])
+
+
+def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _leaves(f"{prefix}.{key}" if prefix else str(key), item)
+    elif isinstance(value, list) and value:
+        for index, item in enumerate(value):
+            yield from _leaves(f"{prefix}.{index}", item)
+    else:
+        yield prefix, value

@@ -1,0 +1,223 @@
+"""Ray Tune's two roles, searcher and scheduler, played by the director.
+
+Tune calls them from its controller thread. An exception in one of these calls would end the whole search, so each
+is caught, kept, and turned into an orderly stop; the driver raises it again when Tune has come back.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from ray.tune import Callback, Stopper
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from mbo_search.search.director import Director
+from mbo_search.search.ray_worker import BOUNDARY, OUTCOME
+from mbo_search.train.outcome import BoundaryEvent, TrialOutcome
+
+__all__ = ["BoundaryScheduler", "DirectorSearcher", "HaltStopper", "Seat", "TrialCallback"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Seat:
+    """The director's seat at Tune's table: one call at a time, and no exception gets out.
+
+    Attributes:
+        failure: The first exception of a call, or None.
+        lock: Held during every call.
+    """
+
+    def __init__(self, director: Director, config: dict[str, Any]) -> None:
+        """Take a seat.
+
+        Args:
+            director: The search.
+            config: What every trial's configuration holds besides its number.
+        """
+        self.failure: Exception | None = None
+        self.lock = threading.RLock()
+        self._director = director
+        self._config = config
+        self._numbers: dict[str, int] = {}
+        self._events: dict[int, list[BoundaryEvent]] = {}
+        self._told: set[str] = set()
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial's configuration, None to be asked again, or `FINISHED`."""
+        task = self._director.ask() if self.failure is None else None
+        if task is not None:
+            self._numbers[trial_id] = task.trial
+            return {**self._config, "trial": task.trial}
+        has_more = self.failure is None and self._director.has_more
+        return None if has_more else Searcher.FINISHED
+
+    def started(self, trial_id: str) -> None:
+        """A worker has begun a trial, for the first time or again."""
+        self._events[self._numbers[trial_id]] = []
+        self._director.started(self._numbers[trial_id])
+
+    def lost(self, trial_id: str, message: str) -> None:
+        """A worker was lost; Tune will start another."""
+        self._director.left_alone(self._numbers[trial_id], message)
+
+    def reported(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Take a report; True ends the trial."""
+        number = self._numbers[trial_id]
+        if OUTCOME in result:
+            self._tell(trial_id, TrialOutcome.model_validate_json(result[OUTCOME]), result)
+        elif BOUNDARY in result:
+            event = BoundaryEvent.model_validate_json(result[BOUNDARY])
+            self._events[number].append(event)
+            if self._director.boundary(number, event.boundary):
+                self._tell(trial_id, _pruned(self._events[number]), result)
+        return trial_id in self._told
+
+    def ended(self, trial_id: str, message: str) -> None:
+        """Tune has done with a trial; one that told no outcome has failed, unless all are being stopped."""
+        if trial_id not in self._told and not self._director.is_stopping:
+            self._director.give_up(self._numbers[trial_id], message)
+
+    def _tell(self, trial_id: str, outcome: TrialOutcome, result: dict[str, Any]) -> None:
+        self._told.add(trial_id)
+        self._director.tell(self._numbers[trial_id], outcome, worker=str(result.get("hostname", "")))
+
+
+class DirectorSearcher(Searcher):
+    """Tune's searcher: asks the director for trials."""
+
+    def __init__(self, seat: Seat) -> None:
+        """Make a searcher.
+
+        Args:
+            seat: The director's seat.
+        """
+        super().__init__()
+        self._seat = seat
+
+    def suggest(self, trial_id: str) -> Any:
+        """Configuration of the next trial, None to be asked again, or `FINISHED`."""
+        return _guarded(self._seat, self._seat.suggest, Searcher.FINISHED)(trial_id)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """A trial is over for Tune."""
+        _guarded(self._seat, self._seat.ended, None)(trial_id, "the worker ended without an outcome")
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing is saved here: the run directory is the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing is restored here: the run directory is the truth."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class BoundaryScheduler(FIFOScheduler):
+    """Tune's scheduler: first come, first served; the director judges stage ends."""
+
+    def __init__(self, seat: Seat) -> None:
+        """Make a scheduler.
+
+        Args:
+            seat: The director's seat.
+        """
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._seat = seat
+
+    def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
+        """Go on or stop."""
+        is_over = _guarded(self._seat, self._seat.reported, True)(trial.trial_id, result)
+        return str(self.STOP if is_over else self.CONTINUE)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class HaltStopper(Stopper):
+    """Ends the whole of Tune's run once nothing that is worth saving is at work."""
+
+    def __init__(self, may_halt: Callable[[], bool]) -> None:
+        """Make a stopper.
+
+        Args:
+            may_halt: Whether to end now.
+        """
+        self._may_halt = may_halt
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No trial is ended for its own sake."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether to end everything."""
+        return self._may_halt()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class TrialCallback(Callback):
+    """Tells the director when workers start trials and when they are lost."""
+
+    def __init__(self, seat: Seat) -> None:
+        """Make a callback.
+
+        Args:
+            seat: The director's seat.
+        """
+        self._seat = seat
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A worker begins a trial."""
+        _guarded(self._seat, self._seat.started, None)(trial.trial_id)
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A worker was lost and the trial will be repeated."""
+        _guarded(self._seat, self._seat.lost, None)(trial.trial_id, _last_line(trial))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+def _guarded(seat: Seat, action: Callable[P, T], otherwise: T) -> Callable[P, T]:
+    """One call at a time; an exception becomes the seat's failure."""
+
+    @functools.wraps(action)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        with seat.lock:
+            try:
+                return action(*args, **kwargs)
+            except Exception as error:
+                seat.failure = seat.failure or error
+                return otherwise
+
+    return call
+
+
+def _pruned(events: list[BoundaryEvent]) -> TrialOutcome:
+    """The outcome of a trial that was ended at its last report."""
+    last = events[-1]
+    return TrialOutcome(
+        state="pruned",
+        reason="pruner",
+        boundaries=tuple(event.boundary for event in events),
+        curve=last.curve,
+        produced=last.produced,
+        requested_tokens=last.boundary.tokens,
+        executed_tokens=last.executed_tokens,
+        wasted_tokens=last.wasted_tokens,
+        train_seconds=last.train_seconds,
+        peak_memory_bytes=last.peak_memory_bytes,
+    )
+
+
+def _last_line(trial: Trial) -> str:
+    error = trial.get_error()
+    return str(error).strip().splitlines()[-1] if error is not None else "no error was left"

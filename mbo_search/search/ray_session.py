@@ -1,0 +1,196 @@
+"""Ray's processes: started for one search, reachable by nobody else, gone afterwards.
+
+A cluster of our own listens on the loopback interface only, asks for a token that is drawn for this run, has no
+dashboard, reports nothing to anybody, and keeps its files in a private folder that is removed at the end. Ray
+decides some of this when it is imported, so nobody imports it before a session has begun.
+
+References:
+    CVE-2023-48022 and CVE-2025-62593: whoever reaches an open Ray port can run code.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mbo_search.errors import UserError
+
+__all__ = ["RaySlots", "keep_logs", "ray_environment", "ray_session"]
+
+_LOGGER = logging.getLogger(__name__)
+_LONGEST_TEMPORARY_PATH = 24
+"""Ray puts sockets below its temporary folder, and their paths must stay under 107 bytes."""
+
+_OBJECT_STORE_BYTES = 100 * 2**20
+_MOST_LOG_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaySlots:
+    """What a cluster of our own has.
+
+    Attributes:
+        slots: Trials that run at once.
+        cpus_per_trial: Processor threads of one trial.
+        gpus_per_trial: Whole or fractional GPUs of one trial.
+    """
+
+    slots: int
+    cpus_per_trial: int
+    gpus_per_trial: float
+
+    @property
+    def per_trial(self) -> dict[str, float]:
+        """Resources of one trial in Ray's words."""
+        return {"cpu": self.cpus_per_trial, "gpu": self.gpus_per_trial}
+
+
+def ray_environment(*, is_local: bool) -> dict[str, str]:
+    """Environment variables that must stand before Ray is imported.
+
+    Args:
+        is_local: Whether the cluster is our own; else it is somebody's, and its token comes from the user.
+    """
+    common = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",
+        "RAY_AIR_NEW_OUTPUT": "0",
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_DISABLE_AUTO_INIT": "1",
+        "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+        "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
+        "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),
+        "TUNE_WARN_THRESHOLD_S": "60",
+    }
+    private = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(16),
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # binds every socket to 127.0.0.1
+    }
+    return common | (private if is_local else {})
+
+
+@contextmanager
+def ray_session(slots: RaySlots, *, address: str | None, logs: Path) -> Iterator[Path]:
+    """Start a cluster of our own, or connect to an existing one, for as long as the block lasts.
+
+    Args:
+        slots: What a cluster of our own is to have.
+        address: An existing cluster; None: start one.
+        logs: Folder for what Ray writes about itself.
+
+    Yields:
+        A private folder for files that need not outlive the session.
+
+    Raises:
+        UserError: If there is no cluster at the address.
+    """
+    folder = _private_folder()
+    environment = ray_environment(is_local=address is None)
+    logs.mkdir(parents=True, exist_ok=True)
+    try:
+        with _environment(environment), _logging_to(logs / "driver.log"):
+            _connect(slots, address=address, folder=folder, environment=environment)
+            try:
+                yield folder
+            finally:
+                _disconnect()
+                keep_logs(folder, logs)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep_logs(folder: Path, logs: Path) -> None:
+    """Copy what Ray's processes wrote, the ends of long files only.
+
+    Args:
+        folder: Ray's temporary folder.
+        logs: Where the copies go; it exists.
+    """
+    for source in folder.glob("session_*/logs/*"):
+        if source.is_file() and not source.is_symlink() and source.stat().st_size:
+            with source.open("rb") as file:
+                file.seek(max(0, source.stat().st_size - _MOST_LOG_BYTES))
+                (logs / source.name).write_bytes(file.read())
+
+
+def _connect(slots: RaySlots, *, address: str | None, folder: Path, environment: Mapping[str, str]) -> None:
+    import ray
+    from ray._private import ray_constants
+
+    quiet: dict[str, Any] = {
+        "include_dashboard": False,
+        "_temp_dir": str(folder),
+        "object_store_memory": _OBJECT_STORE_BYTES,
+    }
+    num_gpus = math.ceil(slots.slots * slots.gpus_per_trial)
+    size = {"num_cpus": slots.slots * slots.cpus_per_trial, "num_gpus": num_gpus}
+    if address is None and ray_constants.ENABLE_RAY_CLUSTER:
+        _LOGGER.warning("ray was imported before its session, so its ports may be open to the network")
+    for_workers = {name: value for name, value in environment.items() if not name.startswith("RAY_AUTH")}
+    settings = {} if address is not None else {**quiet, **size}
+    try:
+        ray.init(
+            address=address or "local",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=False,
+            runtime_env={"env_vars": for_workers},
+            **settings,
+        )
+    except (ConnectionError, ValueError) as error:
+        if address is None:
+            raise
+        raise UserError(f"no Ray cluster answers at {address}: {error}") from error
+
+
+def _disconnect() -> None:
+    import ray
+
+    ray.shutdown()
+
+
+def _private_folder() -> Path:
+    """A short folder that only this user can enter."""
+    base = tempfile.gettempdir()
+    return Path(tempfile.mkdtemp(prefix="mbo-", dir=base if len(base) <= _LONGEST_TEMPORARY_PATH else "/tmp"))
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Send what Ray says through logging to a file, and to nowhere else."""
+    logger = logging.getLogger("ray")
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handlers, propagate, level = logger.handlers[:], logger.propagate, logger.level
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+        handler.close()
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

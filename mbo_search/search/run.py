@@ -1,0 +1,131 @@
+"""The whole of a search: from a study to a run directory with records, ranking and report, resumable at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mbo_search.files import write_atomic
+from mbo_search.results.ranking import write_ranking
+from mbo_search.results.run_directory import RunDirectory
+from mbo_search.search.driving import Drive
+from mbo_search.search.opening import Opened, create_run, open_same, open_with_overrides
+from mbo_search.search.progress import Progress
+from mbo_search.search.slots import Backend, num_slots
+from mbo_search.search.stopping import stop_on_signals
+from mbo_search.study.specs import Study
+from mbo_search.study.yaml_file import dump_study
+
+__all__ = ["Means", "RunSummary", "resume_study", "run_study"]
+
+
+def _ignore(progress: Progress) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What a search is run with.
+
+    Attributes:
+        cache: Folder for prepared data.
+        backend: Where trials run; `auto` is Ray where several run at once, else this process.
+        address: An existing Ray cluster; None: one of our own, if any.
+        observe: Gets a snapshot now and then.
+        write_report: Writes the report when the search has ended; None: no report.
+    """
+
+    cache: Path
+    backend: Backend = "auto"
+    address: str | None = None
+    observe: Callable[[Progress], None] = _ignore
+    write_report: Callable[[RunDirectory], Path] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """What a driver leaves behind.
+
+    Attributes:
+        run: The run directory.
+        is_interrupted: Whether it was stopped by a signal; `resume` goes on.
+        ended_by: The limit that ended the search: `trials`, `budget`, `hours` or `space`; None if interrupted before.
+        num_complete: Trials that ran to the end.
+        num_pruned: Trials that were stopped early on purpose.
+        num_failed: Trials that diverged or broke.
+        busy_fraction: Share of slot-seconds at work, in [0, 1]; None if there were none.
+        wall_seconds: Wall-clock seconds of all drivers.
+        report: The report, if one was written.
+    """
+
+    run: Path
+    is_interrupted: bool
+    ended_by: str | None
+    num_complete: int
+    num_pruned: int
+    num_failed: int
+    busy_fraction: float | None
+    wall_seconds: float
+    report: Path | None
+
+
+def run_study(study: Study, out: Path, means: Means) -> RunSummary:
+    """Search, or go on if the directory holds this very study.
+
+    Args:
+        study: The study.
+        out: The run directory.
+        means: What to run it with.
+
+    Raises:
+        UserError: If the study cannot be run, or the directory holds something else; nothing is written then.
+    """
+    if (out / "study.yaml").exists():
+        return _drive(open_same(study, out, cache=means.cache), means)
+    slots = num_slots(study, means.backend)
+    return _drive(create_run(study, out, cache=means.cache, slots=slots), means)
+
+
+def resume_study(out: Path, means: Means, overrides: Sequence[str] = ()) -> RunSummary:
+    """Go on with an interrupted or extended search.
+
+    Args:
+        out: The run directory.
+        means: What to run it with.
+        overrides: `key.path=value` for limits of the search (totals, not extras), confirm and resources.
+
+    Raises:
+        UserError: If the directory cannot be driven, or an override touches anything else.
+    """
+    return _drive(open_with_overrides(out, overrides, cache=means.cache), means)
+
+
+def _drive(opened: Opened, means: Means) -> RunSummary:
+    run = opened.run
+    with run.lock():
+        if opened.study != run.study():
+            write_atomic(run.study_file, dump_study(opened.study))
+        with stop_on_signals() as stop:
+            drive = Drive(opened, backend=means.backend, observe=means.observe)
+            drive.go(backend=means.backend, address=means.address, stop=stop)
+        write_ranking(run)
+        is_interrupted = drive.director.is_stopping
+        report = None if means.write_report is None or is_interrupted else means.write_report(run)
+        return _summary(drive, run, report)
+
+
+def _summary(drive: Drive, run: RunDirectory, report: Path | None) -> RunSummary:
+    states = [record.state for record in drive.director.books.records]
+    status = run.status()
+    return RunSummary(
+        run=run.path,
+        is_interrupted=drive.director.is_stopping,
+        ended_by=drive.director.ended_by(),
+        num_complete=states.count("complete"),
+        num_pruned=states.count("pruned"),
+        num_failed=states.count("failed"),
+        busy_fraction=status.get("busy_fraction"),
+        wall_seconds=drive.director.elapsed_seconds,
+        report=report,
+    )
