@@ -61,8 +61,9 @@ def load_trial(run: RunDirectory, trial: int) -> tuple[Decoder, Tokenizer]:
     """
     from mbo_search.data.prepare import load_prepared
     from mbo_search.train.load import load_model
+    from mbo_search.train.probe import default_device
 
-    setup = run.setup()
+    setup = run.setup().model_copy(update={"device": default_device()})
     record = next((record for record in run.records() if record.trial == trial), None)
     if record is None or record.state != "complete" or not record.boundaries:
         raise _no_model(run.path, f"holds no complete trial {trial}", "give a complete one")

@@ -39,14 +39,30 @@ def test_a_wrong_record_under_equal_numerics_is_a_miss(file, cache, tmp_path):
     assert "although the numerics match" in result.sentence
 
 
-def test_other_numerics_are_named_and_judged_with_a_tolerance(file, cache, tmp_path):
-    numerics = {**file.provenance.numerics, "torch": "1.0", "micro_batch": "4"}
+def test_other_numerics_are_named_even_if_they_change_nothing(file, cache, tmp_path):
+    numerics = {**file.provenance.numerics, "torch": "1.0"}
     result = replay(_with_provenance(file, numerics=numerics), cache=cache, folder=tmp_path / "work")
-    assert [difference.name for difference in result.differences] == ["torch"]
+    assert [(difference.name, difference.recorded) for difference in result.differences] == [("torch", "1.0")]
     assert not result.is_comparable
     assert result.tolerance_nats == TOLERANCE_NATS
+    assert result.is_equal
     assert result.is_met
-    assert "torch (1.0 -> " in result.sentence or result.is_equal
+
+
+def test_a_loss_off_by_rounding_meets_within_the_tolerance_and_a_far_one_does_not(file, cache, tmp_path):
+    numerics = {**file.provenance.numerics, "torch": "1.0"}
+    recorded = file.provenance.search_loss
+    near, far = (
+        replay(
+            _with_provenance(file, numerics=numerics, search_loss=recorded + offset), cache=cache, folder=tmp_path
+        )
+        for offset in (TOLERANCE_NATS / 2, TOLERANCE_NATS * 2)
+    )
+    assert (near.is_met, near.is_equal) == (True, False)
+    assert f"meets the recorded loss within {TOLERANCE_NATS:g} nats" in near.sentence
+    assert "torch (1.0 -> " in near.sentence
+    assert not far.is_met
+    assert "misses" in far.sentence
 
 
 def test_recorded_numerics_are_restored(file):

@@ -58,7 +58,7 @@ TRIALS = (
 )
 
 
-def write_texts(folder: Path, num_texts: int = 160) -> Path:
+def write_texts(folder: Path, num_texts: int = 600) -> Path:
     """A folder of short texts over a small vocabulary, all of them different."""
     rng = np.random.default_rng(0)
     words = ("stage", "schedule", "loss", "trains", "the", "a", "slowly", "warm", "Schritt", "\u8bad\u7ec3")
