@@ -1,0 +1,158 @@
+"""`run` and `resume`: a search with its live table, and what it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mbo_search.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, Answer, error_console
+from mbo_search.cli.describe import study_path
+from mbo_search.cli.live import watch
+from mbo_search.cli.options import BackendName
+from mbo_search.cli.places import data_cache, default_run_folder
+from mbo_search.cli.ranking_text import ranking_text
+from mbo_search.cli.tables import facts
+from mbo_search.results.run_directory import RunDirectory
+from mbo_search.study.yaml_file import load_study
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from mbo_search.results.ranking_values import Ranking
+    from mbo_search.search.run import Means, RunSummary
+
+__all__ = ["Where", "resume_search", "run_search"]
+
+_ENDS = {
+    "trials": "all trials are done",
+    "budget": "the budget of tokens is spent",
+    "hours": "the time is up",
+    "space": "every schedule of the space has been tried",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Where trials run, and how much is shown.
+
+    Attributes:
+        backend: `auto`, `ray` or `local`.
+        address: Address of a running Ray cluster.
+        quiet: Show no progress.
+    """
+
+    backend: BackendName
+    address: str | None
+    quiet: bool
+
+
+def run_search(
+    file: Path | None, example: str | None, overrides: Sequence[str], *, out: Path | None, where: Where
+) -> Answer:
+    """Search, or go on with the search of the same study in the same directory.
+
+    Args:
+        file: The study file, if there is one.
+        example: Name of a shipped study, if there is one.
+        overrides: `key.path=value`, in order.
+        out: The run directory; None: `reports/NAME`.
+        where: Where trials run.
+
+    Raises:
+        UserError: If the study is wrong, or the directory holds something else.
+    """
+    from mbo_search.search.run import run_study
+
+    study = load_study(study_path(file, example), overrides)
+    folder = out if out is not None else default_run_folder(study.study)
+    with _means(where) as means:
+        summary = run_study(study, folder, means)
+    return _answer(summary)
+
+
+def resume_search(folder: Path, overrides: Sequence[str], *, where: Where) -> Answer:
+    """Go on with a search.
+
+    Args:
+        folder: The run directory.
+        overrides: `key.path=value` for limits of the search, confirm and resources.
+        where: Where trials run.
+
+    Raises:
+        UserError: If the directory cannot be driven, or an override touches anything else.
+    """
+    from mbo_search.search.run import resume_study
+
+    with _means(where) as means:
+        summary = resume_study(folder, means, overrides)
+    return _answer(summary)
+
+
+@contextmanager
+def _means(where: Where) -> Iterator[Means]:
+    from mbo_search.search.run import Means
+
+    with watch(error_console(), quiet=where.quiet) as observe:
+        yield Means(
+            cache=data_cache(),
+            backend=where.backend,
+            address=where.address,
+            observe=observe,
+            write_report=_write_report,
+        )
+
+
+def _write_report(run: RunDirectory) -> Path:
+    from mbo_search.export.continuations import continuations
+    from mbo_search.report.page import write_report
+    from mbo_search.results.ranking import make_ranking
+
+    return write_report(run, samples=continuations(run, make_ranking(run)))
+
+
+def _answer(summary: RunSummary) -> Answer:
+    from mbo_search.results.ranking import make_ranking
+
+    run = RunDirectory(summary.run)
+    ranking = make_ranking(run)
+    document = {
+        "folder": str(summary.run),
+        "interrupted": summary.is_interrupted,
+        "ended_by": summary.ended_by,
+        "complete": summary.num_complete,
+        "pruned": summary.num_pruned,
+        "failed": summary.num_failed,
+        "wall_seconds": summary.wall_seconds,
+        "busy_fraction": summary.busy_fraction,
+        "report": None if summary.report is None else str(summary.report),
+        "best": str(run.best_yaml) if run.best_yaml.exists() else None,
+        "verdict": ranking.verdict.model_dump(mode="json"),
+    }
+    return Answer(
+        schema="mbo-search/run/1",
+        document=document,
+        text=_text(summary, run, ranking),
+        brief=str(run.best_yaml) if run.best_yaml.exists() else str(run.path),
+        exit_code=_exit_code(summary),
+    )
+
+
+def _exit_code(summary: RunSummary) -> int:
+    if summary.is_interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_OK if summary.num_complete else EXIT_FAILED
+
+
+def _text(summary: RunSummary, run: RunDirectory, ranking: Ranking) -> list[RenderableType]:
+    if summary.is_interrupted:
+        end = f"Interrupted; everything is saved. Go on with: mbo-search resume {run.path}"
+        return [*ranking_text(ranking), "", end]
+    ended = f"The search has ended: {_ENDS.get(summary.ended_by or '', 'nothing is left to do')}."
+    if not summary.num_complete:
+        return [ended, f"No trial completed; {run.trials} holds what each of them said."]
+    paths = [("ranking", run.ranking_csv), ("best config", run.best_yaml), ("report", summary.report)]
+    shown = facts((name, str(path)) for name, path in paths if path is not None)
+    return [ended, "", *ranking_text(ranking), "", shown]

@@ -1,0 +1,50 @@
+"""One text, continued by the best baseline and by the best schedule: what a difference in perplexity reads like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mbo_search.errors import UserError
+from mbo_search.report.samples import TextSample
+from mbo_search.results.ranking import Ranking
+from mbo_search.results.run_directory import RunDirectory
+
+__all__ = ["continuations"]
+
+_PROMPT_TOKENS = 24
+_NUM_TOKENS = 96
+_TEMPERATURE = 0.7
+_SEED = 0
+
+
+def continuations(run: RunDirectory, ranking: Ranking) -> tuple[TextSample, ...]:
+    """Let the best baseline and the best schedule continue the beginning of the validation text.
+
+    Args:
+        run: The run directory.
+        ranking: Its ranking.
+
+    Returns:
+        One sample each, baseline first; a schedule whose weights are no longer kept is left out.
+    """
+    trials = dict.fromkeys([ranking.baseline_trial, ranking.verdict.winner_trial])
+    samples = [_sample(run, ranking, trial) for trial in trials if trial is not None]
+    return tuple(sample for sample in samples if sample is not None)
+
+
+def _sample(run: RunDirectory, ranking: Ranking, trial: int) -> TextSample | None:
+    from mbo_search.data.prepare import load_prepared
+    from mbo_search.export.generate import continue_text
+    from mbo_search.export.sample import load_trial
+
+    try:
+        model, tokenizer = load_trial(run, trial)
+    except UserError:
+        return None
+    tokens = load_prepared(Path(run.setup().data_folder)).tokens("validation")
+    prompt = tokenizer.decode(tokens[:_PROMPT_TOKENS].tolist())
+    row = next(row for row in ranking.trials if row.trial == trial)
+    text = continue_text(model, tokenizer, prompt, num_tokens=_NUM_TOKENS, temperature=_TEMPERATURE, seed=_SEED)
+    return TextSample(
+        trial=trial, label=row.arm, prompt=prompt, continuation=text, val_perplexity=row.val_perplexity
+    )
