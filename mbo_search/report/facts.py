@@ -15,6 +15,9 @@ __all__ = ["commands", "data_facts", "environment_facts"]
 
 Facts = list[tuple[str, str]]
 
+_SHOWN = frozenset({"micro_batch", "precision", "device", "threads"})
+"""Numerics that stand among the environment's facts under their own names."""
+
 
 def data_facts(source: ReportSource, text: Strings) -> Facts:
     """What the models were trained and measured on, as (name, value) pairs.
@@ -85,7 +88,7 @@ def environment_facts(source: ReportSource, text: Strings) -> Facts:
         (words["device"], setup.device),
         (words["threads"], str(setup.threads)),
         (words["seed"], str(source.study.seed)),
-        *((name, value) for name, value in sorted(setup.numerics.items())),
+        *((name, value) for name, value in sorted(setup.numerics.items()) if name not in _SHOWN),
     ]
 
 

@@ -78,22 +78,26 @@ def change_percent(loss_nats: float, reference_nats: float) -> float:
     return (math.exp(min(loss_nats - reference_nats, 700.0)) - 1.0) * 100.0
 
 
-def stage_facts(stage: Stage) -> list[tuple[str, str]]:
-    """All that a stage uses, as (setting, value) pairs in the order in which people ask for them."""
-    facts = [
-        ("optimizer", stage.optimizer),
-        ("lr", format_lr(stage.lr)),
-        ("lr_shape", _named(stage.lr_shape.kind, stage.lr_shape.hparams)),
-        ("share", f"{stage.share * 100:g} %"),
-        ("warmup", f"{stage.warmup * 100:g} %" if stage.warmup else ""),
-        ("weight_decay", format_number(stage.weight_decay)),
-        ("clip_norm", "off" if stage.clip_norm is None else format_number(stage.clip_norm)),
-        ("regularizers", ", ".join(f"{r.kind} {format_number(r.strength)}" for r in stage.regularizers)),
-        ("trainable", "" if stage.trainable == "all" else stage.trainable),
-        ("hand_over", stage.hand_over or ""),
-        ("hparams", ", ".join(f"{name} {format_number(value)}" for name, value in sorted(stage.hparams.items()))),
-    ]
-    return [(name, value) for name, value in facts if value]
+def stage_facts(stage: Stage) -> dict[str, str]:
+    """All that a stage uses, by setting, in the order in which people ask for them; empty where nothing is set.
+
+    >>> facts = stage_facts(Stage(name="cool", share=0.3, optimizer="adamw", lr=0.001))
+    >>> facts["optimizer"], facts["share"], facts["clip_norm"], facts["regularizers"]
+    ('adamw', '30 %', '1', '')
+    """
+    return {
+        "optimizer": stage.optimizer,
+        "lr": format_lr(stage.lr),
+        "lr_shape": _named(stage.lr_shape.kind, stage.lr_shape.hparams),
+        "share": f"{stage.share * 100:g} %",
+        "warmup": f"{stage.warmup * 100:g} %" if stage.warmup else "",
+        "weight_decay": format_number(stage.weight_decay),
+        "clip_norm": "off" if stage.clip_norm is None else format_number(stage.clip_norm),
+        "regularizers": ", ".join(f"{r.kind} {format_number(r.strength)}" for r in stage.regularizers),
+        "trainable": "" if stage.trainable == "all" else stage.trainable,
+        "hand_over": stage.hand_over or "",
+        "hparams": ", ".join(f"{name} {format_number(value)}" for name, value in sorted(stage.hparams.items())),
+    }
 
 
 def _named(kind: str, hparams: dict[str, float | str]) -> str:

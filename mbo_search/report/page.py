@@ -96,6 +96,7 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "warnings": warnings(source, text),
         "problems": [str(problem) for problem in source.problems],
         "confirmed": any(row.confirmed for row in source.ranked),
+        "ties": any(row.tied for row in source.ranked),
         "ranking": ranking_table(source, text),
         "failures": failures_table(source, text),
         "blocks": {key: _shown(block) for key, block in figure_blocks(source, text).items()},

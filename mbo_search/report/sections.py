@@ -171,8 +171,7 @@ def _pareto(source: ReportSource, text: Strings) -> FigureBlock:
     info = pareto_info(source.finished())
     if info is None:
         return _block("pareto", text, None)
-    losses = [record.val_loss for record in info.records if record.val_loss is not None]
-    return _block("pareto", text, draw_pareto(info, names=text["names"]), notes=_beyond(losses, text))
+    return _block("pareto", text, draw_pareto(info, names=text["names"]), notes=_beyond(info.losses, text))
 
 
 def _tree(source: ReportSource, text: Strings) -> FigureBlock:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import TypedDict
 
 from mbo_search.report.numbers import change_percent, stage_facts
-from mbo_search.report.palette import OPTIMIZER_CYCLE
 from mbo_search.report.source import ReportSource
 from mbo_search.report.strings import Strings
 from mbo_search.results.ranking_values import RankedTrial
@@ -20,6 +19,20 @@ from mbo_search.study.schedule import Stage
 __all__ = ["Column", "StageCell", "Table", "failures_table", "ranking_table"]
 
 Cell = str | float | int | bool | None
+
+_FACTS = (
+    "optimizer",
+    "lr",
+    "lr_shape",
+    "share",
+    "warmup",
+    "weight_decay",
+    "clip_norm",
+    "regularizers",
+    "trainable",
+    "hand_over",
+    "hparams",
+)
 
 
 class Column(TypedDict):
@@ -30,20 +43,15 @@ class Column(TypedDict):
     kind: str
 
 
-class StageCell(TypedDict):
-    """One stage as the page draws it: optimizer, its color, share, and all facts as (name, value)."""
-
-    optimizer: str
-    color: str
-    name: str
-    share: float
-    facts: list[tuple[str, str]]
+StageCell = list[str | float]
+"""One stage: its name, its share, then its facts in the order of the table's fact names."""
 
 
 class Table(TypedDict):
-    """A table: columns in order, rows by column key, and the stages of each row's schedule."""
+    """A table: columns in order, names of a stage's facts, rows by column key, and the stages of each row."""
 
     columns: list[Column]
+    facts: list[str]
     rows: list[dict[str, Cell]]
     stages: list[list[StageCell]]
 
@@ -77,8 +85,9 @@ def ranking_table(source: ReportSource, text: Strings) -> Table:
     used = [key for key in kinds if key == "stages" or any(row.get(key) is not None for row in rows)]
     return {
         "columns": [{"key": key, "title": text["columns"][key], "kind": kinds[key]} for key in used],
+        "facts": _facts(text["facts"]),
         "rows": rows,
-        "stages": [_stages(row.stages, text["facts"]) for row in source.ranked],
+        "stages": [_stages(row.stages) for row in source.ranked],
     }
 
 
@@ -127,8 +136,9 @@ def failures_table(source: ReportSource, text: Strings) -> Table:
     }
     return {
         "columns": [{"key": key, "title": text["columns"][key], "kind": kind} for key, kind in kinds.items()],
+        "facts": _facts(text["facts"]),
         "rows": [_failure_row(row, source, text) for row in rows],
-        "stages": [_stages(row.stages, text["facts"]) for row in rows],
+        "stages": [_stages(row.stages) for row in rows],
     }
 
 
@@ -146,16 +156,14 @@ def _failure_row(row: RankedTrial, source: ReportSource, text: Strings) -> dict[
     }
 
 
-def _stages(stages: tuple[Stage, ...], words: Mapping[str, str]) -> list[StageCell]:
+def _facts(words: Mapping[str, str]) -> list[str]:
+    return [words[key] for key in _FACTS]
+
+
+def _stages(stages: tuple[Stage, ...]) -> list[StageCell]:
+    facts = [stage_facts(stage) for stage in stages]
     return [
-        {
-            "optimizer": stage.optimizer,
-            "color": stage.optimizer if stage.optimizer in OPTIMIZER_CYCLE else "other",
-            "name": stage.name,
-            "share": stage.share,
-            "facts": [(words[key], value) for key, value in stage_facts(stage)],
-        }
-        for stage in stages
+        [stage.name, stage.share, *(own[key] for key in _FACTS)] for stage, own in zip(stages, facts, strict=True)
     ]
 
 

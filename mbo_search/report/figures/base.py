@@ -100,7 +100,7 @@ def perplexity_ticks(low_nats: float, high_nats: float) -> list[float]:
     """Round perplexities between two losses: evenly spaced where the range is narrow, 1-2-5 where it is wide.
 
     >>> perplexity_ticks(3.3, 3.5), perplexity_ticks(3.0, 6.0)
-    ([28.0, 29.0, 30.0, 31.0, 32.0, 33.0], [50.0, 100.0, 200.0])
+    ([28, 29, 30, 31, 32, 33], [50.0, 100.0, 200.0])
     """
     low, high = math.exp(min(low_nats, 60.0)), math.exp(min(high_nats, 60.0))
     if high / low > 5:
@@ -108,7 +108,7 @@ def perplexity_ticks(low_nats: float, high_nats: float) -> list[float]:
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         ticks = [float(step * 10**decade) for decade in decades for step in steps]
     else:
-        rough = (high - low) / 6
+        rough = (high - low) / 7
         unit = 10 ** math.floor(math.log10(rough))
         step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= rough)
         ticks = [round(step * index, 10) for index in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -9,6 +9,7 @@ References:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,11 @@ from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, sa
 from mbo_search.report.parameters import parameter_name, stage_of
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
+    from optuna import Study
 
 __all__ = ["FEWEST_TRIALS", "ImportanceInfo", "draw_importance", "importance_info"]
+
+_LOGGER = logging.getLogger(__name__)
 
 FEWEST_TRIALS = 12
 """Below so many complete trials the figures would be noise."""
@@ -52,45 +55,41 @@ def importance_info(database: Path) -> ImportanceInfo | None:
         database: SQLite file of the staged arm's study.
 
     Returns:
-        The importances; None if there is no database, too few complete trials, or nothing was searched.
+        The importances; None if there is no readable database, too few complete trials, or nothing was searched.
     """
-    trials = _complete_trials(database) if database.is_file() else []
-    searched = sorted({name for trial in trials for name in trial.params})
-    if len(trials) < FEWEST_TRIALS or not searched:
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    if not database.is_file():
         return None
-    shares = _ped_anova(trials, searched)
+    try:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{database}")
+    except (SQLAlchemyError, RuntimeError) as error:
+        _LOGGER.warning("%s: cannot be read, so the report shows no importances: %s", database, error)
+        return None
+    try:
+        names = optuna.get_all_study_names(storage)
+        return _of_study(optuna.load_study(study_name=names[0], storage=storage)) if names else None
+    finally:
+        storage.engine.dispose()
+
+
+def _of_study(study: Study) -> ImportanceInfo | None:
+    import optuna
+
+    trials = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    names = sorted({name for trial in trials for name in trial.params})
+    varied = [name for name in names if len({trial.params.get(name) for trial in trials}) > 1]
+    if len(trials) < FEWEST_TRIALS or not varied:
+        return None
+    # The best quarter of few trials is still a handful; the usual tenth would be one or two.
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=max(0.1, min(0.25, 8 / len(trials))))
+    shares = optuna.importance.get_param_importances(study, evaluator=evaluator, params=varied)
     total = sum(shares.values())
     if not total:
         return None
     rows = [(stage_of(name), name, share / total) for name, share in shares.items()]
     return ImportanceInfo(shares=tuple(sorted(rows, key=lambda row: (row[0], -row[2]))), num_trials=len(trials))
-
-
-def _complete_trials(database: Path) -> list[FrozenTrial]:
-    import optuna
-
-    storage = optuna.storages.RDBStorage(f"sqlite:///{database}")
-    try:
-        names = optuna.get_all_study_names(storage)
-        if not names:
-            return []
-        study = optuna.load_study(study_name=names[0], storage=storage)
-        return study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-    finally:
-        storage.engine.dispose()
-
-
-def _ped_anova(trials: Sequence[FrozenTrial], searched: Sequence[str]) -> dict[str, float]:
-    import optuna
-
-    study = optuna.create_study()
-    study.add_trials(list(trials))
-    # The best quarter of few trials is still a handful; the usual tenth would be one or two.
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=max(0.1, min(0.25, 8 / len(trials))))
-    varied = [name for name in searched if len({trial.params.get(name) for trial in trials}) > 1]
-    if not varied:
-        return {}
-    return optuna.importance.get_param_importances(study, evaluator=evaluator, params=varied)
 
 
 def draw_importance(

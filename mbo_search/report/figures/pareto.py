@@ -13,7 +13,6 @@ from mbo_search.report.figures.base import bare_figure, focus, hover_lines, perp
 from mbo_search.report.numbers import format_perplexity
 from mbo_search.report.palette import ARM_SYMBOLS, arm_color
 from mbo_search.results.records import TrialRecord
-from mbo_search.units import format_bytes, format_count, format_seconds
 
 __all__ = ["COSTS", "ParetoInfo", "draw_pareto", "pareto_info"]
 
@@ -27,15 +26,6 @@ COSTS: Mapping[str, Callable[[TrialRecord], float]] = MappingProxyType(
 )
 """What may be set against quality."""
 
-_FORMATS: Mapping[str, Callable[[float], str]] = MappingProxyType(
-    {
-        "train_seconds": format_seconds,
-        "executed_tokens": format_count,
-        "requested_tokens": format_count,
-        "peak_memory_bytes": format_bytes,
-    }
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParetoInfo:
@@ -43,11 +33,13 @@ class ParetoInfo:
 
     Attributes:
         records: The schedules.
+        losses: Loss of each, nats per token.
         costs: Cost of each, by kind of cost; only kinds that were measured and differ.
         fronts: Positions of the schedules that no other beats in both, cheapest first, by kind of cost.
     """
 
     records: tuple[TrialRecord, ...]
+    losses: tuple[float, ...]
     costs: Mapping[str, tuple[float, ...]]
     fronts: Mapping[str, tuple[int, ...]]
 
@@ -66,9 +58,9 @@ def pareto_info(records: Sequence[TrialRecord]) -> ParetoInfo | None:
     costs = {name: values for name, values in every.items() if any(values) and len(set(values)) > 1}
     if not costs:
         return None
-    losses = [record.val_loss if record.val_loss is not None else math.inf for record in done]
+    losses = tuple(record.val_loss for record in done if record.val_loss is not None)
     fronts = {name: _front(values, losses) for name, values in costs.items()}
-    return ParetoInfo(records=done, costs=costs, fronts=fronts)
+    return ParetoInfo(records=done, losses=losses, costs=costs, fronts=fronts)
 
 
 def _front(costs: Sequence[float], losses: Sequence[float]) -> tuple[int, ...]:
@@ -90,57 +82,59 @@ def draw_pareto(info: ParetoInfo, *, names: Mapping[str, str]) -> go.Figure:
     """
     first = next(iter(info.costs))
     figure = bare_figure(height=440, x_title=names[first], y_title=names["perplexity"])
-    losses = [record.val_loss for record in info.records if record.val_loss is not None]
-    perplexity_axis(figure, "y", *focus(losses))
+    perplexity_axis(figure, "y", *focus(info.losses))
     figure.update_xaxes(tickformat="~s")
-    variants: dict[str, dict[str, object]] = {
-        name: {"title": names[name], "x": [], "text": [], "y": []} for name in info.costs
-    }
     arms = [arm for arm in ("baseline", "control", "staged") if any(r.arm == arm for r in info.records)]
-    for arm in arms:
-        own = [index for index, record in enumerate(info.records) if record.arm == arm]
-        _add_trace(figure, variants, info, own, names=names)
-        figure.data[-1].update(mode="markers", name=names[arm])
-        figure.data[-1].marker = {"color": arm_color(arm), "symbol": ARM_SYMBOLS[arm], "size": 9, "opacity": 0.55}
-    _add_trace(figure, variants, info, None, names=names)
-    figure.data[-1].update(mode="lines+markers", name=names["front"])
-    figure.data[-1].line = {"color": "var(--ink)", "width": 1.4, "shape": "hv"}
-    figure.data[-1].marker = {"symbol": "circle-open", "size": 14, "color": "var(--ink)", "line": {"width": 1.6}}
-    figure.update_layout(meta={"variants": variants})
+    groups: list[tuple[str | None, Sequence[int]]] = [
+        (arm, [index for index, record in enumerate(info.records) if record.arm == arm]) for arm in arms
+    ]
+    for arm, own in [*groups, (None, info.fronts[first])]:
+        figure.add_scatter(
+            x=_costs(info, first, own),
+            y=rounded(math.exp(min(info.losses[index], 30)) for index in own),
+            text=[_who(info.records[index], names) for index in own],
+            hovertemplate=f"%{{text}}<br>{safe(names[first])}: %{{x}}<extra></extra>",
+            name=names["front" if arm is None else arm],
+        )
+        figure.data[-1].update(_front_style() if arm is None else _arm_style(arm))
+    figure.update_layout(meta={"variants": _variants(info, groups, names)})
     return figure
 
 
-def _add_trace(
-    figure: go.Figure,
-    variants: Mapping[str, dict[str, object]],
-    info: ParetoInfo,
-    own: Sequence[int] | None,
-    *,
-    names: Mapping[str, str],
-) -> None:
-    """Add one trace and its values under every kind of cost; `own` None stands for the front."""
-    for place, (kind, variant) in enumerate(variants.items()):
-        chosen = info.fronts[kind] if own is None else own
-        columns = {
-            "x": rounded(info.costs[kind][index] for index in chosen),
-            "y": rounded(math.exp(min(info.records[index].val_loss or 0.0, 30)) for index in chosen),
-            "text": [_hover(info, kind, index, names) for index in chosen],
+def _arm_style(arm: str) -> dict[str, object]:
+    marker = {"color": arm_color(arm), "symbol": ARM_SYMBOLS[arm], "size": 9, "opacity": 0.55}
+    return {"mode": "markers", "marker": marker}
+
+
+def _front_style() -> dict[str, object]:
+    marker = {"symbol": "circle-open", "size": 14, "color": "var(--ink)", "line": {"width": 1.6}}
+    return {"mode": "lines+markers", "line": {"color": "var(--ink)", "width": 1.4, "shape": "hv"}, "marker": marker}
+
+
+def _variants(
+    info: ParetoInfo, groups: Sequence[tuple[str | None, Sequence[int]]], names: Mapping[str, str]
+) -> dict[str, dict[str, object]]:
+    """What the page's script exchanges when the reader chooses another kind of cost; only the front moves in y."""
+    return {
+        kind: {
+            "title": names[kind],
+            "x": [_costs(info, kind, own) for _, own in [*groups, (None, info.fronts[kind])]],
+            "front_y": rounded(math.exp(min(info.losses[index], 30)) for index in info.fronts[kind]),
+            "front_text": [_who(info.records[index], names) for index in info.fronts[kind]],
         }
-        if place == 0:
-            figure.add_scatter(x=columns["x"], y=columns["y"], text=columns["text"], hoverinfo="text")
-        for name, values in columns.items():
-            column = variant[name]
-            assert isinstance(column, list)
-            column.append(values)
+        for kind in info.costs
+    }
 
 
-def _hover(info: ParetoInfo, kind: str, index: int, names: Mapping[str, str]) -> str:
-    record = info.records[index]
+def _costs(info: ParetoInfo, kind: str, own: Sequence[int]) -> list[float | None]:
+    return rounded((info.costs[kind][index] for index in own), 4)
+
+
+def _who(record: TrialRecord, names: Mapping[str, str]) -> str:
     return hover_lines(
         [
             f"<b>#{record.trial}</b> {safe(record.label or names[record.arm])}",
             safe(" \u2192 ".join(record.schedule.optimizers)),
             format_perplexity(record.val_loss),
-            f"{safe(names[kind])}: {_FORMATS[kind](info.costs[kind][index])}",
         ]
     )

@@ -154,7 +154,10 @@ def _draw_bar(figure: go.Figure, bar: StageBar, index: int, *, first: bool) -> N
     floor = index + _BAR_HALF
     left, right = bar.start_tokens, bar.end_tokens
     color = optimizer_color(bar.stage.optimizer)
-    facts = [f"<b>{safe(bar.stage.name)}</b>", *(f"{key}: {safe(value)}" for key, value in stage_facts(bar.stage))]
+    facts = [
+        f"<b>{safe(bar.stage.name)}</b>",
+        *(f"{key}: {safe(value)}" for key, value in stage_facts(bar.stage).items() if value),
+    ]
     hover = hover_lines(facts)
     corners = [(left, floor), (left, index - _BAR_HALF), (right, index - _BAR_HALF), (right, floor)]
     under_lr = [(left, floor), *((x, floor - 2 * _BAR_HALF * y) for x, y in bar.path), (right, floor)]

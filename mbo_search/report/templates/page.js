@@ -148,9 +148,11 @@
         const variant = variants[choose("cost")] || Object.values(variants)[0];
         spec.data.forEach((trace, index) => {
           trace.x = variant.x[index];
-          trace.y = variant.y[index];
-          trace.text = variant.text[index];
+          trace.hovertemplate = `%{text}<br>${variant.title}: %{x}<extra></extra>`;
         });
+        const front = spec.data[spec.data.length - 1];
+        front.y = variant.front_y;
+        front.text = variant.front_text;
         spec.layout.xaxis.title.text = variant.title;
       },
     },
@@ -190,7 +192,9 @@
     if (narrow && key !== "parallel") {
       spec.layout.margin.l = Math.min(spec.layout.margin.l, 44);
       spec.layout.margin.r = Math.min(spec.layout.margin.r, 14);
-      spec.layout.legend = { ...spec.layout.legend, font: { ...spec.layout.legend.font, size: 11 }, entrywidth: 0.49, entrywidthmode: "fraction", xref: "container", x: 0.01 };
+      const room = width - spec.layout.margin.l - spec.layout.margin.r;
+      const font = { ...spec.layout.legend.font, size: 11 };
+      spec.layout.legend = { ...spec.layout.legend, font, entrywidth: width / 2 - 50, x: (4 - spec.layout.margin.l) / room };
     }
     if (matchMedia("(pointer: coarse)").matches || narrow) spec.layout.dragmode = false;
     fitCaptions(spec.layout, width - spec.layout.margin.l - spec.layout.margin.r);
@@ -274,7 +278,14 @@
   const setUpTable = (element) => {
     const name = element.dataset.table;
     const table = read("table-" + name);
-    const rows = table.rows.map((row, index) => ({ ...row, index, recipe: table.stages[index] }));
+    const stageOf = ([stageName, share, ...values]) => ({
+      name: stageName,
+      share,
+      optimizer: values[0],
+      color: "opt-" + values[0] in palettes.light ? values[0] : "other",
+      facts: table.facts.map((fact, index) => [fact, values[index]]).filter(([, value]) => value),
+    });
+    const rows = table.rows.map((row, index) => ({ ...row, index, recipe: table.stages[index].map(stageOf) }));
     for (const row of rows) {
       row.stages = row.recipe.map((stage) => stage.optimizer).join(" \u2192 ");
       row.haystack = [row.trial, row.arm, row.kind, row.state, row.reason, row.message,

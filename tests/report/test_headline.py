@@ -1,0 +1,67 @@
+"""Proves that the first sentence says what the ranking found, no more and no less."""
+
+from __future__ import annotations
+
+import pytest
+
+from mbo_search.report.headline import headline
+from mbo_search.report.strings import load_strings
+from mbo_search.results.equivalent_tokens import EquivalentTokens
+from mbo_search.results.rank import rank
+from mbo_search.results.ranking_values import Difference, Ranking, Totals, Verdict
+from tests.report.records import make_record, make_stage
+
+TEXT = load_strings("en")
+
+
+def ranking(nats: float | None, *, seeds: int | None = None, answer=None, factor: float | None = None) -> Ranking:
+    base = rank([make_record(4, make_stage("lion", 1.0), loss=3.0)], "s", Totals(), scale="at no size")
+    tokens = EquivalentTokens(mean=factor, low=None, high=None) if factor is not None else None
+    difference = None
+    if nats is not None:
+        difference = Difference(nats=nats, perplexity_percent=abs(nats) * 100, equivalent_tokens=tokens)
+    verdict = Verdict(
+        sentence="-",
+        answer=answer,
+        num_seeds=seeds,
+        difference=difference,
+        best_staged_trial=4,
+        best_single_trial=4,
+    )
+    return base.model_copy(update={"verdict": verdict})
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"nats": None}, "Best perplexity so far: 20.09. There is nothing to compare it with yet."),
+        ({"nats": 0.031}, "Staging is ahead by 3.1 % on one seed. Not confirmed yet."),
+        ({"nats": -0.2}, "A single strategy is ahead by 20 % on one seed. Not confirmed yet."),
+        ({"nats": 0.0}, "Staging and the best single strategy are level on one seed."),
+        ({"nats": 0.02, "seeds": 3}, "Indicative only: staging is ahead by 2 % on 3 fresh seeds."),
+        ({"nats": 0.06, "seeds": 6, "answer": "yes"}, "Yes: staging lowers perplexity by 6 %."),
+        (
+            {"nats": 0.06, "seeds": 6, "answer": "yes", "factor": 1.3},
+            "Yes: staging lowers perplexity by 6 %, as if trained on 1.3\u00d7 the text.",
+        ),
+        (
+            {"nats": 0.001, "seeds": 8, "answer": "no"},
+            "No: staging brings no gain worth having over the best single strategy.",
+        ),
+        (
+            {"nats": -0.01, "seeds": 8, "answer": "no"},
+            "No: staging raises perplexity by 1 % against the best single strategy.",
+        ),
+        (
+            {"nats": 0.01, "seeds": 8, "answer": "undecided"},
+            "Undecided: staging is ahead by 1 %, but that may be luck.",
+        ),
+    ],
+)
+def test_headlines(given, expected):
+    assert headline(ranking(**given), TEXT) == expected
+
+
+def test_nothing_finished():
+    empty = rank([make_record(0, make_stage("lion", 1.0), loss=None)], "s", Totals(), scale="at no size")
+    assert headline(empty, TEXT) == "No schedule has finished yet."

@@ -1,0 +1,33 @@
+"""Proves that every language has every text, with the same blanks to fill."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+
+from mbo_search.report.strings import LANGUAGES, load_strings
+
+
+def blanks(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_languages_say_the_same(language):
+    english, other = load_strings("en").groups, load_strings(language).groups
+    assert {group: sorted(texts) for group, texts in other.items()} == {
+        group: sorted(texts) for group, texts in english.items()
+    }
+    different = [
+        (group, key)
+        for group, texts in english.items()
+        for key, text in texts.items()
+        if blanks(text) != blanks(other[group][key])
+    ]
+    assert different == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_text_is_empty(language):
+    assert all(text.strip() for texts in load_strings(language).groups.values() for text in texts.values())
