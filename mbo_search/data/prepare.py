@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import secrets
 import shutil
-import tempfile
 import time
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -34,11 +34,11 @@ from mbo_search.data.tokenizer import (
     load_tokenizer,
     save_byte_tokenizer,
     save_tokenizer_file,
-    tokenizer_file,
+    tokenizer_files,
     train_bpe_tokenizer,
 )
 from mbo_search.errors import DataError, Problem
-from mbo_search.files import fsync_folder, read_json, sha256_file, write_json
+from mbo_search.files import fsync_file, fsync_folder, read_json, sha256_file, write_json
 from mbo_search.study.specs import DataSpec, TokenizerSpec
 
 __all__ = ["PreparedData", "load_prepared", "prepare"]
@@ -109,7 +109,8 @@ def prepare(spec: DataSpec, cache: Path) -> PreparedData:
 def _prepare_anew(spec: DataSpec, sources: Sequence[Source], target: Path) -> PreparedData:
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(target.parent)
-    building = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=target.parent))
+    building = target.with_name(f"{_BUILDING}{secrets.token_hex(8)}")
+    building.mkdir()
     try:
         _build(spec, sources, building)
         return _publish(building, target)
@@ -159,9 +160,8 @@ def _cache_key(spec: DataSpec, sources: Sequence[Source]) -> str:
     settings = spec.model_dump(mode="json", exclude={"source", "validation", "tokenizer"})
     tokenizer = spec.tokenizer.model_dump(mode="json", exclude={"path"})
     if spec.tokenizer.kind == "file":
-        file = tokenizer_file(_given_path(spec.tokenizer))
-        config = file.with_name("tokenizer_config.json")
-        tokenizer["sha256"] = [sha256_file(path) for path in (file, config) if path.is_file()]
+        files = tokenizer_files(_given_path(spec.tokenizer))
+        tokenizer["files"] = [[file.name, sha256_file(file)] for file in files]
     material = {
         "prepare": _PREPARE_VERSION,
         "settings": settings,
@@ -244,7 +244,8 @@ def _file_cards(folder: Path) -> dict[str, FileCard]:
 
 def _publish(building: Path, target: Path) -> PreparedData:
     """Give a complete folder its name, unless another process was faster."""
-    fsync_folder(building)
+    for file in (*building.rglob("*"), building):
+        fsync_file(file)
     if target.exists() and _load_undamaged(target) is None:
         target.rename(building / "damaged")
     try:

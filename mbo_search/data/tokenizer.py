@@ -26,7 +26,7 @@ __all__ = [
     "load_tokenizer",
     "save_byte_tokenizer",
     "save_tokenizer_file",
-    "tokenizer_file",
+    "tokenizer_files",
     "train_bpe_tokenizer",
 ]
 
@@ -45,6 +45,7 @@ _KNOWN_EOS = (
 )
 _CONFIG = "tokenizer_config.json"
 _FILE = "tokenizer.json"
+_COMPANIONS = ("special_tokens_map.json", "chat_template.jinja")
 
 
 class Tokenizer:
@@ -155,23 +156,24 @@ def train_bpe_tokenizer(texts: Iterable[str], *, vocab_size: int, folder: Path) 
     _save(backend, folder)
 
 
-def tokenizer_file(path: str) -> Path:
-    """Find the `tokenizer.json` that a study names.
+def tokenizer_files(path: str) -> tuple[Path, ...]:
+    """Find the files of a tokenizer that a study names.
 
     Args:
-        path: The file, or a folder that holds one.
+        path: A `tokenizer.json`, or a folder that holds one.
 
     Returns:
-        The file.
+        The `tokenizer.json`, and those of the files with its settings that lie beside it.
 
     Raises:
-        DataError: If there is none.
+        DataError: If there is no `tokenizer.json`.
     """
-    given = Path(path).expanduser()
+    given = Path(path)
     file = given / _FILE if given.is_dir() else given
     if not file.is_file():
         raise DataError([_missing_tokenizer(path, given)])
-    return file
+    beside = (file.with_name(name) for name in (_CONFIG, *_COMPANIONS))
+    return (file, *(companion for companion in beside if companion.is_file()))
 
 
 def save_tokenizer_file(path: str, folder: Path) -> None:
@@ -187,7 +189,7 @@ def save_tokenizer_file(path: str, folder: Path) -> None:
     Raises:
         DataError: If there is no such file, or it is no tokenizer.
     """
-    file = tokenizer_file(path)
+    file, *beside = tokenizer_files(path)
     backend = _read_backend(file)
     config = _read_config(file.parent / _CONFIG)
     eos = _eos_of(config) or next((token for token in _KNOWN_EOS if backend.token_to_id(token) is not None), EOS)
@@ -197,6 +199,9 @@ def save_tokenizer_file(path: str, folder: Path) -> None:
     else:
         shutil.copyfile(file, folder / _FILE)
     write_json(folder / _CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast"} | config | {"eos_token": eos})
+    for companion in beside:
+        if companion.name in _COMPANIONS:
+            shutil.copyfile(companion, folder / companion.name)
 
 
 def _save(backend: tokenizers.Tokenizer, folder: Path) -> None:

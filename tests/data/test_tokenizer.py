@@ -140,9 +140,11 @@ def test_a_users_tokenizer_neither_truncates_nor_loses_its_end_token(tmp_path):
 
 @pytest.mark.parametrize("eos", ["<stop>", {"content": "<stop>", "lstrip": False}])
 def test_the_configured_end_token_is_taken_and_other_settings_stay(tmp_path, eos):
-    folder = user_tokenizer(tmp_path, "<stop>", {"eos_token": eos, "chat_template": "{{ x }}"})
+    folder = user_tokenizer(tmp_path, "<stop>", {"eos_token": eos, "model_max_length": 99})
+    (folder / "chat_template.jinja").write_text("{{ x }}")
     assert save_and_load(folder, tmp_path).eos == "<stop>"
-    assert json.loads((tmp_path / "saved" / "tokenizer_config.json").read_text())["chat_template"] == "{{ x }}"
+    assert json.loads((tmp_path / "saved" / "tokenizer_config.json").read_text())["model_max_length"] == 99
+    assert (tmp_path / "saved" / "chat_template.jinja").read_text() == "{{ x }}"
 
 
 def test_a_tokenizer_without_end_token_gets_one_behind_its_vocabulary(tmp_path):
