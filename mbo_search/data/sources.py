@@ -149,11 +149,11 @@ def _raise_unreadable(error: OSError) -> None:
 
 
 def _glob_files(path: Path, entry: str) -> tuple[Path, ...]:
-    depth = next(number for number, part in enumerate(path.parts) if any(character in part for character in "*?["))
-    base = Path(*path.parts[:depth])
-    pattern = str(Path(*path.parts[depth:]))
+    # Folders that exist are no part of the pattern, even where their names hold its characters.
+    base = next(parent for parent in path.parents if parent.exists())
     try:
-        found = [match for match in base.glob(pattern) if not _is_hidden(match.relative_to(base))]
+        matches = base.glob(str(path.relative_to(base)))
+        found = [match for match in matches if not _is_hidden(match.relative_to(base))]
     except (OSError, ValueError) as error:
         raise _problem(entry, f"is no glob that can be searched: {error}") from error
     return _readable(found, entry)

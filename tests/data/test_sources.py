@@ -43,6 +43,13 @@ def test_a_file_whose_name_holds_glob_characters_is_that_file(texts):
     assert files("a[1].txt") == [["a[1].txt"]]
 
 
+def test_a_glob_may_lie_in_a_folder_whose_name_holds_glob_characters(texts):
+    (texts / "run[1]").mkdir()
+    (texts / "run[1]" / "a.txt").write_text("x")
+    assert files("run[1]/*.txt") == [["a.txt"]]
+    assert files(str(texts / "run[[]1]" / "*.txt")) == [["a.txt"]]
+
+
 def test_a_file_that_two_entries_find_is_read_once(texts):
     assert files("a.txt", ".") == [["a.txt"], ["b.md", "D.TXT", "c.py"]]
     assert problems("a.txt", "./a.txt") == [
