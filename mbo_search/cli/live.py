@@ -21,6 +21,7 @@ __all__ = ["PlainLines", "best_baseline_loss", "draw_progress", "progress_line",
 
 _BAR_CELLS = 30
 _NUM_MESSAGES = 4
+_LARGEST_NATS = 100.0
 _LINE_EVERY_SECONDS = 15.0
 _REDRAWS_PER_SECOND = 4.0
 
@@ -168,7 +169,7 @@ def _tokens(progress: Progress) -> str:
 
 
 def _clock(progress: Progress) -> str:
-    left = "" if progress.eta_seconds is None else f", about {format_seconds(progress.eta_seconds)} left"
+    left = f", about {format_seconds(progress.eta_seconds)} left" if progress.eta_seconds else ""
     return f"{format_seconds(progress.elapsed_seconds)}{left}"
 
 
@@ -176,7 +177,8 @@ def _against(arm: ArmProgress, baseline: float | None) -> str:
     """Perplexity of an arm's best against the best baseline's, such as " (-3.1 %)"."""
     if arm.arm == "baseline" or arm.best_loss is None or baseline is None:
         return ""
-    return f" ({math.expm1(arm.best_loss - baseline) * 100:+.1f} %)"
+    percent = math.expm1(min(arm.best_loss - baseline, _LARGEST_NATS)) * 100
+    return f" ({percent:+.1f} %)" if percent < 1000 else " (10 times or more)"
 
 
 def _unseen(messages: tuple[str, ...], last: str) -> tuple[str, ...]:

@@ -106,11 +106,21 @@ def _means(where: Where) -> Iterator[Means]:
 
 
 def _write_report(run: RunDirectory) -> Path:
+    """Write the report unless the one that is there is younger than every record."""
+    if _is_current(run):
+        return run.report_html
     from mbo_search.export.continuations import continuations
     from mbo_search.report.page import write_report
     from mbo_search.results.ranking import make_ranking
 
     return write_report(run, samples=continuations(run, make_ranking(run)))
+
+
+def _is_current(run: RunDirectory) -> bool:
+    if not run.report_html.exists():
+        return False
+    written = run.report_html.stat().st_mtime
+    return all(path.stat().st_mtime < written for path in (run.study_file, *run.trials.glob("*.json")))
 
 
 def _answer(summary: RunSummary) -> Answer:
@@ -125,8 +135,7 @@ def _answer(summary: RunSummary) -> Answer:
         "complete": summary.num_complete,
         "pruned": summary.num_pruned,
         "failed": summary.num_failed,
-        "wall_seconds": summary.wall_seconds,
-        "busy_fraction": summary.busy_fraction,
+        "totals": ranking.totals.model_dump(mode="json"),
         "report": None if summary.report is None else str(summary.report),
         "best": str(run.best_yaml) if run.best_yaml.exists() else None,
         "verdict": ranking.verdict.model_dump(mode="json"),

@@ -1,0 +1,126 @@
+"""Proves that `run` and `resume` search, skip what is done, refuse what does not fit, and stop when asked."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+STUDY = """
+study: tiny
+data: {source: [text.txt], tokenizer: {kind: bytes}, dedup: none, min_characters: 1}
+model: {layers: 1, width: 16, heads: 2, context: 16}
+budget: {tokens: 3840, grid: 0.1}
+train: {batch_tokens: 64, micro_batch: 4, precision: float32, threads: 1, device: cpu}
+evaluation: {tokens: 256, points: 2}
+stages:
+  - {name: a, share: 0.4, optimizer: [adamw, lion], lr: {relative: [0.5, 1.0]}, lr_shape: constant}
+  - {name: b, share: rest, optimizer: [adamw, muon], lr_shape: linear}
+search: {searcher: random, trials: 3}
+resources: {workers: 1}
+"""
+
+
+@pytest.fixture
+def study_file(tmp_path, monkeypatch):
+    """A study of three short trials, in a folder of its own that is the current one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MBO_SEARCH_CACHE", str(tmp_path / "cache"))
+    lines = [f"Line {n} of a text that counts to {n * n}." for n in range(400)]
+    (tmp_path / "text.txt").write_text("\n\n".join(lines), encoding="utf-8")
+    file = tmp_path / "study.yaml"
+    file.write_text(STUDY, encoding="utf-8")
+    return file
+
+
+def losses(mbo, folder):
+    ranking = mbo("rank", folder, "--json").json()
+    return {row["trial"]: row["search_val_loss"] for row in ranking["trials"]}
+
+
+def test_a_search_runs_is_skipped_and_goes_on(mbo, study_file):
+    ended = mbo("run", study_file, "--json")
+    assert ended.code == 0, ended.err
+    document = ended.json()
+    assert document["schema"] == "mbo-search/run/1"
+    assert document["folder"] == "reports/tiny"
+    assert (document["complete"], document["interrupted"], document["ended_by"]) == (3, False, "trials")
+    assert "3 of 3 trials done" in ended.err
+    for name in (document["report"], document["best"], "reports/tiny/ranking.csv"):
+        assert Path(name).is_file()
+    found = losses(mbo, "reports/tiny")
+
+    page = Path(document["report"]).stat().st_mtime_ns
+    again = mbo("run", study_file)
+    assert again.code == 0, again.err
+    assert "all trials are done" in again.out
+    assert losses(mbo, "reports/tiny") == found
+    assert Path(document["report"]).stat().st_mtime_ns == page
+
+    more = mbo("resume", "reports/tiny", "--set", "search.trials=4", "--quiet")
+    assert (more.code, more.err) == (0, "")
+    assert more.out == "reports/tiny/best.yaml\n"
+    extended = losses(mbo, "reports/tiny")
+    assert len(extended) == 4
+    assert {trial: extended[trial] for trial in found} == found
+
+    replayed = mbo("replay", "reports/tiny/best.yaml", "--json").json()
+    assert replayed["is_equal"] is True
+
+
+def test_another_study_in_the_same_folder_is_refused(mbo, study_file):
+    assert mbo("run", study_file, "--set", "search.trials=1", "--quiet").code == 0
+    refused = mbo("run", study_file, "--set", "search.trials=1", "--set", "budget.tokens=6400")
+    assert refused.code == 2
+    assert "holds another study" in refused.err
+    assert "budget.tokens" in refused.err
+    forbidden = mbo("resume", "reports/tiny", "--set", "seed=7")
+    assert forbidden.code == 2
+    assert "seed" in forbidden.err
+
+
+def test_a_wrong_study_writes_nothing(mbo, study_file, tmp_path):
+    ended = mbo("run", study_file, "--set", "model.width=17", "--out", tmp_path / "out")
+    assert ended.code == 2
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "resume"])
+def test_what_is_missing_has_code_2(command, mbo, tmp_path):
+    assert mbo(command, tmp_path / "none").code == 2
+
+
+def test_an_unknown_backend_has_code_2(mbo, study_file):
+    assert mbo("run", study_file, "--backend", "slurm").code == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_search_has_code_130_and_goes_on(number, mbo, study_file):
+    program = Path(sys.executable).parent / "mbo-search"
+    longer = ["run", study_file, "--set", "budget.tokens=64000"]
+    driver = subprocess.Popen(
+        [program, *longer], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+    wait_for(lambda: list(Path("reports/tiny/trials").glob("*.log")), seconds=120)
+    driver.send_signal(number)
+    out, err = driver.communicate(timeout=120)
+    assert driver.returncode == 130, err
+    assert "mbo-search resume reports/tiny" in out
+    assert "Traceback" not in err
+    assert mbo("resume", "reports/tiny", "--quiet").code == 0
+    resumed = losses(mbo, "reports/tiny")
+    assert mbo(*longer, "--out", "straight", "--quiet").code == 0
+    assert losses(mbo, "straight") == resumed
+
+
+def wait_for(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
