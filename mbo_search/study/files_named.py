@@ -35,7 +35,8 @@ def with_base(study: Study, base: Path) -> Study:
     tokenizer = data.tokenizer.model_copy(update={"path": tokenizer_path and _absolute(tokenizer_path, base)})
     update = {
         "source": tuple(source if is_corpus(source) else _absolute(source, base) for source in data.source),
-        "validation": data.validation and tuple(_absolute(path, base) for path in data.validation),
+        "validation": data.validation
+        and tuple(path if is_corpus(path) else _absolute(path, base) for path in data.validation),
         "tokenizer": tokenizer,
     }
     baselines = tuple(
@@ -62,7 +63,11 @@ def _missing(study: Study, base: Path) -> Iterator[Problem]:
             rule = "is neither a built-in corpus nor a file, folder or pattern that exists"
             hint = nearest_hint(source, CORPORA) or f"corpora are {', '.join(CORPORA)}; paths start at {base}"
             yield Problem(key=f"data.source.{index}", value=source, rule=rule, hint=hint)
-    named = [(f"data.validation.{index}", path) for index, path in enumerate(study.data.validation or ())]
+    named = [
+        (f"data.validation.{index}", path)
+        for index, path in enumerate(study.data.validation or ())
+        if not is_corpus(path)
+    ]
     if study.data.tokenizer.kind == "file" and study.data.tokenizer.path is not None:
         named.append(("data.tokenizer.path", study.data.tokenizer.path))
     named += [
