@@ -11,6 +11,7 @@ from mbo_search.study.annealing import LAST_FACTOR, SHORTEST_DECAY, decay_share,
 from mbo_search.study.build_stage import REWARM_SHARE, REWARM_STEPS
 from mbo_search.study.catalogue import LR_SHAPES, OPTIMIZERS
 from mbo_search.study.defaults import stage_with_defaults
+from mbo_search.study.handover_table import can_carry, carries_second_moments
 from mbo_search.study.lr_shapes import StageClock
 from mbo_search.study.schedule import LrShape
 from mbo_search.study.segments import BudgetSteps, resolve_budget
@@ -126,12 +127,22 @@ def _shortest_clock(study: Study, index: int, stage: StageSpace) -> StageClock:
     budget = _budget(study)
     stage_steps = _lengths(study)[index].shortest * budget.steps_per_segment
     longest = _largest(stage.warmup if index == 0 else stage.rewarm)
-    auto_steps = max(round(REWARM_SHARE * budget.total_steps), REWARM_STEPS)
-    warmup_steps = round(longest * budget.total_steps) if longest is not None else auto_steps
-    return StageClock(
-        stage_steps=stage_steps,
-        warmup_steps=min(warmup_steps, stage_steps // 2 if longest is None else stage_steps - 1),
-        budget_steps=budget.total_steps,
+    if longest is not None:
+        warmup_steps = min(round(longest * budget.total_steps), stage_steps - 1)
+    elif index and _may_rewarm(stage_with_defaults(study, index - 1), stage):
+        warmup_steps = min(max(round(REWARM_SHARE * budget.total_steps), REWARM_STEPS), stage_steps // 2)
+    else:
+        warmup_steps = 0
+    return StageClock(stage_steps=stage_steps, warmup_steps=warmup_steps, budget_steps=budget.total_steps)
+
+
+def _may_rewarm(previous: StageSpace, stage: StageSpace) -> bool:
+    """Whether some choice makes an automatic re-warm-up."""
+    return "reset" in (stage.hand_over or ()) or any(
+        not can_carry(before.name, after.name)
+        or (OPTIMIZERS[after.name].second_moments and not carries_second_moments(before.name, after.name))
+        for before in previous.optimizer or ()
+        for after in stage.optimizer or ()
     )
 
 
@@ -183,9 +194,10 @@ def _stages(study: Study) -> Iterator[tuple[int, StageSpace]]:
 
 
 def _source_key(study: Study, index: int, setting: str) -> str:
-    """Where a stage's setting is written: in the stage, else in the defaults."""
+    """Where a stage's setting is written: in the stage or in the defaults; nowhere counts as the stage."""
     is_own = dict(study.stages[index])[setting] is not None
-    return f"stages.{index}.{setting}" if is_own else f"stage_defaults.{setting}"
+    is_default = dict(study.stage_defaults)[setting] is not None
+    return f"stage_defaults.{setting}" if is_default and not is_own else f"stages.{index}.{setting}"
 
 
 def _budget(study: Study) -> BudgetSteps:

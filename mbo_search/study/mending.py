@@ -56,7 +56,7 @@ def typed_study(root: MapNode, already_reported: frozenset[str]) -> Typed:
         except ValidationError as error:
             for loc, problem in type_problems(root, error, Study).items():
                 path = ".".join(str(piece) for piece in _mendable(loc))
-                if not _is_known(path, replaced):
+                if problem is not None and not _is_known(path, replaced):
                     problems.append(problem)
                 replaced.add(path)
                 value = _mended(value, _mendable(loc))

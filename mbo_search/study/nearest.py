@@ -5,7 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["nearest_hint"]
+__all__ = ["nearest_hint", "nearest_name"]
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The most similar valid name; None if none is similar."""
+    matches = difflib.get_close_matches(name.lower(), tuple(known), n=1, cutoff=0.5)
+    return matches[0] if matches else None
 
 
 def nearest_hint(name: str, known: Iterable[str]) -> str:
@@ -14,5 +20,5 @@ def nearest_hint(name: str, known: Iterable[str]) -> str:
     >>> nearest_hint("adanw", ("adamw", "lion"))
     'did you mean adamw?'
     """
-    matches = difflib.get_close_matches(name.lower(), tuple(known), n=1, cutoff=0.5)
-    return f"did you mean {matches[0]}?" if matches else ""
+    nearest = nearest_name(name, known)
+    return f"did you mean {nearest}?" if nearest is not None else ""

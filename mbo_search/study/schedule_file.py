@@ -183,7 +183,8 @@ def _typed(root: MapNode, model: type[_M]) -> _M:
     try:
         return model.model_validate_json(json.dumps(plain(root)), strict=True)
     except ValidationError as error:
-        raise StudyError(tuple(type_problems(root, error, model).values())) from None
+        found = type_problems(root, error, model).values()
+        raise StudyError([problem for problem in found if problem is not None]) from None
 
 
 def _raise_if(problems: tuple[Problem, ...]) -> None:

@@ -11,14 +11,14 @@ from pydantic_core import ErrorDetails
 
 from mbo_search.errors import Problem
 from mbo_search.study.locate import Loc, find
-from mbo_search.study.nearest import nearest_hint
+from mbo_search.study.nearest import nearest_hint, nearest_name
 from mbo_search.study.specs import ModelSpec
 from mbo_search.study.yaml_tree import MapNode, Node, child_path, shown
 
 __all__ = ["type_problems"]
 
 
-def type_problems(root: Node, error: ValidationError, model: type[BaseModel]) -> Mapping[Loc, Problem]:
+def type_problems(root: Node, error: ValidationError, model: type[BaseModel]) -> Mapping[Loc, Problem | None]:
     """Say in our words, and with positions, what does not fit a type.
 
     Args:
@@ -27,9 +27,24 @@ def type_problems(root: Node, error: ValidationError, model: type[BaseModel]) ->
         model: The type that it was validated against.
 
     Returns:
-        One problem for each wrong value, by its key path; the members of a union complain as one.
+        One problem for each wrong value, by its key path; the members of a union complain as one. None for a
+        missing key that stands there misspelled, which is reported at the misspelling.
     """
-    return {loc: _problem(root, loc, details, model=model) for loc, details in _by_place(root, error).items()}
+    places = _by_place(root, error)
+    meant = {_meant(loc, model) for loc, details in places.items() if details[0]["type"] == "extra_forbidden"}
+    return {
+        loc: None if _is_missing(details) and loc in meant else _problem(root, loc, details, model=model)
+        for loc, details in places.items()
+    }
+
+
+def _is_missing(details: list[ErrorDetails]) -> bool:
+    return details[0]["type"] == "missing"
+
+
+def _meant(loc: Loc, model: type[BaseModel]) -> Loc:
+    """The key path that an unknown key probably stands for; what it stands for is not missing as well."""
+    return (*loc[:-1], nearest_name(str(loc[-1]), _known_keys(model, loc[:-1])) or "")
 
 
 def _by_place(root: Node, error: ValidationError) -> Mapping[Loc, list[ErrorDetails]]:
@@ -45,10 +60,9 @@ def _by_place(root: Node, error: ValidationError) -> Mapping[Loc, list[ErrorDeta
 
 def _problem(root: Node, loc: Loc, details: list[ErrorDetails], *, model: type[BaseModel]) -> Problem:
     node, reached = find(root, loc)
-    kind = details[0]["type"]
-    if kind == "missing":
+    if _is_missing(details):
         return Problem(key=child_path(node.path, loc[-1]), rule="is missing", where=node.where)
-    if kind == "extra_forbidden":
+    if details[0]["type"] == "extra_forbidden":
         return _unknown_key(root, reached, model)
     return Problem(
         key=node.path, value=shown(node), rule=_rule(details), hint=_hint(node, details), where=node.where

@@ -32,6 +32,10 @@ class Rule:
 _GRID = ("budget.grid",)
 _BUDGET = (*_GRID, "budget.tokens", "train.batch_tokens")
 _SHARES = (*_GRID, "stages.*.share")
+_STRATEGIES = (
+    "stage_defaults",
+    *(f"stages.*.{setting}" for setting in ("share", "optimizer", "lr_shape", "warmup", "hand_over", "rewarm")),
+)
 
 RULES: tuple[Rule, ...] = (
     Rule(check=check_sections.check_name, reads=("study",)),
@@ -57,7 +61,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         check=check_shares.check_annealed,
-        reads=(*_BUDGET, "stages.*.share", "stages.*.lr_shape", "stages.*.optimizer", "stage_defaults"),
+        reads=(*_BUDGET, *_STRATEGIES),
     ),
 )
 """In the order of a study file, rules that build on others behind them."""
