@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 
 from mbo_search.results.records import Arm
 from mbo_search.results.run_directory import RunDirectory
@@ -26,11 +27,12 @@ def arms_of(study: Study, run: RunDirectory) -> dict[Arm, OptunaArm]:
         study: The study.
         run: Its run directory.
     """
-    arms: dict[Arm, OptunaArm] = {}
-    for arm, space, database, share in (
+    wanted: Sequence[tuple[Arm, Space, Path, float]] = (
         ("staged", staged_space(study), run.database, 1 - study.control),
         ("control", control_space(study), run.control_database, study.control),
-    ):
+    )
+    arms: dict[Arm, OptunaArm] = {}
+    for arm, space, database, share in wanted:
         if share > 0:
             arms[arm] = OptunaArm(
                 arm,

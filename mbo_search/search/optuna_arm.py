@@ -32,6 +32,7 @@ def open_study(database: Path, name: str) -> optuna.Study:
         database: SQLite file.
         name: Name of a new study.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces every study on stderr
     storage = optuna.storages.RDBStorage(
         f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": 60}}, skip_compatibility_check=False
     )
@@ -80,7 +81,6 @@ class OptunaArm:
             seed: Seed of the study.
             database: The Optuna study that outlives the process.
         """
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.name = name
         self.size = space.size
         self._space = space.function
@@ -88,7 +88,7 @@ class OptunaArm:
         self._seed = seed
         self._initial = tuple(space.initial)
         self._database = _StudyBook(database)
-        self._mirror = _StudyBook(optuna.create_study(sampler=SAMPLERS[searcher](seed)))
+        self._mirror = _StudyBook(_quiet_study(SAMPLERS[searcher](seed)))
         self._begun: list[dict[str, float | int | str]] = []
 
     @property
@@ -159,6 +159,11 @@ class OptunaArm:
             return draw(self._space, OptunaSuggest(trial))
         finally:
             study.tell(trial.number, state=TrialState.FAIL)
+
+
+def _quiet_study(sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(sampler=sampler)
 
 
 class _StudyBook:

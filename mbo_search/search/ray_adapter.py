@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from ray.tune import Callback, Stopper
@@ -34,23 +35,28 @@ class Seat:
         lock: Held during every call.
     """
 
-    def __init__(self, director: Director, config: dict[str, Any]) -> None:
+    def __init__(self, director: Director, config: dict[str, Any], *, slots: int) -> None:
         """Take a seat.
 
         Args:
             director: The search.
             config: What every trial's configuration holds besides its number.
+            slots: Trials that Tune may have at once; none is proposed ahead, for it would be proposed knowing less.
         """
         self.failure: Exception | None = None
         self.lock = threading.RLock()
         self._director = director
         self._config = config
+        self._slots = slots
         self._numbers: dict[str, int] = {}
         self._events: dict[int, list[BoundaryEvent]] = {}
         self._told: set[str] = set()
+        self._over: set[str] = set()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's configuration, None to be asked again, or `FINISHED`."""
+        if len(self._numbers) - len(self._over) >= self._slots:
+            return None
         task = self._director.ask() if self.failure is None else None
         if task is not None:
             self._numbers[trial_id] = task.trial
@@ -81,6 +87,9 @@ class Seat:
 
     def ended(self, trial_id: str, message: str) -> None:
         """Tune has done with a trial; one that told no outcome has failed, unless all are being stopped."""
+        if trial_id in self._over:
+            return
+        self._over.add(trial_id)
         if trial_id not in self._told and not self._director.is_stopping:
             self._director.give_up(self._numbers[trial_id], message)
 
@@ -178,6 +187,12 @@ class TrialCallback(Callback):
         """A worker begins a trial."""
         _guarded(self._seat, self._seat.started, None)(trial.trial_id)
 
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Tune says nothing of trials whose reused worker could not be reset, so look for them."""
+        for trial in trials:
+            if trial.status in (Trial.ERROR, Trial.TERMINATED):
+                _guarded(self._seat, self._seat.ended, None)(trial.trial_id, _last_line(trial))
+
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A worker was lost and the trial will be repeated."""
         _guarded(self._seat, self._seat.lost, None)(trial.trial_id, _last_line(trial))
@@ -219,5 +234,7 @@ def _pruned(events: list[BoundaryEvent]) -> TrialOutcome:
 
 
 def _last_line(trial: Trial) -> str:
-    error = trial.get_error()
-    return str(error).strip().splitlines()[-1] if error is not None else "no error was left"
+    """What a trial's error says at the end; Tune keeps the whole of it in a file on the driver's side."""
+    file = trial.error_file
+    lines = Path(file).read_text(encoding="utf-8").strip().splitlines() if file and Path(file).exists() else []
+    return lines[-1].strip() if lines else "the worker ended without an outcome"

@@ -72,7 +72,8 @@ def _run_round(
     from mbo_search.search.ray_adapter import Seat
 
     session = SessionFile(run.path / "session.json")
-    seat = Seat(director, {"run": str(run.path.resolve()), "session": session.session})
+    config = {"run": str(run.path.resolve()), "session": session.session}
+    seat = Seat(director, config, slots=slots.slots)
     halt = _Halt(director)
     fit = _Fit(_tuner(seat, slots, storage, halt))
     fit.start()
@@ -102,7 +103,6 @@ def _tuner(seat: Any, slots: RaySlots, storage: Path, halt: _Halt) -> Any:
             search_alg=DirectorSearcher(seat),
             scheduler=BoundaryScheduler(seat),
             num_samples=-1,
-            max_concurrent_trials=slots.slots,
             reuse_actors=True,
             trial_dirname_creator=_trial_id,
             trial_name_creator=_trial_id,

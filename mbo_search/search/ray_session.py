@@ -54,10 +54,11 @@ class RaySlots:
         return {"cpu": self.cpus_per_trial, "gpu": self.gpus_per_trial}
 
 
-def ray_environment(*, is_local: bool) -> dict[str, str]:
+def ray_environment(*, slots: int, is_local: bool) -> dict[str, str]:
     """Environment variables that must stand before Ray is imported.
 
     Args:
+        slots: Trials that run at once.
         is_local: Whether the cluster is our own; else it is somebody's, and its token comes from the user.
     """
     common = {
@@ -68,6 +69,7 @@ def ray_environment(*, is_local: bool) -> dict[str, str]:
         "TUNE_DISABLE_AUTO_INIT": "1",
         "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
         "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
+        "TUNE_MAX_PENDING_TRIALS_PG": str(slots),  # else slots would fill one by one, each after a slow start
         "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),
         "TUNE_WARN_THRESHOLD_S": "60",
     }
@@ -95,13 +97,14 @@ def ray_session(slots: RaySlots, *, address: str | None, logs: Path) -> Iterator
         UserError: If there is no cluster at the address.
     """
     folder = _private_folder()
-    environment = ray_environment(is_local=address is None)
+    environment = ray_environment(slots=slots.slots, is_local=address is None)
     logs.mkdir(parents=True, exist_ok=True)
     try:
-        with _environment(environment), _logging_to(logs / "driver.log"):
+        with _environment(environment):
             _connect(slots, address=address, folder=folder, environment=environment)
             try:
-                yield folder
+                with _logging_to(logs / "driver.log"):
+                    yield folder
             finally:
                 _disconnect()
                 keep_logs(folder, logs)
@@ -168,7 +171,9 @@ def _private_folder() -> Path:
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
     """Send what Ray says through logging to a file, and to nowhere else."""
-    logger = logging.getLogger("ray")
+    import ray
+
+    logger = logging.getLogger(ray.__name__)
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handlers, propagate, level = logger.handlers[:], logger.propagate, logger.level

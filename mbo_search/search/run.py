@@ -1,4 +1,4 @@
-"""The whole of a search: from a study to a run directory with records, ranking and report, resumable at any time."""
+"""The whole of a search: from a study to a run directory with records, ranking and report."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class RunSummary:
     Attributes:
         run: The run directory.
         is_interrupted: Whether it was stopped by a signal; `resume` goes on.
-        ended_by: The limit that ended the search: `trials`, `budget`, `hours` or `space`; None if interrupted before.
+        ended_by: What ended the search: `trials`, `budget`, `hours` or `space`; None if interrupted before.
         num_complete: Trials that ran to the end.
         num_pruned: Trials that were stopped early on purpose.
         num_failed: Trials that diverged or broke.

@@ -18,7 +18,16 @@ from mbo_search.search.task import Params
 from mbo_search.study.parameters import Suggest, round_sampled
 from mbo_search.study.schedule import Schedule
 
-__all__ = ["Draw", "FixedSuggest", "OptunaSuggest", "Recorder", "ReferenceSuggest", "SpaceFunction", "draw"]
+__all__ = [
+    "Draw",
+    "FixedChoices",
+    "FixedSuggest",
+    "OptunaSuggest",
+    "Recorder",
+    "ReferenceSuggest",
+    "SpaceFunction",
+    "draw",
+]
 
 SpaceFunction = Callable[[Suggest], Schedule]
 """A search space as a function: asks for values and returns the schedule that they make."""
@@ -142,3 +151,21 @@ class ReferenceSuggest:
             return min(max(1.0, low), high)
         middle = math.sqrt(low * high) if log else (low + high) / 2
         return low + step * round((middle - low) / step) if step else middle
+
+
+class FixedChoices:
+    """Some values fixed by name, the others from another source."""
+
+    def __init__(self, choices: Params, *, otherwise: Suggest) -> None:
+        self._choices = choices
+        self._otherwise = otherwise
+
+    def categorical(self, name: str, choices: Sequence[str | float]) -> str | float:
+        """Return the fixed value, if there is one."""
+        return self._choices[name] if name in self._choices else self._otherwise.categorical(name, choices)
+
+    def number(self, name: str, low: float, high: float, *, log: bool, step: float | None) -> float:
+        """Return the fixed value, if there is one."""
+        if name in self._choices:
+            return float(self._choices[name])
+        return self._otherwise.number(name, low, high, log=log, step=step)
