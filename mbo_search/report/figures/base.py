@@ -100,7 +100,7 @@ def perplexity_ticks(low_nats: float, high_nats: float) -> list[float]:
     """Round perplexities between two losses: evenly spaced where the range is narrow, 1-2-5 where it is wide.
 
     >>> perplexity_ticks(3.3, 3.5), perplexity_ticks(3.0, 6.0)
-    ([28, 29, 30, 31, 32, 33], [50.0, 100.0, 200.0])
+    ([28.0, 29.0, 30.0, 31.0, 32.0, 33.0], [50.0, 100.0, 200.0])
     """
     low, high = math.exp(min(low_nats, 60.0)), math.exp(min(high_nats, 60.0))
     if high / low > 5:

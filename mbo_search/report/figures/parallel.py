@@ -23,6 +23,8 @@ __all__ = ["MISSING_LANE", "SHARES", "ParallelInfo", "ParallelLine", "draw_paral
 MISSING_LANE = -0.14
 """Height of the lane for settings that a schedule does not have."""
 
+Json = dict[str, object]
+
 SHARES = (5, 10, 20, 30, 50, 75, 100)
 """Upper ends of the shares of best schedules, in percent."""
 
@@ -146,17 +148,23 @@ def draw_parallel(info: ParallelInfo, *, stage_names: Sequence[str], names: Mapp
         own = [line for line in reversed(info.lines) if line.share == share]
         if own:
             _draw_share(figure, own, share, len(info.lines))
-    for index in range(count):
-        figure.add_shape(type="line", x0=index, x1=index, y0=0, y1=1, line={"color": "var(--line)", "width": 1})
+    lines: list[Json] = [_rule((index, index), (0.0, 1.0), dash="solid") for index in range(count)]
+    notes: list[Json] = []
     if any(axis.conditional for axis in info.axes):
-        _missing_lane(figure, count, names["missing"])
+        lines.append(_rule((-0.3, count - 1.7), (MISSING_LANE, MISSING_LANE), dash="dot"))
+        notes.append(_missing_label(names["missing"]))
     for index, axis in enumerate(info.axes):
-        _axis_title(figure, index, parameter_name(axis.parameter), _stage_title(info, index, stage_names))
-        _ticks(figure, index, axis)
-    _axis_title(figure, count - 1, f"<b>{names['perplexity_short']}</b>", "")
-    for height, loss in ((0.0, info.loss_low), (1.0, info.loss_high)):
-        _tick(figure, count - 1, height, format_perplexity(loss))
+        notes += _axis_title(index, safe(parameter_name(axis.parameter)), _stage_title(info, index, stage_names))
+        notes += _ticks(index, axis)
+    notes += _axis_title(count - 1, f"<b>{names['perplexity_short']}</b>", "")
+    notes += [_tick(count - 1, height, format_perplexity(loss)) for height, loss in _loss_ends(info)]
+    # All at once: plotly copies the whole list for every single addition.
+    figure.update_layout(annotations=notes, shapes=lines)
     return figure
+
+
+def _loss_ends(info: ParallelInfo) -> tuple[tuple[float, float], tuple[float, float]]:
+    return (0.0, info.loss_low), (1.0, info.loss_high)
 
 
 def _draw_share(figure: go.Figure, lines: Sequence[ParallelLine], share: int, num_trials: int) -> None:
@@ -182,24 +190,21 @@ def _draw_share(figure: go.Figure, lines: Sequence[ParallelLine], share: int, nu
     )
 
 
-def _missing_lane(figure: go.Figure, count: int, text: str) -> None:
-    figure.add_shape(
-        type="line",
-        x0=-0.3,
-        x1=count - 1.7,
-        y0=MISSING_LANE,
-        y1=MISSING_LANE,
-        line={"color": "var(--line)", "width": 1, "dash": "dot"},
-    )
-    figure.add_annotation(
-        x=0,
-        xref="paper",
-        xanchor="right",
-        y=MISSING_LANE,
-        text=text,
-        showarrow=False,
-        font={"size": 12, "color": "var(--faint)"},
-    )
+def _rule(xs: tuple[float, float], ys: tuple[float, float], *, dash: str) -> Json:
+    line = {"color": "var(--line)", "width": 1, "dash": dash}
+    return {"type": "line", "x0": xs[0], "x1": xs[1], "y0": ys[0], "y1": ys[1], "line": line}
+
+
+def _missing_label(text: str) -> Json:
+    return {
+        "x": 0,
+        "xref": "paper",
+        "xanchor": "right",
+        "y": MISSING_LANE,
+        "text": text,
+        "showarrow": False,
+        "font": {"size": 12, "color": "var(--faint)"},
+    }
 
 
 def _stage_title(info: ParallelInfo, index: int, stage_names: Sequence[str]) -> str:
@@ -208,51 +213,49 @@ def _stage_title(info: ParallelInfo, index: int, stage_names: Sequence[str]) -> 
     return stage_names[stage] if begins and 0 <= stage < len(stage_names) else ""
 
 
-def _axis_title(figure: go.Figure, index: int, text: str, stage: str) -> None:
-    figure.add_annotation(
-        x=index,
-        y=1.04,
-        yanchor="bottom",
-        xanchor="left",
-        textangle=-38,
-        text=text if text.startswith("<b>") else safe(text),
-        showarrow=False,
-        font={"size": 12, "color": "var(--ink)"},
-    )
-    if stage:
-        figure.add_annotation(
-            x=index,
-            y=1.0,
-            yref="paper",
-            yshift=100,
-            yanchor="top",
-            xanchor="left",
-            xshift=-10,
-            text=f"<b>{safe(stage)}</b>",
-            showarrow=False,
-            font={"size": 12.5, "color": "var(--accent)"},
-        )
+def _axis_title(index: int, text: str, stage: str) -> list[Json]:
+    name: Json = {
+        "x": index,
+        "y": 1.04,
+        "yanchor": "bottom",
+        "xanchor": "left",
+        "textangle": -38,
+        "text": text,
+        "showarrow": False,
+        "font": {"size": 12, "color": "var(--ink)"},
+    }
+    group: Json = {
+        "x": index,
+        "y": 1.0,
+        "yref": "paper",
+        "yshift": 100,
+        "yanchor": "top",
+        "xanchor": "left",
+        "xshift": -10,
+        "text": f"<b>{safe(stage)}</b>",
+        "showarrow": False,
+        "font": {"size": 12.5, "color": "var(--accent)"},
+    }
+    return [name, group] if stage else [name]
 
 
-def _ticks(figure: go.Figure, index: int, axis: Axis) -> None:
+def _ticks(index: int, axis: Axis) -> list[Json]:
     if axis.choices:
-        for place, choice in enumerate(axis.choices):
-            _tick(figure, index, place / max(len(axis.choices) - 1, 1), choice)
-    else:
-        _tick(figure, index, 0.0, format_number(axis.low))
-        _tick(figure, index, 1.0, format_number(axis.high))
+        top = max(len(axis.choices) - 1, 1)
+        return [_tick(index, place / top, choice) for place, choice in enumerate(axis.choices)]
+    return [_tick(index, 0.0, format_number(axis.low)), _tick(index, 1.0, format_number(axis.high))]
 
 
-def _tick(figure: go.Figure, index: int, height: float, text: str) -> None:
-    figure.add_annotation(
-        x=index,
-        y=height,
-        text=safe(text),
-        xanchor="left",
-        xshift=3,
-        showarrow=False,
-        bgcolor="var(--surface)",
-        opacity=0.86,
-        borderpad=1,
-        font={"size": 11, "color": "var(--soft)"},
-    )
+def _tick(index: int, height: float, text: str) -> Json:
+    return {
+        "x": index,
+        "y": height,
+        "text": safe(text),
+        "xanchor": "left",
+        "xshift": 3,
+        "showarrow": False,
+        "bgcolor": "var(--surface)",
+        "opacity": 0.86,
+        "borderpad": 1,
+        "font": {"size": 11, "color": "var(--soft)"},
+    }

@@ -22,6 +22,8 @@ __all__ = ["StageBar", "TimelineRow", "draw_timelines", "lr_path", "timelines_in
 
 _POINTS_PER_STAGE = 40
 
+Json = dict[str, object]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageBar:
@@ -141,28 +143,29 @@ def draw_timelines(rows: Sequence[TimelineRow], *, names: Mapping[str, str]) -> 
     total = max(bar.end_tokens for row in rows for bar in row.bars)
     figure.update_xaxes(range=[0, total], tickformat="~s", fixedrange=True)
     shown: set[str] = set()
+    traces: list[go.Scatter] = []
+    notes: list[Json] = []
     for index, row in enumerate(rows):
         for bar in row.bars:
-            _draw_bar(figure, bar, index, first=bar.stage.optimizer not in shown)
+            traces += _bar_traces(bar, index, first=bar.stage.optimizer not in shown)
             shown.add(bar.stage.optimizer)
-            _caption(figure, bar, index, total)
-        _heading(figure, row, index, names)
+            notes.append(_caption(bar, index, total))
+        notes += _heading(row, index, names)
+    figure.add_traces(traces)
+    # All at once: plotly copies the whole list for every single addition.
+    figure.update_layout(annotations=notes, shapes=_borders(rows))
     return figure
 
 
-def _draw_bar(figure: go.Figure, bar: StageBar, index: int, *, first: bool) -> None:
+def _bar_traces(bar: StageBar, index: int, *, first: bool) -> list[go.Scatter]:
     floor = index + _BAR_HALF
     left, right = bar.start_tokens, bar.end_tokens
     color = optimizer_color(bar.stage.optimizer)
-    facts = [
-        f"<b>{safe(bar.stage.name)}</b>",
-        *(f"{key}: {safe(value)}" for key, value in stage_facts(bar.stage).items() if value),
-    ]
-    hover = hover_lines(facts)
+    facts = [f"{key}: {safe(value)}" for key, value in stage_facts(bar.stage).items() if value]
     corners = [(left, floor), (left, index - _BAR_HALF), (right, index - _BAR_HALF), (right, floor)]
     under_lr = [(left, floor), *((x, floor - 2 * _BAR_HALF * y) for x, y in bar.path), (right, floor)]
-    for points, opacity, legend in ((corners, 0.2, False), (under_lr, 1.0, first)):
-        figure.add_scatter(
+    return [
+        go.Scatter(
             x=[round(x) for x, _ in points],
             y=[round(y, 4) for _, y in points],
             mode="lines",
@@ -171,45 +174,62 @@ def _draw_bar(figure: go.Figure, bar: StageBar, index: int, *, first: bool) -> N
             opacity=opacity,
             line={"width": 0, "color": color},
             hoveron="fills",
-            text=hover,
+            text=hover_lines([f"<b>{safe(bar.stage.name)}</b>", *facts]),
             hoverinfo="text",
             name=bar.stage.optimizer,
             legendgroup=bar.stage.optimizer,
             showlegend=legend,
         )
-    if left:
-        figure.add_shape(
-            type="line", x0=left, x1=left, y0=index - 0.26, y1=floor, line={"color": "var(--surface)", "width": 2}
-        )
+        for points, opacity, legend in ((corners, 0.2, False), (under_lr, 1.0, first))
+    ]
 
 
-def _caption(figure: go.Figure, bar: StageBar, index: int, total: int) -> None:
+def _borders(rows: Sequence[TimelineRow]) -> list[Json]:
+    """A gap between stages, so that two with the same optimizer can be told apart."""
+    line = {"color": "var(--surface)", "width": 2}
+    return [
+        {
+            "type": "line",
+            "x0": bar.start_tokens,
+            "x1": bar.start_tokens,
+            "y0": index - 0.26,
+            "y1": index + _BAR_HALF,
+            "line": line,
+        }
+        for index, row in enumerate(rows)
+        for bar in row.bars[1:]
+    ]
+
+
+def _caption(bar: StageBar, index: int, total: int) -> Json:
     """Name the strategy under its bar; the page shortens or drops what does not fit (`fit|share|short`)."""
     stage = bar.stage
     share = (bar.end_tokens - bar.start_tokens) / total
     marks = "".join(f" +{r.kind}" for r in stage.regularizers)
-    figure.add_annotation(
-        x=bar.start_tokens,
-        y=index + _BAR_HALF,
-        text=safe(f"{stage.optimizer} {format_lr(stage.lr)} {stage.lr_shape.kind}{marks}"),
-        name=f"fit|{share:.4f}|{stage.optimizer}",
-        xanchor="left",
-        yanchor="top",
-        showarrow=False,
-        font={"size": 11.5, "color": "var(--soft)"},
-    )
+    return {
+        "x": bar.start_tokens,
+        "y": index + _BAR_HALF,
+        "text": safe(f"{stage.optimizer} {format_lr(stage.lr)} {stage.lr_shape.kind}{marks}"),
+        "name": f"fit|{share:.4f}|{stage.optimizer}",
+        "xanchor": "left",
+        "yanchor": "top",
+        "showarrow": False,
+        "font": {"size": 11.5, "color": "var(--soft)"},
+    }
 
 
-def _heading(figure: go.Figure, row: TimelineRow, index: int, names: Mapping[str, str]) -> None:
+def _heading(row: TimelineRow, index: int, names: Mapping[str, str]) -> list[Json]:
     title = f"<b>#{row.trial}</b>  {safe(row.label or names[row.arm])}"
-    for text, x, anchor in ((title, 0, "left"), (f"<b>{format_perplexity(row.loss)}</b>", 1, "right")):
-        figure.add_annotation(
-            x=x,
-            xref="paper",
-            y=index - _BAR_HALF,
-            text=text,
-            xanchor=anchor,
-            yanchor="bottom",
-            showarrow=False,
-            font={"size": 13.5, "color": "var(--ink)"},
-        )
+    return [
+        {
+            "x": x,
+            "xref": "paper",
+            "y": index - _BAR_HALF,
+            "text": text,
+            "xanchor": anchor,
+            "yanchor": "bottom",
+            "showarrow": False,
+            "font": {"size": 13.5, "color": "var(--ink)"},
+        }
+        for text, x, anchor in ((title, 0, "left"), (f"<b>{format_perplexity(row.loss)}</b>", 1, "right"))
+    ]
