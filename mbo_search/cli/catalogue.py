@@ -14,7 +14,7 @@ from mbo_search.study.catalogue import CORPORA, LR_SHAPES, OPTIMIZERS, REGULARIZ
 from mbo_search.units import format_count
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from mbo_search.study.infos import Hparam
 
@@ -46,7 +46,7 @@ _ENTRIES: Mapping[Kind, Mapping[str, object]] = MappingProxyType(
 )
 
 
-def _optimizers() -> Table:
+def _optimizers() -> RenderableType:
     rows = [
         (
             name,
@@ -63,7 +63,7 @@ def _optimizers() -> Table:
     return table(header, rows, caption=note)
 
 
-def _lr_shapes() -> Table:
+def _lr_shapes() -> RenderableType:
     rows = [
         (name, info.summary, _settings(info.hparams), "yes" if info.anneals else "no", info.paper)
         for name, info in sorted(LR_SHAPES.items())
@@ -71,7 +71,7 @@ def _lr_shapes() -> Table:
     return table(["lr_shape", "what it does", "settings (default)", "may end a schedule", "paper"], rows)
 
 
-def _regularizers() -> Table:
+def _regularizers() -> RenderableType:
     rows = [
         (
             name,
@@ -85,7 +85,7 @@ def _regularizers() -> Table:
     return table(["regularizer", "its number", "sensible", "allowed", "paper"], rows)
 
 
-def _corpora() -> Table:
+def _corpora() -> RenderableType:
     rows = [
         (name, info.summary, f"about {format_count(info.num_bytes)}B", info.needs or "nothing", info.license)
         for name, info in sorted(CORPORA.items())
@@ -93,7 +93,7 @@ def _corpora() -> Table:
     return table(["corpus", "text", "size", "needs", "license"], rows)
 
 
-_TABLES: Mapping[Kind, Callable[[], Table]] = MappingProxyType(
+_TABLES: Mapping[Kind, Callable[[], RenderableType]] = MappingProxyType(
     {"optimizers": _optimizers, "lr_shapes": _lr_shapes, "regularizers": _regularizers, "corpora": _corpora}
 )
 

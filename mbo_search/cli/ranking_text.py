@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mbo_search.cli.tables import table
-from mbo_search.results.describe import describe_stage
+from mbo_search.results.describe import describe_schedule
 from mbo_search.units import format_count, format_seconds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
 
     from mbo_search.results.ranking_values import RankedTrial, Ranking, Totals
 
@@ -40,7 +39,7 @@ def ranking_text(ranking: Ranking, *, most_rows: int = _MOST_ROWS) -> list[Rende
     return [*parts, _totals(ranking.totals)]
 
 
-def _table(ranking: Ranking, ranked: Sequence[RankedTrial], most_rows: int) -> Table:
+def _table(ranking: Ranking, ranked: Sequence[RankedTrial], most_rows: int) -> RenderableType:
     marked = {ranking.baseline_trial, ranking.best_single_trial}
     shown = [row for position, row in enumerate(ranked) if position < most_rows or row.trial in marked]
     hidden = len(ranked) - len(shown)
@@ -68,7 +67,7 @@ def _cells(row: RankedTrial) -> list[str]:
         _UNKNOWN if row.val_loss_sd is None else f"{row.val_loss_sd:.4f}",
         str(confirm_runs) if row.confirmed else "search",
         format_count(row.executed_tokens),
-        " -> ".join(describe_stage(stage) for stage in row.stages),
+        describe_schedule(row.stages),
     ]
 
 

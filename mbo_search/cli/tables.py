@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -12,7 +13,7 @@ __all__ = ["facts", "signed", "table"]
 
 def table(
     header: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", caption: str = "", right: str = ""
-) -> Table:
+) -> RenderableType:
     """Lay out rows under a header.
 
     Args:
@@ -22,14 +23,15 @@ def table(
         caption: Below the table; empty: none.
         right: Names of the right-aligned columns, separated by spaces.
     """
-    grid = Table(box=None, pad_edge=False, title_justify="left", caption_justify="left", title_style="bold")
-    grid.title, grid.caption = title or None, caption or None
+    grid = Table(box=None, pad_edge=False)
     right_aligned = set(right.split())
     for name in header:
         grid.add_column(Text(name), justify="right" if name in right_aligned else "left", overflow="fold")
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
-    return grid
+    above = [Text(title, style="bold")] if title else []
+    below = [Text(caption, style="dim")] if caption else []
+    return Group(*above, grid, *below)
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> Table:

@@ -1,0 +1,168 @@
+"""`plan`: what a study means, chooses and costs, before anything is trained."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mbo_search.cli.console import Answer
+from mbo_search.cli.describe import study_path
+from mbo_search.cli.places import data_cache
+from mbo_search.cli.sparkline import sparkline
+from mbo_search.cli.tables import facts, table
+from mbo_search.results.describe import describe_schedule
+from mbo_search.study.defaults import stage_with_defaults
+from mbo_search.study.long_form import study_mapping
+from mbo_search.study.read_text import read_text
+from mbo_search.study.specs import Study
+from mbo_search.study.yaml_file import load_study, origins
+from mbo_search.units import format_bytes, format_count, format_seconds
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from mbo_search.search.plan import ArmPlan, Plan
+
+__all__ = ["plan_study"]
+
+_SPARKLINE_CELLS = 40
+
+
+def plan_study(file: Path | None, example: str | None, overrides: Sequence[str]) -> Answer:
+    """Say what a run would do and cost: prepares the data, and trains for some seconds to measure the speed.
+
+    Args:
+        file: The study file, if there is one.
+        example: Name of a shipped study, if there is one.
+        overrides: `key.path=value`, in order.
+
+    Raises:
+        UserError: Whatever would keep the study from running.
+    """
+    from mbo_search.search.plan import make_plan
+
+    path = study_path(file, example)
+    study = load_study(path, overrides)
+    plan = make_plan(study, cache=data_cache())
+    sources = origins(read_text(path), overrides)
+    return Answer(
+        schema="mbo-search/plan/1",
+        document={"file": str(path), "origins": sources, **plan.model_dump(mode="json")},
+        text=[
+            *_head(plan),
+            "",
+            table(["setting", "value", "from"], _settings(plan, sources), title="Settings"),
+            *(part for arm in plan.arms for part in ("", *_arm(arm))),
+            "",
+            table(["baseline", "schedule"], _baselines(plan), title="Baselines, untuned, trained first"),
+            "",
+            _cost(plan),
+        ],
+        brief=_brief(plan),
+    )
+
+
+def _head(plan: Plan) -> list[RenderableType]:
+    budget = plan.study.budget.tokens
+    rounded = "" if plan.schedule_tokens == budget else f", rounded down from {budget} to whole steps"
+    schedule = f"{plan.schedule_tokens} tokens in {plan.steps} steps of {plan.setup.batch_tokens}{rounded}"
+    grid = f"{plan.setup.num_segments} segments of {plan.setup.steps_per_segment} steps"
+    text = f"{format_count(plan.train_tokens)} tokens; a full schedule sees them {plan.epochs:.2g} times"
+    model = f"{format_count(plan.num_parameters)} parameters, {format_count(plan.flops_per_token)}FLOP per token"
+    pairs = [("study", plan.study.study), ("model", model), ("training text", text), ("schedule", schedule)]
+    return [facts([*pairs, ("grid", grid)])]
+
+
+def _settings(plan: Plan, sources: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    measured = {
+        "train.micro_batch": str(plan.setup.micro_batch),
+        "train.precision": plan.setup.precision,
+        "train.threads": str(plan.setup.threads),
+        "train.device": plan.setup.device,
+        "resources.workers": str(plan.slots),
+    }
+    for key, value in _leaves(plan.study):
+        if key.startswith("stage_defaults.") and sources.get(key) == "default":
+            continue
+        if value == "auto" and key in measured:
+            yield key, f"auto: {measured[key]}", f"{sources.get(key, 'default')}, worked out here"
+        else:
+            yield key, _flow(value), sources.get(key, "default")
+
+
+def _leaves(study: Study) -> Iterator[tuple[str, object]]:
+    """Settings in the order of a study file, those of stages with what `stage_defaults` gives them."""
+    stages = tuple(stage_with_defaults(study, index) for index in range(len(study.stages)))
+    for section, value in study_mapping(study.model_copy(update={"stages": stages})).items():
+        if section == "stages" and isinstance(value, list):
+            for index, stage in enumerate(value):
+                yield from ((f"stages.{index}.{key}", setting) for key, setting in stage.items())
+        elif isinstance(value, Mapping) and value:
+            yield from ((f"{section}.{key}", setting) for key, setting in value.items() if setting is not None)
+        elif section != "stage_defaults" and value not in (None, {}):
+            yield section, value
+
+
+def _flow(value: object) -> str:
+    """A value as it would stand in a study file."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_flow(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else str(value)
+
+
+def _arm(arm: ArmPlan) -> list[RenderableType]:
+    numbers = "1 free number" if arm.free_numbers == 1 else f"{arm.free_numbers} free numbers"
+    free = f" and {numbers}" if arm.free_numbers else ""
+    title = f"{arm.arm.capitalize()} schedules: {arm.combinations:,} combinations{free}"
+    lrs = [
+        (row.stage, row.optimizer, f"{row.reference_lr:.3g}", f"{row.low:.3g} .. {row.high:.3g}")
+        for row in arm.lr_ranges
+    ]
+    return [
+        table(["stage", "optimizer", "reference lr", "peak lr"], lrs, title=title),
+        "",
+        _shapes(arm),
+    ]
+
+
+def _shapes(arm: ArmPlan) -> RenderableType:
+    plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    rows = [
+        (stage, preview.lr_shape, sparkline(preview.factors, width=_SPARKLINE_CELLS, plain=plain))
+        for stage, previews in groupby(arm.lr_previews, key=lambda preview: preview.stage)
+        for preview in previews
+    ]
+    return table(["stage", "lr_shape", "learning rate over the stage"], rows)
+
+
+def _baselines(plan: Plan) -> list[tuple[str, str]]:
+    return [(name, describe_schedule(schedule.stages)) for name, schedule in plan.baselines.items()]
+
+
+def _cost(plan: Plan) -> RenderableType:
+    trials = "no limit" if plan.trials is None else str(plan.trials)
+    tokens = "no limit" if plan.most_tokens is None else f"at most {format_count(plan.most_tokens)}"
+    states = f"{format_count(plan.nodes_that_fit)} of {format_bytes(plan.node_bytes)}"
+    pairs = [
+        ("trials", f"{trials}, {plan.slots} at once, backend {plan.backend}"),
+        ("tokens", f"{tokens}, less by what is shared"),
+        ("cached states", f"{states} fit into {format_bytes(plan.store_bytes)}"),
+    ]
+    if plan.pace is not None:
+        pairs.append(("speed", f"{format_count(plan.pace.tokens_per_second)} tokens a second and trial, measured"))
+    if plan.most_seconds is not None:
+        pairs.append(("time", f"about {format_seconds(plan.most_seconds)}, start and report aside"))
+    return facts(pairs)
+
+
+def _brief(plan: Plan) -> str:
+    trials = "any number of" if plan.trials is None else str(plan.trials)
+    time = "" if plan.most_seconds is None else f", about {format_seconds(plan.most_seconds)}"
+    return f"{plan.study.study}: {trials} trials of {format_count(plan.schedule_tokens)} tokens{time}"
