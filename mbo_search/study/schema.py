@@ -35,10 +35,6 @@ __all__ = ["schema_text", "study_schema"]
 Schema = dict[str, object]
 
 _NULL: Schema = {"type": "null"}
-_COUNT: Schema = {
-    "description": "a whole number, or one with a suffix such as 400k, 2M, 1B",
-    "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?[kMB]?$"}],
-}
 _AUTO: Schema = {"const": "auto"}
 
 
@@ -53,20 +49,22 @@ def study_schema() -> Schema:
     share = {"anyOf": [_ref("numeric"), {"const": "rest"}]}
     stage = _section(StageSpace, {**strategy, "share": share})
     patches: Mapping[str, Schema] = {
-        "budget": _section(BudgetSpec, {"tokens": _COUNT}),
+        "budget": _section(BudgetSpec, {"tokens": _count()}),
         "data": _section(
             DataSpec, {"source": _words(), "tokenizer": _tokenizer(), "validation": _or_null(_words())}
         ),
         "model": _model(),
-        "train": _section(TrainSpec, {"batch_tokens": _COUNT}),
-        "evaluation": _section(EvaluationSpec, {"tokens": _COUNT}),
+        "train": _section(TrainSpec, {"batch_tokens": _count()}),
+        "evaluation": _section(EvaluationSpec, {"tokens": _count()}),
         "reference_lr": {"type": "object", "additionalProperties": False, "properties": _reference_lrs()},
         "stage_defaults": _section(StageDefaults, strategy),
         "stages": {"type": "array", "minItems": 1, "items": stage},
-        "search": _section(SearchSpec, {"budget": _or_null(_COUNT)}),
+        "search": _section(SearchSpec, {"budget": _or_null(_count())}),
         "baselines": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
         "confirm": _or_null(_section(ConfirmSpec, {})),
-        "resources": _section(ResourcesSpec, {"store": _section(StoreSpec, {"limit": {"anyOf": [_COUNT, _AUTO]}})}),
+        "resources": _section(
+            ResourcesSpec, {"store": _section(StoreSpec, {"limit": {"anyOf": [_count(0), _AUTO]}})}
+        ),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -102,6 +100,12 @@ def _ref(name: str) -> Schema:
 def _object(properties: Mapping[str, object], required: list[str] | None = None) -> Schema:
     schema: Schema = {"type": "object", "additionalProperties": False, "properties": dict(properties)}
     return schema | ({"required": required} if required else {})
+
+
+def _count(minimum: int = 1) -> Schema:
+    """A whole number, or one with a suffix such as 400k, 2M, 1B."""
+    suffixed = {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?[kMB]?$"}
+    return {"anyOf": [{"type": "integer", "minimum": minimum}, suffixed]}
 
 
 def _or_null(schema: Schema) -> Schema:
@@ -167,7 +171,7 @@ def _reference_lrs() -> Schema:
 
 
 def _tokenizer() -> Schema:
-    section = _section(TokenizerSpec, {"vocab_size": _or_null(_COUNT)})
+    section = _section(TokenizerSpec, {"vocab_size": _or_null(_count(300))})
     return {"anyOf": [{"enum": ["bytes"]}, section]}
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from mbo_search.study.yaml_tree import plain_value
 
 __all__ = ["dump_yaml"]
 
@@ -48,7 +52,7 @@ _Representer.add_representer(type(None), _represent_none)
 
 def _commented(value: object, depth: int) -> object:
     if isinstance(value, Mapping):
-        mapping = CommentedMap((str(key), _commented(item, depth + 1)) for key, item in value.items())
+        mapping = CommentedMap((_text(str(key)), _commented(item, depth + 1)) for key, item in value.items())
         if depth and _fits(value):
             mapping.fa.set_flow_style()
         return mapping
@@ -57,9 +61,19 @@ def _commented(value: object, depth: int) -> object:
         if _fits(value):
             sequence.fa.set_flow_style()
         return sequence
-    return value
+    return _text(value) if isinstance(value, str) else value
+
+
+_PLAIN = re.compile(r"[^\W\d][\w./+-]*(:[\w./+-]+)*( [\w./+-]+)*|/[\w./+-]*")
+"""Text that no reader of YAML can take for anything else, unless it is the name of a value such as `null`."""
+
+
+def _text(text: str) -> str:
+    """Text with quotes where it could be taken for something else; the library's own judgment has gaps."""
+    is_plain = _PLAIN.fullmatch(text) and plain_value(text) == text
+    return text if is_plain else DoubleQuotedScalarString(text)
 
 
 def _fits(value: object) -> bool:
     """Whether a value is small enough for one line."""
-    return len(str(value)) <= 80
+    return len(str(value)) <= 100

@@ -35,6 +35,7 @@ __all__ = [
     "ScalarValue",
     "Tree",
     "child_path",
+    "plain_value",
     "read_tree",
     "shown",
 ]
@@ -43,7 +44,7 @@ MAX_BYTES = 256 * 1024
 """Largest study file."""
 
 _MAX_DEPTH = 20
-_MAX_NODES = 20_000
+_MAX_NODES = 5_000
 
 ScalarValue = str | int | float | bool | None
 
@@ -151,7 +152,7 @@ def shown(node: Node) -> str:
 
 def _flow_text(node: Node) -> str:
     if isinstance(node, ScalarNode):
-        looks_different = isinstance(node.value, str) and not isinstance(_plain_value(node.text), str)
+        looks_different = isinstance(node.value, str) and not isinstance(plain_value(node.text), str)
         return f'"{node.text}"' if looks_different else node.text
     if isinstance(node, ListNode):
         return f"[{', '.join(_flow_text(item) for item in node.items)}]"
@@ -277,7 +278,7 @@ class _Reader:
 
     def scalar(self, event: ScalarEvent, path: str) -> ScalarNode:
         is_plain = event.style is None or event.style == ""
-        value = _plain_value(event.value) if is_plain else event.value
+        value = plain_value(event.value) if is_plain else event.value
         return ScalarNode(value=value, text=event.value, where=self.position(event), path=path)
 
     def position(self, event: Event) -> str:
@@ -311,7 +312,12 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
-def _plain_value(text: str) -> ScalarValue:
+def plain_value(text: str) -> ScalarValue:
+    """What a scalar without quotes means in the core schema of YAML 1.2, octal and hexadecimal numbers aside.
+
+    >>> plain_value("3"), plain_value("1e-4"), plain_value("off"), plain_value("~")
+    (3, 0.0001, 'off', None)
+    """
     if _NULL.fullmatch(text):
         return None
     if _TRUE.fullmatch(text) or _FALSE.fullmatch(text):
