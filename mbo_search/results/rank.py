@@ -84,17 +84,19 @@ def _finite(value: object) -> float | None:
 
 def _ranked_rows(ordered: Sequence[ScheduleRuns], comparisons: Sequence[Comparison]) -> list[RankedTrial]:
     noise = difference_noise(comparisons)
-    rows: list[RankedTrial] = []
-    for position, runs in enumerate(ordered, start=1):
-        peers = [other for other in ordered if other.is_confirmed == runs.is_confirmed]
-        tied = is_tied(runs, peers[0], noise) if runs is not peers[0] else _leader_tie(peers, noise)
-        rows.append(_row(runs).model_copy(update={"rank": position, "tied": tied}))
-    return rows
+    confirmed = [runs for runs in ordered if runs.is_confirmed]
+    unconfirmed = [runs for runs in ordered if not runs.is_confirmed]
+    ties = [tie for peers in (confirmed, unconfirmed) for tie in _ties(peers, noise)]
+    return [
+        _row(runs).model_copy(update={"rank": position, "tied": tie})
+        for position, (runs, tie) in enumerate(zip(ordered, ties, strict=True), start=1)
+    ]
 
 
-def _leader_tie(peers: Sequence[ScheduleRuns], noise: float | None) -> bool | None:
-    """The best is tied if the second is."""
-    return is_tied(peers[1], peers[0], noise) if len(peers) > 1 else False
+def _ties(peers: Sequence[ScheduleRuns], noise: float | None) -> list[bool | None]:
+    """Whether each one ties with the best; the best does if the second does."""
+    others = [is_tied(runs, peers[0], noise) for runs in peers[1:]]
+    return [*(others[:1] or [False]), *others] if peers else []
 
 
 def _row(runs: ScheduleRuns) -> RankedTrial:

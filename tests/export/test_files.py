@@ -31,7 +31,7 @@ def test_the_best_schedule_is_exported_without_a_number(built, export_format):
 
 def test_both_formats_hold_the_same(built, tmp_path):
     ranking = make_ranking(built)
-    for row in (row for row in ranking.trials if row.rank is not None):
+    for row in ranking.trials[:3]:
         wanted = schedule_file_of(built, row.trial, ranking)
         for export_format in ("yaml", "json"):
             path = tmp_path / f"{row.trial}.{export_format}"

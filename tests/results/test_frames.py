@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -69,3 +72,9 @@ def test_tables_survive_parquet(tmp_path, records):
         path = tmp_path / f"{name}.parquet"
         frame.to_parquet(path)
         pd.testing.assert_frame_equal(pd.read_parquet(path), frame, check_dtype=False)
+
+
+def test_the_guide_names_the_columns_of_the_ranking_in_their_order():
+    guide = (Path(__file__).parents[2] / "docs" / "run-directory.md").read_text()
+    listed = guide.partition("`ranking.csv` has a row")[2].partition("\n## ")[0]
+    assert tuple(name for name in re.findall(r"`(\w+)`", listed)) == RANKING_COLUMNS
