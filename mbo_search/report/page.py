@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import datetime
-import json
-from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mbo_search.files import write_atomic
 from mbo_search.report.facts import commands, data_facts, environment_facts
+from mbo_search.report.frame import frame, shown_block
 from mbo_search.report.headline import cost, headline, tiles, warnings
-from mbo_search.report.html import embedded_json, render_page
+from mbo_search.report.html import render_page
 from mbo_search.report.samples import TextSample, load_samples, save_samples
-from mbo_search.report.sections import FigureBlock, figure_blocks
+from mbo_search.report.sections import figure_blocks
 from mbo_search.report.source import ReportSource, read_source
-from mbo_search.report.strings import Language, Strings, load_strings
+from mbo_search.report.strings import Language, load_strings
 from mbo_search.report.tables import failures_table, ranking_table
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.study.yaml_file import dump_study
@@ -84,8 +81,7 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
     """
     text = load_strings(language)
     values: dict[str, object] = {
-        "text": _text_groups(text),
-        "words": _script_words(text),
+        **frame(text),
         "sections": SECTIONS,
         "study": source.study.study,
         "scale": source.ranking.scale,
@@ -99,45 +95,12 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "ties": any(row.tied for row in source.ranked),
         "ranking": ranking_table(source, text),
         "failures": failures_table(source, text),
-        "blocks": {key: _shown(block) for key, block in figure_blocks(source, text).items()},
+        "blocks": {key: shown_block(block) for key, block in figure_blocks(source, text).items()},
         "samples": samples,
         "data_facts": data_facts(source, text),
         "environment_facts": environment_facts(source, text),
         "has_card": source.card is not None,
         "commands": commands(source),
         "study_yaml": dump_study(source.study),
-        "version": _version(),
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
     return render_page("page.html", values, script="page.js")
-
-
-def _text_groups(text: Strings) -> Mapping[str, object]:
-    return {"language": text.language, **text.groups}
-
-
-def _script_words(text: Strings) -> dict[str, str]:
-    names, labels = text["names"], text["labels"]
-    own = {key: names[key] for key in ("staged", "control", "baseline", "perplexity")}
-    return {**text["script"], **own, **{key: labels[key] for key in ("search", "search_hint", "kind", "csv")}}
-
-
-def _shown(block: FigureBlock) -> dict[str, Any]:
-    """A block as the template reads it."""
-    figure = block.figure
-    return {
-        "key": block.key,
-        "lead": block.lead,
-        "missing": block.missing,
-        "notes": block.notes,
-        "data": block.data,
-        "figure_json": embedded_json(json.loads(figure.to_json())) if figure is not None else None,
-        "height": figure.layout.height if figure is not None else 0,
-    }
-
-
-def _version() -> str:
-    try:
-        return version("mbo-search")
-    except PackageNotFoundError:
-        return "0"

@@ -16,6 +16,7 @@ __all__ = [
     "hover_lines",
     "perplexity_axis",
     "perplexity_ticks",
+    "round_ticks",
     "rounded",
     "safe",
     "tone_down",
@@ -102,11 +103,19 @@ def perplexity_ticks(low_nats: float, high_nats: float) -> list[float]:
     >>> perplexity_ticks(3.3, 3.5), perplexity_ticks(3.0, 6.0)
     ([28.0, 29.0, 30.0, 31.0, 32.0, 33.0], [50.0, 100.0, 200.0])
     """
-    low, high = math.exp(min(low_nats, 60.0)), math.exp(min(high_nats, 60.0))
+    return round_ticks(math.exp(min(low_nats, 60.0)), math.exp(min(high_nats, 60.0)))
+
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two positive ones, for a logarithmic axis.
+
+    >>> round_ticks(0.13, 1.9)
+    [0.2, 0.5, 1.0]
+    """
     if high / low > 5:
         steps = (1, 2, 5) if high / low < 1e4 else (1,)
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        ticks = [float(step * 10**decade) for decade in decades for step in steps]
+        ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
     else:
         rough = (high - low) / 7
         unit = 10 ** math.floor(math.log10(rough))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from mbo_search.report.figures.base import bare_figure, focus, perplexity_axis, rounded
+from mbo_search.report.figures.base import bare_figure, focus, perplexity_axis, round_ticks, rounded
 from mbo_search.report.palette import sequence
 from mbo_search.report.parameters import Axis, parameter_axes, parameter_name, stage_of
 from mbo_search.results.records import TrialRecord
@@ -109,6 +109,9 @@ def draw_slices(info: SliceInfo, *, stage_names: Sequence[str], names: Mapping[s
     perplexities = rounded(math.exp(min(loss, 30)) for loss in info.losses)
     best, worst = focus(info.losses)
     figure.update_xaxes(type="category" if axis.choices else "log" if axis.log else "linear")
+    if axis.log:
+        ticks = round_ticks(axis.low, axis.high)
+        figure.update_xaxes(tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     perplexity_axis(figure, "y", best, worst)
     figure.add_scatter(
         x=list(info.values[axis.parameter]),

@@ -86,8 +86,20 @@
     spec.layout.annotations.forEach((note) => { note.yshift = 0; });
     setTicks(spec.layout.yaxis);
   };
+  const decadeTicks = (low, high) => {
+    const ticks = [];
+    for (let decade = Math.floor(Math.log10(low)); decade <= Math.log10(high); decade += 1) {
+      for (const step of [1, 2, 5]) ticks.push(Number(`${step}e${decade}`));
+    }
+    return ticks.filter((tick) => tick >= low && tick <= high);
+  };
   const setTicks = (axis) => {
     const [low, high] = axis.range.map((end) => 10 ** end);
+    if (high / low > 5) {
+      axis.tickvals = decadeTicks(low, high);
+      axis.ticktext = axis.tickvals.map(String);
+      return;
+    }
     const rough = (high - low) / 6;
     const unit = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 2.5, 5, 10].map((factor) => unit * factor).find((size) => size >= rough);
@@ -105,6 +117,10 @@
     },
     lr: { defaults: { top: "1", log: "1" }, adapt: (s, c) => { filterTop(s, c); switchLog(s, c); } },
     history: { defaults: { log: "1" }, adapt: switchLog },
+    overlay: {
+      defaults: { log: "1", end: "0" },
+      adapt: (s, c) => { for (const trace of s.data) trace.visible = true; showEnd(s, c); switchLog(s, c); },
+    },
     parallel: {
       defaults: { share: "6" },
       adapt: (spec, choose) => {
@@ -132,6 +148,11 @@
           layout.type = mixed && axis.choices.length > 0 ? "category" : !axis || axis.log ? "log" : "linear";
           if (axis && axis.choices.length === 0) trace[letter] = axis.values;
           if (axis) for (const key of ["range", "tickvals", "ticktext"]) delete layout[key];
+          if (axis && axis.log) {
+            const known = axis.values.filter((value) => value !== null);
+            layout.tickvals = decadeTicks(Math.min(...known), Math.max(...known));
+            layout.ticktext = layout.tickvals.map(String);
+          }
           if (layout.type === "category") layout.categoryarray = [...axis.choices, "\u2013"];
         };
         put("x", Number(choose("x")));
@@ -501,6 +522,16 @@
     }
   }, { rootMargin: "500px" });
   for (const element of document.querySelectorAll("[data-figure]")) near.observe(element);
+
+  for (const box of document.querySelectorAll("[data-all-fields]")) {
+    const show = () => {
+      box.checked = state.get("fields") === "all";
+      box.closest("[data-fields]").classList.toggle("all", box.checked);
+    };
+    box.addEventListener("input", () => { setState("fields", box.checked ? "all" : "", ""); show(); });
+    redraws.push(show);
+    show();
+  }
 
   const links = [...document.querySelectorAll("nav li a")];
   const places = links.map((link) => document.getElementById(link.hash.slice(1)));

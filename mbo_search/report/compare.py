@@ -1,0 +1,181 @@
+"""The comparison of studies or single schedules: one HTML file, and a verdict that says what it may say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+from mbo_search.files import write_atomic
+from mbo_search.report.contestants import (
+    Comparability,
+    Contestant,
+    Pairing,
+    comparability,
+    field_rows,
+    find_contestants,
+    order_contestants,
+    pair,
+)
+from mbo_search.report.figures.overlay import draw_overlay, overlay_line
+from mbo_search.report.figures.timelines import draw_timelines, timelines_info
+from mbo_search.report.frame import frame, shown_block
+from mbo_search.report.html import render_page
+from mbo_search.report.numbers import change_percent, format_loss, format_percent, format_perplexity
+from mbo_search.report.sections import FigureBlock
+from mbo_search.report.strings import Language, Strings, load_strings
+from mbo_search.results.records import TrialRecord
+from mbo_search.units import format_count
+
+__all__ = ["render_comparison", "verdict_between", "write_comparison"]
+
+
+def write_comparison(names: Sequence[str], out: Path, *, language: Language = "en") -> Path:
+    """Write a page that compares schedules.
+
+    Args:
+        names: Run directories, whose winners are meant, or `DIR:TRIAL`; at least two.
+        out: The HTML file.
+        language: Language of the page.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: If there are fewer than two, or one does not exist, cannot be read or has not finished.
+    """
+    write_atomic(out, render_comparison(find_contestants(names), language=language))
+    return out
+
+
+def render_comparison(contestants: Sequence[Contestant], *, language: Language = "en") -> str:
+    """The comparison as the text of an HTML file.
+
+    Args:
+        contestants: At least two.
+        language: Language of the page.
+    """
+    text = load_strings(language)
+    judged = comparability(contestants)
+    ordered = order_contestants(contestants, judged.unit)
+    rows = field_rows(ordered)
+    values: dict[str, object] = {
+        **frame(text),
+        "headline": verdict_between(ordered, judged, text),
+        "details": _details(ordered, judged, text),
+        "warnings": [text["compare"][key] for key in judged.warnings],
+        "contestants": [_facts(contestant, judged, text) for contestant in ordered],
+        "fields": rows,
+        "any_difference": any(row.differs for row in rows),
+        "blocks": {block.key: shown_block(block) for block in _blocks(ordered, judged, text)},
+    }
+    return render_page("compare.html", values, script="page.js")
+
+
+def verdict_between(ordered: Sequence[Contestant], judged: Comparability, text: Strings) -> str:
+    """One plain sentence: who is better than the runner-up and by how much, if that can be said.
+
+    Args:
+        ordered: The contestants, best first.
+        judged: How far they can be compared.
+        text: The words.
+    """
+    words, (best, other) = text["compare"], ordered[:2]
+    if judged.unit is None:
+        return words["incomparable"]
+    names = {"best": best.name, "other": other.name}
+    if judged.unit == "perplexity":
+        gain, key = -change_percent(best.loss, other.loss), "better"
+    else:
+        gain, key = 100 * (1 - best.bits_per_byte / other.bits_per_byte), "better_bits"
+    return words["level"].format(**names) if gain < 0.005 else words[key].format(**names, percent=f"{gain:.2g} %")
+
+
+def _details(ordered: Sequence[Contestant], judged: Comparability, text: Strings) -> list[str]:
+    if judged.unit != "perplexity":
+        return []
+    return [_pairing(pair(ordered[0], other), text["compare"]) for other in ordered[1:]]
+
+
+def _pairing(pairing: Pairing, words: Mapping[str, str]) -> str:
+    names = {"best": pairing.best.name, "other": pairing.other.name}
+    test = pairing.fresh
+    if test is not None and test.low_nats is not None and test.high_nats is not None and test.p_value is not None:
+        return words["paired"].format(
+            **names,
+            seeds=test.num_seeds,
+            nats=f"{test.mean_nats:.4f}",
+            level=format_percent(1 - test.alpha),
+            low=f"{test.low_nats:.4f}",
+            high=f"{test.high_nats:.4f}",
+            p=f"{test.p_value:.2g}",
+        )
+    if pairing.search_nats is not None:
+        return words["same_seed"].format(**names, nats=f"{pairing.search_nats:.4f}")
+    return words["one_seed"].format(**names)
+
+
+def _facts(contestant: Contestant, judged: Comparability, text: Strings) -> dict[str, object]:
+    """A row of the overview; numbers that mislead beside the others' are left out."""
+    row = contestant.row
+    comparable = judged.unit == "perplexity"
+    return {
+        "mark": contestant.mark,
+        "name": contestant.name,
+        "kind": row.label or text["kinds"][row.arm],
+        "perplexity": format_perplexity(row.val_loss) if comparable else "\u2013",
+        "loss": format_loss(row.val_loss) if comparable else "\u2013",
+        "bits": f"{contestant.bits_per_byte:.4f}" if judged.unit is not None else "\u2013",
+        "seeds": str(max(1, len(row.runs) - 1)) if row.confirmed else "1",
+        "budget": format_count(contestant.source.budget.total_tokens),
+        "executed": format_count(row.executed_tokens),
+    }
+
+
+def _blocks(ordered: Sequence[Contestant], judged: Comparability, text: Strings) -> tuple[FigureBlock, FigureBlock]:
+    words = text["compare"]
+    curves = _curves(ordered, judged, text)
+    return (
+        FigureBlock(
+            key="timelines", lead=words["lead_timelines"], figure=_timelines(ordered, judged, text), missing=""
+        ),
+        FigureBlock(key="overlay", lead=words["lead_curves"], figure=curves, missing=words["curves_missing"]),
+    )
+
+
+def _timelines(ordered: Sequence[Contestant], judged: Comparability, text: Strings) -> go.Figure:
+    rows = [
+        row
+        for contestant in ordered
+        for row in timelines_info(
+            [_marked(contestant)],
+            budget=contestant.source.budget,
+            reference_lrs=contestant.source.reference_lrs,
+            losses={contestant.row.trial: contestant.loss} if judged.unit == "perplexity" else {},
+        )
+    ]
+    return draw_timelines(rows, names=text["names"])
+
+
+def _marked(contestant: Contestant) -> TrialRecord:
+    record = contestant.source.records[contestant.row.trial]
+    return record.model_copy(update={"label": f"{contestant.mark}  {contestant.name}"})
+
+
+def _curves(ordered: Sequence[Contestant], judged: Comparability, text: Strings) -> go.Figure | None:
+    bits = judged.unit != "perplexity"
+    lines = [
+        overlay_line(
+            one.mark,
+            one.name,
+            one.source.curves[one.row.trial],
+            bytes_per_token=one.source.setup.bytes_per_token if bits else None,
+        )
+        for one in ordered
+        if one.row.trial in one.source.curves
+    ]
+    if not lines or judged.unit is None:
+        return None
+    title = text["compare"]["bits"] if bits else text["names"]["perplexity"]
+    return draw_overlay(lines, x_title=text["names"]["tokens"], y_title=title)

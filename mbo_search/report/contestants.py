@@ -1,0 +1,244 @@
+"""Schedules from several studies as values: which ones, how far they can be compared, and in what they differ."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mbo_search.errors import Problem, RunDirectoryError, UserError
+from mbo_search.report.numbers import stage_facts
+from mbo_search.report.source import ReportSource, read_source
+from mbo_search.results.ranking_values import RankedTrial
+from mbo_search.results.run_directory import RunDirectory
+from mbo_search.results.statistics import PairedTest, paired_test
+
+__all__ = [
+    "Comparability",
+    "Contestant",
+    "FieldRow",
+    "Pairing",
+    "comparability",
+    "field_rows",
+    "find_contestants",
+    "order_contestants",
+    "pair",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contestant:
+    """One schedule of one study.
+
+    Attributes:
+        mark: A letter that stands for it in figures.
+        name: Study and trial, for people.
+        source: Its study with all results.
+        row: Its row of the ranking.
+    """
+
+    mark: str
+    name: str
+    source: ReportSource
+    row: RankedTrial
+
+    @property
+    def loss(self) -> float:
+        """What it is ranked by, nats per token."""
+        assert self.row.val_loss is not None, "contestants have finished"
+        return self.row.val_loss
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Its loss in bits per byte of its validation text."""
+        return self.loss / math.log(2) / self.source.setup.bytes_per_token
+
+
+def find_contestants(names: Sequence[str]) -> tuple[Contestant, ...]:
+    """Open what the user named.
+
+    Args:
+        names: Run directories, or `DIR:TRIAL` for a schedule other than the winner; at least two.
+
+    Raises:
+        RunDirectoryError: If a directory cannot be read.
+        UserError: If there are fewer than two, or a schedule does not exist or has not finished.
+    """
+    if len(names) < 2:
+        raise UserError([Problem(key="", rule="a comparison needs at least two run directories or DIR:TRIAL")])
+    sources: dict[Path, ReportSource] = {}
+    found: list[Contestant] = []
+    for index, name in enumerate(names):
+        folder, trial = _split(name)
+        if folder not in sources:
+            sources[folder] = read_source(RunDirectory.open(folder))
+        row = _row(sources[folder], trial, name)
+        title = f"{sources[folder].study.study} #{row.trial}"
+        found.append(Contestant(mark=_letter(index), name=title, source=sources[folder], row=row))
+    return tuple(found)
+
+
+def _letter(index: int) -> str:
+    return chr(ord("A") + index) if index < 26 else f"{_letter(index // 26 - 1)}{_letter(index % 26)}"
+
+
+def _split(name: str) -> tuple[Path, int | None]:
+    """A folder may hold a colon itself, so an existing one wins."""
+    folder, colon, trial = name.rpartition(":")
+    if colon and trial.isdecimal() and not Path(name).exists():
+        return Path(folder), int(trial)
+    return Path(name), None
+
+
+def _row(source: ReportSource, trial: int | None, name: str) -> RankedTrial:
+    if trial is None:
+        if not source.ranked:
+            rule = "has no finished schedule, so there is nothing to compare"
+            raise RunDirectoryError([Problem(key="", rule=rule, where=name)])
+        return source.ranked[0]
+    row = next((row for row in source.ranking.trials if row.trial == trial), None)
+    if row is None or row.rank is None:
+        rule = "is no schedule of this study" if row is None else f"has not finished: it is {row.state}"
+        known = ", ".join(str(row.trial) for row in source.ranked[:5])
+        raise UserError([Problem(key="", value=str(trial), rule=rule, hint=f"the best are {known}", where=name)])
+    return row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparability:
+    """How far results may be set against each other.
+
+    Attributes:
+        unit: The unit in which they can be compared; None: not at all.
+        warnings: Keys of the sentences that the reader must see.
+    """
+
+    unit: str | None
+    warnings: tuple[str, ...]
+
+
+def comparability(contestants: Sequence[Contestant]) -> Comparability:
+    """Find out whether the contestants were measured alike.
+
+    Equal evaluation windows over equal tokens compare in every unit. Other tokens leave bits per byte, and other
+    windows over the same tokens leave nothing.
+
+    Args:
+        contestants: At least two.
+    """
+    setups = [contestant.source.setup for contestant in contestants]
+    same_tokens = len({setup.data_fingerprint for setup in setups}) == 1
+    same_windows = len({(setup.windows_fingerprint, setup.evaluation_tokens) for setup in setups}) == 1
+    warnings = [
+        ("warn_tokens", same_tokens),
+        ("warn_windows", same_windows or not same_tokens),
+        ("warn_model", len({setup.model.model_dump_json() for setup in setups}) == 1),
+        ("warn_budget", len({setup.budget().total_tokens for setup in setups}) == 1),
+        ("warn_numerics", len({json.dumps(setup.numerics, sort_keys=True) for setup in setups}) == 1),
+        ("warn_seed", len({contestant.source.study.seed for contestant in contestants}) == 1),
+    ]
+    unit = "perplexity" if same_tokens and same_windows else None if same_tokens else "bits_per_byte"
+    return Comparability(unit=unit, warnings=tuple(key for key, fine in warnings if not fine))
+
+
+def order_contestants(contestants: Sequence[Contestant], unit: str | None) -> tuple[Contestant, ...]:
+    """The contestants, best first; as they were named where nothing can be compared."""
+    if unit is None:
+        return tuple(contestants)
+    bits = unit == "bits_per_byte"
+    return tuple(sorted(contestants, key=lambda one: one.bits_per_byte if bits else one.loss))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairing:
+    """Two contestants on the seeds that both were trained with.
+
+    Attributes:
+        best: The better one.
+        other: The other.
+        fresh: The paired test over common fresh seeds; None below two of them.
+        search_nats: Loss of the other minus that of the better on a common search seed; None if it differs.
+    """
+
+    best: Contestant
+    other: Contestant
+    fresh: PairedTest | None
+    search_nats: float | None
+
+
+def pair(best: Contestant, other: Contestant) -> Pairing:
+    """Pair two contestants by seed.
+
+    Args:
+        best: The better one.
+        other: The other, measured on the same windows.
+    """
+    mine, theirs = ({run.seed: run.val_loss for run in one.row.runs} for one in (best, other))
+    seeds = {best.source.study.seed, other.source.study.seed}
+    fresh = sorted((mine.keys() & theirs.keys()) - seeds)
+    search = mine.keys() & theirs.keys() & seeds if len(seeds) == 1 else set()
+    return Pairing(
+        best=best,
+        other=other,
+        fresh=paired_test([theirs[seed] - mine[seed] for seed in fresh]) if len(fresh) >= 2 else None,
+        search_nats=next((theirs[seed] - mine[seed] for seed in search), None),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldRow:
+    """One setting of all contestants.
+
+    Attributes:
+        group: `schedule`, `study` or `setup`.
+        name: The setting.
+        values: Its value for each contestant; empty where it has none.
+        differs: Whether the values differ.
+    """
+
+    group: str
+    name: str
+    values: tuple[str, ...]
+    differs: bool
+
+
+def field_rows(contestants: Sequence[Contestant]) -> tuple[FieldRow, ...]:
+    """Every setting of every contestant, those that differ first within each group.
+
+    Args:
+        contestants: At least two.
+    """
+    columns = [dict(_fields(contestant)) for contestant in contestants]
+    names = dict.fromkeys(name for column in columns for name in column)
+    rows = []
+    for group, name in names:
+        values = tuple(column.get((group, name), "") for column in columns)
+        rows.append(FieldRow(group=group, name=name, values=values, differs=len(set(values)) > 1))
+    groups = ("schedule", "study", "setup")
+    return tuple(sorted(rows, key=lambda row: (groups.index(row.group), not row.differs)))
+
+
+def _fields(contestant: Contestant) -> Iterator[tuple[tuple[str, str], str]]:
+    for index, stage in enumerate(contestant.row.stages, start=1):
+        for fact, value in stage_facts(stage).items():
+            yield ("schedule", f"stage {index} {fact}"), value
+    study = contestant.source.study.model_dump(mode="json", exclude={"study"})
+    for name, value in _flat("", study):
+        yield ("study", name), value
+    setup = contestant.source.setup.model_dump(mode="json", exclude={"data_folder", "schema_version"})
+    for name, value in _flat("", setup):
+        yield ("setup", name), value
+
+
+def _flat(prefix: str, value: object) -> Iterator[tuple[str, str]]:
+    """Nested values as dotted names; lists of plain values stay whole."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _flat(f"{prefix}.{key}" if prefix else str(key), item)
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        for index, item in enumerate(value):
+            yield from _flat(f"{prefix}.{index}", item)
+    elif value not in (None, [], {}):
+        yield prefix, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
