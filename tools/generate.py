@@ -23,7 +23,6 @@ from mbo_search.study.catalogue import CORPORA, LR_SHAPES, OPTIMIZERS, REGULARIZ
 from mbo_search.study.handover_table import ADAM_LIKE, HAND_OVER_TABLE, CarriedSlot
 from mbo_search.study.infos import Hparam
 from mbo_search.study.schema import schema_text
-from mbo_search.study.schema import schema_text
 
 __all__ = ["GENERATED", "stale_files"]
 
@@ -201,7 +200,6 @@ def _settings(hparams: Mapping[str, Hparam]) -> str:
 GENERATED: Mapping[str, Callable[[], str]] = {
     "docs/cli.md": command_line_page,
     "docs/catalogue.md": catalogue_page,
-    "studies/study.schema.json": schema_text,
     "studies/study.schema.json": schema_text,
     "tests/cli/surface.txt": surface,
 }
