@@ -131,18 +131,22 @@ def _draw_lane(figure: go.Figure, lane: Lane, index: int, info: ArmsInfo, names:
         font={"color": arm_color(lane.arm), "size": 13},
     )
     if inside:
-        # Near the right edge the caption runs to the left, or it would be cut off.
-        far = lane.losses[0] > info.lowest + 0.6 * (info.highest - info.lowest)
-        figure.add_annotation(
-            x=lane.losses[0] / math.log(10),
-            y=index + 0.17,
-            yanchor="top",
-            xanchor="right" if far else "left",
-            xshift=8 if far else -7,
-            showarrow=False,
-            text=f"<b>{format_perplexity(lane.losses[0])}</b>  #{lane.trials[0]}  {safe(lane.captions[0])}",
-            font={"color": "var(--ink)", "size": 12.5},
-        )
+        _label_best(figure, lane, index, info)
+
+
+def _label_best(figure: go.Figure, lane: Lane, index: int, info: ArmsInfo) -> None:
+    # Near the right edge the caption runs to the left, or it would be cut off.
+    far = lane.losses[0] > info.lowest + 0.6 * (info.highest - info.lowest)
+    figure.add_annotation(
+        x=lane.losses[0] / math.log(10),
+        y=index + 0.17,
+        yanchor="top",
+        xanchor="right" if far else "left",
+        xshift=8 if far else -7,
+        showarrow=False,
+        text=f"<b>{format_perplexity(lane.losses[0])}</b>  #{lane.trials[0]}  {safe(lane.captions[0])}",
+        font={"color": "var(--ink)", "size": 12.5},
+    )
 
 
 def _jitter(place: int, count: int) -> float:

@@ -105,14 +105,8 @@ def _draw_row(figure: go.Figure, row: SeedRow, index: int, names: Mapping[str, s
         hoverinfo="text",
     )
     if row.search_loss is not None:
-        figure.add_scatter(
-            x=rounded([math.exp(row.search_loss)]),
-            y=[index],
-            mode="markers",
-            marker={"symbol": "circle-open", "size": 12, "color": "var(--faint)", "line": {"width": 1.5}},
-            text=[hover_lines([who, f"{names['search_value']}: {format_perplexity(row.search_loss)}"])],
-            hoverinfo="text",
-        )
+        about = hover_lines([who, f"{names['search_value']}: {format_perplexity(row.search_loss)}"])
+        _draw_search_value(figure, index, row.search_loss, about)
     figure.add_annotation(
         x=0,
         xref="paper",
@@ -122,4 +116,15 @@ def _draw_row(figure: go.Figure, row: SeedRow, index: int, names: Mapping[str, s
         showarrow=False,
         text=f"<b>{format_perplexity(row.mean)}</b>  #{row.trial}  {safe(names[row.arm])}: {safe(row.caption)}",
         font={"color": "var(--ink)", "size": 13},
+    )
+
+
+def _draw_search_value(figure: go.Figure, index: int, loss: float, about: str) -> None:
+    figure.add_scatter(
+        x=rounded([math.exp(loss)]),
+        y=[index],
+        mode="markers",
+        marker={"symbol": "circle-open", "size": 12, "color": "var(--faint)", "line": {"width": 1.5}},
+        text=[about],
+        hoverinfo="text",
     )
