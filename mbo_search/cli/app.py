@@ -262,6 +262,7 @@ def doctor(
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where runs would be written.")] = Path(
         "reports"
     ),
+    start_ray: Annotated[bool, typer.Option("--ray", help="Also start and stop a local Ray.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -271,4 +272,4 @@ def doctor(
     """
     from mbo_search.cli.doctor import examine
 
-    deliver(lambda: examine(folder), as_json=as_json, quiet=quiet)
+    deliver(lambda: examine(folder, start_ray=start_ray), as_json=as_json, quiet=quiet)

@@ -8,12 +8,15 @@ import os
 import platform
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mbo_search.cli.console import EXIT_FAILED, EXIT_OK, Answer
 from mbo_search.cli.tables import facts, table
-from mbo_search.units import format_bytes
+from mbo_search.errors import UserError
+from mbo_search.units import format_bytes, format_seconds
 
 __all__ = ["examine"]
 
@@ -51,17 +54,19 @@ class _Check:
     remedy: str = ""
 
 
-def examine(folder: Path) -> Answer:
+def examine(folder: Path, *, start_ray: bool) -> Answer:
     """Look at versions, processors, memory, GPUs and disk.
 
     Args:
         folder: Where runs would be written.
+        start_ray: Also start and stop a local Ray, which takes some seconds.
 
     Returns:
         The findings; the exit code is 1 if something keeps studies from running.
     """
     versions = {name: _version(name) for name in _PACKAGES}
     checks = [_check_python(), _check_packages(versions), _check_processor(), _check_gpus(), _check_disk(folder)]
+    checks += [_check_ray()] if start_ray else []
     ok = all(check.ok for check in checks)
     rows = [("ok" if row.ok else "NOT OK", row.name, row.found, row.remedy) for row in checks]
     return Answer(
@@ -124,3 +129,17 @@ def _check_disk(folder: Path) -> _Check:
     found = f"{format_bytes(free)} free under {existing.absolute()}"
     remedy = "" if enough else f"free some space, or choose another --out; {format_bytes(_LEAST_FREE_BYTES)} do"
     return _Check(name="disk", ok=enough, found=found, remedy=remedy)
+
+
+def _check_ray() -> _Check:
+    from mbo_search.search.ray_session import RaySlots, ray_session
+
+    slots = RaySlots(slots=1, cpus_per_trial=1, gpus_per_trial=0.0)
+    started = time.monotonic()
+    try:
+        with TemporaryDirectory() as logs, ray_session(slots, address=None, logs=Path(logs)):
+            seconds = time.monotonic() - started
+    except (OSError, RuntimeError, UserError) as error:
+        remedy = "run with --backend local, which needs no Ray"
+        return _Check(name="ray", ok=False, found=f"does not start: {error}", remedy=remedy)
+    return _Check(name="ray", ok=True, found=f"starts in {format_seconds(seconds)}")

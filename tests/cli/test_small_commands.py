@@ -82,6 +82,13 @@ def test_doctor_finds_this_machine_fit(mbo, tmp_path):
     assert {check["name"] for check in document["checks"]} == {"python", "packages", "processor", "gpus", "disk"}
 
 
+@pytest.mark.ray
+def test_doctor_starts_ray(mbo_process):
+    document = mbo_process("doctor", "--ray", "--json").json()
+    ray = next(check for check in document["checks"] if check["name"] == "ray")
+    assert ray["ok"], ray
+
+
 def test_doctor_speaks_to_people(mbo, tmp_path):
     ended = mbo("doctor", "--out", tmp_path)
     assert ended.code == 0
