@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from mbo_search.report.contestants import (
     comparability,
     field_rows,
     find_contestants,
-    order_contestants,
+    in_order,
     pair,
 )
 from mbo_search.report.figures.overlay import draw_overlay, overlay_line
@@ -25,7 +26,6 @@ from mbo_search.report.html import render_page
 from mbo_search.report.numbers import change_percent, format_loss, format_percent, format_perplexity
 from mbo_search.report.sections import FigureBlock
 from mbo_search.report.strings import Language, Strings, load_strings
-from mbo_search.results.records import TrialRecord
 from mbo_search.units import format_count
 
 __all__ = ["render_comparison", "verdict_between", "write_comparison"]
@@ -58,13 +58,14 @@ def render_comparison(contestants: Sequence[Contestant], *, language: Language =
     """
     text = load_strings(language)
     judged = comparability(contestants)
-    ordered = order_contestants(contestants, judged.unit)
-    rows = field_rows(ordered)
+    ordered = in_order(contestants, judged)
+    rows = field_rows(ordered, {**text["facts"], "stage": text["names"]["stage"]})
     values: dict[str, object] = {
         **frame(text),
         "headline": verdict_between(ordered, judged, text),
         "details": _details(ordered, judged, text),
         "warnings": [text["compare"][key] for key in judged.warnings],
+        "basis": _basis(judged, text),
         "contestants": [_facts(contestant, judged, text) for contestant in ordered],
         "fields": rows,
         "any_difference": any(row.differs for row in rows),
@@ -85,11 +86,21 @@ def verdict_between(ordered: Sequence[Contestant], judged: Comparability, text: 
     if judged.unit is None:
         return words["incomparable"]
     names = {"best": best.name, "other": other.name}
+    seeds = judged.seeds
     if judged.unit == "perplexity":
-        gain, key = -change_percent(best.loss, other.loss), "better"
+        gain, key = -change_percent(best.loss(seeds), other.loss(seeds)), "better"
     else:
-        gain, key = 100 * (1 - best.bits_per_byte / other.bits_per_byte), "better_bits"
-    return words["level"].format(**names) if gain < 0.005 else words[key].format(**names, percent=f"{gain:.2g} %")
+        gain, key = 100 * (1 - best.bits_per_byte(seeds) / other.bits_per_byte(seeds)), "better_bits"
+    return (
+        words["level"].format(**names) if gain < 0.005 else words[key].format(**names, percent=f"{gain:.2g}\u00a0%")
+    )
+
+
+def _basis(judged: Comparability, text: Strings) -> str:
+    words = text["compare"]
+    if len(judged.seeds) >= 2:
+        return words["basis_fresh"].format(seeds=len(judged.seeds))
+    return words["basis_search" if judged.seeds else "basis_own"]
 
 
 def _details(ordered: Sequence[Contestant], judged: Comparability, text: Strings) -> list[str]:
@@ -124,9 +135,10 @@ def _facts(contestant: Contestant, judged: Comparability, text: Strings) -> dict
         "mark": contestant.mark,
         "name": contestant.name,
         "kind": row.label or text["kinds"][row.arm],
-        "perplexity": format_perplexity(row.val_loss) if comparable else "\u2013",
-        "loss": format_loss(row.val_loss) if comparable else "\u2013",
-        "bits": f"{contestant.bits_per_byte:.4f}" if judged.unit is not None else "\u2013",
+        "perplexity": format_perplexity(contestant.loss(judged.seeds)) if comparable else "\u2013",
+        "loss": format_loss(contestant.loss(judged.seeds)) if comparable else "\u2013",
+        "bits": f"{contestant.bits_per_byte(judged.seeds):.4f}" if judged.unit is not None else "\u2013",
+        "own": format_perplexity(row.val_loss) if comparable and row.confirmed else "\u2013",
         "seeds": str(max(1, len(row.runs) - 1)) if row.confirmed else "1",
         "budget": format_count(contestant.source.budget.total_tokens),
         "executed": format_count(row.executed_tokens),
@@ -145,22 +157,17 @@ def _blocks(ordered: Sequence[Contestant], judged: Comparability, text: Strings)
 
 
 def _timelines(ordered: Sequence[Contestant], judged: Comparability, text: Strings) -> go.Figure:
-    rows = [
-        row
-        for contestant in ordered
-        for row in timelines_info(
-            [_marked(contestant)],
-            budget=contestant.source.budget,
-            reference_lrs=contestant.source.reference_lrs,
-            losses={contestant.row.trial: contestant.loss} if judged.unit == "perplexity" else {},
+    rows = []
+    for one in ordered:
+        (row,) = timelines_info(
+            [one.source.records[one.row.trial]],
+            budget=one.source.budget,
+            reference_lrs=one.source.reference_lrs,
+            losses={one.row.trial: one.loss(judged.seeds)} if judged.unit == "perplexity" else {},
+            names=text["names"],
         )
-    ]
+        rows.append(dataclasses.replace(row, mark=one.mark, label=one.name))
     return draw_timelines(rows, names=text["names"])
-
-
-def _marked(contestant: Contestant) -> TrialRecord:
-    record = contestant.source.records[contestant.row.trial]
-    return record.model_copy(update={"label": f"{contestant.mark}  {contestant.name}"})
 
 
 def _curves(ordered: Sequence[Contestant], judged: Comparability, text: Strings) -> go.Figure | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from mbo_search.errors import Problem, RunDirectoryError, UserError
 from mbo_search.report.numbers import stage_facts
@@ -23,7 +25,7 @@ __all__ = [
     "comparability",
     "field_rows",
     "find_contestants",
-    "order_contestants",
+    "in_order",
     "pair",
 ]
 
@@ -33,7 +35,7 @@ class Contestant:
     """One schedule of one study.
 
     Attributes:
-        mark: A letter that stands for it in figures.
+        mark: A letter that stands for it in figures; empty until the contestants are in order.
         name: Study and trial, for people.
         source: Its study with all results.
         row: Its row of the ranking.
@@ -44,16 +46,17 @@ class Contestant:
     source: ReportSource
     row: RankedTrial
 
-    @property
-    def loss(self) -> float:
-        """What it is ranked by, nats per token."""
+    def loss(self, seeds: Sequence[int]) -> float:
+        """Its mean loss on some of its seeds, nats per token; without seeds what its study ranks it by."""
+        by_seed = {run.seed: run.val_loss for run in self.row.runs}
+        if seeds:
+            return math.fsum(by_seed[seed] for seed in seeds) / len(seeds)
         assert self.row.val_loss is not None, "contestants have finished"
         return self.row.val_loss
 
-    @property
-    def bits_per_byte(self) -> float:
-        """Its loss in bits per byte of its validation text."""
-        return self.loss / math.log(2) / self.source.setup.bytes_per_token
+    def bits_per_byte(self, seeds: Sequence[int]) -> float:
+        """The same in bits per byte of its validation text."""
+        return self.loss(seeds) / math.log(2) / self.source.setup.bytes_per_token
 
 
 def find_contestants(names: Sequence[str]) -> tuple[Contestant, ...]:
@@ -70,13 +73,13 @@ def find_contestants(names: Sequence[str]) -> tuple[Contestant, ...]:
         raise UserError([Problem(key="", rule="a comparison needs at least two run directories or DIR:TRIAL")])
     sources: dict[Path, ReportSource] = {}
     found: list[Contestant] = []
-    for index, name in enumerate(names):
+    for name in names:
         folder, trial = _split(name)
         if folder not in sources:
             sources[folder] = read_source(RunDirectory.open(folder))
         row = _row(sources[folder], trial, name)
         title = f"{sources[folder].study.study} #{row.trial}"
-        found.append(Contestant(mark=_letter(index), name=title, source=sources[folder], row=row))
+        found.append(Contestant(mark="", name=title, source=sources[folder], row=row))
     return tuple(found)
 
 
@@ -112,10 +115,13 @@ class Comparability:
 
     Attributes:
         unit: The unit in which they can be compared; None: not at all.
+        seeds: Seeds that all were trained with, on which they are compared; fresh ones if there are two of them,
+            else the search seed; empty: none in common, so each counts by what its own study says.
         warnings: Keys of the sentences that the reader must see.
     """
 
-    unit: str | None
+    unit: Literal["perplexity", "bits_per_byte"] | None
+    seeds: tuple[int, ...]
     warnings: tuple[str, ...]
 
 
@@ -139,16 +145,30 @@ def comparability(contestants: Sequence[Contestant]) -> Comparability:
         ("warn_numerics", len({json.dumps(setup.numerics, sort_keys=True) for setup in setups}) == 1),
         ("warn_seed", len({contestant.source.study.seed for contestant in contestants}) == 1),
     ]
-    unit = "perplexity" if same_tokens and same_windows else None if same_tokens else "bits_per_byte"
-    return Comparability(unit=unit, warnings=tuple(key for key, fine in warnings if not fine))
+    seeds = _common_seeds(contestants)
+    warnings.append(("warn_unpaired", bool(seeds)))
+    return Comparability(
+        unit="perplexity" if same_tokens and same_windows else None if same_tokens else "bits_per_byte",
+        seeds=seeds,
+        warnings=tuple(key for key, fine in warnings if not fine),
+    )
 
 
-def order_contestants(contestants: Sequence[Contestant], unit: str | None) -> tuple[Contestant, ...]:
-    """The contestants, best first; as they were named where nothing can be compared."""
-    if unit is None:
-        return tuple(contestants)
-    bits = unit == "bits_per_byte"
-    return tuple(sorted(contestants, key=lambda one: one.bits_per_byte if bits else one.loss))
+def _common_seeds(contestants: Sequence[Contestant]) -> tuple[int, ...]:
+    common = set.intersection(*({run.seed for run in one.row.runs} for one in contestants))
+    searched = {one.source.study.seed for one in contestants}
+    fresh = common - searched
+    return tuple(sorted(fresh)) if len(fresh) >= 2 else tuple(sorted(common & searched))[:1]
+
+
+def in_order(contestants: Sequence[Contestant], judged: Comparability) -> tuple[Contestant, ...]:
+    """The contestants with their letters, best first; as they were named where nothing can be compared."""
+    ordered = list(contestants)
+    if judged.unit == "perplexity":
+        ordered.sort(key=lambda one: one.loss(judged.seeds))
+    elif judged.unit == "bits_per_byte":
+        ordered.sort(key=lambda one: one.bits_per_byte(judged.seeds))
+    return tuple(dataclasses.replace(one, mark=_letter(index)) for index, one in enumerate(ordered))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,26 +224,26 @@ class FieldRow:
     differs: bool
 
 
-def field_rows(contestants: Sequence[Contestant]) -> tuple[FieldRow, ...]:
+def field_rows(contestants: Sequence[Contestant], names: Mapping[str, str]) -> tuple[FieldRow, ...]:
     """Every setting of every contestant, those that differ first within each group.
 
     Args:
         contestants: At least two.
+        names: Words by key: `stage` and the name of each fact of a stage.
     """
-    columns = [dict(_fields(contestant)) for contestant in contestants]
-    names = dict.fromkeys(name for column in columns for name in column)
+    columns = [dict(_fields(contestant, names)) for contestant in contestants]
     rows = []
-    for group, name in names:
+    for group, name in dict.fromkeys(name for column in columns for name in column):
         values = tuple(column.get((group, name), "") for column in columns)
         rows.append(FieldRow(group=group, name=name, values=values, differs=len(set(values)) > 1))
     groups = ("schedule", "study", "setup")
     return tuple(sorted(rows, key=lambda row: (groups.index(row.group), not row.differs)))
 
 
-def _fields(contestant: Contestant) -> Iterator[tuple[tuple[str, str], str]]:
+def _fields(contestant: Contestant, names: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], str]]:
     for index, stage in enumerate(contestant.row.stages, start=1):
         for fact, value in stage_facts(stage).items():
-            yield ("schedule", f"stage {index} {fact}"), value
+            yield ("schedule", f"{names['stage']} {index}: {names[fact]}"), value
     study = contestant.source.study.model_dump(mode="json", exclude={"study"})
     for name, value in _flat("", study):
         yield ("study", name), value

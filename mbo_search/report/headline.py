@@ -71,7 +71,7 @@ def _factor(difference: Difference) -> float | None:
 
 def _percent(difference: Difference) -> str:
     value = abs(difference.perplexity_percent)
-    return f"{value:.2g} %" if value < 10 else f"{value:.0f} %"
+    return f"{value:.2g}\u00a0%" if value < 10 else f"{value:.0f}\u00a0%"
 
 
 def tiles(source: ReportSource, text: Strings) -> tuple[Tile, ...]:
@@ -157,7 +157,7 @@ def _signed(percent: float) -> str:
     if not math.isfinite(percent) or abs(percent) > 1e6:
         return "\u2013"
     sign = "\u2212" if percent < 0 else "+" if percent > 0 else ""
-    return f"{sign}{abs(percent):.1f} %" if abs(percent) < 100 else f"{sign}{abs(percent):.0f} %"
+    return f"{sign}{abs(percent):.1f}\u00a0%" if abs(percent) < 100 else f"{sign}{abs(percent):.0f}\u00a0%"
 
 
 def _test(ranking: Ranking, words: Mapping[str, str]) -> Tile | None:

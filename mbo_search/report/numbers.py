@@ -48,12 +48,12 @@ def format_lr(value: float) -> str:
 
 
 def format_percent(share: float) -> str:
-    """A share in whole percent.
+    """A share in whole percent, with a space that does not break.
 
-    >>> format_percent(0.174)
+    >>> format_percent(0.174).replace(chr(160), " ")
     '17 %'
     """
-    return f"{share * 100:.0f} %"
+    return f"{share * 100:.0f}\u00a0%"
 
 
 def format_number(value: float | int | str) -> str:

@@ -100,6 +100,7 @@ def _timelines(source: ReportSource, text: Strings) -> FigureBlock:
         budget=source.budget,
         reference_lrs=source.reference_lrs,
         losses=source.losses,
+        names=text["names"],
     )
     return _block("timelines", text, draw_timelines(rows, names=text["names"]) if rows else None)
 

@@ -19,6 +19,7 @@ __all__ = [
     "round_ticks",
     "rounded",
     "safe",
+    "spread",
     "tone_down",
 ]
 
@@ -70,6 +71,20 @@ def bare_figure(*, height: int, x_title: str = "", y_title: str = "") -> go.Figu
 
 def _title(text: str) -> dict[str, Any]:
     return {"text": text, "font": {"color": "var(--soft)", "size": 13}, "standoff": 12}
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Push labels apart upwards where they would collide, in the order in which they were given.
+
+    >>> spread([1.0, 1.05, 3.0], 0.5)
+    [1.0, 1.5, 3.0]
+    """
+    pushed: dict[int, float] = {}
+    above = -math.inf
+    for index in sorted(range(len(heights)), key=lambda index: heights[index]):
+        above = max(heights[index], above + gap)
+        pushed[index] = above
+    return [pushed[index] for index in range(len(heights))]
 
 
 def tone_down(figure: go.Figure) -> None:

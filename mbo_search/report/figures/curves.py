@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from mbo_search.report.figures.base import bare_figure, hover_lines, perplexity_axis, rounded, safe
+from mbo_search.report.figures.base import bare_figure, hover_lines, perplexity_axis, rounded, safe, spread
 from mbo_search.report.numbers import format_lr, format_perplexity
 from mbo_search.report.palette import optimizer_color
 from mbo_search.results.records import CurveRow, TrialRecord
@@ -247,13 +247,10 @@ def line_legend(
 
 def _end_labels(figure: go.Figure, lines: Sequence[CurveLine], loss_range: tuple[float, float]) -> None:
     """Write the leaders' numbers behind their ends, pushed apart where they would collide."""
-    gap = (loss_range[1] - loss_range[0]) * 0.045
-    height = -math.inf
-    for line in sorted(lines, key=lambda line: line.rows[-1].loss):
-        last = line.rows[-1]
-        height = max(last.loss, height + gap)
+    heights = spread([line.rows[-1].loss for line in lines], (loss_range[1] - loss_range[0]) * 0.045)
+    for line, height in zip(lines, heights, strict=True):
         figure.add_annotation(
-            x=last.tokens,
+            x=line.rows[-1].tokens,
             y=min(height, 30) / math.log(10),
             text=f"#{line.trial}",
             xanchor="left",

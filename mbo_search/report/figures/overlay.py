@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from mbo_search.report.figures.base import bare_figure, hover_lines, round_ticks, rounded, safe
+from mbo_search.report.figures.base import bare_figure, hover_lines, round_ticks, rounded, safe, spread
 from mbo_search.results.records import CurveRow
 from mbo_search.units import format_count
 
@@ -88,11 +88,13 @@ def draw_overlay(lines: Sequence[OverlayLine], *, x_title: str, y_title: str) ->
         tickvals=ticks,
         ticktext=[f"{tick:g}" for tick in ticks],
     )
-    for index, line in enumerate(lines):
+    ends = [math.log10(line.values[-1]) for line in lines]
+    heights = spread(ends, (math.log10(high) - math.log10(low)) * 0.05)
+    for index, (line, height) in enumerate(zip(lines, heights, strict=True)):
         figure.add_trace(_trace(line, COLORS[index % len(COLORS)]))
         figure.add_annotation(
             x=line.tokens[-1],
-            y=math.log10(line.values[-1]),
+            y=height,
             text=f"<b>{line.mark}</b>",
             xanchor="left",
             xshift=6,

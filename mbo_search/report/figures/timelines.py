@@ -47,15 +47,13 @@ class TimelineRow:
     """One schedule.
 
     Attributes:
-        trial: Its number.
-        arm: Which arm it belongs to.
-        label: Name of a baseline; else empty.
+        mark: What it is called for short, such as `#12`.
+        label: What it is.
         loss: What it is ranked by, nats per token; None if it has none.
         bars: Its stages in order.
     """
 
-    trial: int
-    arm: str
+    mark: str
     label: str
     loss: float | None
     bars: tuple[StageBar, ...]
@@ -67,6 +65,7 @@ def timelines_info(
     budget: BudgetSteps,
     reference_lrs: Mapping[str, float],
     losses: Mapping[int, float],
+    names: Mapping[str, str],
 ) -> tuple[TimelineRow, ...]:
     """Lay out schedules as timelines.
 
@@ -75,16 +74,23 @@ def timelines_info(
         budget: The budget in steps.
         reference_lrs: Reference learning rate of each optimizer; without one a stage fills its own height.
         losses: What each trial is ranked by, nats per token.
+        names: The name of each arm, for schedules without a label.
 
     Returns:
         One row a trial; heights are comparable within a row.
     """
-    return tuple(_row(record, budget, reference_lrs, losses.get(record.trial)) for record in records)
+    return tuple(
+        TimelineRow(
+            mark=f"#{record.trial}",
+            label=record.label or names[record.arm],
+            loss=losses.get(record.trial),
+            bars=_bars(record, budget, reference_lrs),
+        )
+        for record in records
+    )
 
 
-def _row(
-    record: TrialRecord, budget: BudgetSteps, reference_lrs: Mapping[str, float], loss: float | None
-) -> TimelineRow:
+def _bars(record: TrialRecord, budget: BudgetSteps, reference_lrs: Mapping[str, float]) -> tuple[StageBar, ...]:
     segments = cut(record.schedule, budget)
     peaks = [stage.lr / reference_lrs.get(stage.optimizer, stage.lr) for stage in record.schedule.stages]
     bars: list[StageBar] = []
@@ -92,7 +98,7 @@ def _row(
         own = [segment for segment in segments if segment.stage_index == index]
         scale = peaks[index] / max(peaks) / stage.lr
         bars.append(_bar(stage, own, scale))
-    return TimelineRow(trial=record.trial, arm=record.arm, label=record.label, loss=loss, bars=tuple(bars))
+    return tuple(bars)
 
 
 def _bar(stage: Stage, segments: Sequence[Segment], scale: float) -> StageBar:
@@ -134,7 +140,7 @@ def draw_timelines(rows: Sequence[TimelineRow], *, names: Mapping[str, str]) -> 
 
     Args:
         rows: What to draw; at least one.
-        names: Words by key: `tokens` and the name of each arm.
+        names: Words by key: `tokens`.
     """
     figure = bare_figure(height=_ROW_PIXELS * len(rows) + 70, x_title=names["tokens"])
     tone_down(figure)
@@ -150,7 +156,7 @@ def draw_timelines(rows: Sequence[TimelineRow], *, names: Mapping[str, str]) -> 
             traces += _bar_traces(bar, index, first=bar.stage.optimizer not in shown)
             shown.add(bar.stage.optimizer)
             notes.append(_caption(bar, index, total))
-        notes += _heading(row, index, names)
+        notes += _heading(row, index)
     figure.add_traces(traces)
     # All at once: plotly copies the whole list for every single addition.
     figure.update_layout(annotations=notes, shapes=_borders(rows))
@@ -218,8 +224,8 @@ def _caption(bar: StageBar, index: int, total: int) -> Json:
     }
 
 
-def _heading(row: TimelineRow, index: int, names: Mapping[str, str]) -> list[Json]:
-    title = f"<b>#{row.trial}</b>  {safe(row.label or names[row.arm])}"
+def _heading(row: TimelineRow, index: int) -> list[Json]:
+    title = f"<b>{row.mark}</b>  {safe(row.label)}"
     return [
         {
             "x": x,

@@ -1,0 +1,56 @@
+"""Proves in a real Chromium that the comparison page shows differences first and everything on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from mbo_search.report.compare import write_comparison
+from tests.report.browser import chromium, watched_page
+from tests.results.builder import build_run
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("compare")
+    run = build_run(folder / "run", num_trials=24, confirm_seeds=6, seed=1)
+    return write_comparison([str(run.path), f"{run.path}:0"], folder / "compare.html")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_both_figures_are_drawn_on_every_screen(browser, comparison, width, scheme):
+    with watched_page(browser, width=width, scheme=scheme) as watched:
+        watched.open(comparison)
+        for key in ("timelines", "overlay"):
+            watched.page.locator(f"[data-figure={key}]").scroll_into_view_if_needed()
+            watched.page.wait_for_selector(f"[data-figure={key}] .main-svg")
+        assert watched.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        watched.assert_clean()
+
+
+def test_equal_settings_appear_on_demand_and_stay_in_the_address(browser, comparison):
+    with watched_page(browser) as watched:
+        watched.open(comparison)
+        rows = watched.page.locator("[data-fields] tbody tr:visible")
+        few = rows.count()
+        watched.page.locator("[data-all-fields]").check()
+        many = rows.count()
+        assert many > few > 0
+        assert "fields=all" in watched.page.url
+        address = watched.page.url
+        watched.page.goto("about:blank")
+        watched.page.goto(address)
+        assert rows.count() == many
+        watched.assert_clean()
