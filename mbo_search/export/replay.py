@@ -20,8 +20,8 @@ __all__ = ["TOLERANCE_NATS", "NumericsDifference", "ReplayResult", "replay", "re
 TOLERANCE_NATS = 0.05
 """How far a replay under other numerics (threads, processor, versions) may end from the recorded loss.
 
-Training amplifies a changed last bit much as it amplifies a changed seed, so this is of the size of the noise
-between seeds.
+Training amplifies a changed last bit. With sums taken in another order, baselines of the quickstart ended up to
+0.018 nats (adamw) and less than 1e-6 nats (muon) away.
 """
 
 
