@@ -146,13 +146,15 @@ def _draw_running(running: tuple[RunningTrial, ...]) -> RenderableType:
 def _bar(progress: Progress) -> str:
     if progress.planned is None:
         return ""
-    filled = min(_BAR_CELLS, round(_BAR_CELLS * progress.done / progress.planned))
+    filled = min(_BAR_CELLS, round(_BAR_CELLS * progress.searched / progress.planned))
     return f"[{'#' * filled}{'.' * (_BAR_CELLS - filled)}]"
 
 
 def _counts(progress: Progress) -> str:
     total = "" if progress.planned is None else f" of {progress.planned}"
-    parts = [f"{progress.done}{total} trials done", f"{len(progress.running)} running"]
+    others = progress.done - progress.searched
+    more = f" and {others} probes and confirm runs" if others else ""
+    parts = [f"{progress.searched}{total} schedules{more} done", f"{len(progress.running)} running"]
     parts += [f"{progress.waiting} waiting"] if progress.waiting else []
     pruned, failed = sum(arm.pruned for arm in progress.arms), sum(arm.failed for arm in progress.arms)
     parts += [f"{pruned} pruned"] if pruned else []

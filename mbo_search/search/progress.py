@@ -60,7 +60,8 @@ class Progress:
     Attributes:
         study: Name of the study.
         begun: Trials begun, confirm runs included.
-        planned: Trials that the study allows; None without such a limit.
+        planned: Schedules that the study allows; None without such a limit.
+        searched: Schedules of the search that ended, probes and confirm runs left out: what `planned` limits.
         running: Trials at work.
         waiting: Trials that are to be repeated or wait for a slot.
         arms: Every arm that has trials.
@@ -76,6 +77,7 @@ class Progress:
     study: str
     begun: int
     planned: int | None
+    searched: int
     running: tuple[RunningTrial, ...]
     waiting: int
     arms: tuple[ArmProgress, ...]

@@ -28,6 +28,7 @@ def snapshot(director: Director, *, study: str, messages: Sequence[str]) -> Prog
         study=study,
         begun=len(records) + len(director.books.open_trials),
         planned=director.plan.limits.trials,
+        searched=sum(1 for record in records if record.arm != "confirm" and record.reason != "probe"),
         running=tuple(_running(director, trial) for trial in director.running_trials),
         waiting=len(director.books.open_trials) - len(director.running_trials),
         arms=tuple(_arm(arm, records) for arm in ARMS if any(record.arm == arm for record in records)),

@@ -28,6 +28,7 @@ def snapshot(**changes):
         "study": "quickstart",
         "begun": 7,
         "planned": 24,
+        "searched": 6,
         "running": (
             RunningTrial(
                 trial=6,
@@ -60,14 +61,18 @@ def drawn(progress):
 def test_a_line_tells_counts_tokens_bests_and_time():
     line = progress_line(snapshot())
     assert line == (
-        "6 of 24 trials done, 1 running, 1 pruned; 600k tokens trained, 200k saved (25%); "
+        "6 of 24 schedules done, 1 running, 1 pruned; 600k tokens trained, 200k saved (25%); "
         "perplexity: baseline 148.41, staged 134.29 (-9.5 %); 1 min 15 s, about 2 min 30 s left"
     )
 
 
 def test_a_line_leaves_out_what_is_not_known():
-    line = progress_line(snapshot(planned=None, arms=(), saved_tokens=0, eta_seconds=None, running=()))
-    assert line == "0 trials done, 0 running; 600k tokens trained; 1 min 15 s"
+    line = progress_line(snapshot(planned=None, searched=0, arms=(), saved_tokens=0, eta_seconds=None, running=()))
+    assert line == "0 schedules done, 0 running; 600k tokens trained; 1 min 15 s"
+
+
+def test_probes_and_confirm_runs_do_not_count_as_schedules():
+    assert progress_line(snapshot(searched=4)).startswith("4 of 24 schedules and 2 probes and confirm runs done")
 
 
 def test_the_table_holds_every_arm_and_running_trial():
@@ -98,7 +103,7 @@ def test_plain_lines_come_with_news_only():
     assert len(lines) == 1
     observe(snapshot(elapsed_seconds=95.0))
     assert len(lines) == 2
-    observe(snapshot(elapsed_seconds=96.0, arms=(arm("baseline", best=5.0, complete=9),)))
+    observe(snapshot(elapsed_seconds=96.0, searched=9, arms=(arm("baseline", best=5.0, complete=9),)))
     assert len(lines) == 3
 
 
@@ -124,4 +129,4 @@ def test_a_watched_search_is_shown(terminal):
     file = io.StringIO()
     with watch(Console(file=file, force_terminal=terminal, width=120), quiet=False) as observe:
         observe(snapshot())
-    assert "6 of 24 trials done" in file.getvalue()
+    assert "6 of 24 schedules done" in file.getvalue()

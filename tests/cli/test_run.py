@@ -50,7 +50,7 @@ def test_a_search_runs_is_skipped_and_goes_on(mbo, study_file):
     assert document["schema"] == "mbo-search/run/1"
     assert document["folder"] == "reports/tiny"
     assert (document["complete"], document["interrupted"], document["ended_by"]) == (3, False, "trials")
-    assert "3 of 3 trials done" in ended.err
+    assert "3 of 3 schedules done" in ended.err
     for name in (document["report"], document["best"], "reports/tiny/ranking.csv"):
         assert Path(name).is_file()
     found = losses(mbo, "reports/tiny")
