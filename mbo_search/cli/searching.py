@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Where", "resume_search", "run_search"]
 
 _ENDS = {
-    "trials": "all trials are done",
+    "trials": "all schedules are done",
     "budget": "the budget of tokens is spent",
     "hours": "the time is up",
     "space": "every schedule of the space has been tried",

@@ -58,7 +58,7 @@ def test_a_search_runs_is_skipped_and_goes_on(mbo, study_file):
     page = Path(document["report"]).stat().st_mtime_ns
     again = mbo("run", study_file)
     assert again.code == 0, again.err
-    assert "all trials are done" in again.out
+    assert "all schedules are done" in again.out
     assert losses(mbo, "reports/tiny") == found
     assert Path(document["report"]).stat().st_mtime_ns == page
 
