@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from mbo_search.results.records import Arm
 from mbo_search.results.run_directory import RunDirectory
-from mbo_search.search.optuna_arm import ArmSpace, OptunaArm, open_study
+from mbo_search.search.optuna_arm import ArmEffort, ArmSpace, OptunaArm, SamplerMaker, open_study, sampler_maker
 from mbo_search.search.samplers import STARTUP_TRIALS
 from mbo_search.search.suggest import Draw, ReferenceSuggest, draw
-from mbo_search.study.space import Space, control_space, propose, space_size, staged_space
+from mbo_search.search.tree.sampler import SurrogateMemory, TreeSampler, TreeSettings, sweep_size
+from mbo_search.study.parameters import choose
+from mbo_search.study.space import Space, control_space, propose, share_reader, space_size, staged_space
 from mbo_search.study.specs import Study
 
 __all__ = ["arm_space", "arms_of", "finite_size", "initial_points"]
@@ -37,7 +40,6 @@ def arms_of(study: Study, run: RunDirectory) -> dict[Arm, OptunaArm]:
             arms[arm] = OptunaArm(
                 arm,
                 arm_space(study, space, share),
-                searcher=study.search.searcher,
                 seed=study.seed,
                 database=open_study(database, study.study),
             )
@@ -52,11 +54,54 @@ def arm_space(study: Study, space: Space, share: float) -> ArmSpace:
         space: The staged or the control space.
         share: Share of the trials that the arm is about to get.
     """
-    function = functools.partial(propose, space)
-    most = STARTUP_TRIALS
-    if study.search.trials is not None:
-        most = min(most, max(1, int(study.search.trials * share * _INITIAL_SHARE)))
-    return ArmSpace(function=function, initial=initial_points(space)[:most], size=finite_size(space))
+    search = study.search
+    effort = ArmEffort(
+        schedules=None if search.trials is None else max(1.0, (search.trials - len(study.baselines)) * share),
+        tokens=None if search.budget is None else search.budget * share,
+    )
+    searcher = _searcher_of(study, space)
+    return ArmSpace(
+        function=functools.partial(propose, space),
+        sampler=_tree_maker(space, effort) if searcher == "tree" else sampler_maker(searcher),
+        initial=() if searcher == "tree" else initial_points(space)[: _num_initial(study, share)],
+        size=finite_size(space),
+        effort=effort,
+    )
+
+
+def _searcher_of(study: Study, space: Space) -> str:
+    """The tree searcher has nothing to share in a space of one stage; its model there is TPE's."""
+    if study.search.searcher in ("auto", "tree"):
+        return "tree" if len(space.stages) > 1 else "tpe"
+    return study.search.searcher
+
+
+def _num_initial(study: Study, share: float) -> int:
+    if study.search.trials is None:
+        return STARTUP_TRIALS
+    return min(STARTUP_TRIALS, max(1, int(study.search.trials * share * _INITIAL_SHARE)))
+
+
+def _tree_maker(space: Space, effort: ArmEffort) -> SamplerMaker:
+    memory = SurrogateMemory()
+    declared, shares = space.declared, share_reader(space)
+    num_stages = len(space.stages)
+    schedules = effort.schedules
+    if effort.tokens is not None:
+        schedules = min(schedules or math.inf, effort.tokens / space.budget.total_tokens)
+    settings = TreeSettings(num_stages=num_stages, sweep_size=sweep_size(schedules))
+
+    def make(seed: int, spent: float) -> TreeSampler:
+        return TreeSampler(
+            lambda suggest: choose(declared, suggest),
+            settings,
+            seed=seed,
+            spent=lambda: spent,
+            costs=shares,
+            memory=memory,
+        )
+
+    return make
 
 
 def initial_points(space: Space) -> Sequence[Draw]:

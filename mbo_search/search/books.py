@@ -112,8 +112,8 @@ class Books:
         return self._tokens(trial for trial, task in self._tasks.items() if task.arm != "confirm")
 
     def num_search_trials(self) -> int:
-        """Trials begun, confirm runs left out."""
-        return sum(1 for task in self._tasks.values() if task.arm != "confirm")
+        """Trials begun, confirm runs and probes of single stages left out."""
+        return sum(1 for task in self._tasks.values() if task.arm != "confirm" and task.stop_after is None)
 
     def _tokens(self, trials: Iterable[int]) -> int:
         return sum(self._tokens_of(trial) for trial in trials)

@@ -11,7 +11,7 @@ from mbo_search.search.books import Books
 from mbo_search.search.confirm import ConfirmRun, confirm_runs
 from mbo_search.search.ports import ArmSource, Ports, SearchPlan
 from mbo_search.search.suggest import Draw
-from mbo_search.search.task import TrialTask, first_missing
+from mbo_search.search.task import TrialTask, first_missing, up_to_stage
 from mbo_search.study.schedule import Schedule
 
 __all__ = ["MOST_ASKS", "Drafter"]
@@ -123,7 +123,11 @@ class Drafter:
             task = self._task(trial, arm, draw.schedule, seed=self._plan.seed)
         except StudyError:
             return None  # shares and warm-ups may be drawn that do not fit together
-        return task.model_copy(update={"optuna_number": self._arms[arm].next_number, "params": draw.params})
+        proposed = {"optuna_number": self._arms[arm].next_number, "params": draw.params}
+        if draw.stop_after is not None:
+            proposed["stop_after"] = draw.stop_after
+            proposed["nodes"] = up_to_stage(task.nodes, task.schedule, draw.stop_after)
+        return task.model_copy(update=proposed)
 
     def _confirm_task(self, trial: int, run: ConfirmRun) -> TrialTask:
         return self._task(trial, "confirm", run.schedule, seed=run.seed, label=run.label)

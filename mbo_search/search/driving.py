@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from mbo_search.search.pruner import BoundaryPruner
 from mbo_search.search.ray_runner import run_on_ray
 from mbo_search.search.slots import Backend, choose_backend, slots_of, store_limit_bytes
 from mbo_search.search.snapshot import snapshot
+from mbo_search.search.stopping import StopRequest
 from mbo_search.search.task import PathNode, TrialTask
 from mbo_search.search.task_files import read_tasks, write_task
 from mbo_search.search.worker import TrialWorker, WorkerPlan, open_store, write_worker_plan
@@ -76,7 +76,7 @@ class Drive:
         self._status = opened.run.status()
         self.director = self._make_director()
 
-    def go(self, *, backend: Backend, address: str | None, stop: threading.Event) -> None:
+    def go(self, *, backend: Backend, address: str | None, stop: StopRequest) -> None:
         """Train until nothing is left or a stop is asked for.
 
         Args:

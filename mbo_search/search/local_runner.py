@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from mbo_search.search.director import Director
-from mbo_search.search.stopping import throttled
+from mbo_search.search.stopping import StopRequest, throttled
 from mbo_search.search.task import TrialTask
 from mbo_search.search.worker import TrialWorker
 from mbo_search.train.outcome import BoundaryEvent
@@ -16,9 +15,7 @@ __all__ = ["run_locally"]
 _OBSERVE_EVERY_SECONDS = 0.5
 
 
-def run_locally(
-    director: Director, worker: TrialWorker, *, stop: threading.Event, observe: Callable[[], None]
-) -> None:
+def run_locally(director: Director, worker: TrialWorker, *, stop: StopRequest, observe: Callable[[], None]) -> None:
     """Train until the director has nothing left or is told to stop.
 
     Args:
@@ -40,7 +37,7 @@ def _train(
     worker: TrialWorker,
     task: TrialTask,
     *,
-    stop: threading.Event,
+    stop: StopRequest,
     observe: Callable[[], None],
 ) -> None:
     observe_now_and_then = throttled(observe, _OBSERVE_EVERY_SECONDS)

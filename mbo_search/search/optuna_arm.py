@@ -7,8 +7,8 @@ directory at any time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
@@ -18,8 +18,9 @@ from mbo_search.results.records import TrialRecord
 from mbo_search.search.samplers import SAMPLERS, proposal_seed
 from mbo_search.search.suggest import Draw, FixedSuggest, OptunaSuggest, SpaceFunction, draw
 from mbo_search.search.task import TrialTask
+from mbo_search.search.tree.history import STOP_AFTER
 
-__all__ = ["ArmSpace", "OptunaArm", "open_study"]
+__all__ = ["ArmEffort", "ArmSpace", "OptunaArm", "SamplerMaker", "open_study", "sampler_maker"]
 
 _REGION_REASONS = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
 """Reasons that lie in the schedule itself: the searcher is to learn that the region is bad."""
@@ -40,19 +41,62 @@ def open_study(database: Path, name: str) -> optuna.Study:
     return optuna.create_study(storage=storage, study_name=name, load_if_exists=True, sampler=sampler)
 
 
+SamplerMaker = Callable[[int, float], optuna.samplers.BaseSampler]
+"""(seed, share of the arm's effort that is spent) -> a fresh sampler."""
+
+
+def sampler_maker(searcher: str) -> SamplerMaker:
+    """Samplers that do not care what is spent.
+
+    Args:
+        searcher: Name in `SAMPLERS`.
+    """
+    return lambda seed, spent: SAMPLERS[searcher](seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmEffort:
+    """What an arm may use; None: no limit.
+
+    Attributes:
+        schedules: Whole schedules.
+        tokens: Charged tokens.
+    """
+
+    schedules: float | None = None
+    tokens: float | None = None
+
+    def spent(self, *, schedules: int, tokens: int) -> float:
+        """Share that is spent of whichever limit is nearer, in [0, 1].
+
+        >>> ArmEffort(schedules=10.0, tokens=1e6).spent(schedules=2, tokens=500_000)
+        0.5
+        """
+        shares = [
+            used / limit
+            for used, limit in ((schedules, self.schedules), (tokens, self.tokens))
+            if limit is not None
+        ]
+        return min(1.0, max(shares, default=0.0))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmSpace:
     """Where an arm searches.
 
     Attributes:
         function: The space.
+        sampler: Makes the sampler of a proposal out of its seed and what is spent of the arm's effort, in [0, 1].
         initial: Schedules to begin with.
         size: Number of different schedules; None if it is not finite.
+        effort: What the arm may use in all.
     """
 
     function: SpaceFunction
+    sampler: SamplerMaker
     initial: Sequence[Draw] = ()
     size: int | None = None
+    effort: ArmEffort = ArmEffort()
 
 
 class OptunaArm:
@@ -68,7 +112,6 @@ class OptunaArm:
         name: str,
         space: ArmSpace,
         *,
-        searcher: str,
         seed: int,
         database: optuna.Study,
     ) -> None:
@@ -77,19 +120,21 @@ class OptunaArm:
         Args:
             name: `staged` or `control`.
             space: The space.
-            searcher: Name in `SAMPLERS`.
             seed: Seed of the study.
             database: The Optuna study that outlives the process.
         """
         self.name = name
         self.size = space.size
         self._space = space.function
-        self._searcher = searcher
+        self._sampler = space.sampler
+        self._effort = space.effort
         self._seed = seed
         self._initial = tuple(space.initial)
         self._database = _StudyBook(database)
-        self._mirror = _StudyBook(_quiet_study(SAMPLERS[searcher](seed)))
+        self._mirror = _StudyBook(_quiet_study(space.sampler(seed, 0.0)))
         self._begun: list[dict[str, float | int | str]] = []
+        self._num_schedules = 0
+        self._tokens: dict[int, int] = {}
 
     @property
     def next_number(self) -> int:
@@ -103,7 +148,8 @@ class OptunaArm:
             trial: Number of the trial that is to be filled.
         """
         yield from (point for point in self._initial if point.params not in self._begun)
-        self._mirror.study.sampler = SAMPLERS[self._searcher](proposal_seed(self._seed, self.name, trial))
+        spent = self._effort.spent(schedules=self._num_schedules, tokens=sum(self._tokens.values()))
+        self._mirror.study.sampler = self._sampler(proposal_seed(self._seed, self.name, trial), spent)
         while True:
             yield self._drawn()
 
@@ -126,8 +172,9 @@ class OptunaArm:
         """
         replayed = draw(self._space, FixedSuggest(task.params))
         self._begun.append(task.params)
+        self._num_schedules += task.stop_after is None
         for book in (self._mirror, self._database):
-            book.begin(task.trial, replayed)
+            book.begin(task.trial, replace(replayed, stop_after=task.stop_after))
 
     def finish(self, record: TrialRecord) -> None:
         """Learn what became of a task; nothing happens for one that was told before.
@@ -135,6 +182,7 @@ class OptunaArm:
         Args:
             record: Its record; one that was interrupted stays running.
         """
+        self._tokens[record.trial] = record.executed_tokens + record.wasted_tokens
         for book in (self._mirror, self._database):
             book.finish(record)
 
@@ -156,7 +204,7 @@ class OptunaArm:
         study = self._mirror.study
         trial = study.ask()
         try:
-            return draw(self._space, OptunaSuggest(trial))
+            return replace(draw(self._space, OptunaSuggest(trial)), stop_after=trial.user_attrs.get(STOP_AFTER))
         finally:
             study.tell(trial.number, state=TrialState.FAIL)
 
@@ -189,7 +237,9 @@ class _StudyBook:
             state=TrialState.RUNNING,
             params=dict(proposal.params),
             distributions=dict(proposal.distributions),
-            user_attrs={"trial": trial},
+            user_attrs={"trial": trial}
+            if proposal.stop_after is None
+            else {"trial": trial, STOP_AFTER: proposal.stop_after},
         )
         self.study.add_trial(frozen)
         self._ids[trial] = self.study.get_trials(deepcopy=False)[-1]._trial_id

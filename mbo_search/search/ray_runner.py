@@ -16,7 +16,7 @@ from typing import Any
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.director import Director
 from mbo_search.search.ray_session import RaySlots, ray_session
-from mbo_search.search.stopping import SessionFile
+from mbo_search.search.stopping import SessionFile, StopRequest
 
 __all__ = ["MOST_STOP_SECONDS", "run_on_ray"]
 
@@ -33,7 +33,7 @@ def run_on_ray(
     slots: RaySlots,
     *,
     address: str | None,
-    stop: threading.Event,
+    stop: StopRequest,
     observe: Callable[[], None],
 ) -> None:
     """Train on all slots until the director has nothing left or is told to stop.
@@ -49,7 +49,7 @@ def run_on_ray(
     Raises:
         Exception: Whatever a call of the director raised, after the trials at work have saved their state.
     """
-    with ray_session(slots, address=address, logs=run.path / "ray") as folder:
+    with ray_session(slots, address=address, logs=run.path / "ray", arm=stop.arm) as folder:
         storage = folder if address is None else run.path / "ray"
         for _ in range(_MOST_ROUNDS):
             _run_round(director, run, slots, storage=storage, stop=stop, observe=observe)
@@ -65,7 +65,7 @@ def _run_round(
     slots: RaySlots,
     *,
     storage: Path,
-    stop: threading.Event,
+    stop: StopRequest,
     observe: Callable[[], None],
 ) -> None:
     """One life of a Tuner; a second one is needed only if Tune gives up by itself."""

@@ -15,14 +15,16 @@ import math
 import os
 import secrets
 import shutil
+import signal
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mbo_search.errors import UserError
+from mbo_search.search.stopping import STOP_SIGNALS
 
 __all__ = ["RaySlots", "keep_logs", "ray_environment", "ray_session"]
 
@@ -82,13 +84,14 @@ def ray_environment(*, slots: int, is_local: bool) -> dict[str, str]:
 
 
 @contextmanager
-def ray_session(slots: RaySlots, *, address: str | None, logs: Path) -> Iterator[Path]:
+def ray_session(slots: RaySlots, *, address: str | None, logs: Path, arm: Callable[[], None]) -> Iterator[Path]:
     """Start a cluster of our own, or connect to an existing one, for as long as the block lasts.
 
     Args:
         slots: What a cluster of our own is to have.
         address: An existing cluster; None: start one.
         logs: Folder for what Ray writes about itself.
+        arm: Puts the caller's signal handlers in place; called once Ray has put its own.
 
     Yields:
         A private folder for files that need not outlive the session.
@@ -101,7 +104,9 @@ def ray_session(slots: RaySlots, *, address: str | None, logs: Path) -> Iterator
     logs.mkdir(parents=True, exist_ok=True)
     try:
         with _environment(environment):
-            _connect(slots, address=address, folder=folder, environment=environment)
+            with _signals_blocked():
+                _connect(slots, address=address, folder=folder, environment=environment)
+                arm()
             try:
                 with _logging_to(logs / "driver.log"):
                     yield folder
@@ -166,6 +171,20 @@ def _private_folder() -> Path:
     """A short folder that only this user can enter."""
     base = tempfile.gettempdir()
     return Path(tempfile.mkdtemp(prefix="mbo-", dir=base if len(base) <= _LONGEST_TEMPORARY_PATH else "/tmp"))
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Let the processes that are started meanwhile inherit deafness to stop signals.
+
+    A signal to the whole process group or job (Ctrl-C, a batch scheduler) would end Ray's processes before the
+    trials have saved their state. The driver stops them in its own time.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from mbo_search.files import read_json, write_json
 
-__all__ = ["STOP_SIGNALS", "SessionFile", "SessionWatch", "stop_on_signals", "throttled"]
+__all__ = ["STOP_SIGNALS", "SessionFile", "SessionWatch", "StopRequest", "stop_on_signals", "throttled"]
 
 ResultT = TypeVar("ResultT")
 
@@ -82,31 +82,52 @@ class SessionWatch:
         return not isinstance(value, dict) or value.get("session") != self._session or bool(value.get("stop"))
 
 
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Turn the first stop signal into an event; a second Ctrl-C interrupts at once.
+class StopRequest:
+    """Whether a stop was asked for: by a signal, or by whoever calls `set`."""
 
-    Outside the main thread there are no handlers, and the event is only the caller's.
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def is_set(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._event.is_set()
+
+    def set(self) -> None:
+        """Ask for a stop."""
+        self._event.set()
+
+    def arm(self) -> None:
+        """Let stop signals ask for a stop; a second Ctrl-C interrupts at once.
+
+        To be called again after a library has put its own handlers in place, as Ray does when it starts. Outside
+        the main thread Python allows no handlers, and nothing happens.
+        """
+        if threading.current_thread() is threading.main_thread():
+            for number in STOP_SIGNALS:
+                signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.set()
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Turn stop signals into a request for as long as the block lasts.
 
     Yields:
-        An event that is set by a signal.
+        The request, armed.
     """
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if event.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        event.set()
-
-    before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    request = StopRequest()
+    request.arm()
     try:
-        yield event
+        yield request
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def throttled(action: Callable[[], ResultT], every_seconds: float) -> Callable[[], ResultT | None]:

@@ -41,11 +41,13 @@ class Draw:
         schedule: The complete recipe.
         params: The values chosen, by name.
         distributions: What each was chosen out of.
+        stop_after: The stage behind which the trial is to end, as a probe; None for the whole schedule.
     """
 
     schedule: Schedule
     params: Params
     distributions: Mapping[str, BaseDistribution]
+    stop_after: int | None = None
 
 
 def draw(space: SpaceFunction, source: Suggest) -> Draw:

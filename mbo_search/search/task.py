@@ -15,7 +15,7 @@ from mbo_search.results.records import Arm
 from mbo_search.study.base import Description
 from mbo_search.study.schedule import Schedule
 
-__all__ = ["HasNode", "Params", "PathNode", "TrialTask", "first_missing", "missing_tokens"]
+__all__ = ["HasNode", "Params", "PathNode", "TrialTask", "first_missing", "missing_tokens", "up_to_stage"]
 
 Params = dict[str, float | int | str]
 """What a searcher chose, by parameter name."""
@@ -49,6 +49,7 @@ class TrialTask(Description):
         params: What the searcher chose.
         schedule: The complete recipe.
         nodes: Where states are kept along the way, in order; the last one is the end.
+        stop_after: The stage behind which it ends, as a probe of that stage; None for the whole schedule.
     """
 
     schema_version: Literal["mbo-search/task/1"] = "mbo-search/task/1"
@@ -60,15 +61,16 @@ class TrialTask(Description):
     params: Params = {}
     schedule: Schedule
     nodes: tuple[PathNode, ...] = Field(min_length=1)
+    stop_after: int | None = None
 
     @property
     def end(self) -> str:
-        """Key of the trained model: tasks with equal ends train the same, bit for bit."""
+        """Key of what it trains: tasks with equal ends train the same, bit for bit."""
         return self.nodes[-1].key
 
     @property
     def tokens(self) -> int:
-        """Charged tokens of the whole schedule."""
+        """Charged tokens up to its end."""
         return self.nodes[-1].tokens
 
 
@@ -96,3 +98,16 @@ def missing_tokens(nodes: Sequence[PathNode], has_node: HasNode) -> int:
     """
     cached = next((node.tokens for node in reversed(nodes) if has_node(node.key)), 0)
     return nodes[-1].tokens - cached
+
+
+def up_to_stage(nodes: Sequence[PathNode], schedule: Schedule, stage: int) -> tuple[PathNode, ...]:
+    """The part of a path that ends behind a stage.
+
+    Args:
+        nodes: The path of the whole schedule; every stage ends at one of its nodes.
+        schedule: The schedule.
+        stage: Position of the last stage to keep, from 0.
+    """
+    share = sum(one.share for one in schedule.stages[: stage + 1])
+    end_tokens = round(share * nodes[-1].tokens)
+    return tuple(node for node in nodes if node.tokens <= end_tokens)

@@ -19,7 +19,7 @@ from mbo_search.train.reports import StageRunner, Stop
 from mbo_search.train.setup import TrainSetup
 from mbo_search.train.store import StageStore
 
-__all__ = ["TrialWorker", "WorkerPlan", "open_store", "read_worker_plan", "write_worker_plan"]
+__all__ = ["TrialWorker", "WorkerPlan", "as_probe", "open_store", "read_worker_plan", "write_worker_plan"]
 
 
 class WorkerPlan(Description):
@@ -71,7 +71,23 @@ class TrialWorker:
             def log(line: str) -> None:
                 print(time.strftime("%Y-%m-%d %H:%M:%S"), line, file=file, flush=True)
 
-            return execute(path, self._runner, self._store, stop=stop, on_boundary=on_boundary, log=log)
+            def judge(event: BoundaryEvent) -> bool:
+                return on_boundary(event) or event.boundary.stage == task.stop_after
+
+            outcome = execute(path, self._runner, self._store, stop=stop, on_boundary=judge, log=log)
+            return as_probe(outcome, task)
+
+
+def as_probe(outcome: TrialOutcome, task: TrialTask) -> TrialOutcome:
+    """Say of a probe that came to its end that it was one; other outcomes stay as they are.
+
+    Args:
+        outcome: How the task ended.
+        task: The task.
+    """
+    reached = outcome.boundaries[-1].stage if outcome.boundaries else -1
+    is_done = outcome.state == "pruned" and outcome.reason == "pruner" and reached == task.stop_after
+    return outcome.model_copy(update={"reason": "probe"}) if is_done else outcome
 
 
 def open_store(run: RunDirectory, plan: WorkerPlan) -> StageStore:
