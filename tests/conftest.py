@@ -12,6 +12,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+settings.register_profile("patient", deadline=None)  # how long an example takes says nothing on a shared machine
+settings.load_profile("patient")
 
 _SCRUBBED = ("MBO_", "RAY_", "TUNE_", "OPTUNA_", "HF_", "TRANSFORMERS_", "TOKENIZERS_")
 _SCRUBBED_NAMES = {"CUDA_VISIBLE_DEVICES", "XDG_CACHE_HOME", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"}

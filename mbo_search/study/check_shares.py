@@ -14,9 +14,9 @@ from mbo_search.study.defaults import stage_with_defaults
 from mbo_search.study.handover_table import can_carry, carries_second_moments
 from mbo_search.study.lr_shapes import StageClock
 from mbo_search.study.schedule import LrShape
-from mbo_search.study.segments import BudgetSteps, resolve_budget
 from mbo_search.study.specs import HparamValue, LrShapeChoice, Numeric, Range, StageSpace, Study
 from mbo_search.study.stage_axes import hparam_values
+from mbo_search.study.study_budget import study_budget
 
 __all__ = ["check_annealed", "check_budget", "check_grid", "check_shares", "check_warmups"]
 
@@ -31,7 +31,7 @@ def check_grid(study: Study) -> Iterator[Problem]:
 def check_budget(study: Study) -> Iterator[Problem]:
     """At least one optimizer step lies in each grid segment."""
     try:
-        resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
+        study_budget(study)
     except StudyError as error:
         yield from error.problems
 
@@ -55,7 +55,7 @@ def check_shares(study: Study) -> Iterator[Problem]:
 
 def check_warmups(study: Study) -> Iterator[Problem]:
     """Every warm-up is shorter than the shortest form of its stage."""
-    budget = _budget(study)
+    budget = study_budget(study)
     for index, stage in _stages(study):
         setting = "warmup" if index == 0 else "rewarm"
         longest = _largest(stage.warmup if index == 0 else stage.rewarm)
@@ -124,7 +124,7 @@ def _lengths(study: Study) -> list[_Length]:
 
 
 def _shortest_clock(study: Study, index: int, stage: StageSpace) -> StageClock:
-    budget = _budget(study)
+    budget = study_budget(study)
     stage_steps = _lengths(study)[index].shortest * budget.steps_per_segment
     longest = _largest(stage.warmup if index == 0 else stage.rewarm)
     if longest is not None:
@@ -198,10 +198,6 @@ def _source_key(study: Study, index: int, setting: str) -> str:
     is_own = dict(study.stages[index])[setting] is not None
     is_default = dict(study.stage_defaults)[setting] is not None
     return f"stage_defaults.{setting}" if is_default and not is_own else f"stages.{index}.{setting}"
-
-
-def _budget(study: Study) -> BudgetSteps:
-    return resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
 
 
 def _is_choice(share: Numeric | str) -> bool:

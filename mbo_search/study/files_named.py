@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from mbo_search.errors import Problem
+from mbo_search.errors import Problem, StudyError
 from mbo_search.study.baseline_names import is_schedule_path, split_baseline
 from mbo_search.study.catalogue import CORPORA
 from mbo_search.study.nearest import nearest_hint
+from mbo_search.study.schedule_file import load_schedule
+from mbo_search.study.segments import BudgetSteps, cut
 from mbo_search.study.specs import Study
+from mbo_search.study.study_budget import study_budget
 
 __all__ = ["file_problems", "is_corpus", "with_base"]
 
@@ -47,14 +50,17 @@ def with_base(study: Study, base: Path) -> Study:
 
 
 def file_problems(study: Study, base: Path, already_wrong: Collection[str]) -> tuple[Problem, ...]:
-    """Report files that a study names but that do not exist.
+    """Report files that a study names but that do not exist, and schedule files that do not fit it.
 
     Args:
         study: A study as written.
         base: Folder of its file.
         already_wrong: Key paths that were reported before.
     """
-    return tuple(problem for problem in _missing(study, base) if problem.key not in already_wrong)
+    budget_is_wrong = any(path.startswith(("budget", "train")) for path in already_wrong)
+    budget = None if budget_is_wrong else study_budget(study)
+    found = (*_missing(study, base), *_bad_schedules(study, base, budget))
+    return tuple(problem for problem in found if problem.key not in already_wrong)
 
 
 def _missing(study: Study, base: Path) -> Iterator[Problem]:
@@ -70,14 +76,24 @@ def _missing(study: Study, base: Path) -> Iterator[Problem]:
     ]
     if study.data.tokenizer.kind == "file" and study.data.tokenizer.path is not None:
         named.append(("data.tokenizer.path", study.data.tokenizer.path))
-    named += [
-        (f"baselines.{index}", name)
-        for index, name in enumerate(study.baselines)
-        if split_baseline(name) is None and is_schedule_path(name)
-    ]
     for key, path in named:
         if not _exists(path, base):
             yield Problem(key=key, value=path, rule="does not exist", hint=f"paths start at {base}")
+
+
+def _bad_schedules(study: Study, base: Path, budget: BudgetSteps | None) -> Iterator[Problem]:
+    """Schedule files that cannot be read, or do not lie on the grid of a budget."""
+    for index, name in enumerate(study.baselines):
+        if split_baseline(name) is not None or not is_schedule_path(name):
+            continue
+        try:
+            schedule = load_schedule(Path(_absolute(name, base)))
+            if budget is not None:
+                cut(schedule, budget)
+        except StudyError as error:
+            for problem in error.problems:
+                rule = f"cannot be used: {problem}"
+                yield Problem(key=f"baselines.{index}", value=name, rule=rule)
 
 
 def _absolute(path: str, base: Path) -> str:

@@ -7,7 +7,7 @@ gives a point of the space. Whoever answers (Optuna, a random generator, a recor
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -136,7 +136,7 @@ def choose(parameters: Iterable[Parameter], suggest: Suggest) -> dict[str, Value
     """
     values: dict[str, Value] = {}
     for parameter in parameters:
-        if all(condition.holds(values) for condition in parameter.when):
+        if _exists(parameter, values):
             values[parameter.name] = _ask(parameter, suggest)
     return values
 
@@ -144,40 +144,27 @@ def choose(parameters: Iterable[Parameter], suggest: Suggest) -> dict[str, Value
 def searched(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
     """The parameters that a search really chooses.
 
-    Fixed parameters and those that can never exist are left out, and so are conditions that always hold.
+    Fixed parameters and those that can never exist are left out, and so are conditions that always hold. Conditions
+    name searched parameters only.
     """
-    possible: dict[str, tuple[Value, ...]] = {}
-    open_conditions: dict[str, tuple[Condition, ...]] = {}
     found: list[Parameter] = []
-    for parameter in parameters:
-        conditions = tuple(_narrow(condition, possible) for condition in parameter.when)
-        if any(not condition.allowed for condition in conditions):
+    choices: dict[str, tuple[Value, ...]] = {}
+    open_conditions: dict[str, tuple[Condition, ...]] = {}
+    for parameter, states in zip(parameters, _states(parameters), strict=False):
+        exists = [_exists(parameter, dict(state)) for state in states]
+        if not any(exists):
             continue
-        still_open = tuple(
-            one for condition in conditions for one in _simplify(condition, possible, open_conditions)
-        )
-        possible[parameter.name] = parameter.choices
-        open_conditions[parameter.name] = tuple(dict.fromkeys(still_open))
+        simple = (one for condition in parameter.when for one in _simplify(condition, choices, open_conditions))
+        choices[parameter.name] = parameter.choices
+        open_conditions[parameter.name] = () if all(exists) else tuple(dict.fromkeys(simple))
         if not parameter.is_fixed:
             found.append(replace(parameter, when=open_conditions[parameter.name]))
     return tuple(found)
 
 
 def count_points(parameters: Sequence[Parameter]) -> SpaceSize:
-    """Count the points of a space without listing them.
-
-    Partial points that agree on all values that a later condition looks at are counted together.
-    """
-    states: dict[frozenset[tuple[str, Value]], tuple[int, int]] = {frozenset(): (1, 0)}
-    for index, parameter in enumerate(parameters):
-        needed = {name for later in parameters[index + 1 :] for c in later.when for name in c.names}
-        following: dict[frozenset[tuple[str, Value]], tuple[int, int]] = {}
-        for state, (count, numbers) in states.items():
-            for added, factor, free in _branches(parameter, dict(state), needed):
-                key = frozenset((name, value) for name, value in {*state, *added} if name in needed)
-                old_count, old_numbers = following.get(key, (0, 0))
-                following[key] = (old_count + count * factor, max(old_numbers, numbers + free))
-        states = following
+    """Count the points of a space without listing them."""
+    *_, states = _states(parameters)
     return SpaceSize(
         combinations=sum(count for count, _ in states.values()),
         free_numbers=max(numbers for _, numbers in states.values()),
@@ -205,33 +192,52 @@ def _ask(parameter: Parameter, suggest: Suggest) -> Value:
     return sampled if parameter.step is not None else min(max(round_sampled(sampled), low), high)
 
 
-def _narrow(condition: Condition, possible: Mapping[str, tuple[Value, ...]]) -> Condition:
-    """Leave out values that the named parameters can never have."""
-    allowed = frozenset(
-        values
-        for values in condition.allowed
-        if all(value in possible.get(name, ()) for name, value in zip(condition.names, values, strict=True))
-    )
-    return replace(condition, allowed=allowed)
+_States = dict[frozenset[tuple[str, Value]], tuple[int, int]]
+"""Partial points as far as later conditions look at them: number of such points, most free numbers of one."""
+
+
+def _states(parameters: Sequence[Parameter]) -> Iterator[_States]:
+    """The partial points before each parameter and behind the last one."""
+    states: _States = {frozenset(): (1, 0)}
+    for index, parameter in enumerate(parameters):
+        yield states
+        needed = {name for later in parameters[index + 1 :] for c in later.when for name in c.names}
+        following: _States = {}
+        for state, (count, numbers) in states.items():
+            for added, factor, free in _branches(parameter, dict(state), needed):
+                key = frozenset((name, value) for name, value in {*state, *added} if name in needed)
+                old_count, old_numbers = following.get(key, (0, 0))
+                following[key] = (old_count + count * factor, max(old_numbers, numbers + free))
+        states = following
+    yield states
+
+
+def _exists(parameter: Parameter, values: Mapping[str, Value]) -> bool:
+    return all(condition.holds(values) for condition in parameter.when)
 
 
 def _simplify(
     condition: Condition,
-    possible: Mapping[str, tuple[Value, ...]],
+    choices: Mapping[str, tuple[Value, ...]],
     open_conditions: Mapping[str, tuple[Condition, ...]],
 ) -> tuple[Condition, ...]:
-    """Replace a condition that holds whenever its parameters exist by the conditions under which they do."""
-    combinations = itertools.product(*(possible[name] for name in condition.names))
-    if set(combinations) != condition.allowed:
-        return (condition,)
-    return tuple(one for name in condition.names for one in open_conditions[name])
+    """Take fixed parameters out of a condition; what remains of them are the conditions of their own."""
+    free = [index for index, name in enumerate(condition.names) if len(choices[name]) > 1]
+    names = tuple(condition.names[index] for index in free)
+    possible = set(itertools.product(*(choices[name] for name in condition.names)))
+    allowed = frozenset(tuple(values[index] for index in free) for values in condition.allowed & possible)
+    is_open = allowed != set(itertools.product(*(choices[name] for name in names)))
+    own = tuple(
+        one for name in condition.names if name not in names or not is_open for one in open_conditions[name]
+    )
+    return (Condition(names=names, allowed=allowed), *own) if is_open else own
 
 
 def _branches(
     parameter: Parameter, values: Mapping[str, Value], needed: set[str]
 ) -> list[tuple[tuple[tuple[str, Value], ...], int, int]]:
     """(pair to remember, number of points, free numbers) of each way on from a partial point."""
-    if not all(condition.holds(values) for condition in parameter.when):
+    if not _exists(parameter, values):
         return [((), 1, 0)]
     if parameter.name in needed:
         return [(((parameter.name, choice),), 1, 0) for choice in parameter.choices]

@@ -7,7 +7,7 @@ are compared with the best that one strategy can do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mbo_search.study.build_stage import build_stage
@@ -16,9 +16,10 @@ from mbo_search.study.defaults import stage_with_defaults
 from mbo_search.study.parameters import Parameter, SpaceSize, Suggest, Value, choose, count_points, searched
 from mbo_search.study.reference_lr import reference_lr
 from mbo_search.study.schedule import Schedule, Stage
-from mbo_search.study.segments import BudgetSteps, resolve_budget
+from mbo_search.study.segments import BudgetSteps
 from mbo_search.study.specs import RelativeLr, Study
 from mbo_search.study.stage_axes import StageAxes, stage_parameters
+from mbo_search.study.study_budget import study_budget
 
 __all__ = [
     "Parameter",
@@ -28,6 +29,7 @@ __all__ = [
     "control_space",
     "parameters",
     "propose",
+    "share_reader",
     "space_size",
     "staged_space",
 ]
@@ -115,6 +117,23 @@ def propose(space: Space, suggest: Suggest) -> Schedule:
     return Schedule(stages=tuple(stages))
 
 
+def share_reader(space: Space) -> Callable[[Mapping[str, Value]], tuple[float, ...]]:
+    """A function that reads the share of every stage off a point of the space.
+
+    Args:
+        space: The space.
+
+    Returns:
+        Takes the values chosen, by parameter name (those of fixed shares may be missing); gives a share a stage.
+    """
+    fixed = {parameter.name: parameter.choices[0] for parameter in space.declared if parameter.is_fixed}
+
+    def read(values: Mapping[str, Value]) -> tuple[float, ...]:
+        return tuple(count / space.budget.num_segments for count in _segment_counts(space, {**fixed, **values}))
+
+    return read
+
+
 def parameters(space: Space) -> tuple[Parameter, ...]:
     """What a search of the space chooses: parameters with more than one value, with their conditions."""
     return searched(space.declared)
@@ -129,7 +148,7 @@ def _space(study: Study, stages: tuple[StageAxes, ...]) -> Space:
     names = {choice.name for axes in stages for choice in axes.optimizers}
     return Space(
         stages=stages,
-        budget=resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens),
+        budget=study_budget(study),
         reference_lrs={name: reference_lr(study, name) for name in sorted(names)},
     )
 

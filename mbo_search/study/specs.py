@@ -261,14 +261,14 @@ class SearchSpec(Description):
     """How the space is searched, and when to stop: at whichever limit comes first.
 
     Attributes:
-        searcher: Who proposes schedules.
+        searcher: Who proposes schedules; `auto`: `tree` from two stages on, else `tpe`.
         pruner: Who stops schedules at a boundary.
         trials: Schedules to evaluate, all arms and baselines together; None: no limit.
         budget: Executed tokens, all arms together; None: no limit.
         hours: Wall-clock hours; None: no limit.
     """
 
-    searcher: Literal["tpe", "random", "gp"] = "tpe"
+    searcher: Literal["auto", "tree", "tpe", "random", "gp"] = "auto"
     pruner: Literal["off", "boundary"] = "off"
     trials: int | None = Field(default=None, ge=1)
     budget: int | None = Field(default=None, gt=0)

@@ -12,7 +12,19 @@ from mbo_search.study.reference_lr import reference_lr
 from mbo_search.study.segments import cut
 from mbo_search.study.space import staged_space
 from mbo_search.study.specs import ModelSpec, Range, StageDefaults
+from mbo_search.study.yaml_file import load_study
 from tests.study.builders import stage_space, study
+from tests.study.studies import SMALL
+
+HAND_WRITTEN = """\
+stages:
+  - name: only
+    share: 1.0
+    optimizer: lion
+    hparams: {beta1: 0.9, beta2: 0.98}
+    lr: 0.001
+    lr_shape: {kind: linear, hparams: {floor: 0.0}}
+"""
 
 
 @pytest.mark.parametrize("name", baseline_names())
@@ -65,19 +77,30 @@ def test_reference_learning_rates_follow_the_width_unless_the_study_names_its_ow
 
 def test_a_schedule_written_by_hand_is_a_baseline(tmp_path):
     file = tmp_path / "mine.yaml"
-    file.write_text(
-        """\
-stages:
-  - name: only
-    share: 1.0
-    optimizer: lion
-    hparams: {beta1: 0.9, beta2: 0.98}
-    lr: 0.001
-    lr_shape: {kind: linear, hparams: {floor: 0.0}}
-"""
-    )
+    file.write_text(HAND_WRITTEN)
     (stage,) = baseline_schedule(study(baselines=(str(file),)), str(file)).stages
     assert (stage.optimizer, stage.lr, stage.lr_shape.kind) == ("lion", 0.001, "linear")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "baselines.0: mine.yaml cannot be used: "),
+        ("stages: 3", "stages: 3 must be a list"),
+        (HAND_WRITTEN.replace("lion", "lyon"), "lyon is no optimizer"),
+        (HAND_WRITTEN.replace("share: 1.0", "share: 0.9"), "must be multiples of 0.05 that sum to 1"),
+        (HAND_WRITTEN.replace("{floor: 0.0}", "{}"), "must have exactly the settings floor"),
+    ],
+    ids=["missing", "no stages", "unknown name", "off the grid", "incomplete"],
+)
+def test_schedule_files_are_read_together_with_the_study(tmp_path, content, message):
+    (tmp_path / "study.yaml").write_text(SMALL + "baselines: [mine.yaml]\n")
+    if content is not None:
+        (tmp_path / "mine.yaml").write_text(content)
+    with pytest.raises(StudyError) as caught:
+        load_study(tmp_path / "study.yaml")
+    assert message in str(caught.value)
+    assert caught.value.problems[0].where.endswith("study.yaml:9:13")
 
 
 @pytest.mark.parametrize("name", ["adamw", "adamw_cosin", "cosine_adamw", ""])

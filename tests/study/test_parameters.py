@@ -65,6 +65,14 @@ def test_conditions_that_are_left_can_hold_and_can_fail(parameters):
         assert all(exists) == (not parameter.when)
 
 
+@given(parameter_lists())
+def test_conditions_name_searched_parameters_only(parameters):
+    names = set()
+    for parameter in searched(parameters):
+        assert {name for condition in parameter.when for name in condition.names} <= names
+        names.add(parameter.name)
+
+
 @given(st.floats(1e-9, 1e9))
 def test_rounding_a_sampled_number_twice_changes_nothing(value):
     assert round_sampled(round_sampled(value)) == round_sampled(value)

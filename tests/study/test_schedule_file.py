@@ -46,7 +46,7 @@ FILE = schedule_file(EXAMPLES[0], 0)
 TEXT = dump_schedule_file(FILE)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=25)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=25)
 @given(st.sampled_from(EXAMPLES), st.integers(0, 2**32))
 def test_what_is_written_reads_back_equal(example, seed):
     file = schedule_file(example, seed)

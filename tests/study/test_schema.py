@@ -49,7 +49,7 @@ def test_schema_and_reader_accept_every_shipped_study(name):
     assert reader_accepts(text)
 
 
-@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=10)
+@settings(suppress_health_check=list(HealthCheck), max_examples=10)
 @given(studies())
 def test_the_schema_accepts_whatever_is_written(study):
     assert [error.message for error in VALIDATOR.iter_errors(study_mapping(study))] == []

@@ -29,13 +29,13 @@ def stage_of(settings_text):
     return parse_study(SMALL, "small.yaml", [f"stages.0={settings_text}"]).stages[0]
 
 
-@settings(suppress_health_check=SLOW, deadline=None, max_examples=50)
+@settings(suppress_health_check=SLOW, max_examples=50)
 @given(studies())
 def test_what_is_written_reads_back_equal(study):
     assert parse_study(dump_study(study), "again.yaml") == study
 
 
-@settings(suppress_health_check=SLOW, deadline=None, max_examples=10)
+@settings(suppress_health_check=SLOW, max_examples=10)
 @given(studies())
 def test_writing_twice_gives_the_same_text(study):
     text = dump_study(study)
