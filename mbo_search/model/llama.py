@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mbo_search.model.decoder import INIT_STD, RMS_EPS, ROPE_THETA
+from mbo_search.model.decoder import RMS_EPS, ROPE_THETA, init_deviation
 from mbo_search.model.size import head_width, mlp_width
 from mbo_search.study.specs import ModelSpec
 
@@ -39,7 +39,7 @@ def llama_config(spec: ModelSpec, vocab_size: int) -> dict[str, object]:
         "attention_dropout": 0.0,
         "mlp_bias": False,
         "tie_word_embeddings": spec.tie_embeddings,
-        "initializer_range": INIT_STD,
+        "initializer_range": init_deviation(spec),
         "dtype": "float32",
         "bos_token_id": None,
         "eos_token_id": None,

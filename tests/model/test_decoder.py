@@ -84,12 +84,13 @@ def test_weights_depend_on_the_seed_alone():
 
 
 def test_initial_weights_have_the_documented_spread():
-    model = build_decoder(ModelSpec(layers=8, width=128, heads=4, context=16), VOCAB, seed=0)
+    model = build_decoder(ModelSpec(layers=8, width=160, heads=4, context=16), VOCAB, seed=0)
     weights = dict(model.named_parameters())
-    assert weights["model.layers.3.mlp.gate_proj.weight"].std().item() == pytest.approx(0.02, rel=0.03)
-    assert weights["model.layers.3.mlp.down_proj.weight"].std().item() == pytest.approx(0.005, rel=0.03)
-    assert weights["model.layers.3.self_attn.o_proj.weight"].std().item() == pytest.approx(0.005, rel=0.03)
-    assert torch.equal(weights["model.norm.weight"], torch.ones(128))
+    assert weights["model.embed_tokens.weight"].std().item() == pytest.approx(0.05, rel=0.03)
+    assert weights["model.layers.3.mlp.gate_proj.weight"].std().item() == pytest.approx(0.05, rel=0.03)
+    assert weights["model.layers.3.mlp.down_proj.weight"].std().item() == pytest.approx(0.0125, rel=0.03)
+    assert weights["model.layers.3.self_attn.o_proj.weight"].std().item() == pytest.approx(0.0125, rel=0.03)
+    assert torch.equal(weights["model.norm.weight"], torch.ones(160))
 
 
 @pytest.mark.parametrize("tied", [True, False])

@@ -64,8 +64,8 @@ def test_learns_a_language(name, lab):
     model = lab.model()
     stage = lab.stage(name)
     losses = lab.train(model, lab.optimizer(model, stage), range(40), stage.lr)
-    assert losses[0] == pytest.approx(torch.tensor(40.0).log().item(), abs=0.1)
-    assert sum(losses[-5:]) / 5 < losses[0] - 0.1
+    assert losses[0] == pytest.approx(torch.tensor(40.0).log().item(), abs=0.4)
+    assert sum(losses[-5:]) / 5 < min(losses[0], 3.69) - 0.1
 
 
 @every_optimizer
