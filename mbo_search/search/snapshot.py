@@ -56,14 +56,15 @@ def _running(director: Director, trial: int) -> RunningTrial:
 
 def _arm(arm: Arm, records: Sequence[TrialRecord]) -> ArmProgress:
     own = [record for record in records if record.arm == arm]
-    pruned = [record for record in own if record.state == "pruned" or record.reason in _BAD_REGION]
+    probes = [record for record in own if record.reason == "probe"]
+    ended = [record for record in own if record.state == "pruned" or record.reason in _BAD_REGION]
     losses = [(record.val_loss, record.trial) for record in own if record.val_loss is not None]
     best_loss, best_trial = min(losses, default=(None, None))
     return ArmProgress(
         arm=arm,
         complete=len(losses),
-        pruned=len(pruned),
-        failed=len(own) - len(losses) - len(pruned),
+        pruned=len(ended) - len(probes),
+        failed=len(own) - len(losses) - len(ended),
         best_loss=best_loss,
         best_trial=best_trial,
         executed_tokens=sum(record.executed_tokens + record.wasted_tokens for record in own),
@@ -77,7 +78,7 @@ def _eta_seconds(director: Director, elapsed_seconds: float) -> float | None:
     shares = [
         done / limit
         for done, limit in (
-            (len(records), limits.trials),
+            (director.books.num_search_trials() - len(director.books.open_trials), limits.trials),
             (tokens, limits.tokens),
             (elapsed_seconds, limits.seconds),
         )

@@ -13,6 +13,7 @@ __all__ = ["BoundaryReport", "CurvePoint", "EndReason", "Metrics", "Node", "Stag
 
 EndReason = Literal[
     "pruner",
+    "probe",
     "non_finite",
     "loss_explosion",
     "out_of_memory",
@@ -21,7 +22,7 @@ EndReason = Literal[
     "worker_lost",
     "signal",
 ]
-"""Why a trial ended before its last step."""
+"""Why a trial ended before its last step. A `probe` was meant to end behind a stage: the searcher looked at it."""
 
 Stop = Callable[[], bool]
 """Polled before every step; True asks the runner to save its state and come back."""
@@ -49,7 +50,8 @@ class Metrics:
         accuracy: Share of next tokens predicted, in [0, 1].
         bits_per_byte: The loss per UTF-8 byte of the text, in bits.
         num_tokens: Tokens that the means are over.
-        averaged_loss: Loss of the mean of the weights over the last grid segment; None off the grid.
+        averaged_loss: Loss of the mean of the weights over the last grid segment; None where none is measured, as
+            at a schedule's end.
         ema_loss: Loss of the exponential moving average of the weights; None where no EMA is in force.
     """
 

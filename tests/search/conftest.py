@@ -20,7 +20,7 @@ import pytest
 from mbo_search.results.records import TrialRecord
 from mbo_search.search.director import Director
 from mbo_search.search.limits import Limits
-from mbo_search.search.optuna_arm import ArmSpace, OptunaArm, open_study
+from mbo_search.search.optuna_arm import ArmSpace, OptunaArm, open_study, sampler_maker
 from mbo_search.search.ports import Ports, SearchPlan
 from mbo_search.search.task import PathNode, TrialTask
 from mbo_search.search.task_files import read_tasks, write_task
@@ -186,10 +186,10 @@ class ToyWorld:
     def director(self) -> Director:
         """A driver that takes over whatever the folder holds."""
         arms = {
-            name: OptunaArm(name, space, searcher=self.searcher, seed=7, database=self.database(name))
+            name: OptunaArm(name, space, seed=7, database=self.database(name))
             for name, space in (
-                ("staged", ArmSpace(function=self.space, size=self.size)),
-                ("control", ArmSpace(function=toy_control)),
+                ("staged", ArmSpace(function=self.space, sampler=sampler_maker(self.searcher), size=self.size)),
+                ("control", ArmSpace(function=toy_control, sampler=sampler_maker(self.searcher))),
             )
             if name == "staged" or self.control
         }

@@ -21,6 +21,7 @@ class Encoder:
 
     Numbers are scaled to [0, 1] over the values seen, on a logarithmic scale where the values span more than a
     factor of eight and are positive. A parameter that does not exist in a trial is -1 in its columns.
+    `stage/0/lr/adamw` and `stage/0/lr/muon` share a column, so that what is learned of one helps the other.
     """
 
     def __init__(self, examples: Sequence[Params]) -> None:
@@ -38,6 +39,7 @@ class Encoder:
             for name, found in sorted(values.items())
             if name not in self._names
         }
+        self._columns = {name: _column(name) for name in self._scales}
 
     def encode(self, rows: Sequence[Params]) -> NDArray[np.float64]:
         """Encode parameters.
@@ -51,13 +53,22 @@ class Encoder:
         return np.array([self._row(params) for params in rows], dtype=np.float64)
 
     def _row(self, params: Params) -> list[float]:
-        numbers = [scale(float(params[name])) if name in params else ABSENT for name, scale in self._scales.items()]
+        numbers = dict.fromkeys(self._columns.values(), ABSENT)
+        for name, column in self._columns.items():
+            if name in params:
+                numbers[column] = self._scales[name](float(params[name]))
         flags = [
             (1.0 if str(params[name]) == option else 0.0) if name in params else ABSENT
             for name, options in self._names.items()
             for option in options
         ]
-        return numbers + flags
+        return [*numbers.values(), *flags]
+
+
+def _column(name: str) -> str:
+    """Learning rates of all optimizers of a stage share a column: each is scaled to its own range."""
+    parts = name.split("/")
+    return "/".join(parts[:3]) if len(parts) == 4 and parts[2] == "lr" else name
 
 
 class _Scale:

@@ -32,7 +32,7 @@ from mbo_search.search.tree.history import STOP_AFTER, History, Params, beginnin
 from mbo_search.search.tree.surrogate import Surrogate, fit_surrogate, log_expected_improvement
 from mbo_search.search.tree.sweep import next_probe
 
-__all__ = ["Plan", "StageCosts", "SurrogateMemory", "TreeSampler", "TreeSettings", "equal_costs"]
+__all__ = ["Plan", "StageCosts", "SurrogateMemory", "TreeSampler", "TreeSettings", "equal_costs", "sweep_size"]
 
 StageCosts = Callable[[Params], Sequence[float]]
 """Cost of each stage of a schedule, in any unit."""
@@ -77,6 +77,18 @@ class Plan:
     params: Params
     stop_after: int | None = None
     log_score: float | None = None
+
+
+def sweep_size(schedules: float | None) -> int:
+    """Points of the sweep of each stage: a fifth of the effort, at least 4 and at most 12.
+
+    Args:
+        schedules: Whole schedules that the search may train; None: no limit.
+
+    >>> sweep_size(60), sweep_size(10), sweep_size(None)
+    (12, 4, 12)
+    """
+    return 12 if schedules is None else min(12, max(4, round(schedules / 5)))
 
 
 class SurrogateMemory:
@@ -142,6 +154,7 @@ class TreeSampler(BaseSampler):
         self._plans = {trial.number: plan}
         if plan.stop_after is not None:
             study._storage.set_trial_user_attr(trial._trial_id, STOP_AFTER, plan.stop_after)
+            trial.set_user_attr(STOP_AFTER, plan.stop_after)  # the copy that the live trial reads
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """No space is inferred: the plan holds every parameter."""
