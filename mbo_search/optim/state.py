@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-__all__ = ["Layout", "Number", "OptimizerState", "Start", "read_slots", "restore_slots"]
+__all__ = ["Layout", "Number", "OptimizerState", "Start", "known_keys", "read_slots", "restore_slots"]
 
 Number = int | float | bool
 
