@@ -1,0 +1,218 @@
+"""Build an exhaustive stage table: really train every schedule of a small space, every stage run once.
+
+    python benchmarks/stage_table.py benchmarks/tables/four-by-six.yaml -o benchmarks/tables/four-by-six.json
+
+A search method can be replayed on such a table in milliseconds and against the known optimum. The format is
+described in benchmarks/README.md. An interrupted build goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from mbo_search.data.prepare import prepare
+from mbo_search.files import read_json, write_json
+from mbo_search.study.catalogue import LR_SHAPES, OPTIMIZERS
+from mbo_search.study.keys import segment_keys
+from mbo_search.study.reference_lr import reference_lr
+from mbo_search.study.schedule import LrShape, Regularizer, Schedule, Stage
+from mbo_search.study.segments import Segment, cut
+from mbo_search.study.specs import Study
+from mbo_search.study.yaml_file import parse_study
+from mbo_search.train.reports import Node
+from mbo_search.train.setup import TrainSetup, resolve_setup
+from mbo_search.train.torch_runner import TorchStageRunner
+
+DIVERGED = 20.0
+"""Loss noted for a stage run that diverged, and for everything behind it."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a table is to hold: a study for data, model and budget, and the options of every stage."""
+
+    name: str
+    study: Study
+    options: list[dict[str, Any]]
+    warmup: float
+    seeds: list[int]
+
+    @property
+    def num_stages(self) -> int:
+        """Stages of every schedule; each takes an equal share of the budget."""
+        return round(1 / self.study.budget.grid)
+
+
+def read_spec(path: Path) -> Spec:
+    """Read a table's description; its `study` section is a study file without stages."""
+    content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    study_text = path.read_text(encoding="utf-8").split("study_file: |\n", 1)[1]
+    lines = itertools.takewhile(lambda line: line.startswith("  ") or not line.strip(), study_text.splitlines())
+    study = parse_study("\n".join(line[2:] for line in lines), str(path))
+    return Spec(
+        name=content["name"],
+        study=study,
+        options=content["options"],
+        warmup=content["warmup"],
+        seeds=content["seeds"],
+    )
+
+
+def stage_of(spec: Spec, position: int, option: int) -> Stage:
+    """The stage that an option stands for at a position; the last stage is annealed to zero."""
+    chosen = spec.options[option]
+    name = chosen["optimizer"]
+    is_last = position == spec.num_stages - 1
+    shape = "linear" if is_last and not OPTIMIZERS[name].constant_lr_only else "constant"
+    return Stage(
+        name=f"stage{position}",
+        share=1 / spec.num_stages,
+        optimizer=name,
+        hparams={key: float(hparam.default) for key, hparam in OPTIMIZERS[name].hparams.items()},
+        lr=reference_lr(spec.study, name) * chosen["lr_relative"],
+        lr_shape=LrShape(kind=shape, hparams={k: h.default for k, h in LR_SHAPES[shape].hparams.items()}),
+        warmup=spec.warmup,
+        weight_decay=chosen.get("weight_decay", 0.1),
+        regularizers=tuple(
+            Regularizer(kind=kind, strength=strength) for kind, strength in chosen.get("regularizers", {}).items()
+        ),
+        hand_over=None if position == 0 else chosen.get("hand_over", "reset"),
+    )
+
+
+def segments_of(spec: Spec, setup: TrainSetup, path: tuple[int, ...]) -> tuple[Segment, ...]:
+    """The segments of a schedule that begins with a path; one segment a stage."""
+    padded = path + (path[-1],) * (spec.num_stages - len(path))
+    stages = tuple(stage_of(spec, position, option) for position, option in enumerate(padded))
+    return cut(Schedule(stages=stages), setup.budget())[: len(path)]
+
+
+class Builder:
+    """Walks the tree of all schedules depth first, so that only one path of states is kept at a time."""
+
+    def __init__(self, spec: Spec, setup: TrainSetup, target: Path) -> None:
+        self.spec = spec
+        self.setup = setup
+        self.target = target
+        self.partial = target.with_suffix(".partial.json")
+        self.losses: dict[str, list[float]] = read_json(self.partial) if self.partial.exists() else {}
+        self.started = time.monotonic()
+        self.num_runs = 0
+
+    def build(self, scratch: Path) -> None:
+        """Train all that is missing, for every seed."""
+        for number, seed in enumerate(self.spec.seeds):
+            runner = TorchStageRunner(self.setup, scratch)
+            for option in range(len(self.spec.options)):
+                self._grow(runner, scratch, None, (option,), number, seed)
+                self._save()
+
+    def _grow(
+        self,
+        runner: TorchStageRunner,
+        scratch: Path,
+        node: Node | None,
+        path: tuple[int, ...],
+        number: int,
+        seed: int,
+    ) -> None:
+        if self._is_done(path, number):
+            return
+        segments = segments_of(self.spec, self.setup, path)
+        folder, report = runner.run(node, segments[-1:], seed, lambda: False)
+        self.num_runs += 1
+        key = ",".join(map(str, path))
+        if report.metrics is None or folder is None:
+            for below in self._below(path):
+                self.losses.setdefault(",".join(map(str, below)), []).extend([DIVERGED, DIVERGED])
+            return
+        averaged = report.metrics.averaged_loss
+        entry = [report.metrics.loss, report.metrics.loss if averaged is None else averaged]
+        if len(path) < self.spec.num_stages:
+            child = Node(key=segment_keys(self.setup.root_key(seed), segments)[-1], path=folder)
+            for option in range(len(self.spec.options)):
+                self._grow(runner, scratch, child, (*path, option), number, seed)
+        shutil.rmtree(folder)
+        self.losses.setdefault(key, []).extend(round(value, 5) for value in entry)
+
+    def _is_done(self, path: tuple[int, ...], number: int) -> bool:
+        return len(self.losses.get(",".join(map(str, path)), [])) > 2 * number
+
+    def _below(self, path: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+        for length in range(self.spec.num_stages - len(path) + 1):
+            for rest in itertools.product(range(len(self.spec.options)), repeat=length):
+                yield path + rest
+
+    def _save(self) -> None:
+        write_json(self.partial, self.losses)
+        seconds = time.monotonic() - self.started
+        print(f"{self.spec.name}: {len(self.losses)} nodes, {self.num_runs} runs, {seconds:.0f} s", flush=True)
+
+    def write(self) -> None:
+        """Write the finished table."""
+        spec, budget = self.spec, self.setup.budget()
+        fields = [
+            f"{field}/{seed}" if number else field
+            for number, seed in enumerate(spec.seeds)
+            for field in ("loss", "averaged_loss")
+        ]
+        table = {
+            "schema": "mbo-search/stage-table/1",
+            "name": spec.name,
+            "stages": spec.num_stages,
+            "tokens_per_stage": budget.segment_tokens,
+            "options": [
+                option | {"lr": reference_lr(spec.study, option["optimizer"]) * option["lr_relative"]}
+                for option in spec.options
+            ],
+            "seeds": spec.seeds,
+            "fields": fields,
+            "model": spec.study.model.model_dump(mode="json"),
+            "data": list(spec.study.data.source),
+            "numerics": self.setup.numerics,
+            "loss": self.losses,
+        }
+        write_json(self.target, table)
+        self.target.write_text(_compact(self.target.read_text(encoding="utf-8")), encoding="utf-8")
+        self.partial.unlink(missing_ok=True)
+
+
+def _compact(text: str) -> str:
+    """One line a node instead of one a number."""
+    import json
+
+    content = json.loads(text)
+    losses = content.pop("loss")
+    head = json.dumps(content, indent=1, sort_keys=True)[:-2]
+    rows = ",\n".join(f'"{key}":{json.dumps(value, separators=(",", ":"))}' for key, value in losses.items())
+    return f'{head},\n "loss": {{\n{rows}\n}}}}\n'
+
+
+def main() -> None:
+    """Build one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("spec", type=Path)
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "mbo-search" / "data")
+    arguments = parser.parse_args()
+    spec = read_spec(arguments.spec)
+    arguments.cache.mkdir(parents=True, exist_ok=True)
+    setup = resolve_setup(spec.study, prepare(spec.study.data, arguments.cache), 1)
+    builder = Builder(spec, setup, arguments.out)
+    with tempfile.TemporaryDirectory() as scratch:
+        builder.build(Path(scratch))
+    builder.write()
+
+
+if __name__ == "__main__":
+    main()
