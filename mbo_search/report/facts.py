@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Mapping
 
 from mbo_search.data.card import DataCard
-from mbo_search.model.size import num_parameters
 from mbo_search.report.source import ReportSource
 from mbo_search.report.strings import Strings
 from mbo_search.units import format_bytes, format_count
@@ -79,7 +78,7 @@ def environment_facts(source: ReportSource, text: Strings) -> Facts:
     shape = words["model_value"].format(layers=model.layers, width=model.width, heads=model.heads)
     return [
         (words["model"], shape),
-        (words["parameters"], format_count(num_parameters(model, setup.vocab_size))),
+        (words["parameters"], format_count(source.num_parameters)),
         (words["context"], str(model.context)),
         (words["budget"], format_count(source.budget.total_tokens)),
         (words["steps"], words["steps_value"].format(steps=source.budget.total_steps, tokens=setup.batch_tokens)),

@@ -10,10 +10,10 @@ from mbo_search.report.numbers import change_percent, format_percent, format_per
 from mbo_search.report.source import ReportSource
 from mbo_search.report.strings import Strings
 from mbo_search.results.ranking_values import Difference, RankedTrial, Ranking
-from mbo_search.results.statistics import FEWEST_SEEDS
+from mbo_search.results.statistics import FEWEST_SEEDS, PairedTest
 from mbo_search.units import format_count, format_seconds
 
-__all__ = ["Tile", "cost", "headline", "tiles", "warnings"]
+__all__ = ["Tile", "cost", "headline", "primary_test", "sentence", "tiles", "warnings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +72,43 @@ def _factor(difference: Difference) -> float | None:
 def _percent(difference: Difference) -> str:
     value = abs(difference.perplexity_percent)
     return f"{value:.2g}\u00a0%" if value < 10 else f"{value:.0f}\u00a0%"
+
+
+def sentence(source: ReportSource, text: Strings) -> str:
+    """The verdict with its statistics; in English the ranking's own sentence, word for word.
+
+    Args:
+        source: The study with its results.
+        text: The words.
+    """
+    ranking, verdict, words = source.ranking, source.ranking.verdict, text["sentence"]
+    test = primary_test(ranking)
+    values = {
+        "sentence": verdict.sentence,
+        "staged": verdict.best_staged_trial,
+        "single": verdict.best_single_trial,
+        "nats": f"{verdict.difference.nats:+.4f}" if verdict.difference is not None else "",
+        "percent": _percent(verdict.difference) if verdict.difference is not None else "",
+        "parameters": format_count(source.num_parameters),
+        "tokens": format_count(source.budget.total_tokens),
+    }
+    if verdict.difference is None:
+        return words["alone" if source.ranked else "none"].format(**values)
+    if test is None or test.low_nats is None or test.high_nats is None or test.p_value is None:
+        return words["search"].format(**values)
+    return words["confirmed"].format(
+        **values,
+        seeds=test.num_seeds,
+        level=format_percent(1 - test.alpha),
+        low=f"{test.low_nats:.4f}",
+        high=f"{test.high_nats:.4f}",
+        p=f"{test.p_value:.2g}",
+    )
+
+
+def primary_test(ranking: Ranking) -> PairedTest | None:
+    """The one test that was declared in advance, if it could be made."""
+    return next((c.test for c in ranking.comparisons if c.role == "primary" and c.test is not None), None)
 
 
 def tiles(source: ReportSource, text: Strings) -> tuple[Tile, ...]:
@@ -161,7 +198,7 @@ def _signed(percent: float) -> str:
 
 
 def _test(ranking: Ranking, words: Mapping[str, str]) -> Tile | None:
-    primary = next((c.test for c in ranking.comparisons if c.role == "primary" and c.test is not None), None)
+    primary = primary_test(ranking)
     if ranking.verdict.difference is None:
         return None
     if primary is None or primary.p_value is None or primary.low_nats is None or primary.high_nats is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mbo_search.files import write_atomic
 from mbo_search.report.facts import commands, data_facts, environment_facts
 from mbo_search.report.frame import frame, shown_block
-from mbo_search.report.headline import cost, headline, tiles, warnings
+from mbo_search.report.headline import cost, headline, sentence, tiles, warnings
 from mbo_search.report.html import render_page
 from mbo_search.report.samples import TextSample, load_samples, save_samples
 from mbo_search.report.sections import figure_blocks
@@ -17,6 +17,7 @@ from mbo_search.report.strings import Language, load_strings
 from mbo_search.report.tables import failures_table, ranking_table
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.study.yaml_file import dump_study
+from mbo_search.units import format_count
 
 __all__ = ["render_report", "write_report"]
 
@@ -84,9 +85,11 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         **frame(text),
         "sections": SECTIONS,
         "study": source.study.study,
-        "scale": source.ranking.scale,
+        "scale_note": text["notes"]["scale"].format(
+            parameters=format_count(source.num_parameters), tokens=format_count(source.budget.total_tokens)
+        ),
         "headline": headline(source.ranking, text),
-        "sentence": source.ranking.verdict.sentence,
+        "sentence": sentence(source, text),
         "tiles": tiles(source, text),
         "cost": cost(source.ranking, text),
         "warnings": warnings(source, text),

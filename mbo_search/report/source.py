@@ -9,6 +9,7 @@ from pathlib import Path
 from mbo_search.data.card import DataCard
 from mbo_search.data.prepare import load_prepared
 from mbo_search.errors import DataError, Problem, RunDirectoryError
+from mbo_search.model.size import num_parameters
 from mbo_search.results.ranking import make_ranking
 from mbo_search.results.ranking_values import RankedTrial, Ranking
 from mbo_search.results.records import CurveRow, TrialRecord
@@ -52,6 +53,11 @@ class ReportSource:
     def budget(self) -> BudgetSteps:
         """The budget in steps."""
         return self.setup.budget()
+
+    @property
+    def num_parameters(self) -> int:
+        """Parameters of the model."""
+        return num_parameters(self.setup.model, self.setup.vocab_size)
 
     @property
     def reference_lrs(self) -> dict[str, float]:

@@ -10,10 +10,10 @@ from typing import Literal
 
 __all__ = ["LANGUAGES", "Language", "Strings", "load_strings"]
 
-Language = Literal["en"]
+Language = Literal["en", "zh"]
 """Languages of the pages."""
 
-LANGUAGES: tuple[Language, ...] = ("en",)
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

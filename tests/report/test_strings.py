@@ -1,4 +1,7 @@
-"""Proves that every language has every text, with the same blanks to fill."""
+"""Proves that every language has every text, with the same blanks to fill.
+
+Only the verdict's sentence differs: English takes over the ranking's own, the others are composed of its values.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def test_languages_say_the_same(language):
         (group, key)
         for group, texts in english.items()
         for key, text in texts.items()
-        if blanks(text) != blanks(other[group][key])
+        if blanks(text) != blanks(other[group][key]) and group != "sentence"
     ]
     assert different == []
 

@@ -215,7 +215,9 @@
       spec.layout.margin.r = Math.min(spec.layout.margin.r, 14);
       const room = width - spec.layout.margin.l - spec.layout.margin.r;
       const font = { ...spec.layout.legend.font, size: 11 };
-      spec.layout.legend = { ...spec.layout.legend, font, entrywidth: width / 2 - 50, x: (4 - spec.layout.margin.l) / room };
+      // Two columns beside a vertical axis; elsewhere the names simply flow.
+      const columns = spec.layout.yaxis.visible === false ? {} : { entrywidth: width / 2 - 50 };
+      spec.layout.legend = { ...spec.layout.legend, ...columns, font, x: (4 - spec.layout.margin.l) / room };
     }
     if (matchMedia("(pointer: coarse)").matches || narrow) spec.layout.dragmode = false;
     fitCaptions(spec.layout, width - spec.layout.margin.l - spec.layout.margin.r);
