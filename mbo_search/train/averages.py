@@ -21,6 +21,7 @@ class SegmentMean:
 
     def __init__(self, model: nn.Module) -> None:
         self._count = 0
+        self._parameters = dict(model.named_parameters())
         self._means = {name: torch.zeros_like(weight) for name, weight in _weights(model).items()}
 
     @property
@@ -29,11 +30,11 @@ class SegmentMean:
         return self._count
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """Take the weights behind a step into the mean."""
+    def update(self) -> None:
+        """Take the model's weights behind a step into the mean."""
         self._count += 1
-        weights = _weights(model)
-        torch._foreach_lerp_(list(self._means.values()), [weights[name] for name in self._means], 1.0 / self._count)
+        weights = [parameter.detach() for parameter in self._parameters.values()]
+        torch._foreach_lerp_(list(self._means.values()), weights, 1.0 / self._count)
 
     def export_state(self) -> dict[str, Tensor]:
         """The means by parameter name; views, so copy or write them before the next update."""

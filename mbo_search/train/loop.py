@@ -118,7 +118,7 @@ def _train_step(live: Live, segment: Segment, workplace: Workplace) -> StepRepor
     if live.ema is not None:
         live.ema.update(live.model)
     if live.mean is not None:
-        live.mean.update(live.model)
+        live.mean.update()
 
     live.step += 1
     live.position_tokens += segment.batch_tokens
@@ -177,14 +177,16 @@ def begin_segment(live: Live, segment: Segment, *, budget_steps: int) -> None:
     live.ema = _ema(live, segment)
     live.stage = segment.stage
     live.sums = SegmentSums()
-    live.mean = SegmentMean(live.model) if has_mean(segment) else None
+    live.mean = SegmentMean(live.model) if _has_mean(segment, budget_steps) else None
     live.segment_index = segment.index
 
 
-def has_mean(segment: Segment) -> bool:
-    """Whether the mean of the weights is measured behind a segment: at stage ends, but not for schedule-free
-    optimizers, whose evaluated weights are a mean already."""
-    return segment.ends_stage and not OPTIMIZERS[segment.stage.optimizer].constant_lr_only
+def _has_mean(segment: Segment, budget_steps: int) -> bool:
+    """Whether the mean of the weights is measured behind a segment: at stage ends, to compare what a decay would
+    make of them; not at the schedule's end, where they are final, and not for schedule-free optimizers, whose
+    evaluated weights are a mean already."""
+    is_boundary = segment.ends_stage and segment.last_step < budget_steps
+    return is_boundary and not OPTIMIZERS[segment.stage.optimizer].constant_lr_only
 
 
 def _begin_stage(live: Live, segment: Segment, budget_steps: int) -> StageOptimizer:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from mbo_search.data.batches import TokenArray
 from mbo_search.data.windows import Windows
+from mbo_search.study.catalogue import OPTIMIZERS
 from mbo_search.study.segments import Segment
 from mbo_search.train.averages import weights_in_place
 from mbo_search.train.evaluate import evaluate
@@ -66,7 +67,8 @@ def _measure(live: Live, segment: Segment, exam: Exam) -> Metrics:
     live.optimizer.train_mode()
     if not segment.ends_stage:
         return metrics
-    averaged_loss, ema_loss = metrics.loss, None
+    is_mean = OPTIMIZERS[segment.stage.optimizer].constant_lr_only
+    averaged_loss, ema_loss = metrics.loss if is_mean else None, None
     if live.mean is not None:
         with weights_in_place(live.model, live.mean.export_state()):
             averaged_loss = _evaluate(live, exam).loss

@@ -131,24 +131,16 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         StudyError: If the batch does not fit the context, or the budget does not fit the grid.
         DataError: If there is too little text for the evaluation windows.
     """
-    from mbo_search.train.probe import default_device, faster_precision, fastest_micro_batch
+    from mbo_search.train.probe import default_device
 
     _check_batch(study)
     windows = evaluation_windows_of(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
     budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
     model, vocab_size, train = study.model, prepared.card.vocab_size, study.train
-    num_sequences = train.batch_tokens // model.context
     threads = max(1, available_cores() // workers) if train.threads == "auto" else train.threads
     device = default_device() if train.device == "auto" else train.device
     _check_device(device, default_device())
-    precision = train.precision
-    if precision == "auto":
-        precision = faster_precision(model, vocab_size, num_sequences, device=device, threads=threads)
-    micro_batch = train.micro_batch
-    if micro_batch == "auto":
-        micro_batch = fastest_micro_batch(
-            model, vocab_size, num_sequences, device=device, precision=precision, threads=threads
-        )
+    precision, micro_batch = _probe(study, vocab_size, device=device, threads=threads)
     return TrainSetup(
         model=model,
         vocab_size=vocab_size,
@@ -189,6 +181,22 @@ def evaluation_windows_of(prepared: PreparedData, *, context: int, num_tokens: i
     """
     split = prepared.card.splits["validation"]
     return evaluation_windows(split.num_tokens, context=context, num_tokens=num_tokens, split_sha256=split.sha256)
+
+
+def _probe(study: Study, vocab_size: int, *, device: Device, threads: int) -> tuple[Precision, int]:
+    """What `auto` means here for precision and micro-batch; nothing is measured for what the study says itself."""
+    from mbo_search.train.probe import faster_precision, fastest_micro_batch, prober
+
+    precision, micro_batch = study.train.precision, study.train.micro_batch
+    if precision != "auto" and micro_batch != "auto":
+        return precision, micro_batch
+    num_sequences = study.train.batch_tokens // study.model.context
+    with prober(study.model, vocab_size, device=device, threads=threads) as found:
+        if precision == "auto":
+            precision = faster_precision(found, num_sequences)
+        if micro_batch == "auto":
+            micro_batch = fastest_micro_batch(found, num_sequences, precision)
+    return precision, micro_batch
 
 
 def _numerics(device: Device, precision: Precision, threads: int, micro_batch: int) -> dict[str, str]:

@@ -16,17 +16,17 @@ from mbo_search.train.path import SchedulePath, schedule_path
 from mbo_search.train.setup import TrainSetup, evaluation_windows_of, numerics_here
 from mbo_search.train.torch_runner import TorchStageRunner
 
-WORDS = (
+TEXT = (
     "the a stage step of to and in model learns from text rate loss falls then rises again warm cool "
     "weights move slowly towards what they should be"
-).split()
+)
 
 
 def write_corpus(folder: Path, num_documents: int = 60) -> Path:
     rng = np.random.default_rng(7)
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(num_documents):
-        words = rng.choice(WORDS, size=80)
+        words = rng.choice(TEXT.split(), size=80)
         (folder / f"{number:03d}.txt").write_text(f"Document {number}. " + " ".join(words) + ".\n")
     return folder
 
@@ -83,7 +83,7 @@ def make_schedule(*stages: Stage) -> Schedule:
     return Schedule(stages=stages)
 
 
-def every_regularizer(optimizer: str) -> tuple[Regularizer, ...]:
+def every_regularizer() -> tuple[Regularizer, ...]:
     strengths = {
         "clip_value": 0.05,
         "dropout": 0.1,
