@@ -22,6 +22,7 @@ __all__ = ["PlainLines", "best_baseline_loss", "draw_progress", "progress_line",
 _BAR_CELLS = 30
 _NUM_MESSAGES = 4
 _LARGEST_NATS = 100.0
+_PREPARING = "Preparing: reading the text, measuring the machine."
 _LINE_EVERY_SECONDS = 15.0
 _REDRAWS_PER_SECOND = 4.0
 
@@ -45,12 +46,13 @@ def _nothing() -> Iterator[Callable[[Progress], None]]:
 
 @contextmanager
 def _live_table(console: Console) -> Iterator[Callable[[Progress], None]]:
-    with Live(console=console, refresh_per_second=_REDRAWS_PER_SECOND) as live:
+    with Live(_PREPARING, console=console, refresh_per_second=_REDRAWS_PER_SECOND) as live:
         yield lambda progress: live.update(draw_progress(progress))
 
 
 @contextmanager
 def _plain_lines(console: Console) -> Iterator[Callable[[Progress], None]]:
+    console.print(_PREPARING)
     yield PlainLines(lambda line: console.print(line, soft_wrap=True))
 
 
@@ -91,9 +93,9 @@ def draw_progress(progress: Progress) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"{progress.study}  {_bar(progress)}  {_counts(progress)}", style="bold"),
         Text(f"{_tokens(progress)}; {_clock(progress)}"),
-        "",
-        _draw_arms(progress),
     ]
+    if progress.arms:
+        parts += ["", _draw_arms(progress)]
     if progress.running:
         parts += ["", _draw_running(progress.running)]
     recent = progress.messages[-_NUM_MESSAGES:]
