@@ -54,7 +54,7 @@ stages:
     rewarm: auto                # warm up again where second moments are lost
     weight_decay: {low: 0.02, high: 0.3}
 
-search: {searcher: tpe, pruner: off, trials: 32}   # and/or budget: 8M (tokens), hours: 6; whichever comes first
+search: {searcher: auto, pruner: off, trials: 32}   # and/or budget: 8M (tokens), hours: 6; whichever comes first
 control: 0.33                   # share of the tokens that tunes schedules of one stage, for a fair comparison
 baselines: [adamw_cosine, muon_wsd]   # untuned; trained first
 confirm: null                   # or {top: 1, seeds: 6}: train the winners again on fresh seeds
