@@ -1,0 +1,143 @@
+"""Proves with a real Ray that slots fill, losses do not depend on the backend, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mbo_search.results.run_directory import RunDirectory
+from mbo_search.search.run import Means, run_study
+from mbo_search.study.yaml_file import dump_study
+from tests.search.tiny import tiny_study
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+DRIVER = """
+import json, sys
+from dataclasses import asdict
+from pathlib import Path
+from mbo_search.search.run import Means, resume_study, run_study
+from mbo_search.study.yaml_file import load_study
+study, out, cache = map(Path, sys.argv[1:])
+means = Means(cache=cache, backend="ray")
+summary = resume_study(out, means) if out.exists() else run_study(load_study(study), out, means)
+print(json.dumps({**asdict(summary), "run": str(out)}))
+"""
+
+RANDOM = ("search.searcher=random", "search.trials=8", "resources.workers=2", "train.threads=1")
+
+
+def drive(study, root, out) -> subprocess.Popen[str]:
+    """Start a driver of its own process group."""
+    file = root / "study.yaml"
+    file.write_text(dump_study(study), encoding="utf-8")
+    command = [sys.executable, "-c", DRIVER, str(file), str(out), str(root / "cache")]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
+
+
+def finish(process) -> None:
+    _, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, errors
+
+
+def wait_for(condition, seconds=200.0):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.1)
+    return found
+
+
+def losses(run):
+    return {record.trial: (record.params, record.val_loss) for record in run.records()}
+
+
+def own_processes(run: Path) -> dict[int, str]:
+    """Processes that were started for a run directory's session, by their environment."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                environment = (entry / "environ").read_bytes()
+            except OSError:
+                continue
+            if f"MBO_TEST_RUN={run}".encode() in environment:
+                found[int(entry.name)] = command
+    return found
+
+
+def listening() -> set[str]:
+    """Addresses on which anything listens, as hexadecimal `address:port`."""
+    found = set()
+    for name in ("tcp", "tcp6"):
+        for line in Path("/proc/net", name).read_text(encoding="utf-8").splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A":
+                found.add(fields[1])
+    return found
+
+
+def is_loopback(address: str) -> bool:
+    host = address.split(":")[0]
+    return host in ("0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F")
+
+
+@pytest.fixture(scope="module")
+def local(tiny_root):
+    """The study in one process, to compare with."""
+    out = tiny_root / "random-local"
+    run_study(
+        tiny_study(tiny_root, *RANDOM, "budget.tokens=40k"), out, Means(cache=tiny_root / "cache", backend="local")
+    )
+    return RunDirectory.open(out)
+
+
+def test_both_slots_work_and_losses_equal_those_of_one_process(local, tiny_root, tmp_path):
+    finish(drive(tiny_study(tiny_root, *RANDOM, "budget.tokens=40k"), tiny_root, tmp_path / "run"))
+    run = RunDirectory.open(tmp_path / "run")
+    assert losses(run) == losses(local)
+    spans = sorted((record.started_at, record.ended_at) for record in run.records())
+    assert any(second[0] < first[1] for first, second in itertools.pairwise(spans))
+    assert run.status()["busy_fraction"] > 0.6
+    assert {record.worker != "" for record in run.records()} == {True}
+
+
+def test_an_interrupted_group_saves_is_private_and_goes_on_to_the_same_end(local, tiny_root, tmp_path, monkeypatch):
+    run = RunDirectory(tmp_path / "run")
+    monkeypatch.setenv("MBO_TEST_RUN", str(run.path))
+    before = listening()
+    process = drive(tiny_study(tiny_root, *RANDOM, "budget.tokens=40k"), tiny_root, run.path)
+    wait_for(lambda: len(run.records()) >= 2 if run.trials.is_dir() else False)
+    assert [address for address in listening() - before if not is_loopback(address)] == []
+    os.killpg(process.pid, signal.SIGINT)
+    began = time.monotonic()
+    finish(process)
+    assert time.monotonic() - began < 60
+    states = [record.state for record in run.records()]
+    assert len(states) < 8 or "interrupted" in states
+    assert wait_for(lambda: not own_processes(run.path), 30)
+    finish(drive(tiny_study(tiny_root, *RANDOM, "budget.tokens=40k"), tiny_root, run.path))
+    assert losses(run) == losses(local)
+    assert run.status()["finished"] is True
+
+
+def test_a_killed_worker_costs_one_attempt_and_nobody_else(local, tiny_root, tmp_path, monkeypatch):
+    run = RunDirectory(tmp_path / "run")
+    monkeypatch.setenv("MBO_TEST_RUN", str(run.path))
+    process = drive(tiny_study(tiny_root, *RANDOM, "budget.tokens=40k"), tiny_root, run.path)
+    wait_for(lambda: len(run.records()) >= 1 if run.trials.is_dir() else False)
+    workers = [pid for pid, command in own_processes(run.path).items() if command.startswith("ray::")]
+    busy = [pid for pid in workers if "train" in own_processes(run.path).get(pid, "")]
+    os.kill((busy or workers)[0], signal.SIGKILL)
+    finish(process)
+    assert losses(run) == losses(local)
+    assert {record.state for record in run.records()} == {"complete"}
+    assert max(record.attempts for record in run.records()) <= 2
