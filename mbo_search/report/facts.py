@@ -57,7 +57,8 @@ def _card_facts(card: DataCard, words: Mapping[str, str]) -> Facts:
                 size=format_bytes(split.num_bytes),
             ),
         )
-        for name, split in card.splits.items()
+        for name in ("train", "validation", "test")
+        if (split := card.splits.get(name)) is not None
     ]
     dropped = card.dedup
     return [

@@ -173,7 +173,7 @@ def _loss_range(info: CurvesInfo) -> tuple[float, float]:
     """From the best end to what the leaders reach after a twentieth of the way: the start would flatten it all."""
     lowest = min(row.loss for line in info.lines for row in line.rows)
     leaders = [line.rows for line in info.lines if line.position == 0]
-    return lowest, max(rows[min(len(rows) - 1, max(1, len(rows) // 20))].loss for rows in leaders)
+    return lowest, max(rows[len(rows) // 20].loss for rows in leaders)
 
 
 def _draw_band(figure: go.Figure, band: Band, name: str) -> None:
@@ -181,6 +181,7 @@ def _draw_band(figure: go.Figure, band: Band, name: str) -> None:
     figure.add_scatter(
         x=[*band.tokens, *reversed(band.tokens)],
         y=rounded(math.exp(min(loss, 30)) for loss in losses),
+        mode="lines",
         fill="toself",
         fillcolor="var(--band)",
         opacity=0.55,

@@ -110,7 +110,7 @@ def draw_importance(
         own = [(parameter_name(name), share, False) for at, name, share in info.shares if at == stage]
         rows += own[:most_rows]
     figure = bare_figure(height=26 * len(rows) + 70, x_title=names["importance"])
-    figure.update_layout(margin={"l": 12, "r": 50, "t": 6, "b": 46}, showlegend=False, bargap=0.35)
+    figure.update_layout(margin={"l": 12, "r": 50, "t": 34, "b": 46}, showlegend=False, bargap=0.35)
     figure.update_xaxes(tickformat=".0%", showgrid=True, rangemode="tozero", fixedrange=True)
     figure.update_yaxes(
         range=[len(rows) - 0.4, -0.6],

@@ -79,7 +79,7 @@ def draw_overlay(lines: Sequence[OverlayLine], *, x_title: str, y_title: str) ->
     """
     figure = bare_figure(height=480, x_title=x_title, y_title=y_title)
     low = min(min(line.values) for line in lines) * 0.98
-    high = max(line.values[min(len(line.values) - 1, max(1, len(line.values) // 20))] for line in lines) * 1.02
+    high = max(line.values[len(line.values) // 20] for line in lines) * 1.02
     ticks = round_ticks(low, high)
     figure.update_xaxes(tickformat="~s", rangemode="tozero")
     figure.update_yaxes(

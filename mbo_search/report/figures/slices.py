@@ -126,7 +126,7 @@ def draw_slices(info: SliceInfo, *, stage_names: Sequence[str], names: Mapping[s
             "line": {"color": "var(--faint)", "width": 0.8},
         },
         text=[f"<b>#{trial}</b>" for trial in info.trials],
-        hovertemplate="%{text}<br>%{x}<br>%{y}<extra></extra>",
+        hovertemplate="%{text}<extra></extra>",
         name="",
     )
     return figure

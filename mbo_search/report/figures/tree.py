@@ -175,7 +175,7 @@ def draw_tree(info: TreeInfo, *, names: Mapping[str, str]) -> go.Figure:
     figure = bare_figure(height=height, x_title=names["tokens"])
     tone_down(figure)
     figure.update_layout(
-        margin={"l": 12, "r": 12, "t": 16, "b": 46},
+        margin={"l": 12, "r": 12, "t": 38, "b": 46},
         bargap=0,
         showlegend=False,
         uniformtext={"minsize": 9, "mode": "hide"},

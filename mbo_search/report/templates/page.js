@@ -110,6 +110,63 @@
     axis.ticktext = axis.tickvals.map(String);
   };
 
+  const escape = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
+  const known = (axis) => axis.values.filter((value) => value !== null);
+
+  // A setting on an axis. Choices become numbers with a fixed scatter, so that equal ones do not hide each other;
+  // schedules without the choice get a place of their own below the first.
+  const putAxis = (layout, axis, turn) => {
+    for (const key of ["range", "tickvals", "ticktext"]) delete layout[key];
+    layout.title.text = escape(axis.label);
+    layout.type = axis.log ? "log" : "linear";
+    if (axis.log) {
+      layout.tickvals = decadeTicks(Math.min(...known(axis)), Math.max(...known(axis)));
+      layout.ticktext = layout.tickvals.map(String);
+    }
+    if (!axis.choices.length) return axis.values;
+    const lane = axis.values.includes(null) ? ["\u2013"] : [];
+    layout.ticktext = [...lane, ...axis.choices].map(escape);
+    layout.tickvals = layout.ticktext.map((_, index) => index - lane.length);
+    layout.range = [-lane.length - 0.5, axis.choices.length - 0.5];
+    return axis.values.map((value, index) => axis.choices.indexOf(value) + (((index * turn) % 1) - 0.5) * 0.44);
+  };
+
+  // What lies between the dots of two settings: a kernel mean of the log perplexity, blank where no dot is near.
+  const landscape = (across, up, perplexities, marker) => {
+    const STEPS = 40;
+    const scaleOf = (axis) => {
+      if (axis.choices.length) {
+        return { places: axis.choices.map((_, index) => index), at: (value) => axis.choices.indexOf(value), width: 0.4 };
+      }
+      const bend = axis.log ? Math.log : (value) => value;
+      const back = axis.log ? Math.exp : (value) => value;
+      const [low, high] = [bend(Math.min(...known(axis))), bend(Math.max(...known(axis)))];
+      const places = Array.from({ length: STEPS + 1 }, (_, index) => back(low + ((high - low) * index) / STEPS));
+      return { places, at: (value) => ((bend(value) - low) / (high - low || 1)) * STEPS, width: 0.1 * STEPS };
+    };
+    const [xs, ys] = [scaleOf(across), scaleOf(up)];
+    const dots = perplexities
+      .map((value, index) => [across.values[index], up.values[index], Math.log(value)])
+      .filter(([x, y]) => x !== null && y !== null)
+      .map(([x, y, value]) => [xs.at(x), ys.at(y), value]);
+    const z = ys.places.map((_, row) => xs.places.map((_, column) => {
+      let [total, weights, nearest] = [0, 0, Infinity];
+      for (const [x, y, value] of dots) {
+        const distance = ((x - column) / xs.width) ** 2 + ((y - row) / ys.width) ** 2;
+        const weight = Math.exp(-distance / 2);
+        total += weight * value;
+        weights += weight;
+        nearest = Math.min(nearest, distance);
+      }
+      return nearest < 4 ? Math.exp(total / weights) : null;
+    }));
+    return {
+      type: across.choices.length || up.choices.length ? "heatmap" : "contour",
+      x: xs.places, y: ys.places, z, zmin: marker.cmin, zmax: marker.cmax, colorscale: marker.colorscale,
+      showscale: false, opacity: 0.45, hoverinfo: "skip", connectgaps: false, line: { width: 0.6 }, ncontours: 9,
+    };
+  };
+
   const kinds = {
     curves: {
       defaults: { top: "5", log: "1", end: "0" },
@@ -139,24 +196,16 @@
       adapt: (spec, choose, figure) => {
         const axes = figure.data.axes;
         const trace = spec.data[0];
-        const put = (letter, index) => {
-          const axis = axes[index];
-          trace[letter] = axis ? axis.values.map((value) => (value === null ? "\u2013" : value)) : figure.data.perplexities;
-          const layout = spec.layout[letter + "axis"];
-          layout.title.text = axis ? axis.label.replace(/[<&]/g, (c) => (c === "<" ? "&lt;" : "&amp;")) : words.perplexity;
-          const mixed = axis && (axis.choices.length > 0 || axis.values.includes(null));
-          layout.type = mixed && axis.choices.length > 0 ? "category" : !axis || axis.log ? "log" : "linear";
-          if (axis && axis.choices.length === 0) trace[letter] = axis.values;
-          if (axis) for (const key of ["range", "tickvals", "ticktext"]) delete layout[key];
-          if (axis && axis.log) {
-            const known = axis.values.filter((value) => value !== null);
-            layout.tickvals = decadeTicks(Math.min(...known), Math.max(...known));
-            layout.ticktext = layout.tickvals.map(String);
-          }
-          if (layout.type === "category") layout.categoryarray = [...axis.choices, "\u2013"];
-        };
-        put("x", Number(choose("x")));
-        put("y", Number(choose("y")));
+        const [across, up] = [axes[Number(choose("x"))] || axes[0], axes[Number(choose("y"))]];
+        trace.x = putAxis(spec.layout.xaxis, across, 0.7549);
+        trace.y = up ? putAxis(spec.layout.yaxis, up, 0.5698) : figure.data.perplexities;
+        trace.text = figure.data.trials.map((trial, index) => [
+          `<b>#${trial}</b> ${figure.data.perplexities[index]}`,
+          ...[across, up].filter(Boolean).map((axis) => `${escape(axis.label)}: ${escape(String(axis.values[index] ?? "\u2013"))}`),
+        ].join("<br>"));
+        if (up) spec.data.unshift(landscape(across, up, figure.data.perplexities, trace.marker));
+        const lacking = trace.x.filter((x, index) => x === null || trace.y[index] === null).length;
+        figure.note.textContent = lacking ? fill(words.lacking, { count: lacking }) : "";
       },
     },
     pareto: {
@@ -240,6 +289,7 @@
   const setUpFigure = (element) => {
     const key = element.dataset.figure;
     const figure = { spec: read("figure-" + key), data: read("data-" + key), plot: element.querySelector(".plot") };
+    figure.note = element.querySelector("[data-note]");
     figures.set(key, figure);
     const kind = kinds[key] || { defaults: {} };
     const options = kind.options ? kind.options(figure) : {};
