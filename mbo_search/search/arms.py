@@ -12,8 +12,9 @@ from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.optuna_arm import ArmEffort, ArmSpace, OptunaArm, SamplerMaker, open_study, sampler_maker
 from mbo_search.search.samplers import STARTUP_TRIALS
 from mbo_search.search.suggest import Draw, ReferenceSuggest, draw
-from mbo_search.search.tree.sampler import SurrogateMemory, TreeSampler, TreeSettings, sweep_size
-from mbo_search.study.parameters import choose
+from mbo_search.search.tree.planned import PlannedSampler
+from mbo_search.search.tree.sampler import TreeMemory, TreeSettings, sweep_size, tree_sampler
+from mbo_search.study.parameters import Suggest, choose
 from mbo_search.study.space import Space, control_space, propose, share_reader, space_size, staged_space
 from mbo_search.study.specs import Study
 
@@ -83,23 +84,20 @@ def _num_initial(study: Study, share: float) -> int:
 
 
 def _tree_maker(space: Space, effort: ArmEffort) -> SamplerMaker:
-    memory = SurrogateMemory()
-    declared, shares = space.declared, share_reader(space)
+    declared = space.declared
     num_stages = len(space.stages)
     schedules = effort.schedules
     if effort.tokens is not None:
         schedules = min(schedules or math.inf, effort.tokens / space.budget.total_tokens)
     settings = TreeSettings(num_stages=num_stages, sweep_size=sweep_size(schedules))
 
-    def make(seed: int, spent: float) -> TreeSampler:
-        return TreeSampler(
-            lambda suggest: choose(declared, suggest),
-            settings,
-            seed=seed,
-            spent=lambda: spent,
-            costs=shares,
-            memory=memory,
-        )
+    def define(suggest: Suggest) -> object:
+        return choose(declared, suggest)
+
+    memory = TreeMemory(define, settings, share_reader(space))
+
+    def make(seed: int, spent: float) -> PlannedSampler:
+        return tree_sampler(define, settings, seed=seed, spent=lambda: spent, memory=memory)
 
     return make
 

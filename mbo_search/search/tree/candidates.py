@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from mbo_search.search.tree.history import History, Params, beginning, stage_of
-from mbo_search.study.parameters import Suggest, round_sampled
+from mbo_search.search.tree.history import Beginning, History, Params, beginning, blocks_of, stage_of
+from mbo_search.search.tree.points import Define
+from mbo_search.study.parameters import round_sampled
 
-__all__ = ["Define", "KeepSuggest", "candidates", "complete_params"]
+__all__ = ["Candidates", "KeepSuggest", "complete_params", "draw_candidates", "neighbors"]
 
-Define = Callable[[Suggest], object]
-"""A staged space: asks for every parameter of a schedule, stage after stage."""
+Candidates = dict[Beginning, Params]
+"""Schedules to score, by their blocks."""
 
 NUM_ELITES = 10
 LOCAL_SPREAD = 0.15
@@ -88,7 +89,7 @@ def complete_params(define: Define, rng: np.random.Generator, keep: Params, near
     return suggest.params
 
 
-def candidates(history: History, define: Define, rng: np.random.Generator, count: int) -> list[Params]:
+def draw_candidates(history: History, define: Define, rng: np.random.Generator, count: int) -> Candidates:
     """Gather whole schedules to score: half near good ones, a quarter on good beginnings, a quarter random.
 
     Args:
@@ -99,7 +100,7 @@ def candidates(history: History, define: Define, rng: np.random.Generator, count
     """
     elites = [one.params for one in history.complete[:NUM_ELITES]]
     nodes = _good_beginnings(history)
-    drawn: dict[frozenset[tuple[str, str | float | int]], Params] = {}
+    drawn: Candidates = {}
     for index in range(count):
         elite = elites[int(rng.integers(len(elites)))]
         if index % 4 < 2:
@@ -108,14 +109,34 @@ def candidates(history: History, define: Define, rng: np.random.Generator, count
             params = _extend(define, rng, nodes[int(rng.integers(len(nodes)))], elite)
         else:
             params = complete_params(define, rng, {}, {})
-        drawn.setdefault(frozenset(params.items()), params)
-    return list(drawn.values())
+        drawn.setdefault(blocks_of(params, history.num_stages), params)
+    return drawn
+
+
+def neighbors(
+    define: Define, rng: np.random.Generator, centers: Sequence[Params], *, count: int, num_stages: int
+) -> Candidates:
+    """Gather schedules that differ in one or two values from given ones.
+
+    Args:
+        define: The space.
+        rng: Source of randomness.
+        centers: The given ones.
+        count: How many to draw; duplicates are dropped.
+        num_stages: Stages of a whole schedule.
+    """
+    drawn: Candidates = {}
+    for index in range(count):
+        params = _mutate(define, rng, centers[index % len(centers)])
+        drawn.setdefault(blocks_of(params, num_stages), params)
+    return drawn
 
 
 def _mutate(define: Define, rng: np.random.Generator, elite: Params) -> Params:
     """Draw one or two values of a good schedule anew."""
     names = list(elite)
-    changed = set(rng.choice(names, size=min(len(names), 1 + int(rng.random() < 0.3)), replace=False))
+    number = min(len(names), 1 + int(rng.random() < 0.3))
+    changed = {names[int(index)] for index in rng.integers(len(names), size=number)}
     keep = {name: value for name, value in elite.items() if name not in changed}
     return complete_params(define, rng, keep, elite)
 
@@ -130,13 +151,12 @@ def _extend(define: Define, rng: np.random.Generator, node: Params, elite: Param
 
 def _good_beginnings(history: History) -> list[Params]:
     """The beginnings with the lowest losses behind each stage but the last."""
-    found: list[Params] = []
+    found: dict[Beginning, Params] = {}
     for stage in range(history.num_stages - 1):
         reached = sorted(
             (one.boundaries[stage], index) for index, one in enumerate(history.seen) if stage in one.boundaries
         )
         for _, index in reached[:NUM_ELITES]:
-            node = dict(beginning(history.seen[index].params, stage))
-            if node not in found:
-                found.append(node)
-    return found
+            one = history.seen[index]
+            found.setdefault(one.blocks[: stage + 1], beginning(one.params, stage))
+    return list(found.values())

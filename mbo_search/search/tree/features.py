@@ -29,19 +29,22 @@ class Encoder:
         for params in examples:
             for name, value in params.items():
                 values.setdefault(name, set()).add(value)
-        self._names = {
-            name: sorted(str(value) for value in found)
-            for name, found in sorted(values.items())
-            if any(isinstance(value, str) for value in found)
+        named = {name: found for name, found in values.items() if any(isinstance(one, str) for one in found)}
+        columns = [_column(name) for name in sorted(values) if name not in named]
+        columns += [f"{name}={option}" for name in sorted(named) for option in sorted(map(str, named[name]))]
+        position = {column: index for index, column in enumerate(dict.fromkeys(columns))}
+        self._width = len(position)
+        self._flags = {
+            name: {str(option): position[f"{name}={option}"] for option in options}
+            for name, options in named.items()
         }
-        self._scales = {
-            name: _Scale(float(value) for value in found)
-            for name, found in sorted(values.items())
-            if name not in self._names
+        self._numbers = {
+            name: (position[_column(name)], _Scale(float(value) for value in found))
+            for name, found in values.items()
+            if name not in named
         }
-        self._columns = {name: _column(name) for name in self._scales}
 
-    def encode(self, rows: Sequence[Params]) -> NDArray[np.float64]:
+    def encode(self, rows: Sequence[Params]) -> NDArray[np.float32]:
         """Encode parameters.
 
         Args:
@@ -50,25 +53,27 @@ class Encoder:
         Returns:
             Array of shape [rows, columns].
         """
-        return np.array([self._row(params) for params in rows], dtype=np.float64)
+        return np.array([self._row(params) for params in rows], dtype=np.float32).reshape(len(rows), self._width)
 
     def _row(self, params: Params) -> list[float]:
-        numbers = dict.fromkeys(self._columns.values(), ABSENT)
-        for name, column in self._columns.items():
-            if name in params:
-                numbers[column] = self._scales[name](float(params[name]))
-        flags = [
-            (1.0 if str(params[name]) == option else 0.0) if name in params else ABSENT
-            for name, options in self._names.items()
-            for option in options
-        ]
-        return [*numbers.values(), *flags]
+        row = [ABSENT] * self._width
+        for name, value in params.items():
+            if name in self._numbers:
+                column, scale = self._numbers[name]
+                row[column] = scale(float(value))
+            elif name in self._flags:
+                flags = self._flags[name]
+                for column in flags.values():
+                    row[column] = 0.0
+                if str(value) in flags:
+                    row[flags[str(value)]] = 1.0
+        return row
 
 
 def _column(name: str) -> str:
-    """Learning rates of all optimizers of a stage share a column: each is scaled to its own range."""
+    """Numbers that depend on the optimizer or another choice share a column: each is scaled to its own range."""
     parts = name.split("/")
-    return "/".join(parts[:3]) if len(parts) == 4 and parts[2] == "lr" else name
+    return "/".join(parts[:3]) if len(parts) >= 4 and parts[2].startswith("lr") else name
 
 
 class _Scale:

@@ -6,14 +6,26 @@ that stage and of those before it; trials with equal beginnings share their trai
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-__all__ = ["STOP_AFTER", "Beginning", "History", "Params", "Seen", "beginning", "read_history", "stage_of"]
+__all__ = [
+    "STOP_AFTER",
+    "Beginning",
+    "Block",
+    "History",
+    "HistoryReader",
+    "Params",
+    "Seen",
+    "beginning",
+    "blocks_of",
+    "stage_of",
+]
 
 STOP_AFTER = "stop_after_stage"
 """User attribute of a trial that is to end behind a stage: a probe of that stage."""
@@ -21,10 +33,14 @@ STOP_AFTER = "stop_after_stage"
 Params = Mapping[str, str | float | int]
 """Values by parameter name."""
 
-Beginning = frozenset[tuple[str, str | float | int]]
-"""All that a trial's state behind a stage depends on."""
+Block = frozenset[tuple[str, str | float | int]]
+"""The parameters of one stage."""
+
+Beginning = tuple[Block, ...]
+"""All that a trial's state behind a stage depends on: the blocks of the stages up to there."""
 
 
+@cache
 def stage_of(name: str) -> int:
     """Stage that a parameter belongs to.
 
@@ -34,13 +50,25 @@ def stage_of(name: str) -> int:
     return int(name.split("/", 2)[1])
 
 
-def beginning(params: Params, stage: int) -> Beginning:
-    """The beginning of a trial up to and with a stage.
+def blocks_of(params: Params, num_stages: int) -> Beginning:
+    """The parameters of each stage.
 
-    >>> sorted(beginning({"stage/0/lr": 1.0, "stage/1/lr": 2.0}, 0))
-    [('stage/0/lr', 1.0)]
+    >>> [sorted(block) for block in blocks_of({"stage/0/lr": 1.0, "stage/1/lr": 2.0}, 2)]
+    [[('stage/0/lr', 1.0)], [('stage/1/lr', 2.0)]]
     """
-    return frozenset((name, value) for name, value in params.items() if stage_of(name) <= stage)
+    blocks: list[list[tuple[str, str | float | int]]] = [[] for _ in range(num_stages)]
+    for pair in params.items():
+        blocks[stage_of(pair[0])].append(pair)
+    return tuple(map(frozenset, blocks))
+
+
+def beginning(params: Params, stage: int) -> dict[str, str | float | int]:
+    """The parameters of a trial up to and with a stage.
+
+    >>> beginning({"stage/0/lr": 1.0, "stage/1/lr": 2.0}, 0)
+    {'stage/0/lr': 1.0}
+    """
+    return {name: value for name, value in params.items() if stage_of(name) <= stage}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +77,7 @@ class Seen:
 
     Attributes:
         params: Its parameters.
+        blocks: The same, stage by stage.
         loss: Final loss; None if it did not come to its end.
         boundaries: Loss behind each stage that it finished, by stage.
         is_running: Whether it is still in flight.
@@ -57,6 +86,7 @@ class Seen:
     """
 
     params: Params
+    blocks: Beginning
     loss: float | None
     boundaries: Mapping[int, float]
     is_running: bool
@@ -93,61 +123,84 @@ class History:
     @cached_property
     def cached(self) -> frozenset[Beginning]:
         """Beginnings whose training is done."""
-        return frozenset(beginning(one.params, stage) for one in self.seen for stage in one.boundaries)
+        return frozenset(one.blocks[: stage + 1] for one in self.seen for stage in one.boundaries)
 
     @cached_property
     def in_flight(self) -> frozenset[Beginning]:
         """Beginnings that a running trial is producing."""
-        return (
-            frozenset(
-                beginning(one.params, stage)
-                for one in self.running
-                for stage in range(one.last_stage(self.num_stages) + 1)
-            )
-            - self.cached
+        found = (
+            one.blocks[: stage + 1] for one in self.running for stage in range(one.last_stage(self.num_stages) + 1)
         )
+        return frozenset(found) - self.cached
 
-    def cached_stages(self, params: Params) -> int:
-        """Number of leading stages whose training is done."""
+    def cached_stages(self, blocks: Beginning) -> int:
+        """Number of leading stages whose training is done.
+
+        Args:
+            blocks: A schedule, stage by stage.
+        """
         done = 0
-        while done < self.num_stages and beginning(params, done) in self.cached:
+        while done < self.num_stages and blocks[: done + 1] in self.cached:
             done += 1
         return done
 
-    def waits(self, params: Params) -> bool:
-        """Whether a running trial is producing the first thing that these parameters miss."""
-        done = self.cached_stages(params)
-        return done < self.num_stages and beginning(params, done) in self.in_flight
+    def waits(self, blocks: Beginning) -> bool:
+        """Whether a running trial is producing the first thing that a schedule lacks.
+
+        Args:
+            blocks: The schedule, stage by stage.
+        """
+        done = self.cached_stages(blocks)
+        return done < self.num_stages and blocks[: done + 1] in self.in_flight
 
 
-def read_history(study: optuna.Study, num_stages: int) -> History:
-    """Read what a study knows.
+class HistoryReader:
+    """Reads what a study knows; trials that have finished are read once."""
 
-    Args:
-        study: Any Optuna study with staged parameter names; losses are minimised, `trial.report(loss, step=stage)`
-            gives the loss behind a stage.
-        num_stages: Stages of a whole schedule.
-    """
-    seen = [
-        _seen(trial, num_stages)
-        for trial in study.get_trials(deepcopy=False)
-        if trial.params and trial.state != TrialState.FAIL
-    ]
-    return History(seen, num_stages)
+    def __init__(self, num_stages: int) -> None:
+        """Make a reader.
+
+        Args:
+            num_stages: Stages of a whole schedule.
+        """
+        self._num_stages = num_stages
+        self._finished: dict[int, Seen | None] = {}
+
+    def read(self, study: optuna.Study) -> History:
+        """Read all trials of a study; always the same study.
+
+        Args:
+            study: Any Optuna study with staged parameter names; losses are minimized,
+                `trial.report(loss, step=stage)` gives the loss behind a stage. Failed trials are overlooked.
+        """
+        seen = [self._read(trial) for trial in study.get_trials(deepcopy=False)]
+        return History([one for one in seen if one is not None], self._num_stages)
+
+    def _read(self, trial: FrozenTrial) -> Seen | None:
+        if trial.number in self._finished:
+            return self._finished[trial.number]
+        says_something = bool(trial.params) and trial.state != TrialState.FAIL
+        found = _seen(trial, self._num_stages) if says_something else None
+        if trial.state.is_finished():
+            self._finished[trial.number] = found
+        return found
 
 
 def _seen(trial: FrozenTrial, num_stages: int) -> Seen:
     stop_after: int | None = trial.user_attrs.get(STOP_AFTER)
-    boundaries = dict(trial.intermediate_values)
-    is_complete = trial.state == TrialState.COMPLETE
+    boundaries = {stage: loss for stage, loss in trial.intermediate_values.items() if math.isfinite(loss)}
+    has_ended = trial.state == TrialState.COMPLETE and trial.value is not None
+    is_complete = has_ended and math.isfinite(trial.value or 0.0)
     if is_complete and trial.value is not None:
         boundaries[num_stages - 1] = trial.value
     reached = max(boundaries, default=-1)
     return Seen(
         params=trial.params,
+        blocks=blocks_of(trial.params, num_stages),
         loss=trial.value if is_complete else None,
         boundaries=boundaries,
         is_running=trial.state == TrialState.RUNNING,
-        is_infeasible=trial.state == TrialState.PRUNED and (stop_after is None or reached < stop_after),
+        is_infeasible=(has_ended and not is_complete)
+        or (trial.state == TrialState.PRUNED and (stop_after is None or reached < stop_after)),
         stop_after=stop_after,
     )

@@ -1,10 +1,8 @@
-"""An Optuna sampler for staged objectives that knows that a cached beginning is free.
-
-It works on any Optuna study whose parameters are called `stage/<index>/<name>` and whose objective reports the loss
-behind each stage with `trial.report(loss, step=stage)`:
+"""The tree searcher: knows that a cached beginning is free, and models the final loss of whole schedules.
 
     1. A sweep: a few strategies of the first stage, then of the second behind the best boundary, and so on.
-    2. Then, again and again: gather candidates, predict their final losses with a forest over whole schedules, and
+    2. A few random schedules.
+    3. Then, again and again: gather candidates, predict their final losses with a forest over whole schedules, and
        take the largest expected improvement per token that has not been trained yet.
 
 References:
@@ -18,24 +16,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import optuna
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler
-from optuna.trial import FrozenTrial
 
-from mbo_search.search.tree.candidates import Define, candidates, complete_params
-from mbo_search.search.tree.history import STOP_AFTER, History, Params, beginning, read_history
+from mbo_search.search.tree.candidates import Candidates, complete_params, draw_candidates, neighbors
+from mbo_search.search.tree.features import Encoder
+from mbo_search.search.tree.history import Beginning, History, HistoryReader, Params, blocks_of
+from mbo_search.search.tree.planned import Plan, PlannedSampler
+from mbo_search.search.tree.points import Define, all_points
 from mbo_search.search.tree.surrogate import Surrogate, fit_surrogate, log_expected_improvement
-from mbo_search.search.tree.sweep import next_probe
+from mbo_search.search.tree.sweep import Sweeper, best_beginnings
 
-__all__ = ["Plan", "StageCosts", "SurrogateMemory", "TreeSampler", "TreeSettings", "equal_costs", "sweep_size"]
+__all__ = ["StageCosts", "TreeMemory", "TreePlanner", "TreeSettings", "equal_costs", "sweep_size", "tree_sampler"]
 
 StageCosts = Callable[[Params], Sequence[float]]
 """Cost of each stage of a schedule, in any unit."""
+
+MOST_LISTED = 2000
+"""Spaces with at most so many points are scored whole; of larger ones candidates are drawn."""
+
+NUM_CENTERS = 10
+"""Best candidates of the first round, near which the second round looks."""
 
 
 def equal_costs(num_stages: int) -> StageCosts:
@@ -64,21 +66,6 @@ class TreeSettings:
     refit_growth: float = 0.03
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a trial is to be.
-
-    Attributes:
-        params: Its parameters.
-        stop_after: The stage behind which it ends; None for a whole schedule.
-        log_score: Logarithm of the expected improvement per cost; None where no model was asked.
-    """
-
-    params: Params
-    stop_after: int | None = None
-    log_score: float | None = None
-
-
 def sweep_size(schedules: float | None) -> int:
     """Points of the sweep of each stage: a fifth of the effort, at least 4 and at most 12.
 
@@ -91,95 +78,101 @@ def sweep_size(schedules: float | None) -> int:
     return 12 if schedules is None else min(12, max(4, round(schedules / 5)))
 
 
-class SurrogateMemory:
-    """Keeps the last fitted model, so that samplers made for single proposals share it."""
+class TreeMemory:
+    """What is kept from one proposal to the next: trials read, the last model, the points of small spaces.
 
-    def __init__(self) -> None:
+    Attributes:
+        reader: Reads the study.
+        sweeper: Knows the points of the sweeps.
+        settings: How to go about it.
+        listed: All points of a small space; None of a large one.
+        encoder: Turns schedules into numbers for the last model.
+    """
+
+    def __init__(
+        self, define: Define, settings: TreeSettings, costs: StageCosts | None = None, *, seed: int = 0
+    ) -> None:
+        """Make a memory for one space and one study.
+
+        Args:
+            define: The space.
+            settings: How to go about it.
+            costs: Cost of each stage of a schedule; None: equal.
+            seed: Seed of the order of the sweeps.
+        """
+        self.reader = HistoryReader(settings.num_stages)
+        self.sweeper = Sweeper(define, num_stages=settings.num_stages, size=settings.sweep_size, seed=seed)
+        self.settings = settings
+        self._costs = costs or equal_costs(settings.num_stages)
+        self._costs_of: dict[Beginning, tuple[float, ...]] = {}
         self._last: Surrogate | None = None
+        self._encoded: NDArray[np.float32] | None = None
+        points = all_points(define, MOST_LISTED, num_stages=settings.num_stages)
+        self.listed: Candidates | None = (
+            None if points is None else {blocks_of(one, settings.num_stages): one for one in points}
+        )
+        self.encoder = Encoder(points or [])
 
-    def get(self, history: History, *, seed: int, refit_growth: float) -> Surrogate:
+    def costs(self, blocks: Beginning, params: Params) -> tuple[float, ...]:
+        """Cost of each stage of a schedule.
+
+        Args:
+            blocks: The schedule, stage by stage.
+            params: The same as one mapping.
+        """
+        if blocks not in self._costs_of:
+            self._costs_of[blocks] = tuple(self._costs(params))
+        return self._costs_of[blocks]
+
+    def surrogate(self, history: History, seed: int) -> Surrogate:
         """The last model, or a new one when enough trials have finished since.
 
         Args:
             history: What is known; at least one complete trial.
             seed: Seed of a new model.
-            refit_growth: Growth of the number of finished trials that makes the last model stale.
         """
-        count = len(history.complete) + len(history.infeasible)
-        if (
-            self._last is None
-            or count >= self._last.num_fitted * (1 + refit_growth)
-            or count < self._last.num_fitted
-        ):
-            self._last = fit_surrogate(history, seed)
-        return self._last
+        last, count = self._last, len(history.complete) + len(history.infeasible)
+        growth = 1 + self.settings.refit_growth
+        if last is None or not last.num_fitted <= count < last.num_fitted * growth:
+            if self.listed is None:
+                self.encoder = Encoder([one.params for one in (*history.complete, *history.infeasible)])
+            self._last = last = fit_surrogate(history, self.encoder, seed)
+        return last
+
+    def encoded(self, drawn: Candidates) -> NDArray[np.float32]:
+        """Candidates as the last model reads them.
+
+        Args:
+            drawn: The candidates.
+        """
+        if drawn is not self.listed:
+            return self.encoder.encode(list(drawn.values()))
+        if self._encoded is None:
+            self._encoded = self.encoder.encode(list(drawn.values()))
+        return self._encoded
 
 
-class TreeSampler(BaseSampler):
+class TreePlanner:
     """Proposes the schedule with the largest expected improvement per token still to be trained."""
 
     def __init__(
-        self,
-        define: Define,
-        settings: TreeSettings,
-        *,
-        seed: int,
-        spent: Callable[[], float],
-        costs: StageCosts | None = None,
-        memory: SurrogateMemory | None = None,
+        self, define: Define, settings: TreeSettings, *, seed: int, spent: Callable[[], float], memory: TreeMemory
     ) -> None:
-        """Make a sampler.
+        """Make a planner.
 
         Args:
             define: The space as a function that asks for every parameter.
             settings: How to go about it.
             seed: Seed of all that is random.
             spent: Share of the search's budget that is spent, in [0, 1]; asked before each proposal.
-            costs: Cost of each stage of a schedule; None: equal.
-            memory: Where fitted models are kept; None: a memory of its own.
+            memory: What is kept from one proposal to the next.
         """
         self._define = define
         self._settings = settings
         self._seed = seed
         self._rng = np.random.default_rng(seed)
         self._spent = spent
-        self._costs = costs or equal_costs(settings.num_stages)
-        self._memory = memory or SurrogateMemory()
-        self._plans: dict[int, Plan] = {}
-        self._random = RandomSampler(seed=seed)
-
-    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Decide what the trial is to be, before its first parameter is asked for."""
-        plan = self.plan(read_history(study, self._settings.num_stages))
-        self._plans = {trial.number: plan}
-        if plan.stop_after is not None:
-            study._storage.set_trial_user_attr(trial._trial_id, STOP_AFTER, plan.stop_after)
-            trial.set_user_attr(STOP_AFTER, plan.stop_after)  # the copy that the live trial reads
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """No space is inferred: the plan holds every parameter."""
-        return {}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Nothing is sampled here: the plan holds every parameter."""
-        return {}
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """Answer from the plan; at random where the plan does not fit the distribution."""
-        plan = self._plans.get(trial.number)
-        if plan is not None and param_name in plan.params:
-            value = plan.params[param_name]
-            if param_distribution._contains(param_distribution.to_internal_repr(value)):
-                return value
-        return self._random.sample_independent(study, trial, param_name, param_distribution)
+        self._memory = memory
 
     def plan(self, history: History) -> Plan:
         """Decide what to train next.
@@ -187,53 +180,114 @@ class TreeSampler(BaseSampler):
         Args:
             history: What is known.
         """
-        settings = self._settings
-        probe = next_probe(history, self._define, size=settings.sweep_size, seed=0)
-        if probe is not None:
-            is_whole = probe.stage == settings.num_stages - 1
-            return Plan(params=probe.params, stop_after=None if is_whole else probe.stage)
+        opening = self._opening(history)
+        if opening is not None:
+            return opening
         whole = sum(one.stop_after is None for one in history.seen)
-        if not history.complete or whole < settings.sweep_size + settings.num_roots:
-            return Plan(params=complete_params(self._define, self._rng, {}, {}))
+        if not history.complete or whole < self._settings.sweep_size + self._settings.num_roots:
+            return self._root()
         return self._best_candidate(history)
 
-    def _best_candidate(self, history: History) -> Plan:
-        drawn = candidates(history, self._define, self._rng, self._settings.num_candidates)
-        missing = np.array([self._missing_cost(history, params) for params in drawn])
-        eligible = missing > 0
-        if self._root_share(history) < self._settings.min_root_share:
-            eligible = _prefer(eligible, np.array([history.cached_stages(params) == 0 for params in drawn]))
-        if not eligible.any():
-            return Plan(params=complete_params(self._define, self._rng, {}, {}))
-        surrogate = self._memory.get(history, seed=self._seed, refit_growth=self._settings.refit_growth)
-        mean, spread = surrogate.predict(drawn)
-        power = 1.0 - min(max(self._spent(), 0.0), 1.0)
-        score = log_expected_improvement(surrogate.best_loss, mean, spread)
-        score = np.where(eligible, score - power * np.log(np.maximum(missing, 1e-12)), -np.inf)
-        best = int(score.argmax())
-        return Plan(params=drawn[best], log_score=float(score[best]))
+    def _root(self) -> Plan:
+        return Plan(params=complete_params(self._define, self._rng, {}, {}))
 
-    def _missing_cost(self, history: History, params: Params) -> float:
+    def _opening(self, history: History) -> Plan | None:
+        """The next point of the sweep; a random schedule while the best boundary is not known yet."""
+        settings, last = self._settings, self._settings.num_stages - 1
+        for stage in range(settings.num_stages):
+            bases = best_beginnings(history, stage - 1, 1)
+            if not bases:
+                return self._root()
+            begun = sum(one.stop_after == (None if stage == last else stage) for one in history.seen)
+            wanted = len(self._memory.sweeper.points(bases[0], stage)) + settings.num_roots * (stage == last)
+            left = self._memory.sweeper.left(history, bases[0], stage) if begun < wanted else []
+            if not left:
+                continue
+            is_waiting = any(one.is_running and one.stop_after == stage - 1 for one in history.seen)
+            roots = sum(one.stop_after is None for one in history.seen)
+            return self._root() if is_waiting and stage < last and roots < settings.num_roots else left[0]
+        return None
+
+    def _best_candidate(self, history: History) -> Plan:
+        surrogate = self._memory.surrogate(history, self._seed)
+        scored = self._scored(history, surrogate, self._candidates(history))
+        if self._memory.listed is None:
+            centers = [params for _, params in scored[:NUM_CENTERS]]
+            close = neighbors(
+                self._define,
+                self._rng,
+                centers or [history.complete[0].params],
+                count=self._settings.num_candidates // 2,
+                num_stages=self._settings.num_stages,
+            )
+            scored = [*scored[:1], *self._scored(history, surrogate, close)]
+        if not scored:
+            return self._root()
+        (_, gain), params = max(scored, key=lambda pair: pair[0][0])
+        return Plan(params=params, expected_gain=gain)
+
+    def _candidates(self, history: History) -> Candidates:
+        if self._memory.listed is not None:
+            return self._memory.listed
+        return draw_candidates(history, self._define, self._rng, self._settings.num_candidates // 2)
+
+    def _scored(
+        self, history: History, surrogate: Surrogate, drawn: Candidates
+    ) -> list[tuple[tuple[float, float], Params]]:
+        """((score, expected improvement in nats), schedule) of the best that may be trained now, best first."""
+        done = np.array([history.cached_stages(blocks) for blocks in drawn])
+        missing = self._missing_costs(history, drawn, done)
+        eligible = missing > 0
+        if self._root_share(history) < self._settings.min_root_share and (eligible & (done == 0)).any():
+            eligible &= done == 0
+        if not eligible.any():
+            return []
+        predicted = surrogate.predict(self._memory.encoded(drawn)[eligible])
+        log_gain = log_expected_improvement(surrogate.best_loss, *predicted)
+        power = 1.0 - min(max(self._spent(), 0.0), 1.0)
+        score = log_gain - power * np.log(missing[eligible])
+        rows = [params for params, wanted in zip(drawn.values(), eligible, strict=True) if wanted]
+        order = np.argsort(-score, kind="stable")[:NUM_CENTERS]
+        return [((float(score[i]), float(np.exp(log_gain[i]))), rows[i]) for i in order]
+
+    def _missing_costs(self, history: History, drawn: Candidates, done: NDArray[np.int_]) -> NDArray[np.float64]:
         """Cost of the stages still to be trained; 0 where a trial in flight is producing the first of them."""
-        if history.waits(params):
-            return 0.0
-        return float(sum(list(self._costs(params))[history.cached_stages(params) :]))
+        costs = [
+            0.0 if blocks[: cached + 1] in history.in_flight else sum(self._memory.costs(blocks, params)[cached:])
+            for (blocks, params), cached in zip(drawn.items(), done.tolist(), strict=True)
+        ]
+        return np.array(costs, dtype=np.float64)
 
     def _root_share(self, history: History) -> float:
         """Share of the cost so far that went to trials whose first stage was new."""
-        done: set[frozenset[tuple[str, str | float | int]]] = set()
-        spent = {True: 0.0, False: 0.0}
+        done: set[Beginning] = set()
+        spent = [0.0, 0.0]
         for one in history.seen:
-            costs = list(self._costs(one.params))
-            reached = range(one.last_stage(history.num_stages) + 1)
-            missing = [stage for stage in reached if beginning(one.params, stage) not in done]
-            spent[0 in missing] += sum(costs[stage] for stage in missing)
-            done.update(beginning(one.params, stage) for stage in reached)
-        total = sum(spent.values())
-        return spent[True] / total if total else 1.0
+            costs = self._memory.costs(one.blocks, one.params)
+            reached = [one.blocks[: stage + 1] for stage in range(one.last_stage(history.num_stages) + 1)]
+            is_root = reached[0] not in done
+            spent[is_root] += sum(cost for cost, node in zip(costs, reached, strict=False) if node not in done)
+            done.update(reached)
+        return spent[True] / sum(spent) if sum(spent) else 1.0
 
 
-def _prefer(eligible: NDArray[np.bool_], preferred: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Restrict to the preferred ones where there are any."""
-    both: NDArray[np.bool_] = eligible & preferred
-    return both if both.any() else eligible
+def tree_sampler(
+    define: Define,
+    settings: TreeSettings,
+    *,
+    seed: int,
+    spent: Callable[[], float],
+    memory: TreeMemory | None = None,
+) -> PlannedSampler:
+    """Make an Optuna sampler that searches a stage tree; any Optuna study with staged parameter names can use it.
+
+    Args:
+        define: The space as a function that asks for every parameter.
+        settings: How to go about it.
+        seed: Seed of all that is random.
+        spent: Share of the search's budget that is spent, in [0, 1]; asked before each proposal.
+        memory: What is kept from one sampler of the study to the next; None: a memory of its own.
+    """
+    kept = memory or TreeMemory(define, settings)
+    planner = TreePlanner(define, settings, seed=seed, spent=spent, memory=kept)
+    return PlannedSampler(planner=planner, reader=kept.reader, seed=seed)

@@ -1,101 +1,111 @@
-"""How the search begins: a small sweep of every stage along the best boundary, as a greedy search would.
+"""Small sweeps of one stage behind a given beginning, and how a tree search begins with them.
 
-Where the best-looking beginning is the best one, this alone finds the best schedule; where it is not, the sweep has
-shown the model what every kind of strategy does.
+Where the best-looking beginning is the best one, sweeping stage after stage finds the best schedule; where it is
+not, the sweeps have shown a model what every kind of strategy does.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from mbo_search.search.tree.candidates import Define, complete_params
+from mbo_search.search.tree.candidates import complete_params
 from mbo_search.search.tree.features import Encoder
-from mbo_search.search.tree.history import History, Params, beginning, stage_of
+from mbo_search.search.tree.history import Beginning, History, Params, beginning, blocks_of, stage_of
+from mbo_search.search.tree.planned import Plan
+from mbo_search.search.tree.points import Define, stage_points
 
-__all__ = ["Probe", "next_probe"]
+__all__ = ["Sweeper", "best_beginnings"]
 
 DRAWS_PER_POINT = 24
 
 
-class Probe:
-    """A schedule to train up to and with a stage.
-
-    Attributes:
-        params: The whole schedule; later stages are drawn at random and not trained.
-        stage: The last stage to train.
-    """
-
-    def __init__(self, params: Params, stage: int) -> None:
-        self.params = params
-        self.stage = stage
-
-
-def next_probe(history: History, define: Define, *, size: int, seed: int) -> Probe | None:
-    """The next point of the sweep; None when it is done, or when nothing has finished to go on from.
+def best_beginnings(history: History, stage: int, width: int) -> list[Params]:
+    """Parameters up to a stage with the lowest losses behind it.
 
     Args:
         history: What is known.
-        define: The space.
-        size: Points a stage.
-        seed: Seed of the points.
+        stage: The stage; -1 for the untrained model, whose only beginning is empty.
+        width: Most beginnings to return.
     """
-    for stage in range(history.num_stages):
-        base = _best_beginning(history, stage - 1)
-        if base is None:
-            return None
-        design = _design(define, base, stage, size=size, seed=seed)
-        done = _num_probes(history, stage)
-        if done >= len(design):
-            continue
-        known = _known_points(history, base, stage)
-        left = [params for params in design if _block(params, stage) not in known]
-        if left:
-            return Probe(left[0], stage)
-    return None
-
-
-def _best_beginning(history: History, stage: int) -> Params | None:
-    """Parameters up to the stage with the lowest loss behind it; empty before the first stage."""
     if stage < 0:
-        return {}
-    reached = [one for one in history.seen if stage in one.boundaries]
-    if not reached:
-        return None
-    best = min(reached, key=lambda one: one.boundaries[stage])
-    return dict(beginning(best.params, stage))
+        return [{}]
+    found: dict[Beginning, tuple[float, Params]] = {}
+    for one in history.seen:
+        if stage in one.boundaries:
+            found.setdefault(one.blocks[: stage + 1], (one.boundaries[stage], one.params))
+    best = sorted(found.values(), key=lambda pair: pair[0])[:width]
+    return [beginning(params, stage) for _, params in best]
 
 
-def _num_probes(history: History, stage: int) -> int:
-    """Trials that were to end behind a stage; for the last stage, all whole schedules."""
-    wanted = None if stage == history.num_stages - 1 else stage
-    return sum(one.stop_after == wanted for one in history.seen)
+class Sweeper:
+    """Knows which strategies of a stage to try behind a beginning.
 
+    Attributes:
+        num_stages: Stages of a whole schedule.
+    """
 
-def _known_points(history: History, base: Params, stage: int) -> set[frozenset[tuple[str, str | float | int]]]:
-    before = frozenset(base.items())
-    return {
-        _block(one.params, stage)
-        for one in history.seen
-        if one.last_stage(history.num_stages) >= stage and beginning(one.params, stage - 1) == before
-    }
+    def __init__(self, define: Define, *, num_stages: int, size: int, seed: int) -> None:
+        """Make a sweeper.
 
+        Args:
+            define: The space.
+            num_stages: Stages of a whole schedule.
+            size: Strategies a stage.
+            seed: Seed of the strategies.
+        """
+        self._define = define
+        self.num_stages = num_stages
+        self._size = size
+        self._seed = seed
+        self._designs: dict[tuple[Beginning, int], list[Params]] = {}
 
-def _block(params: Params, stage: int) -> frozenset[tuple[str, str | float | int]]:
-    return frozenset((name, value) for name, value in params.items() if stage_of(name) == stage)
+    def points(self, base: Params, stage: int) -> list[Params]:
+        """Whole schedules that try a stage behind a beginning, far from each other; all, where they are few.
 
+        Args:
+            base: The beginning.
+            stage: The stage behind it.
+        """
+        key = (blocks_of(base, self.num_stages), stage)
+        if key not in self._designs:
+            self._designs[key] = self._design(base, stage)
+        return self._designs[key]
 
-def _design(define: Define, base: Params, stage: int, *, size: int, seed: int) -> list[Params]:
-    """Points of a stage, far from each other: each next one has the largest distance to those before."""
-    rng = np.random.default_rng([seed, stage])
-    distinct: dict[frozenset[tuple[str, str | float | int]], Params] = {}
-    for _ in range(size * DRAWS_PER_POINT):
-        params = complete_params(define, rng, base, {})
-        distinct.setdefault(_block(params, stage), params)
-    pool = list(distinct.values())
-    encoded = Encoder(pool).encode([{n: v for n, v in p.items() if stage_of(n) == stage} for p in pool])
-    chosen = [0]
-    distance = np.full(len(pool), np.inf)
-    while len(chosen) < min(size, len(pool)):
-        distance = np.minimum(distance, np.abs(encoded - encoded[chosen[-1]]).sum(axis=1))
-        chosen.append(int(distance.argmax()))
-    return [pool[index] for index in chosen]
+    def left(self, history: History, base: Params, stage: int) -> list[Plan]:
+        """The points that nobody has trained or is training.
+
+        Args:
+            history: What is known.
+            base: The beginning.
+            stage: The stage behind it.
+        """
+        known = {one.blocks[: stage + 1] for one in history.seen if one.last_stage(self.num_stages) >= stage}
+        stop_after = None if stage == self.num_stages - 1 else stage
+        return [
+            Plan(params=params, stop_after=stop_after)
+            for params in self.points(base, stage)
+            if blocks_of(params, self.num_stages)[: stage + 1] not in known
+        ]
+
+    def _design(self, base: Params, stage: int) -> list[Params]:
+        """Each next point has the largest distance to those before."""
+        rng = np.random.default_rng([self._seed, stage])
+        listed = stage_points(self._define, base, stage, self._size * DRAWS_PER_POINT)
+        pool = self._drawn(base, stage, rng) if listed is None else listed
+        order = [pool[int(index)] for index in rng.permutation(len(pool))]
+        varied = [{name: value for name, value in params.items() if stage_of(name) == stage} for params in order]
+        encoded = Encoder(varied).encode(varied)
+        chosen = [0]
+        distance = np.full(len(order), np.inf)
+        while len(chosen) < min(self._size, len(order)):
+            distance = np.minimum(distance, np.abs(encoded - encoded[chosen[-1]]).sum(axis=1))
+            distance[chosen] = -1.0
+            chosen.append(int(distance.argmax()))
+        return [order[index] for index in chosen]
+
+    def _drawn(self, base: Params, stage: int, rng: np.random.Generator) -> list[Params]:
+        distinct: dict[Beginning, Params] = {}
+        for _ in range(self._size * DRAWS_PER_POINT):
+            params = complete_params(self._define, rng, base, {})
+            distinct.setdefault(blocks_of(params, self.num_stages)[: stage + 1], params)
+        return list(distinct.values())
