@@ -193,11 +193,7 @@ def test_slices_put_any_setting_on_either_axis(reader):
     plot = "document.querySelector('[data-figure=slices] .plot')"
     assert reader.page.evaluate(f"{plot}.layout.xaxis.title.text") == label
     assert reader.page.evaluate(f"{plot}.layout.yaxis.type") == "log"
-    assert set(reader.page.evaluate(f"{plot}.data.find(trace => trace.type === 'scatter').x")) == {
-        "adamw",
-        "lion",
-        "muon",
-    }
+    assert reader.page.evaluate(f"{plot}.layout.xaxis.ticktext") == ["adamw", "lion", "muon"]
     assert reader.page.evaluate(f"{plot}.data[0].type") == "heatmap"
     across.select_option(label="s1: lr relative")
     assert reader.page.evaluate(f"{plot}.data[0].type") == "contour"
