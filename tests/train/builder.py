@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from mbo_search.data.prepare import PreparedData, prepare
@@ -23,11 +23,13 @@ TEXT = (
 
 
 def write_corpus(folder: Path, num_documents: int = 60) -> Path:
-    rng = np.random.default_rng(7)
+    """Text that is the same with every version of every library."""
+    words = TEXT.split()
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(num_documents):
-        words = rng.choice(TEXT.split(), size=80)
-        (folder / f"{number:03d}.txt").write_text(f"Document {number}. " + " ".join(words) + ".\n")
+        digest = hashlib.shake_256(f"document {number}".encode()).digest(80)
+        text = " ".join(words[byte % len(words)] for byte in digest)
+        (folder / f"{number:03d}.txt").write_text(f"Document {number}. {text}.\n")
     return folder
 
 
