@@ -183,10 +183,7 @@ class TreePlanner:
         opening = self._opening(history)
         if opening is not None:
             return opening
-        whole = sum(one.stop_after is None for one in history.seen)
-        if not history.complete or whole < self._settings.sweep_size + self._settings.num_roots:
-            return self._root()
-        return self._best_candidate(history)
+        return self._best_candidate(history) if history.complete else self._root()
 
     def _root(self) -> Plan:
         return Plan(params=complete_params(self._define, self._rng, {}, {}))
@@ -200,7 +197,11 @@ class TreePlanner:
                 return self._root()
             begun = sum(one.stop_after == (None if stage == last else stage) for one in history.seen)
             wanted = len(self._memory.sweeper.points(bases[0], stage)) + settings.num_roots * (stage == last)
-            left = self._memory.sweeper.left(history, bases[0], stage) if begun < wanted else []
+            if begun >= wanted:
+                continue
+            left = self._memory.sweeper.left(history, bases[0], stage)
+            if not left and stage == last:
+                return self._root()
             if not left:
                 continue
             is_waiting = any(one.is_running and one.stop_after == stage - 1 for one in history.seen)

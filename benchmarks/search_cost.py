@@ -1,0 +1,329 @@
+"""What searches cost on exhaustive stage tables: curves of the best loss against executed stage runs.
+
+    python benchmarks/search_cost.py --table benchmarks/tables/topics-three-by-twelve.json --seeds 30 --json
+
+Ours and the peers run through the real director in simulated time (`mbo_search.search.simulate`). The reference is
+what Ray Tune users run: Optuna's TPE with ASHA, rungs at the stage boundaries, the better of two reduction factors,
+nothing shared; it is replayed here, and `--cross-check` compares the replay with real Ray.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+
+from mbo_search.search.simulate import Simulation, simulate
+from mbo_search.search.stage_table import OptionPath, StageTable, TableSpace, read_stage_table
+from mbo_search.search.suggest import OptunaSuggest
+
+REDUCTION_FACTORS = (2, 4)
+PEERS = ("random", "tpe", "gp", "greedy", "beam2", "beam4", "local")
+NUM_RESAMPLES = 1000
+MOST_IDLE_PROPOSALS = 2000
+"""Proposals in a row without a new stage run after which a peer has nothing left to try."""
+
+Curve = NDArray[np.float64]
+Curves = NDArray[np.float64]
+"""Best loss of every seed (rows) behind every stage run (columns)."""
+
+
+@dataclass
+class Ledger:
+    """What has been executed, and the best loss behind every stage run."""
+
+    table: StageTable
+    budget: int
+
+    def __post_init__(self) -> None:
+        self.seen: set[OptionPath] = set()
+        self.best: list[float] = []
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the budget is used up."""
+        return len(self.best) >= self.budget
+
+    def pay(self, path: OptionPath) -> float:
+        """Execute a stage run and note its end."""
+        self.seen.add(path)
+        loss = self.table.losses[path]
+        last = self.best[-1] if self.best else np.inf
+        self.best.append(min(last, loss) if len(path) == self.table.stages else last)
+        return loss
+
+    def run_cached(self, path: OptionPath) -> int:
+        """Execute what a schedule lacks; returns the number of stage runs."""
+        before = len(self.best)
+        for length in range(1, len(path) + 1):
+            if path[:length] not in self.seen and not self.is_spent:
+                self.pay(path[:length])
+        return len(self.best) - before
+
+    def curve(self) -> Curve:
+        """The best losses; the median of the table stands in before the first schedule has ended."""
+        row = np.array((self.best + [self.best[-1]] * self.budget)[: self.budget])
+        return np.where(np.isfinite(row), row, self.table.median_loss)
+
+
+class AshaReplay:
+    """Ray's AsyncHyperBandScheduler with a rung at every boundary: stops what is below its cutoff."""
+
+    def __init__(self, reduction_factor: int) -> None:
+        self._factor = reduction_factor
+        self._rungs: dict[int, list[float]] = {}
+
+    def stops(self, stage: int, loss: float) -> bool:
+        """Judge a loss against those recorded before it, then record it."""
+        recorded = self._rungs.setdefault(stage, [])
+        rewards = [-other for other in recorded]
+        cutoff = np.percentile(rewards, (1 - 1 / self._factor) * 100) if rewards else None
+        recorded.append(loss)
+        return cutoff is not None and -loss < cutoff
+
+
+def reference_curve(table: StageTable, budget: int, seed: int, *, reduction_factor: int) -> Curve:
+    """OptunaSearch (TPE, define-by-run) and ASHA, one trial at a time; stopped trials are told with their last loss."""
+    space, ledger, asha = TableSpace(table), Ledger(table, budget), AshaReplay(reduction_factor)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+    while not ledger.is_spent:
+        trial = study.ask()
+        path = space(OptunaSuggest(trial))
+        loss = np.nan
+        for stage in range(1, table.stages + 1):
+            if ledger.is_spent:
+                break
+            loss = ledger.pay(path[:stage])
+            if stage < table.stages and asha.stops(stage, loss):
+                break
+            trial.report(loss, stage)
+        study.tell(trial, loss)
+    return ledger.curve()
+
+
+def local_curve(table: StageTable, budget: int, seed: int) -> Curve:
+    """Local search with a cache: change one stage of the best schedule; a random schedule now and then."""
+    rng, ledger = np.random.default_rng(seed), Ledger(table, budget)
+    num_options, idle = len(table.options), 0
+    best: OptionPath = tuple(rng.integers(num_options, size=table.stages).tolist())
+    ledger.run_cached(best)
+    while not ledger.is_spent and idle < MOST_IDLE_PROPOSALS:
+        stage, option = int(rng.integers(table.stages)), int(rng.integers(num_options))
+        path = (*best[:stage], option, *best[stage + 1 :])
+        if idle % 50 == 49:
+            path = tuple(rng.integers(num_options, size=table.stages).tolist())
+        idle = 0 if ledger.run_cached(path) else idle + 1
+        if table.losses[path] < table.losses[best]:
+            best = path
+    return ledger.curve()
+
+
+def simulated_curve(table: StageTable, budget: int, seed: int, *, searcher: str) -> Curve:
+    """One of our searchers through the real director."""
+    found = simulate(table, Simulation(searcher=searcher, budget_stage_runs=budget, seed=seed))
+    row = [table.median_loss if step.best_loss is None else step.best_loss for step in found.curve]
+    return np.array(row)
+
+
+def curves_of(name: str, table: StageTable, budget: int, num_seeds: int) -> Curves:
+    """Curves of a searcher over the seeds."""
+    runner: Callable[[int], Curve]
+    if name == "local":
+        runner = lambda seed: local_curve(table, budget, seed)  # noqa: E731
+    else:
+        runner = lambda seed: simulated_curve(table, budget, seed, searcher=name)  # noqa: E731
+    return np.stack([runner(seed) for seed in range(num_seeds)])
+
+
+def reference_curves(table: StageTable, budget: int, num_seeds: int) -> tuple[str, Curves]:
+    """The better reduction factor by its mean at the budget."""
+    found = {
+        factor: np.stack(
+            [reference_curve(table, budget, seed, reduction_factor=factor) for seed in range(num_seeds)]
+        )
+        for factor in REDUCTION_FACTORS
+    }
+    factor = min(found, key=lambda one: float(found[one][:, -1].mean()))
+    return f"tpe+asha, reduction factor {factor}", found[factor]
+
+
+def first_at(curve: Curve, target: float) -> int | None:
+    """Stage runs after which a mean curve is first at or below a target; None if never."""
+    reached = np.flatnonzero(curve <= target + 1e-9)
+    return int(reached[0]) + 1 if reached.size else None
+
+
+def cost_ratio(ours: Curve, other: Curve, *, from_budget: bool) -> float:
+    """Cost of the other to reach its final mean, divided by ours to reach the same.
+
+    Where ours does not reach it, the inverse: our budget to our final mean against what the other needs for it.
+
+    Args:
+        ours: Mean curve.
+        other: Mean curve of the same length.
+        from_budget: Count the other's whole budget, and not only what it took to reach its final mean.
+    """
+    budget = len(ours)
+    mine = first_at(ours, float(other[-1]))
+    if mine is not None:
+        theirs = budget if from_budget else first_at(other, float(other[-1]))
+        return (theirs or budget) / mine
+    return (first_at(other, float(ours[-1])) or budget) / (first_at(ours, float(ours[-1])) or budget)
+
+
+def with_interval(ours: Curves, other: Curves, *, from_budget: bool) -> dict[str, float]:
+    """The ratio of the mean curves with a 95 % interval by bootstrap over seeds."""
+    rng = np.random.default_rng(0)
+    resampled = [
+        cost_ratio(
+            ours[rng.integers(len(ours), size=len(ours))].mean(axis=0),
+            other[rng.integers(len(other), size=len(other))].mean(axis=0),
+            from_budget=from_budget,
+        )
+        for _ in range(NUM_RESAMPLES)
+    ]
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    mean = cost_ratio(ours.mean(axis=0), other.mean(axis=0), from_budget=from_budget)
+    return {"mean": round(mean, 3), "low": round(float(low), 3), "high": round(float(high), 3)}
+
+
+def rows(curves: Curves) -> list[list[float]]:
+    """`[stage runs, mean, standard deviation]` behind every stage run."""
+    spread = curves.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros(curves.shape[1])
+    return [
+        [index + 1, round(float(mean), 6), round(float(sd), 6)]
+        for index, (mean, sd) in enumerate(zip(curves.mean(axis=0), spread, strict=True))
+    ]
+
+
+def measure(table: StageTable, searchers: Sequence[str], *, num_seeds: int, budget: int) -> dict[str, object]:
+    """Run everything on one table and compare."""
+    reference, reference_found = reference_curves(table, budget, num_seeds)
+    found = {}
+    for name in searchers:
+        found[name] = curves_of(name, table, budget, num_seeds)
+        print(f"{table.name}: {name} done", file=sys.stderr, flush=True)
+    first, *peers = searchers
+    return {
+        "schema": "mbo-search/search-cost/1",
+        "table": table.name,
+        "budget": budget,
+        "seeds": num_seeds,
+        "reference": reference,
+        "best_possible": table.best_loss,
+        "curves": {"reference": rows(reference_found)} | {name: rows(curves) for name, curves in found.items()},
+        "cost_ratio": {
+            name: with_interval(curves, reference_found, from_budget=True) for name, curves in found.items()
+        },
+        "against_peers": {
+            peer: with_interval(found[first], found[peer], from_budget=False) for peer in peers if peer != first
+        },
+    }
+
+
+def cross_check(table: StageTable, *, num_seeds: int, budget: int) -> dict[str, object]:
+    """The reference through real Ray beside its replay: mean best loss at the budget, for each reduction factor."""
+    found: dict[str, object] = {}
+    for factor in REDUCTION_FACTORS:
+        seeds = range(num_seeds)
+        replayed = [float(reference_curve(table, budget, seed, reduction_factor=factor)[-1]) for seed in seeds]
+        real = [ray_best(table, budget, seed, reduction_factor=factor) for seed in seeds]
+        found[f"reduction factor {factor}"] = {
+            "ray": round(statistics.fmean(real), 4),
+            "replay": round(statistics.fmean(replayed), 4),
+            "ray_seeds": real,
+            "replay_seeds": replayed,
+        }
+    return {"schema": "mbo-search/search-cost-cross-check/1", "table": table.name, "budget": budget} | found
+
+
+def ray_best(table: StageTable, budget: int, seed: int, *, reduction_factor: int) -> float:
+    """The best loss that real Ray Tune with OptunaSearch and ASHA finds for a budget."""
+    import tempfile
+
+    from ray import tune
+    from ray.tune.schedulers import AsyncHyperBandScheduler
+    from ray.tune.search.optuna import OptunaSearch
+
+    space, losses, stages = TableSpace(table), table.losses, table.stages
+    runs: list[tuple[int, float]] = []
+
+    def define(trial: optuna.Trial) -> dict[str, list[int]]:
+        return {"path": list(space(OptunaSuggest(trial)))}
+
+    def train(config: dict[str, list[int]]) -> None:
+        for stage in range(1, stages + 1):
+            tune.report({"loss": losses[tuple(config["path"][:stage])], "stage": stage})
+
+    class Meter(tune.Callback):
+        def on_trial_result(
+            self, iteration: int, trials: object, trial: object, result: dict, **info: object
+        ) -> None:
+            runs.append((int(result["stage"]), float(result["loss"])))
+
+    asha = AsyncHyperBandScheduler(
+        time_attr="stage", metric="loss", mode="min", max_t=stages, reduction_factor=reduction_factor
+    )
+    for bracket in asha._brackets:
+        bracket._rungs = [(stage, {}) for stage in range(stages - 1, 0, -1)]
+    with tempfile.TemporaryDirectory() as folder:
+        tune.Tuner(
+            tune.with_resources(train, {"cpu": 1}),
+            tune_config=tune.TuneConfig(
+                search_alg=OptunaSearch(define, metric="loss", mode="min", seed=seed),
+                scheduler=asha,
+                num_samples=-1,
+                max_concurrent_trials=1,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=folder, verbose=0, callbacks=[Meter()], stop=lambda trial, result: len(runs) >= budget
+            ),
+        ).fit()
+    return min(loss for stage, loss in runs[:budget] if stage == stages)
+
+
+def text(found: dict[str, object]) -> str:
+    """The comparison for people."""
+    lines = [f"{found['table']}: best possible {found['best_possible']:.4f}, reference {found['reference']}"]
+    marks = [mark for mark in (30, 36, 48, 60, 90, 120, 180) if mark <= found["budget"]]
+    lines.append(f"{'mean best at':14s}" + "".join(f"{mark:>9d}" for mark in marks) + "   cost ratio")
+    for name, curve in found["curves"].items():
+        ratio = found["cost_ratio"].get(name)
+        shown = "" if ratio is None else f"   {ratio['mean']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+        lines.append(f"{name:14s}" + "".join(f"{curve[mark - 1][1]:9.4f}" for mark in marks) + shown)
+    for name, ratio in found["against_peers"].items():
+        lines.append(f"against {name}: {ratio['mean']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", type=Path, required=True)
+    parser.add_argument("--searcher", action="append", help="the first is compared with the others", metavar="NAME")
+    parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--budget", type=int, default=180, help="stage runs")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--cross-check", action="store_true", help="run the reference through real Ray as well")
+    arguments = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    table = read_stage_table(arguments.table)
+    if arguments.cross_check:
+        print(json.dumps(cross_check(table, num_seeds=arguments.seeds, budget=arguments.budget), indent=1))
+        return
+    searchers = arguments.searcher or ["tree", *PEERS]
+    found = measure(table, searchers, num_seeds=arguments.seeds, budget=arguments.budget)
+    print(json.dumps(found) if arguments.json else text(found))
+
+
+if __name__ == "__main__":
+    main()
