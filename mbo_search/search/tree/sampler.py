@@ -206,7 +206,7 @@ class TreePlanner:
                 continue
             is_waiting = any(one.is_running and one.stop_after == stage - 1 for one in history.seen)
             roots = sum(one.stop_after is None for one in history.seen)
-            return self._root() if is_waiting and stage < last and roots < settings.num_roots else left[0]
+            return self._root() if is_waiting and roots < settings.num_roots else left[0]
         return None
 
     def _best_candidate(self, history: History) -> Plan:
