@@ -6,10 +6,21 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["fsync_file", "fsync_folder", "read_json", "sha256_file", "unique_sibling", "write_atomic", "write_json"]
+__all__ = [
+    "fsync_file",
+    "fsync_folder",
+    "read_json",
+    "remove_leftovers",
+    "sha256_file",
+    "unique_sibling",
+    "write_atomic",
+    "write_json",
+]
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -43,6 +54,25 @@ def unique_sibling(path: Path) -> Path:
     (PosixPath('a'), False)
     """
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}")
+
+
+def remove_leftovers(folder: Path, *, age_seconds: float = 3600.0) -> None:
+    """Remove what processes that died left under names of `unique_sibling`.
+
+    Args:
+        folder: Where to look, not deeper; it may be missing.
+        age_seconds: Younger ones may still be in the making.
+    """
+    now = time.time()
+    for path in list(folder.glob(".*")):
+        try:
+            is_old = now - path.stat().st_mtime > age_seconds
+        except FileNotFoundError:
+            continue  # finished meanwhile
+        if is_old and path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif is_old:
+            path.unlink(missing_ok=True)
 
 
 def fsync_file(path: Path) -> None:

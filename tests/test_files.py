@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mbo_search.files import read_json, sha256_file, write_atomic, write_json
+from mbo_search.files import read_json, remove_leftovers, sha256_file, unique_sibling, write_atomic, write_json
 
 
 def test_text_is_written_as_utf8_and_leaves_no_other_file(tmp_path: Path) -> None:
@@ -67,6 +67,21 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
 def test_sha256_is_that_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc" * 100_000)
     assert sha256_file(tmp_path / "a") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+def test_leftovers_of_dead_processes_go_and_everything_else_stays(tmp_path: Path) -> None:
+    old_folder, old_file = unique_sibling(tmp_path / "a"), unique_sibling(tmp_path / "b")
+    old_folder.mkdir()
+    (old_folder / "inner").write_text("x")
+    old_file.write_text("x")
+    young, kept = unique_sibling(tmp_path / "c"), tmp_path / "d"
+    young.mkdir()
+    kept.write_text("x")
+    for path in (old_folder, old_file, kept):
+        os.utime(path, (0, 0))
+    remove_leftovers(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([young, kept])
+    remove_leftovers(tmp_path / "missing")
 
 
 REWRITER = """

@@ -131,7 +131,7 @@ class PartialClock:
     >>> clock.is_due(step=10, now=1.0), clock.is_due(step=260, now=26.0)
     (False, True)
     >>> clock.written(now=26.5, seconds=0.5)
-    >>> clock.is_due(step=500, now=50.0), clock.is_due(step=510, now=51.5)
+    >>> clock.is_due(step=500, now=50.0), clock.is_due(step=520, now=52.0)
     (False, True)
 
     Args:

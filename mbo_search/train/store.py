@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mbo_search.errors import StoreError
-from mbo_search.files import fsync_folder, unique_sibling
+from mbo_search.files import fsync_folder, remove_leftovers, unique_sibling
 from mbo_search.train.holds import Holds, removal_right
 from mbo_search.train.manifest import (
     MANIFEST,
@@ -36,8 +36,6 @@ __all__ = ["StageStore", "StoredNode", "keeping_value"]
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
-_LEFTOVER_SECONDS = 3600.0
-"""Age from which a temporary folder belongs to a process that died."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +165,8 @@ class StageStore:
         """
         if self._limit_bytes is None:
             return 0
-        _remove_leftovers(self._root)
+        for shard in _listing(self._root):
+            remove_leftovers(shard)
         entries = sorted(self._entries(), key=lambda entry: entry.value)
         excess = sum(entry.size_bytes for entry in entries) - self._limit_bytes
         freed = 0
@@ -256,21 +255,6 @@ def _discard(folder: Path) -> None:
     except OSError:
         return  # gone already, or the disk is read-only: then it stays, and is found damaged again
     shutil.rmtree(trash, ignore_errors=True)
-
-
-def _remove_leftovers(root: Path) -> None:
-    """Remove the temporary folders of processes that died."""
-    now = time.time()
-    for folder in (folder for shard in _listing(root) for folder in _listing(shard)):
-        if folder.name.startswith(".") and now - _modified_at(folder) > _LEFTOVER_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _modified_at(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return time.time()
 
 
 def _rename(state_dir: Path, folder: Path) -> bool:

@@ -19,7 +19,7 @@ import torch
 from mbo_search.data.batches import TokenStream
 from mbo_search.data.prepare import load_prepared
 from mbo_search.errors import DataError, StoreError, TrialError
-from mbo_search.files import unique_sibling
+from mbo_search.files import remove_leftovers, unique_sibling
 from mbo_search.study.keys import segment_keys
 from mbo_search.study.segments import Segment
 from mbo_search.train.arithmetic import is_out_of_memory
@@ -61,6 +61,7 @@ class TorchStageRunner:
         windows = evaluation_windows_of(prepared, context=setup.model.context, num_tokens=setup.evaluation_tokens)
         if (prepared.card.fingerprint, windows.fingerprint) != (setup.data_fingerprint, setup.windows_fingerprint):
             raise DataError(f"{setup.data_folder} holds other data than the study was set up with")
+        remove_leftovers(scratch)
         self._setup = setup
         self._scratch = scratch
         self._tokens = prepared.tokens("train")
@@ -98,19 +99,18 @@ class TorchStageRunner:
     def _run(
         self, call: StretchCall, node: Node | None, seed: int, stop: Stop
     ) -> tuple[Path | None, BoundaryReport]:
-        """Turn a trial's troubles into reports; what a repeated call could go on from is kept."""
+        """Turn a trial's troubles into reports; nothing is kept of a trial that failed."""
         try:
             return self._train(call, node, seed, stop)
         except StoreError:
             raise
         except TrialError as error:
-            call.partial.remove()
-            return None, call.report(cast(EndReason, error.reason), str(error))
+            failure: tuple[EndReason, str] = cast(EndReason, error.reason), str(error)
         except Exception as error:
-            if is_out_of_memory(error):
-                call.partial.remove()
-                return None, call.report("out_of_memory", str(error))
-            return None, call.report("exception", traceback.format_exc())
+            reason: EndReason = "out_of_memory" if is_out_of_memory(error) else "exception"
+            failure = reason, traceback.format_exc()
+        call.partial.remove()
+        return None, call.report(*failure)
 
     def _train(
         self, call: StretchCall, node: Node | None, seed: int, stop: Stop
