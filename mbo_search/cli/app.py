@@ -15,6 +15,7 @@ from mbo_search.cli.options import (
     AsJson,
     Backend,
     Example,
+    Language,
     Overrides,
     Quiet,
     RunFolder,
@@ -143,6 +144,28 @@ def resume(
 
 
 @app.command()
+def confirm(
+    folder: RunFolder,
+    top: Annotated[int, typer.Option("--top", metavar="K", help="Schedules of each arm.", min=1)] = 1,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Fresh seeds of each.", min=1)] = 6,
+    backend: Backend = "auto",
+    address: Address = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train the winners of each arm and the baseline again on fresh seeds, and decide.
+
+    A search that was interrupted is finished first. Confirming once more, with other numbers, is another look at
+    the same question and needs stronger evidence for a yes.
+    """
+    from mbo_search.cli.searching import Where, resume_search
+
+    where = Where(backend=backend, address=address, quiet=quiet)
+    overrides = [f"confirm={{top: {top}, seeds: {seeds}}}"]
+    deliver(lambda: resume_search(folder, overrides, where=where), as_json=as_json, quiet=quiet)
+
+
+@app.command()
 def rank(
     folder: RunFolder,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the whole ranking as CSV.")] = False,
@@ -161,13 +184,30 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="The page.  [default: DIR/report.html]")
     ] = None,
+    language: Language = "en",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the report of a run: one page, no network needed."""
     from mbo_search.cli.telling import report_run
 
-    deliver(lambda: report_run(folder, out), as_json=as_json, quiet=quiet)
+    deliver(lambda: report_run(folder, out, language), as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def compare(
+    names: Annotated[
+        list[str], typer.Argument(metavar="DIR...", help="Run directories, or single schedules as DIR:TRIAL.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The page.")] = Path("comparison.html"),
+    language: Language = "en",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare runs or single schedules on one page, and say what cannot be compared."""
+    from mbo_search.cli.telling import compare_runs
+
+    deliver(lambda: compare_runs(names, out, language), as_json=as_json, quiet=quiet)
 
 
 @app.command()

@@ -52,14 +52,15 @@ def _optimizers() -> RenderableType:
             name,
             f"{info.reference_lr:g}",
             f"{info.lr_low:g} .. {info.lr_high:g}",
+            f"{info.width_exponent:g}",
             _settings(info.hparams),
             f"{info.state_floats:g}",
             info.paper,
         )
         for name, info in sorted(OPTIMIZERS.items())
     ]
-    header = ["optimizer", "reference lr", "lr range", "settings (default)", "state", "paper"]
-    note = "Learning rates at width 256; others scale by (256 / width) ** 0.5. State: floats per parameter."
+    header = ["optimizer", "reference lr", "lr range", "power", "settings (default)", "state", "paper"]
+    note = "Learning rates at width 256; others scale by (256 / width) ** power. State: floats per parameter."
     return table(header, rows, caption=note)
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "Backend",
     "BackendName",
     "Example",
+    "Language",
     "Overrides",
     "Quiet",
     "RunFolder",
@@ -37,6 +38,7 @@ ScheduleArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="A schedule file, such as best.yaml.", show_default=False)
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
+Language = Annotated[Literal["en", "zh"], typer.Option("--lang", help="Language of the page.")]
 Backend = Annotated[
     BackendName, typer.Option("--backend", help="Where trials run; auto: local for one worker, else ray.")
 ]

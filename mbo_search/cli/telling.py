@@ -1,8 +1,11 @@
-"""`rank` and `report`: what a run directory says."""
+"""`rank`, `report` and `compare`: what run directories say."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -11,7 +14,10 @@ from mbo_search.cli.ranking_text import ranking_text
 from mbo_search.errors import Problem, UserError
 from mbo_search.results.run_directory import RunDirectory
 
-__all__ = ["rank_run", "report_run"]
+if TYPE_CHECKING:
+    from mbo_search.report.strings import Language
+
+__all__ = ["compare_runs", "rank_run", "report_run"]
 
 
 def rank_run(folder: Path, *, as_csv: bool) -> Answer:
@@ -35,12 +41,13 @@ def rank_run(folder: Path, *, as_csv: bool) -> Answer:
     return Answer(schema=schema, document=document, text=text, brief=ranking.verdict.sentence)
 
 
-def report_run(folder: Path, out: Path | None) -> Answer:
+def report_run(folder: Path, out: Path | None, language: Language) -> Answer:
     """Write the report page of a run directory.
 
     Args:
         folder: The run directory.
         out: The page; None: `report.html` in the directory.
+        language: Language of the page.
 
     Raises:
         RunDirectoryError: If it is no run directory, or damaged.
@@ -49,11 +56,38 @@ def report_run(folder: Path, out: Path | None) -> Answer:
     from mbo_search.report.page import write_report
 
     run = RunDirectory.open(folder)
-    try:
-        page = write_report(run, out)
-    except OSError as error:
-        problem = Problem(key="--out", rule=f"cannot be written: {error.strerror}", where=str(out or folder))
-        raise UserError([problem]) from error
+    with _writing(out or folder):
+        page = write_report(run, out, language=language)
     return Answer(
         schema="mbo-search/report/1", document={"file": str(page)}, text=[f"Wrote {page}."], brief=str(page)
     )
+
+
+def compare_runs(names: Sequence[str], out: Path, language: Language) -> Answer:
+    """Write a page that compares runs or single schedules.
+
+    Args:
+        names: Run directories, or `DIR:TRIAL`.
+        out: The page.
+        language: Language of the page.
+
+    Raises:
+        UserError: If one of them cannot be read, or the page cannot be written.
+    """
+    from mbo_search.report.compare import write_comparison
+
+    with _writing(out):
+        page = write_comparison(names, out, language=language)
+    return Answer(
+        schema="mbo-search/compare/1", document={"file": str(page)}, text=[f"Wrote {page}."], brief=str(page)
+    )
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """Turn a page that cannot be written into something to mend."""
+    try:
+        yield
+    except OSError as error:
+        problem = Problem(key="--out", rule=f"cannot be written: {error.strerror}", where=str(target))
+        raise UserError([problem]) from error

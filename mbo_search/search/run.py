@@ -104,7 +104,10 @@ def resume_study(out: Path, means: Means, overrides: Sequence[str] = ()) -> RunS
 def _drive(opened: Opened, means: Means) -> RunSummary:
     run = opened.run
     with run.lock():
-        if opened.study != run.study():
+        before = run.study()
+        if opened.study.confirm != before.confirm:
+            _count_look(run)
+        if opened.study != before:
             write_atomic(run.study_file, dump_study(opened.study))
         with stop_on_signals() as stop:
             drive = Drive(opened, backend=means.backend, observe=means.observe)
@@ -113,6 +116,12 @@ def _drive(opened: Opened, means: Means) -> RunSummary:
         is_interrupted = drive.director.is_stopping
         report = None if means.write_report is None or is_interrupted else means.write_report(run)
         return _summary(drive, run, report)
+
+
+def _count_look(run: RunDirectory) -> None:
+    """Confirming once more, when there are confirm runs already, is another look at the same question."""
+    if any(record.arm == "confirm" for record in run.records()):
+        run.update_status({"confirm_looks": int(run.status().get("confirm_looks") or 1) + 1})
 
 
 def _summary(drive: Drive, run: RunDirectory, report: Path | None) -> RunSummary:

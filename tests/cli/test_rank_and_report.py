@@ -83,3 +83,23 @@ def test_what_is_no_run_directory_has_code_2(command, mbo, tmp_path):
         ended = mbo(command, folder)
         assert ended.code == 2
         assert str(folder) in ended.err
+
+
+def test_compare_writes_one_page_of_several_runs(mbo, searched, confirmed, tmp_path):
+    page = tmp_path / "comparison.html"
+    answer = mbo("compare", searched, f"{confirmed}:0", "--out", page, "--json").json()
+    assert answer["schema"] == "mbo-search/compare/1"
+    assert answer["file"] == str(page)
+    assert "<html" in page.read_text(encoding="utf-8")
+
+
+def test_compare_refuses_a_folder_that_is_no_run(mbo, searched, tmp_path):
+    refused = mbo("compare", searched, tmp_path)
+    assert refused.code == 2
+    assert str(tmp_path) in refused.err
+
+
+def test_a_report_can_be_in_chinese(mbo, confirmed, tmp_path):
+    page = tmp_path / "report.html"
+    mbo("report", confirmed, "--lang", "zh", "--out", page)
+    assert '<html lang="zh' in page.read_text(encoding="utf-8")
