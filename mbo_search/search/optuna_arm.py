@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState, create_trial
 
 from mbo_search.results.records import TrialRecord
 from mbo_search.search.samplers import SAMPLERS, proposal_seed
@@ -151,7 +151,7 @@ class OptunaArm:
         spent = self._effort.spent(schedules=self._num_schedules, tokens=sum(self._tokens.values()))
         self._mirror.study.sampler = self._sampler(proposal_seed(self._seed, self.name, trial), spent)
         while True:
-            yield self._drawn()
+            yield self._mirror.draw(self._space)
 
     def random_proposals(self, trial: int) -> Iterator[Draw]:
         """Draw schedules at random without end.
@@ -162,7 +162,7 @@ class OptunaArm:
         seed = proposal_seed(self._seed, f"{self.name}/random", trial)
         self._mirror.study.sampler = SAMPLERS["random"](seed)
         while True:
-            yield self._drawn()
+            yield self._mirror.draw(self._space)
 
     def begin(self, task: TrialTask) -> None:
         """Note that a task is being trained.
@@ -199,15 +199,6 @@ class OptunaArm:
             self.finish(record)
         self._database.fail_strangers()
 
-    def _drawn(self) -> Draw:
-        """One draw of the mirror's sampler; its Optuna trial is failed, which samplers overlook."""
-        study = self._mirror.study
-        trial = study.ask()
-        try:
-            return replace(draw(self._space, OptunaSuggest(trial)), stop_after=trial.user_attrs.get(STOP_AFTER))
-        finally:
-            study.tell(trial.number, state=TrialState.FAIL)
-
 
 def _quiet_study(sampler: optuna.samplers.BaseSampler) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -215,56 +206,59 @@ def _quiet_study(sampler: optuna.samplers.BaseSampler) -> optuna.Study:
 
 
 class _StudyBook:
-    """An Optuna study whose trials carry the number of ours."""
+    """An Optuna study whose trials carry the number of ours. It is read once; then this is its only writer."""
 
     def __init__(self, study: optuna.Study) -> None:
         self.study = study
-        self._ids = {
-            int(trial.user_attrs["trial"]): trial._trial_id
-            for trial in study.get_trials(deepcopy=False)
-            if "trial" in trial.user_attrs
-        }
-
-    @property
-    def num_trials(self) -> int:
-        return len(self.study.get_trials(deepcopy=False))
+        trials = study.get_trials(deepcopy=False)
+        own = {int(trial.user_attrs["trial"]): trial for trial in trials if "trial" in trial.user_attrs}
+        self._ids = {number: trial._trial_id for number, trial in own.items()}
+        self._finished = {number for number, trial in own.items() if trial.state.is_finished()}
+        self._reported = {number: frozenset(trial.intermediate_values) for number, trial in own.items()}
+        self.num_trials = len(trials)
 
     def begin(self, trial: int, proposal: Draw) -> None:
         """Add a running trial in one transaction, so that no crash can leave half of one."""
         if trial in self._ids:
             return
+        marks = {} if proposal.stop_after is None else {STOP_AFTER: proposal.stop_after}
         frozen = create_trial(
             state=TrialState.RUNNING,
             params=dict(proposal.params),
             distributions=dict(proposal.distributions),
-            user_attrs={"trial": trial}
-            if proposal.stop_after is None
-            else {"trial": trial, STOP_AFTER: proposal.stop_after},
+            user_attrs={"trial": trial, **marks},
         )
         self.study.add_trial(frozen)
+        self.num_trials += 1
         self._ids[trial] = self.study.get_trials(deepcopy=False)[-1]._trial_id
 
     def finish(self, record: TrialRecord) -> None:
-        if record.state == "interrupted":
+        if record.state == "interrupted" or record.trial in self._finished:
             return
         running = optuna.Trial(self.study, self._ids[record.trial])
-        if self._frozen(running.number).state.is_finished():
-            return
+        reported = self._reported.get(record.trial, frozenset())
         for boundary in record.boundaries:
-            if boundary.stage not in self._frozen(running.number).intermediate_values:
+            if boundary.stage not in reported:
                 running.report(boundary.loss, boundary.stage)
         if record.reason is not None:
             running.set_user_attr("reason", record.reason)
-        self.study.tell(running.number, record.val_loss, state=_told_state(record))
+        self.study.tell(running, record.val_loss, state=_told_state(record))
+        self._finished.add(record.trial)
+
+    def draw(self, space: SpaceFunction) -> Draw:
+        """Draw by the study's sampler; the Optuna trial that this takes is failed, which samplers overlook."""
+        trial = self.study.ask()
+        self.num_trials += 1
+        try:
+            return replace(draw(space, OptunaSuggest(trial)), stop_after=trial.user_attrs.get(STOP_AFTER))
+        finally:
+            self.study.tell(trial, state=TrialState.FAIL)
 
     def fail_strangers(self) -> None:
         """End unfinished trials that no task knows: nobody will ever tell them."""
         for trial in self.study.get_trials(deepcopy=False):
             if trial.state == TrialState.RUNNING and "trial" not in trial.user_attrs:
                 self.study.tell(trial.number, state=TrialState.FAIL)
-
-    def _frozen(self, number: int) -> FrozenTrial:
-        return self.study.get_trials(deepcopy=False)[number]
 
 
 def _told_state(record: TrialRecord) -> TrialState:
