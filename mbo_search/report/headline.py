@@ -140,7 +140,7 @@ def cost(ranking: Ranking, text: Strings) -> tuple[str, ...]:
     finished = sum(row.rank is not None for row in ranking.trials)
     saved = totals.saved_tokens / totals.requested_tokens if totals.requested_tokens else 0.0
     found = [
-        words["schedules"].format(finished=finished, count=len(ranking.trials)),
+        words["schedules"].format(finished=finished, count=sum(row.reason != "probe" for row in ranking.trials)),
         words["tokens"].format(tokens=format_count(totals.executed_tokens)),
     ]
     if saved >= 0.005:
