@@ -1,0 +1,93 @@
+"""Proves the bookkeeping: what trials cost, what is missing, who won, how far it is, and what is read from disk."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mbo_search.search.busy import BusyMeter
+from mbo_search.search.confirm import champions, confirm_runs
+from mbo_search.search.limits import Limits
+from mbo_search.search.slots import num_slots, store_limit_bytes
+from mbo_search.search.snapshot import snapshot
+from mbo_search.search.task import PathNode, first_missing, missing_tokens
+from mbo_search.search.task_files import read_task, read_tasks, task_file, write_task
+from mbo_search.study.specs import ConfirmSpec
+from tests.search.tiny import tiny_study
+
+NODES = tuple(PathNode(key=str(index), tokens=10 * (index + 1)) for index in range(4))
+
+
+@given(st.sets(st.sampled_from("0123")))
+def test_a_trial_begins_behind_the_deepest_node_there_is(cached):
+    deepest = max(map(int, cached), default=-1)
+    has_node = cached.__contains__
+    assert first_missing(NODES, has_node) == (None if deepest == 3 else str(deepest + 1))
+    assert missing_tokens(NODES, has_node) == 40 - 10 * (deepest + 1)
+
+
+def test_tasks_survive_on_disk_and_damaged_ones_are_skipped(toy_world, tmp_path, caplog):
+    director = toy_world().director()
+    first, second = director.ask(), director.ask()
+    assert read_tasks(tmp_path) == [first, second]
+    task_file(tmp_path, second.trial).write_text("{", encoding="utf-8")
+    assert read_tasks(tmp_path) == [first]
+    assert "is skipped" in caplog.text
+    write_task(tmp_path, first)
+    task_file(tmp_path, 7).write_bytes(task_file(tmp_path, first.trial).read_bytes())
+    with pytest.raises(ValueError, match="holds trial 0"):
+        read_task(tmp_path, 7)
+
+
+def test_slots_that_start_late_or_wait_are_not_busy():
+    meter = BusyMeter(slots=2)
+    assert meter.fraction() is None
+    meter.queued(0.0)
+    meter.started(0, 0.0)
+    meter.queued(10.0)
+    meter.started(1, 10.0)
+    meter.ended(0, 10.0)
+    assert meter.seconds() == (10.0, 20.0)
+    assert meter.fraction() == 0.5
+    meter.ended(99, 11.0)
+    assert meter.seconds() == (10.0, 20.0)
+
+
+def test_champions_are_the_best_that_train_differently(toy_world):
+    world = toy_world(limits=Limits(trials=12))
+    records = world.run(world.director()).books.records
+    best = champions(records, "staged", 2)
+    losses = sorted(record.val_loss for record in records if record.arm == "staged")
+    assert best[0].val_loss == losses[0]
+    assert len({record.boundaries[-1].node for record in best}) == 2
+    runs = confirm_runs(records, ConfirmSpec(top=1, seeds=2), search_seed=7)
+    assert [run.seed for run in runs] == [8, 8, 8, 9, 9, 9]
+    assert len({run.label for run in runs}) == 3
+
+
+def test_a_snapshot_adds_up(toy_world):
+    world = toy_world(limits=Limits(trials=10), slots=2)
+    director = world.director()
+    task = director.ask()
+    director.started(task.trial)
+    early = snapshot(director, study="toy", messages=[])
+    assert (early.done, len(early.running), early.planned, early.eta_seconds) == (0, 1, 10, None)
+    director.tell(task.trial, world.execute(task))
+    world.run(director)
+    progress = snapshot(director, study="toy", messages=["hello"])
+    assert progress.done == progress.begun == 10
+    assert sum(arm.executed_tokens for arm in progress.arms) == progress.executed_tokens
+    requested = sum(record.requested_tokens for record in director.books.records)
+    assert progress.executed_tokens + progress.saved_tokens == requested
+    assert progress.eta_seconds == 0.0
+    assert progress.messages == ("hello",)
+
+
+def test_a_study_says_how_many_run_at_once_and_how_much_is_kept(tiny_root):
+    assert num_slots(tiny_study(tiny_root, "resources.workers=5"), "ray") == 5
+    auto = tiny_study(tiny_root, "resources.workers=auto")
+    assert num_slots(auto, "local") == 1
+    assert 1 <= num_slots(auto, "ray") <= 8
+    assert store_limit_bytes(tiny_study(tiny_root, "resources.store.limit=2M"), tiny_root) == 2_000_000
+    assert store_limit_bytes(auto, tiny_root) > 0
