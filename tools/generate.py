@@ -83,17 +83,18 @@ def catalogue_page() -> str:
         "# What a study may name",
         "<!-- Written by `make docs`. -->",
         "## Optimizers",
-        "Learning rates hold at width 256; for other widths they are multiplied by (256 / width) ** 0.5. "
+        "Learning rates hold at width 256; for other widths they are multiplied by 256 / width to the power given. "
         "For `muon` and `soap` the learning rate is that of the hidden matrices; embeddings, head and norms are "
         "updated by AdamW with that rate times `aux_lr_ratio`.",
         _table(
-            ["name", "what", "reference lr", "lr range", "settings (default)", "implemented by", "paper"],
+            ["name", "what", "reference lr", "lr range", "power", "settings (default)", "implemented by", "paper"],
             [
                 [
                     f"`{name}`",
                     info.summary,
                     f"{info.reference_lr:g}",
                     f"{info.lr_low:g} to {info.lr_high:g}",
+                    f"{info.width_exponent:g}",
                     _settings(info.hparams),
                     f"`{info.library}`",
                     info.paper,

@@ -85,7 +85,7 @@ def test_agrees_with_torch(name, library, lab):
 def test_lion_is_the_sign_of_the_interpolated_mean(lab):
     def update(name, weight, grad, slots, t):
         mean = slots.get("m", torch.zeros_like(grad))
-        slots["m"] = 0.98 * mean + 0.02 * grad
+        slots["m"] = 0.95 * mean + 0.05 * grad
         return shrunk(weight) - LR * (0.9 * mean + 0.1 * grad).sign()
 
     assert_same(run_ours(lab, "lion"), run_reference(lab, update))
@@ -139,7 +139,7 @@ def test_muon_steps_have_the_size_of_adamw_steps(lab):
 
 
 def test_ademamix_warms_up_its_slow_mean_over_the_budget(lab):
-    budget, alpha, beta1, beta2, beta3 = lab.budget_steps, 4.0, 0.9, 0.99, 0.999
+    budget, alpha, beta1, beta2, beta3 = lab.budget_steps, 2.0, 0.9, 0.99, 0.999
 
     def update(name, weight, grad, slots, t):
         r = min(t / budget, 1.0)

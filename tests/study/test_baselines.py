@@ -70,7 +70,8 @@ def test_adam_has_no_decoupled_decay():
 
 def test_reference_learning_rates_follow_the_width_unless_the_study_names_its_own():
     wide = study(model=ModelSpec(layers=1, width=1024, heads=1, context=64), reference_lr={"lion": 0.5})
-    assert reference_lr(wide, "adamw") == pytest.approx(OPTIMIZERS["adamw"].reference_lr / 2)
+    assert reference_lr(wide, "adamw") == pytest.approx(OPTIMIZERS["adamw"].reference_lr / 4)
+    assert reference_lr(wide, "muon") == pytest.approx(OPTIMIZERS["muon"].reference_lr / 2)
     assert reference_lr(wide, "sgd_nesterov") == OPTIMIZERS["sgd_nesterov"].reference_lr
     assert reference_lr(wide, "lion") == 0.5
 

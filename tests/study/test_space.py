@@ -193,7 +193,7 @@ def test_a_stage_s_key_replaces_the_default_whole():
 
 def test_relative_learning_rates_multiply_the_reference_at_the_width_of_the_model():
     relative = RelativeLr(relative=0.3)
-    assert fixed(stage_space(lr=relative)).stages[0].lr == pytest.approx(0.3 * 8e-3)  # 4e-3 * sqrt(256 / 64)
+    assert fixed(stage_space(lr=relative)).stages[0].lr == pytest.approx(0.3 * 8e-3)  # 2e-3 * 256 / 64
     assert fixed(stage_space(lr=relative), reference_lr={"adamw": 1e-3}).stages[0].lr == 3e-4
 
 
