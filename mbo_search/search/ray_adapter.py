@@ -55,14 +55,15 @@ class Seat:
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's configuration, None to be asked again, or `FINISHED`."""
+        if self.failure is not None:
+            return Searcher.FINISHED
         if len(self._numbers) - len(self._over) >= self._slots:
             return None
-        task = self._director.ask() if self.failure is None else None
+        task = self._director.ask()
         if task is not None:
             self._numbers[trial_id] = task.trial
             return {**self._config, "trial": task.trial}
-        has_more = self.failure is None and self._director.has_more
-        return None if has_more else Searcher.FINISHED
+        return None if self._director.has_more else Searcher.FINISHED
 
     def started(self, trial_id: str) -> None:
         """A worker has begun a trial, for the first time or again."""

@@ -1,0 +1,140 @@
+"""Proves that the director's seat at Tune's table tells the truth and never throws, without starting a cluster."""
+
+from __future__ import annotations
+
+import pytest
+
+from mbo_search.search.limits import Limits
+from mbo_search.search.pruner import BoundaryPruner
+from mbo_search.search.ray_session import RaySlots, ray_environment
+from mbo_search.train.outcome import BoundaryEvent, CurveRow
+
+pytest.importorskip("ray.tune")
+
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from mbo_search.search.ray_adapter import BoundaryScheduler, DirectorSearcher, Seat, TrialCallback
+from mbo_search.search.ray_worker import BOUNDARY, OUTCOME
+
+
+class TuneTrial:
+    """What the adapter reads of a trial of Tune."""
+
+    status = "RUNNING"
+    error_file = None
+
+    def __init__(self, trial_id):
+        self.trial_id = trial_id
+
+
+class Table:
+    """Tune's side of the table."""
+
+    def __init__(self, director, slots=1):
+        self.seat = Seat(director, {"run": "/run", "session": "s"}, slots=slots)
+        self.searcher = DirectorSearcher(self.seat)
+        self.scheduler = BoundaryScheduler(self.seat)
+        self.callback = TrialCallback(self.seat)
+
+    def report(self, trial_id, **result):
+        return self.scheduler.on_trial_result(None, TuneTrial(trial_id), {"hostname": "here", **result})
+
+    def start(self, trial_id):
+        self.callback.on_trial_start(0, [], TuneTrial(trial_id))
+
+    def train(self, world, director, trial_id):
+        """One trial from suggestion to end; returns what the scheduler said last."""
+        config = self.searcher.suggest(trial_id)
+        self.start(trial_id)
+        outcome = world.execute(director.books.task(config["trial"]))
+        world.nodes.clear()  # the toy trains to the end at once; what lies behind a pruned boundary never was
+        for boundary in outcome.boundaries[:-1]:
+            row = CurveRow(step=1, tokens=8, stage=0, lr=0.1, train_loss=5.0, loss=5.0, grad_norm=1.0)
+            event = BoundaryEvent(boundary=boundary, is_last=False, executed_tokens=96, curve=(row,))
+            if self.report(trial_id, **{BOUNDARY: event.model_dump_json()}) == TrialScheduler.STOP:
+                self.searcher.on_trial_complete(trial_id, {})
+                return "pruned"
+        decision = self.report(trial_id, **{OUTCOME: outcome.model_dump_json()})
+        self.searcher.on_trial_complete(trial_id, {})
+        return decision
+
+
+def test_no_more_trials_are_suggested_than_there_are_slots(toy_world):
+    table = Table(toy_world(slots=2).director(), slots=2)
+    first = table.searcher.suggest("a")
+    assert first == {"run": "/run", "session": "s", "trial": 0}
+    assert table.searcher.suggest("b")["trial"] == 1
+    assert table.searcher.suggest("c") is None
+
+
+def test_a_search_through_tune_s_roles_ends_with_finished(toy_world):
+    world = toy_world(limits=Limits(trials=5))
+    director = world.director()
+    table = Table(director)
+    assert [table.train(world, director, str(index)) for index in range(5)] == [TrialScheduler.STOP] * 5
+    assert table.searcher.suggest("last") == Searcher.FINISHED
+    assert {record.worker for record in director.books.records} == {"here"}
+    assert table.seat.failure is None
+
+
+def test_a_pruned_trial_keeps_what_it_reported(toy_world):
+    world = toy_world(limits=Limits(trials=30), control=0.0, baselines=0)
+    world.extra = {"pruner": BoundaryPruner(min_schedules=12, min_correlation=-1.0, keep=0.5)}
+    director = world.director()
+    table = Table(director)
+    said = [table.train(world, director, str(index)) for index in range(30)]
+    pruned = [record for record in director.books.records if record.state == "pruned"]
+    assert said.count("pruned") == len(pruned) > 0
+    assert all(record.reason == "pruner" and len(record.boundaries) == 1 for record in pruned)
+    assert all((record.executed_tokens, record.requested_tokens) == (96, 96) for record in pruned)
+
+
+def test_a_trial_that_ends_without_an_outcome_has_failed(toy_world):
+    director = toy_world().director()
+    table = Table(director)
+    table.searcher.suggest("a")
+    table.start("a")
+    table.callback.on_trial_recover(0, [], TuneTrial("a"))
+    table.start("a")
+    table.searcher.on_trial_complete("a", error=True)
+    record = director.books.records[0]
+    assert (record.state, record.reason, record.attempts) == ("failed", "worker_lost", 2)
+    assert table.searcher.suggest("b")["trial"] == 1
+
+
+def test_a_trial_that_tune_drops_silently_is_noticed(toy_world):
+    director = toy_world().director()
+    table = Table(director)
+    table.searcher.suggest("a")
+    dropped = TuneTrial("a")
+    dropped.status = "ERROR"
+    table.callback.on_step_end(0, [dropped])
+    assert director.books.records[0].reason == "worker_lost"
+
+
+def test_an_exception_of_the_director_stops_the_search_in_order(toy_world):
+    world = toy_world()
+    director = world.director()
+    table = Table(director)
+    table.searcher.suggest("a")
+    table.start("a")
+    assert table.report("a", **{OUTCOME: "{"}) == TrialScheduler.STOP
+    assert table.seat.failure is not None
+    assert table.searcher.suggest("b") == Searcher.FINISHED
+
+
+def test_nothing_of_the_search_is_pickled_into_tune_s_files(toy_world):
+    table = Table(toy_world().director())
+    for part in (table.searcher, table.scheduler, table.callback):
+        assert part.__getstate__() == {}
+
+
+def test_a_cluster_of_our_own_is_private_and_another_s_keeps_its_token():
+    own = ray_environment(slots=3, is_local=True)
+    assert own["RAY_AUTH_MODE"] == "token"
+    assert len(own["RAY_AUTH_TOKEN"]) == 32
+    assert own["RAY_AUTH_TOKEN"] != ray_environment(slots=3, is_local=True)["RAY_AUTH_TOKEN"]
+    assert own["TUNE_MAX_PENDING_TRIALS_PG"] == "3"
+    assert not [name for name in ray_environment(slots=3, is_local=False) if name.startswith("RAY_AUTH")]
+    assert RaySlots(slots=2, cpus_per_trial=1, gpus_per_trial=0.5).per_trial == {"cpu": 1, "gpu": 0.5}
