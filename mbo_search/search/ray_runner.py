@@ -7,9 +7,12 @@ ever restored from them.
 from __future__ import annotations
 
 import secrets
+import shutil
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +52,26 @@ def run_on_ray(
     Raises:
         Exception: Whatever a call of the director raised, after the trials at work have saved their state.
     """
-    with ray_session(slots, address=address, logs=run.path / "ray", arm=stop.arm) as folder:
-        storage = folder if address is None else run.path / "ray"
+    with (
+        ray_session(slots, address=address, logs=run.path / "ray", arm=stop.arm) as folder,
+        _storage(folder if address is None else run.path) as storage,
+    ):
         for _ in range(_MOST_ROUNDS):
             _run_round(director, run, slots, storage=storage, stop=stop, observe=observe)
             if not director.has_more:
                 return
             for trial in director.running_trials:
                 director.lost(trial, "Ray Tune ended before the trial")
+
+
+@contextmanager
+def _storage(parent: Path) -> Iterator[Path]:
+    """A folder for Tune's files, which all nodes of a cluster must see; gone afterwards."""
+    storage = Path(tempfile.mkdtemp(prefix=".tune-", dir=parent))
+    try:
+        yield storage
+    finally:
+        shutil.rmtree(storage, ignore_errors=True)
 
 
 def _run_round(
