@@ -9,13 +9,12 @@ from pathlib import Path
 
 from mbo_search.results.records import Arm
 from mbo_search.results.run_directory import RunDirectory
-from mbo_search.search.optuna_arm import ArmEffort, ArmSpace, OptunaArm, SamplerMaker, open_study, sampler_maker
+from mbo_search.search.optuna_arm import ArmEffort, ArmSpace, OptunaArm, SamplerMaker, open_study
 from mbo_search.search.samplers import STARTUP_TRIALS
+from mbo_search.search.searchers import STAGED_SEARCHERS, StagedSpace, searcher_maker
 from mbo_search.search.suggest import Draw, ReferenceSuggest, draw
-from mbo_search.search.tree.planned import PlannedSampler
-from mbo_search.search.tree.sampler import TreeMemory, TreeSettings, sweep_size, tree_sampler
 from mbo_search.study.parameters import Suggest, choose
-from mbo_search.study.space import Space, control_space, propose, share_reader, space_size, staged_space
+from mbo_search.study.space import Space, control_space, parameters, propose, share_reader, space_size, staged_space
 from mbo_search.study.specs import Study
 
 __all__ = ["arm_space", "arms_of", "finite_size", "initial_points"]
@@ -63,8 +62,8 @@ def arm_space(study: Study, space: Space, share: float) -> ArmSpace:
     searcher = _searcher_of(study, space)
     return ArmSpace(
         function=functools.partial(propose, space),
-        sampler=_tree_maker(space, effort) if searcher == "tree" else sampler_maker(searcher),
-        initial=() if searcher == "tree" else initial_points(space)[: _num_initial(study, share)],
+        sampler=_maker(searcher, study, space, effort),
+        initial=() if searcher in STAGED_SEARCHERS else initial_points(space)[: _num_initial(study, share)],
         size=finite_size(space),
         effort=effort,
     )
@@ -83,23 +82,19 @@ def _num_initial(study: Study, share: float) -> int:
     return min(STARTUP_TRIALS, max(1, int(study.search.trials * share * _INITIAL_SHARE)))
 
 
-def _tree_maker(space: Space, effort: ArmEffort) -> SamplerMaker:
-    declared = space.declared
-    num_stages = len(space.stages)
+def _maker(searcher: str, study: Study, space: Space, effort: ArmEffort) -> SamplerMaker:
+    chosen = parameters(space)
     schedules = effort.schedules
     if effort.tokens is not None:
         schedules = min(schedules or math.inf, effort.tokens / space.budget.total_tokens)
-    settings = TreeSettings(num_stages=num_stages, sweep_size=sweep_size(schedules))
 
     def define(suggest: Suggest) -> object:
-        return choose(declared, suggest)
+        return choose(chosen, suggest)
 
-    memory = TreeMemory(define, settings, share_reader(space))
-
-    def make(seed: int, spent: float) -> PlannedSampler:
-        return tree_sampler(define, settings, seed=seed, spent=lambda: spent, memory=memory)
-
-    return make
+    tree = StagedSpace(
+        define=define, num_stages=len(space.stages), schedules=schedules, costs=share_reader(space), seed=study.seed
+    )
+    return searcher_maker(searcher, tree)
 
 
 def initial_points(space: Space) -> Sequence[Draw]:

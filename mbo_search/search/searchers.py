@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
 from mbo_search.search.optuna_arm import SamplerMaker, sampler_maker
 from mbo_search.search.samplers import SAMPLERS
 from mbo_search.search.tree.beam import BEAM_POINTS, beam_sampler
@@ -11,45 +15,61 @@ from mbo_search.search.tree.points import Define
 from mbo_search.search.tree.sampler import StageCosts, TreeMemory, TreeSettings, sweep_size, tree_sampler
 from mbo_search.search.tree.sweep import Sweeper
 
-__all__ = ["BEAM_WIDTHS", "SEARCHERS", "searcher_maker"]
+__all__ = ["BEAM_WIDTHS", "SEARCHERS", "STAGED_SEARCHERS", "StagedSpace", "searcher_maker"]
 
-BEAM_WIDTHS = {"greedy": 1, "beam": 2, "beam2": 2, "beam4": 4}
+BEAM_WIDTHS: Mapping[str, int] = MappingProxyType({"greedy": 1, "beam2": 2, "beam4": 4})
 """Boundaries that the stage-by-stage searchers go on from."""
 
-SEARCHERS = ("tree", *sorted(SAMPLERS), *BEAM_WIDTHS, "grid")
+STAGED_SEARCHERS = ("tree", *BEAM_WIDTHS, "grid")
+"""Searchers of ours, which know of stages and begin in their own way."""
+
+SEARCHERS = (*STAGED_SEARCHERS, *SAMPLERS)
 """Names that `searcher_maker` knows."""
 
 
-def searcher_maker(
-    name: str, define: Define, *, num_stages: int, schedules: float | None, costs: StageCosts | None, seed: int
-) -> SamplerMaker:
-    """Make the samplers of a searcher; they share what can be kept from one proposal to the next.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedSpace:
+    """A space as a searcher sees it.
 
-    Args:
-        name: One of `SEARCHERS`.
-        define: The space.
+    Attributes:
+        define: Asks for every parameter of a schedule, stage after stage.
         num_stages: Stages of a whole schedule.
         schedules: Whole schedules that the search may train; None: no limit.
         costs: Cost of each stage of a schedule; None: equal.
         seed: Seed of the order in which the strategies of a stage are tried.
+    """
+
+    define: Define
+    num_stages: int
+    schedules: float | None = None
+    costs: StageCosts | None = None
+    seed: int = 0
+
+
+def searcher_maker(name: str, space: StagedSpace) -> SamplerMaker:
+    """Make the samplers of a searcher; they share what can be kept from one proposal to the next.
+
+    Args:
+        name: One of `SEARCHERS`.
+        space: The space.
 
     Raises:
         StudyError: If the searcher cannot search the space.
     """
     if name == "tree":
-        settings = TreeSettings(num_stages=num_stages, sweep_size=sweep_size(schedules))
-        return _tree(define, TreeMemory(define, settings, costs, seed=seed))
+        settings = TreeSettings(num_stages=space.num_stages, sweep_size=sweep_size(space.schedules))
+        return _tree(space.define, TreeMemory(space.define, settings, space.costs, seed=space.seed))
     if name in BEAM_WIDTHS:
-        return _beam(define, num_stages, BEAM_WIDTHS[name], seed)
+        return _beam(space, BEAM_WIDTHS[name])
     if name == "grid":
-        points = grid_points(define, num_stages)
-        return lambda seed, spent: grid_sampler(points, num_stages=num_stages, seed=seed)
+        points = grid_points(space.define, space.num_stages)
+        return lambda seed, spent: grid_sampler(points, num_stages=space.num_stages, seed=seed)
     return sampler_maker(name)
 
 
-def _beam(define: Define, num_stages: int, width: int, sweep_seed: int) -> SamplerMaker:
-    sweeper = Sweeper(define, num_stages=num_stages, size=BEAM_POINTS, seed=sweep_seed)
-    return lambda seed, spent: beam_sampler(define, sweeper, width=width, seed=seed)
+def _beam(space: StagedSpace, width: int) -> SamplerMaker:
+    sweeper = Sweeper(space.define, num_stages=space.num_stages, size=BEAM_POINTS, seed=space.seed)
+    return lambda seed, spent: beam_sampler(space.define, sweeper, width=width, seed=seed)
 
 
 def _tree(define: Define, memory: TreeMemory) -> SamplerMaker:

@@ -18,7 +18,7 @@ from mbo_search.search.limits import Limits
 from mbo_search.search.optuna_arm import ArmEffort, ArmSpace, OptunaArm
 from mbo_search.search.ports import Ports, SearchPlan
 from mbo_search.search.pruner import BoundaryPruner
-from mbo_search.search.searchers import searcher_maker
+from mbo_search.search.searchers import StagedSpace, searcher_maker
 from mbo_search.search.stage_table import OptionPath, StageTable, TableSpace
 from mbo_search.search.task import PathNode, TrialTask
 from mbo_search.study.base import Description
@@ -216,19 +216,14 @@ def _director(world: _World, what: Simulation) -> Director:
         return _schedule(table, space(suggest))
 
     tokens = what.budget_stage_runs * SEGMENT_TOKENS
-    maker = searcher_maker(
-        what.searcher,
-        space,
-        num_stages=table.stages,
-        schedules=what.budget_stage_runs / table.stages,
-        costs=None,
-        seed=what.seed,
+    staged = StagedSpace(
+        define=space, num_stages=table.stages, schedules=what.budget_stage_runs / table.stages, seed=what.seed
     )
     arm = OptunaArm(
         "staged",
         ArmSpace(
             function=function,
-            sampler=maker,
+            sampler=searcher_maker(what.searcher, staged),
             size=len(table.options) ** table.stages,
             effort=ArmEffort(tokens=float(tokens)),
         ),

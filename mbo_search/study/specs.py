@@ -268,7 +268,7 @@ class SearchSpec(Description):
         hours: Wall-clock hours; None: no limit.
     """
 
-    searcher: Literal["auto", "tree", "tpe", "random", "gp"] = "auto"
+    searcher: Literal["auto", "tree", "tpe", "random", "gp", "greedy", "beam2", "beam4", "grid"] = "auto"
     pruner: Literal["off", "boundary"] = "off"
     trials: int | None = Field(default=None, ge=1)
     budget: int | None = Field(default=None, gt=0)

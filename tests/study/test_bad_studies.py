@@ -87,7 +87,7 @@ def test_a_billion_laughs_are_refused_at_once():
         ("evaluation: {tokens: 1.5}", "evaluation.tokens: 1.5 must be a whole number"),
         ("evaluation: {tokens: -5}", "evaluation.tokens: -5 must be greater than 0"),
         ("evaluation: {point: 3}", "evaluation.point: is no known key (did you mean points?)"),
-        ("search: {searcher: tpee}", "tpe, random, gp (did you mean tpe?)"),
+        ("search: {searcher: tpee}", "tpe, random, gp, greedy, beam2, beam4, grid (did you mean tpe?)"),
         ("search: {pruner: yes}", "search.pruner: yes must be one of off, boundary"),
         ("search: {trials: 0}", "search.trials: 0 must be at least 1"),
         ("search: {hours: 0}", "search.hours: 0 must be greater than 0"),

@@ -61,7 +61,7 @@ class TreeSettings:
     num_stages: int
     sweep_size: int = 12
     num_roots: int = 3
-    num_candidates: int = 768
+    num_candidates: int = 512
     min_root_share: float = 0.2
     refit_growth: float = 0.03
 

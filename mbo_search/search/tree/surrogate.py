@@ -22,7 +22,9 @@ from mbo_search.search.tree.history import History
 
 __all__ = ["Surrogate", "fit_surrogate", "log_expected_improvement"]
 
-NUM_TREES = 64
+NUM_TREES = 48
+MOST_SAMPLES = 400
+"""Draws that a tree is grown on: more would only take time at thousands of trials."""
 MAX_FEATURES = 0.7
 CLIP_QUANTILE = 0.6
 MIN_SPREAD = 1e-4
@@ -76,7 +78,7 @@ def _grow(
     trees: list[ExtraTreeRegressor] = []
     with sklearn.config_context(skip_parameter_validation=True):
         for _ in range(NUM_TREES):
-            chosen = rng.integers(len(targets), size=len(targets))
+            chosen = rng.integers(len(targets), size=min(len(targets), MOST_SAMPLES))
             tree = ExtraTreeRegressor(max_features=MAX_FEATURES, random_state=int(rng.integers(2**31)))
             trees.append(tree.fit(encoded[chosen], targets[chosen], check_input=False))
     return trees
