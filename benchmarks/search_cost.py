@@ -91,7 +91,7 @@ class AshaReplay:
 
 
 def reference_curve(table: StageTable, budget: int, seed: int, *, reduction_factor: int) -> Curve:
-    """OptunaSearch (TPE, define-by-run) and ASHA, one trial at a time; stopped ones are told with their last loss."""
+    """OptunaSearch (TPE) and ASHA, one trial at a time; a stopped one is told with its last loss."""
     space, ledger, asha = TableSpace(table), Ledger(table, budget), AshaReplay(reduction_factor)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     while not ledger.is_spent:

@@ -313,3 +313,36 @@ def doctor(
     from mbo_search.cli.doctor import examine
 
     deliver(lambda: examine(folder, start_ray=start_ray), as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def simulate(
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="A stage table (JSON).", show_default=False)],
+    searchers: Annotated[
+        list[str] | None,
+        typer.Option("--searcher", metavar="NAME", help="A searcher to compare. Repeatable.  [default: tree, tpe]"),
+    ] = None,
+    budget: Annotated[int, typer.Option("--budget", help="Stage runs of each search.", min=1)] = 90,
+    slots: Annotated[int, typer.Option("--slots", help="Trials at once.", min=1)] = 1,
+    seeds: Annotated[int, typer.Option("--seeds", help="Searches of each searcher.", min=1)] = 5,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare searchers on a table of schedules that were all trained.
+
+    Nothing is trained: losses are looked up, time is simulated.
+    """
+    from mbo_search.cli.tree_searching import simulate_search
+
+    names = searchers or ["tree", "tpe"]
+    deliver(
+        lambda: simulate_search(table, names, budget=budget, slots=slots, seeds=seeds), as_json=as_json, quiet=quiet
+    )
+
+
+@app.command()
+def tree(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Print the stage tree of a run: what was trained once, and how many trials used it."""
+    from mbo_search.cli.tree_searching import show_tree
+
+    deliver(lambda: show_tree(folder), as_json=as_json, quiet=quiet)

@@ -20,7 +20,7 @@ from mbo_search.search.suggest import Draw, FixedSuggest, OptunaSuggest, SpaceFu
 from mbo_search.search.task import TrialTask
 from mbo_search.search.tree.history import STOP_AFTER
 
-__all__ = ["ArmEffort", "ArmSpace", "OptunaArm", "SamplerMaker", "open_study", "sampler_maker"]
+__all__ = ["ArmEffort", "ArmSpace", "OptunaArm", "SamplerMaker", "open_study", "quiet_study", "sampler_maker"]
 
 _REGION_REASONS = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
 """Reasons that lie in the schedule itself: the searcher is to learn that the region is bad."""
@@ -131,7 +131,7 @@ class OptunaArm:
         self._seed = seed
         self._initial = tuple(space.initial)
         self._database = _StudyBook(database)
-        self._mirror = _StudyBook(_quiet_study(space.sampler(seed, 0.0)))
+        self._mirror = _StudyBook(quiet_study(space.sampler(seed, 0.0)))
         self._begun: list[dict[str, float | int | str]] = []
         self._num_schedules = 0
         self._tokens: dict[int, int] = {}
@@ -200,7 +200,12 @@ class OptunaArm:
         self._database.fail_strangers()
 
 
-def _quiet_study(sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+def quiet_study(sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+    """Make a study in memory that announces nothing.
+
+    Args:
+        sampler: Its sampler.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(sampler=sampler)
 

@@ -15,7 +15,7 @@ import optuna
 from mbo_search.results.records import TrialRecord
 from mbo_search.search.director import Director
 from mbo_search.search.limits import Limits
-from mbo_search.search.optuna_arm import ArmEffort, ArmSpace, OptunaArm
+from mbo_search.search.optuna_arm import ArmEffort, ArmSpace, OptunaArm, quiet_study
 from mbo_search.search.ports import Ports, SearchPlan
 from mbo_search.search.pruner import BoundaryPruner
 from mbo_search.search.searchers import StagedSpace, searcher_maker
@@ -138,16 +138,16 @@ class _World:
         )
 
     def execute(self, task: TrialTask) -> TrialOutcome:
-        """Look a task up; what is cached costs nothing."""
+        """Look a task up; what is cached costs nothing, and a stage run that diverges is cached by nobody."""
         boundaries: list[Boundary] = []
         produced: list[str] = []
         for stage, node in enumerate(task.nodes):
             loss = self.table.losses[_path(task.schedule)[: stage + 1]]
+            if loss >= DIVERGED_NATS:
+                return self._outcome(task, boundaries, produced, reason="non_finite")
             is_new = node.key not in self.nodes
             if is_new:
                 produced.append(node.key)
-            if loss >= DIVERGED_NATS:
-                return self._outcome(task, boundaries, produced, reason="non_finite")
             boundaries.append(_boundary(stage, node, loss, shared=not is_new))
         return self._outcome(task, boundaries, produced, reason=None if task.stop_after is None else "probe")
 
@@ -163,7 +163,7 @@ class _World:
                 "produced": produced,
                 "requested_tokens": task.tokens,
                 "executed_tokens": len(produced) * SEGMENT_TOKENS,
-                "train_seconds": float(len(produced)),
+                "wasted_tokens": SEGMENT_TOKENS if reason == "non_finite" else 0,
             }
         )
 
@@ -171,7 +171,7 @@ class _World:
         """Keep the nodes of a trial that has ended, and write the curve on."""
         last = self.best[-1] if self.best else None
         self.nodes.update(outcome.produced)
-        self.best += [last] * len(outcome.produced)
+        self.best += [last] * _stage_runs(outcome)
         if outcome.state == "complete" and outcome.produced:
             loss = outcome.boundaries[-1].loss
             self.best[-1] = loss if last is None else min(last, loss)
@@ -183,12 +183,16 @@ def _run(world: _World, director: Director, what: Simulation) -> None:
         while len(busy) < what.slots and (task := director.ask()) is not None:
             director.started(task.trial, world.now)
             outcome = _judged(director, task, world.execute(task))
-            heapq.heappush(busy, (world.now + len(outcome.produced), task.trial, outcome))
+            heapq.heappush(busy, (world.now + _stage_runs(outcome), task.trial, outcome))
         if not busy:
             return
         world.now, trial, outcome = heapq.heappop(busy)
         world.pay(outcome)
         director.tell(trial, outcome)
+
+
+def _stage_runs(outcome: TrialOutcome) -> int:
+    return (outcome.executed_tokens + outcome.wasted_tokens) // SEGMENT_TOKENS
 
 
 def _judged(director: Director, task: TrialTask, outcome: TrialOutcome) -> TrialOutcome:
@@ -228,7 +232,7 @@ def _director(world: _World, what: Simulation) -> Director:
             effort=ArmEffort(tokens=float(tokens)),
         ),
         seed=what.seed,
-        database=optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)),
+        database=quiet_study(optuna.samplers.RandomSampler(seed=0)),
     )
     ports = Ports(
         memory=world,

@@ -1,4 +1,4 @@
-"""Proves of every searcher alike that it proposes points of the space, the same for equal seeds, through a director."""
+"""Proves of every searcher alike that it proposes points of the space, the same ones for equal seeds."""
 
 from __future__ import annotations
 

@@ -67,7 +67,11 @@ def test_parameters_are_named_by_what_they_mean_and_rates_are_relative(content, 
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
-    [("schema", "other/1", "schema"), ("fields", ["accuracy"], "must name 'loss'"), ("loss", {"0": [1.0]}, "all 20")],
+    [
+        ("schema", "other/1", "schema"),
+        ("fields", ["accuracy"], "must name 'loss'"),
+        ("loss", {"0": [1.0]}, "all 20"),
+    ],
 )
 def test_what_is_no_complete_table_is_refused_with_the_reason(content, tmp_path, key, value, message):
     with pytest.raises(DataError, match=message):

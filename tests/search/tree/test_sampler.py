@@ -131,5 +131,5 @@ def test_while_the_last_boundaries_of_a_sweep_are_awaited_new_beginnings_are_tri
     assert STOP_AFTER not in trial.user_attrs
 
 
-def test_the_sweep_takes_a_fifth_of_small_efforts():
-    assert [sweep_size(schedules) for schedules in (1, 30, 1000, None)] == [4, 6, 12, 12]
+def test_the_sweep_takes_two_fifths_of_small_efforts():
+    assert [sweep_size(schedules) for schedules in (1, 15, 1000, None)] == [4, 6, 12, 12]
