@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from mbo_search.search.tree_text import stage_tree
 
 
@@ -16,4 +18,4 @@ def test_each_node_stands_once_below_its_parent(toy_world):
     roots = [node.loss for node in nodes if node.depth == 0]
     assert roots == sorted(roots)
     assert nodes[0].depth == 0
-    assert all(after.depth <= before.depth + 1 for before, after in zip(nodes, nodes[1:], strict=False))
+    assert all(after.depth <= before.depth + 1 for before, after in itertools.pairwise(nodes))
