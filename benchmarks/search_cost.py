@@ -245,6 +245,17 @@ def cross_check(table: StageTable, *, num_seeds: int, budget: int) -> dict[str, 
     return {"schema": "mbo-search/search-cost-cross-check/1", "table": table.name, "budget": budget} | found
 
 
+class PathSpace:
+    """The space of a table as OptunaSearch wants it; Ray pickles it, so it is no closure."""
+
+    def __init__(self, table: StageTable) -> None:
+        self._space = TableSpace(table)
+
+    def __call__(self, trial: optuna.Trial) -> dict[str, list[int]]:
+        """Choose a schedule."""
+        return {"path": list(self._space(OptunaSuggest(trial)))}
+
+
 def ray_best(table: StageTable, budget: int, seed: int, *, reduction_factor: int) -> float:
     """The best loss that real Ray Tune with OptunaSearch and ASHA finds for a budget."""
     import tempfile
@@ -253,21 +264,20 @@ def ray_best(table: StageTable, budget: int, seed: int, *, reduction_factor: int
     from ray.tune.schedulers import AsyncHyperBandScheduler
     from ray.tune.search.optuna import OptunaSearch
 
-    space, losses, stages = TableSpace(table), table.losses, table.stages
+    losses, stages = table.losses, table.stages
     runs: list[tuple[int, float]] = []
-
-    def define(trial: optuna.Trial) -> dict[str, list[int]]:
-        return {"path": list(space(OptunaSuggest(trial)))}
 
     def train(config: dict[str, list[int]]) -> None:
         for stage in range(1, stages + 1):
             tune.report({"loss": losses[tuple(config["path"][:stage])], "stage": stage})
 
-    class Meter(tune.Callback):
-        def on_trial_result(
-            self, iteration: int, trials: object, trial: object, result: dict, **info: object
-        ) -> None:
+    class Meter(tune.Stopper):
+        def __call__(self, trial_id: str, result: dict) -> bool:
             runs.append((int(result["stage"]), float(result["loss"])))
+            return False
+
+        def stop_all(self) -> bool:
+            return len(runs) >= budget
 
     asha = AsyncHyperBandScheduler(
         time_attr="stage", metric="loss", mode="min", max_t=stages, reduction_factor=reduction_factor
@@ -278,15 +288,13 @@ def ray_best(table: StageTable, budget: int, seed: int, *, reduction_factor: int
         tune.Tuner(
             tune.with_resources(train, {"cpu": 1}),
             tune_config=tune.TuneConfig(
-                search_alg=OptunaSearch(define, metric="loss", mode="min", seed=seed),
+                search_alg=OptunaSearch(PathSpace(table), metric="loss", mode="min", seed=seed),
                 scheduler=asha,
-                num_samples=-1,
+                num_samples=budget,
                 max_concurrent_trials=1,
                 reuse_actors=True,
             ),
-            run_config=tune.RunConfig(
-                storage_path=folder, verbose=0, callbacks=[Meter()], stop=lambda trial, result: len(runs) >= budget
-            ),
+            run_config=tune.RunConfig(storage_path=folder, verbose=0, stop=Meter()),
         ).fit()
     return min(loss for stage, loss in runs[:budget] if stage == stages)
 
