@@ -191,11 +191,13 @@ class TreePlanner:
     def _opening(self, history: History) -> Plan | None:
         """The next point of the sweep; a random schedule while the best boundary is not known yet."""
         settings, last = self._settings, self._settings.num_stages - 1
+        # schedules from before the sweep are no part of it
+        since = next((index for index, one in enumerate(history.seen) if one.stop_after is not None), 0)
         for stage in range(settings.num_stages):
             bases = best_beginnings(history, stage - 1, 1)
             if not bases:
                 return self._root()
-            begun = sum(one.stop_after == (None if stage == last else stage) for one in history.seen)
+            begun = sum(one.stop_after == (None if stage == last else stage) for one in history.seen[since:])
             wanted = len(self._memory.sweeper.points(bases[0], stage)) + settings.num_roots * (stage == last)
             if begun >= wanted:
                 continue
