@@ -20,7 +20,7 @@ from mbo_search.search.pruner import BoundaryPruner
 from mbo_search.search.ray_runner import run_on_ray
 from mbo_search.search.slots import Backend, choose_backend, slots_of, store_limit_bytes
 from mbo_search.search.snapshot import snapshot
-from mbo_search.search.stopping import StopRequest
+from mbo_search.search.stopping import StopRequest, throttled
 from mbo_search.search.task import PathNode, TrialTask
 from mbo_search.search.task_files import read_tasks, write_task
 from mbo_search.search.worker import TrialWorker, WorkerPlan, open_store, write_worker_plan
@@ -32,6 +32,7 @@ from mbo_search.train.setup import TrainSetup
 __all__ = ["Drive", "nodes_of"]
 
 _NUM_MESSAGES = 20
+_STATUS_EVERY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,7 @@ class Drive:
         self._store = open_store(opened.run, self._plan)
         self._num_collected = 0
         self._status = opened.run.status()
+        self._note_status = throttled(self._write_status, _STATUS_EVERY_SECONDS)
         self.director = self._make_director()
 
     def go(self, *, backend: Backend, address: str | None, stop: StopRequest) -> None:
@@ -97,8 +99,9 @@ class Drive:
             self._write_status()
 
     def observe(self) -> None:
-        """Show how far it is, and keep the stage store within its limit."""
+        """Show how far it is, note what it cost so far, and keep the stage store within its limit."""
         self._collect()
+        self._note_status()
         self._observe(snapshot(self.director, study=self._opened.study.study, messages=self._messages))
 
     def _make_director(self) -> Director:

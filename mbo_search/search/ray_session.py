@@ -34,6 +34,8 @@ _LONGEST_TEMPORARY_PATH = 24
 
 _OBJECT_STORE_BYTES = 100 * 2**20
 _MOST_LOG_BYTES = 2**20
+_PREFIX = "mbo-"
+_OWNER = "driver.pid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,9 +170,28 @@ def _disconnect() -> None:
 
 
 def _private_folder() -> Path:
-    """A short folder that only this user can enter."""
-    base = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="mbo-", dir=base if len(base) <= _LONGEST_TEMPORARY_PATH else "/tmp"))
+    """A short folder that only this user can enter; those that killed drivers left behind are removed."""
+    base = Path(tempfile.gettempdir())
+    if len(str(base)) > _LONGEST_TEMPORARY_PATH:
+        base = Path("/tmp")
+    for left in base.glob(f"{_PREFIX}*/{_OWNER}"):
+        if _is_orphaned(left):
+            shutil.rmtree(left.parent, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+    (folder / _OWNER).write_text(str(os.getpid()), encoding="utf-8")
+    return folder
+
+
+def _is_orphaned(owner: Path) -> bool:
+    """Whether a folder is ours and the process that made it is gone."""
+    try:
+        is_ours = owner.stat().st_uid == os.getuid() and not owner.parent.is_symlink()
+        os.kill(int(owner.read_text(encoding="utf-8")), 0)
+    except ProcessLookupError:
+        return is_ours
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import optuna
 import pytest
 
 from mbo_search.results.run_directory import RunDirectory
@@ -140,3 +141,17 @@ def test_a_killed_worker_costs_one_attempt_and_nobody_else(local, tiny_root, tmp
     assert losses(run) == losses(local)
     assert {record.state for record in run.records()} == {"complete"}
     assert max(record.attempts for record in run.records()) == 2
+
+
+def test_a_killed_driver_loses_nothing_and_doubles_nothing(local, tiny_root, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    process = drive(tiny_study(tiny_root, *RANDOM, "budget.tokens=40k"), tiny_root, run.path)
+    wait_for(lambda: len(run.records()) >= 2 if run.trials.is_dir() else False)
+    process.kill()
+    process.communicate()
+    finish(drive(tiny_study(tiny_root, *RANDOM, "budget.tokens=40k"), tiny_root, run.path))
+    assert losses(run) == losses(local)
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{run.database}")
+    assert all(trial.state.is_finished() for trial in study.trials)
+    wasted = sum(record.wasted_tokens for record in run.records())
+    assert wasted < 0.1 * sum(record.executed_tokens for record in run.records())
