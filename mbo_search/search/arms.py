@@ -10,8 +10,8 @@ from pathlib import Path
 from mbo_search.results.records import Arm
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.optuna_arm import ArmEffort, ArmSpace, OptunaArm, SamplerMaker, open_study
-from mbo_search.search.samplers import STARTUP_TRIALS
-from mbo_search.search.searchers import STAGED_SEARCHERS, StagedSpace, searcher_maker
+from mbo_search.search.samplers import SAMPLERS, STARTUP_TRIALS
+from mbo_search.search.searchers import StagedSpace, searcher_maker
 from mbo_search.search.suggest import Draw, ReferenceSuggest, draw
 from mbo_search.study.parameters import Suggest, choose
 from mbo_search.study.space import Space, control_space, parameters, propose, share_reader, space_size, staged_space
@@ -21,6 +21,9 @@ __all__ = ["arm_space", "arms_of", "finite_size", "initial_points"]
 
 _INITIAL_SHARE = 0.25
 """Share of an arm's trials that may go to points of the initial design."""
+
+_WITH_INITIAL_POINTS = ("tree", *SAMPLERS)
+"""Searchers that learn from any schedule; the others follow an order of their own."""
 
 
 def arms_of(study: Study, run: RunDirectory) -> dict[Arm, OptunaArm]:
@@ -63,7 +66,7 @@ def arm_space(study: Study, space: Space, share: float) -> ArmSpace:
     return ArmSpace(
         function=functools.partial(propose, space),
         sampler=_maker(searcher, study, space, effort),
-        initial=() if searcher in STAGED_SEARCHERS else initial_points(space)[: _num_initial(study, share)],
+        initial=initial_points(space)[: _num_initial(study, share)] if searcher in _WITH_INITIAL_POINTS else (),
         size=finite_size(space),
         effort=effort,
     )
