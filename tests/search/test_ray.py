@@ -32,7 +32,8 @@ summary = resume_study(out, means) if out.exists() else run_study(load_study(stu
 print(json.dumps({**asdict(summary), "run": str(out)}))
 """
 
-RANDOM = ("search.searcher=random", "search.trials=8", "resources.workers=2", "train.threads=1")
+RANDOM = ("search.searcher=random", "search.trials=8", "resources.workers=2", "control=0")
+"""Proposals that depend on the trial number alone; with two arms, wasted tokens would change whose turn it is."""
 
 
 def drive(study, root, out) -> subprocess.Popen[str]:
