@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -124,3 +125,18 @@ def wait_for(condition, seconds):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+def test_winners_are_confirmed_on_fresh_seeds_and_a_second_look_counts(mbo, study_file):
+    assert mbo("run", study_file, "--quiet").code == 0
+    first = mbo("confirm", "reports/tiny", "--seeds", "2", "--json")
+    assert first.code == 0, first.err
+    assert first.json()["verdict"]["num_seeds"] == 2
+    ranking = mbo("rank", "reports/tiny", "--json").json()
+    best = ranking["trials"][0]
+    assert best["confirmed"] is True
+    assert [run["seed"] for run in best["runs"]] == [0, 1, 2]  # the seed of the search, then the fresh ones
+
+    second = mbo("confirm", "reports/tiny", "--seeds", "3", "--json").json()
+    assert second["verdict"]["num_seeds"] == 3
+    assert json.loads(Path("reports/tiny/status.json").read_text(encoding="utf-8"))["confirm_looks"] == 2
