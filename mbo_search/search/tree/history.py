@@ -111,6 +111,19 @@ class History:
         return tuple(sorted((one for one in self.seen if one.loss is not None), key=lambda one: one.loss or 0.0))
 
     @cached_property
+    def dead_ends(self) -> frozenset[Beginning]:
+        """Beginnings that ended in divergence, lack of memory or pruning: training them again ends alike."""
+        return frozenset(one.blocks[: max(one.boundaries, default=-1) + 2] for one in self.infeasible)
+
+    def is_dead(self, blocks: Beginning) -> bool:
+        """Whether a schedule begins with a dead end.
+
+        Args:
+            blocks: The schedule, stage by stage.
+        """
+        return any(blocks[: stage + 1] in self.dead_ends for stage in range(len(blocks)))
+
+    @cached_property
     def infeasible(self) -> tuple[Seen, ...]:
         """Trials whose region is bad."""
         return tuple(one for one in self.seen if one.is_infeasible)

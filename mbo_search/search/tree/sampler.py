@@ -254,9 +254,11 @@ class TreePlanner:
         return [((float(score[i]), float(np.exp(log_gain[i]))), rows[i]) for i in order]
 
     def _missing_costs(self, history: History, drawn: Candidates, done: NDArray[np.int_]) -> NDArray[np.float64]:
-        """Cost of the stages still to be trained; 0 where a trial in flight is producing the first of them."""
+        """Cost of the stages still to be trained; 0 where one of them is in flight or known to be a dead end."""
         costs = [
-            0.0 if blocks[: cached + 1] in history.in_flight else sum(self._memory.costs(blocks, params)[cached:])
+            0.0
+            if blocks[: cached + 1] in history.in_flight or history.is_dead(blocks)
+            else sum(self._memory.costs(blocks, params)[cached:])
             for (blocks, params), cached in zip(drawn.items(), done.tolist(), strict=True)
         ]
         return np.array(costs, dtype=np.float64)
