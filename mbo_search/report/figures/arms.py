@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from mbo_search.report.figures.base import bare_figure, focus, hover_lines, perplexity_axis, rounded, safe
+from mbo_search.report.figures.base import (
+    bare_figure,
+    focus,
+    hover_lines,
+    label_row,
+    perplexity_axis,
+    rounded,
+    safe,
+)
 from mbo_search.report.numbers import format_perplexity
 from mbo_search.report.palette import ARM_SYMBOLS, arm_color
 from mbo_search.results.ranking_values import RankedTrial
@@ -120,16 +128,8 @@ def _draw_lane(figure: go.Figure, lane: Lane, index: int, info: ArmsInfo, names:
         hoverinfo="text",
     )
     beyond = f"  <i>{names['beyond'].format(count=lane.num_beyond)}</i>" if lane.num_beyond else ""
-    figure.add_annotation(
-        x=0,
-        xref="paper",
-        y=index - 0.24,
-        yanchor="bottom",
-        xanchor="left",
-        showarrow=False,
-        text=f"<b>{safe(names[lane.arm])}</b>  {len(lane.trials)}{beyond}",
-        font={"color": arm_color(lane.arm), "size": 13},
-    )
+    text = f"<b>{safe(names[lane.arm])}</b>  {len(lane.trials)}{beyond}"
+    label_row(figure, index - 0.24, text, color=arm_color(lane.arm))
     if inside:
         _label_best(figure, lane, index, info)
 

@@ -14,6 +14,7 @@ __all__ = [
     "bare_figure",
     "focus",
     "hover_lines",
+    "label_row",
     "perplexity_axis",
     "perplexity_ticks",
     "round_ticks",
@@ -71,6 +72,27 @@ def bare_figure(*, height: int, x_title: str = "", y_title: str = "") -> go.Figu
 
 def _title(text: str) -> dict[str, Any]:
     return {"text": text, "font": {"color": "var(--soft)", "size": 13}, "standoff": 12}
+
+
+def label_row(figure: go.Figure, height: float, text: str, *, color: str) -> None:
+    """Write a row's name above it, at the left edge.
+
+    Args:
+        figure: The figure, changed in place.
+        height: Lower edge of the text on the y axis.
+        text: Escaped text, with markup.
+        color: A color or a variable of the page.
+    """
+    figure.add_annotation(
+        x=0,
+        xref="paper",
+        y=height,
+        yanchor="bottom",
+        xanchor="left",
+        showarrow=False,
+        text=text,
+        font={"color": color, "size": 13},
+    )
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:

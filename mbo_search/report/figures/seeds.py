@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
+from mbo_search.report.figures.base import bare_figure, hover_lines, label_row, rounded, safe
 from mbo_search.report.numbers import format_perplexity
 from mbo_search.report.palette import ARM_SYMBOLS, arm_color
 from mbo_search.results.ranking_values import RankedTrial
@@ -107,16 +107,8 @@ def _draw_row(figure: go.Figure, row: SeedRow, index: int, names: Mapping[str, s
     if row.search_loss is not None:
         about = hover_lines([who, f"{names['search_value']}: {format_perplexity(row.search_loss)}"])
         _draw_search_value(figure, index, row.search_loss, about)
-    figure.add_annotation(
-        x=0,
-        xref="paper",
-        y=index - 0.22,
-        yanchor="bottom",
-        xanchor="left",
-        showarrow=False,
-        text=f"<b>{format_perplexity(row.mean)}</b>  #{row.trial}  {safe(names[row.arm])}: {safe(row.caption)}",
-        font={"color": "var(--ink)", "size": 13},
-    )
+    text = f"<b>{format_perplexity(row.mean)}</b>  #{row.trial}  {safe(names[row.arm])}: {safe(row.caption)}"
+    label_row(figure, index - 0.22, text, color="var(--ink)")
 
 
 def _draw_search_value(figure: go.Figure, index: int, loss: float, about: str) -> None:
