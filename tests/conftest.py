@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-# How long an example takes says nothing on a shared machine, hence no deadline. The same examples every time, so that
+# How long an example takes says nothing on a shared machine: no deadline. The same examples every time, so that
 # a red run is red again; HYPOTHESIS_PROFILE=explore looks for new ones.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=1_000)
