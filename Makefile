@@ -43,11 +43,11 @@ report: $(RUNTIME) ## Write the report page of a run again (STUDY=name)
 
 .PHONY: test
 test: $(DEVELOPMENT) ## Run the default tests
-	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: test-slow
 test-slow: $(DEVELOPMENT) ## Run the tests that take minutes
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow and not ray and not browser and not cluster" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not ray and not browser and not cluster" $(PYTEST_ARGS)
 
 .PHONY: test-services
 test-services: $(DEVELOPMENT) ## Run the tests that start Ray, Chromium or servers, one at a time

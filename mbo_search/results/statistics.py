@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from mbo_search.study.base import Description
 
@@ -51,7 +51,7 @@ FEWEST_SEEDS = 6
 
 _MOST_SEEDS = 10_000
 _MOST_EXACT_SEEDS = 40
-_SPREAD_QUANTILES = 200
+_SPREAD_QUANTILES = 64
 
 Answer = Literal["yes", "no", "undecided"]
 
@@ -257,10 +257,11 @@ def _t_power(effect: float, num_seeds: int, alpha: float) -> float:
     Averages the normal probability over the quantiles of the measured spread: the series of the noncentral t
     distribution does not converge everywhere. The false sign is left out, it is no find.
     """
-    critical = float(stats.t.isf(alpha / 2, num_seeds - 1))
+    freedom = num_seeds - 1
+    critical = float(special.stdtrit(freedom, 1 - alpha / 2))
     nodes, weights = np.polynomial.legendre.leggauss(_SPREAD_QUANTILES)
-    spread = np.sqrt(stats.chi2.ppf((nodes + 1) / 2, num_seeds - 1) / (num_seeds - 1))
-    return float(weights @ stats.norm.cdf(effect * math.sqrt(num_seeds) - critical * spread)) / 2
+    spread = np.sqrt(2 * special.gammaincinv(freedom / 2, (nodes + 1) / 2) / freedom)
+    return float(weights @ special.ndtr(effect * math.sqrt(num_seeds) - critical * spread)) / 2
 
 
 def seeds_to_detect(

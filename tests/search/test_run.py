@@ -15,10 +15,10 @@ from tests.search.tiny import tiny_study
 
 
 @pytest.fixture(scope="module")
-def finished(tiny, tiny_root):
+def finished(tiny, tiny_root, tmp_path_factory):
     """An undisturbed run of the tiny study."""
     seen = []
-    out = tiny_root / "finished"
+    out = tmp_path_factory.mktemp("finished") / "run"
     summary = run_study(tiny, out, Means(cache=tiny_root / "cache", backend="local", observe=seen.append))
     return summary, RunDirectory.open(out), seen
 
