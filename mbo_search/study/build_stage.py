@@ -13,13 +13,17 @@ from mbo_search.study.segments import BudgetSteps
 from mbo_search.study.stage_axes import StageAxes, set_label
 from mbo_search.units import round_significant
 
-__all__ = ["REWARM_SHARE", "REWARM_STEPS", "auto_rewarm", "build_stage"]
+__all__ = ["REWARM_SHARE", "REWARM_STEPS", "auto_rewarm", "build_stage", "rewarm_steps"]
 
 REWARM_SHARE = 0.02
 """Share of the budget of an automatic re-warm-up."""
 
 REWARM_STEPS = 10
 """Steps that an automatic re-warm-up takes at least."""
+
+_REWARM_BASES = 2
+"""Updates of the basis that an automatic re-warm-up waits for where an optimizer keeps one: SOAP's first basis is
+that of a single gradient, and the second moments in it mean little until the statistics have filled."""
 
 
 def build_stage(
@@ -43,17 +47,17 @@ def build_stage(
     """
     optimizer = str(values["optimizer"])
     hand_over = _hand_over(values, previous, optimizer)
+    settings = _settings(values, optimizer, OPTIMIZERS[optimizer].hparams)
+    hparams = {name: float(value) for name, value in settings.items()}
     warmup = values.get("warmup" if previous is None else "rewarm")
     if warmup is None:
-        warmup = auto_rewarm(previous, optimizer, hand_over, share=share, budget=budget)
+        wanted_steps = rewarm_steps(hparams, budget)
+        warmup = auto_rewarm(previous, optimizer, hand_over, share=share, steps=wanted_steps, budget=budget)
     return Stage(
         name=axes.name,
         share=share,
         optimizer=optimizer,
-        hparams={
-            name: float(value)
-            for name, value in _settings(values, optimizer, OPTIMIZERS[optimizer].hparams).items()
-        },
+        hparams=hparams,
         lr=_lr(values, optimizer, reference_lrs),
         lr_shape=_lr_shape(values),
         warmup=float(warmup),
@@ -65,19 +69,40 @@ def build_stage(
     )
 
 
+def rewarm_steps(hparams: Mapping[str, float], budget: BudgetSteps) -> int:
+    """Steps that an automatic re-warm-up takes where the stage leaves room for it.
+
+    2 % of the budget and at least 10 steps; with an optimizer that turns its basis every `precondition_frequency`
+    steps at least two of these updates.
+
+    Args:
+        hparams: Settings of the new stage's optimizer.
+        budget: The budget in steps.
+    """
+    bases = _REWARM_BASES * int(hparams.get("precondition_frequency", 0))
+    return max(round(REWARM_SHARE * budget.total_steps), REWARM_STEPS, bases)
+
+
 def auto_rewarm(
-    previous: Stage | None, optimizer: str, hand_over: HandOver | None, *, share: float, budget: BudgetSteps
+    previous: Stage | None,
+    optimizer: str,
+    hand_over: HandOver | None,
+    *,
+    share: float,
+    steps: int,
+    budget: BudgetSteps,
 ) -> float:
     """Length of an automatic re-warm-up as a share of the budget.
 
-    It is 2 % of the budget, at least 10 steps and at most half of the stage, after a reset or where the optimizer
-    keeps second moments that do not arrive; else 0.
+    It takes the steps that are wanted, at most half of the stage, after a reset or where the optimizer keeps second
+    moments that do not arrive; else 0.
 
     Args:
         previous: The stage before; None for the first stage, which has no automatic warm-up.
         optimizer: The optimizer of the new stage.
         hand_over: What happens to the optimizer state.
         share: The new stage's share of the budget.
+        steps: Steps that are wanted, see `rewarm_steps`.
         budget: The budget in steps.
     """
     if previous is None:
@@ -86,8 +111,7 @@ def auto_rewarm(
     if hand_over != "reset" and arrive:
         return 0.0
     stage_steps = round(share * budget.num_segments) * budget.steps_per_segment
-    wanted_steps = max(round(REWARM_SHARE * budget.total_steps), REWARM_STEPS)
-    return round_significant(min(wanted_steps, stage_steps // 2) / budget.total_steps, 6)
+    return round_significant(min(steps, stage_steps // 2) / budget.total_steps, 6)
 
 
 def _hand_over(values: Mapping[str, Value], previous: Stage | None, optimizer: str) -> HandOver | None:

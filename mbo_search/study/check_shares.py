@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.annealing import LAST_FACTOR, SHORTEST_DECAY, decay_share, is_annealed, last_factor
-from mbo_search.study.build_stage import REWARM_SHARE, REWARM_STEPS
+from mbo_search.study.build_stage import rewarm_steps
 from mbo_search.study.catalogue import LR_SHAPES, OPTIMIZERS
 from mbo_search.study.defaults import stage_with_defaults
 from mbo_search.study.handover_table import can_carry, carries_second_moments
 from mbo_search.study.lr_shapes import StageClock
 from mbo_search.study.schedule import LrShape
-from mbo_search.study.specs import HparamValue, LrShapeChoice, Numeric, Range, StageSpace, Study
+from mbo_search.study.segments import BudgetSteps
+from mbo_search.study.specs import HparamValue, LrShapeChoice, Numeric, Range, StageSpace, Study, is_numeric
 from mbo_search.study.stage_axes import hparam_values
 from mbo_search.study.study_budget import study_budget
 
@@ -130,10 +131,19 @@ def _shortest_clock(study: Study, index: int, stage: StageSpace) -> StageClock:
     if longest is not None:
         warmup_steps = min(round(longest * budget.total_steps), stage_steps - 1)
     elif index and _may_rewarm(stage_with_defaults(study, index - 1), stage):
-        warmup_steps = min(max(round(REWARM_SHARE * budget.total_steps), REWARM_STEPS), stage_steps // 2)
+        warmup_steps = min(_longest_rewarm(stage, budget), stage_steps // 2)
     else:
         warmup_steps = 0
     return StageClock(stage_steps=stage_steps, warmup_steps=warmup_steps, budget_steps=budget.total_steps)
+
+
+def _longest_rewarm(stage: StageSpace, budget: BudgetSteps) -> int:
+    """Steps of the longest automatic re-warm-up among the stage's optimizers and their settings."""
+    return max(
+        rewarm_steps({name: _ends(value)[1] for name, value in values.items() if is_numeric(value)}, budget)
+        for choice in stage.optimizer or ()
+        for values in [hparam_values(OPTIMIZERS[choice.name].hparams, choice.hparams)]
+    )
 
 
 def _may_rewarm(previous: StageSpace, stage: StageSpace) -> bool:

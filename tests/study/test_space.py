@@ -235,7 +235,11 @@ def test_whole_settings_are_asked_for_in_whole_numbers():
         ("adamw", "lion", "carry", 0.0),
         ("adamw", "lion", "reset", 0.05),
         ("lion", "adamw", "carry", 0.05),
-        ("muon", "soap", "carry", 0.05),
+        ("muon", "soap", "carry", 0.1),  # 20 steps: two updates of SOAP's basis
+        ("adamw", "soap", "carry", 0.1),
+        ("soap", "soap", "reset", 0.1),
+        ("soap", "soap", "carry", 0.0),
+        ("soap", "adamw", "carry", 0.05),
         ("sgd_nesterov", "lion", "carry", 0.05),
     ],
 )
@@ -257,6 +261,14 @@ def test_rewarm_auto_is_two_percent_of_a_long_budget():
 def test_rewarm_auto_takes_at_most_half_of_a_short_stage():
     stages = fixed(stage_space("a", 0.95, lr=1e-3), stage_space("b", lr=1e-3, hand_over=("reset",))).stages
     assert stages[1].warmup == 0.025
+
+
+def test_rewarm_auto_waits_for_two_updates_of_the_basis_as_the_study_sets_them():
+    slow = OptimizerChoice(name="soap", hparams={"precondition_frequency": 25.0})
+    before = stage_space("a", 0.2, lr=1e-3)
+    assert fixed(before, stage_space("b", optimizer=(slow,), lr=1e-3)).stages[1].warmup == 0.25
+    short = stage_space("a", 0.8, lr=1e-3)
+    assert fixed(short, stage_space("b", optimizer=(slow,), lr=1e-3)).stages[1].warmup == 0.1
 
 
 def test_a_rewarm_in_numbers_counts_as_it_stands():
