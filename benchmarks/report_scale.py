@@ -20,7 +20,6 @@ from pathlib import Path
 from mbo_search.report.page import write_report
 from mbo_search.results.records import CurveRow
 from mbo_search.results.run_directory import RunDirectory
-from tests.report.studies import add_database
 from tests.results.builder import build_records, make_setup, make_study
 
 __all__ = ["main"]
@@ -55,7 +54,6 @@ def build(path: Path, num_trials: int, num_stages: int, num_points: int) -> RunD
     run = RunDirectory.create(path, study, make_setup(study))
     for record, curve in build_records(study, num_trials=num_trials, confirm_seeds=6):
         run.write_record(record, dense(curve, num_points))
-    add_database(run)
     return run
 
 

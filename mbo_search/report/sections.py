@@ -22,6 +22,7 @@ from mbo_search.report.figures.tree import draw_tree, tree_info
 from mbo_search.report.numbers import format_percent
 from mbo_search.report.source import ReportSource, showcase
 from mbo_search.report.strings import Strings
+from mbo_search.study.space import parameters, staged_space
 from mbo_search.units import format_count
 
 __all__ = ["FigureBlock", "figure_blocks"]
@@ -58,7 +59,7 @@ def figure_blocks(source: ReportSource, text: Strings) -> dict[str, FigureBlock]
     Returns:
         A block for every figure, by key, whether it could be drawn or not.
     """
-    importance = importance_info(source.database)
+    importance = importance_info(source.finished_of("staged"), parameters(staged_space(source.study)))
     blocks = [
         _picture(source, text),
         _timelines(source, text),

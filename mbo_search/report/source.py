@@ -36,7 +36,6 @@ class ReportSource:
         setup: What was resolved once for the study.
         card: What is known of the data; None if it is not on this machine any more.
         problems: Files that could not be read.
-        database: SQLite file of the staged arm.
     """
 
     path: Path
@@ -47,7 +46,6 @@ class ReportSource:
     setup: TrainSetup
     card: DataCard | None
     problems: tuple[Problem, ...]
-    database: Path
 
     @property
     def budget(self) -> BudgetSteps:
@@ -108,13 +106,12 @@ def read_source(run: RunDirectory) -> ReportSource:
     return ReportSource(
         path=run.path,
         study=run.study(),
-        ranking=make_ranking(run),
+        ranking=make_ranking(run, scan.records),
         records={record.trial: record for record in scan.records},
         curves={trial: rows for trial, rows in curves.items() if rows},
         setup=setup,
         card=_card(Path(setup.data_folder)),
         problems=tuple(problems),
-        database=run.database,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mbo_search.files import write_atomic, write_json
 from mbo_search.model.size import num_parameters
 from mbo_search.results.rank import count_totals, rank
@@ -14,6 +16,7 @@ from mbo_search.results.ranking_values import (
     Totals,
     Verdict,
 )
+from mbo_search.results.records import TrialRecord
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.results.statistics import alpha_of_look
 from mbo_search.results.winner import schedule_file_of
@@ -38,17 +41,18 @@ __all__ = [
 _MOST_LOOKS = 50
 
 
-def make_ranking(run: RunDirectory) -> Ranking:
+def make_ranking(run: RunDirectory, known: Sequence[TrialRecord] | None = None) -> Ranking:
     """Rank the schedules of a run directory from its records.
 
     Args:
         run: The directory; nothing is written.
+        known: Its records, if they were read before; None: they are read.
 
     Raises:
         RunDirectoryError: If its setup is damaged. Damaged records are logged and left out.
         StudyError: If its study is damaged.
     """
-    records, status = run.records(), run.status()
+    records, status = run.records() if known is None else known, run.status()
     return rank(
         records,
         run.study().study,

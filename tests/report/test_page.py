@@ -14,7 +14,6 @@ from mbo_search.report.source import read_source
 from mbo_search.results.records import TrialRecord
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.study.schedule import Schedule
-from tests.report.studies import run_with_database
 from tests.results.builder import build_records, build_run, make_setup, make_study
 
 HOSTILE = "</script><img src=x onerror=alert(1)>'\"&<!--{{7*7}}"
@@ -53,7 +52,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> tuple[RunDirectory, Page]:
-    run = run_with_database(tmp_path_factory.mktemp("report") / "run", confirm_seeds=6)
+    run = build_run(tmp_path_factory.mktemp("report") / "run", num_trials=48, confirm_seeds=6, seed=1)
     return run, Page(write_report(run).read_text(encoding="utf-8"))
 
 

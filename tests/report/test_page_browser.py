@@ -13,7 +13,7 @@ from mbo_search.report.page import SECTIONS, write_report
 from mbo_search.report.palette import DARK, LIGHT
 from mbo_search.report.samples import TextSample
 from tests.report.browser import Watched, chromium, watched_page
-from tests.report.studies import run_with_database
+from tests.results.builder import build_run
 
 pytestmark = pytest.mark.browser
 
@@ -23,7 +23,7 @@ FIGURES = ("picture", "timelines", "curves", "lr", "history", "parallel", "impor
 @pytest.fixture(scope="module")
 def report(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("browser")
-    run = run_with_database(folder / "run", num_trials=60, confirm_seeds=6)
+    run = build_run(folder / "run", num_trials=60, confirm_seeds=6, seed=1)
     sample = TextSample(trial=0, label="baseline", prompt="<b>Once</b>", continuation=" upon\na time")
     return write_report(run, samples=[sample])
 

@@ -1,7 +1,7 @@
 """Importance: which choices decided whether a schedule came out among the best, per stage.
 
-Computed by Optuna's PED-ANOVA from the staged arm's own database, so that settings which exist only for some
-optimizers count as well.
+Computed by Optuna's PED-ANOVA from the staged arm's records, so that settings which exist only for some optimizers
+count as well.
 
 References:
     Watanabe, Bansal & Hutter 2023, "PED-ANOVA", arXiv:2304.10255.
@@ -9,23 +9,23 @@ References:
 
 from __future__ import annotations
 
-import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
 from mbo_search.report.parameters import parameter_name, stage_of
+from mbo_search.results.records import TrialRecord
+from mbo_search.study.parameters import Parameter
 
 if TYPE_CHECKING:
-    from optuna import Study
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
 
 __all__ = ["FEWEST_TRIALS", "ImportanceInfo", "draw_importance", "importance_info"]
-
-_LOGGER = logging.getLogger(__name__)
 
 FEWEST_TRIALS = 12
 """Below so many complete trials the figures would be noise."""
@@ -48,48 +48,79 @@ class ImportanceInfo:
         return sum(share for own, _, share in self.shares if own == stage)
 
 
-def importance_info(database: Path) -> ImportanceInfo | None:
-    """Compute importances from a study's database.
+def importance_info(records: Sequence[TrialRecord], space: Sequence[Parameter]) -> ImportanceInfo | None:
+    """Compute importances from the trials of an arm.
 
     Args:
-        database: SQLite file of the staged arm's study.
+        records: Trials of one arm.
+        space: The parameters that the arm could choose.
 
     Returns:
-        The importances; None if there is no readable database, too few complete trials, or nothing was searched.
+        The importances; None if there are too few complete trials, or nothing was searched.
     """
-    import optuna
-    from sqlalchemy.exc import SQLAlchemyError
-
-    if not database.is_file():
+    done = [(record.params, record.val_loss) for record in records if record.val_loss is not None]
+    values: dict[str, set[float | int | str | None]] = {
+        parameter.name: {params.get(parameter.name) for params, _ in done} for parameter in space
+    }
+    varied = sorted(name for name, seen in values.items() if len(seen) > 1)
+    if len(done) < FEWEST_TRIALS or not varied:
         return None
-    try:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{database}")
-    except (SQLAlchemyError, RuntimeError) as error:
-        _LOGGER.warning("%s: cannot be read, so the report shows no importances: %s", database, error)
-        return None
-    try:
-        names = optuna.get_all_study_names(storage)
-        return _of_study(optuna.load_study(study_name=names[0], storage=storage)) if names else None
-    finally:
-        storage.engine.dispose()
-
-
-def _of_study(study: Study) -> ImportanceInfo | None:
-    import optuna
-
-    trials = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-    names = sorted({name for trial in trials for name in trial.params})
-    varied = [name for name in names if len({trial.params.get(name) for trial in trials}) > 1]
-    if len(trials) < FEWEST_TRIALS or not varied:
-        return None
-    # The best quarter of few trials is still a handful; the usual tenth would be one or two.
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=max(0.1, min(0.25, 8 / len(trials))))
-    shares = optuna.importance.get_param_importances(study, evaluator=evaluator, params=varied)
+    shares = _ped_anova(done, {parameter.name: parameter for parameter in space}, varied)
     total = sum(shares.values())
     if not total:
         return None
     rows = [(stage_of(name), name, share / total) for name, share in shares.items()]
-    return ImportanceInfo(shares=tuple(sorted(rows, key=lambda row: (row[0], -row[2]))), num_trials=len(trials))
+    return ImportanceInfo(shares=tuple(sorted(rows, key=lambda row: (row[0], -row[2]))), num_trials=len(done))
+
+
+def _ped_anova(
+    done: Sequence[tuple[Mapping[str, float | int | str], float]],
+    space: Mapping[str, Parameter],
+    varied: Sequence[str],
+) -> dict[str, float]:
+    import optuna
+
+    from mbo_search.search.optuna_arm import quiet_study
+
+    ranges = {name: _distribution(space[name]) for name in varied}
+    study = quiet_study(optuna.samplers.RandomSampler(seed=0))  # never asked: it only holds the trials
+    study.add_trials([_trial(params, loss, ranges) for params, loss in done])
+    # The best quarter of few trials is still a handful; the usual tenth would be one or two.
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=max(0.1, min(0.25, 8 / len(done))))
+    with warnings.catch_warnings():
+        # A setting that a single schedule has, or lacks, tells nothing, and that is what it gets.
+        warnings.filterwarnings(
+            "ignore", message="Some regimes for parameter .* have less than", category=UserWarning
+        )
+        return optuna.importance.get_param_importances(study, evaluator=evaluator, params=list(varied))
+
+
+def _trial(
+    params: Mapping[str, float | int | str], loss: float, ranges: Mapping[str, BaseDistribution]
+) -> FrozenTrial:
+    from optuna.trial import create_trial
+
+    known = {name: value for name, value in params.items() if name in ranges and _fits(value, ranges[name])}
+    return create_trial(params=known, distributions={name: ranges[name] for name in known}, value=loss)
+
+
+def _fits(value: float | int | str, chosen: BaseDistribution) -> bool:
+    """Whether a value is one of the space's: a record from another version of the study may hold others."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    if isinstance(chosen, CategoricalDistribution):
+        return value in chosen.choices
+    assert isinstance(chosen, FloatDistribution), "spaces hold choices and numbers"
+    return not isinstance(value, str) and chosen.low <= value <= chosen.high
+
+
+def _distribution(parameter: Parameter) -> BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    if parameter.choices:
+        return CategoricalDistribution(parameter.choices)
+    step = None if parameter.log else parameter.step
+    return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=step)
 
 
 def draw_importance(

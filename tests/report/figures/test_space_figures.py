@@ -12,8 +12,9 @@ from mbo_search.report.figures.pareto import draw_pareto, pareto_info
 from mbo_search.report.figures.slices import slice_data, slices_info
 from mbo_search.report.figures.tree import draw_tree, tree_info
 from mbo_search.report.strings import load_strings
+from mbo_search.study.space import parameters, staged_space
 from tests.report.records import BUDGET, make_record, make_stage
-from tests.report.studies import run_with_database
+from tests.results.builder import build_records, make_study
 
 NAMES = load_strings("en")["names"]
 
@@ -168,9 +169,16 @@ def test_rows_of_the_tree_do_not_overlap():
     assert len(covered) == len(set(covered)) == 10 * BUDGET.num_segments
 
 
-def test_importances_sum_to_one_and_lie_by_stage(tmp_path):
-    run = run_with_database(tmp_path / "run")
-    info = importance_info(run.database)
+def importance_of(num_trials):
+    study = make_study(3)
+    records = [
+        record for record, _ in build_records(study, num_trials=num_trials, seed=1) if record.arm == "staged"
+    ]
+    return records, parameters(staged_space(study))
+
+
+def test_importances_sum_to_one_and_lie_by_stage():
+    info = importance_info(*importance_of(48))
     assert info is not None
     assert sum(share for _, _, share in info.shares) == pytest.approx(1.0)
     assert [stage for stage, _, _ in info.shares] == sorted(stage for stage, _, _ in info.shares)
@@ -178,12 +186,24 @@ def test_importances_sum_to_one_and_lie_by_stage(tmp_path):
     assert draw_importance(info, stage_names=["a", "b", "c"], names=NAMES).data[0].x
 
 
-def test_few_trials_have_no_importances(tmp_path):
-    assert importance_info(run_with_database(tmp_path / "run", num_trials=12).database) is None
+def test_few_trials_have_no_importances():
+    assert importance_info(*importance_of(12)) is None
 
 
-def test_a_missing_or_damaged_database_has_no_importances(tmp_path, caplog):
-    assert importance_info(tmp_path / "missing.db") is None
-    (tmp_path / "study.db").write_bytes(b"no database at all, but long enough to look at" * 40)
-    assert importance_info(tmp_path / "study.db") is None
-    assert "cannot be read" in caplog.text
+def test_a_setting_that_one_schedule_alone_has_is_counted_in_silence(recwarn, capfd):
+    records, space = importance_of(48)
+    rare = next(p.name for p in space if not p.choices)
+    kept = [r.model_copy(update={"params": {k: v for k, v in r.params.items() if k != rare}}) for r in records[:-1]]
+    info = importance_info([*kept, records[-1]], space)
+    assert info is not None
+    assert rare in {name for _, name, _ in info.shares}
+    assert not recwarn.list
+    assert capfd.readouterr() == ("", "")
+
+
+def test_values_from_another_version_of_the_space_are_left_out():
+    records, space = importance_of(48)
+    changed = [r.model_copy(update={"params": {**r.params, space[0].name: "something else"}}) for r in records[:4]]
+    info = importance_info([*changed, *records[4:]], space)
+    assert info is not None
+    assert info.num_trials == sum(record.val_loss is not None for record in records)
