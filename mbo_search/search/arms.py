@@ -34,8 +34,8 @@ def arms_of(study: Study, run: RunDirectory) -> dict[Arm, OptunaArm]:
         run: Its run directory.
     """
     wanted: Sequence[tuple[Arm, Space, Path, float]] = (
-        ("staged", staged_space(study), run.database, 1 - study.control),
-        ("control", control_space(study), run.control_database, study.control),
+        ("staged", staged_space(study), run.database, 1 - study.control.share),
+        ("control", control_space(study), run.control_database, study.control.share),
     )
     arms: dict[Arm, OptunaArm] = {}
     for arm, space, database, share in wanted:

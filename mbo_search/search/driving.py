@@ -110,7 +110,7 @@ class Drive:
         plan = SearchPlan(
             seed=study.seed,
             limits=limits_of(study.search),
-            control=study.control,
+            control=study.control.share,
             baselines=baselines_of(study),
             pruner=BoundaryPruner() if study.search.pruner == "boundary" else None,
             confirm=study.confirm,

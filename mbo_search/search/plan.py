@@ -183,7 +183,7 @@ def make_plan(study: Study, *, cache: Path, backend: Backend = "auto", folder: P
     """
     baselines = baselines_of(study)
     arms = [_arm_plan("staged", staged_space(study))]
-    arms += [_arm_plan("control", control_space(study))] if study.control > 0 else []
+    arms += [_arm_plan("control", control_space(study))] if study.control.share > 0 else []
     prepared = prepare(study.data, cache)
     slots = num_slots(study, backend)
     setup = resolve_setup(study, prepared, slots)

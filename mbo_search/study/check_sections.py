@@ -11,12 +11,14 @@ from mbo_search.study.catalogue import OPTIMIZERS
 from mbo_search.study.check_choices import unknown_name
 from mbo_search.study.defaults import stage_with_defaults
 from mbo_search.study.nearest import nearest_hint
+from mbo_search.study.one_optimizer import common_optimizers
 from mbo_search.study.specs import Study
 
 __all__ = [
     "check_attention",
     "check_baselines",
     "check_batch",
+    "check_control",
     "check_micro_batch",
     "check_name",
     "check_optimizers_named",
@@ -121,6 +123,21 @@ def check_baselines(study: Study) -> Iterator[Problem]:
         elif split_baseline(name) is None and not is_schedule_path(name):
             rule = "is neither <optimizer>_<lr_shape>, such as adamw_cosine, nor a schedule file (.yaml or .json)"
             yield Problem(key=key, value=name, rule=rule, hint=nearest_hint(name, baseline_names()))
+
+
+def check_control(study: Study) -> Iterator[Problem]:
+    """A control arm that keeps its optimizer has stages to change other things in, and an optimizer to keep."""
+    if study.control.keeps == "strategy":
+        return
+    key, value = "control.keeps", study.control.keeps
+    if len(study.stages) == 1:
+        rule = "needs two stages or more; with a single one every schedule keeps its optimizer"
+        yield Problem(key=key, value=value, rule=rule, hint="leave it out")
+        return
+    offered = [stage_with_defaults(study, index).optimizer or () for index in range(len(study.stages))]
+    if all(offered) and not common_optimizers([[choice.name for choice in choices] for choices in offered]):
+        rule = "needs an optimizer that every stage offers; there is none"
+        yield Problem(key=key, value=value, rule=rule, hint="offer one in all stages, or keep the strategy")
 
 
 def check_resources(study: Study) -> Iterator[Problem]:

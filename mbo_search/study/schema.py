@@ -17,6 +17,7 @@ from mbo_search.study.catalogue import LR_SHAPES, MODEL_SIZES, OPTIMIZERS, REGUL
 from mbo_search.study.specs import (
     BudgetSpec,
     ConfirmSpec,
+    ControlSpec,
     DataSpec,
     EvaluationSpec,
     ModelSpec,
@@ -61,6 +62,7 @@ def study_schema() -> Schema:
         "stages": {"type": "array", "minItems": 1, "items": stage},
         "search": _section(SearchSpec, {"budget": _or_null(_count())}),
         "baselines": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+        "control": {"anyOf": [_share(), _section(ControlSpec, {"share": _share()})]},
         "confirm": _or_null(_section(ConfirmSpec, {})),
         "resources": _section(
             ResourcesSpec, {"store": _section(StoreSpec, {"limit": {"anyOf": [_count(0), _AUTO]}})}
@@ -106,6 +108,10 @@ def _count(minimum: int = 1) -> Schema:
     """A whole number, or one with a suffix such as 400k, 2M, 1B."""
     suffixed = {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?[kMB]?$"}
     return {"anyOf": [{"type": "integer", "minimum": minimum}, suffixed]}
+
+
+def _share() -> Schema:
+    return {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
 
 
 def _or_null(schema: Schema) -> Schema:

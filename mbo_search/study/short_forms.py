@@ -380,10 +380,19 @@ def _tokenizer(forms: _Forms, node: Node) -> Node | None:
     return _mapping({"vocab_size": _count})(forms, node)
 
 
+def _control(forms: _Forms, node: Node) -> Node | None:
+    """A number is the share of a control arm that keeps its whole strategy."""
+    known = _as_is(forms, node)
+    if not isinstance(known, ScalarNode) or known.value is None:
+        return known
+    return MapNode(entries={"share": known}, key_wheres={}, where=known.where, path=known.path)
+
+
 _SECTIONS: Mapping[str, _Form] = MappingProxyType(
     {
         "baselines": _one_or_more,
         "budget": _mapping({"tokens": _count}),
+        "control": _control,
         "data": _mapping({"source": _one_or_more, "tokenizer": _tokenizer, "validation": _one_or_more}),
         "evaluation": _mapping({"tokens": _count}),
         "model": _model,

@@ -1,8 +1,8 @@
 """The space of a study: which schedules a search may propose, and how a point of it becomes a schedule.
 
-Two spaces follow from one study. The staged space is what the study describes. The control space holds
-single-strategy schedules over the same optimizers, learning rates, weight decays and regularizers, so that stages
-are compared with the best that one strategy can do.
+Two spaces follow from one study. The staged space is what the study describes. The control space holds what staged
+schedules are compared with: single strategies over the same optimizers, learning rates, weight decays and
+regularizers, or staged schedules that never change their optimizer.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from mbo_search.study.build_stage import build_stage
 from mbo_search.study.control import control_axes
 from mbo_search.study.defaults import stage_with_defaults
+from mbo_search.study.one_optimizer import optimizer_name, with_common_optimizers, with_one_optimizer
 from mbo_search.study.parameters import Parameter, SpaceSize, Suggest, Value, choose, count_points, searched
 from mbo_search.study.reference_lr import reference_lr
 from mbo_search.study.schedule import Schedule, Stage
@@ -43,22 +44,25 @@ class Space:
         stages: The stages in order, every setting resolved.
         budget: The budget in steps.
         reference_lrs: Reference learning rate of every optimizer of the space, at the study's width.
+        keeps_optimizer: Whether all stages use the optimizer that is chosen in the first.
     """
 
     stages: tuple[StageAxes, ...]
     budget: BudgetSteps
     reference_lrs: dict[str, float]
+    keeps_optimizer: bool = False
 
     @property
     def declared(self) -> tuple[Parameter, ...]:
         """Every parameter in the order in which they are chosen, the fixed ones included."""
         grid = 1 / self.budget.num_segments
         previous = (None, *self.stages[:-1])
-        return tuple(
+        declared = tuple(
             parameter
             for index, (before, axes) in enumerate(zip(previous, self.stages, strict=True))
             for parameter in stage_parameters(axes, index, previous=before, grid=grid)
         )
+        return with_one_optimizer(declared) if self.keeps_optimizer else declared
 
 
 def staged_space(study: Study) -> Space:
@@ -74,11 +78,14 @@ def staged_space(study: Study) -> Space:
 
 
 def control_space(study: Study) -> Space:
-    """The single-strategy schedules over the same choices.
+    """The schedules that staged ones are compared with.
 
-    One stage over the whole budget: optimizers, learning rates, weight decays, clipping and regularizer sets are
-    the union over the study's stages, the warm-up is the first stage's, all parameters learn, and the shape is
-    cosine, linear or wsd.
+    With `keeps: strategy` single-strategy schedules over the same choices, one stage over the whole budget:
+    optimizers, learning rates, weight decays, clipping and regularizer sets are the union over the study's stages,
+    the warm-up is the first stage's, all parameters learn, and the shape is cosine, linear or wsd.
+
+    With `keeps: optimizer` the schedules of the staged space that use one optimizer throughout: it is chosen once,
+    among those that every stage offers; everything else is chosen stage by stage, out of the same ranges.
 
     Args:
         study: A study without mistakes, as reading one gives it.
@@ -87,6 +94,8 @@ def control_space(study: Study) -> Space:
         StudyError: If the budget is below one optimizer step per grid segment.
     """
     staged = staged_space(study)
+    if study.control.keeps == "optimizer":
+        return _space(study, with_common_optimizers(staged.stages), keeps_optimizer=True)
     return _space(study, (control_axes(staged.stages, staged.reference_lrs),))
 
 
@@ -102,6 +111,8 @@ def propose(space: Space, suggest: Suggest) -> Schedule:
         digits, learning rates to 4 after multiplying with the reference.
     """
     values = choose(space.declared, suggest)
+    if space.keeps_optimizer:
+        values |= {optimizer_name(index): values[optimizer_name(0)] for index in range(1, len(space.stages))}
     counts = _segment_counts(space, values)
     stages: list[Stage] = []
     for index, (axes, count) in enumerate(zip(space.stages, counts, strict=True)):
@@ -144,12 +155,13 @@ def space_size(space: Space) -> SpaceSize:
     return count_points(space.declared)
 
 
-def _space(study: Study, stages: tuple[StageAxes, ...]) -> Space:
+def _space(study: Study, stages: tuple[StageAxes, ...], *, keeps_optimizer: bool = False) -> Space:
     names = {choice.name for axes in stages for choice in axes.optimizers}
     return Space(
         stages=stages,
         budget=study_budget(study),
         reference_lrs={name: reference_lr(study, name) for name in sorted(names)},
+        keeps_optimizer=keeps_optimizer,
     )
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "Auto",
     "BudgetSpec",
     "ConfirmSpec",
+    "ControlSpec",
     "DataSpec",
     "EvaluationSpec",
     "HparamSpace",
@@ -281,10 +282,31 @@ class ConfirmSpec(Description):
     Attributes:
         top: Schedules of each arm.
         seeds: Fresh seeds of each.
+        worthwhile_percent: Smallest gain in perplexity worth having, in percent: the verdict's "no" excludes it.
+        equivalent_tokens: Whether the best single strategy is also trained with less and with more text, to say
+            how much text the gain is worth.
+        attribution: Whether each part of the best staged schedule is put back to the baseline's, one at a time, to
+            say what it is worth.
     """
 
     top: int = Field(default=1, ge=1)
     seeds: int = Field(default=6, ge=1)
+    worthwhile_percent: float = Field(default=0.5, gt=0, lt=100)
+    equivalent_tokens: bool = True
+    attribution: bool = False
+
+
+class ControlSpec(Description):
+    """What the staged schedules are compared with.
+
+    Attributes:
+        share: Share of the executed tokens that tunes control schedules; 0: none.
+        keeps: What a control schedule keeps throughout: its whole `strategy`, in one stage; or its `optimizer`,
+            while everything else may change from stage to stage as in the study's own space.
+    """
+
+    share: float = Field(default=0.33, ge=0, lt=1)
+    keeps: Literal["strategy", "optimizer"] = "strategy"
 
 
 class StoreSpec(Description):
@@ -326,7 +348,7 @@ class Study(Description):
         stage_defaults: Strategy settings of every stage that does not set its own.
         stages: The stages and their choices.
         search: How the space is searched.
-        control: Share of the executed tokens that tunes single-strategy schedules; 0: none.
+        control: The schedules that staged ones are compared with, and their share of the effort.
         baselines: Untuned schedules to start with: `<optimizer>_<lr_shape>`, or schedule files.
         confirm: How winners are trained again.
         resources: What trials run on.
@@ -343,7 +365,7 @@ class Study(Description):
     stage_defaults: StageDefaults = StageDefaults()
     stages: tuple[StageSpace, ...] = Field(min_length=1)
     search: SearchSpec = SearchSpec()
-    control: float = Field(default=0.33, ge=0, lt=1)
+    control: ControlSpec = ControlSpec()
     baselines: tuple[str, ...] = ("adamw_cosine",)
     confirm: ConfirmSpec | None = None
     resources: ResourcesSpec = ResourcesSpec()

@@ -52,6 +52,10 @@ RULES: tuple[Rule, ...] = (
     Rule(check=check_choices.check_choices, reads=("model.layers",)),
     Rule(check=check_sections.check_optimizers_named, reads=("stages.*.optimizer", "stage_defaults.optimizer")),
     Rule(check=check_sections.check_baselines, reads=()),
+    Rule(
+        check=check_sections.check_control,
+        reads=("control", "stages.*.optimizer", "stage_defaults.optimizer"),
+    ),
     Rule(check=check_sections.check_resources, reads=()),
     Rule(check=check_shares.check_budget, reads=_BUDGET),
     Rule(check=check_shares.check_shares, reads=_SHARES),

@@ -10,6 +10,7 @@ from mbo_search.study.defaults import with_defaults
 from mbo_search.study.specs import (
     BudgetSpec,
     ConfirmSpec,
+    ControlSpec,
     DataSpec,
     EvaluationSpec,
     LrShapeChoice,
@@ -182,7 +183,7 @@ def _sections():
                 st.builds(SearchSpec, trials=st.integers(1, 10**6), budget=st.none() | st.integers(1, 10**15)),
                 st.builds(SearchSpec, hours=_numbers(0.01, 1e4), searcher=st.sampled_from(["tpe", "random", "gp"])),
             ),
-            "control": _numbers(0.0, 0.99),
+            "control": st.builds(ControlSpec, share=_numbers(0.0, 0.99), keeps=st.just("strategy")),
             "baselines": st.lists(
                 st.sampled_from([*baseline_names(), "mine.yaml", "/a b/c.json"]), max_size=3, unique=True
             ).map(tuple),
