@@ -145,7 +145,7 @@ class Plan(Description):
         nodes_that_fit: How many fit.
         pace: The measured pace.
         most_seconds: Time for `most_tokens` at that pace on all slots, or the limit of hours if that is less;
-            None without such limits.
+            None without such limits, and where not one step ended while measuring.
     """
 
     study: Study
@@ -320,7 +320,9 @@ def _node_bytes(study: Study, setup: TrainSetup) -> int:
 
 
 def _most_seconds(study: Study, most_tokens: int | None, pace: Pace, slots: int) -> float | None:
-    by_tokens = None if most_tokens is None else most_tokens / (pace.tokens_per_second * slots)
+    by_tokens = None
+    if most_tokens is not None and pace.tokens > 0:
+        by_tokens = most_tokens / (pace.tokens_per_second * slots)
     by_hours = None if study.search.hours is None else study.search.hours * 3600
     known = [seconds for seconds in (by_tokens, by_hours) if seconds is not None]
     return min(known, default=None)
