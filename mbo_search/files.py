@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
+import stat
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 __all__ = [
     "fsync_file",
     "fsync_folder",
+    "read_bounded",
     "read_json",
     "remove_leftovers",
     "sha256_file",
@@ -21,6 +24,9 @@ __all__ = [
     "write_atomic",
     "write_json",
 ]
+
+_MOST_JSON_BYTES = 16 * 2**20
+"""No JSON file of ours comes near this size; a bigger one is damaged or hostile."""
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -103,18 +109,50 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n")
 
 
+def read_bounded(path: Path, most_bytes: int) -> bytes:
+    """Read a plain file of bounded size; a pipe or device in its place is never waited for.
+
+    Args:
+        path: The file.
+        most_bytes: Largest size that is plausible.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no plain file, or larger.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor has no path
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError(f"{path} is no plain file")
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise ValueError(f"{path} is larger than {most_bytes} bytes")
+    return content
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file; NaN and infinity, which Python would accept, are refused.
 
     Raises:
         OSError: If it cannot be read.
-        ValueError: If it is no JSON.
+        ValueError: If it is no JSON, nested too deeply, or too large for one of ours.
     """
-    return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    content = read_bounded(path, _MOST_JSON_BYTES)
+    try:
+        return json.loads(content.decode(), parse_constant=_refuse_constant, parse_float=_finite)
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deeply") from None
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:20]} is too large for a number")
+    return value
 
 
 def sha256_file(path: Path) -> str:

@@ -61,11 +61,18 @@ class StretchCall:
         if found is None:
             return False
         live, record = found
+        if not self.first_step <= live.step <= self._segments[-1].last_step:
+            return False
         self._points = list(record.points)
         self._executed_tokens = record.executed_tokens
         self._seconds_before = record.seconds
         self.begin(live)
         return True
+
+    @property
+    def first_step(self) -> int:
+        """Step at which the stretch begins, wherever this call goes on."""
+        return self._segments[0].first_step
 
     def begin(self, live: Live) -> None:
         """Start the clock on a state, and count what an earlier call trained beyond it."""

@@ -137,11 +137,10 @@ class _Trial:
     def _measured(self, points: Iterable[CurvePoint], num_segments: int) -> tuple[CurvePoint, ...] | None:
         """The points up to a stored node, if every stage end before it was measured, there or by another trial."""
         joined = join_points(points, self._points)
-        measured = {point.step for point in joined if point.metrics is not None}
         for segment in self._path.segments[:num_segments]:
-            if segment.ends_stage and segment.last_step not in measured:
+            if segment.ends_stage and not _measures(joined, segment.last_step):
                 found = self._stored(segment.index + 1)
-                if found is None or not found.report.curve or found.report.curve[-1].metrics is None:
+                if found is None or not _measures(found.report.curve, segment.last_step):
                     return None
                 joined = join_points(joined, found.report.curve)
         return joined
@@ -299,6 +298,11 @@ class _Trial:
                 return done + max(0, step - segment.first_step) * segment.tokens // segment.num_steps
             done += segment.tokens
         return done
+
+
+def _measures(points: Iterable[CurvePoint], step: int) -> bool:
+    """Whether there is a full evaluation at a step."""
+    return any(point.step == step and point.metrics is not None for point in points)
 
 
 def _with_end_metrics(report: BoundaryReport) -> tuple[CurvePoint, ...]:

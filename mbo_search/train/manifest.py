@@ -33,6 +33,10 @@ __all__ = [
 MANIFEST = "manifest.json"
 """Name of the manifest in a node's folder."""
 
+_MOST_COUNT = 10**15
+_MOST_LOSS = 1e100
+"""What a record can hold."""
+
 _REPORT: TypeAdapter[BoundaryReport] = TypeAdapter(BoundaryReport)
 
 
@@ -127,6 +131,8 @@ def read_manifest(folder: Path, key: str) -> Manifest:
         body = document["body"]
         sound = document["sha256"] == _digest(body)
         manifest = Manifest.model_validate(body)
+        for report in manifest.reports.values():
+            _check_plausible(report)
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise StoreError(f"{folder / MANIFEST}: unreadable ({error})") from error
     if not sound or manifest.key != key:
@@ -161,6 +167,29 @@ def num_evaluations(report: BoundaryReport) -> int:
     """How much a report says: its evaluations, for choosing the better of two reports of one node."""
     points = report.curve
     return sum(point.loss is not None for point in points) + sum(point.metrics is not None for point in points)
+
+
+def _check_plausible(report: BoundaryReport) -> None:
+    """Refuse numbers that no training gives: a record made of them could not be written.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    counts = [report.step, report.executed_tokens, report.wasted_tokens, report.peak_memory_bytes]
+    losses: list[float | None] = [report.seconds]
+    for point in report.curve:
+        counts += [point.step, point.tokens]
+        losses += [point.loss, point.grad_norm]
+    for metrics in (report.metrics, *(point.metrics for point in report.curve)):
+        if metrics is not None:
+            losses += [metrics.loss, metrics.bits_per_byte, metrics.averaged_loss, metrics.ema_loss]
+            if not 0 <= metrics.accuracy <= 1:
+                raise ValueError(f"{metrics.accuracy} is no accuracy")
+    is_plausible = all(0 <= count <= _MOST_COUNT for count in counts) and all(
+        loss is None or 0 <= loss <= _MOST_LOSS for loss in losses
+    )
+    if not is_plausible:
+        raise ValueError("a count or a loss is out of range")
 
 
 def _digest(body: object) -> str:

@@ -8,17 +8,17 @@ unpickled. Names, shapes and types are checked against the model before a single
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
 import torch
 from pydantic import Field, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mbo_search.errors import StoreError
+from mbo_search.errors import StoreError, StudyError
 from mbo_search.files import read_json
 from mbo_search.model.decoder import build_decoder, set_dropout
 from mbo_search.optim.regularizers import Ema
@@ -36,6 +36,9 @@ _WEIGHTS = "weights.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
 _AVERAGES = "averages.safetensors"
 _STATE = "state.json"
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Shapes of tensors by name, known before any memory is taken for them."""
 
 
 class SavedSums(Description):
@@ -132,20 +135,24 @@ def load_state(folder: Path, setup: TrainSetup, *, budget_steps: int) -> Live:
         StoreError: If a file is missing or unreadable, or holds anything but this model's state.
     """
     saved = _read_saved(folder / _STATE)
-    weights = _read_tensors(folder / _WEIGHTS)
-    averages = _read_tensors(folder / _AVERAGES) if (folder / _AVERAGES).exists() else {}
-    tensors = _read_tensors(folder / _OPTIMIZER)
     live = fresh_state(setup, seed=0)
+    weights = _read_tensors(folder / _WEIGHTS, lambda shapes: _check_names_and_shapes(live.model, shapes))
+    tensors = _read_tensors(
+        folder / _OPTIMIZER, lambda shapes: _check_optimizer(live.model, shapes, saved.optimizer_numbers)
+    )
+    averages = _read_averages(live.model, saved, folder / _AVERAGES)
     _load_weights(live.model, weights, where=folder / _WEIGHTS)
-    _check_optimizer(live.model, OptimizerState(tensors, saved.optimizer_numbers), where=folder / _OPTIMIZER)
-    live.optimizer = build_optimizer(live.model, saved.stage, budget_steps=budget_steps)
-    live.optimizer.import_state(OptimizerState(tensors, dict(saved.optimizer_numbers)))
-    set_dropout(live.model, saved.stage.strength("dropout") or 0.0)
+    try:
+        live.optimizer = build_optimizer(live.model, saved.stage, budget_steps=budget_steps)
+        live.optimizer.import_state(OptimizerState(tensors, dict(saved.optimizer_numbers)))
+        set_dropout(live.model, saved.stage.strength("dropout") or 0.0)
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, StudyError) as error:
+        raise StoreError(f"{folder}: holds no state of its stage ({error!r})") from error
     live.stage = saved.stage
     live.step, live.position_tokens = saved.step, saved.position_tokens
     live.segment_index, live.high_losses = saved.segment_index, saved.high_losses
     live.sums = SegmentSums(**saved.sums.model_dump())
-    _load_averages(live, saved, averages, where=folder / _AVERAGES)
+    _load_averages(live, saved, averages)
     return live
 
 
@@ -159,18 +166,30 @@ def _averages(live: Live) -> dict[str, Tensor]:
     }
 
 
-def _load_averages(live: Live, saved: SavedState, averages: Mapping[str, Tensor], *, where: Path) -> None:
+def _read_averages(model: nn.Module, saved: SavedState, path: Path) -> dict[str, Tensor]:
+    parts = {"ema": saved.stage.strength("ema") is not None, "mean": saved.mean_steps is not None}
+    wanted = {f"{part}/" for part, is_kept in parts.items() if is_kept}
+    if not wanted and not path.exists():
+        return {}
+
+    def check(shapes: Shapes) -> None:
+        if {name.partition("/")[0] + "/" for name in shapes} != wanted:
+            raise StoreError("averages are missing or foreign")
+        for prefix in wanted:
+            own = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
+            _check_names_and_shapes(model, own)
+
+    return _read_tensors(path, check)
+
+
+def _load_averages(live: Live, saved: SavedState, averages: Mapping[str, Tensor]) -> None:
     ema = {name.removeprefix("ema/"): tensor for name, tensor in averages.items() if name.startswith("ema/")}
     mean = {name.removeprefix("mean/"): tensor for name, tensor in averages.items() if name.startswith("mean/")}
     decay = saved.stage.strength("ema")
-    if (decay is None) != (not ema) or (saved.mean_steps is None) != (not mean):
-        raise StoreError(f"{where}: averages are missing or foreign")
     if decay is not None:
-        _check_shapes(live.model, ema, where=where)
         live.ema = Ema(live.model, decay)
         live.ema.import_state(ema)
     if saved.mean_steps is not None:
-        _check_shapes(live.model, mean, where=where)
         live.mean = SegmentMean(live.model)
         live.mean.import_state(mean, saved.mean_steps)
 
@@ -182,11 +201,20 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         raise OSError(f"{path} cannot be written: {error}") from error
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
+def _read_tensors(path: Path, check: Callable[[Shapes], None]) -> dict[str, Tensor]:
+    """Read tensors whose names and shapes, as the file's header gives them, pass a check; then their types must."""
     try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
+        with safe_open(path, framework="pt") as file:
+            check({name: tuple(file.get_slice(name).get_shape()) for name in file.keys()})  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except StoreError as error:
+        raise StoreError(f"{path}: {error}") from error
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch cannot map a file beyond the address space
         raise StoreError(f"{path}: unreadable ({error})") from error
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise StoreError(f"{path}: {name} has type {tensor.dtype}")
+    return tensors
 
 
 def _read_saved(path: Path) -> SavedState:
@@ -198,31 +226,30 @@ def _read_saved(path: Path) -> SavedState:
 
 @torch.no_grad()
 def _load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, where: Path) -> None:
-    _check_shapes(model, weights, where=where)
     for name, parameter in model.named_parameters():
+        if weights[name].dtype != parameter.dtype:
+            raise StoreError(f"{where}: {name} has type {weights[name].dtype}, the model {parameter.dtype}")
         parameter.copy_(weights[name])
 
 
-def _check_shapes(model: nn.Module, tensors: Mapping[str, Tensor], *, where: Path) -> None:
-    expected = {name: (parameter.shape, parameter.dtype) for name, parameter in model.named_parameters()}
-    found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+def _check_names_and_shapes(model: nn.Module, found: Shapes) -> None:
+    expected = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     wrong = sorted(name for name in {**expected, **found} if expected.get(name) != found.get(name))
     if wrong:
-        raise StoreError(f"{where}: {', '.join(wrong[:5])} missing, foreign, or of another shape or type")
+        raise StoreError(f"{', '.join(wrong[:5])} missing, foreign, or of another shape")
 
 
-def _check_optimizer(model: nn.Module, state: OptimizerState, *, where: Path) -> None:
+def _check_optimizer(model: nn.Module, found: Shapes, numbers: Iterable[str]) -> None:
     """A slot belongs to a parameter; it has its shape, or is one number, or a square as long as one side."""
-    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
-    for key in (*state.tensors, *state.numbers):
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    for key in (*found, *numbers):
         name = key.rpartition("/")[0]
         if name not in shapes:
-            raise StoreError(f"{where}: {key} belongs to no parameter of the model")
-        tensor = state.tensors.get(key)
-        if tensor is not None and not _fits(tensor.shape, shapes[name]):
-            raise StoreError(f"{where}: {key} has shape {tuple(tensor.shape)}, its parameter {tuple(shapes[name])}")
+            raise StoreError(f"{key[:200]} belongs to no parameter of the model")
+        if key in found and not _fits(found[key], shapes[name]):
+            raise StoreError(f"{key[:200]} has shape {found[key]}, its parameter {shapes[name]}")
 
 
-def _fits(shape: torch.Size, parameter: torch.Size) -> bool:
+def _fits(shape: tuple[int, ...], parameter: tuple[int, ...]) -> bool:
     is_square = len(shape) == 2 and shape[0] == shape[1] and shape[0] in parameter
     return shape == parameter or len(shape) == 0 or is_square

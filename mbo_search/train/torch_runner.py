@@ -120,17 +120,20 @@ class TorchStageRunner:
             kept = None  # never two models in memory
         if not call.resume():
             is_same = kept is not None and node is not None and kept.key == node.key
-            call.begin(kept.live if is_same and kept else self._load(node, seed))
+            call.begin(kept.live if is_same and kept else self._load(node, seed, call.first_step))
         if not call.train(self._workplace_of(seed), stop):
             return None, call.report("signal")
         state_dir = self._write(call)
         call.partial.remove()
         return state_dir, call.report()
 
-    def _load(self, node: Node | None, seed: int) -> Live:
+    def _load(self, node: Node | None, seed: int, step: int) -> Live:
         if node is None:
             return fresh_state(self._setup, seed)
-        return load_state(node.path, self._setup, budget_steps=self._setup.budget().total_steps)
+        live = load_state(node.path, self._setup, budget_steps=self._setup.budget().total_steps)
+        if live.step != step:
+            raise StoreError(f"{node.path}: holds the state of step {live.step}, not of step {step}")
+        return live
 
     def _write(self, call: StretchCall) -> Path:
         """Write the state behind a stretch, and keep it in memory if the schedule goes on."""
