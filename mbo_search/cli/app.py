@@ -184,14 +184,21 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="The page.  [default: DIR/report.html]")
     ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option("--figures", metavar="DIR", help="Also write every figure there, as SVG and PNG."),
+    ] = None,
     language: Language = "en",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write the report of a run: one page, no network needed."""
+    """Write the report of a run: one page, no network needed.
+
+    All trials and curves lie beside it as Parquet tables. Figures as files need an installed Chrome or Chromium.
+    """
     from mbo_search.cli.telling import report_run
 
-    deliver(lambda: report_run(folder, out, language), as_json=as_json, quiet=quiet)
+    deliver(lambda: report_run(folder, out, language, figures), as_json=as_json, quiet=quiet)
 
 
 @app.command()

@@ -41,26 +41,40 @@ def rank_run(folder: Path, *, as_csv: bool) -> Answer:
     return Answer(schema=schema, document=document, text=text, brief=ranking.verdict.sentence)
 
 
-def report_run(folder: Path, out: Path | None, language: Language) -> Answer:
+def report_run(folder: Path, out: Path | None, language: Language, figures: Path | None = None) -> Answer:
     """Write the report page of a run directory.
 
     Args:
         folder: The run directory.
         out: The page; None: `report.html` in the directory.
         language: Language of the page.
+        figures: A folder for the figures as files; None: none are written.
 
     Raises:
         RunDirectoryError: If it is no run directory, or damaged.
-        UserError: If the page cannot be written.
+        UserError: If the page cannot be written, or what draws figures is missing.
     """
     from mbo_search.report.page import write_report
+    from mbo_search.report.table_files import table_paths
 
     run = RunDirectory.open(folder)
     with _writing(out or folder):
         page = write_report(run, out, language=language)
+    tables = [str(path) for path in table_paths(page)]
+    drawn = [] if figures is None else _figures(run, figures, language)
     return Answer(
-        schema="mbo-search/report/1", document={"file": str(page)}, text=[f"Wrote {page}."], brief=str(page)
+        schema="mbo-search/report/1",
+        document={"file": str(page), "tables": tables, "figures": drawn},
+        text=[f"Wrote {page}.", *([f"Wrote {len(drawn)} files to {figures}."] if figures is not None else [])],
+        brief=str(page),
     )
+
+
+def _figures(run: RunDirectory, folder: Path, language: Language) -> list[str]:
+    from mbo_search.report.static_figures import write_figures
+
+    with _writing(folder, "--figures"):
+        return [str(path) for path in write_figures(run, folder, language=language)]
 
 
 def compare_runs(names: Sequence[str], out: Path, language: Language) -> Answer:
@@ -84,10 +98,10 @@ def compare_runs(names: Sequence[str], out: Path, language: Language) -> Answer:
 
 
 @contextmanager
-def _writing(target: Path) -> Iterator[None]:
-    """Turn a page that cannot be written into something to mend."""
+def _writing(target: Path, option: str = "--out") -> Iterator[None]:
+    """Turn a page or folder that cannot be written into something to mend."""
     try:
         yield
     except OSError as error:
-        problem = Problem(key="--out", rule=f"cannot be written: {error.strerror}", where=str(target))
+        problem = Problem(key=option, rule=f"cannot be written: {error.strerror}", where=str(target))
         raise UserError([problem]) from error

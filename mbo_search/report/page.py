@@ -14,6 +14,7 @@ from mbo_search.report.samples import TextSample, load_samples, save_samples
 from mbo_search.report.sections import figure_blocks
 from mbo_search.report.source import ReportSource, read_source
 from mbo_search.report.strings import Language, load_strings
+from mbo_search.report.table_files import write_tables
 from mbo_search.report.tables import failures_table, ranking_table
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.study.yaml_file import dump_study
@@ -49,7 +50,7 @@ def write_report(
     samples: Sequence[TextSample] | None = None,
     language: Language = "en",
 ) -> Path:
-    """Write the report of a run directory.
+    """Write the report of a run directory, and its tables beside it.
 
     Args:
         run: The directory; its search may still be running.
@@ -68,7 +69,9 @@ def write_report(
     shown = load_samples(run.path) if samples is None else samples
     if samples is not None:
         save_samples(run.path, samples)
-    write_atomic(target, render_report(read_source(run), samples=shown, language=language))
+    source = read_source(run)
+    write_atomic(target, render_report(source, samples=shown, language=language))
+    write_tables(source, target)
     return target
 
 

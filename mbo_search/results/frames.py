@@ -115,7 +115,7 @@ def curves_frame(curves: Mapping[int, Iterable[CurveRow]]) -> pd.DataFrame:
     Returns:
         `CURVE_COLUMNS`.
     """
-    rows = [{"trial": trial, **row.model_dump()} for trial, curve in curves.items() for row in curve]
+    rows = [{"trial": trial, **dict(row)} for trial, curve in curves.items() for row in curve]
     return _frame(rows, CURVE_COLUMNS)
 
 

@@ -1,0 +1,57 @@
+"""The tables beside a report, for whoever wants to go on in pandas or the like: all trials and all curves."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mbo_search.files import write_atomic
+from mbo_search.report.source import ReportSource
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["table_paths", "write_tables"]
+
+
+def table_paths(page: Path) -> tuple[Path, Path]:
+    """Where the tables of a page lie: beside it, under its name unless that is the usual one.
+
+    Args:
+        page: The page.
+
+    Returns:
+        The table of trials and the table of curves.
+
+    >>> [str(path) for path in table_paths(Path("run/report.html"))]
+    ['run/trials.parquet', 'run/curves.parquet']
+    >>> [str(path) for path in table_paths(Path("pages/monday.html"))]
+    ['pages/monday.trials.parquet', 'pages/monday.curves.parquet']
+    """
+    prefix = "" if page.name == "report.html" else f"{page.stem}."
+    return page.with_name(f"{prefix}trials.parquet"), page.with_name(f"{prefix}curves.parquet")
+
+
+def write_tables(source: ReportSource, page: Path) -> tuple[Path, Path]:
+    """Write all trials and all learning curves as Parquet files.
+
+    Args:
+        source: The study with its results.
+        page: The page that they belong to.
+
+    Returns:
+        The table of trials and the table of curves.
+    """
+    from mbo_search.results.frames import curves_frame, trials_frame
+
+    trials, curves = table_paths(page)
+    write_atomic(trials, _parquet(trials_frame(tuple(source.records.values()))))
+    write_atomic(curves, _parquet(curves_frame(source.curves)))
+    return trials, curves
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
