@@ -76,7 +76,8 @@ docs: $(DEVELOPMENT) ## Write the generated files again: docs/cli.md, the study 
 	$(BIN)/python tools/generate.py
 
 # The locks are what pip resolves from pyproject.toml today, written down. Local build tags (+cpu) and the
-# CUDA libraries of a GPU build are left out, so that one file serves every platform.
+# CUDA libraries of a GPU build are left out, so that one file serves every platform. The S3 server of the tests
+# cannot take python-dateutil 3 and later, so nothing else gets it.
 FREEZE := -m pip freeze --all --exclude pip --exclude wheel --exclude mbo-search
 PLAIN := sed -E 's/\+[A-Za-z0-9.]+$$//' | grep -viE '^(nvidia-|cuda-|triton==)' | LC_ALL=C sort -f
 
@@ -85,7 +86,7 @@ lock: ## Resolve pyproject.toml anew and write requirements.lock and requirement
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --no-deps torch==2.13.0
-	build/lock/bin/python -m pip install --quiet 'setuptools>=77' '.[corpora]'
+	build/lock/bin/python -m pip install --quiet 'setuptools>=77' 'python-dateutil<3' '.[corpora]'
 	{ echo '# Written by `make lock`: what running needs.'; build/lock/bin/python $(FREEZE) | $(PLAIN); } > requirements.lock
 	build/lock/bin/python -m pip install --quiet '.[corpora,test,check]'
 	{ echo '# Written by `make lock`: what tests and checks need besides.'; echo '-r requirements.lock'; \

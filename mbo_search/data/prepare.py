@@ -41,9 +41,11 @@ from mbo_search.errors import DataError, Problem
 from mbo_search.files import fsync_file, fsync_folder, read_json, sha256_file, write_json
 from mbo_search.study.specs import DataSpec, TokenizerSpec
 
-__all__ = ["PreparedData", "load_prepared", "prepare"]
+__all__ = ["CARD", "PreparedData", "load_prepared", "prepare"]
 
-_CARD = "card.json"
+CARD = "card.json"
+"""Name of the card in a folder of prepared data."""
+
 _TOKENIZER = "tokenizer"
 _BUILDING = ".building-"
 _ABANDONED_SECONDS = 24 * 3600
@@ -131,7 +133,7 @@ def load_prepared(folder: Path) -> PreparedData:
         DataError: If it is missing or damaged.
     """
     try:
-        card = DataCard.model_validate(read_json(folder / _CARD), strict=False)
+        card = DataCard.model_validate(read_json(folder / CARD), strict=False)
     except (OSError, ValueError, pydantic.ValidationError) as error:
         raise DataError([Problem(key="", rule=f"holds no prepared data: {error}", where=str(folder))]) from error
     for name, expected in card.files.items():
@@ -201,7 +203,7 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path) -> None:
         dedup=written.dedup,
         versions=_versions(),
     )
-    write_json(folder / _CARD, card.model_dump(mode="json"))
+    write_json(folder / CARD, card.model_dump(mode="json"))
 
 
 def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path) -> WrittenSplits:

@@ -267,6 +267,8 @@ class SearchSpec(Description):
         trials: Schedules to evaluate, all arms and baselines together; None: no limit.
         budget: Executed tokens, all arms together; None: no limit.
         hours: Wall-clock hours; None: no limit.
+        storage: PostgreSQL database of the searchers' studies, without its password; None: SQLite in the run
+            directory.
     """
 
     searcher: Literal["auto", "tree", "tpe", "random", "gp", "greedy", "beam2", "beam4", "grid"] = "auto"
@@ -274,6 +276,7 @@ class SearchSpec(Description):
     trials: int | None = Field(default=None, ge=1)
     budget: int | None = Field(default=None, gt=0)
     hours: float | None = Field(default=None, gt=0)
+    storage: str | None = None
 
 
 class ConfirmSpec(Description):
@@ -313,10 +316,12 @@ class StoreSpec(Description):
     """The stage store.
 
     Attributes:
-        limit: Most bytes that cached nodes may take.
+        limit: Most bytes that cached nodes may take; `auto`: half of the free space, and no limit behind a URL.
+        url: A shared folder or an S3-compatible URL instead of the run directory; without credentials.
     """
 
     limit: int | Auto = "auto"
+    url: str | None = None
 
 
 class ResourcesSpec(Description):

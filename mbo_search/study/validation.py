@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from mbo_search.errors import Problem
-from mbo_search.study import check_choices, check_sections, check_shares
+from mbo_search.study import check_choices, check_places, check_sections, check_shares
 from mbo_search.study.specs import Study
 
 __all__ = ["RULES", "Rule", "check_study"]
@@ -57,6 +57,7 @@ RULES: tuple[Rule, ...] = (
         reads=("control", "stages.*.optimizer", "stage_defaults.optimizer"),
     ),
     Rule(check=check_sections.check_resources, reads=()),
+    Rule(check=check_places.check_places, reads=("resources.store.url", "search.storage")),
     Rule(check=check_shares.check_budget, reads=_BUDGET),
     Rule(check=check_shares.check_shares, reads=_SHARES),
     Rule(

@@ -17,12 +17,12 @@ from pathlib import Path
 from mbo_search.errors import StoreError
 from mbo_search.train.banner import stage_banner
 from mbo_search.train.curve import curve_rows, join_points
+from mbo_search.train.node_store import NodeStore, StoredNode
 from mbo_search.train.outcome import Boundary, BoundaryEvent, State, TrialOutcome
 from mbo_search.train.pace import Pace
 from mbo_search.train.path import SchedulePath, Stretch, schedule_path, stretches
 from mbo_search.train.promise import broken_promise
 from mbo_search.train.reports import BoundaryReport, CurvePoint, EndReason, Node, StageRunner, Stop
-from mbo_search.train.store import StageStore, StoredNode
 from mbo_search.units import format_count, format_seconds
 
 __all__ = ["Log", "OnBoundary", "SchedulePath", "Stretch", "execute", "schedule_path", "stretches"]
@@ -37,7 +37,7 @@ OnBoundary = Callable[[BoundaryEvent], bool]
 def execute(
     path: SchedulePath,
     runner: StageRunner,
-    store: StageStore,
+    store: NodeStore,
     *,
     stop: Stop,
     on_boundary: OnBoundary,
@@ -81,7 +81,7 @@ class _Costs:
 class _Trial:
     """One execution: where it stands, and what it cost so far."""
 
-    def __init__(self, path: SchedulePath, runner: StageRunner, store: StageStore, log: Log) -> None:
+    def __init__(self, path: SchedulePath, runner: StageRunner, store: NodeStore, log: Log) -> None:
         self._path = path
         self._runner = runner
         self._store = store

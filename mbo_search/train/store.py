@@ -30,25 +30,13 @@ from mbo_search.train.manifest import (
     verify_files,
     write_manifest,
 )
+from mbo_search.train.node_store import StoredNode
 from mbo_search.train.reports import BoundaryReport, Node
 
 __all__ = ["StageStore", "StoredNode", "keeping_value"]
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredNode:
-    """A node as it was found: the state, and what was measured there.
-
-    Attributes:
-        node: The state.
-        report: The report; its curve runs from the first token on.
-    """
-
-    node: Node
-    report: BoundaryReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

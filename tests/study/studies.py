@@ -192,7 +192,11 @@ def _sections():
                 ResourcesSpec,
                 workers=st.just("auto") | st.integers(1, 4096),
                 gpus_per_trial=st.just("auto") | _numbers(0.0, 8.0),
-                store=st.builds(StoreSpec, limit=st.just("auto") | st.integers(0, 10**15)),
+                store=st.builds(
+                    StoreSpec,
+                    limit=st.just("auto") | st.integers(0, 10**15),
+                    url=st.none() | st.sampled_from(["/shared/stages", "s3://bucket/prefix?region=us-east-1"]),
+                ),
             ),
         }
     )
