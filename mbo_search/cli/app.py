@@ -146,23 +146,44 @@ def resume(
 @app.command()
 def confirm(
     folder: RunFolder,
-    top: Annotated[int, typer.Option("--top", metavar="K", help="Schedules of each arm.", min=1)] = 1,
-    seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Fresh seeds of each.", min=1)] = 6,
+    top: Annotated[
+        int | None,
+        typer.Option("--top", metavar="K", help="Schedules of each arm.  [default: the study's, else 1]", min=1),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", metavar="N", help="Fresh seeds of each.  [default: the study's, else 6]", min=1),
+    ] = None,
+    equivalent_tokens: Annotated[
+        bool | None,
+        typer.Option(
+            "--equivalent-tokens/--no-equivalent-tokens",
+            help="Also say how much text the gain is worth.  [default: the study's, else yes]",
+        ),
+    ] = None,
+    attribution: Annotated[
+        bool | None,
+        typer.Option(
+            "--attribution/--no-attribution",
+            help="Also say what each part of the best staged schedule is worth.  [default: the study's, else no]",
+        ),
+    ] = None,
     backend: Backend = "auto",
     address: Address = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the winners of each arm and the baseline again on fresh seeds, and decide.
+    """Train the champions of each arm and the baseline again on fresh seeds, and decide.
 
-    A search that was interrupted is finished first. Confirming once more, with other numbers, is another look at
-    the same question and needs stronger evidence for a yes.
+    A search that was interrupted is finished first. Confirming once more, with other seeds or more schedules, is
+    another look at the same question and needs stronger evidence for a yes.
     """
-    from mbo_search.cli.searching import Where, resume_search
+    from mbo_search.cli.confirming import Wanted, confirm_winners
+    from mbo_search.cli.searching import Where
 
     where = Where(backend=backend, address=address, quiet=quiet)
-    overrides = [f"confirm={{top: {top}, seeds: {seeds}}}"]
-    deliver(lambda: resume_search(folder, overrides, where=where), as_json=as_json, quiet=quiet)
+    wanted = Wanted(top=top, seeds=seeds, equivalent_tokens=equivalent_tokens, attribution=attribution)
+    deliver(lambda: confirm_winners(folder, wanted, where=where), as_json=as_json, quiet=quiet)
 
 
 @app.command()

@@ -73,13 +73,14 @@ def run_search(
     return _answer(summary)
 
 
-def resume_search(folder: Path, overrides: Sequence[str], *, where: Where) -> Answer:
+def resume_search(folder: Path, overrides: Sequence[str], *, where: Where, confirms: bool = False) -> Answer:
     """Go on with a search.
 
     Args:
         folder: The run directory.
         overrides: `key.path=value` for limits of the search, confirm and resources.
         where: Where trials run.
+        confirms: Whether it has failed if nothing was confirmed.
 
     Raises:
         UserError: If the directory cannot be driven, or an override touches anything else.
@@ -88,7 +89,7 @@ def resume_search(folder: Path, overrides: Sequence[str], *, where: Where) -> An
 
     with _means(where) as means:
         summary = resume_study(folder, means, overrides)
-    return _answer(summary)
+    return _answer(summary, confirms=confirms)
 
 
 @contextmanager
@@ -123,7 +124,7 @@ def _is_current(run: RunDirectory) -> bool:
     return all(path.stat().st_mtime < written for path in (run.study_file, *run.trials.glob("*.json")))
 
 
-def _answer(summary: RunSummary) -> Answer:
+def _answer(summary: RunSummary, *, confirms: bool = False) -> Answer:
     from mbo_search.results.ranking import make_ranking
 
     run = RunDirectory(summary.run)
@@ -135,6 +136,7 @@ def _answer(summary: RunSummary) -> Answer:
         "complete": summary.num_complete,
         "pruned": summary.num_pruned,
         "failed": summary.num_failed,
+        "confirmed": summary.num_confirmed,
         "totals": ranking.totals.model_dump(mode="json"),
         "report": None if summary.report is None else str(summary.report),
         "best": str(run.best_yaml) if run.best_yaml.exists() else None,
@@ -145,14 +147,14 @@ def _answer(summary: RunSummary) -> Answer:
         document=document,
         text=_text(summary, run, ranking),
         brief=str(run.best_yaml) if run.best_yaml.exists() else str(run.path),
-        exit_code=_exit_code(summary),
+        exit_code=_exit_code(summary, confirms=confirms),
     )
 
 
-def _exit_code(summary: RunSummary) -> int:
+def _exit_code(summary: RunSummary, *, confirms: bool) -> int:
     if summary.is_interrupted:
         return EXIT_INTERRUPTED
-    return EXIT_OK if summary.num_complete else EXIT_FAILED
+    return EXIT_OK if (summary.num_confirmed if confirms else summary.num_complete) else EXIT_FAILED
 
 
 def _text(summary: RunSummary, run: RunDirectory, ranking: Ranking) -> list[RenderableType]:
@@ -161,7 +163,8 @@ def _text(summary: RunSummary, run: RunDirectory, ranking: Ranking) -> list[Rend
         return [*ranking_text(ranking), "", end]
     ended = f"The search has ended: {_ENDS.get(summary.ended_by or '', 'nothing is left to do')}."
     if not summary.num_complete:
-        return [ended, f"No trial completed; {run.trials} holds what each of them said."]
+        said = f"No trial completed; {run.trials} holds what each of them said."
+        return [ended, said, *ranking.notes, *([f"The report is {summary.report}."] if summary.report else [])]
     paths = [("ranking", run.ranking_csv), ("best config", run.best_yaml), ("report", summary.report)]
     shown = facts((name, str(path)) for name, path in paths if path is not None)
     return [ended, "", *ranking_text(ranking), "", shown]

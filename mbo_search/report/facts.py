@@ -103,6 +103,6 @@ def commands(source: ReportSource) -> list[tuple[str, str]]:
         found += [
             ("replay", f"mbo-search replay {best}"),
             ("train", f"mbo-search train {best} --out final-model"),
-            ("confirm", f"mbo-search resume {folder} --set confirm.seeds=6"),
+            ("confirm", f"mbo-search confirm {folder}"),
         ]
     return found

@@ -1,66 +1,20 @@
-"""Who is compared with whom: champions of the arms, the primary test, the secondary ones, and ties."""
+"""Who is compared with whom: the primary test, the secondary ones, and ties."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
+from mbo_search.results.champions import champions
 from mbo_search.results.ranking_values import Comparison, Difference
 from mbo_search.results.schedule_runs import ScheduleRuns
 from mbo_search.results.statistics import ALPHA, PairedTest, holm, paired_test, percent_lower
 
-__all__ = ["Champions", "champions", "compare", "compare_all", "difference_noise", "is_tied", "order"]
+__all__ = ["compare", "compare_all", "difference_noise", "is_tied", "order"]
 
 _MOST_COMPARED = 20
 _NORMAL_95 = 1.96
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Champions:
-    """The schedules that a study's answer rests on, each ranked first by its own search.
-
-    Attributes:
-        staged: Best of the staged arm.
-        single: Best single-strategy schedule, tuned or baseline: a baseline that beats the tuned ones is the
-            strategy to beat.
-        single_optimizer: Best schedule that never changes the optimizer, of any arm.
-        baseline: Best baseline.
-    """
-
-    staged: ScheduleRuns | None
-    single: ScheduleRuns | None
-    single_optimizer: ScheduleRuns | None
-    baseline: ScheduleRuns | None
-
-
-def champions(groups: Sequence[ScheduleRuns]) -> Champions:
-    """Pick the champions by search loss alone, so that fresh seeds judge them without bias.
-
-    Args:
-        groups: All schedules of a study.
-    """
-
-    def best(admit: Callable[[ScheduleRuns], bool]) -> ScheduleRuns | None:
-        admitted = [runs for runs in groups if runs.search_loss is not None and admit(runs)]
-        return min(admitted, key=lambda runs: (runs.search_loss, runs.head.trial), default=None)
-
-    return Champions(
-        staged=best(lambda runs: _has_arm(runs, "staged")),
-        single=best(_is_single_strategy),
-        single_optimizer=best(lambda runs: len(set(runs.head.schedule.optimizers)) == 1),
-        baseline=best(lambda runs: _has_arm(runs, "baseline")),
-    )
-
-
-def _has_arm(runs: ScheduleRuns, arm: str) -> bool:
-    return any(record.arm == arm and record.state == "complete" for record in runs.records)
-
-
-def _is_single_strategy(runs: ScheduleRuns) -> bool:
-    of_arm = _has_arm(runs, "control") or _has_arm(runs, "baseline")
-    return of_arm and len(runs.head.schedule.stages) == 1
 
 
 def order(groups: Sequence[ScheduleRuns]) -> list[ScheduleRuns]:
@@ -104,23 +58,35 @@ def compare_all(groups: Sequence[ScheduleRuns], alpha: float = ALPHA) -> tuple[C
 
     Returns:
         First staged against single-strategy champion, if both exist: the `primary` test where both have fresh
-        seeds. Then every other pair of the 20 best confirmed schedules, the better one first, Holm-adjusted.
+        seeds. Then the best schedule that changes the optimizer against the best that keeps it, and every other
+        pair of the 20 best confirmed schedules, the better one first; all these Holm-adjusted together.
     """
     best = champions(groups)
-    first: list[Comparison] = []
-    if best.staged is not None and best.single is not None:
-        comparison = compare(best.staged, best.single, alpha)
-        first = [_as_primary(comparison)] if comparison is not None else []
-    confirmed = [runs for runs in order(groups) if runs.is_confirmed][:_MOST_COMPARED]
-    primary_pair = {frozenset((comparison.trial, comparison.other)) for comparison in first}
-    pairs = [
-        pair
-        for pair in itertools.combinations(confirmed, 2)
-        if frozenset((pair[0].head.trial, pair[1].head.trial)) not in primary_pair
+    first = [_as_primary(found) for found in _compared([(best.staged, best.single)], alpha)]
+    declared = {_names(found.trial, found.other) for found in first}
+    second = [
+        found
+        for found in _compared([(best.switching, best.single_optimizer)], alpha)
+        if _names(found.trial, found.other) not in declared
     ]
-    compared = [compare(runs, other) for runs, other in pairs]
-    secondary = [comparison for comparison in compared if comparison is not None and comparison.test is not None]
-    return (*first, *_adjusted(secondary))
+    declared |= {_names(found.trial, found.other) for found in second}
+    confirmed = [runs for runs in order(groups) if runs.is_confirmed][:_MOST_COMPARED]
+    pairs = itertools.combinations(confirmed, 2)
+    others = _compared(
+        [pair for pair in pairs if _names(*(runs.head.trial for runs in pair)) not in declared], alpha
+    )
+    tested = [found for found in (*second, *others) if found.test is not None]
+    return (*first, *_adjusted(tested), *(found for found in second if found.test is None))
+
+
+def _compared(pairs: Iterable[tuple[ScheduleRuns | None, ScheduleRuns | None]], alpha: float) -> list[Comparison]:
+    """The comparisons of the pairs that exist and have seeds in common."""
+    found = [compare(one, other, alpha) for one, other in pairs if one is not None and other is not None]
+    return [comparison for comparison in found if comparison is not None]
+
+
+def _names(*trials: int) -> frozenset[int]:
+    return frozenset(trials)
 
 
 def difference_noise(comparisons: Sequence[Comparison]) -> float | None:

@@ -10,13 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from mbo_search.results.comparisons import champions, compare_all, difference_noise, is_tied, order
+from mbo_search.results.champions import champions, contenders
+from mbo_search.results.comparisons import compare_all, difference_noise, is_tied, order
+from mbo_search.results.equivalent_tokens import TokenRatio
+from mbo_search.results.noise_floor import noise_floor
 from mbo_search.results.ranking_values import Comparison, RankedRun, RankedTrial, Ranking, Totals
 from mbo_search.results.records import TrialRecord
 from mbo_search.results.schedule_runs import ScheduleRuns, group_by_schedule
 from mbo_search.results.statistics import ALPHA, WORTHWHILE_PERCENT
+from mbo_search.results.token_runs import token_ratio
 from mbo_search.results.values import mean_or_none, perplexity_or_none, sd_or_none
 from mbo_search.results.verdict import make_verdict
+from mbo_search.study.specs import ConfirmSpec
 
 __all__ = ["count_totals", "rank"]
 
@@ -49,7 +54,7 @@ def rank(
     *,
     scale: str,
     alpha: float = ALPHA,
-    worthwhile_percent: float = WORTHWHILE_PERCENT,
+    confirm: ConfirmSpec | None = None,
 ) -> Ranking:
     """Rank the schedules of a study and answer its question as far as the records can.
 
@@ -59,21 +64,44 @@ def rank(
         totals: What it cost.
         scale: At which size it holds, such as "at 0.43 M parameters, 0.1 M tokens".
         alpha: Level of the primary test.
-        worthwhile_percent: Smallest gain in perplexity worth having.
+        confirm: What the study says of confirmation, and of gains worth having.
     """
     groups = group_by_schedule(records)
     ordered, best = order(groups), champions(groups)
-    comparisons = compare_all(groups, alpha)
+    tokens = token_ratio(records, best, alpha)
+    comparisons = _with_tokens(compare_all(groups, alpha), tokens)
+    worthwhile = WORTHWHILE_PERCENT if confirm is None else confirm.worthwhile_percent
+    verdict = make_verdict(ordered, best, comparisons, scale=scale, tokens=tokens, worthwhile_percent=worthwhile)
     return Ranking(
         study=study,
         scale=scale,
-        verdict=make_verdict(ordered, best, comparisons, scale=scale, worthwhile_percent=worthwhile_percent),
+        verdict=verdict,
         baseline_trial=best.baseline.head.trial if best.baseline is not None else None,
         best_single_trial=best.single.head.trial if best.single is not None else None,
         trials=(*_ranked_rows(ordered, comparisons), *(_row(runs) for runs in groups if runs.loss is None)),
         comparisons=comparisons,
         totals=totals,
+        noise_floor=noise_floor(best),
+        notes=_notes(groups, confirm),
     )
+
+
+def _with_tokens(comparisons: Sequence[Comparison], tokens: TokenRatio | None) -> tuple[Comparison, ...]:
+    """Give the primary comparison its third unit."""
+    if tokens is None or not comparisons:
+        return tuple(comparisons)
+    primary, *others = comparisons
+    difference = primary.difference.model_copy(update={"equivalent_tokens": tokens.value})
+    return (primary.model_copy(update={"difference": difference}), *others)
+
+
+def _notes(groups: Sequence[ScheduleRuns], confirm: ConfirmSpec | None) -> tuple[str, ...]:
+    """What a reader of a confirmed study would look for in vain, and why."""
+    if confirm is None:
+        return ()
+    untested = [run.message for runs in groups for run in runs.fresh if run.test_loss is None and run.message]
+    reasons = [f"There is {message}." for message in dict.fromkeys(untested) if message.startswith("no test loss")]
+    return (*contenders(groups, confirm.top).notes, *reasons[:1])
 
 
 def _finite(value: object) -> float | None:
@@ -101,6 +129,7 @@ def _ties(peers: Sequence[ScheduleRuns], noise: float | None) -> list[bool | Non
 
 def _row(runs: ScheduleRuns) -> RankedTrial:
     head, records, loss = runs.head, runs.records, runs.loss
+    test_loss = mean_or_none(run.test_loss for run in runs.fresh)
     return RankedTrial(
         trial=head.trial,
         arm=runs.arm,
@@ -114,7 +143,8 @@ def _row(runs: ScheduleRuns) -> RankedTrial:
         val_loss_sd=sd_or_none([run.val_loss for run in runs.measured if run.val_loss is not None]),
         search_val_loss=runs.search_loss,
         runs=_complete_runs(runs),
-        test_perplexity=perplexity_or_none(mean_or_none(run.test_loss for run in runs.fresh)),
+        test_loss=test_loss,
+        test_perplexity=perplexity_or_none(test_loss),
         bits_per_byte=mean_or_none(run.bits_per_byte for run in runs.measured),
         accuracy=mean_or_none(run.accuracy for run in runs.measured),
         stages=head.schedule.stages,

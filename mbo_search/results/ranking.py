@@ -53,12 +53,14 @@ def make_ranking(run: RunDirectory, known: Sequence[TrialRecord] | None = None) 
         StudyError: If its study is damaged.
     """
     records, status = run.records() if known is None else known, run.status()
+    study = run.study()
     return rank(
         records,
-        run.study().study,
+        study.study,
         count_totals(records, status),
         scale=scale_of(run.setup()),
         alpha=alpha_of_look(_num_looks(status.get("confirm_looks"))),
+        confirm=study.confirm,
     )
 
 

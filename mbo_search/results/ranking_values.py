@@ -10,13 +10,23 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from mbo_search.results.equivalent_tokens import EquivalentTokens
+from mbo_search.results.equivalent_tokens import EquivalentTokens, TokenRatio
 from mbo_search.results.records import EndReason, State
-from mbo_search.results.statistics import Answer, PairedTest
+from mbo_search.results.statistics import WORTHWHILE_PERCENT, Answer, PairedTest
 from mbo_search.study.base import Description
 from mbo_search.study.schedule import Stage
 
-__all__ = ["Comparison", "Difference", "RankedRun", "RankedTrial", "Ranking", "Totals", "Verdict"]
+__all__ = [
+    "Comparison",
+    "Difference",
+    "NoiseFloor",
+    "RankedRun",
+    "RankedTrial",
+    "Ranking",
+    "SecondLine",
+    "Totals",
+    "Verdict",
+]
 
 
 class Difference(Description):
@@ -54,6 +64,47 @@ class Comparison(Description):
     adjusted_p: float | None = None
 
 
+class SecondLine(Description):
+    """The second declared comparison: the best schedule that changes the optimizer against the best that keeps it.
+
+    Attributes:
+        sentence: What was found, for people.
+        switching_trial: The best schedule that changes the optimizer, by its search.
+        single_optimizer_trial: The best schedule that keeps it, by its search, of any arm.
+        difference: How much better the first is.
+        test: The paired test over the confirm seeds that both completed.
+        adjusted_p: Its p after Holm's adjustment among all secondary tests; null where the pair is that of the
+            primary test.
+    """
+
+    sentence: str
+    switching_trial: int | None = None
+    single_optimizer_trial: int | None = None
+    difference: Difference | None = None
+    test: PairedTest | None = None
+    adjusted_p: float | None = None
+
+
+class NoiseFloor(Description):
+    """How far the best baseline ends from itself when only the seed changes.
+
+    Attributes:
+        trial: The baseline.
+        label: Its name.
+        num_seeds: Fresh seeds.
+        sd_nats: Standard deviation of its loss over them.
+        sd_percent: The same in percent of perplexity.
+        range_nats: Largest loss minus smallest.
+    """
+
+    trial: int
+    label: str
+    num_seeds: int
+    sd_nats: float
+    sd_percent: float
+    range_nats: float
+
+
 class Verdict(Description):
     """The answer to the study's question: does a staged schedule beat the best single strategy?
 
@@ -68,6 +119,10 @@ class Verdict(Description):
         smallest_p: The smallest value that the permutation test beside it can give.
         difference: Best staged against best single-strategy schedule.
         baseline_difference: Top of the ranking against the best baseline.
+        worthwhile_percent: Smallest gain in perplexity worth having; a "no" excludes it.
+        equivalent_tokens: How much text the best single-strategy schedule would need to be as good as the best
+            staged one, with what must be said about that; null if it was not measured.
+        switching: The second declared comparison.
     """
 
     sentence: str
@@ -80,6 +135,9 @@ class Verdict(Description):
     smallest_p: float | None = None
     difference: Difference | None = None
     baseline_difference: Difference | None = None
+    worthwhile_percent: float = WORTHWHILE_PERCENT
+    equivalent_tokens: TokenRatio | None = None
+    switching: SecondLine | None = None
 
 
 class RankedRun(Description):
@@ -112,7 +170,8 @@ class RankedTrial(Description):
         val_loss_sd: Standard deviation over the confirm seeds; null below two.
         search_val_loss: Loss of its search trial, next to which a confirmed loss shows the winner's curse.
         runs: Its complete runs, the search trial's first.
-        test_perplexity: exp(mean test loss) over the confirm seeds; never used to rank.
+        test_loss: Mean loss on the test split over the confirm seeds; never used to rank.
+        test_perplexity: exp(test_loss).
         bits_per_byte: Mean over the runs behind `val_loss`.
         accuracy: Mean next-token accuracy over the runs behind `val_loss`.
         stages: The complete recipe.
@@ -137,6 +196,7 @@ class RankedTrial(Description):
     val_loss_sd: float | None = None
     search_val_loss: float | None = None
     runs: tuple[RankedRun, ...] = ()
+    test_loss: float | None = None
     test_perplexity: float | None = None
     bits_per_byte: float | None = None
     accuracy: float | None = None
@@ -181,6 +241,8 @@ class Ranking(Description):
         trials: Ranked schedules first, then those that did not complete, by number.
         comparisons: The primary comparison, then the others.
         totals: What it cost.
+        noise_floor: The baseline's spread over the confirm seeds; null below two of them.
+        notes: What was wanted and is not there, in sentences.
     """
 
     model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
@@ -194,3 +256,5 @@ class Ranking(Description):
     trials: tuple[RankedTrial, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     totals: Totals = Totals()
+    noise_floor: NoiseFloor | None = None
+    notes: tuple[str, ...] = ()

@@ -11,9 +11,23 @@ from mbo_search.study.schedule import Schedule
 from mbo_search.train.outcome import Boundary, CurveRow, State
 from mbo_search.train.reports import EndReason
 
-__all__ = ["Arm", "Boundary", "Curve", "CurveRow", "EndReason", "State", "TrialRecord"]
+__all__ = [
+    "SEARCH_ARMS",
+    "Arm",
+    "Boundary",
+    "Curve",
+    "CurveRow",
+    "EndReason",
+    "State",
+    "TrialRecord",
+]
 
-Arm = Literal["baseline", "control", "staged", "confirm"]
+Arm = Literal["baseline", "control", "staged", "confirm", "tokens", "attribution"]
+"""Why a trial was run: three arms of the search, then what `confirm` trains on fresh seeds: the contenders again,
+the best single strategy with less and more text, and the winner with one part of it put back."""
+
+SEARCH_ARMS: tuple[Arm, ...] = ("baseline", "control", "staged")
+"""The arms that find schedules; the others judge them."""
 
 # A record may come from a stranger's folder: its numbers are bounded so that sums, squares and dates of them exist.
 _Count = Annotated[int, Field(ge=0, le=10**15)]
@@ -33,14 +47,16 @@ class TrialRecord(Description):
         optuna_number: Number in the arm's Optuna study; None outside the two studies.
         params: What the searcher chose, by parameter name.
         schedule: The complete recipe.
+        budget_multiple: Its budget over the study's; other than 1 only in the `tokens` arm.
         state: How it ended.
         reason: Why it ended early; None if complete.
-        message: One line, or a traceback.
+        message: One line, or a traceback; of a confirm run without a test loss, why there is none.
         val_loss: Final validation loss, nats per token; None unless complete.
         accuracy: Final next-token accuracy.
         bits_per_byte: Final validation loss in bits per byte.
         ema_loss: Final loss of averaged weights where the last stage keeps an EMA.
-        test_loss: Loss on the test split, for confirm runs only.
+        test_loss: Loss on the test split, for confirm runs only; None where that is too short.
+        epochs: How often it read the training text, where that was noted.
         boundaries: The ends of its stages, as far as it came.
         produced: Keys of the nodes that it wrote, all attempts together.
         requested_tokens: Charged tokens up to where it ended, without sharing.
@@ -62,6 +78,7 @@ class TrialRecord(Description):
     optuna_number: int | None = Field(default=None, ge=0, lt=10**9)
     params: dict[str, float | int | str] = {}
     schedule: Schedule
+    budget_multiple: float = Field(default=1.0, gt=0, le=1000)
     state: State
     reason: EndReason | None = None
     message: str = ""
@@ -70,6 +87,7 @@ class TrialRecord(Description):
     bits_per_byte: _Loss | None = None
     ema_loss: _Loss | None = None
     test_loss: _Loss | None = None
+    epochs: float | None = Field(default=None, ge=0, le=1e9)
     boundaries: tuple[Boundary, ...] = ()
     produced: tuple[str, ...] = ()
     requested_tokens: _Count = 0
@@ -81,6 +99,11 @@ class TrialRecord(Description):
     worker: str = ""
     started_at: _Seconds = 0.0
     ended_at: _Seconds = 0.0
+
+    @property
+    def is_search(self) -> bool:
+        """Whether it belongs to the search, and not to what `confirm` trained."""
+        return self.arm in SEARCH_ARMS
 
     @model_validator(mode="after")
     def _complete_means_measured(self) -> Self:

@@ -32,14 +32,20 @@ class ScheduleRuns:
     @property
     def arm(self) -> Literal["baseline", "control", "staged"]:
         """Who proposed it; told from its stages where only confirm records are left."""
-        if self.head.arm == "confirm":
-            return "staged" if len(self.head.schedule.stages) > 1 else "control"
-        return self.head.arm
+        if self.head.arm in ("baseline", "control", "staged"):
+            return self.head.arm
+        return "staged" if len(self.head.schedule.stages) > 1 else "control"
 
     @property
     def search_loss(self) -> float | None:
         """Loss of its search trial, nats per token; None unless that is complete."""
         return None if self.head.arm == "confirm" else self.head.val_loss
+
+    @property
+    def end(self) -> str:
+        """Key of the model that the search trained, equal for schedules that train alike."""
+        boundaries = self.head.boundaries
+        return boundaries[-1].node if boundaries else f"trial {self.head.trial}"
 
     @property
     def is_confirmed(self) -> bool:
@@ -65,7 +71,7 @@ def schedule_identity(schedule: Schedule) -> str:
 
 
 def group_by_schedule(records: Sequence[TrialRecord]) -> tuple[ScheduleRuns, ...]:
-    """Group records by what they train.
+    """Group records by what they train; what was trained to explain others is left out.
 
     Args:
         records: In any order.
@@ -74,7 +80,8 @@ def group_by_schedule(records: Sequence[TrialRecord]) -> tuple[ScheduleRuns, ...
         One group a schedule, by the trial number of its head.
     """
     groups: dict[str, list[TrialRecord]] = {}
-    for record in sorted(records, key=lambda record: record.trial):
+    ranked = [record for record in records if record.is_search or record.arm == "confirm"]
+    for record in sorted(ranked, key=lambda record: record.trial):
         groups.setdefault(schedule_identity(record.schedule), []).append(record)
     return tuple(sorted(map(_runs, groups.values()), key=lambda runs: runs.head.trial))
 

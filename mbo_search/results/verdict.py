@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mbo_search.results.comparisons import Champions, compare
+from mbo_search.results.champions import Champions
+from mbo_search.results.comparisons import compare
+from mbo_search.results.equivalent_tokens import TokenRatio
 from mbo_search.results.ranking_values import Comparison, Difference, Verdict
 from mbo_search.results.schedule_runs import ScheduleRuns
+from mbo_search.results.second_line import second_line
 from mbo_search.results.statistics import (
     FEWEST_SEEDS,
     WORTHWHILE_PERCENT,
@@ -16,6 +19,7 @@ from mbo_search.results.statistics import (
     decide,
     seeds_to_decide,
 )
+from mbo_search.results.wording import gain_words, interval_words, percent_words, seed_words
 
 __all__ = ["make_verdict"]
 
@@ -40,6 +44,7 @@ def make_verdict(
     comparisons: Sequence[Comparison],
     *,
     scale: str,
+    tokens: TokenRatio | None = None,
     worthwhile_percent: float = WORTHWHILE_PERCENT,
 ) -> Verdict:
     """Say whether staging beats the best single strategy, as far as the runs can tell.
@@ -49,12 +54,13 @@ def make_verdict(
         best: The champions.
         comparisons: The comparisons of the study, champions first.
         scale: At which size it holds.
+        tokens: How much text the gain is worth, if that was measured.
         worthwhile_percent: Smallest gain in perplexity worth having.
     """
     found = _find(ordered, best, comparisons, worthwhile_percent)
     test = found.test
     return Verdict(
-        sentence=_sentence(found, scale),
+        sentence=_sentence(found, scale) + _token_sentence(tokens),
         answer=found.answer,
         winner_trial=_trial(found.winner),
         best_staged_trial=_trial(best.staged),
@@ -64,6 +70,9 @@ def make_verdict(
         smallest_p=test.smallest_p if test is not None else None,
         difference=found.between.difference if found.between is not None else None,
         baseline_difference=found.to_baseline,
+        worthwhile_percent=worthwhile_percent,
+        equivalent_tokens=tokens,
+        switching=second_line(best, comparisons) if ordered else None,
     )
 
 
@@ -100,7 +109,7 @@ def _sentence(found: _Findings, scale: str) -> str:
     staged, single = found.best.staged, found.best.single
     if staged is None or single is None or found.between is None:
         return f"No comparison yet, {scale}: {_one_sided(found.winner, staged, single)}."
-    gain = _gain(found.between.difference)
+    gain = gain_words(found.between.difference)
     between = f"the best staged schedule (trial {staged.head.trial}) reaches {gain} than "
     between += f"the best single-strategy schedule (trial {single.head.trial})"
     if found.test is None:
@@ -110,21 +119,20 @@ def _sentence(found: _Findings, scale: str) -> str:
     return f"{opening}: {between}{_interval(found.test)}{_ending(found, found.test)}."
 
 
+def _token_sentence(tokens: TokenRatio | None) -> str:
+    if tokens is None:
+        return ""
+    repeats = ", of which some would be read more than once" if tokens.repeats_data else ""
+    if tokens.undefined:
+        return f" Equivalent tokens are {tokens}{repeats}."
+    return f" The single strategy would need {tokens} the text to be as good{repeats}."
+
+
 def _one_sided(winner: ScheduleRuns, staged: ScheduleRuns | None, single: ScheduleRuns | None) -> str:
     missing = "no staged schedule" if staged is None else "no single-strategy schedule"
     if staged is not None and single is not None:
         missing = "no pair of a staged and a single-strategy schedule with a common seed"
     return f"{missing} has completed; the best so far is trial {winner.head.trial}"
-
-
-def _gain(difference: Difference) -> str:
-    """Such as `2.3 % lower perplexity (0.0231 nats)`."""
-    direction = "lower" if difference.nats >= 0 else "higher"
-    return f"{_percent(difference)} {direction} perplexity ({abs(difference.nats):.4f} nats)"
-
-
-def _percent(difference: Difference) -> str:
-    return f"{abs(difference.perplexity_percent):.3g} %"
 
 
 def _baseline_clause(found: _Findings) -> str:
@@ -133,9 +141,8 @@ def _baseline_clause(found: _Findings) -> str:
         return ""
     direction = "lower" if found.to_baseline.nats >= 0 else "higher"
     name = f" {baseline.head.label}" if baseline.head.label else ""
-    clause = (
-        f", and the best schedule of all (trial {_trial(found.winner)}) {_percent(found.to_baseline)} {direction}"
-    )
+    gain = f"{percent_words(found.to_baseline)} {direction}"
+    clause = f", and the best schedule of all (trial {_trial(found.winner)}) {gain}"
     return f"{clause} than the untuned baseline{name} (trial {baseline.head.trial})"
 
 
@@ -146,11 +153,9 @@ def _opening(found: _Findings, test: PairedTest) -> str:
 
 
 def _interval(test: PairedTest) -> str:
-    seeds = f"{test.num_seeds} fresh seed{'s' if test.num_seeds > 1 else ''}"
-    if test.low_nats is None or test.high_nats is None or test.p_value is None:
-        return f", on {seeds}"
-    level = f"{100 * (1 - test.alpha):.4g} % interval {test.low_nats:.4f} to {test.high_nats:.4f} nats"
-    return f", {level}, p = {test.p_value:.2g} over {seeds}"
+    if test.p_value is None:
+        return f", on {seed_words(test)}"
+    return f", {interval_words(test)}, p = {test.p_value:.2g} over {seed_words(test)}"
 
 
 def _ending(found: _Findings, test: PairedTest) -> str:

@@ -109,11 +109,11 @@ class Books:
 
     def search_tokens(self) -> int:
         """Charged tokens of all arms and baselines, confirm runs left out."""
-        return self._tokens(trial for trial, task in self._tasks.items() if task.arm != "confirm")
+        return self._tokens(trial for trial, task in self._tasks.items() if task.is_search)
 
     def num_search_trials(self) -> int:
         """Trials begun, confirm runs and probes of single stages left out."""
-        return sum(1 for task in self._tasks.values() if task.arm != "confirm" and task.stop_after is None)
+        return sum(1 for task in self._tasks.values() if task.is_search and task.stop_after is None)
 
     def _tokens(self, trials: Iterable[int]) -> int:
         return sum(self._tokens_of(trial) for trial in trials)

@@ -1,67 +1,129 @@
-"""Confirm runs: the winners of each arm, trained again on fresh seeds, paired by seed.
+"""Confirm runs: what is trained on fresh seeds once the search has ended, all of it paired by seed.
 
-A winner was picked because it looked best on the search seed, so its value there flatters it. On fresh seeds both
-arms' champions stand on equal ground. The search seed is never used again.
+A winner was picked because it looked best on the search seed, so its value there flatters it. On fresh seeds all
+contenders stand on equal ground. The search seed is never used again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from mbo_search.results.champions import Champions, champions, contenders
 from mbo_search.results.records import Arm, TrialRecord
+from mbo_search.results.schedule_runs import ScheduleRuns, group_by_schedule
 from mbo_search.study.schedule import Schedule
+from mbo_search.study.segments import BudgetSteps, scaled_budget
 from mbo_search.study.specs import ConfirmSpec
+from mbo_search.study.swaps import swaps_of
 
-__all__ = ["ConfirmRun", "champions", "confirm_runs"]
+__all__ = ["TOKEN_MULTIPLES", "ConfirmRun", "Confirmation", "measured_multiples"]
+
+TOKEN_MULTIPLES = (0.8, 1.25)
+"""Budgets, over the study's, at which the best single strategy is trained besides the study's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmRun:
-    """A schedule to be trained again on a fresh seed.
+    """A schedule to be trained on a fresh seed.
 
     Attributes:
-        label: Arm and trial number of the search trial that it repeats, such as `staged:17`.
+        arm: `confirm`, `tokens` or `attribution`.
+        label: Arm and trial number of the search trial that it repeats, such as `staged:17`; for attribution what
+            was put back, such as `stage 1 optimizer`.
         schedule: Its schedule.
         seed: The fresh seed.
+        budget_multiple: Its budget over the study's.
     """
 
+    arm: Arm = "confirm"
     label: str
     schedule: Schedule
     seed: int
+    budget_multiple: float = 1.0
 
 
-def champions(records: Sequence[TrialRecord], arm: Arm, top: int) -> Sequence[TrialRecord]:
-    """The best complete trials of an arm, best first; schedules that train alike count once.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """What is to be confirmed, and how.
 
-    Args:
-        records: Records of the search.
-        arm: The arm.
-        top: At most so many.
-    """
-    complete = [record for record in records if record.arm == arm and record.val_loss is not None]
-    best: dict[str, TrialRecord] = {}
-    for record in sorted(complete, key=lambda record: (record.val_loss, record.trial)):
-        best.setdefault(record.boundaries[-1].node, record)
-    return list(best.values())[:top]
-
-
-def confirm_runs(records: Sequence[TrialRecord], spec: ConfirmSpec, search_seed: int) -> Sequence[ConfirmRun]:
-    """Everything that is to be trained again, seed by seed, so that any stop leaves whole pairs.
-
-    Args:
-        records: Records of the search.
-        spec: How many of each arm, and how many seeds.
+    Attributes:
+        spec: The study's section.
         search_seed: Seed of the search.
+        budget: The study's budget in steps.
+        reference_lrs: Reference learning rate of every optimizer at the study's width.
     """
-    winners = [
-        *champions(records, "staged", spec.top),
-        *champions(records, "control", spec.top),
-        *champions(records, "baseline", 1),
-    ]
-    seeds = [search_seed + 1 + index for index in range(spec.seeds)]
-    return [
-        ConfirmRun(label=f"{winner.arm}:{winner.trial}", schedule=winner.schedule, seed=seed)
-        for seed in seeds
-        for winner in winners
-    ]
+
+    spec: ConfirmSpec
+    search_seed: int
+    budget: BudgetSteps
+    reference_lrs: Mapping[str, float] = field(default_factory=dict)
+
+    def runs(self, records: Sequence[TrialRecord]) -> Sequence[ConfirmRun]:
+        """Everything that is to be trained on fresh seeds, the question's answer first.
+
+        Each part goes seed by seed, so that any stop leaves whole pairs.
+
+        Args:
+            records: Records of the search.
+        """
+        groups = group_by_schedule(records)
+        best = champions(groups)
+        again = [_again(runs) for runs in contenders(groups, self.spec.top).schedules]
+        seeds = [self.search_seed + 1 + index for index in range(self.spec.seeds)]
+        parts = (again, self._with_other_tokens(best), self._attribution(best))
+        return [run(seed) for part in parts for seed in seeds for run in part]
+
+    def _with_other_tokens(self, best: Champions) -> Sequence[_Draft]:
+        """A line through losses has no interval below two seeds, and without staged schedules nothing to meet."""
+        if not self.spec.equivalent_tokens or self.spec.seeds < 2 or best.staged is None or best.single is None:
+            return []
+        single = best.single
+        return [
+            _Draft(arm="tokens", label=_label(single), schedule=single.head.schedule, budget_multiple=multiple)
+            for multiple in measured_multiples(self.budget)
+        ]
+
+    def _attribution(self, best: Champions) -> Sequence[_Draft]:
+        if not self.spec.attribution or best.staged is None or best.baseline is None:
+            return []
+        swaps = swaps_of(best.staged.head.schedule, best.baseline.head.schedule, self.reference_lrs, self.budget)
+        return [_Draft(arm="attribution", label=swap.label, schedule=swap.schedule) for swap in swaps.found]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    arm: Arm
+    label: str
+    schedule: Schedule
+    budget_multiple: float = 1.0
+
+    def __call__(self, seed: int) -> ConfirmRun:
+        return ConfirmRun(
+            arm=self.arm,
+            label=self.label,
+            schedule=self.schedule,
+            seed=seed,
+            budget_multiple=self.budget_multiple,
+        )
+
+
+def measured_multiples(budget: BudgetSteps) -> tuple[float, ...]:
+    """The multiples of a budget that `TOKEN_MULTIPLES` come to on whole steps; those that come to 1 are left out.
+
+    Args:
+        budget: The study's budget in steps.
+
+    >>> measured_multiples(BudgetSteps(num_segments=20, steps_per_segment=19, batch_tokens=1024))
+    (0.8, 1.25)
+    """
+    found = {scaled_budget(budget, multiple).total_steps / budget.total_steps for multiple in TOKEN_MULTIPLES}
+    return tuple(sorted(found - {1.0}))
+
+
+def _again(runs: ScheduleRuns) -> _Draft:
+    return _Draft(arm="confirm", label=_label(runs), schedule=runs.head.schedule)
+
+
+def _label(runs: ScheduleRuns) -> str:
+    return f"{runs.head.arm}:{runs.head.trial}"

@@ -262,12 +262,16 @@ class Director:
         return None
 
     def _next_confirm(self) -> TrialTask | None:
-        drafts = (draft for draft in self._confirm_drafts() if not self._drafter.is_held(draft))
-        draft = next(drafts, None)
-        return None if draft is None else self._open(draft)
+        """Go round until there is something to train: what trains like an earlier run is only told."""
+        while drafts := self._confirm_drafts():
+            draft = next((draft for draft in drafts if not self._drafter.is_held(draft)), None)
+            if draft is None or self.books.known(draft.end) is None:
+                return None if draft is None else self._open(draft)
+            self._tell_known(draft)
+        return None
 
     def _confirm_drafts(self) -> Sequence[TrialTask]:
-        is_searching = any(self.books.task(trial).arm != "confirm" for trial in self.books.open_trials)
+        is_searching = any(self.books.task(trial).is_search for trial in self.books.open_trials)
         if self.plan.confirm is None or is_searching or self.ended_by() is None:
             return []
         return self._drafter.confirm(self._next_trial)
@@ -348,7 +352,8 @@ class Director:
             optuna_number=record.optuna_number,
             params=record.params,
             schedule=record.schedule,
-            nodes=self._ports.nodes_of(record.schedule, record.seed),
+            budget_multiple=record.budget_multiple,
+            nodes=self._ports.nodes_of(record.schedule, record.seed, record.budget_multiple),
         )
 
     def _restore_arms(self) -> None:

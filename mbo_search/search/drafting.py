@@ -7,14 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mbo_search.errors import StudyError
 from mbo_search.results.records import Arm
+from mbo_search.results.schedule_runs import schedule_identity
 from mbo_search.search.books import Books
-from mbo_search.search.confirm import ConfirmRun, confirm_runs
+from mbo_search.search.confirm import ConfirmRun
 from mbo_search.search.ports import ArmSource, Ports, SearchPlan
 from mbo_search.search.suggest import Draw
 from mbo_search.search.task import TrialTask, first_missing, up_to_stage
 from mbo_search.study.schedule import Schedule
 
 __all__ = ["MOST_ASKS", "Drafter"]
+
+_CONFIRMING: tuple[Arm, ...] = ("confirm", "tokens", "attribution")
 
 MOST_ASKS = 20
 """Draws for one trial before a known duplicate is accepted, or a schedule that is held back is given up."""
@@ -86,10 +89,10 @@ class Drafter:
         if self._plan.confirm is None:
             return []
         if self._confirm is None:
-            runs = confirm_runs(self._books.records, self._plan.confirm, self._plan.seed)
+            runs = self._plan.confirm.runs(self._books.records)
             self._confirm = [self._confirm_task(trial, run) for run in runs]
-        begun = {task.end for task in self._books.tasks_of("confirm")}
-        return [task.model_copy(update={"trial": trial}) for task in self._confirm if task.end not in begun]
+        begun = {_identity(task) for arm in _CONFIRMING for task in self._books.tasks_of(arm)}
+        return [task.model_copy(update={"trial": trial}) for task in self._confirm if _identity(task) not in begun]
 
     def is_held(self, task: TrialTask) -> bool:
         """Whether an open trial will produce the first node that a task lacks.
@@ -130,8 +133,21 @@ class Drafter:
         return task.model_copy(update=proposed)
 
     def _confirm_task(self, trial: int, run: ConfirmRun) -> TrialTask:
-        return self._task(trial, "confirm", run.schedule, seed=run.seed, label=run.label)
+        return TrialTask(
+            trial=trial,
+            arm=run.arm,
+            label=run.label,
+            seed=run.seed,
+            schedule=run.schedule,
+            budget_multiple=run.budget_multiple,
+            nodes=self._ports.nodes_of(run.schedule, run.seed, run.budget_multiple),
+        )
 
     def _task(self, trial: int, arm: Arm, schedule: Schedule, *, seed: int, label: str = "") -> TrialTask:
-        nodes = self._ports.nodes_of(schedule, seed)
+        nodes = self._ports.nodes_of(schedule, seed, 1.0)
         return TrialTask(trial=trial, arm=arm, label=label, seed=seed, schedule=schedule, nodes=nodes)
+
+
+def _identity(task: TrialTask) -> tuple[Arm, str, int, float]:
+    """What a confirm run is for and what it trains."""
+    return task.arm, schedule_identity(task.schedule), task.seed, task.budget_multiple

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mbo_search.results.records import TrialRecord
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.arms import arms_of
+from mbo_search.search.confirm import Confirmation
 from mbo_search.search.director import Director
 from mbo_search.search.limits import limits_of
 from mbo_search.search.local_runner import run_locally
@@ -24,6 +25,7 @@ from mbo_search.search.stopping import StopRequest, throttled
 from mbo_search.search.task import PathNode, TrialTask
 from mbo_search.search.task_files import read_tasks, write_task
 from mbo_search.search.worker import TrialWorker, WorkerPlan, open_store, write_worker_plan
+from mbo_search.study.reference_lr import reference_lrs
 from mbo_search.study.schedule import Schedule
 from mbo_search.train.execute import schedule_path, stretches
 from mbo_search.train.outcome import CurveRow
@@ -113,13 +115,13 @@ class Drive:
             control=study.control.share,
             baselines=baselines_of(study),
             pruner=BoundaryPruner() if study.search.pruner == "boundary" else None,
-            confirm=study.confirm,
+            confirm=_confirmation(opened),
             slots=self._slots.slots,
         )
         ports = Ports(
             memory=_RunMemory(run=run),
             has_node=self._store.has,
-            nodes_of=lambda schedule, seed: nodes_of(schedule, seed, opened.setup),
+            nodes_of=lambda schedule, seed, multiple: nodes_of(schedule, seed, opened.setup.scaled(multiple)),
             clock=time.time,
             log=self._log,
         )
@@ -162,6 +164,18 @@ class Drive:
                 "wall_seconds": self.director.elapsed_seconds,
             }
         )
+
+
+def _confirmation(opened: Opened) -> Confirmation | None:
+    study = opened.study
+    if study.confirm is None:
+        return None
+    return Confirmation(
+        spec=study.confirm,
+        search_seed=study.seed,
+        budget=opened.setup.budget(),
+        reference_lrs=reference_lrs(study),
+    )
 
 
 def nodes_of(schedule: Schedule, seed: int, setup: TrainSetup) -> tuple[PathNode, ...]:

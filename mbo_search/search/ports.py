@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mbo_search.results.records import TrialRecord
+from mbo_search.search.confirm import Confirmation
 from mbo_search.search.limits import Limits
 from mbo_search.search.pruner import BoundaryPruner
 from mbo_search.search.suggest import Draw
 from mbo_search.search.task import HasNode, PathNode, TrialTask
 from mbo_search.study.schedule import Schedule
-from mbo_search.study.specs import ConfirmSpec
 from mbo_search.train.outcome import CurveRow
 
 __all__ = ["ArmSource", "Memory", "Ports", "SearchPlan"]
@@ -74,14 +74,15 @@ class Ports:
     Attributes:
         memory: Where tasks and records are kept.
         has_node: Whether a node is in the stage store.
-        nodes_of: The nodes on the way of a schedule with a seed; raises StudyError for one that cannot be trained.
+        nodes_of: The nodes on the way of a schedule with a seed, at a multiple of the budget; raises StudyError for
+            one that cannot be trained.
         clock: Seconds since the epoch.
         log: Takes one line for people.
     """
 
     memory: Memory
     has_node: HasNode
-    nodes_of: Callable[[Schedule, int], tuple[PathNode, ...]]
+    nodes_of: Callable[[Schedule, int, float], tuple[PathNode, ...]]
     clock: Callable[[], float]
     log: Callable[[str], None]
 
@@ -96,7 +97,7 @@ class SearchPlan:
         control: Share of the two arms' tokens that the control arm gets, in [0, 1).
         baselines: Untuned schedules to start with, by name.
         pruner: Judge at stage boundaries; None: nobody.
-        confirm: Which winners are trained again on fresh seeds when the search has ended; None: none.
+        confirm: What is trained on fresh seeds when the search has ended; None: nothing.
         slots: Trials that can run at once.
     """
 
@@ -105,5 +106,5 @@ class SearchPlan:
     control: float
     baselines: Mapping[str, Schedule]
     pruner: BoundaryPruner | None = None
-    confirm: ConfirmSpec | None = None
+    confirm: Confirmation | None = None
     slots: int = 1

@@ -14,7 +14,7 @@ from mbo_search.search.opening import Opened, create_run, open_same, open_with_o
 from mbo_search.search.progress import Progress
 from mbo_search.search.slots import Backend, num_slots
 from mbo_search.search.stopping import stop_on_signals
-from mbo_search.study.specs import Study
+from mbo_search.study.specs import ConfirmSpec, Study
 from mbo_search.study.yaml_file import dump_study
 
 __all__ = ["Means", "RunSummary", "resume_study", "run_study"]
@@ -54,6 +54,7 @@ class RunSummary:
         num_complete: Trials that ran to the end.
         num_pruned: Trials that were stopped early on purpose.
         num_failed: Trials that diverged or broke.
+        num_confirmed: Complete runs on fresh seeds.
         busy_fraction: Share of slot-seconds at work, in [0, 1]; None if there were none.
         wall_seconds: Wall-clock seconds of all drivers.
         report: The report, if one was written.
@@ -65,6 +66,7 @@ class RunSummary:
     num_complete: int
     num_pruned: int
     num_failed: int
+    num_confirmed: int
     busy_fraction: float | None
     wall_seconds: float
     report: Path | None
@@ -105,7 +107,7 @@ def _drive(opened: Opened, means: Means) -> RunSummary:
     run = opened.run
     with run.lock():
         before = run.study()
-        if opened.study.confirm != before.confirm:
+        if _is_another_look(before.confirm, opened.study.confirm):
             _count_look(run)
         if opened.study != before:
             write_atomic(run.study_file, dump_study(opened.study))
@@ -118,6 +120,14 @@ def _drive(opened: Opened, means: Means) -> RunSummary:
         return _summary(drive, run, report)
 
 
+def _is_another_look(before: ConfirmSpec | None, now: ConfirmSpec | None) -> bool:
+    """Whether the same question is asked of other runs, or judged otherwise; what only explains it is not."""
+    if before is None or now is None:
+        return before != now
+    asked, asks = ((spec.top, spec.seeds, spec.worthwhile_percent) for spec in (before, now))
+    return asked != asks
+
+
 def _count_look(run: RunDirectory) -> None:
     """Confirming once more, when there are confirm runs already, is another look at the same question."""
     if any(record.arm == "confirm" for record in run.records()):
@@ -125,7 +135,8 @@ def _count_look(run: RunDirectory) -> None:
 
 
 def _summary(drive: Drive, run: RunDirectory, report: Path | None) -> RunSummary:
-    states = [record.state for record in drive.director.books.records]
+    records = drive.director.books.records
+    states = [record.state for record in records]
     status = run.status()
     return RunSummary(
         run=run.path,
@@ -134,6 +145,7 @@ def _summary(drive: Drive, run: RunDirectory, report: Path | None) -> RunSummary
         num_complete=states.count("complete"),
         num_pruned=states.count("pruned"),
         num_failed=states.count("failed"),
+        num_confirmed=sum(record.arm == "confirm" and record.state == "complete" for record in records),
         busy_fraction=status.get("busy_fraction"),
         wall_seconds=drive.director.elapsed_seconds,
         report=report,

@@ -129,7 +129,7 @@ class _World:
     def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
         """Nothing to keep."""
 
-    def nodes_of(self, schedule: Schedule, seed: int) -> tuple[PathNode, ...]:
+    def nodes_of(self, schedule: Schedule, seed: int, multiple: float = 1.0) -> tuple[PathNode, ...]:
         """A node behind every stage."""
         path = _path(schedule)
         return tuple(

@@ -10,7 +10,7 @@ from mbo_search.search.progress import ArmProgress, Progress, RunningTrial
 
 __all__ = ["snapshot"]
 
-ARMS: tuple[Arm, ...] = ("baseline", "control", "staged", "confirm")
+ARMS: tuple[Arm, ...] = ("baseline", "control", "staged", "confirm", "tokens", "attribution")
 _BAD_REGION = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
 
 
@@ -28,7 +28,7 @@ def snapshot(director: Director, *, study: str, messages: Sequence[str]) -> Prog
         study=study,
         begun=len(records) + len(director.books.open_trials),
         planned=director.plan.limits.trials,
-        searched=sum(1 for record in records if record.arm != "confirm" and record.reason != "probe"),
+        searched=sum(1 for record in records if record.is_search and record.reason != "probe"),
         running=tuple(_running(director, trial) for trial in director.running_trials),
         waiting=len(director.books.open_trials) - len(director.running_trials),
         arms=tuple(_arm(arm, records) for arm in ARMS if any(record.arm == arm for record in records)),

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mbo_search.results.records import Arm
+from mbo_search.results.records import SEARCH_ARMS, Arm
 from mbo_search.study.base import Description
 from mbo_search.study.schedule import Schedule
 
@@ -43,11 +43,12 @@ class TrialTask(Description):
         schema_version: Version of this format.
         trial: Number, unique in the run directory.
         arm: Which arm proposed it.
-        label: For baselines, the name in the study; for confirm runs, whose champion it is.
+        label: For baselines, the name in the study; for confirm runs, what they confirm or explain.
         seed: Seed of initialisation, data order and noise.
         optuna_number: Number in the arm's Optuna study; None outside the two studies.
         params: What the searcher chose.
         schedule: The complete recipe.
+        budget_multiple: Its budget over the study's.
         nodes: Where states are kept along the way, in order; the last one is the end.
         stop_after: The stage behind which it ends, as a probe of that stage; None for the whole schedule.
     """
@@ -60,8 +61,14 @@ class TrialTask(Description):
     optuna_number: int | None = None
     params: Params = {}
     schedule: Schedule
+    budget_multiple: float = Field(default=1.0, gt=0)
     nodes: tuple[PathNode, ...] = Field(min_length=1)
     stop_after: int | None = None
+
+    @property
+    def is_search(self) -> bool:
+        """Whether it belongs to the search, and not to what `confirm` trains."""
+        return self.arm in SEARCH_ARMS
 
     @property
     def end(self) -> str:

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from mbo_search.data.prepare import PreparedData, load_prepared
+from mbo_search.errors import StoreError
 from mbo_search.files import read_json, write_atomic
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.task import TrialTask
@@ -18,6 +22,9 @@ from mbo_search.train.outcome import BoundaryEvent, TrialOutcome
 from mbo_search.train.reports import StageRunner, Stop
 from mbo_search.train.setup import TrainSetup
 from mbo_search.train.store import StageStore
+
+if TYPE_CHECKING:
+    from mbo_search.train.final_exam import FinalExam
 
 __all__ = ["TrialWorker", "WorkerPlan", "as_probe", "open_store", "read_worker_plan", "write_worker_plan"]
 
@@ -46,11 +53,10 @@ class TrialWorker:
             run: The run directory.
             plan: What every worker has in common.
         """
-        from mbo_search.train.torch_runner import TorchStageRunner
-
         self._run = run
         self._plan = plan
-        self._runner: StageRunner = TorchStageRunner(plan.setup, run.scratch)
+        self._setup = plan.setup
+        self._runner = self._new_runner()
         self._store = open_store(run, plan)
 
     def execute(self, task: TrialTask, *, stop: Stop, on_boundary: Callable[[BoundaryEvent], bool]) -> TrialOutcome:
@@ -64,7 +70,8 @@ class TrialWorker:
         Returns:
             How it went; a trial's own troubles are outcomes, never exceptions.
         """
-        path = schedule_path(task.schedule, self._plan.setup, task.seed)
+        self._train_with(self._plan.setup.scaled(task.budget_multiple))
+        path = schedule_path(task.schedule, self._setup, task.seed)
         log_file = self._run.trial_log(task.trial)
         with log_file.open("a", encoding="utf-8") as file:
 
@@ -75,7 +82,40 @@ class TrialWorker:
                 return on_boundary(event) or event.boundary.stage == task.stop_after
 
             outcome = execute(path, self._runner, self._store, stop=stop, on_boundary=judge, log=log)
-            return as_probe(outcome, task)
+            return self._examined(as_probe(outcome, task), task, path.keys[-1])
+
+    def _train_with(self, setup: TrainSetup) -> None:
+        """Change the budget between trials; one runner at a time, for each may hold a model."""
+        if setup != self._setup:
+            self._setup = setup
+            self._runner = self._new_runner()
+
+    def _new_runner(self) -> StageRunner:
+        from mbo_search.train.torch_runner import TorchStageRunner
+
+        return TorchStageRunner(self._setup, self._run.scratch)
+
+    def _examined(self, outcome: TrialOutcome, task: TrialTask, end: str) -> TrialOutcome:
+        """Add what is noted of complete runs on fresh seeds only: the test loss, and passes over the text."""
+        if outcome.state != "complete" or task.is_search:
+            return outcome
+        prepared = load_prepared(Path(self._setup.data_folder))
+        num_tokens = prepared.card.splits["train"].num_tokens
+        found: dict[str, object] = {"epochs": self._setup.budget().total_tokens / num_tokens}
+        if task.arm == "confirm":
+            exam = self._final_exam(end, prepared)
+            found |= {"test_loss": exam.test_loss, "message": exam.message}
+        return outcome.model_copy(update=found)
+
+    def _final_exam(self, end: str, prepared: PreparedData) -> FinalExam:
+        from mbo_search.train.final_exam import FinalExam, final_exam
+
+        try:
+            return final_exam(self._store.load(end).node.path, self._setup, prepared)
+        except StoreError as error:
+            return FinalExam(test_loss=None, message=f"no test loss: {error}")
+        finally:
+            self._store.release()
 
 
 def as_probe(outcome: TrialOutcome, task: TrialTask) -> TrialOutcome:

@@ -6,7 +6,7 @@ from mbo_search.study.catalogue import OPTIMIZERS
 from mbo_search.study.specs import Study
 from mbo_search.units import round_significant
 
-__all__ = ["CATALOGUE_WIDTH", "LR_DIGITS", "reference_lr"]
+__all__ = ["CATALOGUE_WIDTH", "LR_DIGITS", "reference_lr", "reference_lrs"]
 
 CATALOGUE_WIDTH = 256
 """Model width at which the catalogue's learning rates hold."""
@@ -30,3 +30,12 @@ def reference_lr(study: Study, optimizer: str) -> float:
     info = OPTIMIZERS[optimizer]
     factor = (CATALOGUE_WIDTH / study.model.width) ** info.width_exponent
     return round_significant(info.reference_lr * factor, LR_DIGITS)
+
+
+def reference_lrs(study: Study) -> dict[str, float]:
+    """Reference learning rate of every optimizer of the catalogue for a study.
+
+    Args:
+        study: Gives the model's width and its own reference learning rates.
+    """
+    return {name: reference_lr(study, name) for name in OPTIMIZERS}

@@ -6,14 +6,14 @@ a point have equal segments up to there, whatever they do later and however thei
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.lr_shapes import StageClock, lr_factor
 from mbo_search.study.schedule import Schedule, Stage
 
-__all__ = ["BudgetSteps", "Segment", "cut", "resolve_budget"]
+__all__ = ["BudgetSteps", "Segment", "cut", "resolve_budget", "scaled_budget"]
 
 EffectiveHandOver = Literal["start", "continue", "carry", "reset"]
 
@@ -73,6 +73,26 @@ def resolve_budget(tokens: int, grid: float, batch_tokens: int) -> BudgetSteps:
         hint = "raise budget.tokens, or lower train.batch_tokens or the number of grid segments"
         raise StudyError([Problem(key="budget.tokens", value=str(tokens), rule=rule, hint=hint)])
     return BudgetSteps(num_segments=num_segments, steps_per_segment=steps_per_segment, batch_tokens=batch_tokens)
+
+
+def scaled_budget(budget: BudgetSteps, multiple: float) -> BudgetSteps:
+    """A longer or shorter budget of the same batches, on whole steps.
+
+    Either the grid gets more or fewer segments or each segment more or fewer steps, whichever comes nearer.
+
+    Args:
+        budget: The budget.
+        multiple: Its wanted length over that of the budget, above 0.
+
+    >>> budget = BudgetSteps(num_segments=20, steps_per_segment=19, batch_tokens=1024)
+    >>> scaled_budget(budget, 0.8).num_segments, scaled_budget(budget, 24 / 19).steps_per_segment
+    (16, 24)
+    """
+    candidates = (
+        replace(budget, num_segments=max(1, round(multiple * budget.num_segments))),
+        replace(budget, steps_per_segment=max(1, round(multiple * budget.steps_per_segment))),
+    )
+    return min(candidates, key=lambda found: round(abs(found.total_steps / budget.total_steps - multiple), 9))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

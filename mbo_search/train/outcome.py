@@ -93,6 +93,8 @@ class TrialOutcome(Description):
         reason: Why it ended early; None if complete.
         message: One line, or a traceback.
         ema_loss: Final loss of averaged weights where the last stage keeps an EMA.
+        test_loss: Loss on the test split, where it was measured.
+        epochs: How often a complete run read the training text, where that was noted.
         boundaries: The ends of its stages, as far as it came.
         curve: Its learning curve from the first token, shared stretches included.
         produced: Keys of the nodes that it wrote.
@@ -107,6 +109,8 @@ class TrialOutcome(Description):
     reason: EndReason | None = None
     message: str = ""
     ema_loss: float | None = None
+    test_loss: float | None = None
+    epochs: float | None = None
     boundaries: tuple[Boundary, ...] = ()
     curve: tuple[CurveRow, ...] = ()
     produced: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from mbo_search.data.windows import Windows, evaluation_windows
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.base import Description
 from mbo_search.study.keys import root_key
-from mbo_search.study.segments import BudgetSteps, resolve_budget
+from mbo_search.study.segments import BudgetSteps, resolve_budget, scaled_budget
 from mbo_search.study.specs import ModelSpec, Study
 from mbo_search.train.branch_points import branch_points
 from mbo_search.train.cores import available_cores
@@ -96,6 +96,18 @@ class TrainSetup(Description):
             steps_per_segment=self.steps_per_segment,
             batch_tokens=self.batch_tokens,
         )
+
+    def scaled(self, multiple: float) -> TrainSetup:
+        """The same setup for a longer or shorter budget, rounded to whole steps.
+
+        Args:
+            multiple: Length of the budget over this one's.
+        """
+        if multiple == 1.0:
+            return self
+        budget = scaled_budget(self.budget(), multiple)
+        changes = {"num_segments": budget.num_segments, "steps_per_segment": budget.steps_per_segment}
+        return self.model_copy(update={**changes, "branch_points": ()})
 
     def root_key(self, seed: int) -> str:
         """Key of the untrained model.

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mbo_search.results.comparisons import champions
+from mbo_search.results.champions import champions
 from mbo_search.results.records import Boundary, CurveRow, TrialRecord
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.results.schedule_runs import group_by_schedule
@@ -183,7 +183,7 @@ def _confirmed(
     if not confirm_seeds:
         return []
     best = champions(group_by_schedule(records))
-    heads = {runs.head.trial: runs.head for runs in (best.staged, best.single, best.baseline) if runs is not None}
+    heads = {runs.head.trial: runs.head for runs in best.declared}
     pairs = [(head, seed) for seed in range(1, confirm_seeds + 1) for head in heads.values()]
     return [
         _record(study, head.schedule, {"trial": len(records) + index, "arm": "confirm", "seed": study.seed + seed})

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mbo_search.results.champions import contenders
+from mbo_search.results.schedule_runs import group_by_schedule
 from mbo_search.search.busy import BusyMeter
-from mbo_search.search.confirm import champions, confirm_runs
+from mbo_search.search.confirm import Confirmation
 from mbo_search.search.limits import Limits
 from mbo_search.search.slots import num_slots, store_limit_bytes
 from mbo_search.search.snapshot import snapshot
@@ -15,6 +17,7 @@ from mbo_search.search.task import PathNode, first_missing, missing_tokens
 from mbo_search.search.task_files import read_task, read_tasks, task_file, write_task
 from mbo_search.study.specs import ConfirmSpec
 from tests.search.tiny import tiny_study
+from tests.search.toy import BUDGET
 
 NODES = tuple(PathNode(key=str(index), tokens=10 * (index + 1)) for index in range(4))
 
@@ -54,16 +57,14 @@ def test_slots_that_start_late_or_wait_are_not_busy():
     assert meter.seconds() == (10.0, 20.0)
 
 
-def test_champions_are_the_best_that_train_differently(toy_world):
+def test_confirm_runs_go_seed_by_seed_with_every_contender(toy_world):
     world = toy_world(limits=Limits(trials=12))
     records = world.run(world.director()).books.records
-    best = champions(records, "staged", 2)
-    losses = sorted(record.val_loss for record in records if record.arm == "staged")
-    assert best[0].val_loss == losses[0]
-    assert len({record.boundaries[-1].node for record in best}) == 2
-    runs = confirm_runs(records, ConfirmSpec(top=1, seeds=2), search_seed=7)
-    assert [run.seed for run in runs] == [8, 8, 8, 9, 9, 9]
-    assert len({run.label for run in runs}) == 3
+    spec = ConfirmSpec(top=2, seeds=2, equivalent_tokens=False)
+    runs = Confirmation(spec=spec, search_seed=7, budget=BUDGET).runs(records)
+    schedules = contenders(group_by_schedule(records), 2).schedules
+    assert [run.seed for run in runs] == [8] * len(schedules) + [9] * len(schedules)
+    assert [run.schedule for run in runs[: len(schedules)]] == [one.head.schedule for one in schedules]
 
 
 def test_a_snapshot_adds_up(toy_world):

@@ -5,10 +5,15 @@ from __future__ import annotations
 import optuna
 import pytest
 
+from mbo_search.results.champions import champions, contenders
+from mbo_search.results.schedule_runs import group_by_schedule, schedule_identity
+from mbo_search.search.confirm import Confirmation
 from mbo_search.search.director import MOST_RETRIES
 from mbo_search.search.limits import Limits
 from mbo_search.study.specs import ConfirmSpec
+from mbo_search.study.swaps import swaps_of
 from mbo_search.train.outcome import TrialOutcome
+from tests.search.toy import BUDGET, OPTIMA
 
 
 def test_baselines_run_first_and_limits_count_every_trial(toy_world):
@@ -165,18 +170,54 @@ def test_a_second_tell_of_the_same_trial_changes_nothing(toy_world):
     assert director.books.records == before
 
 
+def confirmation(**spec):
+    return {"confirm": Confirmation(spec=ConfirmSpec(**spec), search_seed=7, budget=BUDGET, reference_lrs=OPTIMA)}
+
+
+def of_arm(director, arm):
+    return [record for record in director.books.records if record.arm == arm]
+
+
 def test_confirm_runs_follow_the_search_on_fresh_seeds_paired(toy_world):
-    world = toy_world(limits=Limits(trials=10), slots=2, extra={"confirm": ConfirmSpec(top=1, seeds=3)})
+    world = toy_world(limits=Limits(trials=10), slots=2, extra=confirmation(seeds=3))
     director = world.run(world.director())
-    confirm = [record for record in director.books.records if record.arm == "confirm"]
-    assert len(confirm) == 9
-    assert {record.seed for record in confirm} == {8, 9, 10}
+    confirm = of_arm(director, "confirm")
+    groups = group_by_schedule(director.books.records)
+    wanted = {f"{runs.head.arm}:{runs.head.trial}" for runs in contenders(groups, 1).schedules}
+    assert {label.split(":")[0] for label in wanted} == {"staged", "control", "baseline"}
     by_label: dict[str, set[int]] = {}
     for record in confirm:
-        by_label.setdefault(record.label.split(":")[0], set()).add(record.seed)
-    assert by_label == {arm: {8, 9, 10} for arm in ("staged", "control", "baseline")}
+        by_label.setdefault(record.label, set()).add(record.seed)
+    assert by_label == {label: {8, 9, 10} for label in wanted}
     again = world.run(world.director())
-    assert len(again.books.records) == 19
+    assert len(again.books.records) == len(director.books.records)
+
+
+def test_the_best_single_strategy_is_trained_with_less_and_with_more_text(toy_world):
+    world = toy_world(limits=Limits(trials=10), extra=confirmation(seeds=2))
+    director = world.run(world.director())
+    found = {(record.budget_multiple, record.seed) for record in of_arm(director, "tokens")}
+    assert found == {(0.8, 8), (0.8, 9), (1.2, 8), (1.2, 9)}
+    best = champions(group_by_schedule(director.books.records)).single
+    assert all(record.schedule == best.head.schedule for record in of_arm(director, "tokens"))
+    tokens = {record.budget_multiple: record.requested_tokens for record in of_arm(director, "tokens")}
+    assert tokens == {0.8: 128, 1.2: 192}
+
+
+@pytest.mark.parametrize("spec", [{"seeds": 1}, {"seeds": 2, "equivalent_tokens": False}])
+def test_without_two_seeds_or_the_wish_no_other_budget_is_trained(toy_world, spec):
+    world = toy_world(limits=Limits(trials=10), extra=confirmation(**spec))
+    assert of_arm(world.run(world.director()), "tokens") == []
+
+
+def test_attribution_puts_parts_of_the_staged_champion_back(toy_world):
+    world = toy_world(limits=Limits(trials=10), slots=3, extra=confirmation(seeds=2, attribution=True))
+    director = world.run(world.director())
+    best = champions(group_by_schedule(director.books.records))
+    swaps = swaps_of(best.staged.head.schedule, best.baseline.head.schedule, OPTIMA, BUDGET).found
+    trained = {(schedule_identity(record.schedule), record.seed) for record in of_arm(director, "attribution")}
+    assert trained == {(schedule_identity(swap.schedule), seed) for swap in swaps for seed in (8, 9)}
+    assert len(world.executed) == len(set(world.executed))
 
 
 @pytest.mark.parametrize("searcher", ["tpe", "random"])

@@ -110,9 +110,26 @@ def test_limits_can_be_raised_and_confirm_runs_added(tiny, tiny_root, tmp_path):
     small = tiny_study(tiny_root, "search.trials=4")
     run_study(small, tmp_path / "run", means)
     summary = resume_study(tmp_path / "run", means, ["search.trials=5", "confirm={seeds: 2}"])
-    assert summary.num_complete == 5 + 3 * 2
     records = RunDirectory(tmp_path / "run").records()
-    assert {record.seed for record in records if record.arm == "confirm"} == {4, 5}
+    fresh = [record for record in records if not record.is_search]
+    assert summary.num_complete == 5 + len(fresh)
+    assert {record.seed for record in fresh} == {4, 5}
+    confirmed = [record for record in fresh if record.arm == "confirm"]
+    assert all(record.test_loss is not None and record.test_loss != record.val_loss for record in confirmed)
+    tokens = {(record.budget_multiple, record.requested_tokens) for record in fresh if record.arm == "tokens"}
+    assert tokens == {(0.8, 2048), (1.25, 3200)}
+    assert all(record.epochs for record in fresh)
+
+
+def test_a_test_split_that_is_too_short_is_said_and_fails_nothing(tiny, tiny_root, tmp_path):
+    means = Means(cache=tiny_root / "cache", backend="local")
+    # 1,229 tokens of validation text and 1,204 of test text
+    short = tiny_study(tiny_root, "search.trials=3", "evaluation.tokens=1216", "confirm={seeds: 1}")
+    run_study(short, tmp_path / "run", means)
+    confirmed = [record for record in RunDirectory(tmp_path / "run").records() if record.arm == "confirm"]
+    assert confirmed
+    assert {(record.state, record.test_loss) for record in confirmed} == {("complete", None)}
+    assert all("no test loss" in record.message for record in confirmed)
 
 
 def test_a_second_driver_is_refused(tiny, tiny_root, tmp_path, finished):

@@ -26,7 +26,7 @@ from mbo_search.search.task_files import read_tasks, write_task
 from mbo_search.study.keys import root_key, segment_keys
 from mbo_search.study.parameters import Suggest
 from mbo_search.study.schedule import LrShape, Schedule, Stage
-from mbo_search.study.segments import BudgetSteps, cut
+from mbo_search.study.segments import BudgetSteps, cut, scaled_budget
 from mbo_search.train.outcome import Boundary, CurveRow, TrialOutcome
 
 BUDGET = BudgetSteps(num_segments=10, steps_per_segment=2, batch_tokens=8)
@@ -100,9 +100,9 @@ def finite_space(suggest: Suggest) -> Schedule:
     return Schedule(stages=(first, second))
 
 
-def toy_nodes(schedule: Schedule, seed: int) -> tuple[PathNode, ...]:
-    segments = cut(schedule, BUDGET)
-    keys = segment_keys(root_key(model={}, data_fingerprint="toy", seed=seed, numerics={}), segments)
+def toy_nodes(schedule: Schedule, seed: int, multiple: float = 1.0) -> tuple[PathNode, ...]:
+    segments = cut(schedule, scaled_budget(BUDGET, multiple))
+    keys = segment_keys(root_key(model={"x": multiple}, data_fingerprint="toy", seed=seed, numerics={}), segments)
     return tuple(
         PathNode(key=key, tokens=segment.last_step * BUDGET.batch_tokens)
         for key, segment in zip(keys, segments, strict=True)
