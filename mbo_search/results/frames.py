@@ -41,6 +41,8 @@ RANKING_COLUMNS = (
     "wasted_tokens",
     "train_seconds",
     "peak_memory_bytes",
+    "path_seconds",
+    "on_front",
 )
 """Columns of `ranking.csv`: the fields of a ranked trial; `num_runs` counts its complete runs, `optimizers` names
 one a stage joined by `>`, `schedule` is the recipe in words."""
@@ -70,6 +72,7 @@ TRIAL_COLUMNS = (
     "worker",
     "started_at",
     "ended_at",
+    "path_seconds",
 )
 """Columns of the table of trials; the searched parameters follow, one a column, under their own names."""
 

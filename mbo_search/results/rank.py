@@ -152,6 +152,7 @@ def _row(runs: ScheduleRuns) -> RankedTrial:
         executed_tokens=sum(record.executed_tokens for record in records),
         wasted_tokens=sum(record.wasted_tokens for record in records),
         train_seconds=math.fsum(record.train_seconds for record in records),
+        path_seconds=head.path_seconds,
         peak_memory_bytes=max(record.peak_memory_bytes for record in records),
     )
 

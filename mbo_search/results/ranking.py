@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from mbo_search.files import write_atomic, write_json
 from mbo_search.model.size import num_parameters
+from mbo_search.results.attribution import attribute
+from mbo_search.results.front import mark_front
 from mbo_search.results.rank import count_totals, rank
 from mbo_search.results.ranking_values import (
     Comparison,
@@ -20,6 +22,7 @@ from mbo_search.results.records import TrialRecord
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.results.statistics import alpha_of_look
 from mbo_search.results.winner import schedule_file_of
+from mbo_search.study.reference_lr import reference_lrs
 from mbo_search.study.schedule_file import dump_schedule_file
 from mbo_search.train.setup import TrainSetup
 
@@ -53,15 +56,17 @@ def make_ranking(run: RunDirectory, known: Sequence[TrialRecord] | None = None) 
         StudyError: If its study is damaged.
     """
     records, status = run.records() if known is None else known, run.status()
-    study = run.study()
-    return rank(
+    study, setup = run.study(), run.setup()
+    ranking = rank(
         records,
         study.study,
         count_totals(records, status),
-        scale=scale_of(run.setup()),
+        scale=scale_of(setup),
         alpha=alpha_of_look(_num_looks(status.get("confirm_looks"))),
         confirm=study.confirm,
     )
+    attribution = attribute(records, reference_lrs(study), setup.budget())
+    return mark_front(ranking.model_copy(update={"attribution": attribution}), study.search.objectives)
 
 
 def write_ranking(run: RunDirectory) -> Ranking:

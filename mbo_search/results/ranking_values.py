@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from mbo_search.results.attribution_values import Attribution
 from mbo_search.results.equivalent_tokens import EquivalentTokens, TokenRatio
 from mbo_search.results.records import EndReason, State
 from mbo_search.results.statistics import WORTHWHILE_PERCENT, Answer, PairedTest
@@ -179,6 +180,9 @@ class RankedTrial(Description):
         executed_tokens: Trained for it and kept.
         wasted_tokens: Crash repeats and discarded work.
         train_seconds: Of its own training.
+        path_seconds: Of one training of the whole schedule, as if nothing had been shared; null: not known.
+        on_front: Whether no other schedule is at least as good in every objective of the search and better in one;
+            null with a single objective.
         peak_memory_bytes: Largest memory of its runs.
     """
 
@@ -205,6 +209,8 @@ class RankedTrial(Description):
     executed_tokens: int = 0
     wasted_tokens: int = 0
     train_seconds: float = 0.0
+    path_seconds: float | None = None
+    on_front: bool | None = None
     peak_memory_bytes: int = 0
 
 
@@ -242,6 +248,7 @@ class Ranking(Description):
         comparisons: The primary comparison, then the others.
         totals: What it cost.
         noise_floor: The baseline's spread over the confirm seeds; null below two of them.
+        attribution: What each part of the best staged schedule is worth; null if that was not measured.
         notes: What was wanted and is not there, in sentences.
     """
 
@@ -257,4 +264,5 @@ class Ranking(Description):
     comparisons: tuple[Comparison, ...] = ()
     totals: Totals = Totals()
     noise_floor: NoiseFloor | None = None
+    attribution: Attribution | None = None
     notes: tuple[str, ...] = ()

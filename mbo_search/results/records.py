@@ -63,6 +63,7 @@ class TrialRecord(Description):
         executed_tokens: Charged tokens trained and kept, once.
         wasted_tokens: Charged tokens of crash repeats and discarded work.
         train_seconds: Seconds of its own training.
+        path_seconds: Seconds of the whole schedule, as if nothing had been shared; None where that is not known.
         peak_memory_bytes: Largest memory.
         attempts: Process attempts.
         worker: Which slot or node it ran on.
@@ -94,6 +95,7 @@ class TrialRecord(Description):
     executed_tokens: _Count = 0
     wasted_tokens: _Count = 0
     train_seconds: _Seconds = 0.0
+    path_seconds: _Seconds | None = None
     peak_memory_bytes: _Count = 0
     attempts: _Count = 1
     worker: str = ""

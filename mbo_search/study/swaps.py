@@ -163,7 +163,7 @@ def _handed_over(
         )
     before = (winner.stages[place - 1].optimizer, winner.stages[place].optimizer, winner.stages[place].hand_over)
     if (previous.optimizer, stage.optimizer, hand_over) == before:
-        return stage
+        return stage.model_copy(update={"hand_over": hand_over})
     warmup = auto_rewarm(
         previous,
         stage.optimizer,

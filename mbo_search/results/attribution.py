@@ -1,0 +1,148 @@
+"""What each part of the best staged schedule is worth: paired differences to runs with the part put back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mbo_search.results.attribution_values import Attribution, AttributionRow
+from mbo_search.results.champions import champions
+from mbo_search.results.records import TrialRecord
+from mbo_search.results.schedule_runs import ScheduleRuns, group_by_schedule, schedule_identity
+from mbo_search.results.statistics import PairedTest, holm, paired_test
+from mbo_search.study.schedule import Schedule, Stage
+from mbo_search.study.segments import BudgetSteps
+from mbo_search.study.swaps import PARTS, Swap, Swaps, swaps_of
+
+__all__ = ["attribute"]
+
+_PART_WORDS = {
+    "stage": "whole strategy",
+    "optimizer": "optimizer",
+    "lr": "learning rate",
+    "regularizers": "regularizers",
+    "hand_over": "hand-over",
+}
+
+
+@dataclass(slots=True)
+class _Runs:
+    """Complete and failed runs of one swapped schedule, by seed."""
+
+    trial: int
+    losses: dict[int, float] = field(default_factory=dict)
+    failed: set[int] = field(default_factory=set)
+
+
+def attribute(
+    records: Sequence[TrialRecord], reference_lrs: Mapping[str, float], budget: BudgetSteps
+) -> Attribution | None:
+    """Say what each part of the staged champion is worth.
+
+    Args:
+        records: All records of a study.
+        reference_lrs: Reference learning rates by optimizer.
+        budget: The budget in steps.
+
+    Returns:
+        None while no part was put back.
+    """
+    best = champions(group_by_schedule(records))
+    runs = _attribution_runs(records)
+    if best.staged is None or best.baseline is None or not runs:
+        return None
+    winner = best.staged.head.schedule
+    swaps = swaps_of(winner, best.baseline.head.schedule, reference_lrs, budget)
+    tested = {key: _test(best.staged, found) for key, found in runs.items()}
+    trained = [swap for swap in swaps.found if schedule_identity(swap.schedule) in runs]
+    adjusted = _adjusted(tested, trained)
+    rows = [
+        _row(swap, winner, runs[key], tested[key], adjusted.get(key))
+        for swap in trained
+        for key in (schedule_identity(swap.schedule),)
+    ]
+    return Attribution(
+        trial=best.staged.head.trial,
+        baseline_trial=best.baseline.head.trial,
+        rows=tuple(rows),
+        unchanged=_unchanged(swaps, len(winner.stages)),
+        impossible=tuple(f"{swap.label}: {reason}" for swap, reason in swaps.impossible),
+    )
+
+
+def _attribution_runs(records: Sequence[TrialRecord]) -> dict[str, _Runs]:
+    found: dict[str, _Runs] = {}
+    for record in sorted(records, key=lambda record: record.trial):
+        if record.arm != "attribution" or record.state == "interrupted":
+            continue
+        runs = found.setdefault(schedule_identity(record.schedule), _Runs(record.trial))
+        if record.val_loss is None:
+            runs.failed.add(record.seed)
+        else:
+            runs.losses[record.seed] = record.val_loss
+    return found
+
+
+def _test(winner: ScheduleRuns, runs: _Runs) -> PairedTest | None:
+    """None where a run failed: the seeds that are left would be its lucky ones."""
+    losses = {record.seed: record.val_loss for record in winner.fresh}
+    pairs = [(loss, losses.get(seed)) for seed, loss in sorted(runs.losses.items())]
+    worth = [loss - as_it_is for loss, as_it_is in pairs if as_it_is is not None]
+    return paired_test(worth) if worth and not runs.failed - runs.losses.keys() else None
+
+
+def _adjusted(tested: Mapping[str, PairedTest | None], trained: Sequence[Swap]) -> dict[str, float]:
+    """Holm within the family; parts whose swaps train alike are one member of it."""
+    keys = list(dict.fromkeys(schedule_identity(swap.schedule) for swap in trained))
+    tests = {key: tested[key] for key in keys}
+    p_values = {key: test.p_value for key, test in tests.items() if test is not None and test.p_value is not None}
+    return dict(zip(p_values, holm(list(p_values.values())), strict=True))
+
+
+def _row(
+    swap: Swap, winner: Schedule, runs: _Runs, test: PairedTest | None, adjusted_p: float | None
+) -> AttributionRow:
+    stage, put_back = winner.stages[swap.stage], swap.schedule.stages[swap.stage]
+    num_failed = len(runs.failed - runs.losses.keys())
+    return AttributionRow(
+        stage=swap.stage,
+        stage_name=stage.name,
+        part=swap.part,
+        change=f"{_shown(stage, swap.part)} -> {_shown(put_back, swap.part)}",
+        trial=runs.trial,
+        sentence=_sentence(swap, test, adjusted_p, num_failed),
+        test=test,
+        adjusted_p=adjusted_p,
+        num_failed=num_failed,
+        notes=swap.notes,
+    )
+
+
+def _sentence(swap: Swap, test: PairedTest | None, adjusted_p: float | None, num_failed: int) -> str:
+    what = f"stage {swap.stage + 1}'s {_PART_WORDS[swap.part]}"
+    if num_failed:
+        return f"without {what} training failed on {num_failed} seed{'s' * (num_failed > 1)}"
+    if test is None:
+        return f"what {what} is worth is not known: it has no seed in common with the schedule as it is"
+    if test.high_nats is None or adjusted_p is None:
+        return f"{what} is worth {test.mean_nats:.4f} nats on one seed"
+    margin = test.high_nats - test.mean_nats
+    return f"{what} is worth {test.mean_nats:.4f} +- {margin:.4f} nats (adjusted p = {adjusted_p:.2g})"
+
+
+def _shown(stage: Stage, part: str) -> str:
+    if part == "lr":
+        return f"{stage.lr:.4g}"
+    if part == "hand_over":
+        return stage.hand_over or "start"
+    if part == "regularizers":
+        clip = "no clipping" if stage.clip_norm is None else f"clipping {stage.clip_norm:g}"
+        kinds = [f"{one.kind} {one.strength:g}" for one in stage.regularizers]
+        return ", ".join([*kinds, f"weight decay {stage.weight_decay:g}", clip])
+    return f"{stage.optimizer} {stage.lr:.4g}"
+
+
+def _unchanged(swaps: Swaps, num_stages: int) -> tuple[str, ...]:
+    known = {swap.label for swap in swaps.found} | {swap.label for swap, _ in swaps.impossible}
+    labels = [f"stage {stage + 1} {part}" for stage in range(num_stages) for part in PARTS]
+    return tuple(label for label in labels if label not in known and label != "stage 1 hand_over")
