@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 from mbo_search.results.records import Arm
 from mbo_search.results.run_directory import RunDirectory
-from mbo_search.search.optuna_arm import ArmEffort, ArmSpace, OptunaArm, SamplerMaker, open_study
+from mbo_search.search.databases import arm_study
+from mbo_search.search.optuna_arm import ArmEffort, ArmSpace, OptunaArm, SamplerMaker
 from mbo_search.search.samplers import SAMPLERS, STARTUP_TRIALS
 from mbo_search.search.searchers import StagedSpace, searcher_maker
 from mbo_search.search.suggest import Draw, ReferenceSuggest, draw
@@ -27,24 +27,24 @@ _WITH_INITIAL_POINTS = ("tree", *SAMPLERS)
 
 
 def arms_of(study: Study, run: RunDirectory) -> dict[Arm, OptunaArm]:
-    """The arms of a study, each with its database in the run directory.
+    """The arms of a study, each with its database.
 
     Args:
         study: The study.
         run: Its run directory.
     """
-    wanted: Sequence[tuple[Arm, Space, Path, float]] = (
-        ("staged", staged_space(study), run.database, 1 - study.control.share),
-        ("control", control_space(study), run.control_database, study.control.share),
+    wanted: Sequence[tuple[Arm, Space, float]] = (
+        ("staged", staged_space(study), 1 - study.control.share),
+        ("control", control_space(study), study.control.share),
     )
     arms: dict[Arm, OptunaArm] = {}
-    for arm, space, database, share in wanted:
+    for arm, space, share in wanted:
         if share > 0:
             arms[arm] = OptunaArm(
                 arm,
                 arm_space(study, space, share),
                 seed=study.seed,
-                database=open_study(database, study.study),
+                database=arm_study(run, arm, study),
             )
     return arms
 
@@ -69,11 +69,14 @@ def arm_space(study: Study, space: Space, share: float) -> ArmSpace:
         initial=initial_points(space)[: _num_initial(study, share)] if searcher in _WITH_INITIAL_POINTS else (),
         size=finite_size(space),
         effort=effort,
+        objectives=search.objectives,
     )
 
 
 def _searcher_of(study: Study, space: Space) -> str:
     """The tree searcher has nothing to share in a space of one stage; its model there is TPE's."""
+    if len(study.search.objectives) > 1 and study.search.searcher == "auto":
+        return "tpe"
     if study.search.searcher in ("auto", "tree"):
         return "tree" if len(space.stages) > 1 else "tpe"
     return study.search.searcher
