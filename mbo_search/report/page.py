@@ -83,7 +83,7 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         samples: Continuations of text to show, baseline first.
         language: Language of the page.
     """
-    text = load_strings(language)
+    text = load_strings(language, source.study.control)
     values: dict[str, object] = {
         **frame(text),
         "sections": SECTIONS,

@@ -44,7 +44,8 @@ def write_figures(run: RunDirectory, folder: Path, *, language: Language = "en")
     Raises:
         UserError: If kaleido or a browser is missing, or one of the figures could not be drawn.
     """
-    blocks = figure_blocks(read_source(run), load_strings(language))
+    source = read_source(run)
+    blocks = figure_blocks(source, load_strings(language, source.study.control))
     folder.mkdir(parents=True, exist_ok=True)
     orders = [order for block in blocks.values() for order in _orders(block, folder)]
     if orders:

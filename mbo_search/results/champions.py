@@ -21,7 +21,7 @@ class Champions:
     Attributes:
         staged: Best of the staged arm.
         single: Best single-strategy schedule, tuned or baseline: a baseline that beats the tuned ones is the
-            strategy to beat.
+            strategy to beat. With a control arm that keeps its optimizer only, the best of that arm counts.
         single_optimizer: Best schedule that never changes the optimizer, of any arm; stages may differ otherwise.
         switching: Best schedule that changes the optimizer on its way, of any arm.
         baseline: Best baseline.
@@ -110,8 +110,8 @@ def _has_arm(runs: ScheduleRuns, arm: str) -> bool:
 
 
 def _is_single_strategy(runs: ScheduleRuns) -> bool:
-    of_arm = _has_arm(runs, "control") or _has_arm(runs, "baseline")
-    return of_arm and len(runs.head.schedule.stages) == 1
+    """Whatever the control arm proposes counts: its study decided what a schedule must keep to be compared with."""
+    return _has_arm(runs, "control") or (_has_arm(runs, "baseline") and len(runs.head.schedule.stages) == 1)
 
 
 def _switches(runs: ScheduleRuns) -> bool:

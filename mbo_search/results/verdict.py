@@ -111,12 +111,16 @@ def _sentence(found: _Findings, scale: str) -> str:
         return f"No comparison yet, {scale}: {_one_sided(found.winner, staged, single)}."
     gain = gain_words(found.between.difference)
     between = f"the best staged schedule (trial {staged.head.trial}) reaches {gain} than "
-    between += f"the best single-strategy schedule (trial {single.head.trial})"
+    between += f"the best {_kind(single)} schedule (trial {single.head.trial})"
     if found.test is None:
         rest = "Whether that is more than luck takes runs on fresh seeds"
         return f"One seed, unconfirmed, {scale}: {between}{_baseline_clause(found)}. {rest}."
     opening = f"{_opening(found, found.test)}, {scale}"
     return f"{opening}: {between}{_interval(found.test)}{_ending(found, found.test)}."
+
+
+def _kind(single: ScheduleRuns) -> str:
+    return "single-strategy" if len(single.head.schedule.stages) == 1 else "single-optimizer"
 
 
 def _token_sentence(tokens: TokenRatio | None) -> str:

@@ -53,6 +53,14 @@ def test_each_champion_is_the_best_of_its_kind():
     assert trials(best.declared) == [3, 1, 4, 0]
 
 
+def test_a_control_arm_that_keeps_its_optimizer_puts_up_its_best_whatever_its_stages():
+    kept = record(6, "control", schedule("muon", "muon", lr=0.2), 3.15)
+    best = champions(group_by_schedule([*SEARCH, kept]))
+    assert trials([best.single, best.single_optimizer]) == [6, 4]
+    baseline_of_two_stages = record(7, "baseline", schedule("muon", "adamw", lr=0.3), 2.0)
+    assert trials([champions(group_by_schedule([*SEARCH, baseline_of_two_stages])).single]) == [1]
+
+
 def test_fresh_seeds_choose_nobody():
     lucky = [record(10 + seed, "confirm", schedule("lion", "adamw"), 1.0, seed=seed) for seed in (1, 2)]
     assert trials([champions(group_by_schedule([*SEARCH, *lucky])).staged]) == [3]

@@ -82,6 +82,13 @@ def test_search_alone_ranks_by_search_loss_and_decides_nothing():
     assert "33 % lower than the untuned baseline adamw_cosine (trial 0)" in verdict.sentence
 
 
+def test_the_sentence_says_what_the_control_arm_keeps():
+    kept = Schedule(stages=(Stage(name="a", share=0.5, optimizer="muon", lr=0.1), *_schedule(0.2, 0.2).stages[:1]))
+    assert "than the best single-strategy schedule (trial 1)" in _rank(SEARCH).verdict.sentence
+    ranking = _rank([*SEARCH, _record(4, "control", kept, 3.1)])
+    assert "than the best single-optimizer schedule (trial 4)" in ranking.verdict.sentence
+
+
 def test_perplexity_is_the_exponential_of_the_mean_loss():
     records = [*SEARCH, *_confirm(4, OTHER, [3.0, 3.2])]
     row = _rank(records).trials[0]
