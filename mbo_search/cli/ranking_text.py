@@ -13,12 +13,15 @@ from mbo_search.units import format_count, format_seconds
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from mbo_search.results.attribution_values import Attribution
     from mbo_search.results.ranking_values import RankedTrial, Ranking, Totals
+    from mbo_search.results.statistics import PairedTest
 
 __all__ = ["ranking_text"]
 
 _MOST_ROWS = 15
 _HEADER = ["rank", "trial", "arm", "perplexity", "loss", "+-", "seeds", "tokens", "schedule"]
+_CONFIRMED_HEADER = [*_HEADER[:7], "searched", "test", *_HEADER[7:]]
 _UNKNOWN = "-"
 
 
@@ -31,12 +34,53 @@ def ranking_text(ranking: Ranking, *, most_rows: int = _MOST_ROWS) -> list[Rende
     """
     ranked = [row for row in ranking.trials if row.rank is not None]
     others = [row for row in ranking.trials if row.rank is None]
-    parts: list[RenderableType] = [ranking.verdict.sentence, ""]
+    parts: list[RenderableType] = [ranking.verdict.sentence, *_further(ranking), ""]
     if ranked:
         parts += [_table(ranking, ranked, most_rows), ""]
     if others:
         parts += [f"Not ranked: {_reasons(others)}."]
-    return [*parts, _totals(ranking.totals)]
+    if ranking.attribution is not None:
+        parts += [_attribution(ranking.attribution), ""]
+    return [*parts, *ranking.notes, _totals(ranking.totals)]
+
+
+def _further(ranking: Ranking) -> list[str]:
+    """The second declared comparison, and how much the seed alone moves a loss."""
+    switching, floor = ranking.verdict.switching, ranking.noise_floor
+    found = [switching.sentence] if switching is not None else []
+    if floor is not None:
+        name = floor.label or f"trial {floor.trial}"
+        spread = f"{floor.sd_nats:.4f} nats ({floor.sd_percent:.2g} % of perplexity)"
+        found.append(f"Noise floor: the loss of {name} varies by {spread} over {floor.num_seeds} fresh seeds.")
+    return found
+
+
+def _attribution(attribution: Attribution) -> RenderableType:
+    rows = [
+        (
+            f"{row.stage + 1} {row.stage_name}",
+            row.part.replace("_", "-"),
+            _UNKNOWN if row.test is None else f"{row.test.mean_nats:.4f}",
+            _UNKNOWN if row.test is None or row.test.low_nats is None else _interval(row.test),
+            _UNKNOWN if row.adjusted_p is None else f"{row.adjusted_p:.2g}",
+            row.change,
+        )
+        for row in attribution.rows
+    ]
+    notes = [note for row in attribution.rows for note in (*row.notes, *([row.sentence] * (row.num_failed > 0)))]
+    notes += [f"The same in both: {', '.join(attribution.unchanged)}"] if attribution.unchanged else []
+    sentences = dict.fromkeys([*notes, *attribution.impossible])
+    return table(
+        ["stage", "part", "nats", "interval", "adjusted p", "put back"],
+        rows,
+        title=f"What parts of trial {attribution.trial} are worth: each put back to trial {attribution.baseline_trial}'s",
+        caption=" ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences),
+        right="nats",
+    )
+
+
+def _interval(test: PairedTest) -> str:
+    return f"{test.low_nats:.4f} .. {test.high_nats:.4f}"
 
 
 def _table(ranking: Ranking, ranked: Sequence[RankedTrial], most_rows: int) -> RenderableType:
@@ -45,30 +89,41 @@ def _table(ranking: Ranking, ranked: Sequence[RankedTrial], most_rows: int) -> R
     hidden = len(ranked) - len(shown)
     notes = [f"{hidden} more in ranking.csv."] if hidden else []
     notes += ["= marks schedules that noise could put in another order."] if any(row.tied for row in shown) else []
+    notes += ["* marks schedules that none beats in all objectives."] if any(row.on_front for row in shown) else []
     if not any(row.confirmed for row in shown):
         notes.append("Losses of one seed each; none is confirmed on fresh seeds.")
+    is_confirmed = any(row.confirmed for row in shown)
     return table(
-        _HEADER,
-        (_cells(row) for row in shown),
+        _CONFIRMED_HEADER if is_confirmed else _HEADER,
+        (_cells(row, is_confirmed=is_confirmed) for row in shown),
         title=f"{ranking.study}, {ranking.scale}",
         caption=" ".join(notes),
-        right="rank trial perplexity loss +- seeds tokens",
+        right="rank trial perplexity loss +- seeds searched test tokens",
     )
 
 
-def _cells(row: RankedTrial) -> list[str]:
+def _cells(row: RankedTrial, *, is_confirmed: bool) -> list[str]:
+    """A row; beside confirmed losses what the search had seen, and the perplexity of the test split."""
     confirm_runs = len(row.runs) - (row.search_val_loss is not None)
     return [
-        f"{row.rank}{'=' if row.tied else ''}",
+        f"{row.rank}{'=' if row.tied else ''}{'*' if row.on_front else ''}",
         str(row.trial),
         row.label or row.arm,
         _UNKNOWN if row.val_perplexity is None else f"{row.val_perplexity:.2f}",
         _UNKNOWN if row.val_loss is None else f"{row.val_loss:.4f}",
         _UNKNOWN if row.val_loss_sd is None else f"{row.val_loss_sd:.4f}",
         str(confirm_runs) if row.confirmed else "search",
+        *(_curse(row) if is_confirmed else ()),
         format_count(row.executed_tokens),
         describe_schedule(row.stages),
     ]
+
+
+def _curse(row: RankedTrial) -> tuple[str, str]:
+    return (
+        f"{row.search_val_loss:.4f}" if row.confirmed and row.search_val_loss is not None else _UNKNOWN,
+        _UNKNOWN if row.test_perplexity is None else f"{row.test_perplexity:.2f}",
+    )
 
 
 def _reasons(rows: Sequence[RankedTrial]) -> str:

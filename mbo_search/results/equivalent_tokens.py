@@ -66,9 +66,9 @@ class TokenRatio(Description):
         if self.undefined:
             return "undefined: more text did not measurably help"
         if self.outside is not None:
-            return f"> {self.measured_high:g}x" if self.outside == "above" else f"< {self.measured_low:g}x"
-        low = f"< {self.measured_low:g}x" if self.value.low is None else f"{self.value.low:.2f}x"
-        high = f"> {self.measured_high:g}x" if self.value.high is None else f"{self.value.high:.2f}x"
+            return f"> {self.measured_high:.3g}x" if self.outside == "above" else f"< {self.measured_low:.3g}x"
+        low = f"< {self.measured_low:.3g}x" if self.value.low is None else f"{self.value.low:.2f}x"
+        high = f"> {self.measured_high:.3g}x" if self.value.high is None else f"{self.value.high:.2f}x"
         return f"{self.value.mean:.2f}x ({low} to {high})"
 
 

@@ -81,7 +81,7 @@ class Confirmation:
         single = best.single
         return [
             _Draft(arm="tokens", label=_label(single), schedule=single.head.schedule, budget_multiple=multiple)
-            for multiple in measured_multiples(self.budget)
+            for multiple in measured_multiples(self.budget, len(single.head.schedule.stages))
         ]
 
     def _attribution(self, best: Champions) -> Sequence[_Draft]:
@@ -108,17 +108,21 @@ class _Draft:
         )
 
 
-def measured_multiples(budget: BudgetSteps) -> tuple[float, ...]:
+def measured_multiples(budget: BudgetSteps, num_stages: int = 1) -> tuple[float, ...]:
     """The multiples of a budget that `TOKEN_MULTIPLES` come to on whole steps; those that come to 1 are left out.
 
     Args:
         budget: The study's budget in steps.
+        num_stages: Stages of what is trained; the shares of several need the grid as it is.
 
-    >>> measured_multiples(BudgetSteps(num_segments=20, steps_per_segment=19, batch_tokens=1024))
-    (0.8, 1.25)
+    >>> budget = BudgetSteps(num_segments=20, steps_per_segment=19, batch_tokens=1024)
+    >>> measured_multiples(budget), [round(19 * multiple) for multiple in measured_multiples(budget, num_stages=2)]
+    ((0.8, 1.25), [15, 24])
     """
-    found = {scaled_budget(budget, multiple).total_steps / budget.total_steps for multiple in TOKEN_MULTIPLES}
-    return tuple(sorted(found - {1.0}))
+    steps = budget.steps_per_segment
+    on_the_grid = {max(1, round(multiple * steps)) / steps for multiple in TOKEN_MULTIPLES}
+    nearest = {scaled_budget(budget, multiple).total_steps / budget.total_steps for multiple in TOKEN_MULTIPLES}
+    return tuple(sorted((nearest if num_stages == 1 else on_the_grid) - {1.0}))
 
 
 def _again(runs: ScheduleRuns) -> _Draft:

@@ -78,7 +78,8 @@ def resolve_budget(tokens: int, grid: float, batch_tokens: int) -> BudgetSteps:
 def scaled_budget(budget: BudgetSteps, multiple: float) -> BudgetSteps:
     """A longer or shorter budget of the same batches, on whole steps.
 
-    Either the grid gets more or fewer segments or each segment more or fewer steps, whichever comes nearer.
+    Either each segment gets more or fewer steps or the grid more or fewer segments, whichever comes nearer; if both
+    come as near, the grid stays, and with it every share that lies on it.
 
     Args:
         budget: The budget.
@@ -89,8 +90,8 @@ def scaled_budget(budget: BudgetSteps, multiple: float) -> BudgetSteps:
     (16, 24)
     """
     candidates = (
-        replace(budget, num_segments=max(1, round(multiple * budget.num_segments))),
         replace(budget, steps_per_segment=max(1, round(multiple * budget.steps_per_segment))),
+        replace(budget, num_segments=max(1, round(multiple * budget.num_segments))),
     )
     return min(candidates, key=lambda found: round(abs(found.total_steps / budget.total_steps - multiple), 9))
 

@@ -61,6 +61,11 @@ def test_a_control_arm_that_keeps_its_optimizer_puts_up_its_best_whatever_its_st
     assert trials([champions(group_by_schedule([*SEARCH, baseline_of_two_stages])).single]) == [1]
 
 
+def test_a_control_schedule_of_several_stages_is_the_one_to_beat():
+    tuned = record(6, "control", schedule("lion", "lion"), 3.1)
+    assert trials([champions(group_by_schedule([*SEARCH, tuned])).single]) == [6]
+
+
 def test_fresh_seeds_choose_nobody():
     lucky = [record(10 + seed, "confirm", schedule("lion", "adamw"), 1.0, seed=seed) for seed in (1, 2)]
     assert trials([champions(group_by_schedule([*SEARCH, *lucky])).staged]) == [3]
