@@ -117,6 +117,7 @@ def make_record(
         executed_tokens=effort.executed_tokens,
         wasted_tokens=effort.wasted_tokens,
         train_seconds=effort.train_seconds,
+        path_seconds=outcome.path_seconds,
         peak_memory_bytes=effort.peak_memory_bytes,
         attempts=max(1, effort.attempts),
         worker=worker,

@@ -14,11 +14,13 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState, create_trial
 
+from mbo_search.results.front import objective_values
 from mbo_search.results.records import TrialRecord
 from mbo_search.search.samplers import SAMPLERS, proposal_seed
 from mbo_search.search.suggest import Draw, FixedSuggest, OptunaSuggest, SpaceFunction, draw
 from mbo_search.search.task import TrialTask
 from mbo_search.search.tree.history import STOP_AFTER
+from mbo_search.study.specs import Objective
 
 __all__ = ["ArmEffort", "ArmSpace", "OptunaArm", "SamplerMaker", "open_study", "quiet_study", "sampler_maker"]
 
@@ -26,19 +28,26 @@ _REGION_REASONS = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
 """Reasons that lie in the schedule itself: the searcher is to learn that the region is bad."""
 
 
-def open_study(database: Path, name: str) -> optuna.Study:
+def open_study(database: Path, name: str, num_objectives: int = 1) -> optuna.Study:
     """Open or make the one Optuna study of a database.
 
     Args:
         database: SQLite file.
         name: Name of a new study.
+        num_objectives: Values of each trial of a new study, all to be minimized.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces every study on stderr
     storage = optuna.storages.RDBStorage(
         f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": 60}}, skip_compatibility_check=False
     )
     sampler = optuna.samplers.RandomSampler(seed=0)  # never asked: proposals come from the mirror
-    return optuna.create_study(storage=storage, study_name=name, load_if_exists=True, sampler=sampler)
+    return optuna.create_study(
+        storage=storage,
+        study_name=name,
+        load_if_exists=True,
+        sampler=sampler,
+        directions=["minimize"] * num_objectives,
+    )
 
 
 SamplerMaker = Callable[[int, float], optuna.samplers.BaseSampler]
@@ -90,6 +99,7 @@ class ArmSpace:
         initial: Schedules to begin with.
         size: Number of different schedules; None if it is not finite.
         effort: What the arm may use in all.
+        objectives: What is minimized.
     """
 
     function: SpaceFunction
@@ -97,6 +107,7 @@ class ArmSpace:
     initial: Sequence[Draw] = ()
     size: int | None = None
     effort: ArmEffort = ArmEffort()
+    objectives: tuple[Objective, ...] = ("loss",)
 
 
 class OptunaArm:
@@ -130,8 +141,9 @@ class OptunaArm:
         self._effort = space.effort
         self._seed = seed
         self._initial = tuple(space.initial)
-        self._database = _StudyBook(database)
-        self._mirror = _StudyBook(quiet_study(space.sampler(seed, 0.0)))
+        self._database = _StudyBook(database, space.objectives)
+        mirror = quiet_study(space.sampler(seed, 0.0), len(space.objectives))
+        self._mirror = _StudyBook(mirror, space.objectives)
         self._begun: list[dict[str, float | int | str]] = []
         self._num_schedules = 0
         self._tokens: dict[int, int] = {}
@@ -200,21 +212,23 @@ class OptunaArm:
         self._database.fail_strangers()
 
 
-def quiet_study(sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+def quiet_study(sampler: optuna.samplers.BaseSampler, num_objectives: int = 1) -> optuna.Study:
     """Make a study in memory that announces nothing.
 
     Args:
         sampler: Its sampler.
+        num_objectives: Values of each trial, all to be minimized.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(sampler=sampler)
+    return optuna.create_study(sampler=sampler, directions=["minimize"] * num_objectives)
 
 
 class _StudyBook:
     """An Optuna study whose trials carry the number of ours. It is read once; then this is its only writer."""
 
-    def __init__(self, study: optuna.Study) -> None:
+    def __init__(self, study: optuna.Study, objectives: Sequence[Objective]) -> None:
         self.study = study
+        self._objectives = tuple(objectives)
         trials = study.get_trials(deepcopy=False)
         own = {int(trial.user_attrs["trial"]): trial for trial in trials if "trial" in trial.user_attrs}
         self._ids = {number: trial._trial_id for number, trial in own.items()}
@@ -241,14 +255,20 @@ class _StudyBook:
         if record.state == "interrupted" or record.trial in self._finished:
             return
         running = optuna.Trial(self.study, self._ids[record.trial])
+        if len(self._objectives) == 1:  # Optuna takes no intermediate values of several objectives
+            self._report_boundaries(running, record)
+        if record.reason is not None:
+            running.set_user_attr("reason", record.reason)
+        state = _told_state(record)
+        values = objective_values(record, self._objectives) if state == TrialState.COMPLETE else None
+        self.study.tell(running, values, state=state)
+        self._finished.add(record.trial)
+
+    def _report_boundaries(self, running: optuna.Trial, record: TrialRecord) -> None:
         reported = self._reported.get(record.trial, frozenset())
         for boundary in record.boundaries:
             if boundary.stage not in reported:
                 running.report(boundary.loss, boundary.stage)
-        if record.reason is not None:
-            running.set_user_attr("reason", record.reason)
-        self.study.tell(running, record.val_loss, state=_told_state(record))
-        self._finished.add(record.trial)
 
     def draw(self, space: SpaceFunction) -> Draw:
         """Draw by the study's sampler; the Optuna trial that this takes is failed, which samplers overlook."""

@@ -25,6 +25,7 @@ __all__ = [
     "LrShapeChoice",
     "ModelSpec",
     "Numeric",
+    "Objective",
     "OptimizerChoice",
     "Range",
     "RegularizerChoice",
@@ -258,11 +259,17 @@ class EvaluationSpec(Description):
     points: int = Field(default=10, ge=1)
 
 
+Objective = Literal["loss", "seconds"]
+"""What a search minimizes: the final validation loss, or the time that a schedule takes when nothing is shared."""
+
+
 class SearchSpec(Description):
     """How the space is searched, and when to stop: at whichever limit comes first.
 
     Attributes:
-        searcher: Who proposes schedules; `auto`: `tree` from two stages on, else `tpe`.
+        searcher: Who proposes schedules; `auto`: `tree` from two stages on, else `tpe`; `tpe` for two objectives.
+        objectives: What is minimized. With `seconds` beside `loss` the search looks for every schedule that no
+            other one beats in both; the winner remains the one with the lowest loss.
         pruner: Who stops schedules at a boundary.
         trials: Schedules to evaluate, all arms and baselines together; None: no limit.
         budget: Executed tokens, all arms together; None: no limit.
@@ -272,6 +279,7 @@ class SearchSpec(Description):
     """
 
     searcher: Literal["auto", "tree", "tpe", "random", "gp", "greedy", "beam2", "beam4", "grid"] = "auto"
+    objectives: tuple[Objective, ...] = Field(default=("loss",), min_length=1)
     pruner: Literal["off", "boundary"] = "off"
     trials: int | None = Field(default=None, ge=1)
     budget: int | None = Field(default=None, gt=0)

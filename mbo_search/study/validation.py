@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from mbo_search.errors import Problem
-from mbo_search.study import check_choices, check_places, check_sections, check_shares
+from mbo_search.study import check_choices, check_objectives, check_places, check_sections, check_shares
 from mbo_search.study.specs import Study
 
 __all__ = ["RULES", "Rule", "check_study"]
@@ -55,6 +55,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         check=check_sections.check_control,
         reads=("control", "stages.*.optimizer", "stage_defaults.optimizer"),
+    ),
+    Rule(
+        check=check_objectives.check_objectives,
+        reads=("search.objectives", "search.searcher", "search.pruner"),
     ),
     Rule(check=check_sections.check_resources, reads=()),
     Rule(check=check_places.check_places, reads=("resources.store.url", "search.storage")),

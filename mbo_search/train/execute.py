@@ -93,6 +93,7 @@ class _Trial:
         self._own_folder: Path | None = None
         self._num_done = 0
         self._points: tuple[CurvePoint, ...] = ()
+        self._path_seconds: float | None = 0.0
         self._boundaries: list[Boundary] = []
         self._produced: list[str] = []
         self._trained: set[str] = set()
@@ -120,6 +121,7 @@ class _Trial:
             points = self._measured(found.report.curve, num_segments)
             if points is not None:
                 self._node, self._num_done, self._points = found.node, num_segments, points
+                self._path_seconds = found.report.path_seconds
                 done, total = self._path.tokens_done[num_segments - 1], self._path.tokens_done[-1]
                 self._log(f"{format_count(done)} of {format_count(total)} tokens are shared with earlier trials")
                 return
@@ -234,6 +236,8 @@ class _Trial:
         self._points = join_points(self._points, _with_end_metrics(report))
         self._num_done += len(stretch.segments)
         self._trained.add(stretch.key)
+        self._path_seconds = _with_stretch(self._path_seconds, stretch, report)
+        report = replace(report, path_seconds=self._path_seconds)
         last_folder, self._own_folder = self._own_folder, None
         try:
             self._node = self._store.commit(stretch.key, state_dir, replace(report, curve=self._points))
@@ -252,7 +256,7 @@ class _Trial:
             return self._outcome("failed", "exception", str(error))
         self._log(f"{error}; going back to the state before")
         self._refused.add(self._node.key)
-        self._node, self._num_done, self._points = None, 0, ()
+        self._node, self._num_done, self._points, self._path_seconds = None, 0, (), 0.0
         return None
 
     def _ended_early(self, report: BoundaryReport) -> TrialOutcome:
@@ -279,6 +283,7 @@ class _Trial:
             executed_tokens=self._costs.executed_tokens,
             wasted_tokens=self._costs.wasted_tokens,
             train_seconds=self._costs.train_seconds,
+            path_seconds=self._path_seconds if state == "complete" else None,
             peak_memory_bytes=self._costs.peak_memory_bytes,
         )
 
@@ -298,6 +303,14 @@ class _Trial:
                 return done + max(0, step - segment.first_step) * segment.tokens // segment.num_steps
             done += segment.tokens
         return done
+
+
+def _with_stretch(path_seconds: float | None, stretch: Stretch, report: BoundaryReport) -> float | None:
+    """Seconds up to the end of a stretch, at the pace of its last call where others had a part in it."""
+    num_tokens = report.executed_tokens + report.wasted_tokens
+    if path_seconds is None or num_tokens <= 0:
+        return None
+    return path_seconds + report.seconds * stretch.tokens / num_tokens
 
 
 def _measures(points: Iterable[CurvePoint], step: int) -> bool:

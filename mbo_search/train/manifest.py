@@ -176,7 +176,7 @@ def _check_plausible(report: BoundaryReport) -> None:
         ValueError: If there is one.
     """
     counts = [report.step, report.executed_tokens, report.wasted_tokens, report.peak_memory_bytes]
-    losses: list[float | None] = [report.seconds]
+    losses: list[float | None] = [report.seconds, report.path_seconds]
     for point in report.curve:
         counts += [point.step, point.tokens]
         losses += [point.loss, point.grad_norm]

@@ -102,6 +102,7 @@ class TrialOutcome(Description):
         executed_tokens: Charged tokens trained and kept.
         wasted_tokens: Charged tokens of crash repeats and discarded work.
         train_seconds: Seconds of its own training and evaluation.
+        path_seconds: Seconds of the whole schedule, as if nothing had been shared; None unless complete.
         peak_memory_bytes: Largest memory.
     """
 
@@ -118,4 +119,5 @@ class TrialOutcome(Description):
     executed_tokens: int = 0
     wasted_tokens: int = 0
     train_seconds: float = 0.0
+    path_seconds: float | None = None
     peak_memory_bytes: int = 0

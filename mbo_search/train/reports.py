@@ -101,6 +101,8 @@ class BoundaryReport:
         curve: A point for each finished segment, in order, the work of an interrupted call included.
         seconds: Wall-clock seconds of training and evaluation that no report named before.
         peak_memory_bytes: Largest resident (CPU) or allocated (GPU) memory.
+        path_seconds: Seconds from the first step on, as if nothing had been shared; set where a state is kept, None
+            where that is not known.
         reason: Why the runner came back early; None if all segments are done.
         message: One line for people; the traceback for `exception`.
     """
@@ -111,6 +113,7 @@ class BoundaryReport:
     curve: tuple[CurvePoint, ...]
     seconds: float
     peak_memory_bytes: int
+    path_seconds: float | None = None
     wasted_tokens: int = 0
     reason: EndReason | None = None
     message: str = ""

@@ -23,7 +23,7 @@ from mbo_search.train.outcome import BoundaryEvent, TrialOutcome
 from mbo_search.train.path import SchedulePath
 from mbo_search.train.reports import BoundaryReport, Node
 from mbo_search.train.store import StageStore
-from tests.train.toy import BUDGET, ToyRunner, constant_then_linear, path_of, stage
+from tests.train.toy import BUDGET, SECONDS_PER_STEP, ToyRunner, constant_then_linear, path_of, stage
 
 WINDOWS = "w" * 64
 TOTAL = BUDGET.total_tokens
@@ -70,7 +70,7 @@ def bench(tmp_path: Path) -> Bench:
 
 def results_of(outcome: TrialOutcome) -> dict:
     """What an outcome says of the schedule, its cost and who trained what aside."""
-    cost = {"executed_tokens", "wasted_tokens", "train_seconds", "peak_memory_bytes", "produced"}
+    cost = {"executed_tokens", "wasted_tokens", "train_seconds", "path_seconds", "peak_memory_bytes", "produced"}
     shown = outcome.model_dump(exclude=cost)
     for boundary in shown["boundaries"]:
         boundary.pop("shared")
@@ -124,6 +124,19 @@ def test_a_shared_beginning_is_not_trained_twice(bench: Bench) -> None:
     alone = Bench(bench.root / "alone")
     assert results_of(alone.execute(other)) == results_of(shared)
     assert alone.weights(other) == bench.weights(other)
+
+
+def test_the_time_of_a_schedule_does_not_depend_on_what_was_shared_or_interrupted(bench: Bench) -> None:
+    alone = bench.execute(path_of(constant_then_linear(0.4)))
+    expected = SECONDS_PER_STEP * BUDGET.total_steps
+    assert alone.path_seconds == pytest.approx(expected)
+    shared = bench.execute(path_of(constant_then_linear(0.6)))
+    assert shared.path_seconds == pytest.approx(expected)
+    assert shared.train_seconds < expected
+    other = path_of(constant_then_linear(0.4, lr=0.05))
+    assert bench.execute(other, stop_before=[5]).path_seconds is None
+    resumed = bench.execute(other)
+    assert resumed.path_seconds == pytest.approx(expected)
 
 
 def test_a_longer_constant_stage_continues_a_shorter_one(bench: Bench) -> None:
