@@ -26,7 +26,7 @@ from mbo_search.search.limits import Spent
 from mbo_search.search.ports import ArmSource, Ports, SearchPlan
 from mbo_search.search.pruner import BoundaryPruner, Reached
 from mbo_search.search.task import TrialTask
-from mbo_search.train.outcome import Boundary, TrialOutcome
+from mbo_search.train.outcome import Boundary, BoundaryEvent, TrialOutcome
 
 __all__ = ["MOST_RETRIES", "Director"]
 
@@ -59,6 +59,7 @@ class Director:
         self._drafter = Drafter(plan, self._arms, ports, self.books)
         self._efforts: dict[int, Effort] = {}
         self._losses: Counter[int] = Counter()
+        self._heard: dict[int, BoundaryEvent] = {}
         self._reached: dict[int, Boundary] = {}
         self._running: set[int] = set()
         self._queue: deque[int] = deque()
@@ -130,8 +131,22 @@ class Director:
         """
         moment = self._ports.clock() if at is None else at
         self._running.add(trial)
+        self._heard.pop(trial, None)
         self._efforts[trial] = self._effort(trial).begun(moment)
         self.busy.started(trial, moment)
+
+    def heard(self, trial: int, event: BoundaryEvent) -> bool:
+        """Note what an attempt has cost up to a stage's end, in case its worker is lost, and judge it there.
+
+        Args:
+            trial: Number of the task.
+            event: The stage's end.
+
+        Returns:
+            Whether to stop it.
+        """
+        self._heard[trial] = event
+        return self.boundary(trial, event.boundary)
 
     def boundary(self, trial: int, boundary: Boundary) -> bool:
         """Judge a trial at the end of a stage.
@@ -165,6 +180,7 @@ class Director:
             worker: Where it ran.
         """
         self._left(trial)
+        self._heard.pop(trial, None)
         if self.books.record(trial) is not None:
             return  # told before, for instance by a worker that was given up for lost
         task = self.books.task(trial)
@@ -198,6 +214,9 @@ class Director:
         """
         self._losses[trial] += 1
         self._ports.log(f"trial {trial}: worker lost ({message})")
+        event = self._heard.pop(trial, None)
+        if event is not None:
+            self._efforts[trial] = self._effort(trial).plus(event)
         self._left(trial)
 
     def give_up(self, trial: int, message: str) -> None:
@@ -316,10 +335,13 @@ class Director:
             return effort
         before = dict(zip((node.key for node in task.nodes), (0, *(n.tokens for n in task.nodes)), strict=False))
         tokens = sum(node.tokens - before[node.key] for node in orphans)
+        reports = [report for node in orphans if (report := self._ports.report_of(node.key)) is not None]
         return replace(
             effort,
             attempts=max(1, effort.attempts),
             executed_tokens=min(effort.executed_tokens + tokens, task.tokens),
+            wasted_tokens=effort.wasted_tokens + sum(report.wasted_tokens for report in reports),
+            train_seconds=effort.train_seconds + sum(report.seconds for report in reports),
             produced=effort.produced | {node.key for node in orphans},
         )
 

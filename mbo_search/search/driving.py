@@ -73,6 +73,7 @@ class Drive:
             setup=opened.setup,
             store_limit_bytes=store_limit_bytes(opened.study, opened.run.path),
             memory_fraction=min(1.0, self._slots.gpus_per_trial) or 1.0,
+            hang_seconds=60.0 * opened.study.resources.hang_minutes,
         )
         self._store = open_store(opened.run, self._plan)
         self._num_collected = 0
@@ -124,6 +125,7 @@ class Drive:
             nodes_of=lambda schedule, seed, multiple: nodes_of(schedule, seed, opened.setup.scaled(multiple)),
             clock=time.time,
             log=self._log,
+            report_of=self._store.report,
         )
         director = Director(plan, arms_of(study, run), ports)
         director.restore(

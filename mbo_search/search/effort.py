@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from mbo_search.results.records import TrialRecord
 from mbo_search.search.task import TrialTask
-from mbo_search.train.outcome import Boundary, TrialOutcome
+from mbo_search.train.outcome import Boundary, BoundaryEvent, TrialOutcome
 
 __all__ = ["Effort", "duplicate_record", "effort_of", "make_record"]
 
@@ -46,11 +46,11 @@ class Effort:
         started_at = at if self.started_at is None else self.started_at
         return replace(self, attempts=self.attempts + 1, started_at=started_at)
 
-    def plus(self, outcome: TrialOutcome) -> Effort:
+    def plus(self, outcome: TrialOutcome | BoundaryEvent) -> Effort:
         """The effort with what an attempt reported.
 
         Args:
-            outcome: How the attempt ended.
+            outcome: How the attempt ended, or the last that was heard of it before its worker was lost.
         """
         return replace(
             self,

@@ -47,7 +47,7 @@ def _train(
         return stop.is_set()
 
     def judge(event: BoundaryEvent) -> bool:
-        return director.boundary(task.trial, event.boundary)
+        return director.heard(task.trial, event)
 
     director.started(task.trial)
     outcome = worker.execute(task, stop=is_stopped, on_boundary=judge)

@@ -17,8 +17,14 @@ from mbo_search.search.suggest import Draw
 from mbo_search.search.task import HasNode, PathNode, TrialTask
 from mbo_search.study.schedule import Schedule
 from mbo_search.train.outcome import CurveRow
+from mbo_search.train.reports import BoundaryReport
 
 __all__ = ["ArmSource", "Memory", "Ports", "SearchPlan"]
+
+
+def _unknown(key: str) -> BoundaryReport | None:
+    """A world that keeps no reports."""
+    return None
 
 
 class ArmSource(Protocol):
@@ -78,6 +84,7 @@ class Ports:
             one that cannot be trained.
         clock: Seconds since the epoch.
         log: Takes one line for people.
+        report_of: What the training of a cached node gave and cost; None if nobody knows.
     """
 
     memory: Memory
@@ -85,6 +92,7 @@ class Ports:
     nodes_of: Callable[[Schedule, int, float], tuple[PathNode, ...]]
     clock: Callable[[], float]
     log: Callable[[str], None]
+    report_of: Callable[[str], BoundaryReport | None] = _unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,7 +82,7 @@ class Seat:
         elif BOUNDARY in result:
             event = BoundaryEvent.model_validate_json(result[BOUNDARY])
             self._events[number].append(event)
-            if self._director.boundary(number, event.boundary):
+            if self._director.heard(number, event):
                 self._tell(trial_id, _pruned(self._events[number]), result)
         return trial_id in self._told
 

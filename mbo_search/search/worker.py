@@ -7,14 +7,19 @@ needs nothing but the path.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from mbo_search.data.prepare import PreparedData, load_prepared
-from mbo_search.errors import StoreError
+from mbo_search.errors import StoreError, TrialError
 from mbo_search.files import read_json, write_atomic
 from mbo_search.results.run_directory import RunDirectory
+from mbo_search.search.hanging import HangGuard
+from mbo_search.search.last_words import LastWordsRunner, read_last_words
 from mbo_search.search.task import TrialTask
 from mbo_search.study.base import Description
 from mbo_search.train.execute import execute, schedule_path
@@ -36,11 +41,13 @@ class WorkerPlan(Description):
         setup: How trials are trained.
         store_limit_bytes: Most bytes of the stage store; None: no limit.
         memory_fraction: Share of a GPU's memory that a trial may take, in (0, 1].
+        hang_seconds: Running time without a step after which a trial hangs.
     """
 
     setup: TrainSetup
     store_limit_bytes: int | None = None
     memory_fraction: float = 1.0
+    hang_seconds: float = Field(default=600.0, gt=0)
 
 
 class TrialWorker:
@@ -72,17 +79,41 @@ class TrialWorker:
         """
         self._train_with(self._plan.setup.scaled(task.budget_multiple))
         path = schedule_path(task.schedule, self._setup, task.seed)
-        log_file = self._run.trial_log(task.trial)
-        with log_file.open("a", encoding="utf-8") as file:
+        runner = self._runner_of(task)
+        guard = HangGuard(self._run.trials, task.trial, self._plan.hang_seconds)
 
-            def log(line: str) -> None:
-                print(time.strftime("%Y-%m-%d %H:%M:%S"), line, file=file, flush=True)
+        def stop_and_beat() -> bool:
+            guard.beat()
+            return stop()
 
-            def judge(event: BoundaryEvent) -> bool:
+        def judge(event: BoundaryEvent) -> bool:
+            with guard.paused():
                 return on_boundary(event) or event.boundary.stage == task.stop_after
 
-            outcome = execute(path, self._runner, self._store, stop=stop, on_boundary=judge, log=log)
-            return self._examined(as_probe(outcome, task), task, path.keys[-1])
+        try:
+            with guard.on_guard(), self._log(task.trial) as log:
+                outcome = execute(path, runner, self._store, stop=stop_and_beat, on_boundary=judge, log=log)
+        except TrialError as error:
+            return TrialOutcome(state="failed", reason="hung", message=str(error))
+        return self._examined(as_probe(outcome, task), task, path.keys[-1])
+
+    def _runner_of(self, task: TrialTask) -> StageRunner:
+        """The trainer, unless it is known how an earlier attempt ended and why another would end alike."""
+        words = read_last_words(self._run.trials, task.trial)
+        if words is None:
+            return self._runner
+        return LastWordsRunner(words, self._setup.root_key(task.seed), self._run.scratch)
+
+    @contextmanager
+    def _log(self, trial: int) -> Iterator[Callable[[str], None]]:
+        """A trial's log; a disk that takes no more costs its lines, not the trial."""
+        with self._run.trial_log(trial).open("a", encoding="utf-8", errors="replace", buffering=1) as file:
+
+            def log(line: str) -> None:
+                with suppress(OSError):
+                    print(time.strftime("%Y-%m-%d %H:%M:%S"), line, file=file, flush=True)
+
+            yield log
 
     def _train_with(self, setup: TrainSetup) -> None:
         """Change the budget between trials; one runner at a time, for each may hold a model."""

@@ -338,11 +338,13 @@ class ResourcesSpec(Description):
     Attributes:
         workers: Trials that run at once.
         gpus_per_trial: Whole or fractional GPUs of one trial.
+        hang_minutes: Running time without a step after which a trial hangs and is ended.
         store: The stage store.
     """
 
     workers: int | Auto = "auto"
     gpus_per_trial: float | Auto = "auto"
+    hang_minutes: float = Field(default=10.0, gt=0)
     store: StoreSpec = StoreSpec()
 
 

@@ -15,7 +15,7 @@ from mbo_search.train.reports import BoundaryReport, CurvePoint, EndReason, Stop
 
 __all__ = ["StretchCall"]
 
-PROGRESS_SECONDS = 1.0
+PROGRESS_SECONDS = 0.2
 """Time between two notes of how far a call came."""
 
 

@@ -78,6 +78,16 @@ class _Costs:
         self.peak_memory_bytes = max(self.peak_memory_bytes, report.peak_memory_bytes)
 
 
+_IN_THE_SCHEDULE = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
+"""Reasons that lie in what was to be trained: such a trial is pruned, others that end early have failed."""
+
+
+def _state_of(reason: EndReason | None) -> State:
+    if reason == "signal":
+        return "interrupted"
+    return "pruned" if reason in _IN_THE_SCHEDULE else "failed"
+
+
 class _Trial:
     """One execution: where it stands, and what it cost so far."""
 
@@ -190,14 +200,23 @@ class _Trial:
 
     def _next_stretch(self) -> Stretch:
         """What to train next: up to the next place where keeping the state pays."""
+        choices = self._choices()
+        begun = [stretch for stretch in choices if self._runner.has_begun(stretch.key)]
+        if begun:
+            return begun[-1]  # an attempt before this one was on its way there
+        worthwhile = (stretch for stretch in choices[:-1] if self._pace.is_worth_keeping(stretch.tokens))
+        return next(worthwhile, choices[-1])
+
+    def _choices(self) -> list[Stretch]:
+        """The stretches that could be trained next: from where the trial stands to each place within the stage."""
         ahead = [found for found in stretches(self._path) if found.segments[-1].index >= self._num_done]
         first = ahead[0].segments[-1].index + 1
-        stretch = replace(ahead[0], segments=self._path.segments[self._num_done : first])
+        choices = [replace(ahead[0], segments=self._path.segments[self._num_done : first])]
         for following in ahead[1:]:
-            if stretch.ends_stage or self._pace.is_worth_keeping(stretch.tokens):
+            if choices[-1].ends_stage:
                 break
-            stretch = stretch.joined(following)
-        return stretch
+            choices.append(choices[-1].joined(following))
+        return choices
 
     def _train(self, stretch: Stretch, stop: Stop) -> TrialOutcome | None:
         """Train a stretch and keep the state behind it; an outcome if the trial ends within."""
@@ -209,7 +228,7 @@ class _Trial:
             return self._fall_back(error)
         except Exception as error:  # whatever a trainer raises ends its trial, never the search
             reason: EndReason = "out_of_memory" if isinstance(error, MemoryError) else "exception"
-            return self._outcome("failed", reason, traceback.format_exc())
+            return self._outcome(_state_of(reason), reason, traceback.format_exc())
         if state_dir is None or report.reason is not None:
             return self._ended_early(report)
         broken = broken_promise(stretch, report)
@@ -262,14 +281,14 @@ class _Trial:
     def _ended_early(self, report: BoundaryReport) -> TrialOutcome:
         self._costs.add(report, is_repeat=False)
         self._points = join_points(self._points, report.curve)
-        state: State = "interrupted" if report.reason == "signal" else "failed"
         message = report.message or f"the runner came back early at step {report.step}"
-        return self._outcome(state, report.reason or "exception", message, step=report.step)
+        reason = report.reason or "exception"
+        return self._outcome(_state_of(reason), reason, message, step=report.step)
 
     def _outcome(
         self, state: State, reason: EndReason | None = None, message: str = "", *, step: int | None = None
     ) -> TrialOutcome:
-        points = [point for point in self._points if point.step <= self._last_step(state)]
+        points = [point for point in self._points if point.step <= self._last_step(reason)]
         final = points[-1].metrics if points and state == "complete" else None
         return TrialOutcome(
             state=state,
@@ -287,9 +306,9 @@ class _Trial:
             peak_memory_bytes=self._costs.peak_memory_bytes,
         )
 
-    def _last_step(self, state: State) -> int:
+    def _last_step(self, reason: EndReason | None) -> int:
         """Step up to which the curve is shown: a trial pruned at a shared boundary did not come further."""
-        if state == "pruned":
+        if reason == "pruner":
             return self._path.segments[self._num_done - 1].last_step
         return self._path.segments[-1].last_step
 

@@ -40,6 +40,14 @@ class NodeStore(Protocol):
         """
         ...
 
+    def report(self, key: str) -> BoundaryReport | None:
+        """What the training of a node gave and cost; None if it is not there. Its files are not checked.
+
+        Raises:
+            StoreError: If the key is none.
+        """
+        ...
+
     def load(self, key: str) -> StoredNode:
         """Check a node against its checksums and hold it.
 

@@ -19,13 +19,13 @@ from mbo_search.study.base import Description
 from mbo_search.train.live import Live
 from mbo_search.train.manifest import FileEntry, describe_files, verify_files
 from mbo_search.train.reports import CurvePoint
+from mbo_search.train.scratch import read_progress, write_progress
 from mbo_search.train.setup import TrainSetup
 from mbo_search.train.state import load_state, save_state
 
 __all__ = ["CallRecord", "Partial", "PartialClock"]
 
 _CALL = "call.json"
-_PROGRESS = "progress.json"
 _PREFIX = "partial-"
 
 
@@ -46,11 +46,6 @@ class CallRecord(Description):
 class _PartialCard(Description):
     call: CallRecord
     files: dict[str, FileEntry]
-
-
-class _Progress(Description):
-    step: int = Field(ge=0)
-    wasted_tokens: int = Field(ge=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +97,12 @@ class Partial:
         return None
 
     def note_progress(self, step: int, wasted_tokens: int) -> None:
-        """Say how far training came, and what earlier crashes lost; not flushed, because it is only a count."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        progress = _Progress(step=step, wasted_tokens=wasted_tokens)
-        temporary = unique_sibling(self.folder / _PROGRESS)
-        temporary.write_text(progress.model_dump_json())
-        temporary.replace(self.folder / _PROGRESS)
+        """Say how far training came, and what earlier crashes lost."""
+        write_progress(self.folder, step, wasted_tokens)
 
     def read_progress(self) -> tuple[int, int]:
         """Step to which an earlier call came, and the tokens that calls before it lost; zeros if nobody said."""
-        try:
-            progress = _Progress.model_validate(read_json(self.folder / _PROGRESS))
-        except (OSError, ValueError):
-            return 0, 0
-        return progress.step, progress.wasted_tokens
+        return read_progress(self.folder)
 
     def remove(self) -> None:
         """Remove the folder: the stretch is finished."""

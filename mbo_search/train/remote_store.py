@@ -94,6 +94,20 @@ class RemoteStageStore:
         self._asked[key] = is_there, time.monotonic()
         return is_there
 
+    def report(self, key: str) -> BoundaryReport | None:
+        """What the training of a node gave and cost; None if it is not there or the store does not answer.
+
+        Raises:
+            StoreError: If the key is none.
+        """
+        known = self._local.report(key)
+        if known is not None:
+            return known
+        try:
+            return self._manifest(key).reports.get(self._fingerprint)
+        except (OSError, StoreError):
+            return None
+
     def load(self, key: str) -> StoredNode:
         """Fetch a node, check it against its checksums, and hold the local copy.
 

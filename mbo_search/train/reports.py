@@ -126,6 +126,14 @@ class StageRunner(Protocol):
     the state behind a stretch depends on the node, the segments and the seed alone.
     """
 
+    def has_begun(self, key: str) -> bool:
+        """Whether a call was stopped or killed on its way to a node, so that the same call would go on from there.
+
+        Args:
+            key: Key of the node.
+        """
+        ...
+
     def run(
         self, node: Node | None, segments: Sequence[Segment], seed: int, stop: Stop
     ) -> tuple[Path | None, BoundaryReport]:

@@ -91,6 +91,18 @@ class StageStore:
         except (OSError, StoreError):
             return False
 
+    def report(self, key: str) -> BoundaryReport | None:
+        """What the training of a node gave and cost; None if it is not there. Its files are not checked.
+
+        Raises:
+            StoreError: If the key is none.
+        """
+        folder = self._folder(key)
+        try:
+            return read_manifest(folder, key).reports.get(self._fingerprint)
+        except (OSError, StoreError):
+            return None
+
     def load(self, key: str) -> StoredNode:
         """Check a node against its checksums and hold it.
 

@@ -69,6 +69,10 @@ class TorchStageRunner:
         self._workplace: Workplace | None = None
         self._kept: _Kept | None = None
 
+    def has_begun(self, key: str) -> bool:
+        """Whether a call was on its way to a node; see `StageRunner.has_begun`."""
+        return (self._scratch / key).is_dir()
+
     def run(
         self, node: Node | None, segments: Sequence[Segment], seed: int, stop: Stop
     ) -> tuple[Path | None, BoundaryReport]:

@@ -192,6 +192,7 @@ def _sections():
                 ResourcesSpec,
                 workers=st.just("auto") | st.integers(1, 4096),
                 gpus_per_trial=st.just("auto") | _numbers(0.0, 8.0),
+                hang_minutes=_numbers(0.01, 1000.0),
                 store=st.builds(
                     StoreSpec,
                     limit=st.just("auto") | st.integers(0, 10**15),

@@ -57,6 +57,9 @@ class ToyRunner:
         self.calls: list[tuple[int, int]] = []
         self.trouble = trouble or (lambda step: None)
 
+    def has_begun(self, key: str) -> bool:
+        return False
+
     def run(
         self, node: Node | None, segments: Sequence[Segment], seed: int, stop: Stop
     ) -> tuple[Path | None, BoundaryReport]:
