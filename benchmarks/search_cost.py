@@ -13,7 +13,7 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,9 @@ from mbo_search.search.suggest import OptunaSuggest
 
 REDUCTION_FACTORS = (2, 4)
 PEERS = ("random", "tpe", "gp", "greedy", "beam2", "beam4", "local")
+SLOW = ("tpe", "gp")
+"""Searchers that take the better part of a minute a search; they may get fewer seeds."""
+REFERENCE = "reference-"
 NUM_RESAMPLES = 1000
 MOST_IDLE_PROPOSALS = 2000
 """Proposals in a row without a new stage run after which a peer has nothing left to try."""
@@ -133,26 +136,49 @@ def simulated_curve(table: StageTable, budget: int, seed: int, *, searcher: str)
     return np.array(row)
 
 
-def curves_of(name: str, table: StageTable, budget: int, num_seeds: int) -> Curves:
-    """Curves of a searcher over the seeds."""
-    runner: Callable[[int], Curve]
-    if name == "local":
-        runner = lambda seed: local_curve(table, budget, seed)  # noqa: E731
-    else:
-        runner = lambda seed: simulated_curve(table, budget, seed, searcher=name)  # noqa: E731
-    return np.stack([runner(seed) for seed in range(num_seeds)])
+@dataclass(frozen=True)
+class Runs:
+    """Searches of one table, seed by seed; with a folder they are kept, so that an interrupted run goes on.
 
+    Attributes:
+        table: The table.
+        budget: Stage runs of a search.
+        num_seeds: Seeds of every searcher but the slow ones.
+        slow_seeds: Seeds of those in `SLOW`.
+        folder: Where curves are kept; curves of searchers that have changed since are to be deleted by hand.
+    """
 
-def reference_curves(table: StageTable, budget: int, num_seeds: int) -> tuple[str, Curves]:
-    """The better reduction factor by its mean at the budget."""
-    found = {
-        factor: np.stack(
-            [reference_curve(table, budget, seed, reduction_factor=factor) for seed in range(num_seeds)]
-        )
-        for factor in REDUCTION_FACTORS
-    }
-    factor = min(found, key=lambda one: float(found[one][:, -1].mean()))
-    return f"tpe+asha, reduction factor {factor}", found[factor]
+    table: StageTable
+    budget: int
+    num_seeds: int
+    slow_seeds: int
+    folder: Path | None = None
+
+    def of(self, name: str) -> Curves:
+        """Curves of a searcher over the seeds."""
+        file = None if self.folder is None else self.folder / f"{self.table.name}-{self.budget}-{name}.json"
+        found: list[list[float]] = json.loads(file.read_text()) if file is not None and file.exists() else []
+        wanted = self.slow_seeds if name in SLOW else self.num_seeds
+        for seed in range(len(found), wanted):
+            found.append([round(float(value), 6) for value in self._curve(name, seed)])
+            if file is not None:
+                file.write_text(json.dumps(found))
+        print(f"{self.table.name}: {name} done", file=sys.stderr, flush=True)
+        return np.array(found[:wanted])
+
+    def reference(self) -> tuple[str, Curves]:
+        """The better reduction factor by its mean at the budget."""
+        found = {factor: self.of(f"{REFERENCE}{factor}") for factor in REDUCTION_FACTORS}
+        factor = min(found, key=lambda one: float(found[one][:, -1].mean()))
+        return f"tpe+asha, reduction factor {factor}", found[factor]
+
+    def _curve(self, name: str, seed: int) -> Curve:
+        if name.startswith(REFERENCE):
+            factor = int(name.removeprefix(REFERENCE))
+            return reference_curve(self.table, self.budget, seed, reduction_factor=factor)
+        if name == "local":
+            return local_curve(self.table, self.budget, seed)
+        return simulated_curve(self.table, self.budget, seed, searcher=name)
 
 
 def first_at(curve: Curve, target: float) -> int | None:
@@ -204,19 +230,18 @@ def rows(curves: Curves) -> list[list[float]]:
     ]
 
 
-def measure(table: StageTable, searchers: Sequence[str], *, num_seeds: int, budget: int) -> dict[str, object]:
+def measure(runs: Runs, searchers: Sequence[str]) -> dict[str, object]:
     """Run everything on one table and compare."""
-    reference, reference_found = reference_curves(table, budget, num_seeds)
-    found = {}
-    for name in searchers:
-        found[name] = curves_of(name, table, budget, num_seeds)
-        print(f"{table.name}: {name} done", file=sys.stderr, flush=True)
+    table = runs.table
+    reference, reference_found = runs.reference()
+    found = {name: runs.of(name) for name in searchers}
     first, *peers = searchers
     return {
         "schema": "mbo-search/search-cost/1",
         "table": table.name,
-        "budget": budget,
-        "seeds": num_seeds,
+        "budget": runs.budget,
+        "seeds": runs.num_seeds,
+        "seeds_of": {name: len(curves) for name, curves in found.items()},
         "reference": reference,
         "best_possible": table.best_loss,
         "curves": {"reference": rows(reference_found)} | {name: rows(curves) for name, curves in found.items()},
@@ -319,6 +344,9 @@ def main() -> None:
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--searcher", action="append", help="the first is compared with the others", metavar="NAME")
     parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--slow-seeds", type=int, default=None, help="seeds of tpe and gp, if fewer")
+    parser.add_argument("--keep", type=Path, default=None, help="folder that keeps finished searches")
+    parser.add_argument("--out", type=Path, default=None, help="file for the JSON document")
     parser.add_argument("--budget", type=int, default=180, help="stage runs")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--cross-check", action="store_true", help="run the reference through real Ray as well")
@@ -329,7 +357,12 @@ def main() -> None:
         print(json.dumps(cross_check(table, num_seeds=arguments.seeds, budget=arguments.budget), indent=1))
         return
     searchers = arguments.searcher or ["tree", *PEERS]
-    found = measure(table, searchers, num_seeds=arguments.seeds, budget=arguments.budget)
+    if arguments.keep is not None:
+        arguments.keep.mkdir(parents=True, exist_ok=True)
+    slow_seeds = min(arguments.seeds, arguments.slow_seeds or arguments.seeds)
+    found = measure(Runs(table, arguments.budget, arguments.seeds, slow_seeds, arguments.keep), searchers)
+    if arguments.out is not None:
+        arguments.out.write_text(json.dumps(found) + "\n", encoding="utf-8")
     print(json.dumps(found) if arguments.json else text(found))
 
 

@@ -12,9 +12,10 @@ from mbo_search.search.databases import arm_study
 from mbo_search.search.optuna_arm import ArmEffort, ArmSpace, OptunaArm, SamplerMaker
 from mbo_search.search.samplers import SAMPLERS, STARTUP_TRIALS
 from mbo_search.search.searchers import StagedSpace, searcher_maker
+from mbo_search.search.space_pieces import space_pieces
 from mbo_search.search.suggest import Draw, ReferenceSuggest, draw
 from mbo_search.study.parameters import Suggest, choose
-from mbo_search.study.space import Space, control_space, parameters, propose, share_reader, space_size, staged_space
+from mbo_search.study.space import Space, control_space, parameters, propose, space_size, staged_space
 from mbo_search.study.specs import Study
 
 __all__ = ["arm_space", "arms_of", "finite_size", "initial_points"]
@@ -98,7 +99,11 @@ def _maker(searcher: str, study: Study, space: Space, effort: ArmEffort) -> Samp
         return choose(chosen, suggest)
 
     tree = StagedSpace(
-        define=define, num_stages=len(space.stages), schedules=schedules, costs=share_reader(space), seed=study.seed
+        define=define,
+        num_stages=len(space.stages),
+        schedules=schedules,
+        pieces=space_pieces(space),
+        seed=study.seed,
     )
     return searcher_maker(searcher, tree)
 

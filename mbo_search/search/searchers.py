@@ -10,10 +10,12 @@ from mbo_search.search.optuna_arm import SamplerMaker, sampler_maker
 from mbo_search.search.samplers import SAMPLERS
 from mbo_search.search.tree.beam import BEAM_POINTS, beam_sampler
 from mbo_search.search.tree.grid import grid_points, grid_sampler
+from mbo_search.search.tree.memory import TreeMemory, TreeSettings, sweep_size
 from mbo_search.search.tree.planned import PlannedSampler
 from mbo_search.search.tree.points import Define
-from mbo_search.search.tree.sampler import StageCosts, TreeMemory, TreeSettings, sweep_size, tree_sampler
+from mbo_search.search.tree.sampler import tree_sampler
 from mbo_search.search.tree.sweep import Sweeper
+from mbo_search.search.tree.ways import Pieces
 
 __all__ = ["BEAM_WIDTHS", "SEARCHERS", "STAGED_SEARCHERS", "StagedSpace", "searcher_maker"]
 
@@ -35,14 +37,14 @@ class StagedSpace:
         define: Asks for every parameter of a schedule, stage after stage.
         num_stages: Stages of a whole schedule.
         schedules: Whole schedules that the search may train; None: no limit.
-        costs: Cost of each stage of a schedule; None: equal.
+        pieces: Cuts a schedule into pieces that others may share; None: whole stages of equal cost.
         seed: Seed of the order in which the strategies of a stage are tried.
     """
 
     define: Define
     num_stages: int
     schedules: float | None = None
-    costs: StageCosts | None = None
+    pieces: Pieces | None = None
     seed: int = 0
 
 
@@ -58,7 +60,7 @@ def searcher_maker(name: str, space: StagedSpace) -> SamplerMaker:
     """
     if name == "tree":
         settings = TreeSettings(num_stages=space.num_stages, sweep_size=sweep_size(space.schedules))
-        return _tree(space.define, TreeMemory(space.define, settings, space.costs, seed=space.seed))
+        return _tree(space.define, TreeMemory(space.define, settings, space.pieces, seed=space.seed))
     if name in BEAM_WIDTHS:
         return _beam(space, BEAM_WIDTHS[name])
     if name == "grid":

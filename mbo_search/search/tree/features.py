@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mbo_search.search.tree.history import Params
 
-__all__ = ["Encoder"]
+__all__ = ["ABSENT", "Encoder"]
 
 ABSENT = -1.0
 """Feature of a parameter that a trial does not have; present ones lie in [0, 1]."""
@@ -22,6 +22,9 @@ class Encoder:
     Numbers are scaled to [0, 1] over the values seen, on a logarithmic scale where the values span more than a
     factor of eight and are positive. A parameter that does not exist in a trial is -1 in its columns.
     `stage/0/lr/adamw` and `stage/0/lr/muon` share a column, so that what is learned of one helps the other.
+
+    Attributes:
+        num_numbers: Leading columns that are numbers; the others are flags.
     """
 
     def __init__(self, examples: Sequence[Params]) -> None:
@@ -30,7 +33,8 @@ class Encoder:
             for name, value in params.items():
                 values.setdefault(name, set()).add(value)
         named = {name: found for name, found in values.items() if any(isinstance(one, str) for one in found)}
-        columns = [_column(name) for name in sorted(values) if name not in named]
+        columns = list(dict.fromkeys(_column(name) for name in sorted(values) if name not in named))
+        self.num_numbers = len(columns)
         columns += [f"{name}={option}" for name in sorted(named) for option in sorted(map(str, named[name]))]
         position = {column: index for index, column in enumerate(dict.fromkeys(columns))}
         self._width = len(position)

@@ -113,7 +113,18 @@ class History:
     @cached_property
     def dead_ends(self) -> frozenset[Beginning]:
         """Beginnings that ended in divergence, lack of memory or pruning: training them again ends alike."""
-        return frozenset(one.blocks[: max(one.boundaries, default=-1) + 2] for one in self.infeasible)
+        return frozenset(self.dead_end(one) for one in self.infeasible)
+
+    def dead_end(self, one: Seen) -> Beginning:
+        """Where a trial came to its end: the first beginning of it that nobody has finished.
+
+        Args:
+            one: A trial whose region is bad.
+        """
+        reached = max(one.boundaries, default=-1) + 1
+        while reached < self.num_stages - 1 and one.blocks[: reached + 1] in self.cached:
+            reached += 1
+        return one.blocks[: reached + 1]
 
     def is_dead(self, blocks: Beginning) -> bool:
         """Whether a schedule begins with a dead end.

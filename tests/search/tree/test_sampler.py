@@ -8,7 +8,8 @@ import pytest
 
 from mbo_search.search.tree.history import STOP_AFTER, HistoryReader, blocks_of
 from mbo_search.search.tree.planned import EXPECTED_GAIN
-from mbo_search.search.tree.sampler import TreeMemory, TreePlanner, TreeSettings, sweep_size, tree_sampler
+from mbo_search.search.tree.memory import TreeMemory, TreeSettings, sweep_size
+from mbo_search.search.tree.sampler import TreePlanner, tree_sampler
 from tests.search.tree.staged import NUM_STAGES, mixed_space, run_trial, small_space
 
 SETTINGS = TreeSettings(num_stages=NUM_STAGES, sweep_size=4, num_candidates=64)

@@ -1,0 +1,134 @@
+"""How the tree searcher is set up, and what it keeps from one proposal to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mbo_search.search.tree.candidates import Candidates
+from mbo_search.search.tree.history import History, HistoryReader, blocks_of
+from mbo_search.search.tree.path_model import PathModel, choose_shapes, fit_path_model, observed_losses
+from mbo_search.search.tree.paths import Floats, PathEncoder, Paths
+from mbo_search.search.tree.points import Define, all_points
+from mbo_search.search.tree.sweep import Sweeper
+from mbo_search.search.tree.ways import Pieces, Ways, equal_pieces
+
+__all__ = ["TreeMemory", "TreeSettings", "sweep_size"]
+
+MOST_LISTED = 2000
+"""Spaces with at most so many points are scored whole; of larger ones candidates are drawn."""
+
+SHAPES_GROWTH = 1.3
+"""The model's hyperparameters are chosen anew when the number of observed losses grew by this factor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeSettings:
+    """How the searcher goes about it.
+
+    Attributes:
+        num_stages: Stages of a whole schedule, at least 1.
+        sweep_size: Points of the sweep of each stage.
+        sweep_least: Points of every later stage's sweep that are always trained.
+        sweep_chance: A sweep ends when no point is left with this chance to be better than those trained.
+        one_stage: Whether a schedule is extended by one stage at a time, to decide again behind it.
+        num_roots: Most random whole schedules that fill slots while the boundaries of a sweep are awaited.
+        num_candidates: Candidates drawn for each decision.
+        min_root_share: Least share of the cost that goes to schedules with a new first stage.
+        refit_growth: The model is fitted anew when the number of observed losses grew by this share.
+    """
+
+    num_stages: int
+    sweep_size: int = 12
+    sweep_least: int = 3
+    sweep_chance: float = 0.1
+    one_stage: bool = False
+    num_roots: int = 3
+    num_candidates: int = 512
+    min_root_share: float = 0.2
+    refit_growth: float = 0.03
+
+
+def sweep_size(schedules: float | None) -> int:
+    """Points of the sweep of each stage: two fifths of the effort, at least 4 and at most 12.
+
+    Args:
+        schedules: Whole schedules that the search may train; None: no limit.
+
+    >>> sweep_size(60), sweep_size(20), sweep_size(5), sweep_size(None)
+    (12, 8, 4, 12)
+    """
+    return 12 if schedules is None else min(12, max(4, round(0.4 * schedules)))
+
+
+class TreeMemory:
+    """What is kept from one proposal to the next: trials read, the last model, the points of small spaces.
+
+    Attributes:
+        reader: Reads the study.
+        sweeper: Knows the points of the sweeps.
+        settings: How to go about it.
+        listed: All points of a small space; None of a large one.
+        swept: Stages whose sweep was ended early.
+        ways: Knows what is still to be trained of a schedule.
+    """
+
+    def __init__(
+        self, define: Define, settings: TreeSettings, pieces: Pieces | None = None, *, seed: int = 0
+    ) -> None:
+        """Make a memory for one space and one study.
+
+        Args:
+            define: The space.
+            settings: How to go about it.
+            pieces: Cuts a schedule into pieces that others may share; None: whole stages of equal cost.
+            seed: Seed of the order of the sweeps.
+        """
+        self.reader = HistoryReader(settings.num_stages)
+        self.sweeper = Sweeper(define, num_stages=settings.num_stages, size=settings.sweep_size, seed=seed)
+        self.settings = settings
+        self.swept: set[int] = set()
+        self.ways = Ways(pieces or equal_pieces(settings.num_stages), settings.num_stages)
+        points = all_points(define, MOST_LISTED, num_stages=settings.num_stages)
+        self.listed: Candidates | None = (
+            None if points is None else {blocks_of(one, settings.num_stages): one for one in points}
+        )
+        self._encoder = PathEncoder(list(self.listed or {}), settings.num_stages)
+        self._encoded: Paths | None = None
+        self._model: PathModel | None = None
+        self._num_for_shapes = 0
+        self._predicted: tuple[Floats, Floats] | None = None
+
+    def model(self, history: History) -> PathModel:
+        """The last model, or a new one when enough stages have been trained since.
+
+        Args:
+            history: What is known; at least one loss behind a stage.
+        """
+        losses, last = observed_losses(history), self._model
+        growth = 1 + self.settings.refit_growth
+        if last is not None and last.num_observed <= len(losses) < last.num_observed * growth:
+            return last
+        if self.listed is None:
+            self._encoder = PathEncoder(list(losses), self.settings.num_stages)
+        shapes = () if last is None else last.shapes
+        if not shapes or len(losses) >= SHAPES_GROWTH * self._num_for_shapes:
+            shapes = tuple(choose_shapes(losses, self._encoder, self.settings.num_stages))
+            self._num_for_shapes = len(losses)
+        self._model = fit_path_model(losses, self._encoder, shapes, self.settings.num_stages)
+        self._predicted = None
+        return self._model
+
+    def predicted(self, model: PathModel, drawn: Candidates) -> tuple[Floats, Floats]:
+        """Mean and spread of the final losses of candidates, in nats.
+
+        Args:
+            model: The last model.
+            drawn: The candidates.
+        """
+        if drawn is not self.listed:
+            return model.predict(model.encode(list(drawn)))
+        if self._encoded is None:
+            self._encoded = model.encode(list(drawn))
+        if self._predicted is None:
+            self._predicted = model.predict(self._encoded)
+        return self._predicted

@@ -1,0 +1,186 @@
+"""How alike the losses behind two beginnings of schedules are, before anything was trained.
+
+The loss behind a stage is taken as a sum of effects:
+
+    main    of every stage's settings; it fades the more stages follow, and is alike for one strategy in two stages
+    pair    of every stage's settings together with those of the stage before
+    way     of the whole beginning up to a stage
+    fresh   of the last stage alone: noise of a high learning rate, say, that the next stage takes away
+
+A boundary loss thereby tells something of every schedule that begins alike, and of those that begin similarly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mbo_search.search.tree.paths import Distances, Floats, Ints, Paths, distances
+
+__all__ = ["Shape", "covariance", "draw_shapes", "variance"]
+
+OFFSET = 4.0
+"""Prior variance of the mean loss behind a stage, next to a variance of 1 of the main effects."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """Hyperparameters of the covariance; variances are relative to that of the main effects.
+
+    Attributes:
+        persistence: What is left of an effect after another stage, in (0, 1].
+        across: Correlation of a strategy's effects in two stages, in [0, 1).
+        annealed: Factor of `across` where one of the two is the last stage, in [0, 1).
+        name_scale: Logarithm of similarity that a differing name costs.
+        number_scale: Distance of numbers, in spans of the parameter, at which similarity falls off.
+        pair: Variance of the effects of two stages together.
+        way: Variance of the effects of whole beginnings.
+        fresh: Variance of the effects that the next stage takes away.
+        noise: Variance of what repeats of a training would differ by.
+    """
+
+    persistence: float
+    across: float
+    annealed: float
+    name_scale: float
+    number_scale: float
+    pair: float
+    way: float
+    fresh: float
+    noise: float
+
+    def similarity(self, apart: Distances) -> Floats:
+        """Similarity of settings, in (0, 1].
+
+        Args:
+            apart: How far they lie apart.
+        """
+        found: Floats = np.exp(-self.name_scale * apart.names - apart.squares / (2 * self.number_scale**2))
+        return found
+
+    def correlation(self, stage: int, other: int, num_stages: int) -> float:
+        """Correlation of a strategy's effects in two stages.
+
+        Args:
+            stage: One stage.
+            other: The other.
+            num_stages: Stages of a whole schedule.
+        """
+        if stage == other:
+            return 1.0
+        return self.across * (self.annealed if num_stages - 1 in (stage, other) else 1.0)
+
+    def weights(self, last: Ints, num_stages: int) -> Floats:
+        """What is left of each stage's effect behind the last one; shape [paths, stages].
+
+        Args:
+            last: Last stages.
+            num_stages: Stages of a whole schedule.
+        """
+        age = last[:, None] - np.arange(num_stages)[None, :]
+        return np.where(age >= 0, self.persistence ** np.maximum(age, 0), 0.0)
+
+
+def draw_shapes(count: int, rng: np.random.Generator) -> Sequence[Shape]:
+    """Draw hyperparameters from their prior.
+
+    Args:
+        count: How many.
+        rng: Source of randomness.
+    """
+    return [
+        Shape(
+            persistence=rng.uniform(0.3, 1.0),
+            across=rng.uniform(0.2, 0.95),
+            annealed=rng.uniform(0.0, 0.9),
+            name_scale=float(np.exp(rng.uniform(-1.5, 1.0))),
+            number_scale=float(np.exp(rng.uniform(-1.5, 1.0))),
+            pair=float(np.exp(rng.uniform(-3.0, 0.0))),
+            way=float(np.exp(rng.uniform(-4.0, -0.5))),
+            fresh=float(np.exp(rng.uniform(-3.0, 0.5))),
+            noise=float(np.exp(rng.uniform(-6.0, -2.0))),
+        )
+        for _ in range(count)
+    ]
+
+
+def covariance(shape: Shape, first: Paths, second: Paths, apart: Distances) -> Floats:
+    """Prior covariance of losses, noise left out.
+
+    Args:
+        shape: The hyperparameters.
+        first: Beginnings.
+        second: Others.
+        apart: Distances of the settings of the first to those of the second.
+
+    Returns:
+        Shape [first, second].
+    """
+    similar = shape.similarity(apart)
+    stages = first.num_stages
+    weights = shape.weights(first.last, stages), shape.weights(second.last, stages)
+    found = _main(shape, first, second, similar) + _fresh(shape, first, second, similar)
+    way = alike_before = np.ones_like(found)
+    for stage in range(stages):
+        alike = similar[first.rows[:, stage]][:, second.rows[:, stage]]
+        way = way * alike
+        if stage > 0:
+            faded = weights[0][:, stage, None] * weights[1][None, :, stage]
+            found += faded * (shape.pair * alike_before * alike + shape.way * way)
+        alike_before = alike
+    found += OFFSET * _same_stage(first, second)
+    return found
+
+
+def variance(shape: Shape, paths: Paths) -> Floats:
+    """Prior variance of the loss behind each beginning, noise left out.
+
+    Args:
+        shape: The hyperparameters.
+        paths: The beginnings.
+
+    Returns:
+        Shape [paths].
+    """
+    stages = paths.num_stages
+    weights = shape.weights(paths.last, stages)
+    found = np.full(len(paths.last), shape.fresh + OFFSET)
+    found += (weights**2).sum(axis=1) + (shape.pair + shape.way) * (weights[:, 1:] ** 2).sum(axis=1)
+    for stage in range(stages):
+        for other in range(stage):
+            settings = paths.features[paths.rows[:, stage]], paths.features[paths.rows[:, other]]
+            similar = shape.similarity(distances(*settings, paths.num_numbers))
+            correlation = shape.correlation(stage, other, stages)
+            found += 2 * correlation * weights[:, stage] * weights[:, other] * similar
+    return found
+
+
+def _main(shape: Shape, first: Paths, second: Paths, similar: Floats) -> Floats:
+    stages = first.num_stages
+    weights = shape.weights(first.last, stages), shape.weights(second.last, stages)
+    found = np.zeros((len(first.last), len(second.last)))
+    for stage in range(stages):
+        to_settings = np.zeros((len(first.last), similar.shape[1]))
+        for other in range(stages):
+            factor = shape.correlation(stage, other, stages) * weights[0][:, other]
+            to_settings += factor[:, None] * similar[first.rows[:, other]]
+        found += to_settings[:, second.rows[:, stage]] * weights[1][None, :, stage]
+    return found
+
+
+def _fresh(shape: Shape, first: Paths, second: Paths, similar: Floats) -> Floats:
+    stages = first.num_stages
+    between = np.array(
+        [[shape.correlation(stage, other, stages) for other in range(stages)] for stage in range(stages)]
+    )
+    ends = [paths.rows[np.arange(len(paths.last)), paths.last] for paths in (first, second)]
+    found: Floats = shape.fresh * similar[ends[0]][:, ends[1]] * between[first.last][:, second.last]
+    return found
+
+
+def _same_stage(first: Paths, second: Paths) -> NDArray[np.bool_]:
+    same: NDArray[np.bool_] = first.last[:, None] == second.last[None, :]
+    return same

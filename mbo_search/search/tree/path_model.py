@@ -1,0 +1,202 @@
+"""The model of the losses behind all beginnings of schedules: a Gaussian process on the stage tree.
+
+References:
+    Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning".
+    Duvenaud, Nickisch & Rasmussen 2011, "Additive Gaussian Processes", arXiv:1112.4394.
+    Differs from the papers: the losses behind all stages are observations of one process, whose effects fade from
+    stage to stage; hyperparameters are weighted draws from a prior, not an optimum; losses far above the median of
+    their stage are clipped, so that one diverged trial does not bend the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+
+from mbo_search.search.tree.history import Beginning, History
+from mbo_search.search.tree.path_kernel import Shape, covariance, draw_shapes, variance
+from mbo_search.search.tree.paths import Floats, PathEncoder, Paths, distances
+
+__all__ = ["PathModel", "choose_shapes", "fit_path_model", "observed_losses"]
+
+NUM_SHAPES = 32
+KEPT_SHAPES = 3
+MOST_OBSERVATIONS = 240
+"""Boundary losses that the model is conditioned on: more would only take time at thousands of trials."""
+MOST_FOR_SHAPES = 120
+CLIP_QUANTILE = 0.6
+MIN_SPREAD = 1e-4
+"""Nats; keeps the improvement defined where the model is certain."""
+JITTER = 1e-6
+
+
+def observed_losses(history: History) -> dict[Beginning, float]:
+    """Loss behind every beginning that was trained, in the order of training; infinite behind a dead end.
+
+    Args:
+        history: What is known.
+    """
+    found: dict[Beginning, float] = {}
+    for one in history.seen:
+        for stage, loss in sorted(one.boundaries.items()):
+            found.setdefault(one.blocks[: stage + 1], loss)
+        if one.is_infeasible:
+            found.setdefault(history.dead_end(one), float("inf"))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    """What a model is conditioned on: losses less the median of their stage, in standard deviations."""
+
+    paths: Paths
+    medians: Floats
+    scale: float
+    values: Floats
+
+    def take(self, count: int, seed: int) -> _Observed:
+        """A part of it, drawn at random."""
+        if len(self.values) <= count:
+            return self
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(self.values))[:count])
+        return _Observed(self.paths.take(chosen), self.medians, self.scale, self.values[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """The process with one draw of hyperparameters."""
+
+    shape: Shape
+    log_likelihood: float
+    factor: Floats
+    solved: Floats
+    amplitude: float
+
+
+class PathModel:
+    """Predicts the loss behind any beginning of a schedule.
+
+    Attributes:
+        shapes: The hyperparameters it uses.
+        num_observed: Losses known when it was fitted.
+    """
+
+    def __init__(
+        self, encoder: PathEncoder, observed: _Observed, shapes: Sequence[Shape], num_observed: int
+    ) -> None:
+        self._encoder = encoder
+        self._observed = observed
+        fits = _fits(observed, shapes)
+        self._fits = fits
+        weights = np.exp(np.array([fit.log_likelihood - fits[0].log_likelihood for fit in fits]))
+        self._weights = weights / weights.sum()
+        self.shapes = tuple(shapes)
+        self.num_observed = num_observed
+
+    def encode(self, beginnings: Sequence[Beginning]) -> Paths:
+        """Beginnings as this model reads them.
+
+        Args:
+            beginnings: Each at least one stage long.
+        """
+        return self._encoder.encode(beginnings)
+
+    def predict(self, paths: Paths) -> tuple[Floats, Floats]:
+        """Mean and spread of the predicted losses, in nats; shape [paths] each.
+
+        Args:
+            paths: What `encode` returned.
+        """
+        known = self._observed
+        apart = distances(known.paths.features[:, None], paths.features[None], paths.num_numbers)
+        means, variances = [], []
+        for fit in self._fits:
+            shared = covariance(fit.shape, known.paths, paths, apart)
+            means.append(shared.T @ fit.solved)
+            explained = (solve_triangular(fit.factor, shared, lower=True) ** 2).sum(axis=0)
+            left = np.maximum(variance(fit.shape, paths) - explained, 0.0)
+            variances.append(left * fit.amplitude)
+        mean = np.average(means, axis=0, weights=self._weights)
+        between = (np.array(means) - mean) ** 2
+        spread = np.sqrt(np.average(np.array(variances) + between, axis=0, weights=self._weights))
+        return mean * known.scale + known.medians[paths.last], spread * known.scale + MIN_SPREAD
+
+
+def choose_shapes(losses: Mapping[Beginning, float], encoder: PathEncoder, num_stages: int) -> Sequence[Shape]:
+    """The likeliest of a fixed number of draws of the hyperparameters.
+
+    Args:
+        losses: Losses behind beginnings.
+        encoder: Turns beginnings into arrays.
+        num_stages: Stages of a whole schedule.
+    """
+    observed = _observe(losses, encoder, num_stages).take(MOST_FOR_SHAPES, 0)
+    return [fit.shape for fit in _fits(observed, draw_shapes(NUM_SHAPES, np.random.default_rng(0)))][:KEPT_SHAPES]
+
+
+def fit_path_model(
+    losses: Mapping[Beginning, float], encoder: PathEncoder, shapes: Sequence[Shape], num_stages: int
+) -> PathModel:
+    """Condition a model on what was observed.
+
+    Args:
+        losses: Losses behind beginnings; at least one.
+        encoder: Turns beginnings into arrays.
+        shapes: Hyperparameters to weigh against each other.
+        num_stages: Stages of a whole schedule.
+    """
+    return PathModel(encoder, _observe(_thinned(losses), encoder, num_stages), shapes, len(losses))
+
+
+def _thinned(losses: Mapping[Beginning, float]) -> Mapping[Beginning, float]:
+    """Half of what is kept are the lowest losses of whole schedules, the rest is evenly spread over time."""
+    if len(losses) <= MOST_OBSERVATIONS:
+        return losses
+    longest = max(map(len, losses))
+    whole = sorted((loss, index) for index, (path, loss) in enumerate(losses.items()) if len(path) == longest)
+    best = {index for _, index in whole[: MOST_OBSERVATIONS // 2]}
+    others = [index for index in range(len(losses)) if index not in best]
+    step = max(1.0, len(others) / (MOST_OBSERVATIONS - len(best)))
+    best |= {others[int(step * number)] for number in range(int(len(others) / step))}
+    return {path: loss for index, (path, loss) in enumerate(losses.items()) if index in best}
+
+
+def _observe(losses: Mapping[Beginning, float], encoder: PathEncoder, num_stages: int) -> _Observed:
+    paths = encoder.encode(list(losses))
+    values = np.array(list(losses.values()), dtype=np.float64)
+    medians = np.zeros(num_stages)
+    for stage in range(num_stages):
+        here = paths.last == stage
+        if here.any():
+            values[here] = _clipped(values[here])
+            medians[stage] = np.median(values[here])
+    values = values - medians[paths.last]
+    scale = max(float(values.std()), MIN_SPREAD)
+    return _Observed(paths, medians, scale, values / scale)
+
+
+def _clipped(values: Floats) -> Floats:
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return np.zeros_like(values)
+    low = float(finite.min())
+    return np.minimum(values, low + 2.0 * (float(np.quantile(finite, CLIP_QUANTILE)) - low) + MIN_SPREAD)
+
+
+def _fits(observed: _Observed, shapes: Sequence[Shape]) -> list[_Fit]:
+    """The process with every shape, likeliest first; its amplitude is the likeliest one."""
+    paths, values = observed.paths, observed.values
+    apart = distances(paths.features[:, None], paths.features[None], paths.num_numbers)
+    found = []
+    for shape in shapes:
+        matrix = covariance(shape, paths, paths, apart)
+        matrix[np.diag_indices_from(matrix)] += shape.noise + JITTER
+        factor = cho_factor(matrix, lower=True)
+        solved = cho_solve(factor, values)
+        amplitude = float(values @ solved) / len(values) + JITTER
+        likelihood = -0.5 * len(values) * np.log(amplitude) - float(np.log(np.diag(factor[0])).sum())
+        found.append(_Fit(shape, likelihood, factor[0], solved, amplitude))
+    return sorted(found, key=lambda fit: -fit.log_likelihood)
