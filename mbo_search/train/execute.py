@@ -15,14 +15,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mbo_search.errors import StoreError
+from mbo_search.files import unique_sibling
+from mbo_search.study.segments import Segment
 from mbo_search.train.banner import stage_banner
 from mbo_search.train.curve import curve_rows, join_points
 from mbo_search.train.node_store import NodeStore, StoredNode
 from mbo_search.train.outcome import Boundary, BoundaryEvent, State, TrialOutcome
 from mbo_search.train.pace import Pace
 from mbo_search.train.path import SchedulePath, Stretch, schedule_path, stretches
-from mbo_search.train.promise import broken_promise
-from mbo_search.train.reports import BoundaryReport, CurvePoint, EndReason, Node, StageRunner, Stop
+from mbo_search.train.promise import broken_promise, is_finite
+from mbo_search.train.reports import BoundaryReport, CurvePoint, EndReason, Metrics, Node, StageRunner, Stop
 from mbo_search.units import format_count, format_seconds
 
 __all__ = ["Log", "OnBoundary", "SchedulePath", "Stretch", "execute", "schedule_path", "stretches"]
@@ -147,15 +149,51 @@ class _Trial:
             return None
 
     def _measured(self, points: Iterable[CurvePoint], num_segments: int) -> tuple[CurvePoint, ...] | None:
-        """The points up to a stored node, if every stage end before it was measured, there or by another trial."""
+        """The points up to a stored node, if every stage end before it was measured, or can be without training."""
         joined = join_points(points, self._points)
         for segment in self._path.segments[:num_segments]:
             if segment.ends_stage and not _measures(joined, segment.last_step):
                 found = self._stored(segment.index + 1)
-                if found is None or not _measures(found.report.curve, segment.last_step):
+                curve = () if found is None else self._with_evaluation(found, segment)
+                if not _measures(curve, segment.last_step):
                     return None
-                joined = join_points(joined, found.report.curve)
+                joined = join_points(joined, curve)
         return joined
+
+    def _with_evaluation(self, found: StoredNode, segment: Segment) -> tuple[CurvePoint, ...]:
+        """The points of a node, evaluated now where it has only been passed on the way of longer stages."""
+        curve = found.report.curve
+        if not curve or _measures(curve, segment.last_step):
+            return curve
+        metrics = self._evaluated(found.node, segment)
+        if metrics is None:
+            return curve
+        report = replace(found.report, metrics=metrics)
+        report = replace(report, curve=_with_end_metrics(report))
+        self._keep_evaluation(found.node, report)
+        return report.curve
+
+    def _evaluated(self, node: Node, segment: Segment) -> Metrics | None:
+        began = time.monotonic()
+        try:
+            metrics = self._runner.measure(node, segment)
+        except Exception as error:  # it is trained again, where lasting trouble becomes an outcome
+            self._log(f"node {node.key[:12]} cannot be evaluated: {error}")
+            return None
+        finally:
+            self._costs.train_seconds += time.monotonic() - began
+        return metrics if metrics is not None and is_finite(metrics) else None
+
+    def _keep_evaluation(self, node: Node, report: BoundaryReport) -> None:
+        """Let others find an evaluation: a copy of the node, committed, leaves its report and is removed."""
+        copy = unique_sibling(node.path)
+        try:
+            shutil.copytree(node.path, copy)
+            self._store.commit(node.key, copy, report)
+        except (OSError, StoreError) as error:
+            self._log(f"{error}; the evaluation is not shared")
+        finally:
+            _remove(copy)
 
     def _is_pruned(self, on_boundary: OnBoundary) -> bool:
         """Report the stage ends that were passed and not reported yet."""

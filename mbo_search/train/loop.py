@@ -29,7 +29,7 @@ from mbo_search.train.live import Live, SegmentSums
 from mbo_search.train.reports import Stop
 from mbo_search.train.setup import TrainSetup
 
-__all__ = ["Observe", "StepReport", "Workplace", "begin_segment", "train_segment"]
+__all__ = ["Observe", "StepReport", "Workplace", "begin_segment", "needs_mean", "train_segment"]
 
 HIGH_LOSS_FACTOR = 1.5
 """A loss above this times ln(vocabulary), the loss of a model that knows nothing, is high."""
@@ -91,7 +91,8 @@ def train_segment(live: Live, segment: Segment, workplace: Workplace, *, stop: S
         TrialError: If a loss or gradient is not finite, or the loss explodes.
     """
     if live.segment_index != segment.index:
-        begin_segment(live, segment, budget_steps=workplace.setup.budget().total_steps)
+        setup = workplace.setup
+        begin_segment(live, segment, budget_steps=setup.budget().total_steps, has_mean=needs_mean(segment, setup))
     while live.step < segment.last_step:
         if stop():
             return False
@@ -162,13 +163,14 @@ def _guard(live: Live, loss: float, grad_norm: float) -> None:
         raise TrialError("loss_explosion", message)
 
 
-def begin_segment(live: Live, segment: Segment, *, budget_steps: int) -> None:
+def begin_segment(live: Live, segment: Segment, *, budget_steps: int, has_mean: bool) -> None:
     """Put a segment's strategy in force; at a stage's start that includes the hand-over.
 
     Args:
         live: The state behind the segment before, changed in place.
         segment: The segment.
         budget_steps: Optimizer steps of the whole schedule.
+        has_mean: Whether the mean of the weights over the segment is kept.
     """
     assert live.step == segment.first_step, (live.step, segment.first_step)
     if live.optimizer is None or live.stage != segment.stage or segment.hand_over != "continue":
@@ -177,15 +179,23 @@ def begin_segment(live: Live, segment: Segment, *, budget_steps: int) -> None:
     live.ema = _ema(live, segment)
     live.stage = segment.stage
     live.sums = SegmentSums()
-    live.mean = SegmentMean(live.model) if _has_mean(segment, budget_steps) else None
+    live.mean = SegmentMean(live.model) if has_mean else None
     live.segment_index = segment.index
 
 
-def _has_mean(segment: Segment, budget_steps: int) -> bool:
-    """Whether the mean of the weights is measured behind a segment: at stage ends, to compare what a decay would
-    make of them; not at the schedule's end, where they are final, and not for schedule-free optimizers, whose
-    evaluated weights are a mean already."""
-    is_boundary = segment.ends_stage and segment.last_step < budget_steps
+def needs_mean(segment: Segment, setup: TrainSetup) -> bool:
+    """Whether the mean of the weights over a segment is needed behind it.
+
+    It is measured at stage ends, to compare what a decay would make of them, and kept where stages of other
+    schedules may end. It is not needed at the schedule's end, where the weights are final, and not for
+    schedule-free optimizers, whose evaluated weights are a mean already.
+
+    Args:
+        segment: The segment.
+        setup: How the study trains.
+    """
+    may_end = segment.ends_stage or segment.index + 1 in setup.branch_points
+    is_boundary = may_end and segment.last_step < setup.budget().total_steps
     return is_boundary and not OPTIMIZERS[segment.stage.optimizer].constant_lr_only
 
 

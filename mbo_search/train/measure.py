@@ -14,7 +14,7 @@ from mbo_search.train.live import Live, SegmentSums
 from mbo_search.train.reports import CurvePoint, Metrics
 from mbo_search.train.setup import TrainSetup
 
-__all__ = ["Exam", "point_behind"]
+__all__ = ["Exam", "measure", "point_behind"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Exam:
 
 
 def point_behind(live: Live, segment: Segment, exam: Exam) -> CurvePoint:
-    """Measure what is due behind a segment, and end its sums and its mean.
+    """Measure what is due behind a segment, and end its sums; its mean is kept where it was not measured.
 
     Args:
         live: The state right behind the segment; its weights and mode stay as they are.
@@ -45,9 +45,9 @@ def point_behind(live: Live, segment: Segment, exam: Exam) -> CurvePoint:
     """
     assert live.step == segment.last_step, (live.step, segment.last_step)
     is_evaluated = exam.setup.is_evaluated(segment.index)
-    metrics = _measure(live, segment, exam) if is_evaluated or segment.ends_stage else None
+    metrics = measure(live, segment, exam) if is_evaluated or segment.ends_stage else None
     sums = live.sums
-    live.sums, live.mean = SegmentSums(), None
+    live.sums, live.mean = SegmentSums(), None if segment.ends_stage else live.mean
     return CurvePoint(
         step=live.step,
         tokens=live.step * segment.batch_tokens,
@@ -59,8 +59,17 @@ def point_behind(live: Live, segment: Segment, exam: Exam) -> CurvePoint:
     )
 
 
-def _measure(live: Live, segment: Segment, exam: Exam) -> Metrics:
-    """The weights that are handed out; at a stage end the averaged ones beside them."""
+def measure(live: Live, segment: Segment, exam: Exam) -> Metrics:
+    """Evaluate the weights that are handed out, and at a stage end the averaged ones beside them.
+
+    Args:
+        live: The state right behind the segment; its weights and mode stay as they are.
+        segment: The segment.
+        exam: The validation text.
+
+    Raises:
+        TrialError: If a loss is not finite.
+    """
     assert live.optimizer is not None
     live.optimizer.eval_mode()
     metrics = _evaluate(live, exam)

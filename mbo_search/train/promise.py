@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from mbo_search.train.path import Stretch
-from mbo_search.train.reports import BoundaryReport, EndReason
+from mbo_search.train.reports import BoundaryReport, EndReason, Metrics
 
-__all__ = ["broken_promise"]
+__all__ = ["broken_promise", "is_finite"]
 
 
 def broken_promise(stretch: Stretch, report: BoundaryReport) -> tuple[EndReason, str] | None:
@@ -30,8 +31,15 @@ def broken_promise(stretch: Stretch, report: BoundaryReport) -> tuple[EndReason,
     if stretch.ends_stage and report.metrics is None:
         return "exception", f"the runner gave no evaluation at step {steps[-1]}, the end of a stage"
     numbers = [number for point in report.curve for number in (point.train_loss, point.grad_norm, point.loss)]
-    if report.metrics is not None:
-        numbers += [report.metrics.loss, report.metrics.averaged_loss, report.metrics.ema_loss]
-    if not all(number is None or math.isfinite(number) for number in numbers):
+    if not _are_finite(numbers) or not (report.metrics is None or is_finite(report.metrics)):
         return "non_finite", f"a loss or gradient norm up to step {steps[-1]} is not finite"
     return None
+
+
+def is_finite(metrics: Metrics) -> bool:
+    """Whether every loss of an evaluation is a finite number."""
+    return _are_finite([metrics.loss, metrics.averaged_loss, metrics.ema_loss])
+
+
+def _are_finite(numbers: Iterable[float | None]) -> bool:
+    return all(number is None or math.isfinite(number) for number in numbers)

@@ -151,3 +151,15 @@ class StageRunner(Protocol):
             stopped when it is repeated.
         """
         ...
+
+    def measure(self, node: Node, segment: Segment) -> Metrics | None:
+        """Evaluate a state as the end of a stage, as training up to there would have done, to the last bit.
+
+        Args:
+            node: The state behind the segment, trained as part of a longer stage.
+            segment: The segment; it ends a stage.
+
+        Returns:
+            The evaluation; None if the state does not hold all that is needed, so that it must be trained again.
+        """
+        ...

@@ -26,11 +26,11 @@ from mbo_search.train.arithmetic import is_out_of_memory
 from mbo_search.train.call import StretchCall
 from mbo_search.train.holds import work_right
 from mbo_search.train.live import Live
-from mbo_search.train.loop import Workplace
-from mbo_search.train.measure import Exam
+from mbo_search.train.loop import Workplace, needs_mean
+from mbo_search.train.measure import Exam, measure
 from mbo_search.train.memory import free_memory, reset_peak_memory
 from mbo_search.train.partial import Partial
-from mbo_search.train.reports import BoundaryReport, EndReason, Node, Stop
+from mbo_search.train.reports import BoundaryReport, EndReason, Metrics, Node, Stop
 from mbo_search.train.setup import TrainSetup, evaluation_windows_of
 from mbo_search.train.state import fresh_state, load_state, save_state
 
@@ -94,6 +94,20 @@ class TorchStageRunner:
         finally:
             if self._kept is None:
                 free_memory(self._setup.device)
+
+    def measure(self, node: Node, segment: Segment) -> Metrics | None:
+        """Evaluate a state as the end of a stage; see `StageRunner.measure`.
+
+        Raises:
+            StoreError: If the node cannot be read.
+            TrialError: If a loss is not finite.
+        """
+        torch.set_num_threads(self._setup.threads)
+        self._kept = None  # never two models in memory
+        live = self._load(node, 0, segment.last_step)
+        if live.mean is None and needs_mean(segment, self._setup):
+            return None
+        return measure(live, segment, self._exam)
 
     def close(self) -> None:
         """Forget the state in memory."""

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from mbo_search.errors import StoreError
 from mbo_search.study.schedule import LrShape, Schedule
+from mbo_search.study.segments import Segment
 from mbo_search.train.execute import execute
 from mbo_search.train.outcome import BoundaryEvent, TrialOutcome
 from mbo_search.train.path import SchedulePath
-from mbo_search.train.reports import BoundaryReport, Node
+from mbo_search.train.reports import BoundaryReport, Metrics, Node
 from mbo_search.train.store import StageStore
 from tests.train.toy import BUDGET, SECONDS_PER_STEP, ToyRunner, constant_then_linear, path_of, stage
 
@@ -154,14 +155,50 @@ def test_a_shorter_constant_stage_branches_off_a_longer_one_where_its_end_was_no
     assert bench.runner.calls == [(0, 9), (9, 12), (12, 21), (21, 30)]
     shorter = path_of(constant_then_linear(0.4), branch_points=[3, 4])
     shared = bench.execute(shorter)
-    assert bench.runner.calls == [(9, 12), (12, 30)]
-    assert shared.wasted_tokens == 24  # the segment before its stage end, trained again to measure there
-    assert shared.executed_tokens == TOTAL - 96
+    assert (bench.runner.measured, bench.runner.calls) == ([12], [(12, 30)])
+    assert (shared.wasted_tokens, shared.executed_tokens) == (0, TOTAL - 96)
     alone = Bench(bench.root / "alone")
     assert results_of(alone.execute(shorter)) == results_of(shared)
     third = path_of(constant_then_linear(0.4, optimizer="sf_adamw"), branch_points=[3, 4])
     bench.execute(third)
-    assert bench.runner.calls == [(12, 30)]
+    assert (bench.runner.measured, bench.runner.calls) == ([], [(12, 30)])  # the evaluation is in the store
+
+
+class Blind(ToyRunner):
+    """A trainer whose evaluations of stored states end badly."""
+
+    def __init__(self, scratch: Path, measured: Callable[[], Metrics | None]) -> None:
+        super().__init__(scratch)
+        self.answer = measured
+
+    def measure(self, node: Node, segment: Segment) -> Metrics | None:
+        return self.answer()
+
+
+def broken_evaluation() -> Metrics:
+    raise StoreError("the node has another format")
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [
+        lambda: None,
+        broken_evaluation,
+        lambda: Metrics(loss=float("nan"), accuracy=0.5, bits_per_byte=1.0, num_tokens=1),
+    ],
+)
+def test_a_stage_end_that_cannot_be_evaluated_is_trained_again(
+    bench: Bench, measured: Callable[[], Metrics | None]
+) -> None:
+    bench.execute(path_of(constant_then_linear(0.7), branch_points=[3, 4]))
+    shorter = path_of(constant_then_linear(0.4), branch_points=[3, 4])
+    runner = Blind(bench.root / "scratch", measured)
+    outcome = execute(
+        shorter, runner, bench.store, stop=lambda: False, on_boundary=lambda event: False, log=bench.lines.append
+    )
+    assert runner.calls == [(9, 12), (12, 30)]
+    assert outcome.wasted_tokens == 24
+    assert results_of(outcome) == results_of(Bench(bench.root / "alone").execute(shorter))
 
 
 def test_pruning_at_a_boundary_ends_the_trial_there(bench: Bench) -> None:

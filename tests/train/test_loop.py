@@ -161,8 +161,9 @@ def test_the_segments_mean_is_the_mean_of_its_steps(trainer: Trainer) -> None:
         torch.testing.assert_close(mean, (seen[-1][name] + seen[-2][name]) / 2)
 
 
-def test_no_mean_is_kept_where_none_is_measured(trainer: Trainer) -> None:
-    assert trainer.train(constant(), num_segments=3).mean is None
+def test_no_mean_is_kept_where_no_stage_may_end_or_the_weights_are_final(trainer: Trainer) -> None:
+    assert trainer.train(constant(), num_segments=4).mean is not None
+    assert trainer.train(constant(), num_segments=6).mean is None
     assert trainer.train(constant()).mean is None
     schedule = make_schedule(make_stage("a", 0.4, "sf_adamw"), make_stage("b", 0.6, "adamw", hand_over="reset"))
     assert trainer.train(schedule, num_segments=4).mean is None

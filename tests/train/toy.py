@@ -55,6 +55,7 @@ class ToyRunner:
     def __init__(self, scratch: Path, trouble: Callable[[int], None] | None = None) -> None:
         self.scratch = scratch
         self.calls: list[tuple[int, int]] = []
+        self.measured: list[int] = []
         self.trouble = trouble or (lambda step: None)
 
     def has_begun(self, key: str) -> bool:
@@ -84,6 +85,10 @@ class ToyRunner:
         state |= {"points": [], "executed": 0}
         self._write(folder, state)
         return folder, report
+
+    def measure(self, node: Node, segment: Segment) -> Metrics | None:
+        self.measured.append(segment.last_step)
+        return _metrics(json.loads((node.path / "state.json").read_text()))
 
     def _begin(self, node: Node | None, folder: Path, first: int, seed: int) -> dict:
         if folder.exists():
