@@ -69,11 +69,13 @@ def read_spec(path: Path) -> Spec:
 
 
 def stage_of(spec: Spec, position: int, option: int) -> Stage:
-    """The stage that an option stands for at a position; the last stage is annealed to zero."""
+    """The stage that an option stands for at a position; a constant lr is annealed to zero in the last stage."""
     chosen = spec.options[option]
     name = chosen["optimizer"]
     is_last = position == spec.num_stages - 1
-    shape = "linear" if is_last and not OPTIMIZERS[name].constant_lr_only else "constant"
+    shape = chosen.get("lr_shape", "constant")
+    if is_last and shape == "constant" and not OPTIMIZERS[name].constant_lr_only:
+        shape = "linear"
     return Stage(
         name=f"stage{position}",
         share=1 / spec.num_stages,
