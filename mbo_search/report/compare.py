@@ -26,6 +26,7 @@ from mbo_search.report.html import render_page
 from mbo_search.report.numbers import change_percent, format_loss, format_percent, format_perplexity
 from mbo_search.report.sections import FigureBlock
 from mbo_search.report.strings import Language, Strings, load_strings
+from mbo_search.results.statistics import FEWEST_SEEDS
 from mbo_search.units import format_count
 
 __all__ = ["render_comparison", "verdict_between", "write_comparison"]
@@ -88,12 +89,20 @@ def verdict_between(ordered: Sequence[Contestant], judged: Comparability, text: 
     names = {"best": best.name, "other": other.name}
     seeds = judged.seeds
     if judged.unit == "perplexity":
-        gain, key = -change_percent(best.loss(seeds), other.loss(seeds)), "better"
+        gain, key = -change_percent(best.loss(seeds), other.loss(seeds)), _sureness(pair(best, other))
     else:
         gain, key = 100 * (1 - best.bits_per_byte(seeds) / other.bits_per_byte(seeds)), "better_bits"
     return (
         words["level"].format(**names) if gain < 0.005 else words[key].format(**names, percent=f"{gain:.2g}\u00a0%")
     )
+
+
+def _sureness(pairing: Pairing) -> str:
+    """Which sentence a difference deserves: only an interval on fresh seeds that leaves out 0 is told as a fact."""
+    test = pairing.fresh
+    if test is None or test.low_nats is None:
+        return "better_one_seed"
+    return "better" if test.low_nats > 0 else "better_luck"
 
 
 def _basis(judged: Comparability, text: Strings) -> str:
@@ -113,7 +122,8 @@ def _pairing(pairing: Pairing, words: Mapping[str, str]) -> str:
     names = {"best": pairing.best.name, "other": pairing.other.name}
     test = pairing.fresh
     if test is not None and test.low_nats is not None and test.high_nats is not None and test.p_value is not None:
-        return words["paired"].format(
+        enough = test.num_seeds >= FEWEST_SEEDS
+        return words["paired" if enough else "paired_few"].format(
             **names,
             seeds=test.num_seeds,
             nats=f"{test.mean_nats:.4f}",

@@ -80,6 +80,8 @@ def ranking_table(source: ReportSource, text: Strings) -> Table:
         "accuracy": "percent",
         "executed": "count",
         "seconds": "seconds",
+        "path_seconds": "seconds",
+        "front": "mark",
         "memory": "bytes",
     }
     used = [key for key in kinds if key == "stages" or any(row.get(key) is not None for row in rows)]
@@ -113,6 +115,8 @@ def _ranking_row(row: RankedTrial, baseline: RankedTrial | None, names: Mapping[
         "executed": row.executed_tokens,
         "requested": row.requested_tokens,
         "seconds": _significant(row.train_seconds, 4),
+        "path_seconds": _significant(row.path_seconds, 4) if row.on_front is not None else None,
+        "front": row.on_front,
         "memory": row.peak_memory_bytes or None,
     }
 

@@ -14,6 +14,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 __all__ = ["Watched", "chromium", "watched_page"]
 
+_PATIENCE_MILLISECONDS = 200_000
+"""The machine may be busy; what counts is that a page gets there."""
+
 
 @dataclass
 class Watched:
@@ -56,6 +59,7 @@ def watched_page(browser: Browser, *, width: int = 1440, scheme: str = "light") 
         color_scheme="dark" if scheme == "dark" else "light",
         accept_downloads=True,
     )
+    context.set_default_timeout(_PATIENCE_MILLISECONDS)
     page = context.new_page()
     watched = Watched(page=page)
     page.on("request", lambda request: watched.requests.append(request.url))

@@ -108,6 +108,18 @@ def test_pairs_are_tested_on_their_common_fresh_seeds(confirmed):
     assert paired.search_nats == theirs[0] - mine[0]
 
 
+def test_only_what_fresh_seeds_show_is_told_as_a_fact(confirmed):
+    _, control = leaders(confirmed)
+
+    def told(*names):
+        contestants = find_contestants([str(confirmed), *names])
+        judged = comparability(contestants)
+        return verdict_between(in_order(contestants, judged), judged, TEXT)
+
+    assert "lower perplexity than" in told(f"{confirmed}:{control}")
+    assert "not confirmed" in told(f"{confirmed}:5")
+
+
 def test_only_what_differs_is_marked(confirmed):
     _, control = leaders(confirmed)
     rows = field_rows(find_contestants([str(confirmed), f"{confirmed}:{control}"]), NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,22 @@ def test_both_figures_are_drawn_on_every_screen(browser, comparison, width, sche
             watched.page.locator(f"[data-figure={key}]").scroll_into_view_if_needed()
             watched.page.wait_for_selector(f"[data-figure={key}] .main-svg")
         assert watched.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        watched.assert_clean()
+
+
+def test_both_tables_can_be_downloaded(browser, comparison, tmp_path):
+    with watched_page(browser) as watched:
+        watched.open(comparison)
+        found = {}
+        for name in ("contestants", "settings"):
+            with watched.page.expect_download() as download:
+                watched.page.locator(f"[data-grid={name}] [data-csv]").click()
+            download.value.save_as(tmp_path / f"{name}.csv")
+            with (tmp_path / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+                found[name] = list(csv.reader(file))
+        assert [row[1] for row in found["contestants"][1:]] == ["A", "B"]
+        assert ["schedule", "Stage 1: optimizer"] in [row[:2] for row in found["settings"]]
+        assert len({len(row) for row in found["settings"]}) == 1
         watched.assert_clean()
 
 

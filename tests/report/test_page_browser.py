@@ -199,6 +199,34 @@ def test_slices_put_any_setting_on_either_axis(reader):
     assert reader.page.evaluate(f"{plot}.data[0].type") == "contour"
 
 
+def test_the_stage_tree_zooms_to_a_stretch_and_back(reader):
+    tree = reader.page.locator("[data-figure=tree]")
+    tree.scroll_into_view_if_needed()
+    reader.page.wait_for_selector("[data-figure=tree] .main-svg")
+    plot = "document.querySelector('[data-figure=tree] .plot')"
+    whole = reader.page.evaluate(f"{plot}.layout.yaxis.range")
+    choices = tree.locator("option").all()
+    assert choices[0].inner_text() == "everything"
+    at = choices[1].get_attribute("value")
+    tree.locator("select").select_option(at)
+    assert f"tree.at={at}" in reader.page.url
+    start, row, rows, _ = reader.page.evaluate(f"{plot}.layout.meta.blocks[{at}]")
+    assert reader.page.evaluate(f"{plot}.layout.yaxis.range") == [row + rows, row]
+    assert reader.page.evaluate(f"{plot}.layout.xaxis.range[0]") == start
+    reader.page.evaluate(f"{plot}.emit('plotly_click', {{points: [{{pointNumber: {at}}}]}})")
+    assert reader.page.evaluate(f"{plot}.layout.yaxis.range") == whole
+    assert "tree.at" not in reader.page.url
+
+
+def test_figures_say_how_many_schedules_they_do_not_draw(reader):
+    reader.page.locator("[data-figure=curves]").scroll_into_view_if_needed()
+    reader.page.wait_for_selector("[data-figure=curves] .main-svg")
+    note = reader.page.locator("[data-figure=curves] [data-note]")
+    few = int(note.inner_text().split(": ")[1].rstrip("."))
+    reader.page.locator("[data-figure=curves] select").select_option("1")
+    assert int(note.inner_text().split(": ")[1].rstrip(".")) == few + 4
+
+
 def test_costs_can_be_exchanged(reader):
     reader.page.locator("[data-figure=pareto]").scroll_into_view_if_needed()
     reader.page.wait_for_selector("[data-figure=pareto] .main-svg")

@@ -156,6 +156,7 @@ def draw_curves(info: CurvesInfo, *, names: Mapping[str, str]) -> go.Figure:
     """
     figure = bare_figure(height=480, x_title=names["tokens"], y_title=names["perplexity"])
     figure.update_xaxes(tickformat="~s", rangemode="tozero")
+    figure.update_layout(meta={"schedules": len(info.lines) + info.num_hidden})
     perplexity_axis(figure, "y", *_loss_range(info))
     if info.band is not None:
         _draw_band(figure, info.band, names["band"])

@@ -78,16 +78,18 @@ def lr_used_info(
     return tuple(lines)
 
 
-def draw_lr_used(lines: Sequence[LrLine], *, names: Mapping[str, str]) -> go.Figure:
+def draw_lr_used(lines: Sequence[LrLine], *, num_schedules: int, names: Mapping[str, str]) -> go.Figure:
     """Draw learning rates: the plan as lines, what was measured as dots.
 
     Args:
         lines: What to draw; at least one.
+        num_schedules: Finished schedules of the study, for saying how many are not drawn.
         names: Words by key: `tokens`, `learning_rate`, `measured` and the name of each arm.
     """
     figure = bare_figure(height=420, x_title=names["tokens"], y_title=names["learning_rate"])
     figure.update_xaxes(tickformat="~s", rangemode="tozero")
     figure.update_yaxes(type="log", tickformat=".0e", dtick=1)
+    figure.update_layout(meta={"schedules": num_schedules})
     for line in lines:
         _draw_line(figure, line, names)
     line_legend(figure, [line.optimizer for line in lines], [line.arm for line in lines], names=names)

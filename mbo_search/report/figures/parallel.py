@@ -25,6 +25,9 @@ MISSING_LANE = -0.14
 
 Json = dict[str, object]
 
+_TICK_CHARACTERS = 10
+"""Longer names of choices would reach over the next axis; the hover text has them whole."""
+
 SHARES = (5, 10, 20, 30, 50, 75, 100)
 """Upper ends of the shares of best schedules, in percent."""
 
@@ -247,10 +250,11 @@ def _ticks(index: int, axis: Axis) -> list[Json]:
 
 
 def _tick(index: int, height: float, text: str) -> Json:
+    short = text if len(text) <= _TICK_CHARACTERS else f"{text[: _TICK_CHARACTERS - 1]}\u2026"
     return {
         "x": index,
         "y": height,
-        "text": safe(text),
+        "text": safe(short),
         "xanchor": "left",
         "xshift": 3,
         "showarrow": False,

@@ -16,10 +16,11 @@ from mbo_search.results.records import TrialRecord
 
 __all__ = ["COSTS", "ParetoInfo", "draw_pareto", "pareto_info"]
 
-COSTS: Mapping[str, Callable[[TrialRecord], float]] = MappingProxyType(
+COSTS: Mapping[str, Callable[[TrialRecord], float | None]] = MappingProxyType(
     {
-        "train_seconds": lambda record: record.train_seconds,
         "executed_tokens": lambda record: record.executed_tokens,
+        "train_seconds": lambda record: record.train_seconds,
+        "path_seconds": lambda record: record.path_seconds,
         "requested_tokens": lambda record: record.requested_tokens,
         "peak_memory_bytes": lambda record: record.peak_memory_bytes,
     }
@@ -54,8 +55,12 @@ def pareto_info(records: Sequence[TrialRecord]) -> ParetoInfo | None:
         The fronts; None if nothing was measured.
     """
     done = tuple(record for record in records if record.val_loss is not None)
-    every = {name: tuple(cost(record) for record in done) for name, cost in COSTS.items()}
-    costs = {name: values for name, values in every.items() if any(values) and len(set(values)) > 1}
+    every = {
+        name: [value for record in done if (value := cost(record)) is not None] for name, cost in COSTS.items()
+    }
+    costs = {
+        name: tuple(values) for name, values in every.items() if len(values) == len(done) and len(set(values)) > 1
+    }
     if not costs:
         return None
     losses = tuple(record.val_loss for record in done if record.val_loss is not None)

@@ -182,11 +182,20 @@ def draw_tree(info: TreeInfo, *, names: Mapping[str, str]) -> go.Figure:
     )
     figure.update_xaxes(range=[0, info.total_tokens], tickformat="~s")
     figure.update_yaxes(range=[info.num_trials, 0], fixedrange=False)
+    figure.update_layout(meta={"blocks": [_place(block, names) for block in info.blocks]})
     finished = sorted(block.best_loss for block in info.blocks if block.best_loss is not None)
     low = finished[0] if finished else 0.0
     high = max(finished[math.ceil(0.9 * len(finished)) - 1], low + 1e-6) if finished else 1.0
     _draw_blocks(figure, info.blocks, (low, high), names)
     return figure
+
+
+def _place(block: Block, names: Mapping[str, str]) -> list[int | str]:
+    """Where a block begins, its topmost schedule, how many it has, and what it is called: for zooming to it."""
+    strategies = ", ".join(dict.fromkeys(block.strategies))
+    tokens = f"{format_count(block.start_tokens)}\u2013{format_count(block.end_tokens)} {names['tokens']}"
+    called = f"{strategies}, {tokens}, {len(block.trials)} {names['schedules']}"
+    return [block.start_tokens, block.first_row, len(block.trials), called]
 
 
 def _draw_blocks(

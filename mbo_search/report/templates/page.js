@@ -56,13 +56,17 @@
     return typeof value === "string" && value.startsWith("var(--") ? colors[value.slice(6, -1)] || value : value;
   };
 
-  const filterTop = (spec, choose) => {
+  const filterTop = (spec, choose, figure) => {
     const top = Number(choose("top"));
+    const shown = new Set();
     for (const trace of spec.data) {
       const place = trace.meta ? trace.meta.place : -1;
       const most = trace.meta && trace.meta.arm !== "staged" ? Math.min(1, top) : top;
       trace.visible = place < most;
+      if (trace.visible && place >= 0) shown.add(trace.meta.arm + place);
     }
+    const hidden = spec.layout.meta.schedules - shown.size;
+    figure.note.textContent = hidden > 0 ? fill(words.not_drawn, { count: hidden }) : "";
   };
   const switchLog = (spec, choose) => {
     if (choose("log") === "1") return;
@@ -170,9 +174,9 @@
   const kinds = {
     curves: {
       defaults: { top: "5", log: "1", end: "0" },
-      adapt: (s, c) => { filterTop(s, c); showEnd(s, c); switchLog(s, c); },
+      adapt: (s, c, f) => { filterTop(s, c, f); showEnd(s, c); switchLog(s, c); },
     },
-    lr: { defaults: { top: "1", log: "1" }, adapt: (s, c) => { filterTop(s, c); switchLog(s, c); } },
+    lr: { defaults: { top: "1", log: "1" }, adapt: (s, c, f) => { filterTop(s, c, f); switchLog(s, c); } },
     history: { defaults: { log: "1" }, adapt: switchLog },
     overlay: {
       defaults: { log: "1", end: "0" },
@@ -206,6 +210,25 @@
         if (up) spec.data.unshift(landscape(across, up, figure.data.perplexities, trace.marker));
         const lacking = trace.x.filter((x, index) => x === null || trace.y[index] === null).length;
         figure.note.textContent = lacking ? fill(words.lacking, { count: lacking }) : "";
+      },
+    },
+    // One block and all that hangs on it fill the figure: chosen from the list, or by a click on the block.
+    tree: {
+      defaults: { at: "-1" },
+      options: (figure) => {
+        const listed = figure.spec.layout.meta.blocks.map(([, , rows, label], index) => [String(index), label, rows]);
+        return { at: [["-1", words.whole], ...listed.filter(([, , rows]) => rows > 1).map(([key, label]) => [key, label])] };
+      },
+      adapt: (spec, choose) => {
+        const block = spec.layout.meta.blocks[Number(choose("at"))];
+        if (!block) return;
+        const [start, row, rows] = block;
+        spec.layout.xaxis.range = [start, spec.layout.xaxis.range[1]];
+        spec.layout.yaxis.range = [row + rows, row];
+      },
+      clicked: (figure, event) => {
+        const at = String(event.points[0].pointNumber);
+        choosing(figure, "at", state.get("tree.at") === at ? "-1" : at);
       },
     },
     pareto: {
@@ -251,8 +274,30 @@
   };
 
   const figures = new Map();
-  const render = (key) => {
+
+  // What a figure is drawn from is read when it is first needed: a large study holds megabytes of it.
+  const load = (key) => {
     const figure = figures.get(key);
+    if (figure.spec) return figure;
+    figure.spec = read("figure-" + key);
+    figure.data = read("data-" + key);
+    const kind = kinds[key] || {};
+    const options = kind.options ? kind.options(figure) : {};
+    for (const control of figure.element.querySelectorAll("[data-state]")) {
+      for (const [value, label] of options[control.dataset.state] || []) control.append(new Option(label, value));
+    }
+    showControls(figure.element);
+    return figure;
+  };
+  const choosing = (figure, name, value) => {
+    const key = figure.element.dataset.figure;
+    setState(key + "." + name, value, kinds[key].defaults[name]);
+    showControls(figure.element);
+    render(key);
+  };
+
+  const render = (key) => {
+    const figure = load(key);
     const kind = kinds[key] || {};
     const choose = (name) => state.get(key + "." + name) ?? (kind.defaults || {})[name];
     const spec = structuredClone(figure.spec);
@@ -278,7 +323,10 @@
       doubleClick: "reset+autosize",
       showTips: false,
     });
-    if (!figure.drawn) figure.plot.on("plotly_relayout", (change) => followZoom(figure.plot, change));
+    if (!figure.drawn) {
+      figure.plot.on("plotly_relayout", (change) => followZoom(figure.plot, change));
+      if (kind.clicked) figure.plot.on("plotly_click", (event) => kind.clicked(figure, event));
+    }
     figure.drawn = true;
     return drawing;
   };
@@ -288,19 +336,12 @@
 
   const setUpFigure = (element) => {
     const key = element.dataset.figure;
-    const figure = { spec: read("figure-" + key), data: read("data-" + key), plot: element.querySelector(".plot") };
-    figure.note = element.querySelector("[data-note]");
+    const figure = { element, plot: element.querySelector(".plot"), note: element.querySelector("[data-note]") };
     figures.set(key, figure);
-    const kind = kinds[key] || { defaults: {} };
-    const options = kind.options ? kind.options(figure) : {};
     for (const control of element.querySelectorAll("[data-state]")) {
-      const name = control.dataset.state;
-      for (const [value, label] of options[name] || []) control.append(new Option(label, value));
       control.addEventListener("input", () => {
         const value = control.type === "checkbox" ? (control.checked ? "1" : "0") : control.value;
-        setState(key + "." + name, value, kind.defaults[name]);
-        showControls(element);
-        render(key);
+        choosing(figure, control.dataset.state, value);
       });
     }
     for (const button of element.querySelectorAll("[data-download]")) {
@@ -320,6 +361,7 @@
       const value = state.get(key + "." + control.dataset.state) ?? kind.defaults[control.dataset.state];
       if (control.type === "checkbox") control.checked = value === "1";
       else if (value !== "") control.value = value;
+      else if (control.options && control.options.length) control.selectedIndex = 0;
       const output = control.parentElement.querySelector("output");
       if (output && kind.label) output.textContent = kind.label((name) => state.get(key + "." + name) ?? kind.defaults[name]);
     }
@@ -336,6 +378,7 @@
     trial: (value) => "#" + value,
     perplexity: (value) => (value < 100 ? value.toFixed(2) : value < 1e4 ? value.toFixed(1) : value.toExponential(1)),
     loss: (value) => value.toFixed(4),
+    p: (value) => (value < 1e-4 ? "< 0.0001" : String(Number(value.toPrecision(2)))),
     change: (value) => (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(1) + " %",
     percent: (value) => (value * 100).toFixed(1) + " %",
     count: (value) => scaled(value, [[1e9, "B"], [1e6, "M"], [1e3, "k"]]),
@@ -343,10 +386,38 @@
       value < 60 ? thin(value) + " s" : value < 3600 ? thin(value / 60) + " min" : thin(value / 3600) + " h",
     bytes: (value) => scaled(value, [[2 ** 30, " GiB"], [2 ** 20, " MiB"], [2 ** 10, " KiB"]]),
     text: String,
+    mark: (value) => (value ? "\u25c6" : ""),
     arm: String,
   };
   const leftKinds = new Set(["arm", "stages", "text"]);
   const PAGE = 20;
+
+  const quote = (value) => {
+    let text = value === null || value === undefined ? "" : String(value);
+    if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = "'" + text; // spreadsheets would run it
+    return /[",\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+  };
+  const saveCsv = (name, lines) => {
+    const link = make("a");
+    link.href = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
+    link.download = name + ".csv";
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  };
+
+  // Tables that stand in the page as they are: the rows in view, with the group that they belong to in front.
+  const setUpGrid = (element) => {
+    element.querySelector("[data-csv]").addEventListener("click", () => {
+      let group = "";
+      const lines = [];
+      for (const row of element.querySelectorAll("tr")) {
+        const texts = [...row.cells].map((cell) => cell.textContent.trim());
+        if (row.classList.contains("group")) [group] = texts;
+        else if (row.getClientRects().length) lines.push([lines.length ? group : "", ...texts].map(quote).join(","));
+      }
+      saveCsv(element.dataset.grid, lines);
+    });
+  };
 
   const setUpTable = (element) => {
     const name = element.dataset.table;
@@ -358,12 +429,11 @@
       color: "opt-" + values[0] in palettes.light ? values[0] : "other",
       facts: table.facts.map((fact, index) => [fact, values[index]]).filter(([, value]) => value),
     });
-    const rows = table.rows.map((row, index) => ({ ...row, index, recipe: table.stages[index].map(stageOf) }));
-    for (const row of rows) {
-      row.stages = row.recipe.map((stage) => stage.optimizer).join(" \u2192 ");
-      row.haystack = [row.trial, row.arm, row.kind, row.state, row.reason, row.message,
-        ...row.recipe.flatMap((stage) => [stage.name, ...stage.facts.map(([, value]) => value)])].join(" ").toLowerCase();
-    }
+    const rows = table.rows.map((row, index) => ({ ...row, index }));
+    const recipeOf = (row) => (row.recipe ??= table.stages[row.index].map(stageOf));
+    const stagesOf = (row) => (row.stages ??= recipeOf(row).map((stage) => stage.optimizer).join(" \u2192 "));
+    const haystackOf = (row) => (row.haystack ??= [row.trial, row.arm, row.kind, row.state, row.reason, row.message,
+      ...recipeOf(row).flatMap((stage) => [stage.name, ...stage.facts.map(([, value]) => value)])].join(" ").toLowerCase());
     const choose = (key) => state.get(name + "." + key) || "";
     const open = new Set();
 
@@ -397,11 +467,12 @@
     const visible = () => {
       const terms = choose("q").toLowerCase().split(/\s+/).filter(Boolean);
       const kind = choose("kind");
-      const found = rows.filter((row) => (!kind || row.kind === kind) && terms.every((t) => row.haystack.includes(t)));
+      const found = rows.filter((row) => (!kind || row.kind === kind) && terms.every((t) => haystackOf(row).includes(t)));
       const [key, direction] = choose("sort").split(":");
       if (!key) return found;
       const sign = direction === "down" ? -1 : 1;
       const missing = (value) => value === null || value === undefined;
+      if (key === "stages") found.forEach(stagesOf);
       return found.sort((a, b) => {
         const [x, y] = [a[key], b[key]];
         if (missing(x) || missing(y)) return missing(x) - missing(y) || a.index - b.index;
@@ -414,8 +485,8 @@
       const value = row[column.key];
       if (column.kind === "stages") {
         const bar = make("div", "mini");
-        bar.title = row.stages;
-        for (const stage of row.recipe) {
+        bar.title = stagesOf(row);
+        for (const stage of recipeOf(row)) {
           const part = make("i");
           part.style.flex = String(stage.share * 100);
           part.style.background = `var(--opt-${stage.color})`;
@@ -453,7 +524,7 @@
       const td = make("td");
       td.colSpan = table.columns.length;
       const list = make("div", "recipe-stages");
-      row.recipe.forEach((stage, index) => {
+      recipeOf(row).forEach((stage, index) => {
         const card = make("div");
         card.style.borderTopColor = `var(--opt-${stage.color})`;
         card.append(make("h4", "", `${words.stage} ${index + 1}: ${stage.name}`));
@@ -533,21 +604,13 @@
     kindSelect.addEventListener("input", () => { setState(name + ".kind", kindSelect.value, ""); draw(); });
     more.addEventListener("click", () => { setState(name + ".all", choose("all") === "1" ? "" : "1", ""); draw(); });
     csv.addEventListener("click", () => {
-      const quote = (value) => {
-        let text = value === null || value === undefined ? "" : String(value);
-        if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = "'" + text; // spreadsheets would run it
-        return /[",\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
-      };
-      const recipeText = (row) => row.recipe.map((s) => s.facts.map(([k, v]) => k + "=" + v).join("; ")).join(" | ");
+      const recipeText = (row) => recipeOf(row).map((s) => s.facts.map(([k, v]) => k + "=" + v).join("; ")).join(" | ");
       const lines = [[...table.columns.map((column) => column.key), "recipe"].join(",")];
       for (const row of visible()) {
+        stagesOf(row);
         lines.push([...table.columns.map((column) => quote(row[column.key])), quote(recipeText(row))].join(","));
       }
-      const link = make("a");
-      link.href = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
-      link.download = name + ".csv";
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+      saveCsv(name, lines);
     });
     redraws.push(draw);
     draw();
@@ -564,6 +627,7 @@
   readAddress();
   showTheme();
   for (const element of document.querySelectorAll("[data-table]")) setUpTable(element);
+  for (const element of document.querySelectorAll("[data-grid]")) setUpGrid(element);
   for (const element of document.querySelectorAll("[data-figure]")) setUpFigure(element);
 
   const near = new IntersectionObserver((entries) => {

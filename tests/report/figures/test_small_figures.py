@@ -110,5 +110,5 @@ def test_learning_rates_are_planned_and_measured_stage_by_stage():
     assert [line.optimizer for line in lines] == ["lion", "adamw"]
     assert lines[0].measured == ((1000, 0.01), (2000, 0.01))
     assert lines[1].planned[0] == (2000, 0.01)
-    drawn = json.loads(draw_lr_used(lines, names=NAMES).to_json())
+    drawn = json.loads(draw_lr_used(lines, num_schedules=len(lines), names=NAMES).to_json())
     assert {trace["meta"]["place"] for trace in drawn["data"]} == {0, -1}
