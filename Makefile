@@ -66,6 +66,11 @@ check: $(DEVELOPMENT) ## Check format, lint, types, layers, imports and generate
 	$(BIN)/python -X importtime -c 'import mbo_search, mbo_search.cli' 2>&1 \
 	  | awk '/\| +(torch|ray|optuna|plotly|pandas)$$/ {print "heavy import:", $$NF; bad = 1} END {exit bad}'
 
+.PHONY: audit
+audit: $(DEVELOPMENT) ## Compare the locked packages with the published advisories (needs the network)
+	$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip
+	$(BIN)/pip-audit --requirement requirements-dev.lock --no-deps --disable-pip
+
 .PHONY: format
 format: $(DEVELOPMENT) ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .

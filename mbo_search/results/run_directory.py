@@ -187,6 +187,20 @@ class RunDirectory:
         """The driver that holds the directory now, or None."""
         return holder(self.path / "lock")
 
+    def refuse_links(self) -> None:
+        """Check before anything is written that every place to write to lies in the directory itself.
+
+        A stranger's link named `driver.log` would have its target written to.
+
+        Raises:
+            RunDirectoryError: If the directory holds a link where a driver writes.
+        """
+        folders = (self.path, self.trials, self.stages, self.scratch)
+        found = sorted(entry for folder in folders for entry in _entries(folder) if entry.is_symlink())
+        if found:
+            shown = ", ".join(str(entry.relative_to(self.path)) for entry in found[:3])
+            raise _refusal(self.path, f"holds links, which are not followed: {shown}", "put the real files there")
+
     def study(self) -> Study:
         """Read the resolved study.
 
@@ -280,8 +294,12 @@ class RunDirectory:
 
 
 def _names(folder: Path) -> list[str]:
+    return [entry.name for entry in _entries(folder)]
+
+
+def _entries(folder: Path) -> list[Path]:
     try:
-        return [entry.name for entry in folder.iterdir()]
+        return list(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
 

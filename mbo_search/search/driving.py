@@ -23,6 +23,7 @@ from mbo_search.search.slots import Backend, choose_backend, slots_of, store_lim
 from mbo_search.search.snapshot import snapshot
 from mbo_search.search.stopping import StopRequest, throttled
 from mbo_search.search.task import PathNode, TrialTask
+from mbo_search.search.task_checks import check_open_tasks
 from mbo_search.search.task_files import read_tasks, write_task
 from mbo_search.search.worker import TrialWorker, WorkerPlan, open_store, write_worker_plan
 from mbo_search.study.reference_lr import reference_lrs
@@ -128,9 +129,11 @@ class Drive:
             report_of=self._store.report,
         )
         director = Director(plan, arms_of(study, run), ports)
+        tasks, records = read_tasks(run.trials), run.records()
+        check_open_tasks(tasks, records, ports.nodes_of)
         director.restore(
-            read_tasks(run.trials),
-            run.records(),
+            tasks,
+            records,
             next_trial=run.next_trial(),
             elapsed_seconds=_number(self._status.get("wall_seconds")),
         )

@@ -140,6 +140,7 @@ def _check_schedules(study: Study) -> None:
 
 
 def _opened(run: RunDirectory, study: Study, cache: Path) -> Opened:
+    run.refuse_links()
     setup = run.setup()
     _check_numerics(run, setup)
     prepared = _data_again(study, setup, cache)

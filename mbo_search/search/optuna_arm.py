@@ -14,9 +14,11 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState, create_trial
 
+from mbo_search.errors import Problem, RunDirectoryError, StudyError
 from mbo_search.results.front import objective_values
 from mbo_search.results.records import TrialRecord
 from mbo_search.search.samplers import SAMPLERS, proposal_seed
+from mbo_search.search.sqlite_file import opened_or_rebuilt
 from mbo_search.search.suggest import Draw, FixedSuggest, OptunaSuggest, SpaceFunction, draw
 from mbo_search.search.task import TrialTask
 from mbo_search.search.tree.history import STOP_AFTER
@@ -29,25 +31,36 @@ _REGION_REASONS = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
 
 
 def open_study(database: Path, name: str, num_objectives: int = 1) -> optuna.Study:
-    """Open or make the one Optuna study of a database.
+    """Open or make the one Optuna study of a database; a damaged one is set aside and made again.
 
     Args:
         database: SQLite file.
         name: Name of a new study.
         num_objectives: Values of each trial of a new study, all to be minimized.
+
+    Raises:
+        RunDirectoryError: If the file is a link, locked by another program, or cannot be written.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces every study on stderr
+    return opened_or_rebuilt(database, lambda: _open(database, name, num_objectives))
+
+
+def _open(database: Path, name: str, num_objectives: int) -> optuna.Study:
     storage = optuna.storages.RDBStorage(
         f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": 60}}, skip_compatibility_check=False
     )
-    sampler = optuna.samplers.RandomSampler(seed=0)  # never asked: proposals come from the mirror
-    return optuna.create_study(
+    study = optuna.create_study(
         storage=storage,
         study_name=name,
         load_if_exists=True,
-        sampler=sampler,
+        sampler=optuna.samplers.RandomSampler(seed=0),  # never asked: proposals come from the mirror
         directions=["minimize"] * num_objectives,
     )
+    for trial in study.get_trials(deepcopy=False):
+        int(trial.user_attrs.get("trial", 0))
+        if trial.state == TrialState.COMPLETE and len(trial.values or ()) != num_objectives:
+            raise ValueError(f"trial {trial.number} is complete without its values")
+    return study
 
 
 SamplerMaker = Callable[[int, float], optuna.samplers.BaseSampler]
@@ -204,9 +217,15 @@ class OptunaArm:
         Args:
             tasks: This arm's tasks, by trial number.
             records: This arm's records.
+
+        Raises:
+            RunDirectoryError: If a task's parameters do not lie in the space.
         """
         for task in tasks:
-            self.begin(task)
+            try:
+                self.begin(task)
+            except (LookupError, StudyError, TypeError, ValueError) as error:
+                raise _foreign(task, error) from error
         for record in records:
             self.finish(record)
         self._database.fail_strangers()
@@ -284,6 +303,12 @@ class _StudyBook:
         for trial in self.study.get_trials(deepcopy=False):
             if trial.state == TrialState.RUNNING and "trial" not in trial.user_attrs:
                 self.study.tell(trial.number, state=TrialState.FAIL)
+
+
+def _foreign(task: TrialTask, error: Exception) -> RunDirectoryError:
+    rule = f"holds parameters that are not of this study's space: {str(error)[:200]}"
+    where = f"trials/{task.trial:04d}.task.json"
+    return RunDirectoryError([Problem(key="params", where=where, rule=rule, hint="remove the file, or restore it")])
 
 
 def _told_state(record: TrialRecord) -> TrialState:

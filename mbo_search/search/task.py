@@ -33,7 +33,7 @@ class PathNode(Description):
     """
 
     key: str
-    tokens: int = Field(ge=0)
+    tokens: int = Field(ge=0, le=10**15)
 
 
 class TrialTask(Description):
@@ -54,16 +54,16 @@ class TrialTask(Description):
     """
 
     schema_version: Literal["mbo-search/task/1"] = "mbo-search/task/1"
-    trial: int = Field(ge=0)
+    trial: int = Field(ge=0, lt=10**9)
     arm: Arm
     label: str = ""
-    seed: int
-    optuna_number: int | None = None
+    seed: int = Field(ge=0, lt=2**63)
+    optuna_number: int | None = Field(default=None, ge=0, lt=10**9)
     params: Params = {}
     schedule: Schedule
-    budget_multiple: float = Field(default=1.0, gt=0)
+    budget_multiple: float = Field(default=1.0, gt=0, le=1000)
     nodes: tuple[PathNode, ...] = Field(min_length=1)
-    stop_after: int | None = None
+    stop_after: int | None = Field(default=None, ge=0)
 
     @property
     def is_search(self) -> bool:

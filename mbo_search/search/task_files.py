@@ -12,13 +12,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from mbo_search.files import write_atomic
+from mbo_search.files import read_bounded, write_atomic
 from mbo_search.search.task import TrialTask
 
 __all__ = ["read_task", "read_tasks", "task_file", "write_task"]
 
 _LOGGER = logging.getLogger(__name__)
 _NAME = re.compile(r"(\d{4,9})\.task\.json")
+_KEY = re.compile(r"[0-9a-f]{64}")
 _MOST_BYTES = 4 * 2**20
 
 
@@ -47,14 +48,14 @@ def read_task(folder: Path, trial: int) -> TrialTask:
 
     Raises:
         OSError: If the file cannot be read.
-        ValueError: If it is damaged, absurdly large, or holds another trial.
+        ValueError: If it is no plain file, damaged, absurdly large, or holds another trial.
     """
     path = task_file(folder, trial)
-    if path.stat().st_size > _MOST_BYTES:
-        raise ValueError(f"{path} is larger than {_MOST_BYTES} bytes")
-    task = TrialTask.model_validate_json(path.read_bytes())
+    task = TrialTask.model_validate_json(read_bounded(path, _MOST_BYTES))
     if task.trial != trial:
         raise ValueError(f"{path} holds trial {task.trial}")
+    if not all(_KEY.fullmatch(node.key) for node in task.nodes):
+        raise ValueError(f"{path} names a state by what is no key")
     return task
 
 
