@@ -56,6 +56,8 @@ def _further(ranking: Ranking) -> list[str]:
 
 
 def _attribution(attribution: Attribution) -> RenderableType:
+    if not attribution.rows:
+        return f"Trial {attribution.trial} and trial {attribution.baseline_trial} have all their parts in common."
     rows = [
         (
             f"{row.stage + 1} {row.stage_name}",
@@ -73,7 +75,7 @@ def _attribution(attribution: Attribution) -> RenderableType:
     return table(
         ["stage", "part", "nats", "interval", "adjusted p", "put back"],
         rows,
-        title=f"What parts of trial {attribution.trial} are worth: each put back to trial {attribution.baseline_trial}'s",
+        title=f"Worth of trial {attribution.trial}'s parts over those of trial {attribution.baseline_trial}",
         caption=" ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences),
         right="nats",
     )

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from mbo_search.report.numbers import change_percent, format_percent, format_perplexity
 from mbo_search.report.source import ReportSource
 from mbo_search.report.strings import Strings
-from mbo_search.results.ranking_values import Difference, RankedTrial, Ranking
+from mbo_search.results.equivalent_tokens import TokenRatio
+from mbo_search.results.ranking_values import Difference, NoiseFloor, RankedTrial, Ranking
 from mbo_search.results.statistics import FEWEST_SEEDS, PairedTest
 from mbo_search.units import format_count, format_seconds
 
-__all__ = ["Tile", "cost", "headline", "primary_test", "sentence", "tiles", "warnings"]
+__all__ = ["Tile", "cost", "headline", "primary_test", "second_sentence", "sentence", "tiles", "warnings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ def headline(ranking: Ranking, text: Strings) -> str:
         return words["alone"].format(perplexity=format_perplexity(best.val_loss))
     seeds = verdict.num_seeds or 0
     return words[_kind(ranking, difference)].format(
-        percent=_percent(difference), seeds=seeds, factor=f"{_factor(difference) or 0:.2g}"
+        percent=_percent(difference), seeds=seeds, factor=_factor_words(verdict.equivalent_tokens)
     )
 
 
@@ -59,14 +60,23 @@ def _kind(ranking: Ranking, difference: Difference) -> str:
     if verdict.num_seeds < FEWEST_SEEDS:
         return f"indicative_{side}"
     if verdict.answer == "yes":
-        return "yes_tokens" if _factor(difference) is not None else "yes"
+        return _yes(verdict.equivalent_tokens)
     if verdict.answer == "no":
         return "no_worse" if difference.nats < 0 else "no"
     return f"undecided_{side}"
 
 
-def _factor(difference: Difference) -> float | None:
-    return difference.equivalent_tokens.mean if difference.equivalent_tokens is not None else None
+def _yes(tokens: TokenRatio | None) -> str:
+    if tokens is None or tokens.undefined or tokens.outside == "below":
+        return "yes"
+    return "yes_tokens" if tokens.outside is None else "yes_tokens_beyond"
+
+
+def _factor_words(tokens: TokenRatio | None) -> str:
+    if tokens is None:
+        return ""
+    mean = tokens.value.mean
+    return f"{mean:.2g}" if mean is not None else f"{tokens.measured_high:.3g}"
 
 
 def _percent(difference: Difference) -> str:
@@ -106,6 +116,35 @@ def sentence(source: ReportSource, text: Strings) -> str:
     )
 
 
+def second_sentence(ranking: Ranking, text: Strings) -> str:
+    """The second declared comparison, whether changing the optimizer pays; empty before anything has finished.
+
+    Args:
+        ranking: The study's ranking.
+        text: The words.
+    """
+    line, words = ranking.verdict.switching, text["second"]
+    if line is None or line.difference is None:
+        return words["none"] if line is not None else ""
+    values = {
+        "switching": line.switching_trial,
+        "keeping": line.single_optimizer_trial,
+        "nats": f"{line.difference.nats:+.4f}",
+        "percent": _percent(line.difference),
+    }
+    test = line.test
+    if test is None or test.low_nats is None or test.high_nats is None or test.p_value is None:
+        return words["search"].format(**values)
+    return words["confirmed"].format(
+        **values,
+        low=f"{test.low_nats:.4f}",
+        high=f"{test.high_nats:.4f}",
+        which=words["primary_p" if line.adjusted_p is None else "adjusted_p"],
+        p=f"{test.p_value if line.adjusted_p is None else line.adjusted_p:.2g}",
+        seeds=test.num_seeds,
+    )
+
+
 def primary_test(ranking: Ranking) -> PairedTest | None:
     """The one test that was declared in advance, if it could be made."""
     return next((c.test for c in ranking.comparisons if c.role == "primary" and c.test is not None), None)
@@ -125,6 +164,8 @@ def tiles(source: ReportSource, text: Strings) -> tuple[Tile, ...]:
         _against_single(ranking, rows, words, names),
         _against_baseline(ranking, rows, words),
         _test(ranking, words),
+        _tokens(ranking.verdict.equivalent_tokens, words),
+        _floor(ranking.noise_floor, words),
     ]
     return tuple(tile for tile in found if tile is not None)
 
@@ -210,6 +251,38 @@ def _test(ranking: Ranking, words: Mapping[str, str]) -> Tile | None:
     return Tile(label=words["p_value"], value=value, note=note)
 
 
+def _tokens(tokens: TokenRatio | None, words: Mapping[str, str]) -> Tile | None:
+    """How much text the gain is worth, as far as it was measured."""
+    if tokens is None:
+        return None
+    below, above = f"< {_times(tokens.measured_low)}", f"> {_times(tokens.measured_high)}"
+    low, mean, high = tokens.value.low, tokens.value.mean, tokens.value.high
+    if tokens.undefined:
+        value, note = words["tokens_undefined"], words["tokens_undefined_note"]
+    elif mean is None:
+        value = above if tokens.outside == "above" else below
+        measured = {"low": _times(tokens.measured_low), "high": _times(tokens.measured_high)}
+        note = words["tokens_outside_note"].format(**measured)
+    else:
+        value = _times(mean)
+        ends = {"low": below if low is None else _times(low), "high": above if high is None else _times(high)}
+        note = words["tokens_note"].format(**ends)
+    note += f"; {words['tokens_repeats']}" if tokens.repeats_data else ""
+    return Tile(label=words["tokens"], value=value, note=note)
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.3g}\u00d7"
+
+
+def _floor(floor: NoiseFloor | None, words: Mapping[str, str]) -> Tile | None:
+    if floor is None:
+        return None
+    value = words["floor_value"].format(percent=f"{floor.sd_percent:.2g}\u00a0%")
+    note = words["floor_note"].format(sd=f"{floor.sd_nats:.4f}", seeds=floor.num_seeds)
+    return Tile(label=words["floor"], value=value, note=note)
+
+
 def warnings(source: ReportSource, text: Strings) -> tuple[str, ...]:
     """What the reader must know before believing the verdict, in plain sentences."""
     words, ranking = text["missing"], source.ranking
@@ -223,4 +296,4 @@ def warnings(source: ReportSource, text: Strings) -> tuple[str, ...]:
         found.append(words["no_baseline"])
     if source.ranked and not any(row.confirmed for row in ranking.trials):
         found.append(words["no_confirm"])
-    return tuple(found)
+    return (*found, *ranking.notes)

@@ -8,14 +8,14 @@ from pathlib import Path
 from mbo_search.files import write_atomic
 from mbo_search.report.facts import commands, data_facts, environment_facts
 from mbo_search.report.frame import frame, shown_block
-from mbo_search.report.headline import cost, headline, sentence, tiles, warnings
+from mbo_search.report.headline import cost, headline, second_sentence, sentence, tiles, warnings
 from mbo_search.report.html import render_page
 from mbo_search.report.samples import TextSample, load_samples, save_samples
 from mbo_search.report.sections import figure_blocks
 from mbo_search.report.source import ReportSource, read_source
 from mbo_search.report.strings import Language, load_strings
 from mbo_search.report.table_files import write_tables
-from mbo_search.report.tables import failures_table, ranking_table
+from mbo_search.report.tables import attribution_table, failures_table, ranking_table
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.study.yaml_file import dump_study
 from mbo_search.units import format_count
@@ -28,6 +28,7 @@ SECTIONS = (
     "timelines",
     "curves",
     "lr",
+    "attribution",
     "history",
     "parallel",
     "importance",
@@ -93,6 +94,7 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         ),
         "headline": headline(source.ranking, text),
         "sentence": sentence(source, text),
+        "second_sentence": second_sentence(source.ranking, text),
         "tiles": tiles(source, text),
         "cost": cost(source.ranking, text),
         "warnings": warnings(source, text),
@@ -101,6 +103,7 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "ties": any(row.tied for row in source.ranked),
         "ranking": ranking_table(source, text),
         "failures": failures_table(source, text),
+        "attribution": attribution_table(source, text),
         "blocks": {key: shown_block(block) for key, block in figure_blocks(source, text).items()},
         "samples": samples,
         "data_facts": data_facts(source, text),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.arms import arms_info, draw_arms
+from mbo_search.report.figures.attribution import attribution_info, draw_attribution
 from mbo_search.report.figures.base import focus
 from mbo_search.report.figures.curves import curves_info, draw_curves
 from mbo_search.report.figures.history import draw_history, history_info
@@ -65,6 +66,7 @@ def figure_blocks(source: ReportSource, text: Strings) -> dict[str, FigureBlock]
         _timelines(source, text),
         _curves(source, text),
         _lr(source, text),
+        _attribution(source, text),
         _history(source, text),
         _parallel(source, text, importance),
         _importance(source, text, importance),
@@ -103,21 +105,44 @@ def _timelines(source: ReportSource, text: Strings) -> FigureBlock:
         losses=source.losses,
         names=text["names"],
     )
-    hidden = len(source.finished()) - len(rows)
-    notes = (text["notes"]["timelines_hidden"].format(count=hidden),) if hidden else ()
-    return _block("timelines", text, draw_timelines(rows, names=text["names"]) if rows else None, notes=notes)
+    return _block("timelines", text, draw_timelines(rows, names=text["names"]) if rows else None)
 
 
 def _curves(source: ReportSource, text: Strings) -> FigureBlock:
     info = curves_info(source.finished(), source.curves)
-    return _block("curves", text, draw_curves(info, names=text["names"]) if info.lines else None)
+    figure = draw_curves(info, names=text["names"]) if info.lines else None
+    notes = (text["notes"]["curves_hidden"].format(count=info.num_hidden),) if info.num_hidden else ()
+    return _block("curves", text, figure, notes=notes)
 
 
 def _lr(source: ReportSource, text: Strings) -> FigureBlock:
-    lines = lr_used_info(showcase(source, staged=20, others=1), source.curves, budget=source.budget)
-    num_schedules = len(source.finished())
-    figure = draw_lr_used(lines, num_schedules=num_schedules, names=text["names"]) if lines else None
-    return _block("lr", text, figure)
+    lines = lr_used_info(showcase(source, staged=20, others=5), source.curves, budget=source.budget)
+    return _block("lr", text, draw_lr_used(lines, names=text["names"]) if lines else None)
+
+
+def _attribution(source: ReportSource, text: Strings) -> FigureBlock:
+    found = source.ranking.attribution
+    rows = attribution_info(found)
+    if found is None or not rows:
+        return _block("attribution", text, None, missing="attribution" if found is None else "attribution_nothing")
+    words, parts = text["notes"], text["parts"]
+    return FigureBlock(
+        key="attribution",
+        lead=text["leads"]["attribution"].format(trial=found.trial, baseline=found.baseline_trial),
+        figure=draw_attribution(rows, names=text["names"], parts=parts),
+        missing="",
+        notes=(
+            words["attribution_family"].format(count=len({row.trial for row in found.rows})),
+            *_shared_parts(found.unchanged, text),
+        ),
+    )
+
+
+def _shared_parts(labels: Sequence[str], text: Strings) -> tuple[str, ...]:
+    """Say what the schedule and the baseline have in common, from labels such as `stage 2 lr`."""
+    words, parts = text["parts"], [label.split() for label in labels]
+    shown = [words["of_stage"].format(stage=stage, part=words[part]) for _, stage, part in parts]
+    return (text["notes"]["attribution_alike"].format(parts=", ".join(shown)),) if shown else ()
 
 
 def _history(source: ReportSource, text: Strings) -> FigureBlock:
@@ -179,7 +204,7 @@ def _pareto(source: ReportSource, text: Strings) -> FigureBlock:
 
 
 def _tree(source: ReportSource, text: Strings) -> FigureBlock:
-    ended = [r for r in source.records.values() if r.arm != "confirm" and r.state != "complete"]
+    ended = [r for r in source.records.values() if r.is_search and r.state != "complete"]
     info = tree_info((*source.finished(), *ended), budget=source.budget)
     if info is None:
         return _block("tree", text, None)
@@ -192,5 +217,8 @@ def _tree(source: ReportSource, text: Strings) -> FigureBlock:
     return _block("tree", text, draw_tree(info, names=text["names"]), notes=tuple(notes))
 
 
-def _block(key: str, text: Strings, figure: go.Figure | None, *, notes: tuple[str, ...] = ()) -> FigureBlock:
-    return FigureBlock(key=key, lead=text["leads"][key], figure=figure, missing=text["missing"][key], notes=notes)
+def _block(
+    key: str, text: Strings, figure: go.Figure | None, *, notes: tuple[str, ...] = (), missing: str = ""
+) -> FigureBlock:
+    why = text["missing"][missing or key]
+    return FigureBlock(key=key, lead=text["leads"][key], figure=figure, missing=why, notes=notes)

@@ -13,10 +13,11 @@ from typing import TypedDict
 from mbo_search.report.numbers import change_percent, stage_facts
 from mbo_search.report.source import ReportSource
 from mbo_search.report.strings import Strings
+from mbo_search.results.attribution_values import AttributionRow
 from mbo_search.results.ranking_values import RankedTrial
 from mbo_search.study.schedule import Stage
 
-__all__ = ["Column", "StageCell", "Table", "failures_table", "ranking_table"]
+__all__ = ["Column", "StageCell", "Table", "attribution_table", "failures_table", "ranking_table"]
 
 Cell = str | float | int | bool | None
 
@@ -143,6 +144,54 @@ def failures_table(source: ReportSource, text: Strings) -> Table:
         "facts": _facts(text["facts"]),
         "rows": [_failure_row(row, source, text) for row in rows],
         "stages": [_stages(row.stages) for row in rows],
+    }
+
+
+def attribution_table(source: ReportSource, text: Strings) -> Table:
+    """What each part of the best staged schedule is worth, with the schedule that lacks it.
+
+    Args:
+        source: The study with its results.
+        text: The words.
+    """
+    found = source.ranking.attribution
+    rows = [row for row in found.rows if row.trial in source.records] if found is not None else []
+    kinds = {
+        "trial": "trial",
+        "stage": "text",
+        "part": "text",
+        "put_back": "text",
+        "worth": "loss",
+        "low": "loss",
+        "high": "loss",
+        "adjusted_p": "p",
+        "seeds": "text",
+        "remark": "text",
+    }
+    return {
+        "columns": [{"key": key, "title": text["columns"][key], "kind": kind} for key, kind in kinds.items()],
+        "facts": _facts(text["facts"]),
+        "rows": [_part_row(row, text) for row in rows],
+        "stages": [_stages(source.records[row.trial].schedule.stages) for row in rows],
+    }
+
+
+def _part_row(row: AttributionRow, text: Strings) -> dict[str, Cell]:
+    test = row.test
+    remarks = [*row.notes, *([row.sentence] if test is None else [])]
+    return {
+        "trial": row.trial,
+        "kind": "staged",
+        "arm": text["kinds"]["staged"],
+        "stage": f"{row.stage + 1} {row.stage_name}",
+        "part": text["parts"][row.part],
+        "put_back": row.change,
+        "worth": _significant(test.mean_nats) if test is not None else None,
+        "low": _significant(test.low_nats) if test is not None else None,
+        "high": _significant(test.high_nats) if test is not None else None,
+        "adjusted_p": _significant(row.adjusted_p, 3),
+        "seeds": test.num_seeds if test is not None else None,
+        "remark": "; ".join(remarks) or None,
     }
 
 

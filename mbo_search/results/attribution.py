@@ -35,7 +35,11 @@ class _Runs:
 
 
 def attribute(
-    records: Sequence[TrialRecord], reference_lrs: Mapping[str, float], budget: BudgetSteps
+    records: Sequence[TrialRecord],
+    reference_lrs: Mapping[str, float],
+    budget: BudgetSteps,
+    *,
+    is_asked: bool = False,
 ) -> Attribution | None:
     """Say what each part of the staged champion is worth.
 
@@ -43,16 +47,19 @@ def attribute(
         records: All records of a study.
         reference_lrs: Reference learning rates by optimizer.
         budget: The budget in steps.
+        is_asked: Whether the study asks for it; then it is also said that there is nothing to put back.
 
     Returns:
-        None while no part was put back.
+        None while no part was put back, unless there is none and the study asks.
     """
     best = champions(group_by_schedule(records))
     runs = _attribution_runs(records)
-    if best.staged is None or best.baseline is None or not runs:
+    if best.staged is None or best.baseline is None:
         return None
     winner = best.staged.head.schedule
     swaps = swaps_of(winner, best.baseline.head.schedule, reference_lrs, budget)
+    if not runs and not (is_asked and not swaps.found and best.staged.fresh):
+        return None
     tested = {key: _test(best.staged, found) for key, found in runs.items()}
     trained = [swap for swap in swaps.found if schedule_identity(swap.schedule) in runs]
     adjusted = _adjusted(tested, trained)

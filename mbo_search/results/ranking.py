@@ -65,7 +65,8 @@ def make_ranking(run: RunDirectory, known: Sequence[TrialRecord] | None = None) 
         alpha=alpha_of_look(_num_looks(status.get("confirm_looks"))),
         confirm=study.confirm,
     )
-    attribution = attribute(records, reference_lrs(study), setup.budget())
+    is_asked = study.confirm is not None and study.confirm.attribution
+    attribution = attribute(records, reference_lrs(study), setup.budget(), is_asked=is_asked)
     return mark_front(ranking.model_copy(update={"attribution": attribution}), study.search.objectives)
 
 

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import pytest
 
-from mbo_search.report.headline import headline
+from mbo_search.report.headline import headline, second_sentence
 from mbo_search.report.strings import load_strings
-from mbo_search.results.equivalent_tokens import EquivalentTokens
+from mbo_search.results.equivalent_tokens import EquivalentTokens, TokenRatio
 from mbo_search.results.rank import rank
-from mbo_search.results.ranking_values import Difference, Ranking, Totals, Verdict
+from mbo_search.results.ranking_values import Difference, Ranking, SecondLine, Totals, Verdict
+from mbo_search.results.statistics import paired_test
 from tests.report.records import make_record, make_stage
 
 TEXT = load_strings("en")
 
 
-def ranking(nats: float | None, *, seeds: int | None = None, answer=None, factor: float | None = None) -> Ranking:
+def tokens(factor: float | None = None, **fields) -> TokenRatio:
+    known = {"outside": None, "undefined": False, "repeats_data": False, "measured_low": 0.8, "measured_high": 1.25}
+    return TokenRatio(value=EquivalentTokens(mean=factor, low=None, high=None), **{**known, **fields})
+
+
+def ranking(
+    nats: float | None, *, seeds: int | None = None, answer=None, text: TokenRatio | None = None
+) -> Ranking:
     base = rank([make_record(4, make_stage("lion", 1.0), loss=3.0)], "s", Totals(), scale="at no size")
-    tokens = EquivalentTokens(mean=factor, low=None, high=None) if factor is not None else None
     difference = None
     if nats is not None:
-        difference = Difference(nats=nats, perplexity_percent=abs(nats) * 100, equivalent_tokens=tokens)
+        difference = Difference(nats=nats, perplexity_percent=abs(nats) * 100)
     verdict = Verdict(
         sentence="-",
         answer=answer,
@@ -27,6 +34,7 @@ def ranking(nats: float | None, *, seeds: int | None = None, answer=None, factor
         difference=difference,
         best_staged_trial=4,
         best_single_trial=4,
+        equivalent_tokens=text,
     )
     return base.model_copy(update={"verdict": verdict})
 
@@ -41,8 +49,16 @@ def ranking(nats: float | None, *, seeds: int | None = None, answer=None, factor
         ({"nats": 0.02, "seeds": 3}, "Indicative only: staging is ahead by 2 % on 3 fresh seeds."),
         ({"nats": 0.06, "seeds": 6, "answer": "yes"}, "Yes: staging lowers perplexity by 6 %."),
         (
-            {"nats": 0.06, "seeds": 6, "answer": "yes", "factor": 1.3},
-            "Yes: staging lowers perplexity by 6 %, as if trained on 1.3\u00d7 the text.",
+            {"nats": 0.06, "seeds": 6, "answer": "yes", "text": tokens(1.2)},
+            "Yes: staging lowers perplexity by 6 %, as if trained on 1.2\u00d7 the text.",
+        ),
+        (
+            {"nats": 0.06, "seeds": 6, "answer": "yes", "text": tokens(outside="above")},
+            "Yes: staging lowers perplexity by 6 %, as if trained on more than 1.25\u00d7 the text.",
+        ),
+        (
+            {"nats": 0.06, "seeds": 6, "answer": "yes", "text": tokens(undefined=True)},
+            "Yes: staging lowers perplexity by 6 %.",
         ),
         (
             {"nats": 0.001, "seeds": 8, "answer": "no"},
@@ -60,6 +76,22 @@ def ranking(nats: float | None, *, seeds: int | None = None, answer=None, factor
 )
 def test_headlines(given, expected):
     assert headline(ranking(**given), TEXT).replace("\u00a0", " ") == expected
+
+
+def test_the_second_sentence_names_its_pair_and_its_p():
+    line = SecondLine(
+        sentence="-",
+        switching_trial=3,
+        single_optimizer_trial=1,
+        difference=Difference(nats=0.0123, perplexity_percent=1.22),
+        test=paired_test([0.01, 0.012, 0.014, 0.011, 0.013, 0.0138]),
+        adjusted_p=0.04,
+    )
+    base = ranking(0.02, seeds=6)
+    verdict = base.verdict.model_copy(update={"switching": line})
+    said = second_sentence(base.model_copy(update={"verdict": verdict}), TEXT)
+    assert "(#3) against the best that keeps it (#1): +0.0123 nats, 1.2" in said
+    assert "adjusted p = 0.04, 6 fresh seeds" in said
 
 
 def test_nothing_finished():

@@ -101,7 +101,9 @@ def test_the_table_holds_the_ranking(finished):
     complete = {record.trial for record in run.records() if record.val_loss is not None and record.arm != "confirm"}
     assert {row["trial"] for row in table["rows"]} == complete
     assert [row["rank"] for row in table["rows"]] == list(range(1, len(complete) + 1))
-    assert [row["confirmed"] for row in table["rows"]][:4] == [True, True, True, False]
+    confirmed = [row["confirmed"] for row in table["rows"]]
+    assert confirmed == sorted(confirmed, reverse=True)
+    assert 3 <= sum(confirmed) < len(confirmed)
 
 
 def test_failures_say_what_happened(finished):

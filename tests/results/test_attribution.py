@@ -52,6 +52,25 @@ def test_without_such_runs_nothing_is_said():
     assert attributed(*SEARCH, *WINS) is None
 
 
+def test_a_champion_that_does_as_the_baseline_is_said_to_where_the_study_asks():
+    same = Schedule(
+        stages=(
+            Stage(name="a", share=0.6, optimizer="adamw", lr=0.002),
+            Stage(name="b", share=0.4, optimizer="adamw", lr=0.002, lr_shape=LINEAR, hand_over="carry"),
+        )
+    )
+    records = [
+        TrialRecord(trial=trial, arm=arm, schedule=schedule, seed=seed, state="complete", val_loss=3.0)
+        for trial, (arm, schedule, seed) in enumerate(
+            [("baseline", BASELINE, 0), ("staged", same, 0), ("confirm", same, 1)]
+        )
+    ]
+    assert attribute(records, REFERENCES, BUDGET) is None
+    found = attribute(records, REFERENCES, BUDGET, is_asked=True)
+    assert found.rows == ()
+    assert "stage 2 optimizer" in found.unchanged
+
+
 def test_a_part_is_worth_what_its_loss_costs():
     found = attributed(*SEARCH, *WINS, *put_back("stage 1 optimizer", 0.05), *put_back("stage 1 lr", 0.0))
     rows = {(row.stage, row.part): row for row in found.rows}

@@ -48,7 +48,7 @@ def history_info(records: Sequence[TrialRecord]) -> tuple[HistoryPoint, ...]:
     best: dict[str, float] = {}
     tokens = 0
     for record in sorted(records, key=lambda record: (record.ended_at, record.trial)):
-        if record.arm == "confirm":
+        if not record.is_search:
             continue
         tokens += record.executed_tokens
         if record.state == "complete" and record.val_loss is not None:

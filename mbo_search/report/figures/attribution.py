@@ -1,0 +1,122 @@
+"""What each part of the best staged schedule is worth: a dot with its interval for each part, stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from mbo_search.report.figures.base import bare_figure, hover_lines, label_row, rounded, safe
+from mbo_search.report.palette import arm_color
+from mbo_search.results.attribution_values import Attribution
+
+__all__ = ["PartRow", "attribution_info", "draw_attribution"]
+
+_ROW_PIXELS = 44
+_FRAME_PIXELS = 84
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRow:
+    """One part of the schedule.
+
+    Attributes:
+        stage: Position of its stage, from 0.
+        stage_name: Name of the stage.
+        part: What was put back.
+        change: From what to what.
+        worth: Mean loss that putting it back costs, nats.
+        low: Lower end of the interval; None for a single seed.
+        high: Upper end.
+        adjusted_p: After the adjustment for all parts; None for a single seed.
+    """
+
+    stage: int
+    stage_name: str
+    part: str
+    change: str
+    worth: float
+    low: float | None
+    high: float | None
+    adjusted_p: float | None
+
+
+def attribution_info(attribution: Attribution | None) -> tuple[PartRow, ...]:
+    """The parts that were measured, in order of the stages; of those that train alike only the first.
+
+    Args:
+        attribution: What each part is worth; None if that was not measured.
+    """
+    if attribution is None:
+        return ()
+    firsts = {row.trial: row for row in reversed(attribution.rows)}
+    return tuple(
+        PartRow(
+            stage=row.stage,
+            stage_name=row.stage_name,
+            part=row.part,
+            change=row.change,
+            worth=row.test.mean_nats,
+            low=row.test.low_nats,
+            high=row.test.high_nats,
+            adjusted_p=row.adjusted_p,
+        )
+        for row in attribution.rows
+        if row.test is not None and firsts[row.trial] is row
+    )
+
+
+def draw_attribution(rows: Sequence[PartRow], *, names: Mapping[str, str], parts: Mapping[str, str]) -> go.Figure:
+    """Draw a lane for each part: what it is worth, with its interval, around a line at zero.
+
+    Args:
+        rows: What to draw; at least one.
+        names: Words by key: `worth`, `stage`, `adjusted_p`.
+        parts: Names of the parts.
+    """
+    figure = bare_figure(height=_ROW_PIXELS * len(rows) + _FRAME_PIXELS, x_title=names["worth"])
+    figure.update_xaxes(showgrid=True, fixedrange=True, zeroline=True, zerolinecolor="var(--faint)")
+    figure.update_yaxes(visible=False, fixedrange=True, range=[len(rows) - 0.5, -0.9])
+    figure.update_layout(margin={"l": 12, "r": 20, "t": 8, "b": 46}, showlegend=False)
+    figure.update_xaxes(range=_range(rows))
+    for index, row in enumerate(rows):
+        stage = f"{names['stage']} {row.stage + 1} {safe(row.stage_name)}"
+        title = f"{stage}: {parts[row.part]}"
+        _draw_row(figure, row, index, about=_about(row, title, names))
+        detail = safe(row.change).replace("-&gt;", "\u2192")
+        label_row(figure, index - 0.18, f"<b>{title}</b>  {detail}", color="var(--ink)")
+    return figure
+
+
+def _range(rows: Sequence[PartRow]) -> list[float]:
+    ends = [0.0, *(end for row in rows for end in (row.low, row.worth, row.high) if end is not None)]
+    margin = 0.06 * (max(ends) - min(ends)) or 0.001
+    return [min(ends) - margin, max(ends) + margin]
+
+
+def _about(row: PartRow, title: str, names: Mapping[str, str]) -> str:
+    interval = "" if row.low is None or row.high is None else f" [{row.low:.4f}, {row.high:.4f}]"
+    p_value = "" if row.adjusted_p is None else f"{names['adjusted_p']} = {row.adjusted_p:.2g}"
+    return hover_lines([f"<b>{title}</b>", f"{row.worth:+.4f}{interval}", p_value])
+
+
+def _draw_row(figure: go.Figure, row: PartRow, index: int, *, about: str) -> None:
+    color = arm_color("staged")
+    if row.low is not None and row.high is not None:
+        figure.add_scatter(
+            x=rounded([row.low, row.high]),
+            y=[index, index],
+            mode="lines",
+            line={"color": color, "width": 2},
+            hoverinfo="skip",
+        )
+    is_sure = row.low is not None and row.high is not None and not row.low <= 0 <= row.high
+    figure.add_scatter(
+        x=rounded([row.worth]),
+        y=[index],
+        mode="markers",
+        marker={"color": color, "size": 11, "symbol": "circle" if is_sure else "circle-open", "line": {"width": 2}},
+        text=[about],
+        hoverinfo="text",
+    )
