@@ -15,6 +15,7 @@ from mbo_search.cli.options import (
     AsJson,
     Backend,
     Example,
+    InsecureCluster,
     Language,
     Overrides,
     Quiet,
@@ -111,6 +112,7 @@ def run(
     overrides: Overrides = None,
     backend: Backend = "auto",
     address: Address = None,
+    insecure_cluster: InsecureCluster = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -120,7 +122,7 @@ def run(
     """
     from mbo_search.cli.searching import Where, run_search
 
-    where = Where(backend=backend, address=address, quiet=quiet)
+    where = Where(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
     deliver(lambda: run_search(study, example, overrides or [], out=out, where=where), as_json=as_json, quiet=quiet)
 
 
@@ -130,6 +132,7 @@ def resume(
     overrides: Overrides = None,
     backend: Backend = "auto",
     address: Address = None,
+    insecure_cluster: InsecureCluster = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -139,7 +142,7 @@ def resume(
     """
     from mbo_search.cli.searching import Where, resume_search
 
-    where = Where(backend=backend, address=address, quiet=quiet)
+    where = Where(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
     deliver(lambda: resume_search(folder, overrides or [], where=where), as_json=as_json, quiet=quiet)
 
 
@@ -170,6 +173,7 @@ def confirm(
     ] = None,
     backend: Backend = "auto",
     address: Address = None,
+    insecure_cluster: InsecureCluster = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -181,7 +185,7 @@ def confirm(
     from mbo_search.cli.confirming import Wanted, confirm_winners
     from mbo_search.cli.searching import Where
 
-    where = Where(backend=backend, address=address, quiet=quiet)
+    where = Where(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
     wanted = Wanted(top=top, seeds=seeds, equivalent_tokens=equivalent_tokens, attribution=attribution)
     deliver(lambda: confirm_winners(folder, wanted, where=where), as_json=as_json, quiet=quiet)
 

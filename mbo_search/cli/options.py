@@ -13,6 +13,7 @@ __all__ = [
     "Backend",
     "BackendName",
     "Example",
+    "InsecureCluster",
     "Language",
     "Overrides",
     "Quiet",
@@ -44,4 +45,10 @@ Backend = Annotated[
 ]
 Address = Annotated[
     str | None, typer.Option("--address", metavar="HOST:PORT", help="Address of a running Ray cluster.")
+]
+InsecureCluster = Annotated[
+    bool,
+    typer.Option(
+        "--insecure-cluster", help="Use a cluster that asks for no token: whoever reaches it controls it."
+    ),
 ]

@@ -149,11 +149,14 @@ def _baselines(plan: Plan) -> list[tuple[str, str]]:
 def _cost(plan: Plan) -> RenderableType:
     trials = "no limit" if plan.trials is None else str(plan.trials)
     tokens = "no limit" if plan.most_tokens is None else f"at most {format_count(plan.most_tokens)}"
-    states = f"{format_count(plan.nodes_that_fit)} of {format_bytes(plan.node_bytes)}"
+    states = f"of {format_bytes(plan.node_bytes)}, without limit"
+    if plan.nodes_that_fit is not None and plan.store_bytes is not None:
+        count = format_count(plan.nodes_that_fit)
+        states = f"{count} of {format_bytes(plan.node_bytes)} fit into {format_bytes(plan.store_bytes)}"
     pairs = [
         ("trials", f"{trials}, {plan.slots} at once, backend {plan.backend}"),
         ("tokens", f"{tokens}, less by what is shared"),
-        ("cached states", f"{states} fit into {format_bytes(plan.store_bytes)}"),
+        ("cached states", states),
     ]
     if plan.pace is not None:
         pairs.append(("speed", f"{format_count(plan.pace.tokens_per_second)} tokens a second and trial, measured"))

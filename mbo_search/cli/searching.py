@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from mbo_search.results.ranking_values import Ranking
+    from mbo_search.search.ray_cluster import Cluster
     from mbo_search.search.run import Means, RunSummary
 
 __all__ = ["Where", "resume_search", "run_search"]
@@ -41,11 +42,13 @@ class Where:
     Attributes:
         backend: `auto`, `ray` or `local`.
         address: Address of a running Ray cluster.
+        insecure_cluster: Whether that may be one that asks for no token.
         quiet: Show no progress.
     """
 
     backend: BackendName
     address: str | None
+    insecure_cluster: bool
     quiet: bool
 
 
@@ -100,10 +103,18 @@ def _means(where: Where) -> Iterator[Means]:
         yield Means(
             cache=data_cache(),
             backend=where.backend,
-            address=where.address,
+            cluster=_cluster(where),
             observe=observe,
             write_report=_write_report,
         )
+
+
+def _cluster(where: Where) -> Cluster | None:
+    from mbo_search.search.ray_cluster import Cluster
+
+    if where.address is None:
+        return None
+    return Cluster(address=where.address, may_be_insecure=where.insecure_cluster)
 
 
 def _write_report(run: RunDirectory) -> Path:

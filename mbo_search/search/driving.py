@@ -6,7 +6,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from mbo_search.data.prepare import load_prepared
+from mbo_search.errors import Problem, UserError
 from mbo_search.results.records import TrialRecord
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.arms import arms_of
@@ -18,6 +21,7 @@ from mbo_search.search.opening import Opened, baselines_of
 from mbo_search.search.ports import Ports, SearchPlan
 from mbo_search.search.progress import Progress
 from mbo_search.search.pruner import BoundaryPruner
+from mbo_search.search.ray_cluster import Cluster
 from mbo_search.search.ray_runner import run_on_ray
 from mbo_search.search.slots import Backend, choose_backend, slots_of, store_limit_bytes
 from mbo_search.search.snapshot import snapshot
@@ -29,6 +33,7 @@ from mbo_search.search.worker import TrialWorker, WorkerPlan, open_store, write_
 from mbo_search.study.reference_lr import reference_lrs
 from mbo_search.study.schedule import Schedule
 from mbo_search.train.execute import schedule_path, stretches
+from mbo_search.train.open_store import store_url
 from mbo_search.train.outcome import CurveRow
 from mbo_search.train.setup import TrainSetup
 
@@ -73,6 +78,7 @@ class Drive:
         self._plan = WorkerPlan(
             setup=opened.setup,
             store_limit_bytes=store_limit_bytes(opened.study, opened.run.path),
+            store_url=opened.study.resources.store.url,
             memory_fraction=min(1.0, self._slots.gpus_per_trial) or 1.0,
             hang_seconds=60.0 * opened.study.resources.hang_minutes,
         )
@@ -82,12 +88,12 @@ class Drive:
         self._note_status = throttled(self._write_status, _STATUS_EVERY_SECONDS)
         self.director = self._make_director()
 
-    def go(self, *, backend: Backend, address: str | None, stop: StopRequest) -> None:
+    def go(self, *, backend: Backend, cluster: Cluster | None, stop: StopRequest) -> None:
         """Train until nothing is left or a stop is asked for.
 
         Args:
             backend: Where trials run.
-            address: An existing Ray cluster; None: one of our own, if any.
+            cluster: An existing Ray cluster; None: one of our own, if any.
             stop: Asks for a stop.
         """
         run = self._opened.run
@@ -95,12 +101,28 @@ class Drive:
         try:
             if not self.director.has_more:
                 return
-            if choose_backend(backend, self._slots.slots, address) == "local":
+            if choose_backend(backend, self._slots.slots, is_on_cluster=cluster is not None) == "local":
                 run_locally(self.director, TrialWorker(run, self._plan), stop=stop, observe=self.observe)
-            else:
-                run_on_ray(self.director, run, self._slots, address=address, stop=stop, observe=self.observe)
+                return
+            if cluster is not None:
+                self._send_data()
+            run_on_ray(self.director, run, self._slots, cluster=cluster, stop=stop, observe=self.observe)
         finally:
             self._write_status()
+
+    def _send_data(self) -> None:
+        """Put the data where workers on other machines find them, if the study names a store."""
+        url = self._plan.store_url
+        if url is None:
+            return
+        from mbo_search.data.objects import ObjectFolder
+        from mbo_search.data.ship import send_prepared
+
+        try:
+            send_prepared(load_prepared(Path(self._plan.setup.data_folder)), ObjectFolder.at(store_url(url)))
+        except OSError as error:
+            rule = f"cannot be written: {error}"
+            raise UserError([Problem(key="resources.store.url", value=url, rule=rule)]) from error
 
     def observe(self) -> None:
         """Show how far it is, note what it cost so far, and keep the stage store within its limit."""

@@ -141,8 +141,8 @@ class Plan(Description):
         trials: Limit of schedules; None: no limit.
         most_tokens: Charged tokens of the search without any sharing; None if no limit tells.
         node_bytes: Size of a cached state, for the optimizer with the most state.
-        store_bytes: Room for cached states.
-        nodes_that_fit: How many fit.
+        store_bytes: Room for cached states; None: no limit.
+        nodes_that_fit: How many fit; None: any number.
         pace: The measured pace.
         most_seconds: Time for `most_tokens` at that pace on all slots, or the limit of hours if that is less;
             None without such limits, and where not one step ended while measuring.
@@ -163,8 +163,8 @@ class Plan(Description):
     trials: int | None
     most_tokens: int | None
     node_bytes: int
-    store_bytes: int
-    nodes_that_fit: int
+    store_bytes: int | None
+    nodes_that_fit: int | None
     pace: Pace
     most_seconds: float | None
 
@@ -205,13 +205,13 @@ def make_plan(study: Study, *, cache: Path, backend: Backend = "auto", folder: P
         schedule_tokens=budget.total_tokens,
         arms=tuple(arms),
         baselines=baselines,
-        backend=choose_backend(backend, slots, None),
+        backend=choose_backend(backend, slots),
         slots=slots,
         trials=study.search.trials,
         most_tokens=most_tokens,
         node_bytes=node_bytes,
         store_bytes=store_bytes,
-        nodes_that_fit=store_bytes // node_bytes,
+        nodes_that_fit=None if store_bytes is None else store_bytes // node_bytes,
         pace=pace,
         most_seconds=_most_seconds(study, most_tokens, pace, slots),
     )

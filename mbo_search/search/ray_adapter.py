@@ -18,13 +18,17 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from mbo_search.search.director import Director
-from mbo_search.search.ray_worker import BOUNDARY, OUTCOME
+from mbo_search.search.ray_worker import BOUNDARY, LOG, OUTCOME, PLAN, TASK
 from mbo_search.train.outcome import BoundaryEvent, TrialOutcome
 
 __all__ = ["BoundaryScheduler", "DirectorSearcher", "HaltStopper", "Seat", "TrialCallback"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def _drop_log(trial: int, lines: str) -> None:
+    """Workers that see the run directory write their logs themselves."""
 
 
 class Seat:
@@ -35,14 +39,24 @@ class Seat:
         lock: Held during every call.
     """
 
-    def __init__(self, director: Director, config: dict[str, Any], *, slots: int) -> None:
+    def __init__(
+        self,
+        director: Director,
+        config: dict[str, Any],
+        *,
+        slots: int,
+        keep_log: Callable[[int, str], None] = _drop_log,
+    ) -> None:
         """Take a seat.
 
         Args:
             director: The search.
-            config: What every trial's configuration holds besides its number.
+            config: What every trial's configuration holds besides its number; with the workers' plan in it, the
+                task is added.
             slots: Trials that Tune may have at once; none is proposed ahead, for it would be proposed knowing less.
+            keep_log: Takes a trial's number and new lines of its log, where workers report them.
         """
+        self._keep_log = keep_log
         self.failure: Exception | None = None
         self.lock = threading.RLock()
         self._director = director
@@ -62,7 +76,8 @@ class Seat:
         task = self._director.ask()
         if task is not None:
             self._numbers[trial_id] = task.trial
-            return {**self._config, "trial": task.trial}
+            sent = {TASK: task.model_dump_json()} if PLAN in self._config else {}
+            return {**self._config, "trial": task.trial, **sent}
         return None if self._director.has_more else Searcher.FINISHED
 
     def started(self, trial_id: str) -> None:
@@ -77,6 +92,8 @@ class Seat:
     def reported(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Take a report; True ends the trial."""
         number = self._numbers[trial_id]
+        if result.get(LOG):
+            self._keep_log(number, str(result[LOG]))
         if OUTCOME in result:
             self._tell(trial_id, TrialOutcome.model_validate_json(result[OUTCOME]), result)
         elif BOUNDARY in result:

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import socket
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.director import Director
+from mbo_search.search.ray_cluster import Cluster
 from mbo_search.search.ray_session import RaySlots, ray_session
 from mbo_search.search.stopping import SessionFile, StopRequest
+from mbo_search.search.worker import read_worker_plan
 
 __all__ = ["MOST_STOP_SECONDS", "run_on_ray"]
 
@@ -35,17 +39,20 @@ def run_on_ray(
     run: RunDirectory,
     slots: RaySlots,
     *,
-    address: str | None,
+    cluster: Cluster | None,
     stop: StopRequest,
     observe: Callable[[], None],
 ) -> None:
     """Train on all slots until the director has nothing left or is told to stop.
 
+    On somebody's cluster, workers get all that they need from the study's store, if it names one; else they must
+    see the run directory under its path.
+
     Args:
         director: The search.
         run: The run directory, where workers find tasks and leave nodes.
         slots: How many trials run at once, and what each needs.
-        address: An existing cluster; None: one of our own on this machine.
+        cluster: An existing cluster; None: one of our own on this machine.
         stop: Once set, the trials at work save their state and the search ends.
         observe: Called now and then.
 
@@ -53,11 +60,13 @@ def run_on_ray(
         Exception: Whatever a call of the director raised, after the trials at work have saved their state.
     """
     with (
-        ray_session(slots, address=address, logs=run.path / "ray", arm=stop.arm) as folder,
-        _storage(folder if address is None else run.path) as storage,
+        ray_session(slots, cluster=cluster, logs=run.path / "ray", arm=stop.arm) as folder,
+        _storage(folder if cluster is None else run.path) as storage,
     ):
+        announce = _announce_remotely if cluster is not None and _has_store(run) else _announce
         for _ in range(_MOST_ROUNDS):
-            _run_round(director, run, slots, storage=storage, stop=stop, observe=observe)
+            session = announce(run)
+            _run_round(director, session, slots, storage=storage, stop=stop, observe=observe)
             if not director.has_more:
                 return
             for trial in director.running_trials:
@@ -74,9 +83,63 @@ def _storage(parent: Path) -> Iterator[Path]:
         shutil.rmtree(storage, ignore_errors=True)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Session:
+    """How workers are fed and stopped.
+
+    Attributes:
+        train: What they run.
+        config: What every trial's configuration holds besides its number.
+        stop: Tells them all to save their state and come back.
+        keep_log: Takes new lines of a trial's log.
+    """
+
+    train: Callable[[dict[str, Any]], None]
+    config: dict[str, Any]
+    stop: Callable[[], None]
+    keep_log: Callable[[int, str], None]
+
+
+def _announce(run: RunDirectory) -> _Session:
+    """Workers see the run directory."""
+    from mbo_search.search.ray_worker import train_trial
+
+    file = SessionFile(run.path / "session.json")
+    config = {"run": str(run.path.resolve()), "session": file.session}
+    return _Session(train=train_trial, config=config, stop=file.stop, keep_log=_append(run))
+
+
+def _announce_remotely(run: RunDirectory) -> _Session:
+    """Workers see nothing of this machine."""
+    from mbo_search.search.ray_cluster import StopBoard
+    from mbo_search.search.ray_remote import run_id, train_remote_trial
+    from mbo_search.search.ray_worker import PLAN
+
+    session = secrets.token_hex(8)
+    config = {
+        PLAN: read_worker_plan(run).model_dump_json(),
+        "run_id": run_id(run, socket.gethostname()),
+        "session": session,
+    }
+    board = StopBoard(session)
+    return _Session(train=train_remote_trial, config=config, stop=board.stop, keep_log=_append(run))
+
+
+def _has_store(run: RunDirectory) -> bool:
+    return read_worker_plan(run).store_url is not None
+
+
+def _append(run: RunDirectory) -> Callable[[int, str], None]:
+    def append(trial: int, lines: str) -> None:
+        with run.trial_log(trial).open("a", encoding="utf-8") as file:
+            file.write(lines)
+
+    return append
+
+
 def _run_round(
     director: Director,
-    run: RunDirectory,
+    session: _Session,
     slots: RaySlots,
     *,
     storage: Path,
@@ -86,11 +149,9 @@ def _run_round(
     """One life of a Tuner; a second one is needed only if Tune gives up by itself."""
     from mbo_search.search.ray_adapter import Seat
 
-    session = SessionFile(run.path / "session.json")
-    config = {"run": str(run.path.resolve()), "session": session.session}
-    seat = Seat(director, config, slots=slots.slots)
+    seat = Seat(director, session.config, slots=slots.slots, keep_log=session.keep_log)
     halt = _Halt(director)
-    fit = _Fit(_tuner(seat, slots, storage, halt))
+    fit = _Fit(_tuner(seat, slots, storage, halt, session.train))
     fit.start()
     while fit.is_alive():
         fit.join(_POLL_SECONDS)
@@ -105,15 +166,14 @@ def _run_round(
         raise failure
 
 
-def _tuner(seat: Any, slots: RaySlots, storage: Path, halt: _Halt) -> Any:
+def _tuner(seat: Any, slots: RaySlots, storage: Path, halt: _Halt, train: Callable[[dict[str, Any]], None]) -> Any:
     from ray import tune
 
     from mbo_search.search.director import MOST_RETRIES
     from mbo_search.search.ray_adapter import BoundaryScheduler, DirectorSearcher, HaltStopper, TrialCallback
-    from mbo_search.search.ray_worker import train_trial
 
     return tune.Tuner(
-        tune.with_resources(train_trial, slots.per_trial),
+        tune.with_resources(train, slots.per_trial),
         tune_config=tune.TuneConfig(
             search_alg=DirectorSearcher(seat),
             scheduler=BoundaryScheduler(seat),

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from mbo_search.errors import UserError
+from mbo_search.search.ray_cluster import Cluster, admit
 from mbo_search.search.stopping import STOP_SIGNALS
 
 __all__ = ["RaySlots", "keep_logs", "ray_environment", "ray_session"]
@@ -86,12 +87,12 @@ def ray_environment(*, slots: int, is_local: bool) -> dict[str, str]:
 
 
 @contextmanager
-def ray_session(slots: RaySlots, *, address: str | None, logs: Path, arm: Callable[[], None]) -> Iterator[Path]:
+def ray_session(slots: RaySlots, *, cluster: Cluster | None, logs: Path, arm: Callable[[], None]) -> Iterator[Path]:
     """Start a cluster of our own, or connect to an existing one, for as long as the block lasts.
 
     Args:
         slots: What a cluster of our own is to have.
-        address: An existing cluster; None: start one.
+        cluster: An existing cluster; None: start one.
         logs: Folder for what Ray writes about itself.
         arm: Puts the caller's signal handlers in place; called once Ray has put its own.
 
@@ -99,10 +100,13 @@ def ray_session(slots: RaySlots, *, address: str | None, logs: Path, arm: Callab
         A private folder for files that need not outlive the session.
 
     Raises:
-        UserError: If there is no cluster at the address.
+        UserError: If there is no cluster at the address, or one that asks for no token.
     """
+    environment = ray_environment(slots=slots.slots, is_local=cluster is None)
+    if cluster is not None:
+        environment |= admit(cluster)
+    address = None if cluster is None else cluster.address
     folder = _private_folder()
-    environment = ray_environment(slots=slots.slots, is_local=address is None)
     logs.mkdir(parents=True, exist_ok=True)
     try:
         with _environment(environment):
@@ -157,10 +161,10 @@ def _connect(slots: RaySlots, *, address: str | None, folder: Path, environment:
             runtime_env={"env_vars": for_workers},
             **settings,
         )
-    except (ConnectionError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         if address is None:
             raise
-        raise UserError(f"no Ray cluster answers at {address}: {error}") from error
+        raise UserError(f"the Ray cluster at {address} cannot be used: {error}") from error
 
 
 def _disconnect() -> None:

@@ -12,6 +12,7 @@ from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.driving import Drive
 from mbo_search.search.opening import Opened, create_run, open_same, open_with_overrides
 from mbo_search.search.progress import Progress
+from mbo_search.search.ray_cluster import Cluster
 from mbo_search.search.slots import Backend, num_slots
 from mbo_search.search.stopping import stop_on_signals
 from mbo_search.study.specs import ConfirmSpec, Study
@@ -31,14 +32,14 @@ class Means:
     Attributes:
         cache: Folder for prepared data.
         backend: Where trials run; `auto` is Ray where several run at once, else this process.
-        address: An existing Ray cluster; None: one of our own, if any.
+        cluster: An existing Ray cluster; None: one of our own, if any.
         observe: Gets a snapshot now and then.
         write_report: Writes the report when the search has ended; None: no report.
     """
 
     cache: Path
     backend: Backend = "auto"
-    address: str | None = None
+    cluster: Cluster | None = None
     observe: Callable[[Progress], None] = _ignore
     write_report: Callable[[RunDirectory], Path] | None = None
 
@@ -113,7 +114,7 @@ def _drive(opened: Opened, means: Means) -> RunSummary:
             write_atomic(run.study_file, dump_study(opened.study))
         with stop_on_signals() as stop:
             drive = Drive(opened, backend=means.backend, observe=means.observe)
-            drive.go(backend=means.backend, address=means.address, stop=stop)
+            drive.go(backend=means.backend, cluster=means.cluster, stop=stop)
         write_ranking(run)
         is_interrupted = drive.director.is_stopping
         report = None if means.write_report is None or is_interrupted else means.write_report(run)

@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
+from mbo_search.errors import Problem, UserError
 from mbo_search.search.ray_session import RaySlots
 from mbo_search.study.specs import Study
 from mbo_search.train.cores import available_cores
+from mbo_search.train.open_store import local_folder
 from mbo_search.train.setup import TrainSetup
 
 __all__ = ["Backend", "choose_backend", "num_slots", "slots_of", "store_limit_bytes"]
@@ -56,26 +58,39 @@ def slots_of(study: Study, setup: TrainSetup, backend: Backend) -> RaySlots:
     )
 
 
-def choose_backend(backend: Backend, slots: int, address: str | None) -> Literal["local", "ray"]:
-    """Settle `auto`: Ray where there is something to run in parallel.
+def choose_backend(backend: Backend, slots: int, *, is_on_cluster: bool = False) -> Literal["local", "ray"]:
+    """Settle `auto`: Ray where there is something to run in parallel, and on a cluster.
 
-    >>> choose_backend("auto", 1, None), choose_backend("auto", 2, None), choose_backend("local", 2, None)
+    >>> choose_backend("auto", 1), choose_backend("auto", 2), choose_backend("local", 2)
     ('local', 'ray', 'local')
     """
     if backend == "auto":
-        return "local" if slots == 1 and address is None else "ray"
+        return "local" if slots == 1 and not is_on_cluster else "ray"
     return backend
 
 
-def store_limit_bytes(study: Study, folder: Path) -> int:
-    """Most bytes of the stage store.
+def store_limit_bytes(study: Study, folder: Path) -> int | None:
+    """Most bytes of the stage store; None: no limit.
 
     Args:
-        study: The study; without a limit of its own, half of the free space.
-        folder: A folder on the disk in question.
+        study: The study; without a limit of its own, half of the free space, and no limit behind a remote URL.
+        folder: A folder on the disk of the run directory.
+
+    Raises:
+        UserError: If the shared folder that the study names cannot be used.
     """
-    limit = study.resources.store.limit
-    return int(shutil.disk_usage(folder).free * _STORE_SHARE) if limit == "auto" else limit
+    store = study.resources.store
+    if store.limit != "auto":
+        return store.limit
+    shared = folder if store.url is None else local_folder(store.url)
+    if shared is None:
+        return None
+    try:
+        shared.mkdir(parents=True, exist_ok=True)
+        return int(shutil.disk_usage(shared).free * _STORE_SHARE)
+    except OSError as error:
+        rule = f"cannot be used: {error.strerror}"
+        raise UserError([Problem(key="resources.store.url", value=str(shared), rule=rule)]) from error
 
 
 def _gpus_per_trial(study: Study, device: str) -> float:

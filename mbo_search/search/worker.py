@@ -23,10 +23,11 @@ from mbo_search.search.last_words import LastWordsRunner, read_last_words
 from mbo_search.search.task import TrialTask
 from mbo_search.study.base import Description
 from mbo_search.train.execute import execute, schedule_path
+from mbo_search.train.node_store import NodeStore
+from mbo_search.train.open_store import open_node_store
 from mbo_search.train.outcome import BoundaryEvent, TrialOutcome
 from mbo_search.train.reports import StageRunner, Stop
 from mbo_search.train.setup import TrainSetup
-from mbo_search.train.store import StageStore
 
 if TYPE_CHECKING:
     from mbo_search.train.final_exam import FinalExam
@@ -40,12 +41,14 @@ class WorkerPlan(Description):
     Attributes:
         setup: How trials are trained.
         store_limit_bytes: Most bytes of the stage store; None: no limit.
+        store_url: Where the stage store is; None: in the run directory.
         memory_fraction: Share of a GPU's memory that a trial may take, in (0, 1].
         hang_seconds: Running time without a step after which a trial hangs.
     """
 
     setup: TrainSetup
     store_limit_bytes: int | None = None
+    store_url: str | None = None
     memory_fraction: float = 1.0
     hang_seconds: float = Field(default=600.0, gt=0)
 
@@ -161,14 +164,19 @@ def as_probe(outcome: TrialOutcome, task: TrialTask) -> TrialOutcome:
     return outcome.model_copy(update={"reason": "probe"}) if is_done else outcome
 
 
-def open_store(run: RunDirectory, plan: WorkerPlan) -> StageStore:
+def open_store(run: RunDirectory, plan: WorkerPlan) -> NodeStore:
     """The stage store of a run.
 
     Args:
-        run: The run directory.
+        run: The run directory; behind a URL, its folder of stages is the local copy.
         plan: Its workers' plan.
     """
-    return StageStore(run.stages, plan.store_limit_bytes, plan.setup.windows_fingerprint)
+    return open_node_store(
+        run.stages,
+        url=plan.store_url,
+        limit_bytes=plan.store_limit_bytes,
+        windows_fingerprint=plan.setup.windows_fingerprint,
+    )
 
 
 def write_worker_plan(run: RunDirectory, plan: WorkerPlan) -> None:

@@ -1,0 +1,148 @@
+"""Proves on two machines with addresses of their own that workers need nothing of the driver's disk.
+
+Each machine is a network namespace with a Ray node that asks for a token; data and nodes go through a real S3
+server. The line between them is cut and restored, and one machine is lost for good.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from mbo_search.results.run_directory import RunDirectory
+from mbo_search.search.run import Means, run_study
+from mbo_search.study.yaml_file import dump_study
+from tests.s3 import CREDENTIALS, SECRET, s3_server, s3_url
+from tests.search.machines import HEAD_ADDRESS, HEAD_PORT, TOKEN, missing, start_ray, two_machines, wait_for
+from tests.search.tiny import tiny_study
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+RANDOM = ("search.searcher=random", "search.trials=8", "resources.workers=2", "control=0", "budget.tokens=40k")
+"""Proposals that depend on the trial number alone."""
+
+WITH_TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+
+DRIVER = """
+import json, sys
+from pathlib import Path
+from mbo_search.errors import UserError
+from mbo_search.search.ray_cluster import Cluster
+from mbo_search.search.run import Means, run_study
+from mbo_search.study.yaml_file import load_study
+study, out, cache, address, insist = sys.argv[1:]
+cluster = Cluster(address=address, may_be_insecure=insist == "insist")
+try:
+    summary = run_study(load_study(Path(study)), Path(out), Means(cache=Path(cache), cluster=cluster))
+except UserError as error:
+    print(json.dumps({"error": str(error)}))
+else:
+    print(json.dumps({"complete": summary.num_complete}))
+"""
+
+
+@pytest.fixture
+def folder():
+    """A short folder: Ray's sockets lie deep below it."""
+    made = Path(tempfile.mkdtemp(prefix="mt-", dir="/tmp"))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture
+def machines(folder, tiny_root):
+    reason = missing()
+    if reason is not None:
+        pytest.skip(reason)
+    (folder / "driver").mkdir()
+    with two_machines(folder, hidden=(folder / "driver", tiny_root)) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def expected(tiny_root, tmp_path_factory):
+    """The study in one process, to compare with."""
+    out = tmp_path_factory.mktemp("expected") / "run"
+    run_study(tiny_study(tiny_root, *RANDOM), out, Means(cache=tiny_root / "cache", backend="local"))
+    return losses(RunDirectory.open(out))
+
+
+def losses(run):
+    return {record.trial: (record.params, record.val_loss) for record in run.records()}
+
+
+def drive(machines, study, out, *, more=WITH_TOKEN, insist="no") -> subprocess.Popen[str]:
+    file = out.parent / "study.yaml"
+    file.write_text(dump_study(study), encoding="utf-8")
+    command = [sys.executable, "-c", DRIVER, str(file), str(out), str(out.parent / "cache")]
+    command += [f"{HEAD_ADDRESS}:{HEAD_PORT}", insist]
+    environment = machines.head.environment({**CREDENTIALS, **more})
+    return subprocess.Popen(
+        [*machines.head.prefix, *command],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def answer(process):
+    said, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors
+    return json.loads(said.splitlines()[-1])
+
+
+def test_a_search_on_two_machines_survives_a_cut_line_and_the_loss_of_one(machines, folder, tiny_root, expected):
+    start_ray(machines.head, {**CREDENTIALS, **WITH_TOKEN}, is_head=True)
+    start_ray(machines.other, {**CREDENTIALS, **WITH_TOKEN}, is_head=False)
+    out = folder / "driver" / "run"
+    run = RunDirectory(out)
+    with s3_server(HEAD_ADDRESS, 9000, prefix=machines.head.prefix) as place:
+        study = tiny_study(tiny_root, *RANDOM, f"resources.store.url={s3_url(place, 'two')}")
+        process = drive(machines, study, out)
+        wait_for(lambda: process.poll() is not None or len(list(run.trials.glob("*.log"))) >= 2)
+        wait_for(lambda: process.poll() is not None or len(run.records()) >= 2)
+        machines.cut()
+        wait_for(lambda: True, 5)
+        subprocess.run(["sleep", "4"], check=True)
+        machines.restore()
+        wait_for(lambda: process.poll() is not None or len(run.records()) >= 4)
+        assert process.poll() is None, "the search was to be under way when a machine is lost"
+        machines.other.kill()
+        assert answer(process) == {"complete": 8}
+    assert losses(run) == expected
+    records = run.records()
+    assert {record.state for record in records} == {"complete"}
+    assert (machines.other.folder / "cache" / "fetched").is_dir(), "the other machine fetched its data"
+    assert not (machines.other.folder / "cache" / run.path.name).exists()
+    assert all("tokens" in run.trial_log(record.trial).read_text(encoding="utf-8") for record in records)
+    content = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
+    assert SECRET.encode() not in content
+    assert TOKEN.encode() not in content
+
+
+def test_a_cluster_that_asks_for_no_token_is_refused_unless_the_user_insists(machines, folder, tiny_root, expected):
+    start_ray(machines.head, {"RAY_AUTH_MODE": "disabled"}, is_head=True)
+    study = tiny_study(tiny_root, *RANDOM, "search.trials=2")
+    first = answer(drive(machines, study, folder / "driver" / "run", more={}))
+    for word in ("asks for no token", "CVE-2023-48022", "CVE-2025-62593", "--insecure-cluster"):
+        assert word in first["error"]
+    second = answer(drive(machines, study, folder / "driver" / "run", more={}, insist="insist"))
+    assert second == {"complete": 2}
+    found = losses(RunDirectory(folder / "driver" / "run"))
+    assert found == {trial: expected[trial] for trial in found}
+
+
+def test_a_cluster_with_another_token_is_refused(machines, folder, tiny_root):
+    start_ray(machines.head, WITH_TOKEN, is_head=True)
+    study = tiny_study(tiny_root, *RANDOM, "search.trials=2")
+    other = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN[::-1]}
+    said = answer(drive(machines, study, folder / "driver" / "run", more=other))
+    assert "cannot be used" in said["error"]
+    assert TOKEN not in said["error"]
