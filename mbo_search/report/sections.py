@@ -105,19 +105,21 @@ def _timelines(source: ReportSource, text: Strings) -> FigureBlock:
         losses=source.losses,
         names=text["names"],
     )
-    return _block("timelines", text, draw_timelines(rows, names=text["names"]) if rows else None)
+    hidden = len(source.finished()) - len(rows)
+    notes = (text["notes"]["timelines_hidden"].format(count=hidden),) if hidden else ()
+    return _block("timelines", text, draw_timelines(rows, names=text["names"]) if rows else None, notes=notes)
 
 
 def _curves(source: ReportSource, text: Strings) -> FigureBlock:
     info = curves_info(source.finished(), source.curves)
-    figure = draw_curves(info, names=text["names"]) if info.lines else None
-    notes = (text["notes"]["curves_hidden"].format(count=info.num_hidden),) if info.num_hidden else ()
-    return _block("curves", text, figure, notes=notes)
+    return _block("curves", text, draw_curves(info, names=text["names"]) if info.lines else None)
 
 
 def _lr(source: ReportSource, text: Strings) -> FigureBlock:
-    lines = lr_used_info(showcase(source, staged=20, others=5), source.curves, budget=source.budget)
-    return _block("lr", text, draw_lr_used(lines, names=text["names"]) if lines else None)
+    lines = lr_used_info(showcase(source, staged=20, others=1), source.curves, budget=source.budget)
+    num_schedules = len(source.finished())
+    figure = draw_lr_used(lines, num_schedules=num_schedules, names=text["names"]) if lines else None
+    return _block("lr", text, figure)
 
 
 def _attribution(source: ReportSource, text: Strings) -> FigureBlock:
