@@ -1,0 +1,191 @@
+"""The reference of search_live.py: what a user of Ray Tune would write for a staged study.
+
+OptunaSearch with a define-by-run space (TPE) proposes, ASHA stops trials at the stage ends, every schedule is
+trained from scratch. Trainer, data, evaluation and slots are those of the project.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from mbo_search.data.prepare import prepare
+from mbo_search.files import read_json, write_json
+from mbo_search.search.ray_session import RaySlots, ray_session
+from mbo_search.search.suggest import OptunaSuggest
+from mbo_search.study.schedule import Schedule
+from mbo_search.study.space import propose, staged_space
+from mbo_search.study.specs import Study
+from mbo_search.train.execute import schedule_path
+from mbo_search.train.reports import Node
+from mbo_search.train.setup import TrainSetup, resolve_setup
+
+DIVERGED = 20.0
+"""Loss reported for a schedule that broke; a missing one would never be stopped or learned from."""
+
+SETUP = "setup.json"
+
+
+@dataclass
+class Row:
+    """What one trial cost and gave; times in seconds since the epoch, the loss None unless it came to the end."""
+
+    started: float
+    ended: float
+    tokens: int = 0
+    train_seconds: float = 0.0
+    loss: float | None = None
+
+
+class DefineByRun:
+    """The space as OptunaSearch wants it; Ray pickles it, so it is no closure."""
+
+    def __init__(self, study: Study, constants: Mapping[str, Any]) -> None:
+        self._space = staged_space(study)
+        self._constants = dict(constants)
+
+    def __call__(self, trial: optuna.Trial) -> dict[str, Any]:
+        """Choose a schedule; what is returned is added to the trial's configuration."""
+        return {**self._constants, "schedule": propose(self._space, OptunaSuggest(trial)).model_dump_json()}
+
+
+@functools.lru_cache(maxsize=1)
+def trainer(folder: str) -> tuple[TrainSetup, Any]:
+    """The process's trainer, made once."""
+    from mbo_search.train.torch_runner import TorchStageRunner
+
+    setup = TrainSetup.model_validate(read_json(Path(folder) / SETUP))
+    return setup, TorchStageRunner(setup, Path(folder) / "scratch")
+
+
+def train(config: dict[str, Any]) -> None:
+    """Train one schedule from scratch and report the loss behind every stage."""
+    from ray import tune
+
+    setup, runner = trainer(config["folder"])
+    schedule = Schedule.model_validate_json(config["schedule"])
+    path = schedule_path(schedule, setup, config["seed"])
+    last = len(schedule.stages) - 1
+    node: Node | None = None
+    try:
+        for stage in range(last + 1):
+            segments = [segment for segment in path.segments if segment.stage_index == stage]
+            state, report = runner.run(node, segments, path.seed, lambda: False)
+            cost = {"tokens": report.executed_tokens, "train_seconds": report.seconds}
+            if state is None or report.metrics is None:
+                tune.report({"loss": DIVERGED, "stage": last + 1, **cost})
+                return
+            _forget(node)
+            node = Node(key=path.keys[segments[-1].index], path=state)
+            tune.report({"loss": report.metrics.loss, "stage": stage + 1, **cost})
+    finally:
+        _forget(node)
+
+
+def search(study: Study, out: Path, *, cache: Path, reduction_factor: int) -> list[Row]:
+    """Search until the study's token budget is spent.
+
+    Args:
+        study: The study; its stages, budget, seed and number of workers count.
+        out: A folder for the trainer.
+        cache: Folder for prepared data.
+        reduction_factor: Of ASHA.
+
+    Returns:
+        What each trial cost and gave.
+    """
+    slots = int(study.resources.workers)
+    setup = resolve_setup(study, prepare(study.data, cache), slots)
+    out.mkdir(parents=True)
+    write_json(out / SETUP, setup.model_dump(mode="json"))
+    ray_slots = RaySlots(slots=slots, cpus_per_trial=setup.threads, gpus_per_trial=0.0)
+    with ray_session(ray_slots, cluster=None, logs=out / "ray", arm=lambda: None) as folder:
+        return _tune(study, out, ray_slots, storage=folder, reduction_factor=reduction_factor)
+
+
+def _tune(study: Study, out: Path, slots: RaySlots, *, storage: Path, reduction_factor: int) -> list[Row]:
+    from ray import tune
+    from ray.tune.search.optuna import OptunaSearch
+
+    rows: dict[str, Row] = {}
+    num_stages = len(study.stages)
+
+    class Meter(tune.Callback):
+        def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+            rows[trial.trial_id] = Row(started=time.time(), ended=time.time())
+
+        def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
+            row = rows[trial.trial_id]
+            row.ended = time.time()
+            row.tokens += result["tokens"]
+            row.train_seconds += result["train_seconds"]
+            row.loss = result["loss"] if result["stage"] == num_stages else None
+
+    class Budget(tune.Stopper):
+        def __call__(self, trial_id: str, result: dict) -> bool:
+            return False
+
+        def stop_all(self) -> bool:
+            return sum(row.tokens for row in rows.values()) >= (study.search.budget or 0)
+
+    constants = {"folder": str(out.resolve()), "seed": study.seed}
+    tuner = tune.Tuner(
+        tune.with_resources(train, slots.per_trial),
+        tune_config=tune.TuneConfig(
+            search_alg=OptunaSearch(DefineByRun(study, constants), metric="loss", mode="min", seed=study.seed),
+            scheduler=asha(num_stages, reduction_factor),
+            num_samples=-1,
+            max_concurrent_trials=slots.slots,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(storage_path=str(storage), verbose=0, callbacks=[Meter()], stop=Budget()),
+    )
+    _quietly(tuner.fit)
+    return list(rows.values())
+
+
+def asha(num_stages: int, reduction_factor: int) -> Any:
+    """ASHA with a rung at every stage end but the last."""
+    from ray.tune.schedulers import AsyncHyperBandScheduler
+
+    scheduler = AsyncHyperBandScheduler(
+        time_attr="stage", metric="loss", mode="min", max_t=num_stages, reduction_factor=reduction_factor
+    )
+    for bracket in scheduler._brackets:
+        bracket._rungs = [(stage, {}) for stage in range(num_stages - 1, 0, -1)]
+    return scheduler
+
+
+def _quietly(fit: Any) -> None:
+    """Run Tune in a thread of its own, as the project does, so that its signal handlers stay away."""
+    failures: list[Exception] = []
+
+    def work() -> None:
+        try:
+            fit()
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work, name="tune")
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _forget(node: Node | None) -> None:
+    if node is not None:
+        shutil.rmtree(node.path, ignore_errors=True)
+
+
+def rows_as_json(rows: list[Row]) -> list[dict[str, Any]]:
+    """Rows as plain data."""
+    return [asdict(row) for row in rows]
