@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mbo_search.cli.console import Answer
 from mbo_search.cli.describe import study_path
-from mbo_search.cli.places import data_cache
+from mbo_search.cli.places import data_cache, default_run_folder
 from mbo_search.cli.sparkline import sparkline
 from mbo_search.cli.tables import facts, table
 from mbo_search.results.describe import describe_schedule
@@ -24,6 +24,7 @@ from mbo_search.units import format_bytes, format_count, format_seconds
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from mbo_search.search.confirm_cost import ConfirmCost
     from mbo_search.search.plan import ArmPlan, Plan
 
 __all__ = ["plan_study"]
@@ -46,7 +47,7 @@ def plan_study(file: Path | None, example: str | None, overrides: Sequence[str])
 
     path = study_path(file, example)
     study = load_study(path, overrides)
-    plan = make_plan(study, cache=data_cache())
+    plan = make_plan(study, cache=data_cache(), earlier=default_run_folder(study.study).parent)
     sources = origins(read_text(path), overrides)
     return Answer(
         schema="mbo-search/plan/1",
@@ -60,6 +61,8 @@ def plan_study(file: Path | None, example: str | None, overrides: Sequence[str])
             table(["baseline", "schedule"], _baselines(plan), title="Baselines, untuned, trained first"),
             "",
             _cost(plan),
+            "",
+            _seeds(plan),
         ],
         brief=_brief(plan),
     )
@@ -162,7 +165,31 @@ def _cost(plan: Plan) -> RenderableType:
         pairs.append(("speed", f"{format_count(plan.pace.tokens_per_second)} tokens a second and trial, measured"))
     if plan.most_seconds is not None:
         pairs.append(("time", f"about {format_seconds(plan.most_seconds)}, start and report aside"))
+    if plan.confirm is not None:
+        pairs.append(("confirmation", _confirmation(plan.confirm)))
     return facts(pairs)
+
+
+def _confirmation(cost: ConfirmCost) -> str:
+    others = [f"{multiple:.3g}x" for multiple in cost.token_multiples]
+    extra = [f"the best single strategy at {' and '.join(others)} tokens"] if others else []
+    extra += [f"{cost.parts} parts put back"] if cost.parts else []
+    what = " and ".join([f"{cost.schedules} schedules", *extra])
+    return f"at most {what}, on {cost.seeds} fresh seeds: at most {format_count(cost.tokens)} tokens more"
+
+
+def _seeds(plan: Plan) -> str:
+    """How many seeds tell a gain worth having from noise, as far as earlier studies know."""
+    noise = plan.noise
+    if noise is None:
+        return (
+            "How many fresh seeds a confirmation needs is not known: no earlier run directory beside this one has "
+            "confirmed schedules of the same data and model."
+        )
+    seeds = "more than 10,000" if noise.seeds is None else str(noise.seeds)
+    source = f"differences vary by {noise.sd_nats:.4f} nats from seed to seed in {', '.join(noise.folders)}"
+    gain = f"A gain of {noise.worthwhile_percent:g} % of perplexity"
+    return f"{gain} takes {seeds} fresh seeds to be found four times out of five: {source}."
 
 
 def _brief(plan: Plan) -> str:

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from mbo_search.data.prepare import PreparedData, prepare
 from mbo_search.model.size import flops_per_token, num_parameters
+from mbo_search.results.earlier_noise import EarlierNoise, earlier_noise
 from mbo_search.results.records import Arm
+from mbo_search.results.statistics import WORTHWHILE_PERCENT
+from mbo_search.search.confirm_cost import ConfirmCost, confirm_cost
 from mbo_search.search.opening import baselines_of
 from mbo_search.search.slots import Backend, choose_backend, num_slots, store_limit_bytes
 from mbo_search.search.suggest import FixedChoices, ReferenceSuggest, draw
@@ -146,6 +149,8 @@ class Plan(Description):
         pace: The measured pace.
         most_seconds: Time for `most_tokens` at that pace on all slots, or the limit of hours if that is less;
             None without such limits, and where not one step ended while measuring.
+        confirm: The most that the confirmation at the end of the run trains; None: there is none.
+        noise: How noisy differences were in earlier studies of the same data and model; None if nothing is known.
     """
 
     study: Study
@@ -167,9 +172,13 @@ class Plan(Description):
     nodes_that_fit: int | None
     pace: Pace
     most_seconds: float | None
+    confirm: ConfirmCost | None = None
+    noise: EarlierNoise | None = None
 
 
-def make_plan(study: Study, *, cache: Path, backend: Backend = "auto", folder: Path = Path()) -> Plan:
+def make_plan(
+    study: Study, *, cache: Path, backend: Backend = "auto", folder: Path = Path(), earlier: Path | None = None
+) -> Plan:
     """Say what a run of a study would do and cost; this prepares its data and trains for a few seconds.
 
     Args:
@@ -177,6 +186,7 @@ def make_plan(study: Study, *, cache: Path, backend: Backend = "auto", folder: P
         cache: Folder for prepared data.
         backend: Where trials would run.
         folder: A folder on the disk of the run directory.
+        earlier: Folder of run directories whose noise tells how many seeds to confirm on; None: not looked for.
 
     Raises:
         UserError: Whatever would keep the study from running.
@@ -214,7 +224,13 @@ def make_plan(study: Study, *, cache: Path, backend: Backend = "auto", folder: P
         nodes_that_fit=None if store_bytes is None else store_bytes // node_bytes,
         pace=pace,
         most_seconds=_most_seconds(study, most_tokens, pace, slots),
+        confirm=confirm_cost(study, budget),
+        noise=None if earlier is None else earlier_noise(earlier, setup, _worthwhile_percent(study)),
     )
+
+
+def _worthwhile_percent(study: Study) -> float:
+    return WORTHWHILE_PERCENT if study.confirm is None else study.confirm.worthwhile_percent
 
 
 def measure_pace(setup: TrainSetup, schedule: Schedule, seed: int) -> Pace:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mbo_search.errors import StudyError
+from mbo_search.search.confirm_cost import confirm_cost
 from mbo_search.search.plan import make_plan
+from mbo_search.study.study_budget import study_budget
 from tests.search.tiny import tiny_study
 
 
@@ -20,6 +22,14 @@ def test_learning_rates_are_absolute(plan):
     assert found.keys() == {(stage, name) for stage in ("warm", "cool") for name in ("adamw", "lion")}
     for item in staged.lr_ranges:
         assert (item.low, item.high) == pytest.approx((0.25 * item.reference_lr, 4 * item.reference_lr))
+
+
+def test_the_most_that_a_confirmation_can_cost_is_counted(tiny_root):
+    study = tiny_study(tiny_root, "confirm={top: 2, seeds: 3, attribution: true}")
+    cost = confirm_cost(study, study_budget(study))
+    assert (cost.schedules, cost.token_multiples, cost.parts) == (7, (0.8, 1.25), 9)
+    assert cost.tokens == round(3 * (7 + 2.05 + 9) * 2560)
+    assert confirm_cost(tiny_study(tiny_root), study_budget(study)) is None
 
 
 def test_shapes_are_previewed_stage_by_stage(plan):

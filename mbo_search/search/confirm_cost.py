@@ -1,0 +1,57 @@
+"""What a confirmation costs at most, before anybody knows who will be confirmed."""
+
+from __future__ import annotations
+
+from mbo_search.search.confirm import measured_multiples
+from mbo_search.study.base import Description
+from mbo_search.study.segments import BudgetSteps
+from mbo_search.study.specs import Study
+from mbo_search.study.swaps import PARTS
+
+__all__ = ["ConfirmCost", "confirm_cost"]
+
+_OTHER_CHAMPIONS = 2
+"""The best schedules that change and that keep the optimizer, where they lead neither arm."""
+
+
+class ConfirmCost(Description):
+    """The most that a confirmation trains, without any sharing.
+
+    Attributes:
+        seeds: Fresh seeds.
+        schedules: Schedules that are trained again.
+        token_multiples: Budgets, over the study's, at which the best single strategy is trained besides.
+        parts: Parts of the best staged schedule that are put back.
+        tokens: Charged tokens of all that.
+    """
+
+    seeds: int
+    schedules: int
+    token_multiples: tuple[float, ...]
+    parts: int
+    tokens: int
+
+
+def confirm_cost(study: Study, budget: BudgetSteps) -> ConfirmCost | None:
+    """Count what the study's own confirmation trains at most; None if it has none.
+
+    Args:
+        study: The study.
+        budget: Its budget in steps.
+    """
+    spec = study.confirm
+    if spec is None:
+        return None
+    arms = 2 if study.control.share > 0 else 1
+    schedules = arms * spec.top + min(1, len(study.baselines)) + _OTHER_CHAMPIONS
+    with_tokens = spec.equivalent_tokens and spec.seeds >= 2
+    multiples = measured_multiples(budget) if with_tokens else ()
+    parts = len(PARTS) * len(study.stages) - 1 if spec.attribution else 0
+    budgets = spec.seeds * (schedules + sum(multiples) + parts)
+    return ConfirmCost(
+        seeds=spec.seeds,
+        schedules=schedules,
+        token_multiples=multiples,
+        parts=parts,
+        tokens=round(budgets * budget.total_tokens),
+    )
