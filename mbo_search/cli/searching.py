@@ -32,6 +32,7 @@ _ENDS = {
     "budget": "the budget of tokens is spent",
     "hours": "the time is up",
     "space": "every schedule of the space has been tried",
+    "enough": "nothing more to expect: what another schedule may gain is less than the noise hides",
 }
 
 

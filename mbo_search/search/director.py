@@ -22,6 +22,7 @@ from mbo_search.search.books import Books
 from mbo_search.search.busy import BusyMeter
 from mbo_search.search.drafting import Drafter
 from mbo_search.search.effort import Effort, duplicate_record, effort_of, make_record
+from mbo_search.search.enough import is_enough
 from mbo_search.search.limits import Spent
 from mbo_search.search.ports import ArmSource, Ports, SearchPlan
 from mbo_search.search.pruner import BoundaryPruner, Reached
@@ -112,13 +113,15 @@ class Director:
         self._is_stopping = True
 
     def ended_by(self) -> str | None:
-        """What ended the search proper: `trials`, `budget`, `hours` or `space`; None while it goes on."""
+        """What ended the search proper: `trials`, `budget`, `hours`, `space`, `enough`; None while it goes on."""
         spent = Spent(
             trials=self.books.num_search_trials(),
             tokens=self.books.search_tokens(),
             seconds=self.elapsed_seconds,
         )
-        return self.plan.limits.reached(spent) or (None if self._drafter.arms_by_need() else "space")
+        ended = self.plan.limits.reached(spent) or (None if self._drafter.arms_by_need() else "space")
+        is_enough_now = self.plan.ends_itself and is_enough(self.books.tasks_of("staged"), self.books.records)
+        return ended or ("enough" if is_enough_now else None)
 
     # How it goes
 

@@ -127,6 +127,8 @@ class Drafter:
         except StudyError:
             return None  # shares and warm-ups may be drawn that do not fit together
         proposed = {"optuna_number": self._arms[arm].next_number, "params": draw.params}
+        if draw.expected_gain is not None:
+            proposed["expected_gain"] = draw.expected_gain
         if draw.stop_after is not None:
             proposed["stop_after"] = draw.stop_after
             proposed["nodes"] = up_to_stage(task.nodes, task.schedule, draw.stop_after)

@@ -141,6 +141,7 @@ class Drive:
             pruner=BoundaryPruner() if study.search.pruner == "boundary" else None,
             confirm=_confirmation(opened),
             slots=self._slots.slots,
+            ends_itself=study.search.stop == "auto",
         )
         ports = Ports(
             memory=_RunMemory(run=run),

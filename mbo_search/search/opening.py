@@ -20,7 +20,15 @@ from mbo_search.train.setup import TrainSetup, numerics_here, resolve_setup
 
 __all__ = ["Opened", "baselines_of", "create_run", "differences", "open_same", "open_with_overrides"]
 
-_RESUMABLE = ("confirm", "resources", "search.budget", "search.hours", "search.storage", "search.trials")
+_RESUMABLE = (
+    "confirm",
+    "resources",
+    "search.budget",
+    "search.hours",
+    "search.stop",
+    "search.storage",
+    "search.trials",
+)
 """What may change between two drivers of one run directory."""
 
 

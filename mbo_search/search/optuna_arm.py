@@ -22,6 +22,7 @@ from mbo_search.search.sqlite_file import opened_or_rebuilt
 from mbo_search.search.suggest import Draw, FixedSuggest, OptunaSuggest, SpaceFunction, draw
 from mbo_search.search.task import TrialTask
 from mbo_search.search.tree.history import STOP_AFTER
+from mbo_search.search.tree.planned import EXPECTED_GAIN
 from mbo_search.study.specs import Objective
 
 __all__ = ["ArmEffort", "ArmSpace", "OptunaArm", "SamplerMaker", "open_study", "quiet_study", "sampler_maker"]
@@ -294,7 +295,9 @@ class _StudyBook:
         trial = self.study.ask()
         self.num_trials += 1
         try:
-            return replace(draw(space, OptunaSuggest(trial)), stop_after=trial.user_attrs.get(STOP_AFTER))
+            drawn = draw(space, OptunaSuggest(trial))
+            notes = trial.user_attrs
+            return replace(drawn, stop_after=notes.get(STOP_AFTER), expected_gain=notes.get(EXPECTED_GAIN))
         finally:
             self.study.tell(trial, state=TrialState.FAIL)
 

@@ -107,6 +107,7 @@ class SearchPlan:
         pruner: Judge at stage boundaries; None: nobody.
         confirm: What is trained on fresh seeds when the search has ended; None: nothing.
         slots: Trials that can run at once.
+        ends_itself: Whether the search ends when its searcher expects less than the noise hides.
     """
 
     seed: int
@@ -116,3 +117,4 @@ class SearchPlan:
     pruner: BoundaryPruner | None = None
     confirm: Confirmation | None = None
     slots: int = 1
+    ends_itself: bool = False

@@ -51,7 +51,8 @@ class RunSummary:
     Attributes:
         run: The run directory.
         is_interrupted: Whether it was stopped by a signal; `resume` goes on.
-        ended_by: What ended the search: `trials`, `budget`, `hours` or `space`; None if interrupted before.
+        ended_by: What ended the search: `trials`, `budget`, `hours`, `space` or `enough`; None if interrupted
+            before.
         num_complete: Trials that ran to the end.
         num_pruned: Trials that were stopped early on purpose.
         num_failed: Trials that diverged or broke.

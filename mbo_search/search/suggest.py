@@ -42,12 +42,15 @@ class Draw:
         params: The values chosen, by name.
         distributions: What each was chosen out of.
         stop_after: The stage behind which the trial is to end, as a probe; None for the whole schedule.
+        expected_gain: Improvement of the best loss, in nats, that the searcher expects of the best schedule that is
+            left; None where it has no such opinion.
     """
 
     schedule: Schedule
     params: Params
     distributions: Mapping[str, BaseDistribution]
     stop_after: int | None = None
+    expected_gain: float | None = None
 
 
 def draw(space: SpaceFunction, source: Suggest) -> Draw:

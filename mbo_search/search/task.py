@@ -51,6 +51,8 @@ class TrialTask(Description):
         budget_multiple: Its budget over the study's.
         nodes: Where states are kept along the way, in order; the last one is the end.
         stop_after: The stage behind which it ends, as a probe of that stage; None for the whole schedule.
+        expected_gain: Improvement of the best loss, in nats, that the searcher expected of the best schedule that
+            was left; None where it had no such opinion.
     """
 
     schema_version: Literal["mbo-search/task/1"] = "mbo-search/task/1"
@@ -64,6 +66,7 @@ class TrialTask(Description):
     budget_multiple: float = Field(default=1.0, gt=0, le=1000)
     nodes: tuple[PathNode, ...] = Field(min_length=1)
     stop_after: int | None = Field(default=None, ge=0)
+    expected_gain: float | None = None
 
     @property
     def is_search(self) -> bool:

@@ -274,6 +274,7 @@ class SearchSpec(Description):
         trials: Schedules to evaluate, all arms and baselines together; None: no limit.
         budget: Executed tokens, all arms together; None: no limit.
         hours: Wall-clock hours; None: no limit.
+        stop: `auto` ends the search before its limits when the tree searcher expects less than the noise hides.
         storage: PostgreSQL database of the searchers' studies, without its password; None: SQLite in the run
             directory.
     """
@@ -284,6 +285,7 @@ class SearchSpec(Description):
     trials: int | None = Field(default=None, ge=1)
     budget: int | None = Field(default=None, gt=0)
     hours: float | None = Field(default=None, gt=0)
+    stop: Literal["limits", "auto"] = "limits"
     storage: str | None = None
 
 

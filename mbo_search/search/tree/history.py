@@ -132,7 +132,8 @@ class History:
         Args:
             blocks: The schedule, stage by stage.
         """
-        return any(blocks[: stage + 1] in self.dead_ends for stage in range(len(blocks)))
+        ends = self.dead_ends
+        return bool(ends) and any(blocks[: stage + 1] in ends for stage in range(len(blocks)))
 
     @cached_property
     def infeasible(self) -> tuple[Seen, ...]:

@@ -41,7 +41,7 @@ class TreeSettings:
     sweep_size: int = 12
     sweep_least: int = 3
     sweep_chance: float = 0.1
-    one_stage: bool = False
+    one_stage: bool = True
     num_roots: int = 3
     num_candidates: int = 512
     min_root_share: float = 0.2
@@ -92,6 +92,8 @@ class TreeMemory:
         self.listed: Candidates | None = (
             None if points is None else {blocks_of(one, settings.num_stages): one for one in points}
         )
+        for blocks, params in (self.listed or {}).items():
+            self.ways.pieces(blocks, params)
         self._encoder = PathEncoder(list(self.listed or {}), settings.num_stages)
         self._encoded: Paths | None = None
         self._model: PathModel | None = None

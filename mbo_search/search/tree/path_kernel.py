@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mbo_search.search.tree.paths import Distances, Floats, Ints, Paths, distances
 
@@ -125,14 +124,14 @@ def covariance(shape: Shape, first: Paths, second: Paths, apart: Distances) -> F
     found = _main(shape, first, second, similar) + _fresh(shape, first, second, similar)
     way = alike_before = np.ones_like(found)
     for stage in range(stages):
-        alike = similar[first.rows[:, stage]][:, second.rows[:, stage]]
+        alike = _gathered(similar[first.rows[:, stage]], second.rows[:, stage])
         way = way * alike
         if stage > 0:
-            faded = weights[0][:, stage, None] * weights[1][None, :, stage]
+            faded = weights[1][:, stage, None] * weights[0][None, :, stage]
             found += faded * (shape.pair * alike_before * alike + shape.way * way)
         alike_before = alike
-    found += OFFSET * _same_stage(first, second)
-    return found
+    found += OFFSET * (second.last[:, None] == first.last[None, :])
+    return found.T
 
 
 def variance(shape: Shape, paths: Paths) -> Floats:
@@ -161,13 +160,13 @@ def variance(shape: Shape, paths: Paths) -> Floats:
 def _main(shape: Shape, first: Paths, second: Paths, similar: Floats) -> Floats:
     stages = first.num_stages
     weights = shape.weights(first.last, stages), shape.weights(second.last, stages)
-    found = np.zeros((len(first.last), len(second.last)))
+    found = np.zeros((len(second.last), len(first.last)))
     for stage in range(stages):
         to_settings = np.zeros((len(first.last), similar.shape[1]))
         for other in range(stages):
             factor = shape.correlation(stage, other, stages) * weights[0][:, other]
             to_settings += factor[:, None] * similar[first.rows[:, other]]
-        found += to_settings[:, second.rows[:, stage]] * weights[1][None, :, stage]
+        found += _gathered(to_settings, second.rows[:, stage]) * weights[1][:, stage, None]
     return found
 
 
@@ -177,10 +176,12 @@ def _fresh(shape: Shape, first: Paths, second: Paths, similar: Floats) -> Floats
         [[shape.correlation(stage, other, stages) for other in range(stages)] for stage in range(stages)]
     )
     ends = [paths.rows[np.arange(len(paths.last)), paths.last] for paths in (first, second)]
-    found: Floats = shape.fresh * similar[ends[0]][:, ends[1]] * between[first.last][:, second.last]
+    alike = _gathered(similar[ends[0]], ends[1])
+    found: Floats = shape.fresh * alike * between[second.last][:, first.last]
     return found
 
 
-def _same_stage(first: Paths, second: Paths) -> NDArray[np.bool_]:
-    same: NDArray[np.bool_] = first.last[:, None] == second.last[None, :]
-    return same
+def _gathered(of_settings: Floats, rows: Ints) -> Floats:
+    """From [first, settings] to [second, first]: copying whole rows is several times as fast as picking columns."""
+    found: Floats = np.ascontiguousarray(of_settings.T)[rows]
+    return found

@@ -187,8 +187,8 @@ class TreePlanner:
         """Cost of what is still to be trained; 0 where it is on its way in another trial, or a known dead end."""
         ways = self._memory.ways
         ways.read(history)
-        found = [ways.cost(params) for params in drawn.values()]
-        excluded = np.array([history.waits(blocks) or history.is_dead(blocks) for blocks in drawn])
+        found = [ways.cost(blocks, params) for blocks, params in drawn.items()]
+        excluded = np.array([history.is_dead(blocks) for blocks in drawn])
         coming = np.array([cost.is_coming for cost in found])
         return np.where(excluded | coming, 0.0, np.array([cost.missing for cost in found]))
 

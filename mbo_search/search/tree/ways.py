@@ -98,15 +98,16 @@ class Ways:
         """
         return [sum(cost for _, cost in stage) for stage in self.pieces(blocks, params)]
 
-    def cost(self, params: Params) -> Cost:
+    def cost(self, blocks: Beginning, params: Params) -> Cost:
         """What a schedule lacks.
 
         Args:
-            params: Its parameters.
+            blocks: The schedule, stage by stage.
+            params: The same as one mapping.
         """
         before: int | None = -1
         missing, is_coming = 0.0, False
-        for stage in self._pieces(params):
+        for stage in self._known.get(blocks) or self._pieces(params):
             for identity, cost in stage:
                 number = None if before is None else self._numbers.get((before, identity))
                 if number is not None and number in self._done and not missing:

@@ -1,0 +1,62 @@
+"""Proves when a search ends by itself, and that its end outlives the driver."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mbo_search.search.enough import PATIENCE, is_enough, noise_floor
+from mbo_search.search.limits import Limits
+
+
+@pytest.fixture
+def searched(toy_world):
+    director = toy_world(limits=Limits(trials=12), control=0.0)
+    return director.run(director.director()).books
+
+
+def with_gains(tasks, gains):
+    return [task.model_copy(update={"expected_gain": gain}) for task, gain in zip(tasks, gains, strict=False)]
+
+
+def with_averaged(record, gap):
+    last = record.boundaries[-1]
+    changed = last.model_copy(update={"averaged_loss": last.loss + gap})
+    return record.model_copy(update={"boundaries": (*record.boundaries[:-1], changed)})
+
+
+def test_small_expectations_end_a_search_only_when_they_last(searched):
+    tasks, records = searched.tasks_of("staged"), searched.records
+    small = noise_floor(records) / 2
+    assert is_enough(with_gains(tasks, [small] * PATIENCE), records)
+    assert is_enough(with_gains(tasks, [1.0] + [small] * PATIENCE), records)
+    assert not is_enough(with_gains(tasks, [small] * (PATIENCE - 1)), records)
+    assert not is_enough(with_gains(tasks, [small] * (PATIENCE - 1) + [1.0]), records)
+    assert not is_enough(tasks, records)
+
+
+def test_averaged_losses_and_repeated_seeds_tell_the_noise(searched):
+    complete = [record for record in searched.records if record.val_loss is not None]
+    assert noise_floor([with_averaged(record, 0.02) for record in complete]) == pytest.approx(0.02)
+    repeats = [
+        complete[0].model_copy(update={"arm": "confirm", "label": "staged:1", "val_loss": loss})
+        for loss in (2.00, 2.01, 2.02)
+    ]
+    assert noise_floor([*complete, *repeats]) == pytest.approx(0.01)
+    assert noise_floor([]) is None
+
+
+def test_a_search_says_that_it_ended_by_itself(toy_world):
+    world = toy_world(limits=Limits(trials=40), control=0.0)
+    director = world.director()
+    director.plan = replace(director.plan, ends_itself=True)
+    for _ in range(10):
+        task = director.ask()
+        director.started(task.trial)
+        director.tell(task.trial, world.execute(task))
+    assert director.ended_by() is None
+    for task in director.books.tasks_of("staged"):
+        director.books.end(task.model_copy(update={"expected_gain": 1e-6}), director.books.record(task.trial))
+    assert director.ended_by() == "enough"
+    assert director.ask() is None
