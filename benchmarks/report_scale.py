@@ -4,7 +4,8 @@
 
 The study is built without training: schedules proposed at random from a real space, losses from a smooth landscape.
 Prints one JSON object. The page is opened in an installed Chromium if there is one. The bounds that the project
-holds itself to: written in under 10 s, smaller than 12 MB, first figure and table usable in under 3 s.
+holds itself to: written in under 10 s, smaller than 12 MB, first figure and table usable in under 3 s. Beside the
+seconds on the wall stand those that a processor worked on it, which say more on a machine that is busy otherwise.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from tests.results.builder import build_records, make_setup, make_study
 
 __all__ = ["main"]
 
+_PATIENCE_MILLISECONDS = 300_000
+
 
 def main() -> None:
     """Build, write, open, print."""
@@ -34,15 +37,16 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run = build(Path(folder) / "run", arguments.trials, arguments.stages, arguments.points)
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         page = write_report(run)
-        found = {
+        found: dict[str, float | None] = {
             "trials": arguments.trials,
             "stages": arguments.stages,
             "points": arguments.points,
             "write_seconds": round(time.perf_counter() - started, 2),
+            "write_cpu_seconds": round(time.process_time() - worked, 2),
             "megabytes": round(page.stat().st_size / 1e6, 2),
-            "usable_seconds": open_page(page),
+            **open_page(page),
         }
     json.dump(found, sys.stdout, indent=1)
     sys.stdout.write("\n")
@@ -72,23 +76,27 @@ def dense(curve: list[CurveRow], num_points: int) -> list[CurveRow]:
     return rows
 
 
-def open_page(page: Path) -> float | None:
-    """Seconds until the first figure is drawn and the table stands; None without a browser."""
+def open_page(page: Path) -> dict[str, float | None]:
+    """Seconds until the first figure is drawn and the table stands, on the wall and of the page's thread."""
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     if executable is None:
-        return None
+        return {"usable_seconds": None, "usable_cpu_seconds": None}
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
         tab = browser.new_page(viewport={"width": 1440, "height": 900})
+        tab.set_default_timeout(_PATIENCE_MILLISECONDS)
+        devtools = tab.context.new_cdp_session(tab)
+        devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
         started = time.perf_counter()
         tab.goto(page.as_uri())
         tab.wait_for_selector("[data-figure=picture] .main-svg")
         tab.wait_for_selector("[data-table=ranking] tr.row")
         seconds = time.perf_counter() - started
+        metrics = {item["name"]: item["value"] for item in devtools.send("Performance.getMetrics")["metrics"]}
         browser.close()
-    return round(seconds, 2)
+    return {"usable_seconds": round(seconds, 2), "usable_cpu_seconds": round(metrics["TaskDuration"], 2)}
 
 
 if __name__ == "__main__":

@@ -118,12 +118,25 @@ def curves_frame(curves: Mapping[int, Iterable[CurveRow]]) -> pd.DataFrame:
     Returns:
         `CURVE_COLUMNS`.
     """
-    rows = [{"trial": trial, **dict(row)} for trial, curve in curves.items() for row in curve]
-    return _frame(rows, CURVE_COLUMNS)
+    points = [(trial, row) for trial, curve in curves.items() for row in curve]
+    columns = {
+        "trial": [trial for trial, _ in points],
+        "step": [row.step for _, row in points],
+        "tokens": [row.tokens for _, row in points],
+        "stage": [row.stage for _, row in points],
+        "lr": [row.lr for _, row in points],
+        "train_loss": [row.train_loss for _, row in points],
+        "loss": [row.loss for _, row in points],
+        "grad_norm": [row.grad_norm for _, row in points],
+    }
+    return _typed(pd.DataFrame(columns, columns=list(CURVE_COLUMNS)))
 
 
 def _frame(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> pd.DataFrame:
-    frame = pd.DataFrame.from_records(list(rows), columns=list(columns))
+    return _typed(pd.DataFrame.from_records(list(rows), columns=list(columns)))
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype({name: "Int64" for name in _INTEGERS if name in frame.columns})
 
 
