@@ -8,10 +8,13 @@ from pathlib import Path
 from mbo_search.cli.console import Answer
 from mbo_search.errors import UserError
 from mbo_search.study.examples import example_path
+from mbo_search.study.joint_model import ModelNote, model_notes
 from mbo_search.study.specs import Study
 from mbo_search.study.yaml_file import load_study
 
 __all__ = ["study_path", "validate_study"]
+
+_MOST_NAMES = 8
 
 
 def study_path(file: Path | None, example: str | None) -> Path:
@@ -44,11 +47,24 @@ def validate_study(file: Path | None, example: str | None, overrides: Sequence[s
     """
     path = study_path(file, example)
     study = load_study(path, overrides)
+    notes = model_notes(study)
     return Answer(
         schema="mbo-search/validate/1",
-        document={"file": str(path), "valid": True, "study": study.model_dump(mode="json")},
-        text=[f"{path} is valid: study {study.study}, {_stages(study)}."],
+        document={
+            "file": str(path),
+            "valid": True,
+            "study": study.model_dump(mode="json"),
+            "notes": [note.model_dump(mode="json") for note in notes],
+        },
+        text=[f"{path} is valid: study {study.study}, {_stages(study)}.", *map(_sentence, notes)],
     )
+
+
+def _sentence(note: ModelNote) -> str:
+    names = ", ".join(note.parameters[:_MOST_NAMES])
+    more = len(note.parameters) - _MOST_NAMES
+    others = f" and {more} more" if more > 0 else ""
+    return f"Note, {note.arm} arm, searcher {note.searcher}: {names}{others} {note.sentence}."
 
 
 def _stages(study: Study) -> str:

@@ -14,6 +14,7 @@ from mbo_search.search.samplers import SAMPLERS, STARTUP_TRIALS
 from mbo_search.search.searchers import StagedSpace, searcher_maker
 from mbo_search.search.space_pieces import space_pieces
 from mbo_search.search.suggest import Draw, ReferenceSuggest, draw
+from mbo_search.study.joint_model import searcher_of
 from mbo_search.study.parameters import Suggest, choose
 from mbo_search.study.space import Space, control_space, parameters, propose, space_size, staged_space
 from mbo_search.study.specs import Study
@@ -63,7 +64,7 @@ def arm_space(study: Study, space: Space, share: float) -> ArmSpace:
         schedules=None if search.trials is None else max(1.0, (search.trials - len(study.baselines)) * share),
         tokens=None if search.budget is None else search.budget * share,
     )
-    searcher = _searcher_of(study, space)
+    searcher = searcher_of(study, len(space.stages))
     return ArmSpace(
         function=functools.partial(propose, space),
         sampler=_maker(searcher, study, space, effort),
@@ -72,15 +73,6 @@ def arm_space(study: Study, space: Space, share: float) -> ArmSpace:
         effort=effort,
         objectives=search.objectives,
     )
-
-
-def _searcher_of(study: Study, space: Space) -> str:
-    """The tree searcher has nothing to share in a space of one stage; its model there is TPE's."""
-    if len(study.search.objectives) > 1 and study.search.searcher == "auto":
-        return "tpe"
-    if study.search.searcher in ("auto", "tree"):
-        return "tree" if len(space.stages) > 1 else "tpe"
-    return study.search.searcher
 
 
 def _num_initial(study: Study, share: float) -> int:

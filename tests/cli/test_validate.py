@@ -18,7 +18,15 @@ def study_file(tmp_path):
 def test_a_started_study_is_valid(mbo, study_file):
     ended = mbo("validate", study_file)
     assert ended.code == 0
-    assert ended.out == f"{study_file} is valid: study mine, 2 stages (warm, cool).\n"
+    assert ended.out.splitlines()[0] == f"{study_file} is valid: study mine, 2 stages (warm, cool)."
+
+
+def test_what_a_searcher_cannot_model_together_is_named(mbo, study_file):
+    ended = mbo("validate", study_file, "--set", "search.searcher=greedy")
+    assert "Note, staged arm, searcher greedy: stage/1/" in ended.out
+    assert "never together with an earlier stage" in ended.out
+    notes = mbo("validate", study_file, "--set", "search.searcher=greedy", "--json").json()["notes"]
+    assert {(note["arm"], note["searcher"]) for note in notes} == {("staged", "greedy")}
 
 
 def test_a_valid_study_is_told_in_full_as_json(mbo, study_file):
