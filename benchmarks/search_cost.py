@@ -131,7 +131,8 @@ def local_curve(table: StageTable, budget: int, seed: int) -> Curve:
 
 def simulated_curve(table: StageTable, budget: int, seed: int, *, searcher: str) -> Curve:
     """One of our searchers through the real director."""
-    found = simulate(table, Simulation(searcher=searcher, budget_stage_runs=budget, seed=seed))
+    what = Simulation(searcher=searcher, budget_stage_runs=budget, seed=seed, ends_at_best=True)
+    found = simulate(table, what)
     row = [table.median_loss if step.best_loss is None else step.best_loss for step in found.curve]
     return np.array(row)
 

@@ -81,6 +81,7 @@ class Simulation:
         seed: Seed of the searcher.
         slots: Trials at once.
         pruner: Judge at boundaries; None: nobody.
+        ends_at_best: Whether the search ends when it has found the table's best schedule; its curve goes on flat.
     """
 
     searcher: str
@@ -88,6 +89,7 @@ class Simulation:
     seed: int = 0
     slots: int = 1
     pruner: BoundaryPruner | None = None
+    ends_at_best: bool = False
 
 
 def simulate(table: StageTable, what: Simulation) -> SimulatedSearch:
@@ -167,6 +169,12 @@ class _World:
             }
         )
 
+    @property
+    def has_best(self) -> bool:
+        """Whether nothing better can be found."""
+        last = self.best[-1] if self.best else None
+        return last is not None and last <= self.table.best_loss
+
     def pay(self, outcome: TrialOutcome) -> None:
         """Keep the nodes of a trial that has ended, and write the curve on."""
         last = self.best[-1] if self.best else None
@@ -189,6 +197,8 @@ def _run(world: _World, director: Director, what: Simulation) -> None:
         world.now, trial, outcome = heapq.heappop(busy)
         world.pay(outcome)
         director.tell(trial, outcome)
+        if what.ends_at_best and world.has_best:
+            return
 
 
 def _stage_runs(outcome: TrialOutcome) -> int:
