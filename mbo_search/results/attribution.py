@@ -115,7 +115,7 @@ def _row(
         stage=swap.stage,
         stage_name=stage.name,
         part=swap.part,
-        change=f"{_shown(stage, swap.part)} -> {_shown(put_back, swap.part)}",
+        change=_change(stage, put_back, swap.part),
         trial=runs.trial,
         sentence=_sentence(swap, test, adjusted_p, num_failed),
         test=test,
@@ -137,16 +137,29 @@ def _sentence(swap: Swap, test: PairedTest | None, adjusted_p: float | None, num
     return f"{what} is worth {test.mean_nats:.4f} +- {margin:.4f} nats (adjusted p = {adjusted_p:.2g})"
 
 
-def _shown(stage: Stage, part: str) -> str:
+def _change(stage: Stage, put_back: Stage, part: str) -> str:
+    """From what to what, without what stays."""
+    before, after = _shown(stage, part), _shown(put_back, part)
+    gone = ", ".join(name for name in before if name not in after)
+    come = ", ".join(name for name in after if name not in before)
+    return f"{gone or 'none'} -> {come or 'none'}"
+
+
+def _shown(stage: Stage, part: str) -> tuple[str, ...]:
     if part == "lr":
-        return f"{stage.lr:.4g}"
+        return (f"{stage.lr:.4g}",)
     if part == "hand_over":
-        return stage.hand_over or "start"
+        return (stage.hand_over or "start",)
+    clip = "no clipping" if stage.clip_norm is None else f"clipping {stage.clip_norm:g}"
+    regularizers = (
+        *(f"{one.kind} {one.strength:g}" for one in stage.regularizers),
+        f"weight decay {stage.weight_decay:g}",
+        clip,
+    )
     if part == "regularizers":
-        clip = "no clipping" if stage.clip_norm is None else f"clipping {stage.clip_norm:g}"
-        kinds = [f"{one.kind} {one.strength:g}" for one in stage.regularizers]
-        return ", ".join([*kinds, f"weight decay {stage.weight_decay:g}", clip])
-    return f"{stage.optimizer} {stage.lr:.4g}"
+        return regularizers
+    optimizer = f"{stage.optimizer} {stage.lr:.4g}"
+    return (optimizer, *regularizers) if part == "stage" else (optimizer,)
 
 
 def _unchanged(swaps: Swaps, num_stages: int) -> tuple[str, ...]:

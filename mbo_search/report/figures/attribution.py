@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from mbo_search.report.figures.base import bare_figure, hover_lines, label_row, rounded, safe
 from mbo_search.report.palette import arm_color
 from mbo_search.results.attribution_values import Attribution
+from mbo_search.results.statistics import ALPHA
 
 __all__ = ["PartRow", "attribution_info", "draw_attribution"]
 
@@ -68,7 +69,7 @@ def attribution_info(attribution: Attribution | None) -> tuple[PartRow, ...]:
 
 
 def draw_attribution(rows: Sequence[PartRow], *, names: Mapping[str, str], parts: Mapping[str, str]) -> go.Figure:
-    """Draw a lane for each part: what it is worth, with its interval, around a line at zero.
+    """Draw a lane for each part: what it is worth, with its interval; filled where the adjusted p is below 5 %.
 
     Args:
         rows: What to draw; at least one.
@@ -111,7 +112,7 @@ def _draw_row(figure: go.Figure, row: PartRow, index: int, *, about: str) -> Non
             line={"color": color, "width": 2},
             hoverinfo="skip",
         )
-    is_sure = row.low is not None and row.high is not None and not row.low <= 0 <= row.high
+    is_sure = row.adjusted_p is not None and row.adjusted_p < ALPHA
     figure.add_scatter(
         x=rounded([row.worth]),
         y=[index],
