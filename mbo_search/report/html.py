@@ -10,12 +10,12 @@ from functools import cache
 from importlib import resources
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from mbo_search.report.palette import DARK, LIGHT
 
-__all__ = ["content_policy", "embedded_json", "render_page"]
+__all__ = ["content_policy", "embedded_json", "render_page", "with_code"]
 
 
 def embedded_json(value: object) -> Markup:
@@ -32,6 +32,18 @@ def embedded_json(value: object) -> Markup:
         text = text.replace(character, f"\\u{ord(character):04x}")
     # Safe: no character of the text can leave the element that it stands in.
     return Markup(text)
+
+
+def with_code(text: str) -> Markup:
+    """Text with the parts between backticks as code; everything is escaped.
+
+    >>> print(with_code("Run `mbo-search rank DIR` <now>"))
+    Run <code>mbo-search rank DIR</code> &lt;now&gt;
+    """
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts)
+    )
 
 
 def content_policy(scripts: Sequence[str]) -> str:
@@ -111,4 +123,5 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["embedded"] = embedded_json
+    environment.filters["with_code"] = with_code
     return environment
