@@ -51,7 +51,7 @@ FEWEST_SEEDS = 6
 
 _MOST_SEEDS = 10_000
 _MOST_EXACT_SEEDS = 40
-_SPREAD_QUANTILES = 64
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 Answer = Literal["yes", "no", "undecided"]
 
@@ -259,9 +259,8 @@ def _t_power(effect: float, num_seeds: int, alpha: float) -> float:
     """
     freedom = num_seeds - 1
     critical = float(special.stdtrit(freedom, 1 - alpha / 2))
-    nodes, weights = np.polynomial.legendre.leggauss(_SPREAD_QUANTILES)
-    spread = np.sqrt(2 * special.gammaincinv(freedom / 2, (nodes + 1) / 2) / freedom)
-    return float(weights @ special.ndtr(effect * math.sqrt(num_seeds) - critical * spread)) / 2
+    spread = np.sqrt(2 * special.gammaincinv(freedom / 2, (_NODES + 1) / 2) / freedom)
+    return float(_WEIGHTS @ special.ndtr(effect * math.sqrt(num_seeds) - critical * spread)) / 2
 
 
 def seeds_to_detect(

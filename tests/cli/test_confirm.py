@@ -1,0 +1,80 @@
+"""Proves that `confirm` takes what there is and says what is lacking, on the terminal, as JSON and on the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+STUDY = """
+study: tiny
+data: {source: [text.txt], tokenizer: {kind: bytes}, dedup: none, min_characters: 1}
+model: {layers: 1, width: 16, heads: 2, context: 16}
+budget: {tokens: 2560, grid: 0.1}
+train: {batch_tokens: 64, micro_batch: 4, precision: float32, threads: 1, device: cpu}
+evaluation: {tokens: 256, points: 2}
+stages:
+  - {name: a, share: 0.4, optimizer: [lion, muon], lr: {relative: [0.5, 1.0]}, lr_shape: constant}
+  - {name: b, share: rest, optimizer: [adamw, muon], lr_shape: linear}
+search: {searcher: random, trials: 4}
+control: 0.4
+resources: {workers: 1}
+"""
+HOPELESS = "reference_lr={adamw: 1.0e12, lion: 1.0e12, muon: 1.0e12}"
+
+
+@pytest.fixture
+def study_file(tmp_path, monkeypatch):
+    """A study of four short trials, in a folder of its own that is the current one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MBO_SEARCH_CACHE", str(tmp_path / "cache"))
+    lines = [f"Line {n} of a text that counts to {n * n}." for n in range(400)]
+    (tmp_path / "text.txt").write_text("\n\n".join(lines), encoding="utf-8")
+    file = tmp_path / "study.yaml"
+    file.write_text(STUDY, encoding="utf-8")
+    return file
+
+
+@pytest.mark.timeout(1200)
+def test_too_few_schedules_are_confirmed_as_they_are_and_everything_is_shown(mbo, study_file):
+    assert mbo("run", study_file, "--quiet").code == 0
+    ended = mbo("confirm", "reports/tiny", "--top", "4", "--seeds", "2", "--attribution")
+    assert ended.code == 0, ended.err
+    assert "different complete schedules where 4 were wanted" in ended.out
+    for words in ("Changing the optimizer", "Noise floor", "Worth of trial", "searched"):
+        assert words in ended.out
+    assert "the text to be as good" in ended.out or "Equivalent tokens are undefined" in ended.out
+
+    ranking = mbo("rank", "reports/tiny", "--json").json()
+    assert ranking["verdict"]["equivalent_tokens"]["measured_low"] == pytest.approx(0.8)
+    assert ranking["verdict"]["switching"]["sentence"]
+    assert ranking["noise_floor"]["num_seeds"] == 2
+    assert ranking["attribution"]["rows"][0]["test"]["num_seeds"] == 2
+    assert any("4 were wanted" in note for note in ranking["notes"])
+    confirmed = [row for row in ranking["trials"] if row["confirmed"]]
+    assert all(row["test_loss"] is not None and row["search_val_loss"] is not None for row in confirmed)
+    page = Path("reports/tiny/report.html").read_text(encoding="utf-8")
+    assert "4 were wanted" in page
+    assert '"figure-attribution"' in page
+
+    again = mbo("confirm", "reports/tiny", "--json").json()  # as the study says by now: nothing is left to do
+    assert again["confirmed"] == len(confirmed) * 2
+    planned = mbo("plan", study_file).out
+    assert "fresh seeds to be found" in planned
+    assert "in tiny" in planned
+
+
+def test_nothing_to_confirm_has_code_1_and_a_report(mbo, study_file):
+    mbo("run", study_file, "--set", HOPELESS, "--set", "search.trials=2", "--quiet")
+    Path("reports/tiny/report.html").unlink()
+    ended = mbo("confirm", "reports/tiny", "--seeds", "2")
+    assert ended.code == 1
+    assert "nothing to confirm" in ended.out
+    assert "nothing to confirm" in Path("reports/tiny/report.html").read_text(encoding="utf-8")
+    assert mbo("confirm", "reports/tiny", "--seeds", "2", "--json").json()["confirmed"] == 0
+
+
+def test_a_plan_counts_the_confirmation_and_says_when_no_noise_is_known(mbo, study_file):
+    ended = mbo("plan", study_file, "--set", "confirm={seeds: 2}")
+    assert "on 2 fresh seeds: at most" in ended.out
+    assert "is not known: no earlier run directory" in ended.out
