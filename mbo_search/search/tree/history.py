@@ -76,6 +76,7 @@ class Seen:
     """One trial of the study.
 
     Attributes:
+        number: Its number in the study.
         params: Its parameters.
         blocks: The same, stage by stage.
         loss: Final loss; None if it did not come to its end.
@@ -85,6 +86,7 @@ class Seen:
         stop_after: The stage behind which it was to end; None for a whole schedule.
     """
 
+    number: int
     params: Params
     blocks: Beginning
     loss: float | None
@@ -220,6 +222,7 @@ def _seen(trial: FrozenTrial, num_stages: int) -> Seen:
         boundaries[num_stages - 1] = trial.value
     reached = max(boundaries, default=-1)
     return Seen(
+        number=trial.number,
         params=trial.params,
         blocks=blocks_of(trial.params, num_stages),
         loss=trial.value if is_complete else None,

@@ -81,12 +81,13 @@ class TreeMemory:
             define: The space.
             settings: How to go about it.
             pieces: Cuts a schedule into pieces that others may share; None: whole stages of equal cost.
-            seed: Seed of the order of the sweeps.
+            seed: Seed of the order of the sweeps and of the draws of the model's hyperparameters.
         """
         self.reader = HistoryReader(settings.num_stages)
         self.sweeper = Sweeper(define, num_stages=settings.num_stages, size=settings.sweep_size, seed=seed)
         self.settings = settings
         self.swept: set[int] = set()
+        self._seed = seed
         self.ways = Ways(pieces or equal_pieces(settings.num_stages), settings.num_stages)
         points = all_points(define, MOST_LISTED, num_stages=settings.num_stages)
         self.listed: Candidates | None = (
@@ -114,7 +115,7 @@ class TreeMemory:
             self._encoder = PathEncoder(list(losses), self.settings.num_stages)
         shapes = () if last is None else last.shapes
         if not shapes or len(losses) >= SHAPES_GROWTH * self._num_for_shapes:
-            shapes = tuple(choose_shapes(losses, self._encoder, self.settings.num_stages))
+            shapes = tuple(choose_shapes(losses, self._encoder, self.settings.num_stages, seed=self._seed))
             self._num_for_shapes = len(losses)
         self._model = fit_path_model(losses, self._encoder, shapes, self.settings.num_stages)
         self._predicted = None

@@ -57,13 +57,6 @@ class _Observed:
     scale: float
     values: Floats
 
-    def take(self, count: int, seed: int) -> _Observed:
-        """A part of it, drawn at random."""
-        if len(self.values) <= count:
-            return self
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(self.values))[:count])
-        return _Observed(self.paths.take(chosen), self.medians, self.scale, self.values[chosen])
-
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
@@ -125,16 +118,21 @@ class PathModel:
         return mean * known.scale + known.medians[paths.last], spread * known.scale + MIN_SPREAD
 
 
-def choose_shapes(losses: Mapping[Beginning, float], encoder: PathEncoder, num_stages: int) -> Sequence[Shape]:
+def choose_shapes(
+    losses: Mapping[Beginning, float], encoder: PathEncoder, num_stages: int, *, seed: int
+) -> Sequence[Shape]:
     """The likeliest of a fixed number of draws of the hyperparameters.
 
     Args:
         losses: Losses behind beginnings.
         encoder: Turns beginnings into arrays.
         num_stages: Stages of a whole schedule.
+        seed: Seed of the draws.
     """
-    observed = _observe(losses, encoder, num_stages).take(MOST_FOR_SHAPES, 0)
-    return [fit.shape for fit in _fits(observed, draw_shapes(NUM_SHAPES, np.random.default_rng(0)))][:KEPT_SHAPES]
+    observed = _observe(_thinned(losses, MOST_FOR_SHAPES), encoder, num_stages)
+    return [fit.shape for fit in _fits(observed, draw_shapes(NUM_SHAPES, np.random.default_rng(seed)))][
+        :KEPT_SHAPES
+    ]
 
 
 def fit_path_model(
@@ -148,18 +146,19 @@ def fit_path_model(
         shapes: Hyperparameters to weigh against each other.
         num_stages: Stages of a whole schedule.
     """
-    return PathModel(encoder, _observe(_thinned(losses), encoder, num_stages), shapes, len(losses))
+    kept = _thinned(losses, MOST_OBSERVATIONS)
+    return PathModel(encoder, _observe(kept, encoder, num_stages), shapes, len(losses))
 
 
-def _thinned(losses: Mapping[Beginning, float]) -> Mapping[Beginning, float]:
+def _thinned(losses: Mapping[Beginning, float], count: int) -> Mapping[Beginning, float]:
     """Half of what is kept are the lowest losses of whole schedules, the rest is evenly spread over time."""
-    if len(losses) <= MOST_OBSERVATIONS:
+    if len(losses) <= count:
         return losses
     longest = max(map(len, losses))
     whole = sorted((loss, index) for index, (path, loss) in enumerate(losses.items()) if len(path) == longest)
-    best = {index for _, index in whole[: MOST_OBSERVATIONS // 2]}
+    best = {index for _, index in whole[: count // 2]}
     others = [index for index in range(len(losses)) if index not in best]
-    step = max(1.0, len(others) / (MOST_OBSERVATIONS - len(best)))
+    step = max(1.0, len(others) / (count - len(best)))
     best |= {others[int(step * number)] for number in range(int(len(others) / step))}
     return {path: loss for index, (path, loss) in enumerate(losses.items()) if index in best}
 

@@ -45,19 +45,6 @@ class Paths:
         """Stages of a whole schedule."""
         return int(self.rows.shape[1])
 
-    def take(self, chosen: NDArray[np.bool_] | Ints) -> Paths:
-        """Some of the beginnings.
-
-        Args:
-            chosen: Which ones, as a mask or by position.
-        """
-        return Paths(
-            rows=self.rows[chosen],
-            last=self.last[chosen],
-            features=self.features,
-            num_numbers=self.num_numbers,
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distances:

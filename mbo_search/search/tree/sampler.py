@@ -137,7 +137,9 @@ class TreePlanner:
 
     def _best_candidate(self, history: History) -> Plan:
         model = self._memory.model(history)
-        scored = self._scored(history, model, self._candidates(history))
+        self._memory.ways.read(history)
+        wants_root = self._root_share(history) < self._settings.min_root_share
+        scored = self._scored(history, model, self._candidates(history), wants_root=wants_root)
         if self._memory.listed is None:
             centers = [one.params for one in scored[:NUM_CENTERS]]
             close = neighbors(
@@ -147,7 +149,7 @@ class TreePlanner:
                 count=self._settings.num_candidates // 2,
                 num_stages=self._settings.num_stages,
             )
-            scored = [*scored, *self._scored(history, model, close)]
+            scored = [*scored, *self._scored(history, model, close, wants_root=wants_root)]
         if not scored:
             return self._root()
         best = max(scored, key=lambda one: one.score)
@@ -161,12 +163,12 @@ class TreePlanner:
             return self._memory.listed
         return draw_candidates(history, self._define, self._rng, self._settings.num_candidates // 2)
 
-    def _scored(self, history: History, model: PathModel, drawn: Candidates) -> list[_Scored]:
+    def _scored(self, history: History, model: PathModel, drawn: Candidates, *, wants_root: bool) -> list[_Scored]:
         """Those of the candidates that may be trained now and are worth a look, best first."""
         done = np.array([history.cached_stages(blocks) for blocks in drawn])
         missing = self._missing_costs(history, drawn)
         eligible = missing > 0
-        if self._root_share(history) < self._settings.min_root_share and (eligible & (done == 0)).any():
+        if wants_root and (eligible & (done == 0)).any():
             eligible &= done == 0
         if not eligible.any():
             return []
@@ -186,7 +188,6 @@ class TreePlanner:
     def _missing_costs(self, history: History, drawn: Candidates) -> Floats:
         """Cost of what is still to be trained; 0 where it is on its way in another trial, or a known dead end."""
         ways = self._memory.ways
-        ways.read(history)
         found = [ways.cost(blocks, params) for blocks, params in drawn.items()]
         excluded = np.array([history.is_dead(blocks) for blocks in drawn])
         coming = np.array([cost.is_coming for cost in found])

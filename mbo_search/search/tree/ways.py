@@ -61,6 +61,7 @@ class Ways:
         self._num_stages = num_stages
         self._numbers: dict[tuple[int, Hashable], int] = {}
         self._known: dict[Beginning, Sequence[Sequence[Piece]]] = {}
+        self._read: set[int] = set()
         self._done: set[int] = set()
         self._coming: set[int] = set()
 
@@ -72,6 +73,10 @@ class Ways:
         """
         self._coming = set()
         for one in history.seen:
+            if one.number in self._read:
+                continue
+            if not one.is_running:
+                self._read.add(one.number)
             reached = max(one.boundaries, default=-1)
             numbers = self._numbered(self.pieces(one.blocks, one.params)[: one.last_stage(self._num_stages) + 1])
             self._done.update(number for stage in numbers[: reached + 1] for number in stage)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import optuna
 import pytest
@@ -135,3 +137,11 @@ def test_while_the_last_boundaries_of_a_sweep_are_awaited_new_beginnings_are_tri
 
 def test_the_sweep_takes_two_fifths_of_small_efforts():
     assert [sweep_size(schedules) for schedules in (1, 15, 1000, None)] == [4, 6, 12, 12]
+
+
+def test_the_example_of_the_guide_finds_what_it_looks_for():
+    text = (Path(__file__).parents[3] / "docs" / "stage-tree.md").read_text(encoding="utf-8")
+    example = text.split("```python\n", 1)[1].split("```", 1)[0]
+    names: dict = {}
+    exec(compile(example, "stage-tree.md", "exec"), names)
+    assert names["study"].best_value < 1.6

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -34,8 +36,12 @@ stages:
 SHARES_STUDY = TRUNK_STUDY.replace("share: 0.8", "share: {low: 0.4, high: 0.8}")
 
 
+NUMBERS = itertools.count()
+
+
 def seen(params, boundaries, *, is_running=False):
     return Seen(
+        number=next(NUMBERS),
         params=params,
         blocks=blocks_of(params, 2),
         loss=boundaries.get(1),
