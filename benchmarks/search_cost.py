@@ -13,7 +13,7 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +27,6 @@ from mbo_search.search.suggest import OptunaSuggest
 
 REDUCTION_FACTORS = (2, 4)
 PEERS = ("random", "tpe", "gp", "greedy", "beam2", "beam4", "local")
-SLOW = ("tpe", "gp")
-"""Searchers that take the better part of a minute a search; they may get fewer seeds."""
 REFERENCE = "reference-"
 NUM_RESAMPLES = 1000
 MOST_IDLE_PROPOSALS = 2000
@@ -144,22 +142,22 @@ class Runs:
     Attributes:
         table: The table.
         budget: Stage runs of a search.
-        num_seeds: Seeds of every searcher but the slow ones.
-        slow_seeds: Seeds of those in `SLOW`.
+        num_seeds: Seeds of every searcher that `seeds_of` does not name.
+        seeds_of: Seeds of slow searchers, by name.
         folder: Where curves are kept; curves of searchers that have changed since are to be deleted by hand.
     """
 
     table: StageTable
     budget: int
     num_seeds: int
-    slow_seeds: int
+    seeds_of: Mapping[str, int]
     folder: Path | None = None
 
     def of(self, name: str) -> Curves:
         """Curves of a searcher over the seeds."""
         file = None if self.folder is None else self.folder / f"{self.table.name}-{self.budget}-{name}.json"
         found: list[list[float]] = json.loads(file.read_text()) if file is not None and file.exists() else []
-        wanted = self.slow_seeds if name in SLOW else self.num_seeds
+        wanted = self.seeds_of.get(name, self.num_seeds)
         for seed in range(len(found), wanted):
             found.append([round(float(value), 6) for value in self._curve(name, seed)])
             if file is not None:
@@ -345,7 +343,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--searcher", action="append", help="the first is compared with the others", metavar="NAME")
     parser.add_argument("--seeds", type=int, default=30)
-    parser.add_argument("--slow-seeds", type=int, default=None, help="seeds of tpe and gp, if fewer")
+    parser.add_argument("--seeds-of", action="append", default=[], metavar="NAME=SEEDS", help="for slow ones")
     parser.add_argument("--keep", type=Path, default=None, help="folder that keeps finished searches")
     parser.add_argument("--out", type=Path, default=None, help="file for the JSON document")
     parser.add_argument("--budget", type=int, default=180, help="stage runs")
@@ -360,8 +358,8 @@ def main() -> None:
     searchers = arguments.searcher or ["tree", *PEERS]
     if arguments.keep is not None:
         arguments.keep.mkdir(parents=True, exist_ok=True)
-    slow_seeds = min(arguments.seeds, arguments.slow_seeds or arguments.seeds)
-    found = measure(Runs(table, arguments.budget, arguments.seeds, slow_seeds, arguments.keep), searchers)
+    seeds_of = {name: int(seeds) for name, seeds in (pair.split("=") for pair in arguments.seeds_of)}
+    found = measure(Runs(table, arguments.budget, arguments.seeds, seeds_of, arguments.keep), searchers)
     if arguments.out is not None:
         arguments.out.write_text(json.dumps(found) + "\n", encoding="utf-8")
     print(json.dumps(found) if arguments.json else text(found))
