@@ -169,7 +169,8 @@ def _tokens(progress: Progress) -> str:
     saved = f", {format_count(progress.saved_tokens)} saved" if progress.saved_tokens else ""
     percent = f" ({progress.saved_tokens / requested:.0%})" if progress.saved_tokens else ""
     wasted = f", {format_count(progress.wasted_tokens)} wasted" if progress.wasted_tokens else ""
-    return f"{format_count(progress.executed_tokens)} tokens trained{saved}{percent}{wasted}"
+    hits = f", cache hits {progress.stages_found / progress.stages_asked:.0%}" if progress.stages_found else ""
+    return f"{format_count(progress.executed_tokens)} tokens trained{saved}{percent}{hits}{wasted}"
 
 
 def _clock(progress: Progress) -> str:

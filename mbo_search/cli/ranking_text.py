@@ -139,6 +139,8 @@ def _totals(totals: Totals) -> str:
     ]
     if totals.requested_tokens:
         parts.append(f"{totals.saved_tokens / totals.requested_tokens:.0%} saved by sharing beginnings")
+    if totals.stages_asked:
+        parts.append(f"{totals.stages_found} of {totals.stages_asked} stage ends found in the cache")
     parts += [f"{format_count(totals.wasted_tokens)} wasted"] if totals.wasted_tokens else []
     parts += [format_seconds(totals.wall_seconds)] if totals.wall_seconds is not None else []
     parts += [f"slots {totals.busy_fraction:.0%} busy"] if totals.busy_fraction is not None else []

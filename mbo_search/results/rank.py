@@ -42,6 +42,8 @@ def count_totals(records: Sequence[TrialRecord], status: Mapping[str, object]) -
         executed_tokens=executed,
         saved_tokens=max(0, requested - executed),
         wasted_tokens=sum(record.wasted_tokens for record in records),
+        stages_asked=sum(len(record.boundaries) for record in records),
+        stages_found=sum(boundary.shared for record in records for boundary in record.boundaries),
         wall_seconds=_finite(status.get("wall_seconds")),
         busy_fraction=_finite(status.get("busy_fraction")),
     )

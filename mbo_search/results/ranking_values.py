@@ -222,6 +222,8 @@ class Totals(Description):
         executed_tokens: What was trained and kept.
         saved_tokens: What sharing saved.
         wasted_tokens: Crash repeats and discarded work.
+        stages_asked: Stage ends that trials came to.
+        stages_found: Those of them that another trial had trained before.
         wall_seconds: Time in which a driver ran.
         busy_fraction: Mean share of the slots that were busy, in [0, 1].
     """
@@ -230,6 +232,8 @@ class Totals(Description):
     executed_tokens: int = 0
     saved_tokens: int = 0
     wasted_tokens: int = 0
+    stages_asked: int = 0
+    stages_found: int = 0
     wall_seconds: float | None = None
     busy_fraction: float | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mbo_search.data.prepare import load_prepared
@@ -23,6 +23,7 @@ from mbo_search.search.progress import Progress
 from mbo_search.search.pruner import BoundaryPruner
 from mbo_search.search.ray_cluster import Cluster
 from mbo_search.search.ray_runner import run_on_ray
+from mbo_search.search.reuse import expected_uses
 from mbo_search.search.slots import Backend, choose_backend, slots_of, store_limit_bytes
 from mbo_search.search.snapshot import snapshot
 from mbo_search.search.stopping import StopRequest, throttled
@@ -37,23 +38,38 @@ from mbo_search.train.open_store import store_url
 from mbo_search.train.outcome import CurveRow
 from mbo_search.train.setup import TrainSetup
 
-__all__ = ["Drive", "nodes_of"]
+__all__ = ["Drive", "RunMemory", "nodes_of"]
 
 _NUM_MESSAGES = 20
 _STATUS_EVERY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _RunMemory:
-    """Tasks and records in a run directory."""
+class RunMemory:
+    """Tasks and records in a run directory.
+
+    Attributes:
+        run: The directory.
+        interrupted: The last records of trials that were stopped and are to go on, by number.
+    """
 
     run: RunDirectory
+    interrupted: dict[int, TrialRecord] = field(default_factory=dict)
 
     def write_task(self, task: TrialTask) -> None:
+        """Keep a task, durably."""
         write_task(self.run.trials, task)
 
     def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
+        """Keep a record and its curve, durably; a second one of the same trial replaces them."""
         self.run.write_record(record, curve)
+        self.note(record)
+
+    def note(self, record: TrialRecord) -> None:
+        """Remember a record that is on disk, if its trial is to go on."""
+        self.interrupted.pop(record.trial, None)
+        if record.state == "interrupted":
+            self.interrupted[record.trial] = record
 
 
 class Drive:
@@ -86,6 +102,7 @@ class Drive:
         self._num_collected = 0
         self._status = opened.run.status()
         self._note_status = throttled(self._write_status, _STATUS_EVERY_SECONDS)
+        self._memory = RunMemory(run=opened.run)
         self.director = self._make_director()
 
     def go(self, *, backend: Backend, cluster: Cluster | None, stop: StopRequest) -> None:
@@ -128,7 +145,14 @@ class Drive:
         """Show how far it is, note what it cost so far, and keep the stage store within its limit."""
         self._collect()
         self._note_status()
-        self._observe(snapshot(self.director, study=self._opened.study.study, messages=self._messages))
+        self._observe(
+            snapshot(
+                self.director,
+                study=self._opened.study.study,
+                messages=self._messages,
+                interrupted=tuple(self._memory.interrupted.values()),
+            )
+        )
 
     def _make_director(self) -> Director:
         opened = self._opened
@@ -144,7 +168,7 @@ class Drive:
             ends_itself=study.search.stop == "auto",
         )
         ports = Ports(
-            memory=_RunMemory(run=run),
+            memory=self._memory,
             has_node=self._store.has,
             nodes_of=lambda schedule, seed, multiple: nodes_of(schedule, seed, opened.setup.scaled(multiple)),
             clock=time.time,
@@ -154,6 +178,8 @@ class Drive:
         director = Director(plan, arms_of(study, run), ports)
         tasks, records = read_tasks(run.trials), run.records()
         check_open_tasks(tasks, records, ports.nodes_of)
+        for record in records:
+            self._memory.note(record)
         director.restore(
             tasks,
             records,
@@ -176,6 +202,7 @@ class Drive:
         books = self.director.books
         needed = {node.key for trial in books.open_trials for node in books.task(trial).nodes}
         self._store.protect(needed | _best_ends(records))
+        self._store.expect(expected_uses(records))
         self._store.collect()
 
     def _write_status(self) -> None:

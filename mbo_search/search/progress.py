@@ -68,6 +68,8 @@ class Progress:
         executed_tokens: Charged tokens trained and kept.
         saved_tokens: Charged tokens that sharing made unnecessary.
         wasted_tokens: Charged tokens of crash repeats and discarded work.
+        stages_asked: Stage ends that trials came to.
+        stages_found: Those of them that another trial had trained before.
         elapsed_seconds: Wall-clock seconds of all drivers so far.
         eta_seconds: Estimate of the seconds left; None while nothing is known.
         messages: What happened lately, newest last.
@@ -88,6 +90,8 @@ class Progress:
     eta_seconds: float | None
     messages: tuple[str, ...]
     is_stopping: bool
+    stages_asked: int = 0
+    stages_found: int = 0
 
     @property
     def done(self) -> int:

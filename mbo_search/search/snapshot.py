@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mbo_search.results.rank import count_totals
 from mbo_search.results.records import Arm, TrialRecord
 from mbo_search.search.director import Director
 from mbo_search.search.progress import ArmProgress, Progress, RunningTrial
@@ -14,15 +15,20 @@ ARMS: tuple[Arm, ...] = ("baseline", "control", "staged", "confirm", "tokens", "
 _BAD_REGION = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
 
 
-def snapshot(director: Director, *, study: str, messages: Sequence[str]) -> Progress:
+def snapshot(
+    director: Director, *, study: str, messages: Sequence[str], interrupted: Sequence[TrialRecord] = ()
+) -> Progress:
     """Say how far a search has come.
 
     Args:
         director: The search.
         study: Its name.
         messages: What happened lately, newest last.
+        interrupted: Records of trials that were stopped and are to go on; what they cost counts already, as it does
+            in a ranking.
     """
     records = director.books.records
+    totals = count_totals([*records, *interrupted], {})
     elapsed = director.elapsed_seconds
     return Progress(
         study=study,
@@ -32,9 +38,11 @@ def snapshot(director: Director, *, study: str, messages: Sequence[str]) -> Prog
         running=tuple(_running(director, trial) for trial in director.running_trials),
         waiting=len(director.books.open_trials) - len(director.running_trials),
         arms=tuple(_arm(arm, records) for arm in ARMS if any(record.arm == arm for record in records)),
-        executed_tokens=sum(record.executed_tokens for record in records),
-        saved_tokens=sum(max(0, record.requested_tokens - record.executed_tokens) for record in records),
-        wasted_tokens=sum(record.wasted_tokens for record in records),
+        executed_tokens=totals.executed_tokens,
+        saved_tokens=totals.saved_tokens,
+        wasted_tokens=totals.wasted_tokens,
+        stages_asked=totals.stages_asked,
+        stages_found=totals.stages_found,
         elapsed_seconds=elapsed,
         eta_seconds=_eta_seconds(director, elapsed),
         messages=tuple(messages),

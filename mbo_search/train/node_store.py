@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -76,6 +76,10 @@ class NodeStore(Protocol):
 
     def protect(self, keys: Iterable[str]) -> None:
         """Keep exactly these nodes from being collected by this object."""
+        ...
+
+    def expect(self, uses: Mapping[str, float]) -> None:
+        """Say how often nodes are likely to be asked for again; of the others one use is expected."""
         ...
 
     def collect(self) -> int:

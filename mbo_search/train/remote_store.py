@@ -15,12 +15,13 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from mbo_search.data.objects import ObjectFolder, ObjectInfo
 from mbo_search.errors import StoreError
+from mbo_search.train.keeping import ONE_USE, keeping_value
 from mbo_search.train.manifest import (
     MANIFEST,
     FileEntry,
@@ -33,7 +34,7 @@ from mbo_search.train.manifest import (
 )
 from mbo_search.train.node_store import StoredNode
 from mbo_search.train.reports import BoundaryReport, Node
-from mbo_search.train.store import StageStore, keeping_value
+from mbo_search.train.store import StageStore
 
 __all__ = ["RemoteStageStore"]
 
@@ -73,6 +74,7 @@ class RemoteStageStore:
         self._limit_bytes = limit_bytes
         self._fingerprint = windows_fingerprint
         self._protected: frozenset[str] = frozenset()
+        self._expected_uses: Mapping[str, float] = {}
         self._asked: dict[str, tuple[bool, float]] = {}
         self._seconds: dict[tuple[str, float], float] = {}
 
@@ -146,6 +148,11 @@ class RemoteStageStore:
         """Keep exactly these nodes from being collected by this object."""
         self._protected = frozenset(keys)
 
+    def expect(self, uses: Mapping[str, float]) -> None:
+        """Say how often nodes are likely to be asked for again; of the others one use is expected."""
+        self._expected_uses = dict(uses)
+        self._local.expect(uses)
+
     def collect(self) -> int:
         """Remove the nodes that are worth least until the remote store fits its limit.
 
@@ -194,7 +201,12 @@ class RemoteStageStore:
             except (OSError, StoreError):
                 return 0.0
         idle_seconds = time.time() - manifest.modified
-        return keeping_value(seconds=self._seconds[known], size_bytes=_size(found), idle_seconds=idle_seconds)
+        return keeping_value(
+            seconds=self._seconds[known],
+            size_bytes=_size(found),
+            idle_seconds=idle_seconds,
+            expected_uses=self._expected_uses.get(key, ONE_USE),
+        )
 
     @staticmethod
     def _is_left_alone(found: list[ObjectInfo]) -> bool:

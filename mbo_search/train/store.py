@@ -14,13 +14,14 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mbo_search.errors import StoreError
 from mbo_search.files import fsync_folder, remove_leftovers, unique_sibling
 from mbo_search.train.holds import Holds, removal_right
+from mbo_search.train.keeping import ONE_USE, keeping_value
 from mbo_search.train.manifest import (
     MANIFEST,
     Manifest,
@@ -33,7 +34,7 @@ from mbo_search.train.manifest import (
 from mbo_search.train.node_store import StoredNode
 from mbo_search.train.reports import BoundaryReport, Node
 
-__all__ = ["StageStore", "StoredNode", "keeping_value"]
+__all__ = ["StageStore", "StoredNode"]
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
@@ -44,21 +45,6 @@ class _Entry:
     folder: Path
     size_bytes: int
     value: float
-
-
-def keeping_value(*, seconds: float, size_bytes: int, idle_seconds: float) -> float:
-    """How much a node is worth keeping: seconds that it saves per byte, the less the longer nobody asked for it.
-
-    Args:
-        seconds: What it took to train from the node before.
-        size_bytes: What it takes on disk.
-        idle_seconds: Time since it was written or read last.
-
-    >>> fresh = keeping_value(seconds=10.0, size_bytes=1000, idle_seconds=0.0)
-    >>> fresh > keeping_value(seconds=10.0, size_bytes=1000, idle_seconds=3600.0)
-    True
-    """
-    return seconds / max(1, size_bytes) / (1.0 + max(0.0, idle_seconds) / 3600.0)
 
 
 class StageStore:
@@ -77,6 +63,7 @@ class StageStore:
         self._limit_bytes = limit_bytes
         self._fingerprint = windows_fingerprint
         self._protected: frozenset[str] = frozenset()
+        self._expected_uses: Mapping[str, float] = {}
         self._holds = Holds()
 
     def has(self, key: str) -> bool:
@@ -155,6 +142,14 @@ class StageStore:
         """Keep exactly these nodes from being collected by this object, whether or not anybody holds them."""
         self._protected = frozenset(keys)
 
+    def expect(self, uses: Mapping[str, float]) -> None:
+        """Say how often nodes are likely to be asked for again; of the others one use is expected.
+
+        Args:
+            uses: Expected uses by key.
+        """
+        self._expected_uses = dict(uses)
+
     def collect(self) -> int:
         """Remove the nodes that are worth least until the store fits its limit.
 
@@ -231,7 +226,12 @@ class StageStore:
                 size_bytes, value = _disk_bytes(folder), 0.0
             else:
                 size_bytes = manifest.size_bytes
-                value = keeping_value(seconds=manifest.seconds, size_bytes=size_bytes, idle_seconds=idle_seconds)
+                value = keeping_value(
+                    seconds=manifest.seconds,
+                    size_bytes=size_bytes,
+                    idle_seconds=idle_seconds,
+                    expected_uses=self._expected_uses.get(folder.name, ONE_USE),
+                )
             yield _Entry(folder=folder, size_bytes=size_bytes, value=value)
 
     def _node_folders(self) -> Iterator[Path]:

@@ -20,9 +20,10 @@ from pathlib import Path
 import pytest
 
 from mbo_search.errors import StoreError
+from mbo_search.train.keeping import keeping_value
 from mbo_search.train.manifest import MANIFEST
 from mbo_search.train.reports import BoundaryReport, CurvePoint, Metrics
-from mbo_search.train.store import StageStore, keeping_value
+from mbo_search.train.store import StageStore
 
 WINDOWS = "w" * 64
 STATE_BYTES = 1013
@@ -324,11 +325,22 @@ def test_collecting_removes_damaged_nodes_first_and_what_dead_writers_left(tmp_p
     assert fresh.exists()
 
 
+def test_what_is_likely_to_be_used_stays_and_what_is_not_goes(tmp_path: Path) -> None:
+    for number in range(4):
+        committed(tmp_path, number, seconds=10.0).release()
+    store = store_at(tmp_path, limit_bytes=2 * STATE_BYTES + 100)
+    store.expect({key_of(0): 0.02, key_of(1): 7.0, key_of(2): 0.02, key_of(3): 3.0})
+    store.protect([key_of(2)])
+    store.collect()
+    assert [store.has(key_of(number)) for number in range(4)] == [False, True, True, False]
+
+
 def test_keeping_value_falls_with_bytes_and_idle_time() -> None:
     base = keeping_value(seconds=10.0, size_bytes=100, idle_seconds=0.0)
     assert keeping_value(seconds=20.0, size_bytes=100, idle_seconds=0.0) == 2 * base
     assert keeping_value(seconds=10.0, size_bytes=200, idle_seconds=0.0) == base / 2
     assert keeping_value(seconds=10.0, size_bytes=100, idle_seconds=3600.0) == base / 2
+    assert keeping_value(seconds=10.0, size_bytes=100, idle_seconds=0.0, expected_uses=5.0) == 5 * base
 
 
 def write_read_collect(root: Path, worker: int) -> tuple[int, int]:
