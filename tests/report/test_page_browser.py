@@ -205,17 +205,19 @@ def test_the_stage_tree_zooms_to_a_stretch_and_back(reader):
     reader.page.wait_for_selector("[data-figure=tree] .main-svg")
     plot = "document.querySelector('[data-figure=tree] .plot')"
     whole = reader.page.evaluate(f"{plot}.layout.yaxis.range")
-    choices = tree.locator("option").all()
-    assert choices[0].inner_text() == "everything"
-    at = choices[1].get_attribute("value")
-    tree.locator("select").select_option(at)
-    assert f"tree.at={at}" in reader.page.url
-    start, row, rows, _ = reader.page.evaluate(f"{plot}.layout.meta.blocks[{at}]")
+    assert tree.locator("option").first.inner_text() == "everything"
+    click = f"{plot}.emit('plotly_click', {{points: [{{pointNumber: 7}}]}})"
+    reader.page.evaluate(click)
+    assert "tree.at=7" in reader.page.url
+    start, row, rows, called = reader.page.evaluate(f"{plot}.layout.meta.blocks[7]")
+    assert tree.locator("option:checked").inner_text() == called
     assert reader.page.evaluate(f"{plot}.layout.yaxis.range") == [row + rows, row]
     assert reader.page.evaluate(f"{plot}.layout.xaxis.range[0]") == start
-    reader.page.evaluate(f"{plot}.emit('plotly_click', {{points: [{{pointNumber: {at}}}]}})")
-    assert reader.page.evaluate(f"{plot}.layout.yaxis.range") == whole
+    reader.page.evaluate(click)
     assert "tree.at" not in reader.page.url
+    tree.locator("select").select_option("7")
+    tree.locator("select").select_option("-1")
+    assert reader.page.evaluate(f"{plot}.layout.yaxis.range") == whole
 
 
 def test_figures_say_how_many_schedules_they_do_not_draw(reader):

@@ -77,6 +77,13 @@ def test_arm_names_can_be_read(theme, arm):
     assert contrast(THEMES[theme][f"arm-{arm}"], THEMES[theme]["surface"]) >= 4.5
 
 
+@pytest.mark.parametrize(("theme", "least"), [("light", 1.9), ("dark", 3.0)])
+@pytest.mark.parametrize("optimizer", OPTIMIZER_CYCLE)
+def test_lines_stand_out_from_the_paper(theme, least, optimizer):
+    colors = THEMES[theme]
+    assert contrast(colors[f"opt-{optimizer}"], colors["surface"]) >= least
+
+
 def test_both_themes_name_the_same_colors():
     assert list(LIGHT) == list(DARK)
 

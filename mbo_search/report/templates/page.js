@@ -226,6 +226,8 @@
         spec.layout.xaxis.range = [start, spec.layout.xaxis.range[1]];
         spec.layout.yaxis.range = [row + rows, row];
       },
+      // Only shared stretches are listed; one that was clicked on or sent in a link is added.
+      called: (figure, at) => figure.spec.layout.meta.blocks[Number(at)]?.[3],
       clicked: (figure, event) => {
         const at = String(event.points[0].pointNumber);
         choosing(figure, "at", state.get("tree.at") === at ? "-1" : at);
@@ -354,14 +356,22 @@
     }
     showControls(element);
   };
+  const addChoice = (figure, control, value) => {
+    const { called } = kinds[figure.element.dataset.figure] || {};
+    if (!called || !figure.spec || [...control.options].some((option) => option.value === value)) return;
+    const label = called(figure, value);
+    if (label) control.append(new Option(label, value));
+  };
   const showControls = (element) => {
     const key = element.dataset.figure;
     const kind = kinds[key] || { defaults: {} };
     for (const control of element.querySelectorAll("[data-state]")) {
       const value = state.get(key + "." + control.dataset.state) ?? kind.defaults[control.dataset.state];
       if (control.type === "checkbox") control.checked = value === "1";
-      else if (value !== "") control.value = value;
-      else if (control.options && control.options.length) control.selectedIndex = 0;
+      else if (value !== "") {
+        addChoice(figures.get(key), control, value);
+        control.value = value;
+      } else if (control.options && control.options.length) control.selectedIndex = 0;
       const output = control.parentElement.querySelector("output");
       if (output && kind.label) output.textContent = kind.label((name) => state.get(key + "." + name) ?? kind.defaults[name]);
     }
