@@ -10,12 +10,14 @@ import functools
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
+from search_cost import AshaReplay
 
 from mbo_search.data.prepare import prepare
 from mbo_search.files import read_json, write_json
@@ -44,6 +46,13 @@ class Row:
     train_seconds: float = 0.0
     loss: float | None = None
 
+    def add(self, report: Mapping[str, Any], *, num_stages: int) -> None:
+        """Take in what was reported behind a stage."""
+        self.ended = time.time()
+        self.tokens += report["tokens"]
+        self.train_seconds += report["train_seconds"]
+        self.loss = report["loss"] if report["stage"] == num_stages else None
+
 
 class DefineByRun:
     """The space as OptunaSearch wants it; Ray pickles it, so it is no closure."""
@@ -66,10 +75,8 @@ def trainer(folder: str) -> tuple[TrainSetup, Any]:
     return setup, TorchStageRunner(setup, Path(folder) / "scratch")
 
 
-def train(config: dict[str, Any]) -> None:
-    """Train one schedule from scratch and report the loss behind every stage."""
-    from ray import tune
-
+def stage_reports(config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Train one schedule from scratch, stage by stage; yields what to report behind each."""
     setup, runner = trainer(config["folder"])
     schedule = Schedule.model_validate_json(config["schedule"])
     path = schedule_path(schedule, setup, config["seed"])
@@ -81,13 +88,54 @@ def train(config: dict[str, Any]) -> None:
             state, report = runner.run(node, segments, path.seed, lambda: False)
             cost = {"tokens": report.executed_tokens, "train_seconds": report.seconds}
             if state is None or report.metrics is None:
-                tune.report({"loss": DIVERGED, "stage": last + 1, **cost})
+                yield {"loss": DIVERGED, "stage": last + 1, **cost}
                 return
             _forget(node)
             node = Node(key=path.keys[segments[-1].index], path=state)
-            tune.report({"loss": report.metrics.loss, "stage": stage + 1, **cost})
+            yield {"loss": report.metrics.loss, "stage": stage + 1, **cost}
     finally:
         _forget(node)
+
+
+def train(config: dict[str, Any]) -> None:
+    """Train one schedule from scratch and report the loss behind every stage; what Tune calls."""
+    from ray import tune
+
+    with closing(stage_reports(config)) as reports:
+        for report in reports:
+            tune.report(report)
+
+
+def search_here(study: Study, out: Path, *, cache: Path, reduction_factor: int) -> list[Row]:
+    """The same search without Ray: one trial at a time in this process.
+
+    Args:
+        study: The study; its stages, budget and seed count.
+        out: A folder for the trainer.
+        cache: Folder for prepared data.
+        reduction_factor: Of ASHA.
+
+    Returns:
+        What each trial cost and gave.
+    """
+    _set_up(study, out, cache)
+    space = DefineByRun(study, {"folder": str(out.resolve()), "seed": study.seed})
+    judge, last = AshaReplay(reduction_factor), len(study.stages)
+    sampler = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=study.seed))
+    rows: list[Row] = []
+    while sum(row.tokens for row in rows) < (study.search.budget or 0):
+        trial, row = sampler.ask(), Row(started=time.time(), ended=time.time())
+        rows.append(row)
+        loss = DIVERGED
+        with closing(stage_reports(space(trial))) as reports:
+            for report in reports:
+                row.add(report, num_stages=last)
+                loss = report["loss"]
+                if report["stage"] < last and judge.stops(report["stage"], loss):
+                    break
+                trial.report(loss, report["stage"])
+        sampler.tell(trial, loss)
+    return rows
 
 
 def search(study: Study, out: Path, *, cache: Path, reduction_factor: int) -> list[Row]:
@@ -102,13 +150,17 @@ def search(study: Study, out: Path, *, cache: Path, reduction_factor: int) -> li
     Returns:
         What each trial cost and gave.
     """
-    slots = int(study.resources.workers)
-    setup = resolve_setup(study, prepare(study.data, cache), slots)
-    out.mkdir(parents=True)
-    write_json(out / SETUP, setup.model_dump(mode="json"))
-    ray_slots = RaySlots(slots=slots, cpus_per_trial=setup.threads, gpus_per_trial=0.0)
+    setup = _set_up(study, out, cache)
+    ray_slots = RaySlots(slots=int(study.resources.workers), cpus_per_trial=setup.threads, gpus_per_trial=0.0)
     with ray_session(ray_slots, cluster=None, logs=out / "ray", arm=lambda: None) as folder:
         return _tune(study, out, ray_slots, storage=folder, reduction_factor=reduction_factor)
+
+
+def _set_up(study: Study, out: Path, cache: Path) -> TrainSetup:
+    setup = resolve_setup(study, prepare(study.data, cache), int(study.resources.workers))
+    out.mkdir(parents=True)
+    write_json(out / SETUP, setup.model_dump(mode="json"))
+    return setup
 
 
 def _tune(study: Study, out: Path, slots: RaySlots, *, storage: Path, reduction_factor: int) -> list[Row]:
@@ -123,11 +175,7 @@ def _tune(study: Study, out: Path, slots: RaySlots, *, storage: Path, reduction_
             rows[trial.trial_id] = Row(started=time.time(), ended=time.time())
 
         def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
-            row = rows[trial.trial_id]
-            row.ended = time.time()
-            row.tokens += result["tokens"]
-            row.train_seconds += result["train_seconds"]
-            row.loss = result["loss"] if result["stage"] == num_stages else None
+            rows[trial.trial_id].add(result, num_stages=num_stages)
 
     class Budget(tune.Stopper):
         def __call__(self, trial_id: str, result: dict) -> bool:

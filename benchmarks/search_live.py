@@ -6,7 +6,8 @@ Each side runs in processes of its own, on the same slots, with the same trainer
 OptunaSearch with ASHA, with two reduction factors of which the better one counts. The clock of a side starts when
 its first worker begins to train, so starting Ray and its workers is left out on both sides. Three costs are
 compared: executed tokens, wall-clock seconds, and processor seconds of all processes of the side. Finished sides
-are kept in the folder --out, so an interrupted measurement goes on.
+are kept in the folder --out, so an interrupted measurement goes on. With `--backend local` both sides do without
+Ray and train one schedule at a time: then tokens are the same on every repetition, and a busy machine does no harm.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import optuna
-from live_reference import Row, rows_as_json, search
+from live_reference import Row, rows_as_json, search, search_here
 
 from mbo_search.cli.places import data_cache
 from mbo_search.data.prepare import prepare
@@ -36,6 +37,7 @@ from mbo_search.study.yaml_file import load_study
 
 OURS = "ours"
 FACTORS = (2, 4)
+Backend = Literal["ray", "local"]
 AXES = ("tokens", "wall_seconds", "processor_seconds")
 NUM_RESAMPLES = 2000
 MOST_ATTEMPTS = 5
@@ -66,28 +68,30 @@ def reference_name(factor: int) -> str:
 # One side
 
 
-def run_side(study: Study, side: str, out: Path) -> None:
+def run_side(study: Study, side: str, out: Path, *, backend: Backend) -> None:
     """Search with one side and write what its trials cost and gave.
 
     Args:
         study: The study.
         side: `ours` or the name of a reference.
         out: A folder that does not exist yet.
+        backend: Where trials run.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if side == OURS:
-        rows = _search_ours(study, out)
+        rows = _search_ours(study, out, backend)
     else:
         factor = int(side.removeprefix(reference_name(0)[:-1]))
-        rows = search(study, out, cache=data_cache(), reduction_factor=factor)
+        find = search if backend == "ray" else search_here
+        rows = find(study, out, cache=data_cache(), reduction_factor=factor)
     write_json(out / "rows.json", rows_as_json(rows))
 
 
-def _search_ours(study: Study, out: Path) -> list[Row]:
+def _search_ours(study: Study, out: Path, backend: Backend) -> list[Row]:
     from mbo_search.results.run_directory import RunDirectory
     from mbo_search.search.run import Means, run_study
 
-    run_study(study, out, Means(cache=data_cache(), backend="ray"))
+    run_study(study, out, Means(cache=data_cache(), backend=backend))
     return [
         Row(
             started=record.started_at,
@@ -100,9 +104,12 @@ def _search_ours(study: Study, out: Path) -> list[Row]:
     ]
 
 
-def measure_side(study_file: Path, overrides: Sequence[str], side: str, out: Path) -> dict[str, Any]:
+def measure_side(
+    study_file: Path, overrides: Sequence[str], side: str, out: Path, *, backend: Backend
+) -> dict[str, Any]:
     """Run a side in a process of its own and watch what its processes compute."""
     command = [sys.executable, __file__, "--study", str(study_file), "--side", side, "--out", str(out)]
+    command += ["--backend", backend]
     for _ in range(MOST_ATTEMPTS):
         shutil.rmtree(out, ignore_errors=True)
         arguments = [*command, *(f"--set={one}" for one in overrides)]
@@ -307,6 +314,8 @@ def text(found: dict[str, Any]) -> str:
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run all sides of all seeds in turns."""
+    if arguments.backend == "local":
+        arguments.set.append("resources.workers=1")
     study = load_study(arguments.study, arguments.set)
     prepare(study.data, data_cache())
     names = [OURS, *(reference_name(factor) for factor in arguments.factor or FACTORS)]
@@ -316,7 +325,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         for name in names[turn:] + names[:turn]:
             kept, folder = arguments.out / f"{name}-{seed}.json", arguments.out / f"{name}-{seed}"
             if not kept.exists():
-                side = measure_side(arguments.study, [*arguments.set, f"seed={seed}"], name, folder)
+                settings = [*arguments.set, f"seed={seed}"]
+                side = measure_side(arguments.study, settings, name, folder, backend=arguments.backend)
                 write_json(kept, side)
                 shutil.rmtree(folder / "stages", ignore_errors=True)
             sides[name].append(read_json(kept))
@@ -332,10 +342,14 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a study's setting")
     parser.add_argument("--out", type=Path, default=Path("reports/search-live"), help="keeps finished sides")
     parser.add_argument("--json", type=Path, help="write the comparison to this file")
+    parser.add_argument(
+        "--backend", choices=("ray", "local"), default="ray", help="local: without Ray, one trial at a time"
+    )
     parser.add_argument("--side", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side:
-        run_side(load_study(arguments.study, arguments.set), arguments.side, arguments.out)
+        study = load_study(arguments.study, arguments.set)
+        run_side(study, arguments.side, arguments.out, backend=arguments.backend)
         return
     arguments.out.mkdir(parents=True, exist_ok=True)
     found = measure(arguments)

@@ -1,12 +1,18 @@
-"""Proves what the live comparison makes of its measurements: curves over costs, and ratios of first costs."""
+"""Proves what the live comparison makes of its measurements, and that both of its sides search and find."""
 
 from __future__ import annotations
 
 import importlib
+import json
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from mbo_search.study.yaml_file import dump_study
+from tests.search.tiny import tiny_study
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -65,3 +71,29 @@ def test_where_ours_falls_short_the_ratio_is_the_inverse_one(live: ModuleType) -
     other = [live.curve_of(side((1, 20, 3.9), (1, 20, 3.0)))]
     assert live.first_at(ours, 0, 3.0) is None
     assert live.cost_ratio(ours, other, 0, from_budget=False) == pytest.approx(20 / 80)
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "backend", [pytest.param("local", marks=pytest.mark.slow), pytest.param("ray", marks=pytest.mark.ray)]
+)
+def test_both_sides_reach_a_loss_within_their_budgets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    monkeypatch.setenv("MBO_SEARCH_CACHE", str(tmp_path / "cache"))
+    changes = ("search.trials=null", "search.budget=10240", "control=0", "baselines=[]", "resources.workers=2")
+    study, result = tmp_path / "study.yaml", tmp_path / "result.json"
+    study.write_text(dump_study(tiny_study(tmp_path, *changes)), encoding="utf-8")
+    command = [sys.executable, BENCHMARKS / "search_live.py", "--study", study, "--backend", backend]
+    command += ["--seeds", "1", "--factor", "2", "--out", tmp_path / "live", "--json", result]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(result.read_text(encoding="utf-8"))
+    assert (found["schema"], found["reference"]) == ("mbo-search/search-live/1", "tpe+asha2")
+    for name in ("ours", "tpe+asha2"):
+        (one,) = found["sides"][name]
+        assert 0 < one["final_loss"] < 6
+        assert 10240 <= one["tokens"] < 10240 + 3 * 2560
+        assert min(one["wall_seconds"], one["processor_seconds"]) > 0
+        assert one["curve"][-1][-1] == one["final_loss"]
+    assert found["ratio"]["tokens"]["reached"]["mean"] > 0
