@@ -330,7 +330,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
                 write_json(kept, side)
                 shutil.rmtree(folder / "stages", ignore_errors=True)
             sides[name].append(read_json(kept))
-    return summarize(study, sides)
+    return {**summarize(study, sides), "backend": arguments.backend}
 
 
 def main() -> None:
