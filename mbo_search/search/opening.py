@@ -31,6 +31,9 @@ _RESUMABLE = (
 )
 """What may change between two drivers of one run directory."""
 
+_SETTLED = ("resources.workers_per_trial",)
+"""What may not, for it decides the arithmetic."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
@@ -105,7 +108,7 @@ def open_with_overrides(out: Path, overrides: Sequence[str], *, cache: Path) -> 
             key=key, value=new, rule=f"cannot change any more; it is {old}", hint="begin another study with --out"
         )
         for key, old, new in differences(run.study(), study)
-        if not key.startswith(_RESUMABLE)
+        if not key.startswith(_RESUMABLE) or key in _SETTLED
     ]
     if forbidden:
         raise RunDirectoryError(forbidden)

@@ -36,11 +36,11 @@ def num_slots(study: Study, backend: Backend) -> int:
         return study.resources.workers
     if backend == "local":
         return 1
-    num_gpus = _num_gpus(study)
+    num_gpus, ranks = _num_gpus(study), study.resources.workers_per_trial
     if num_gpus:
-        return max(1, math.floor(num_gpus / _gpus_per_trial(study, "cuda")))
+        return max(1, math.floor(num_gpus / (ranks * _gpus_per_trial(study, "cuda"))))
     threads = 1 if study.train.threads == "auto" else study.train.threads
-    return max(1, min(_MOST_AUTO_SLOTS, available_cores() // threads))
+    return max(1, min(_MOST_AUTO_SLOTS, available_cores() // (ranks * threads)))
 
 
 def slots_of(study: Study, setup: TrainSetup, backend: Backend) -> RaySlots:
@@ -53,8 +53,8 @@ def slots_of(study: Study, setup: TrainSetup, backend: Backend) -> RaySlots:
     """
     return RaySlots(
         slots=num_slots(study, backend),
-        cpus_per_trial=setup.threads,
-        gpus_per_trial=_gpus_per_trial(study, setup.device),
+        cpus_per_trial=setup.threads * setup.ranks,
+        gpus_per_trial=_gpus_per_trial(study, setup.device) * setup.ranks,
     )
 
 

@@ -31,6 +31,7 @@ from mbo_search.train.setup import TrainSetup
 
 if TYPE_CHECKING:
     from mbo_search.train.final_exam import FinalExam
+    from mbo_search.train.torch_runner import TorchStageRunner
 
 __all__ = ["TrialWorker", "WorkerPlan", "as_probe", "open_store", "read_worker_plan", "write_worker_plan"]
 
@@ -122,9 +123,10 @@ class TrialWorker:
         """Change the budget between trials; one runner at a time, for each may hold a model."""
         if setup != self._setup:
             self._setup = setup
+            self._runner.close()
             self._runner = self._new_runner()
 
-    def _new_runner(self) -> StageRunner:
+    def _new_runner(self) -> TorchStageRunner:
         from mbo_search.train.torch_runner import TorchStageRunner
 
         return TorchStageRunner(self._setup, self._run.scratch)

@@ -22,6 +22,7 @@ __all__ = [
     "check_micro_batch",
     "check_name",
     "check_optimizers_named",
+    "check_ranks",
     "check_reference_lrs",
     "check_resources",
     "check_stage_names",
@@ -82,9 +83,10 @@ def check_batch(study: Study) -> Iterator[Problem]:
 def check_micro_batch(study: Study) -> Iterator[Problem]:
     """A micro-batch divides the sequences of a batch."""
     if isinstance(study.train.micro_batch, int):
-        sequences = study.train.batch_tokens // study.model.context
+        sequences = study.train.batch_tokens // study.model.context // study.resources.workers_per_trial
         if study.train.micro_batch < 1 or sequences % study.train.micro_batch:
             rule = f"must divide the {sequences} sequences of a batch"
+            rule += " that each worker takes" if study.resources.workers_per_trial > 1 else ""
             yield Problem(key="train.micro_batch", value=str(study.train.micro_batch), rule=rule)
 
 
@@ -138,6 +140,19 @@ def check_control(study: Study) -> Iterator[Problem]:
     if all(offered) and not common_optimizers([[choice.name for choice in choices] for choices in offered]):
         rule = "needs an optimizer that every stage offers; there is none"
         yield Problem(key=key, value=value, rule=rule, hint="offer one in all stages, or keep the strategy")
+
+
+def check_ranks(study: Study) -> Iterator[Problem]:
+    """Several workers of one trial take equal parts of a batch, and no fractions of GPUs."""
+    ranks, gpus = study.resources.workers_per_trial, study.resources.gpus_per_trial
+    sequences = study.train.batch_tokens // study.model.context
+    key = "resources.workers_per_trial"
+    if sequences % ranks:
+        rule = f"must divide the {sequences} sequences of a batch"
+        yield Problem(key=key, value=str(ranks), rule=rule)
+    if ranks > 1 and not isinstance(gpus, str) and gpus not in (0, 1):
+        hint = "set resources.gpus_per_trial to 1 or auto"
+        yield Problem(key=key, value=str(ranks), rule="needs one whole GPU for each worker", hint=hint)
 
 
 def check_resources(study: Study) -> Iterator[Problem]:

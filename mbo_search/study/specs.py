@@ -339,13 +339,15 @@ class ResourcesSpec(Description):
 
     Attributes:
         workers: Trials that run at once.
-        gpus_per_trial: Whole or fractional GPUs of one trial.
+        gpus_per_trial: Whole or fractional GPUs of one trial, or of each of its workers.
+        workers_per_trial: Processes that train one trial together, each its part of every batch.
         hang_minutes: Running time without a step after which a trial hangs and is ended.
         store: The stage store.
     """
 
     workers: int | Auto = "auto"
     gpus_per_trial: float | Auto = "auto"
+    workers_per_trial: int = Field(default=1, ge=1, le=1024)
     hang_minutes: float = Field(default=10.0, gt=0)
     store: StoreSpec = StoreSpec()
 

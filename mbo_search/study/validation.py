@@ -61,6 +61,10 @@ RULES: tuple[Rule, ...] = (
         reads=("search.objectives", "search.searcher", "search.pruner"),
     ),
     Rule(check=check_sections.check_resources, reads=()),
+    Rule(
+        check=check_sections.check_ranks,
+        reads=("train.batch_tokens", "model.context", "resources.workers_per_trial", "resources.gpus_per_trial"),
+    ),
     Rule(check=check_places.check_places, reads=("resources.store.url", "search.storage")),
     Rule(check=check_shares.check_budget, reads=_BUDGET),
     Rule(check=check_shares.check_shares, reads=_SHARES),

@@ -74,6 +74,11 @@ class StretchCall:
         """Step at which the stretch begins, wherever this call goes on."""
         return self._segments[0].first_step
 
+    def left(self) -> list[Segment]:
+        """The segments that are not finished yet."""
+        done = {point.step for point in self._points}
+        return [segment for segment in self._segments if segment.last_step not in done]
+
     def begin(self, live: Live) -> None:
         """Start the clock on a state, and count what an earlier call trained beyond it."""
         self._live = live
@@ -94,10 +99,7 @@ class StretchCall:
             TrialError: If the trial cannot go on.
         """
         live = self.live
-        done = {point.step for point in self._points}
-        for segment in self._segments:
-            if segment.last_step in done:
-                continue
+        for segment in self.left():
             self._step_tokens = segment.tokens // segment.num_steps
             if not train_segment(live, segment, workplace, stop=stop, observe=self._observe):
                 self._keep_for_later()

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mbo_search.data.batches import TokenStream
 from mbo_search.errors import TrialError
@@ -28,6 +29,7 @@ from mbo_search.train.averages import SegmentMean
 from mbo_search.train.live import Live, SegmentSums
 from mbo_search.train.reports import Stop
 from mbo_search.train.setup import TrainSetup
+from mbo_search.train.team import Team
 
 __all__ = ["Observe", "StepReport", "Workplace", "begin_segment", "needs_mean", "train_segment"]
 
@@ -67,11 +69,13 @@ class Workplace:
         setup: How the study trains.
         stream: The training tokens.
         seed: Seed of dropout and gradient noise.
+        team: The processes that train the trial together; None: this one alone.
     """
 
     setup: TrainSetup
     stream: TokenStream
     seed: int
+    team: Team | None = None
 
 
 def train_segment(live: Live, segment: Segment, workplace: Workplace, *, stop: Stop, observe: Observe) -> bool:
@@ -94,7 +98,7 @@ def train_segment(live: Live, segment: Segment, workplace: Workplace, *, stop: S
         setup = workplace.setup
         begin_segment(live, segment, budget_steps=setup.budget().total_steps, has_mean=needs_mean(segment, setup))
     while live.step < segment.last_step:
-        if stop():
+        if stop() if workplace.team is None else workplace.team.agree(stop):
             return False
         observe(_train_step(live, segment, workplace))
     return True
@@ -130,25 +134,43 @@ def _train_step(live: Live, segment: Segment, workplace: Workplace) -> StepRepor
 def _forward_backward(live: Live, segment: Segment, workplace: Workplace) -> float:
     """Add up the gradients of the mean loss over the whole batch, micro-batch by micro-batch.
 
+    In a team each process takes its part of the batch, and the last micro-batch averages the gradients.
+
     Returns:
         The sum of the cross entropies of all tokens, in nats.
     """
-    setup, stage = workplace.setup, segment.stage
+    setup, stage, team = workplace.setup, segment.stage, workplace.team
     num_sequences = segment.batch_tokens // setup.model.context
-    arrays = workplace.stream.batch(live.position_tokens, num_sequences, setup.model.context)
+    part = range(num_sequences) if team is None else team.part(num_sequences)
+    position_tokens = live.position_tokens + part.start * setup.model.context
+    arrays = workplace.stream.batch(position_tokens, len(part), setup.model.context)
     inputs_BT, targets_BT = (to_device(array, setup.device) for array in arrays)
     sums: list[Tensor] = []
-    for number, first in enumerate(range(0, num_sequences, setup.micro_batch)):
-        rows = slice(first, min(first + setup.micro_batch, num_sequences))
+    for first in range(0, len(part), setup.micro_batch):
+        rows = slice(first, min(first + setup.micro_batch, len(part)))
         if stage.strength("dropout"):
+            number = (part.start + first) // setup.micro_batch
             seed_noise(setup.device, _noise_seed(workplace.seed, live.step, number))
-        with autocast(setup.device, setup.precision):
-            logits_BTV = live.model(inputs_BT[rows])
-        objective, cross_entropy_sum = training_loss(logits_BTV, targets_BT[rows], stage)
-        share = (rows.stop - rows.start) / num_sequences
-        (objective * share).backward()  # type: ignore[no-untyped-call]
+        with _averaging(live, team, is_last=rows.stop == len(part)) as model:
+            with autocast(setup.device, setup.precision):
+                logits_BTV = model(inputs_BT[rows])
+            objective, cross_entropy_sum = training_loss(logits_BTV, targets_BT[rows], stage)
+            share = (rows.stop - rows.start) / (num_sequences if team is None else len(part))
+            (objective * share).backward()  # type: ignore[no-untyped-call]
         sums.append(cross_entropy_sum)
-    return float(torch.stack(sums).double().sum())
+    loss_sum = float(torch.stack(sums).double().sum())
+    return loss_sum if team is None else team.sum(loss_sum)
+
+
+@contextmanager
+def _averaging(live: Live, team: Team | None, *, is_last: bool) -> Iterator[nn.Module]:
+    """The model to call; in a team its gradients are averaged over all processes behind the last micro-batch."""
+    if team is None:
+        yield live.model
+        return
+    model = team.parallel(live.model)
+    with nullcontext() if is_last else model.no_sync():
+        yield model
 
 
 def _guard(live: Live, loss: float, grad_norm: float) -> None:

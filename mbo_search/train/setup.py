@@ -57,6 +57,7 @@ class TrainSetup(Description):
         precision: Arithmetic of the forward pass.
         threads: Processor threads of one trial.
         device: Where trials compute.
+        ranks: Processes that train one trial together, each with so many threads, or a GPU of its own.
         evaluation_tokens: Validation tokens of one evaluation.
         points: Evaluations along a full schedule.
         windows_fingerprint: Names the evaluation windows.
@@ -78,6 +79,7 @@ class TrainSetup(Description):
     precision: Precision
     threads: int = Field(gt=0)
     device: Device
+    ranks: int = Field(default=1, ge=1)
     evaluation_tokens: int = Field(gt=0)
     points: int = Field(gt=0)
     windows_fingerprint: str
@@ -149,7 +151,8 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
     windows = evaluation_windows_of(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
     budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
     model, vocab_size, train = study.model, prepared.card.vocab_size, study.train
-    threads = max(1, available_cores() // workers) if train.threads == "auto" else train.threads
+    ranks = study.resources.workers_per_trial
+    threads = max(1, available_cores() // (workers * ranks)) if train.threads == "auto" else train.threads
     device = default_device() if train.device == "auto" else train.device
     _check_device(device, default_device())
     precision, micro_batch = _probe(study, vocab_size, device=device, threads=threads)
@@ -167,17 +170,19 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         precision=precision,
         threads=threads,
         device=device,
+        ranks=ranks,
         evaluation_tokens=study.evaluation.tokens,
         points=study.evaluation.points,
         windows_fingerprint=windows.fingerprint,
         branch_points=branch_points(study),
-        numerics=_numerics(device, precision, threads, micro_batch),
+        numerics=_numerics(device, precision, threads, micro_batch) | _rank_numerics(ranks),
     )
 
 
 def numerics_here(setup: TrainSetup) -> dict[str, str]:
     """What the numerics of a setup are on this machine; equal to its own where it trains to the same bits."""
-    return _numerics(setup.device, setup.precision, setup.threads, setup.micro_batch)
+    alone = _numerics(setup.device, setup.precision, setup.threads, setup.micro_batch)
+    return alone | _rank_numerics(setup.ranks)
 
 
 def evaluation_windows_of(prepared: PreparedData, *, context: int, num_tokens: int) -> Windows:
@@ -202,7 +207,7 @@ def _probe(study: Study, vocab_size: int, *, device: Device, threads: int) -> tu
     precision, micro_batch = study.train.precision, study.train.micro_batch
     if precision != "auto" and micro_batch != "auto":
         return precision, micro_batch
-    num_sequences = study.train.batch_tokens // study.model.context
+    num_sequences = study.train.batch_tokens // study.model.context // study.resources.workers_per_trial
     with prober(study.model, vocab_size, device=device, threads=threads) as found:
         if precision == "auto":
             precision = faster_precision(found, num_sequences)
@@ -222,6 +227,11 @@ def _numerics(device: Device, precision: Precision, threads: int, micro_batch: i
         "micro_batch": str(micro_batch),
         "numerics_version": NUMERICS_VERSION,
     }
+
+
+def _rank_numerics(ranks: int) -> dict[str, str]:
+    """Sums over several processes are rounded otherwise; keys of one process stay what they were."""
+    return {"ranks": str(ranks)} if ranks > 1 else {}
 
 
 def _bytes_per_token(prepared: PreparedData) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -30,11 +30,19 @@ from mbo_search.train.loop import Workplace, needs_mean
 from mbo_search.train.measure import Exam, measure
 from mbo_search.train.memory import free_memory, reset_peak_memory
 from mbo_search.train.partial import Partial
+from mbo_search.train.ranks import Ranks
 from mbo_search.train.reports import BoundaryReport, EndReason, Metrics, Node, Stop
 from mbo_search.train.setup import TrainSetup, evaluation_windows_of
 from mbo_search.train.state import fresh_state, load_state, save_state
 
 __all__ = ["TorchStageRunner"]
+
+
+_MOST_RANK_LOSSES = 3
+
+
+class _RankLostError(Exception):
+    """A process of the trial's team is gone; the stretch can go on with new ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,7 @@ class TorchStageRunner:
         self._exam = Exam(tokens=prepared.tokens("validation"), windows=windows, setup=setup)
         self._workplace: Workplace | None = None
         self._kept: _Kept | None = None
+        self._ranks = Ranks(setup, scratch) if setup.ranks > 1 else None
 
     def has_begun(self, key: str) -> bool:
         """Whether a call was on its way to a node; see `StageRunner.has_begun`."""
@@ -90,7 +99,13 @@ class TorchStageRunner:
         try:
             with work_right(folder) as is_alone:
                 partial = Partial(folder if is_alone else unique_sibling(folder))
-                return self._run(StretchCall(segments, partial, self._exam, key=key), node, seed, stop)
+                for _ in range(_MOST_RANK_LOSSES):
+                    try:
+                        return self._run(StretchCall(segments, partial, self._exam, key=key), node, seed, stop)
+                    except _RankLostError:
+                        continue  # from the last partial state, with new processes
+                call = StretchCall(segments, partial, self._exam, key=key)
+                return None, call.report("worker_lost", "a process of the trial's team was lost, again and again")
         finally:
             if self._kept is None:
                 free_memory(self._setup.device)
@@ -110,8 +125,10 @@ class TorchStageRunner:
         return measure(live, segment, self._exam)
 
     def close(self) -> None:
-        """Forget the state in memory."""
+        """Forget the state in memory, and end the other processes of the team."""
         self._kept = None
+        if self._ranks is not None:
+            self._ranks.dissolve()
         free_memory(self._setup.device)
 
     def _run(
@@ -125,7 +142,7 @@ class TorchStageRunner:
         except TrialError as error:
             failure: tuple[EndReason, str] = cast(EndReason, error.reason), str(error)
         except Exception as error:
-            reason: EndReason = "out_of_memory" if is_out_of_memory(error) else "exception"
+            reason: EndReason = "out_of_memory" if self._is_out_of_memory(error) else "exception"
             failure = reason, traceback.format_exc()
         call.partial.remove()
         return None, call.report(*failure)
@@ -139,11 +156,31 @@ class TorchStageRunner:
         if not call.resume():
             is_same = kept is not None and node is not None and kept.key == node.key
             call.begin(kept.live if is_same and kept else self._load(node, seed, call.first_step))
-        if not call.train(self._workplace_of(seed), stop):
+        workplace = self._workplace_of(seed)
+        if self._ranks is not None:
+            node_key = node.key if node is not None and kept is not None and kept.live is call.live else None
+            left = call.left()
+            team = self._ranks.lead(call.live, left, seed=seed, key=call.key, node_key=node_key)
+            workplace = replace(workplace, team=team)
+        if not call.train(workplace, stop):
             return None, call.report("signal")
         state_dir = self._write(call)
         call.partial.remove()
         return state_dir, call.report()
+
+    def _is_out_of_memory(self, error: Exception) -> bool:
+        """Whether memory ran out, here or in another process of the team, which is ended.
+
+        Raises:
+            _RankLostError: If another process was lost for other reasons.
+        """
+        loss = None
+        if self._ranks is not None:
+            loss = self._ranks.loss()
+            self._ranks.dissolve()
+        if loss == "lost":
+            raise _RankLostError from error
+        return loss == "out_of_memory" or is_out_of_memory(error)
 
     def _load(self, node: Node | None, seed: int, step: int) -> Live:
         if node is None:

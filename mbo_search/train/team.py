@@ -1,0 +1,158 @@
+"""Several processes that train one trial together: each takes its part of every batch, all hold the same state.
+
+Gradients are averaged by DistributedDataParallel, over gloo on processors and nccl on GPUs. Everything else of a
+step (clipping, noise, the optimizer) is a function of the averaged gradients, the seed and the step, so every
+process does it alike, and no state is ever exchanged between steps. The first process decides when to stop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mbo_search.train.reports import Stop
+from mbo_search.train.setup import Device
+
+__all__ = ["Team", "TeamSeat"]
+
+_TIMEOUT = timedelta(minutes=30)
+_LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamSeat:
+    """A process's place in a team.
+
+    Attributes:
+        rank: Its number, from 0, which leads.
+        size: Processes of the team.
+        rendezvous: A file on this machine that does not exist yet, through which they find one another.
+    """
+
+    rank: int
+    size: int
+    rendezvous: Path
+
+
+class Team:
+    """This process's view of its team. One at a time in a process; it listens on the loopback interface only.
+
+    Attributes:
+        rank: This process's number.
+        size: Processes.
+    """
+
+    def __init__(self, seat: TeamSeat, device: Device) -> None:
+        """Meet the others; waits for them.
+
+        Args:
+            seat: This process's place.
+            device: Where the trial computes; on GPUs each process takes the one of its number.
+        """
+        self.rank = seat.rank
+        self.size = seat.size
+        self._parallel: DistributedDataParallel | None = None
+        self._learning: tuple[bool, ...] = ()
+        if device == "cuda":
+            torch.cuda.set_device(seat.rank)
+        with _environment(_LOOPBACK):
+            dist.init_process_group(
+                "gloo" if device == "cpu" else "cpu:gloo,cuda:nccl",
+                init_method=seat.rendezvous.resolve().as_uri(),
+                rank=seat.rank,
+                world_size=seat.size,
+                timeout=_TIMEOUT,
+            )
+
+    def part(self, num_sequences: int) -> range:
+        """The sequences of a batch that are this process's.
+
+        Args:
+            num_sequences: Sequences of the batch, a multiple of the team's size.
+        """
+        own = num_sequences // self.size
+        return range(self.rank * own, (self.rank + 1) * own)
+
+    def parallel(self, model: nn.Module) -> DistributedDataParallel:
+        """The model, with gradients averaged over the team; made anew when what learns has changed."""
+        learning = tuple(parameter.requires_grad for parameter in model.parameters())
+        if self._parallel is None or self._parallel.module is not model or self._learning != learning:
+            self._parallel = DistributedDataParallel(model, forward_sync_buffers=False)
+            self._learning = learning
+        return self._parallel
+
+    def sum(self, value: float) -> float:
+        """The sum of everybody's value, the same bits for everybody."""
+        total = torch.tensor([value], dtype=torch.float64)
+        dist.all_reduce(total)
+        return float(total)
+
+    def agree(self, stop: Stop) -> bool:
+        """Whether the leader wants to stop."""
+        wish = torch.tensor([int(stop()) if self.rank == 0 else 0], dtype=torch.int64)
+        dist.broadcast(wish, src=0)
+        return bool(wish)
+
+    def order(self, value: Any) -> None:
+        """The leader's side of `hear`: tell everybody a JSON value."""
+        self._send(json.dumps(value, allow_nan=False).encode())
+
+    def hear(self) -> Any:
+        """Wait for what the leader orders."""
+        return json.loads(self._receive())
+
+    def send_files(self, folder: Path) -> None:
+        """The leader's side of `receive_files`: send the plain files of a folder."""
+        paths = sorted(path for path in folder.iterdir() if path.is_file())
+        self.order([path.name for path in paths])
+        for path in paths:
+            self._send(path.read_bytes())
+
+    def receive_files(self, folder: Path) -> None:
+        """Write the files that the leader sends into a folder."""
+        for name in self.hear():
+            assert Path(name).name == name, name
+            (folder / name).write_bytes(self._receive())
+
+    def close(self) -> None:
+        """Leave the team."""
+        self._parallel = None
+        dist.destroy_process_group()
+
+    def _send(self, content: bytes) -> None:
+        dist.broadcast(torch.tensor([len(content)], dtype=torch.int64), src=0)
+        if content:
+            dist.broadcast(torch.frombuffer(bytearray(content), dtype=torch.uint8), src=0)
+
+    def _receive(self) -> bytes:
+        size = torch.zeros(1, dtype=torch.int64)
+        dist.broadcast(size, src=0)
+        content: Tensor = torch.zeros(int(size), dtype=torch.uint8)
+        if int(size):
+            dist.broadcast(content, src=0)
+        return content.numpy().tobytes()
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
