@@ -110,7 +110,7 @@ class Bench:
     tokens: int
 
     def study_file(self, backend: str) -> Path:
-        """Write the study for a backend: the default searcher in one process, random draws on Ray.
+        """Write the study for a backend: TPE in one process, random draws on Ray.
 
         On Ray the order in which trials end depends on the clock, so only draws that depend on the trial's number
         alone can be compared.
@@ -122,7 +122,7 @@ class Bench:
             for index in range(120):
                 words = " ".join(dice.choice(WORDS) for _ in range(250))
                 (texts / f"{index:03d}.txt").write_text(words, encoding="utf-8")
-        searcher, workers = ("random", 2) if backend == "ray" else ("auto", 1)
+        searcher, workers = ("random", 2) if backend == "ray" else ("tpe", 1)
         file = self.root / f"{backend}.yaml"
         text = STUDY.format(
             texts=texts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -16,6 +17,7 @@ from typing import Any
 __all__ = [
     "fsync_file",
     "fsync_folder",
+    "is_disk_trouble",
     "read_bounded",
     "read_json",
     "remove_leftovers",
@@ -24,6 +26,8 @@ __all__ = [
     "write_atomic",
     "write_json",
 ]
+
+_DISK_TROUBLES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 
 _MOST_JSON_BYTES = 16 * 2**20
 """No JSON file of ours comes near this size; a bigger one is damaged or hostile."""
@@ -51,6 +55,15 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         temporary.unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)
+
+
+def is_disk_trouble(error: BaseException) -> bool:
+    """Whether an error means that a disk takes no more: full, over a quota or size limit, read-only, or broken.
+
+    >>> is_disk_trouble(OSError(errno.ENOSPC, "No space left on device")), is_disk_trouble(ValueError())
+    (True, False)
+    """
+    return isinstance(error, OSError) and error.errno in _DISK_TROUBLES
 
 
 def unique_sibling(path: Path) -> Path:

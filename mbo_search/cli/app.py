@@ -147,6 +147,24 @@ def resume(
 
 
 @app.command()
+def fork(
+    folder: RunFolder,
+    out: Annotated[Path, typer.Argument(metavar="NEWDIR", help="The new run directory.", show_default=False)],
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Begin another study with what still holds of this one.
+
+    Says what differs, and takes over the trials and trained states that the new study would train to the same bits.
+    `resume NEWDIR` goes on from there.
+    """
+    from mbo_search.cli.forking import fork_run
+
+    deliver(lambda: fork_run(folder, out, overrides or []), as_json=as_json, quiet=quiet)
+
+
+@app.command()
 def confirm(
     folder: RunFolder,
     top: Annotated[

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from mbo_search.errors import StudyError
 from mbo_search.results.records import Arm, TrialRecord
 from mbo_search.search.books import Books
 from mbo_search.search.busy import BusyMeter
 from mbo_search.search.drafting import Drafter
-from mbo_search.search.effort import Effort, duplicate_record, effort_of, make_record
+from mbo_search.search.effort import Effort, duplicate_record, effort_of, make_record, with_orphans
 from mbo_search.search.enough import is_enough
 from mbo_search.search.limits import Spent
 from mbo_search.search.ports import ArmSource, Ports, SearchPlan
@@ -42,6 +41,7 @@ class Director:
         books: What is known of the trials.
         busy: How busy the slots were.
         plan: What to do.
+        trouble: Why nobody can go on before a person has done something; empty while all is well.
     """
 
     def __init__(self, plan: SearchPlan, arms: Mapping[Arm, ArmSource], ports: Ports) -> None:
@@ -55,6 +55,7 @@ class Director:
         self.books = Books()
         self.busy = BusyMeter(plan.slots)
         self.plan = plan
+        self.trouble = ""
         self._arms = dict(arms)
         self._ports = ports
         self._drafter = Drafter(plan, self._arms, ports, self.books)
@@ -184,6 +185,9 @@ class Director:
         """
         self._left(trial)
         self._heard.pop(trial, None)
+        if outcome.reason == "disk":
+            self.trouble = outcome.message
+            self.stop()
         if self.books.record(trial) is not None:
             return  # told before, for instance by a worker that was given up for lost
         task = self.books.task(trial)
@@ -336,17 +340,8 @@ class Director:
         orphans = self.books.orphans(task, effort.produced, self._ports.has_node)
         if not orphans:
             return effort
-        before = dict(zip((node.key for node in task.nodes), (0, *(n.tokens for n in task.nodes)), strict=False))
-        tokens = sum(node.tokens - before[node.key] for node in orphans)
         reports = [report for node in orphans if (report := self._ports.report_of(node.key)) is not None]
-        return replace(
-            effort,
-            attempts=max(1, effort.attempts),
-            executed_tokens=min(effort.executed_tokens + tokens, task.tokens),
-            wasted_tokens=effort.wasted_tokens + sum(report.wasted_tokens for report in reports),
-            train_seconds=effort.train_seconds + sum(report.seconds for report in reports),
-            produced=effort.produced | {node.key for node in orphans},
-        )
+        return with_orphans(effort, task, orphans, reports)
 
     def _learn(self, task: TrialTask, record: TrialRecord) -> None:
         self._ports.log(_sentence(record))

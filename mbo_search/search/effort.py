@@ -6,13 +6,15 @@ it cost in all, and must not call a node shared that an earlier attempt of its o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mbo_search.results.records import TrialRecord
-from mbo_search.search.task import TrialTask
+from mbo_search.search.task import PathNode, TrialTask
 from mbo_search.train.outcome import Boundary, BoundaryEvent, TrialOutcome
+from mbo_search.train.reports import BoundaryReport
 
-__all__ = ["Effort", "duplicate_record", "effort_of", "make_record"]
+__all__ = ["Effort", "duplicate_record", "effort_of", "make_record", "with_orphans"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,29 @@ class Effort:
             peak_memory_bytes=max(self.peak_memory_bytes, outcome.peak_memory_bytes),
             produced=self.produced | frozenset(outcome.produced),
         )
+
+
+def with_orphans(
+    effort: Effort, task: TrialTask, orphans: Sequence[PathNode], reports: Sequence[BoundaryReport]
+) -> Effort:
+    """The effort with nodes that attempts had trained and could not report any more.
+
+    Args:
+        effort: What is accounted for.
+        task: The task.
+        orphans: The nodes, some of the task's.
+        reports: What is known of their training.
+    """
+    before = dict(zip((node.key for node in task.nodes), (0, *(n.tokens for n in task.nodes)), strict=False))
+    tokens = sum(node.tokens - before[node.key] for node in orphans)
+    return replace(
+        effort,
+        attempts=max(1, effort.attempts),
+        executed_tokens=min(effort.executed_tokens + tokens, task.tokens),
+        wasted_tokens=effort.wasted_tokens + sum(report.wasted_tokens for report in reports),
+        train_seconds=effort.train_seconds + sum(report.seconds for report in reports),
+        produced=effort.produced | {node.key for node in orphans},
+    )
 
 
 def effort_of(record: TrialRecord) -> Effort:

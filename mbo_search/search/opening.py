@@ -18,7 +18,15 @@ from mbo_search.study.specs import Study
 from mbo_search.study.yaml_file import load_study
 from mbo_search.train.setup import TrainSetup, numerics_here, resolve_setup
 
-__all__ = ["Opened", "baselines_of", "create_run", "differences", "open_same", "open_with_overrides"]
+__all__ = [
+    "Opened",
+    "baselines_of",
+    "check_schedules",
+    "create_run",
+    "differences",
+    "open_same",
+    "open_with_overrides",
+]
 
 _RESUMABLE = (
     "confirm",
@@ -62,7 +70,7 @@ def create_run(study: Study, out: Path, *, cache: Path, slots: int) -> Opened:
     Raises:
         UserError: If the study cannot be run, or the directory cannot be made.
     """
-    _check_schedules(study)
+    check_schedules(study)
     setup = resolve_setup(study, prepare(study.data, cache), slots)
     return Opened(run=RunDirectory.create(out, study, setup), study=study, setup=setup)
 
@@ -84,7 +92,9 @@ def open_same(study: Study, out: Path, *, cache: Path) -> Opened:
         for key, old, new in differences(run.study(), study)
     ]
     if changed:
-        hint = f"choose another --out, or change limits with `mbo-search resume {out} --set KEY=VALUE`"
+        hint = (
+            f"choose another --out, change limits with `mbo-search resume {out} --set KEY=VALUE`, or {_fork(out)}"
+        )
         rule = "holds another study; this differs:"
         raise RunDirectoryError([Problem(key="", where=str(out), rule=rule, hint=hint), *changed])
     return _opened(run, study, cache)
@@ -104,9 +114,7 @@ def open_with_overrides(out: Path, overrides: Sequence[str], *, cache: Path) -> 
     run = RunDirectory.open(out)
     study = load_study(run.study_file, overrides) if overrides else run.study()
     forbidden = [
-        Problem(
-            key=key, value=new, rule=f"cannot change any more; it is {old}", hint="begin another study with --out"
-        )
+        Problem(key=key, value=new, rule=f"cannot change any more; it is {old}", hint=_fork(out))
         for key, old, new in differences(run.study(), study)
         if not key.startswith(_RESUMABLE) or key in _SETTLED
     ]
@@ -142,7 +150,15 @@ def baselines_of(study: Study) -> dict[str, Schedule]:
     return {name: baseline_schedule(study, name) for name in study.baselines}
 
 
-def _check_schedules(study: Study) -> None:
+def check_schedules(study: Study) -> None:
+    """Check that every schedule that a study names or can propose fits its budget.
+
+    Args:
+        study: The study.
+
+    Raises:
+        StudyError: If one does not.
+    """
     budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
     staged_space(study)
     control_space(study)
@@ -157,7 +173,7 @@ def _opened(run: RunDirectory, study: Study, cache: Path) -> Opened:
     prepared = _data_again(study, setup, cache)
     if prepared.card.fingerprint != setup.data_fingerprint:
         rule = "give other tokens than when the study began"
-        hint = "restore the texts, or begin another study with --out"
+        hint = f"restore the texts, or {_fork(run.path)}"
         raise RunDirectoryError([Problem(key="data.source", where=str(run.path), rule=rule, hint=hint)])
     folder = str(prepared.folder.resolve())
     return Opened(run=run, study=study, setup=setup.model_copy(update={"data_folder": folder}))
@@ -180,8 +196,12 @@ def _check_numerics(run: RunDirectory, setup: TrainSetup) -> None:
     ]
     if changed:
         rule = "was begun with other arithmetic, so new losses could not be compared with its old ones"
-        hint = "go on where it was begun, or begin another study with --out"
+        hint = f"go on where it was begun, or {_fork(run.path)}"
         raise RunDirectoryError([Problem(key="", where=str(run.path), rule=rule, hint=hint), *changed])
+
+
+def _fork(run: Path) -> str:
+    return f"begin another study with what still holds: `mbo-search fork {run} NEWDIR`"
 
 
 def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:

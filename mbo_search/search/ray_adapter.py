@@ -17,7 +17,9 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.director import Director
+from mbo_search.search.last_words import LastWords, write_last_words
 from mbo_search.search.ray_worker import BOUNDARY, LOG, OUTCOME, PLAN, TASK
 from mbo_search.train.outcome import BoundaryEvent, TrialOutcome
 
@@ -29,6 +31,10 @@ T = TypeVar("T")
 
 def _drop_log(trial: int, lines: str) -> None:
     """Workers that see the run directory write their logs themselves."""
+
+
+_MEMORY_SIGNS = ("OutOfMemoryError", "running low on memory")
+"""What Ray says of a worker that its memory monitor has killed, before the kernel would have killed something."""
 
 
 class Seat:
@@ -64,6 +70,7 @@ class Seat:
         self._slots = slots
         self._numbers: dict[str, int] = {}
         self._events: dict[int, list[BoundaryEvent]] = {}
+        self._words: dict[int, LastWords] = {}
         self._told: set[str] = set()
         self._over: set[str] = set()
 
@@ -85,9 +92,14 @@ class Seat:
         self._events[self._numbers[trial_id]] = []
         self._director.started(self._numbers[trial_id])
 
-    def lost(self, trial_id: str, message: str) -> None:
-        """A worker was lost; Tune will start another."""
-        self._director.left_alone(self._numbers[trial_id], message)
+    def lost(self, trial_id: str, error: str) -> None:
+        """A worker was lost; Tune will start another, which is told if this one had taken too much memory."""
+        number = self._numbers[trial_id]
+        if any(sign in error for sign in _MEMORY_SIGNS):
+            self._words[number] = LastWords(reason="out_of_memory", message=error)
+            if "run" in self._config:
+                write_last_words(RunDirectory(Path(self._config["run"])).trials, number, self._words[number])
+        self._director.left_alone(number, _last_line(error))
 
     def reported(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Take a report; True ends the trial."""
@@ -103,13 +115,19 @@ class Seat:
                 self._tell(trial_id, _pruned(self._events[number]), result)
         return trial_id in self._told
 
-    def ended(self, trial_id: str, message: str) -> None:
+    def ended(self, trial_id: str, error: str) -> None:
         """Tune has done with a trial; one that told no outcome has failed, unless all are being stopped."""
         if trial_id in self._over:
             return
         self._over.add(trial_id)
-        if trial_id not in self._told and not self._director.is_stopping:
-            self._director.give_up(self._numbers[trial_id], message)
+        if trial_id in self._told or self._director.is_stopping:
+            return
+        number = self._numbers[trial_id]
+        words = self._words.get(number)
+        if words is None:
+            self._director.give_up(number, _last_line(error))
+        else:
+            self._director.tell(number, TrialOutcome(state="pruned", reason=words.reason, message=words.message))
 
     def _tell(self, trial_id: str, outcome: TrialOutcome, result: dict[str, Any]) -> None:
         self._told.add(trial_id)
@@ -209,11 +227,11 @@ class TrialCallback(Callback):
         """Tune says nothing of trials whose reused worker could not be reset, so look for them."""
         for trial in trials:
             if trial.status in (Trial.ERROR, Trial.TERMINATED):
-                _guarded(self._seat, self._seat.ended, None)(trial.trial_id, _last_line(trial))
+                _guarded(self._seat, self._seat.ended, None)(trial.trial_id, _error(trial))
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A worker was lost and the trial will be repeated."""
-        _guarded(self._seat, self._seat.lost, None)(trial.trial_id, _last_line(trial))
+        _guarded(self._seat, self._seat.lost, None)(trial.trial_id, _error(trial))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -251,8 +269,12 @@ def _pruned(events: list[BoundaryEvent]) -> TrialOutcome:
     )
 
 
-def _last_line(trial: Trial) -> str:
-    """What a trial's error says at the end; Tune keeps the whole of it in a file on the driver's side."""
+def _error(trial: Trial) -> str:
+    """What is known of a trial's error; Tune keeps it in a file on the driver's side."""
     file = trial.error_file
-    lines = Path(file).read_text(encoding="utf-8").strip().splitlines() if file and Path(file).exists() else []
+    return Path(file).read_text(encoding="utf-8", errors="replace") if file and Path(file).exists() else ""
+
+
+def _last_line(error: str) -> str:
+    lines = error.strip().splitlines()
     return lines[-1].strip() if lines else "the worker ended without an outcome"

@@ -157,7 +157,7 @@ def _run_round(
         fit.join(_POLL_SECONDS)
         with seat.lock:
             observe()
-            if (stop.is_set() or seat.failure is not None) and not director.is_stopping:
+            if (stop.is_set() or seat.failure is not None or director.is_stopping) and not halt.has_begun:
                 director.stop()
                 session.stop()
                 halt.begin()
@@ -203,6 +203,10 @@ class _Halt:
     def __init__(self, director: Director) -> None:
         self._director = director
         self._deadline: float | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        return self._deadline is not None
 
     def begin(self) -> None:
         self._deadline = time.monotonic() + MOST_STOP_SECONDS

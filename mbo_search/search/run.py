@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mbo_search.files import write_atomic
+from mbo_search.errors import Problem, RunDirectoryError
+from mbo_search.files import is_disk_trouble, write_atomic
 from mbo_search.results.ranking import write_ranking
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.driving import Drive
@@ -107,7 +109,7 @@ def resume_study(out: Path, means: Means, overrides: Sequence[str] = ()) -> RunS
 
 def _drive(opened: Opened, means: Means) -> RunSummary:
     run = opened.run
-    with run.lock():
+    with _disk_troubles_told(run), run.lock():
         before = run.study()
         if _is_another_look(before.confirm, opened.study.confirm):
             _count_look(run)
@@ -116,6 +118,8 @@ def _drive(opened: Opened, means: Means) -> RunSummary:
         with stop_on_signals() as stop:
             drive = Drive(opened, backend=means.backend, observe=means.observe)
             drive.go(backend=means.backend, cluster=means.cluster, stop=stop)
+        if drive.director.trouble:
+            raise _cannot_be_written(run, drive.director.trouble)
         write_ranking(run)
         is_interrupted = drive.director.is_stopping
         report = None if means.write_report is None or is_interrupted else means.write_report(run)
@@ -128,6 +132,24 @@ def _is_another_look(before: ConfirmSpec | None, now: ConfirmSpec | None) -> boo
         return before != now
     asked, asks = ((spec.top, spec.seeds, spec.worthwhile_percent) for spec in (before, now))
     return asked != asks
+
+
+@contextmanager
+def _disk_troubles_told(run: RunDirectory) -> Iterator[None]:
+    """A disk that takes no more is for a person to mend; what is in the directory is as sound as before."""
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_trouble(error):
+            raise
+        raise _cannot_be_written(run, str(error)) from error
+
+
+def _cannot_be_written(run: RunDirectory, message: str) -> RunDirectoryError:
+    hint = f"make room or make it writable, then go on with: mbo-search resume {run.path}"
+    return RunDirectoryError(
+        [Problem(key="", where=str(run.path), rule=f"cannot be written: {message}", hint=hint)]
+    )
 
 
 def _count_look(run: RunDirectory) -> None:

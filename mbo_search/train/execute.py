@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mbo_search.errors import StoreError
-from mbo_search.files import unique_sibling
+from mbo_search.files import is_disk_trouble, unique_sibling
 from mbo_search.study.segments import Segment
 from mbo_search.train.banner import stage_banner
 from mbo_search.train.curve import curve_rows, join_points
@@ -265,6 +265,8 @@ class _Trial:
         except StoreError as error:
             return self._fall_back(error)
         except Exception as error:  # whatever a trainer raises ends its trial, never the search
+            if is_disk_trouble(error):
+                return self._outcome("interrupted", "disk", str(error))
             reason: EndReason = "out_of_memory" if isinstance(error, MemoryError) else "exception"
             return self._outcome(_state_of(reason), reason, traceback.format_exc())
         if state_dir is None or report.reason is not None:

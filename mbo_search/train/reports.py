@@ -21,6 +21,7 @@ EndReason = Literal[
     "hung",
     "worker_lost",
     "signal",
+    "disk",
 ]
 """Why a trial ended before its last step. A `probe` was meant to end behind a stage: the searcher looked at it."""
 

@@ -7,7 +7,9 @@ unpickled. Names, shapes and types are checked against the model before a single
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -36,6 +38,8 @@ _WEIGHTS = "weights.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
 _AVERAGES = "averages.safetensors"
 _STATE = "state.json"
+
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of tensors by name, known before any memory is taken for them."""
@@ -198,7 +202,9 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     try:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
     except SafetensorError as error:
-        raise OSError(f"{path} cannot be written: {error}") from error
+        found = _OS_ERROR.search(str(error))
+        number = int(found[1]) if found else errno.EIO
+        raise OSError(number, f"cannot be written: {error}", str(path)) from error
 
 
 def _read_tensors(path: Path, check: Callable[[Shapes], None]) -> dict[str, Tensor]:

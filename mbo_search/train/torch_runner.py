@@ -19,7 +19,7 @@ import torch
 from mbo_search.data.batches import TokenStream
 from mbo_search.data.prepare import load_prepared
 from mbo_search.errors import DataError, StoreError, TrialError
-from mbo_search.files import remove_leftovers, unique_sibling
+from mbo_search.files import is_disk_trouble, remove_leftovers, unique_sibling
 from mbo_search.study.keys import segment_keys
 from mbo_search.study.segments import Segment
 from mbo_search.train.arithmetic import is_out_of_memory
@@ -142,6 +142,8 @@ class TorchStageRunner:
         except TrialError as error:
             failure: tuple[EndReason, str] = cast(EndReason, error.reason), str(error)
         except Exception as error:
+            if is_disk_trouble(error):
+                raise  # no fault of the trial: what it has on disk is for the call that goes on
             reason: EndReason = "out_of_memory" if self._is_out_of_memory(error) else "exception"
             failure = reason, traceback.format_exc()
         call.partial.remove()
