@@ -82,7 +82,7 @@ class Tally:
     """
 
     backend: str
-    kills: Counter = field(default_factory=Counter)
+    kills: dict[str, int] = field(default_factory=lambda: {"driver": 0, "worker": 0})
     survived: int = 0
     trials: int = 0
     lost: int = 0
@@ -357,7 +357,7 @@ def print_table(tallies: list[Tally]) -> None:
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for tally in tallies:
-        kills = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.kills.items()))
+        kills = ", ".join(f"{count} {kind}" for kind, count in tally.kills.items() if count)
         print(
             f"| {tally.backend} | {kills} | {tally.survived} | {tally.trials} | {tally.lost} "
             f"| {tally.doubled + tally.unfinished} | {tally.different} | {'yes' if tally.same_ranking else 'no'} "
