@@ -76,7 +76,7 @@ def _factor_words(tokens: TokenRatio | None) -> str:
     if tokens is None:
         return ""
     mean = tokens.value.mean
-    return f"{mean:.2g}" if mean is not None else f"{tokens.measured_high:.3g}"
+    return f"{mean:.3g}" if mean is not None else f"{tokens.measured_high:.3g}"
 
 
 def _percent(difference: Difference) -> str:
