@@ -110,6 +110,10 @@ def run(
         Path | None, typer.Option("--out", metavar="DIR", help="The run directory.  [default: reports/NAME]")
     ] = None,
     overrides: Overrides = None,
+    warm_start: Annotated[
+        list[Path] | None,
+        typer.Option("--warm-start", metavar="DIR", help="Begin with what an earlier run knows. Repeatable."),
+    ] = None,
     backend: Backend = "auto",
     address: Address = None,
     insecure_cluster: InsecureCluster = False,
@@ -122,7 +126,13 @@ def run(
     """
     from mbo_search.cli.searching import Where, run_search
 
-    where = Where(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
+    where = Where(
+        backend=backend,
+        address=address,
+        insecure_cluster=insecure_cluster,
+        quiet=quiet,
+        warm_start=tuple(warm_start or ()),
+    )
     deliver(lambda: run_search(study, example, overrides or [], out=out, where=where), as_json=as_json, quiet=quiet)
 
 

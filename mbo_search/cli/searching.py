@@ -45,12 +45,14 @@ class Where:
         address: Address of a running Ray cluster.
         insecure_cluster: Whether that may be one that asks for no token.
         quiet: Show no progress.
+        warm_start: Run directories whose states and best schedules a new search begins with.
     """
 
     backend: BackendName
     address: str | None
     insecure_cluster: bool
     quiet: bool
+    warm_start: tuple[Path, ...] = ()
 
 
 def run_search(
@@ -107,6 +109,7 @@ def _means(where: Where) -> Iterator[Means]:
             cluster=_cluster(where),
             observe=observe,
             write_report=_write_report,
+            warm_start=where.warm_start,
         )
 
 
@@ -153,6 +156,7 @@ def _answer(summary: RunSummary, *, confirms: bool = False) -> Answer:
         "report": None if summary.report is None else str(summary.report),
         "best": str(run.best_yaml) if run.best_yaml.exists() else None,
         "verdict": ranking.verdict.model_dump(mode="json"),
+        "warm_start": list(_warm_sentences(run)),
     }
     return Answer(
         schema="mbo-search/run/1",
@@ -179,4 +183,10 @@ def _text(summary: RunSummary, run: RunDirectory, ranking: Ranking) -> list[Rend
         return [ended, said, *ranking.notes, *([f"The report is {summary.report}."] if summary.report else [])]
     paths = [("ranking", run.ranking_csv), ("best config", run.best_yaml), ("report", summary.report)]
     shown = facts((name, str(path)) for name, path in paths if path is not None)
-    return [ended, "", *ranking_text(ranking), "", shown]
+    return [ended, *_warm_sentences(run), "", *ranking_text(ranking), "", shown]
+
+
+def _warm_sentences(run: RunDirectory) -> tuple[str, ...]:
+    from mbo_search.search.warm_start import read_warm_start
+
+    return read_warm_start(run).sentences

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mbo_search.results.records import Arm
 from mbo_search.results.run_directory import RunDirectory
@@ -14,6 +15,7 @@ from mbo_search.search.samplers import SAMPLERS, STARTUP_TRIALS
 from mbo_search.search.searchers import StagedSpace, searcher_maker
 from mbo_search.search.space_pieces import space_pieces
 from mbo_search.search.suggest import Draw, ReferenceSuggest, draw
+from mbo_search.search.warm_start import read_warm_start, warm_draws
 from mbo_search.study.joint_model import searcher_of
 from mbo_search.study.parameters import Suggest, choose
 from mbo_search.study.space import Space, control_space, parameters, propose, space_size, staged_space
@@ -39,12 +41,15 @@ def arms_of(study: Study, run: RunDirectory) -> dict[Arm, OptunaArm]:
         ("staged", staged_space(study), 1 - study.control.share),
         ("control", control_space(study), study.control.share),
     )
+    warm = read_warm_start(run)
     arms: dict[Arm, OptunaArm] = {}
     for arm, space, share in wanted:
         if share > 0:
+            own = arm_space(study, space, share)
+            first = warm_draws(warm, arm, own.function)[: _num_initial(study, share)]
             arms[arm] = OptunaArm(
                 arm,
-                arm_space(study, space, share),
+                replace(own, initial=(*first, *own.initial)),
                 seed=study.seed,
                 database=arm_study(run, arm, study),
             )

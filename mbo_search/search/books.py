@@ -68,6 +68,14 @@ class Books:
         self._by_end.setdefault(task.end, task.trial)
         self._produced.update(record.produced)
 
+    def account(self, keys: Iterable[str]) -> None:
+        """Note nodes that trials of other studies have trained: no attempt of our own did.
+
+        Args:
+            keys: Their keys.
+        """
+        self._produced.update(keys)
+
     def known(self, end: str) -> TrialRecord | None:
         """The record of a trial that trained exactly this, or None.
 

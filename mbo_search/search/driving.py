@@ -30,6 +30,7 @@ from mbo_search.search.stopping import StopRequest, throttled
 from mbo_search.search.task import PathNode, TrialTask
 from mbo_search.search.task_checks import check_open_tasks
 from mbo_search.search.task_files import read_tasks, write_task
+from mbo_search.search.warm_start import read_warm_start
 from mbo_search.search.worker import TrialWorker, WorkerPlan, open_store, write_worker_plan
 from mbo_search.study.reference_lr import reference_lrs
 from mbo_search.study.schedule import Schedule
@@ -180,6 +181,7 @@ class Drive:
         check_open_tasks(tasks, records, ports.nodes_of)
         for record in records:
             self._memory.note(record)
+        director.books.account(read_warm_start(run).nodes)
         director.restore(
             tasks,
             records,

@@ -17,6 +17,7 @@ from mbo_search.search.progress import Progress
 from mbo_search.search.ray_cluster import Cluster
 from mbo_search.search.slots import Backend, num_slots
 from mbo_search.search.stopping import stop_on_signals
+from mbo_search.search.warm_start import begin_warm
 from mbo_search.study.specs import ConfirmSpec, Study
 from mbo_search.study.yaml_file import dump_study
 
@@ -37,6 +38,7 @@ class Means:
         cluster: An existing Ray cluster; None: one of our own, if any.
         observe: Gets a snapshot now and then.
         write_report: Writes the report when the search has ended; None: no report.
+        warm_start: Run directories of earlier studies whose states and best schedules a new search begins with.
     """
 
     cache: Path
@@ -44,6 +46,7 @@ class Means:
     cluster: Cluster | None = None
     observe: Callable[[Progress], None] = _ignore
     write_report: Callable[[RunDirectory], Path] | None = None
+    warm_start: Sequence[Path] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +92,13 @@ def run_study(study: Study, out: Path, means: Means) -> RunSummary:
     """
     if (out / "study.yaml").exists():
         return _drive(open_same(study, out, cache=means.cache), means)
+    for source in means.warm_start:
+        RunDirectory.open(source)
     slots = num_slots(study, means.backend)
-    return _drive(create_run(study, out, cache=means.cache, slots=slots), means)
+    opened = create_run(study, out, cache=means.cache, slots=slots)
+    if means.warm_start:
+        begin_warm(opened.run, opened.setup, study.seed, means.warm_start)
+    return _drive(opened, means)
 
 
 def resume_study(out: Path, means: Means, overrides: Sequence[str] = ()) -> RunSummary:
