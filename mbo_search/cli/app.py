@@ -22,6 +22,7 @@ from mbo_search.cli.options import (
     RunFolder,
     ScheduleArgument,
     StudyFile,
+    WarmStart,
 )
 
 __all__ = ["app", "main"]
@@ -110,10 +111,7 @@ def run(
         Path | None, typer.Option("--out", metavar="DIR", help="The run directory.  [default: reports/NAME]")
     ] = None,
     overrides: Overrides = None,
-    warm_start: Annotated[
-        list[Path] | None,
-        typer.Option("--warm-start", metavar="DIR", help="Begin with what an earlier run knows. Repeatable."),
-    ] = None,
+    warm_start: WarmStart = None,
     backend: Backend = "auto",
     address: Address = None,
     insecure_cluster: InsecureCluster = False,
@@ -126,13 +124,8 @@ def run(
     """
     from mbo_search.cli.searching import Where, run_search
 
-    where = Where(
-        backend=backend,
-        address=address,
-        insecure_cluster=insecure_cluster,
-        quiet=quiet,
-        warm_start=tuple(warm_start or ()),
-    )
+    where = Where(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
+    where = where.with_warm_start(warm_start or [])
     deliver(lambda: run_search(study, example, overrides or [], out=out, where=where), as_json=as_json, quiet=quiet)
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "RunFolder",
     "ScheduleArgument",
     "StudyFile",
+    "WarmStart",
 ]
 
 BackendName = Literal["auto", "ray", "local"]
@@ -51,4 +52,9 @@ InsecureCluster = Annotated[
     typer.Option(
         "--insecure-cluster", help="Use a cluster that asks for no token: whoever reaches it controls it."
     ),
+]
+
+WarmStart = Annotated[
+    list[Path] | None,
+    typer.Option("--warm-start", metavar="DIR", help="Begin with what an earlier run knows. Repeatable."),
 ]

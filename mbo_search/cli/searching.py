@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,10 @@ class Where:
     insecure_cluster: bool
     quiet: bool
     warm_start: tuple[Path, ...] = ()
+
+    def with_warm_start(self, folders: Sequence[Path]) -> Where:
+        """The same with run directories to begin with."""
+        return replace(self, warm_start=tuple(folders))
 
 
 def run_search(
