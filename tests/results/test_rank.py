@@ -300,6 +300,6 @@ def test_ranking_json_has_every_field_that_its_format_names():
         *("wasted_tokens", "train_seconds", "peak_memory_bytes"),
     } <= set(ranking["trials"][0])
     assert set(ranking["trials"][0]["runs"][0]) == {"seed", "val_loss"}
-    assert set(ranking["totals"]) == {
+    assert {
         *("requested_tokens", "executed_tokens", "saved_tokens", "wasted_tokens", "wall_seconds", "busy_fraction")
-    }
+    } <= set(ranking["totals"])

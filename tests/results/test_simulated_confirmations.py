@@ -176,6 +176,7 @@ def test_the_three_intervals_of_twelve_studies_cover_the_truth_as_a_rule():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_a_thousand_studies_without_a_difference_keep_the_bound_in_both_questions():
     yes, found = _error_shares(1000, seed=4)
     assert yes <= 0.067
@@ -183,11 +184,13 @@ def test_a_thousand_studies_without_a_difference_keep_the_bound_in_both_question
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_the_three_intervals_of_a_thousand_studies_cover_the_truth():
     for share in _coverages(1000, seed=5):
         assert 0.92 <= share <= 0.98
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_looking_three_times_says_yes_falsely_within_the_bound():
     assert _false_yes_over_looks(1000, seed=6) <= 0.067
