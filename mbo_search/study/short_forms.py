@@ -360,12 +360,7 @@ def _model(forms: _Forms, node: Node) -> Node | None:
         hint = nearest_hint(shown(size), MODEL_SIZES)
         forms.refuse(size, f"is no model size; known are {', '.join(MODEL_SIZES)}", hint)
         return None
-    numbers = {
-        "layers": preset.layers,
-        "width": preset.width,
-        "heads": preset.heads,
-        "context": preset.context,
-    }
+    numbers = {"layers": preset.layers, "width": preset.width, "heads": preset.heads, "context": preset.context}
     entries: dict[str, Node] = {
         key: ScalarNode(value=number, text=str(number), where=size.where, path=child_path(node.path, key))
         for key, number in numbers.items()
