@@ -124,8 +124,7 @@ def run(
     """
     from mbo_search.cli.searching import Where, run_search
 
-    where = Where(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
-    where = where.with_warm_start(warm_start or [])
+    where = Where.warm(warm_start, backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
     deliver(lambda: run_search(study, example, overrides or [], out=out, where=where), as_json=as_json, quiet=quiet)
 
 

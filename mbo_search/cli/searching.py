@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,9 +54,21 @@ class Where:
     quiet: bool
     warm_start: tuple[Path, ...] = ()
 
-    def with_warm_start(self, folders: Sequence[Path]) -> Where:
-        """The same with run directories to begin with."""
-        return replace(self, warm_start=tuple(folders))
+    @classmethod
+    def warm(
+        cls,
+        folders: Sequence[Path] | None,
+        *,
+        backend: BackendName,
+        address: str | None,
+        insecure_cluster: bool,
+        quiet: bool,
+    ) -> Where:
+        """Make one with run directories to begin with."""
+        begin = tuple(folders or ())
+        return cls(
+            backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet, warm_start=begin
+        )
 
 
 def run_search(
