@@ -3,7 +3,8 @@
     python benchmarks/switching.py DIR DIR DIR DIR -o switching.json
 
 Computes what docs/switching.md declared, and nothing else: one primary test over the fresh seeds, of the mean over
-all cells; each cell by itself beside it, adjusted by Holm's method. Prints the answer and writes the numbers as JSON.
+all cells; each cell by itself beside it, adjusted by Holm's method. Prints the answer and writes the numbers as
+JSON.
 """
 
 from __future__ import annotations
