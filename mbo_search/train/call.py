@@ -61,13 +61,19 @@ class StretchCall:
         if found is None:
             return False
         live, record = found
-        if not self.first_step <= live.step <= self._segments[-1].last_step:
+        points = [point for point in record.points if point.step > self.first_step]
+        if not self.first_step <= live.step <= self._segments[-1].last_step or self._missing(points, live.step):
             return False
-        self._points = list(record.points)
+        self._points = points
         self._executed_tokens = record.executed_tokens
         self._seconds_before = record.seconds
         self.begin(live)
         return True
+
+    def _missing(self, points: Sequence[CurvePoint], step: int) -> bool:
+        """Whether a finished segment has no point: the earlier call had begun behind it, on another node."""
+        measured = {point.step for point in points}
+        return any(segment.last_step < step and segment.last_step not in measured for segment in self._segments)
 
     @property
     def first_step(self) -> int:

@@ -167,6 +167,34 @@ def test_two_processes_on_one_stretch_do_not_disturb_each_other(
     assert partials(tmp_path, path) == []
 
 
+@pytest.mark.parametrize(("begun_behind", "going_on_behind"), [(0, 2), (2, 0), (3, 1)])
+def test_a_call_goes_on_from_what_began_at_another_node(
+    setup: TrainSetup, tmp_path: Path, path: SchedulePath, begun_behind: int, going_on_behind: int
+) -> None:
+    # Another trial may have left a node within the stretch since the call was stopped, or such a node may be gone.
+    runner = TorchStageRunner(setup, tmp_path / "nodes")
+    nodes: dict[int, Node | None] = {0: None}
+    for done in (1, 2, 3):
+        folder, _ = runner.run(None, path.segments[:done], SEED, lambda: False)
+        assert folder is not None
+        nodes[done] = Node(key=path.keys[done - 1], path=folder)
+    polls = iter(range(1000))
+    first = TorchStageRunner(setup, tmp_path / "scratch")
+    stopped = 9 - nodes_step(path, begun_behind)
+    first.run(nodes[begun_behind], path.segments[begun_behind:], SEED, lambda: next(polls) == stopped)
+    assert partials(tmp_path / "scratch", path)
+    second = TorchStageRunner(setup, tmp_path / "scratch")
+    found, report = second.run(nodes[going_on_behind], path.segments[going_on_behind:], SEED, lambda: False)
+    whole, _ = run(setup, tmp_path / "whole", path)
+    assert found is not None and whole is not None
+    assert [point.step for point in report.curve] == [s.last_step for s in path.segments[going_on_behind:]]
+    assert differing(read_state(found), read_state(whole)) == []
+
+
+def nodes_step(path: SchedulePath, num_segments: int) -> int:
+    return path.segments[num_segments - 1].last_step if num_segments else 0
+
+
 def test_divergence_is_a_reason_and_leaves_nothing(setup: TrainSetup, tmp_path: Path) -> None:
     wild = make_schedule(make_stage("wild", 1.0, "sgd_nesterov", lr=1e30, clip_norm=None))
     path = schedule_path(wild, setup, SEED)
