@@ -186,7 +186,8 @@ def test_a_call_goes_on_from_what_began_at_another_node(
     second = TorchStageRunner(setup, tmp_path / "scratch")
     found, report = second.run(nodes[going_on_behind], path.segments[going_on_behind:], SEED, lambda: False)
     whole, _ = run(setup, tmp_path / "whole", path)
-    assert found is not None and whole is not None
+    assert found is not None
+    assert whole is not None
     assert [point.step for point in report.curve] == [s.last_step for s in path.segments[going_on_behind:]]
     assert differing(read_state(found), read_state(whole)) == []
 
