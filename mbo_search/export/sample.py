@@ -10,7 +10,7 @@ from mbo_search.errors import Problem, RunDirectoryError, StoreError, UserError
 from mbo_search.results.ranking import make_ranking
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.study.schedule_file import load_schedule_file
-from mbo_search.train.store import StageStore
+from mbo_search.train.open_store import open_node_store
 
 if TYPE_CHECKING:
     from mbo_search.data.tokenizer import Tokenizer
@@ -67,7 +67,12 @@ def load_trial(run: RunDirectory, trial: int) -> tuple[Decoder, Tokenizer]:
     record = next((record for record in run.records() if record.trial == trial), None)
     if record is None or record.state != "complete" or not record.boundaries:
         raise _no_model(run.path, f"holds no complete trial {trial}", "give a complete one")
-    store = StageStore(run.stages, None, setup.windows_fingerprint)
+    store = open_node_store(
+        run.stages,
+        url=run.study().resources.store.url,
+        limit_bytes=None,
+        windows_fingerprint=setup.windows_fingerprint,
+    )
     try:
         folder = store.load(record.boundaries[-1].node).node.path
         model = load_model(folder, setup)

@@ -90,12 +90,13 @@ def run_study(study: Study, out: Path, means: Means) -> RunSummary:
     Raises:
         UserError: If the study cannot be run, or the directory holds something else; nothing is written then.
     """
-    if (out / "study.yaml").exists():
-        return _drive(open_same(study, out, cache=means.cache), means)
     for source in means.warm_start:
         RunDirectory.open(source)
-    slots = num_slots(study, means.backend)
-    opened = create_run(study, out, cache=means.cache, slots=slots)
+    if (out / "study.yaml").exists():
+        opened = open_same(study, out, cache=means.cache)
+    else:
+        slots = num_slots(study, means.backend)
+        opened = create_run(study, out, cache=means.cache, slots=slots)
     if means.warm_start:
         begin_warm(opened.run, opened.setup, study.seed, means.warm_start)
     return _drive(opened, means)

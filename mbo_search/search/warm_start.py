@@ -54,26 +54,34 @@ class WarmStart(Description):
         points: Schedules to try first, best first.
         nodes: Keys of the states that were linked.
         sentences: What was reused and what was not, and why, for people.
+        sources: Run directories of the earlier studies.
     """
 
     schema_version: str = "mbo-search/warm-start/1"
     points: tuple[WarmPoint, ...] = ()
     nodes: tuple[str, ...] = ()
     sentences: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 def begin_warm(run: RunDirectory, setup: TrainSetup, seed: int, sources: Sequence[Path]) -> WarmStart:
-    """Take over what can be of earlier studies, and write it down.
+    """Take over what can be of earlier studies, and write it down; once, before the first trial.
 
     Args:
-        run: A new run directory.
+        run: The run directory.
         setup: How its study trains.
         seed: Seed of its search.
         sources: Run directories of earlier studies.
 
     Raises:
-        RunDirectoryError: If one of them is no run directory, or is damaged.
+        RunDirectoryError: If one of them is no run directory, or is damaged, or the search began without them.
     """
+    names = tuple(str(source.resolve()) for source in sources)
+    known = read_warm_start(run)
+    if known.sources == names:
+        return known
+    if known.sources or run.next_trial() > 0:
+        raise _begun_otherwise(run, sources)
     points: list[WarmPoint] = []
     nodes: list[str] = []
     sentences: list[str] = []
@@ -86,9 +94,16 @@ def begin_warm(run: RunDirectory, setup: TrainSetup, seed: int, sources: Sequenc
         nodes += linked
         states = f"{len(linked)} states linked" if reason is None else f"no state can be used, since {reason}"
         sentences.append(f"Warm start from {source}: {len(found)} schedules to try first, {states}.")
-    warm = WarmStart(points=tuple(points), nodes=tuple(nodes), sentences=tuple(sentences))
+    warm = WarmStart(points=tuple(points), nodes=tuple(nodes), sentences=tuple(sentences), sources=names)
     write_json(run.path / _FILE, warm.model_dump(mode="json"))
     return warm
+
+
+def _begun_otherwise(run: RunDirectory, sources: Sequence[Path]) -> RunDirectoryError:
+    value = ", ".join(map(str, sources))
+    rule = "must be given when a search begins; this one began otherwise"
+    hint = "leave it out to go on, or begin in another directory with --out"
+    return RunDirectoryError([Problem(key="--warm-start", value=value, where=str(run.path), rule=rule, hint=hint)])
 
 
 def read_warm_start(run: RunDirectory) -> WarmStart:

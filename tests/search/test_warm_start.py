@@ -6,6 +6,7 @@ import pytest
 
 from mbo_search.errors import RunDirectoryError
 from mbo_search.results.run_directory import RunDirectory
+from mbo_search.search.opening import create_run
 from mbo_search.search.run import Means, run_study
 from mbo_search.search.warm_start import read_warm_start
 from tests.search.tiny import tiny_study
@@ -54,3 +55,23 @@ def test_what_is_no_run_directory_is_refused_before_anything_is_written(tiny_roo
     with pytest.raises(RunDirectoryError, match="does not exist"):
         run_study(tiny_study(tiny_root), tmp_path / "later", Means(**means, warm_start=[tmp_path / "nowhere"]))
     assert not (tmp_path / "later").exists()
+
+
+def test_a_search_that_began_without_is_not_warmed_afterwards(tiny_root, earlier, means, tmp_path):
+    study = tiny_study(tiny_root, "control=0", "search.trials=1", "baselines=[]")
+    run_study(study, tmp_path / "cold", Means(**means))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(RunDirectoryError, match="this one began otherwise"):
+        run_study(study, tmp_path / "cold", Means(**means, warm_start=[earlier]))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_same_command_again_goes_on_and_a_lost_warm_start_is_made_up_for(tiny_root, earlier, means, tmp_path):
+    study = tiny_study(tiny_root, "control=0", "search.trials=2", "baselines=[]")
+    warm = Means(**means, warm_start=[earlier])
+    create_run(study, tmp_path / "later", cache=means["cache"], slots=1)  # killed before it took anything over
+    run_study(study, tmp_path / "later", warm)
+    records = RunDirectory.open(tmp_path / "later").records()
+    assert records[0].executed_tokens == 0
+    run_study(study, tmp_path / "later", warm)
+    assert RunDirectory.open(tmp_path / "later").records() == records
