@@ -186,6 +186,8 @@ def cost(ranking: Ranking, text: Strings) -> tuple[str, ...]:
     ]
     if saved >= 0.005:
         found.append(words["saved"].format(percent=format_percent(saved)))
+    if totals.stages_found:
+        found.append(words["found"].format(found=totals.stages_found, asked=totals.stages_asked))
     if totals.wall_seconds is not None:
         found.append(words["time"].format(time=format_seconds(totals.wall_seconds)))
     if totals.busy_fraction is not None:

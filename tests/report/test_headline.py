@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mbo_search.report.headline import headline, second_sentence
+from mbo_search.report.headline import cost, headline, second_sentence
 from mbo_search.report.strings import load_strings
 from mbo_search.results.equivalent_tokens import EquivalentTokens, TokenRatio
 from mbo_search.results.rank import rank
@@ -97,3 +97,12 @@ def test_the_second_sentence_names_its_pair_and_its_p():
 def test_nothing_finished():
     empty = rank([make_record(0, make_stage("lion", 1.0), loss=None)], "s", Totals(), scale="at no size")
     assert headline(empty, TEXT) == "No schedule has finished yet."
+
+
+def test_the_cost_names_what_sharing_found_only_where_it_found_something():
+    record = make_record(4, make_stage("lion", 1.0), loss=3.0)
+    totals = Totals(executed_tokens=750, requested_tokens=1000, saved_tokens=250, stages_asked=8, stages_found=2)
+    shared = cost(rank([record], "s", totals, scale="at no size"), TEXT)
+    assert shared[1:] == ("750 tokens executed", "25\u00a0% saved by sharing", "2 of 8 stage ends were cached")
+    alone = cost(rank([record], "s", Totals(executed_tokens=750, stages_asked=8), scale="at no size"), TEXT)
+    assert len(alone) == 2
