@@ -107,18 +107,19 @@ def ray_session(slots: RaySlots, *, cluster: Cluster | None, logs: Path, arm: Ca
         environment |= admit(cluster)
     address = None if cluster is None else cluster.address
     folder = _private_folder()
+    rays = folder / "ray"  # Ray opens its folder to everybody; the one around it stays closed
     logs.mkdir(parents=True, exist_ok=True)
     try:
         with _environment(environment):
             with _signals_blocked():
-                _connect(slots, address=address, folder=folder, environment=environment)
+                _connect(slots, address=address, folder=rays, environment=environment)
                 arm()
             try:
                 with _logging_to(logs / "driver.log"):
                     yield folder
             finally:
                 _disconnect()
-                keep_logs(folder, logs)
+                keep_logs(rays, logs)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

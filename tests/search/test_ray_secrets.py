@@ -2,44 +2,54 @@
 
 from __future__ import annotations
 
-import os
-import stat
-from pathlib import Path
+import json
+import subprocess
+import sys
 
 import pytest
 
-from mbo_search.search.run import Means, run_study
+from mbo_search.study.yaml_file import dump_study
 from tests.search.tiny import tiny_study
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
+# A process of its own: Ray decides once in a process whether tokens are used.
+DRIVER = """
+import json, os, stat, sys
+from pathlib import Path
+from mbo_search.search.run import Means, run_study
+from mbo_search.study.yaml_file import load_study
 
-def files_with(secret: bytes, *folders: Path) -> list[Path]:
-    files = (path for folder in folders for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return [path for path in files if secret in path.read_bytes()]
+tokens, modes, leaks = set(), set(), set()
+
+def look(progress):
+    token = os.environ.get("RAY_AUTH_TOKEN", "")
+    tokens.add(token)
+    for owner in Path("/tmp").glob("mbo-*/driver.pid"):
+        if owner.read_text(encoding="utf-8") == str(os.getpid()):
+            modes.add(stat.S_IMODE(owner.parent.stat().st_mode))
+            files = [path for path in owner.parent.rglob("*") if path.is_file() and not path.is_symlink()]
+            leaks.update(str(path) for path in files if token and token.encode() in path.read_bytes())
+
+study, out, cache = map(Path, sys.argv[1:])
+run_study(load_study(study), out, Means(cache=cache, backend="ray", observe=look))
+print(json.dumps([sorted(tokens - {""}), sorted(modes), sorted(leaks), "RAY_AUTH_TOKEN" in os.environ]))
+"""
 
 
 def test_the_token_reaches_no_file_and_the_folder_is_private(tiny_root, tmp_path, monkeypatch):
-    tokens: set[str] = set()
-    modes: set[int] = set()
-    leaks: list[Path] = []
-
-    def look(_progress) -> None:
-        token = os.environ.get("RAY_AUTH_TOKEN", "")
-        tokens.add(token)
-        for owner in Path("/tmp").glob("mbo-*/driver.pid"):
-            if owner.read_text(encoding="utf-8") == str(os.getpid()):
-                modes.add(stat.S_IMODE(owner.parent.stat().st_mode))
-                leaks.extend(files_with(token.encode(), owner.parent) if token else [])
-
     monkeypatch.setenv("TMPDIR", "/tmp")
     study = tiny_study(tiny_root, "search.trials=3", "search.searcher=random", "control=0", "resources.workers=2")
-    run_study(study, tmp_path / "run", Means(cache=tiny_root / "cache", backend="ray", observe=look))
-    secrets = {token for token in tokens if token}
-    assert len(secrets) == 1
-    secret = secrets.pop()
-    assert len(secret) == 32
-    assert modes == {0o700}
+    file = tmp_path / "study.yaml"
+    file.write_text(dump_study(study), encoding="utf-8")
+    command = [sys.executable, "-c", DRIVER, str(file), str(tmp_path / "run"), str(tiny_root / "cache")]
+    driver = subprocess.run(command, text=True, capture_output=True, timeout=400, check=False)
+    assert driver.returncode == 0, driver.stderr
+    tokens, modes, leaks, is_left = json.loads(driver.stdout.splitlines()[-1])
+    assert [len(token) for token in tokens] == [32]
+    assert modes == [0o700]
     assert leaks == []
-    assert files_with(secret.encode(), tmp_path) == []
-    assert "RAY_AUTH_TOKEN" not in os.environ
+    assert not is_left
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert [path for path in files if tokens[0].encode() in path.read_bytes()] == []
