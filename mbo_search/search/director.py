@@ -121,8 +121,9 @@ class Director:
             seconds=self.elapsed_seconds,
         )
         ended = self.plan.limits.reached(spent) or (None if self._drafter.arms_by_need() else "space")
-        is_enough_now = self.plan.ends_itself and is_enough(self.books.tasks_of("staged"), self.books.records)
-        return ended or ("enough" if is_enough_now else None)
+        if ended is None and self.plan.ends_itself and is_enough(self.books.tasks_of("staged"), self.books.records):
+            return "enough"
+        return ended
 
     # How it goes
 

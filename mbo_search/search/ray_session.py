@@ -26,6 +26,7 @@ from typing import Any
 from mbo_search.errors import UserError
 from mbo_search.search.ray_cluster import Cluster, admit
 from mbo_search.search.stopping import STOP_SIGNALS
+from mbo_search.train.environment import process_environment
 
 __all__ = ["RaySlots", "keep_logs", "ray_environment", "ray_session"]
 
@@ -110,7 +111,7 @@ def ray_session(slots: RaySlots, *, cluster: Cluster | None, logs: Path, arm: Ca
     rays = folder / "ray"  # Ray opens its folder to everybody; the one around it stays closed
     logs.mkdir(parents=True, exist_ok=True)
     try:
-        with _environment(environment):
+        with process_environment(environment):
             with _signals_blocked():
                 _connect(slots, address=address, folder=rays, environment=environment)
                 arm()
@@ -230,17 +231,3 @@ def _logging_to(path: Path) -> Iterator[None]:
         logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)
         handler.close()
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

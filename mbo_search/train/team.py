@@ -8,9 +8,6 @@ process does it alike, and no state is ever exchanged between steps. The first p
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mbo_search.train.environment import process_environment
 from mbo_search.train.reports import Stop
 from mbo_search.train.setup import Device
 
@@ -66,7 +64,7 @@ class Team:
         self._learning: tuple[bool, ...] = ()
         if device == "cuda":
             torch.cuda.set_device(seat.rank)
-        with _environment(_LOOPBACK):
+        with process_environment(_LOOPBACK):
             dist.init_process_group(
                 "gloo" if device == "cpu" else "cpu:gloo,cuda:nccl",
                 init_method=seat.rendezvous.resolve().as_uri(),
@@ -142,17 +140,3 @@ class Team:
         if int(size):
             dist.broadcast(content, src=0)
         return content.numpy().tobytes()
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

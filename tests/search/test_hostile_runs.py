@@ -20,6 +20,7 @@ from mbo_search.search.limits import Limits
 from mbo_search.search.optuna_arm import open_study
 from mbo_search.search.run import Means, resume_study, run_study
 from mbo_search.search.task_files import read_tasks, task_file
+from tests.damage import changed_somewhere
 from tests.search.tiny import tiny_study
 from tests.search.toy import ToyWorld
 
@@ -30,17 +31,6 @@ json_values = st.recursive(
     lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=10), children, max_size=3),
     max_leaves=6,
 )
-
-
-def changed_somewhere(document, way, value):
-    """The document with one value deep inside replaced; `way` counts round at each level."""
-    if not way or not isinstance(document, dict | list) or not document:
-        return value
-    keys = list(document) if isinstance(document, dict) else list(range(len(document)))
-    key = keys[way[0] % len(keys)]
-    copy = dict(document) if isinstance(document, dict) else list(document)
-    copy[key] = changed_somewhere(document[key], way[1:], value)
-    return copy
 
 
 def sql(path: Path, *statements: str) -> None:

@@ -28,6 +28,7 @@ from mbo_search.train.manifest import MANIFEST, read_manifest
 from mbo_search.train.setup import TrainSetup
 from mbo_search.train.state import load_state
 from mbo_search.train.store import StageStore
+from tests.damage import changed_somewhere
 from tests.train.builder import differing, read_state
 from tests.train.test_state import trained
 from tests.train.toy import ToyRunner, constant_then_linear, path_of
@@ -42,17 +43,6 @@ json_values = st.recursive(
 )
 steps = st.lists(st.integers(min_value=0, max_value=30), max_size=8)
 """Where to go at each level of a JSON document, counted round."""
-
-
-def changed_somewhere(document: object, way: list[int], value: object) -> object:
-    """The document with one value deep inside replaced."""
-    if not way or not isinstance(document, dict | list) or not document:
-        return value
-    keys = list(document) if isinstance(document, dict) else list(range(len(document)))
-    key = keys[way[0] % len(keys)]
-    copy = dict(document) if isinstance(document, dict) else list(document)
-    copy[key] = changed_somewhere(document[key], way[1:], value)
-    return copy
 
 
 @pytest.fixture(scope="module")
