@@ -122,7 +122,7 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return _abandon_stdout()
-    except Exception:
+    except Exception:  # the last place that can: told in full, and by the exit code, so nothing is swallowed
         traceback.print_exc()
         rule = "an unexpected error; this is a bug of mbo-search, and the traceback above belongs in its report"
         return _refuse([Problem(key="", rule=rule)], as_json=as_json, exit_code=EXIT_FAILED)

@@ -42,7 +42,10 @@ def test_both_formats_hold_the_same(built, tmp_path):
 
 
 def test_json_is_strict_json(built):
-    json.loads(export_schedule(built, None, "json"), parse_constant=lambda name: pytest.fail(name))
+    constants = []
+    document = json.loads(export_schedule(built, None, "json"), parse_constant=constants.append)
+    assert constants == []
+    assert document["schema_version"] == "mbo-search/schedule/1"
 
 
 def test_a_run_without_complete_schedules_says_so(tmp_path):

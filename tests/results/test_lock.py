@@ -68,15 +68,23 @@ def test_holder_is_known_only_while_the_lock_is_held(tmp_path):
 def test_lock_is_released_when_the_block_raises(tmp_path):
     with pytest.raises(KeyError), hold(tmp_path / "lock"):
         raise KeyError
-    with hold(tmp_path / "lock"):
-        pass
+    assert holder(tmp_path / "lock") is None
+    with hold(tmp_path / "lock") as current:
+        assert current.pid == os.getpid()
 
 
 def test_children_of_a_dead_driver_do_not_keep_the_lock(tmp_path):
-    code = HOLD_FOREVER.replace("time.sleep(600)", "import subprocess; subprocess.Popen(['sleep', '20'])")
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "lock")], check=True, stdout=subprocess.DEVNULL)
-    with hold(tmp_path / "lock"):
-        pass
+    start = "import subprocess; print(subprocess.Popen(['sleep', '600']).pid, flush=True); os._exit(0)"
+    code = "import os" + HOLD_FOREVER.replace("time.sleep(600)", start)
+    with (tmp_path / "said").open("w") as said:
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / "lock")], check=True, stdout=said)
+    child = int((tmp_path / "said").read_text().split()[-1])
+    try:
+        with hold(tmp_path / "lock") as current:
+            assert Path(f"/proc/{child}").exists(), "the child was to outlive its driver"
+            assert holder(tmp_path / "lock") == current
+    finally:
+        os.kill(child, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("content", [b"", b"not json", b'{"pid": -1}', b"\xff" * 9000])

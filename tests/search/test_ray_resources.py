@@ -60,8 +60,16 @@ def test_whole_and_fractional_gpus_are_packed_as_asked(gpus_per_trial, total, se
     assert json.loads(done.stdout.splitlines()[-1]) == {"total": total, "seen": seen}
 
 
-def test_a_memory_cap_is_set_only_where_there_is_a_gpu():
-    cap_gpu_memory(0.5)  # on a machine without one, nothing happens
+def test_a_memory_cap_binds_where_there_is_a_gpu_and_touches_none_where_there_is_not():
+    import torch
+
+    cap_gpu_memory(0.1)
+    if not torch.cuda.is_available():
+        assert not torch.cuda.is_initialized()
+        return
+    total_bytes = torch.cuda.get_device_properties(0).total_memory
+    with pytest.raises(torch.OutOfMemoryError):
+        torch.empty(total_bytes // 5, dtype=torch.uint8, device="cuda")
 
 
 DRIVER = """

@@ -111,22 +111,6 @@ def test_reports_on_other_windows_are_not_seen_but_kept(tmp_path: Path) -> None:
     assert first.load(key_of(1)).report == report_of(1)
 
 
-@pytest.mark.parametrize(
-    "key", ["", "a" * 63, "A" * 64, "../" + "a" * 61, "a" * 64 + "\n", "g" * 64, "/" + "a" * 63]
-)
-def test_what_is_no_key_never_becomes_a_path(tmp_path: Path, key: str) -> None:
-    store = store_at(tmp_path)
-    state = state_of(tmp_path / "a", 1)
-    for attempt in (
-        lambda: store.has(key),
-        lambda: store.load(key),
-        lambda: store.commit(key, state, report_of(1)),
-    ):
-        with pytest.raises(StoreError, match="is no key"):
-            attempt()
-    assert state.is_dir()
-
-
 def flip_a_bit(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
