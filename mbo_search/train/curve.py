@@ -7,6 +7,7 @@ A curve holds only what its own schedule would have measured, so it is the same 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from mbo_search.study.segments import Segment
 from mbo_search.train.outcome import CurveRow
@@ -18,11 +19,17 @@ __all__ = ["curve_rows", "join_points"]
 def join_points(before: Iterable[CurvePoint], after: Iterable[CurvePoint]) -> tuple[CurvePoint, ...]:
     """Points of consecutive calls, each step once; where both have one, the later call's counts.
 
+    An evaluation stays, whichever call made it: the later one may only have passed where a stage ends.
+
     Args:
         before: Points of the calls before.
         after: Points of the last call.
     """
-    by_step = {point.step: point for point in (*before, *after)}
+    by_step: dict[int, CurvePoint] = {}
+    for point in (*before, *after):
+        known = by_step.get(point.step)
+        metrics = None if known is None else known.metrics
+        by_step[point.step] = replace(point, metrics=point.metrics or metrics)
     return tuple(by_step[step] for step in sorted(by_step))
 
 

@@ -49,3 +49,10 @@ def test_joined_points_have_each_step_once_and_the_later_call_counts() -> None:
     joined = join_points([point(3), point(6, loss=2.0)], [point(6, loss=2.0, stage_end=2.0), point(9)])
     assert [found.step for found in joined] == [3, 6, 9]
     assert joined[1].metrics is not None
+
+
+def test_an_evaluation_stays_where_a_later_call_only_passed() -> None:
+    joined = join_points([point(3, stage_end=2.0)], [point(3, loss=1.0), point(6)])
+    assert [(found.step, found.loss) for found in joined] == [(3, 1.0), (6, None)]
+    assert joined[0].metrics is not None
+    assert joined[0].metrics.loss == 2.0

@@ -164,6 +164,17 @@ def test_a_shorter_constant_stage_branches_off_a_longer_one_where_its_end_was_no
     assert (bench.runner.measured, bench.runner.calls) == ([], [(12, 30)])  # the evaluation is in the store
 
 
+def test_several_stage_ends_are_measured_on_the_way_of_one_longer_stage(bench: Bench) -> None:
+    bench.execute(path_of(constant_then_linear(0.7), branch_points=[3, 5]))
+    last = stage("c", 0.5, lr_shape=LrShape(kind="linear"), hand_over="carry")
+    halved = Schedule(stages=(stage("a", 0.3), stage("b", 0.2, hand_over="carry"), last))
+    path = path_of(halved, branch_points=[3, 5])
+    shared = bench.execute(path)
+    assert (bench.runner.measured, bench.runner.calls) == ([9, 15], [(15, 30)])
+    alone = Bench(bench.root / "alone")
+    assert results_of(alone.execute(path)) == results_of(shared)
+
+
 class Blind(ToyRunner):
     """A trainer whose evaluations of stored states end badly."""
 
