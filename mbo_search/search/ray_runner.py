@@ -22,6 +22,7 @@ from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.director import Director
 from mbo_search.search.ray_cluster import Cluster
 from mbo_search.search.ray_session import RaySlots, ray_session
+from mbo_search.search.ray_start import RayStartError
 from mbo_search.search.stopping import SessionFile, StopRequest
 from mbo_search.search.worker import read_worker_plan
 
@@ -57,8 +58,26 @@ def run_on_ray(
         observe: Called now and then.
 
     Raises:
+        UserError: If Ray does not start, or the cluster cannot be used.
         Exception: Whatever a call of the director raised, after the trials at work have saved their state.
     """
+    try:
+        _run_rounds(director, run, slots, cluster=cluster, stop=stop, observe=observe)
+    except RayStartError:
+        if not stop.is_set():
+            raise
+        director.stop()  # a stop was asked for while Ray was starting, so nobody waits for it any longer
+
+
+def _run_rounds(
+    director: Director,
+    run: RunDirectory,
+    slots: RaySlots,
+    *,
+    cluster: Cluster | None,
+    stop: StopRequest,
+    observe: Callable[[], None],
+) -> None:
     with (
         ray_session(slots, cluster=cluster, logs=run.path / "ray", arm=stop.arm) as folder,
         _storage(folder if cluster is None else run.path) as storage,

@@ -25,17 +25,17 @@ from typing import Any
 
 from mbo_search.errors import UserError
 from mbo_search.search.ray_cluster import Cluster, admit
+from mbo_search.search.ray_start import keep_logs, patient_settings, start_patiently
 from mbo_search.search.stopping import STOP_SIGNALS
 from mbo_search.train.environment import process_environment
 
-__all__ = ["RaySlots", "keep_logs", "ray_environment", "ray_session"]
+__all__ = ["RaySlots", "ray_environment", "ray_session"]
 
 _LOGGER = logging.getLogger(__name__)
 _LONGEST_TEMPORARY_PATH = 24
 """Ray puts sockets below its temporary folder, and their paths must stay under 107 bytes."""
 
 _OBJECT_STORE_BYTES = 100 * 2**20
-_MOST_LOG_BYTES = 2**20
 _PREFIX = "mbo-"
 _OWNER = "driver.pid"
 
@@ -84,7 +84,7 @@ def ray_environment(*, slots: int, is_local: bool) -> dict[str, str]:
         "RAY_AUTH_TOKEN": secrets.token_hex(16),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # binds every socket to 127.0.0.1
     }
-    return common | (private if is_local else {})
+    return common | (private | patient_settings(os.environ) if is_local else {})
 
 
 @contextmanager
@@ -101,20 +101,24 @@ def ray_session(slots: RaySlots, *, cluster: Cluster | None, logs: Path, arm: Ca
         A private folder for files that need not outlive the session.
 
     Raises:
-        UserError: If there is no cluster at the address, or one that asks for no token.
+        UserError: If there is no cluster at the address, one that asks for no token, or our own does not start.
     """
     environment = ray_environment(slots=slots.slots, is_local=cluster is None)
     if cluster is not None:
         environment |= admit(cluster)
-    address = None if cluster is None else cluster.address
     folder = _private_folder()
     rays = folder / "ray"  # Ray opens its folder to everybody; the one around it stays closed
     logs.mkdir(parents=True, exist_ok=True)
     try:
         with process_environment(environment):
             with _signals_blocked():
-                _connect(slots, address=address, folder=rays, environment=environment)
-                arm()
+                try:
+                    if cluster is None:
+                        start_patiently(lambda: _start(slots, rays, environment), rays, logs)
+                    else:
+                        _join(cluster.address, environment)
+                finally:
+                    arm()
             try:
                 with _logging_to(logs / "driver.log"):
                     yield folder
@@ -125,48 +129,48 @@ def ray_session(slots: RaySlots, *, cluster: Cluster | None, logs: Path, arm: Ca
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def keep_logs(folder: Path, logs: Path) -> None:
-    """Copy what Ray's processes wrote, the ends of long files only.
-
-    Args:
-        folder: Ray's temporary folder.
-        logs: Where the copies go; it exists.
-    """
-    for source in folder.glob("session_*/logs/*"):
-        if source.is_file() and not source.is_symlink() and source.stat().st_size:
-            with source.open("rb") as file:
-                file.seek(max(0, source.stat().st_size - _MOST_LOG_BYTES))
-                (logs / source.name).write_bytes(file.read())
-
-
-def _connect(slots: RaySlots, *, address: str | None, folder: Path, environment: Mapping[str, str]) -> None:
-    import ray
+def _start(slots: RaySlots, folder: Path, environment: Mapping[str, str]) -> None:
+    """Start a cluster of our own."""
     from ray._private import ray_constants
 
-    quiet: dict[str, Any] = {
-        "include_dashboard": False,
-        "_temp_dir": str(folder),
-        "object_store_memory": _OBJECT_STORE_BYTES,
-    }
-    num_gpus = math.ceil(slots.slots * slots.gpus_per_trial)
-    size = {"num_cpus": slots.slots * slots.cpus_per_trial, "num_gpus": num_gpus}
-    if address is None and ray_constants.ENABLE_RAY_CLUSTER:
+    if ray_constants.ENABLE_RAY_CLUSTER:
         _LOGGER.warning("ray was imported before its session, so its ports may be open to the network")
-    for_workers = {name: value for name, value in environment.items() if not name.startswith("RAY_AUTH")}
-    settings = {} if address is not None else {**quiet, **size}
+    num_gpus = math.ceil(slots.slots * slots.gpus_per_trial)
+    _connect(
+        "local",
+        environment,
+        {
+            "include_dashboard": False,
+            "_temp_dir": str(folder),
+            "object_store_memory": _OBJECT_STORE_BYTES,
+            "num_cpus": slots.slots * slots.cpus_per_trial,
+            "num_gpus": num_gpus,
+        },
+    )
+
+
+def _join(address: str, environment: Mapping[str, str]) -> None:
+    """Connect to somebody's cluster."""
+    import ray
+
     try:
-        ray.init(
-            address=address or "local",
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            configure_logging=False,
-            runtime_env={"env_vars": for_workers},
-            **settings,
-        )
+        _connect(address, environment, {})
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        if address is None:
-            raise
         raise UserError(f"the Ray cluster at {address} cannot be used: {error}") from error
+
+
+def _connect(address: str, environment: Mapping[str, str], settings: Mapping[str, Any]) -> None:
+    import ray
+
+    for_workers = {name: value for name, value in environment.items() if not name.startswith("RAY_AUTH")}
+    ray.init(
+        address=address,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        configure_logging=False,
+        runtime_env={"env_vars": for_workers},
+        **settings,
+    )
 
 
 def _disconnect() -> None:

@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -151,12 +150,3 @@ def start_ray(machine: Machine, more: Mapping[str, str], *, is_head: bool, num_g
             return
         machine.kill()
     raise AssertionError(log.read_text(encoding="utf-8"))
-
-
-def wait_for(condition, seconds: float = 300.0):
-    """Poll until a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.2)
-    return found

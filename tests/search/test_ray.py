@@ -16,6 +16,7 @@ import pytest
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.run import Means, run_study
 from mbo_search.study.yaml_file import dump_study
+from tests.search.processes import MARK, family, wait_for
 from tests.search.tiny import tiny_study
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
@@ -49,31 +50,8 @@ def finish(process) -> None:
     assert process.returncode == 0, errors
 
 
-def wait_for(condition, seconds=200.0):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.1)
-    return found
-
-
 def losses(run):
     return {record.trial: (record.params, record.val_loss) for record in run.records()}
-
-
-def own_processes(run: Path) -> dict[int, str]:
-    """Processes that were started for a run directory's session, by their environment."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                environment = (entry / "environ").read_bytes()
-            except OSError:
-                continue
-            if f"MBO_TEST_RUN={run}".encode() in environment:
-                found[int(entry.name)] = command
-    return found
 
 
 def listening() -> set[str]:
@@ -114,7 +92,7 @@ def test_both_slots_work_and_losses_equal_those_of_one_process(local, tiny_root,
 
 def test_an_interrupted_group_saves_is_private_and_goes_on_to_the_same_end(local, tiny_root, tmp_path, monkeypatch):
     run = RunDirectory(tmp_path / "run")
-    monkeypatch.setenv("MBO_TEST_RUN", str(run.path))
+    monkeypatch.setenv(MARK, str(run.path))
     before = listening()
     process = drive(tiny_study(tiny_root, *RANDOM, "budget.tokens=40k"), tiny_root, run.path)
     wait_for(lambda: len(run.records()) >= 2 if run.trials.is_dir() else False)
@@ -125,7 +103,7 @@ def test_an_interrupted_group_saves_is_private_and_goes_on_to_the_same_end(local
     assert time.monotonic() - began < 60
     states = [record.state for record in run.records()]
     assert len(states) < 8 or "interrupted" in states
-    assert wait_for(lambda: not own_processes(run.path), 30)
+    assert wait_for(lambda: not family(run.path), 30)
     finish(drive(tiny_study(tiny_root, *RANDOM, "budget.tokens=40k"), tiny_root, run.path))
     assert losses(run) == losses(local)
     assert run.status()["finished"] is True
@@ -133,10 +111,10 @@ def test_an_interrupted_group_saves_is_private_and_goes_on_to_the_same_end(local
 
 def test_a_killed_worker_costs_one_attempt_and_nobody_else(local, tiny_root, tmp_path, monkeypatch):
     run = RunDirectory(tmp_path / "run")
-    monkeypatch.setenv("MBO_TEST_RUN", str(run.path))
+    monkeypatch.setenv(MARK, str(run.path))
     process = drive(tiny_study(tiny_root, *RANDOM, "budget.tokens=40k"), tiny_root, run.path)
     wait_for(lambda: len(run.records()) >= 1 if run.trials.is_dir() else False)
-    busy = [pid for pid, name in own_processes(run.path).items() if name.startswith("ray::ImplicitFunc.train")]
+    busy = [pid for pid, name in family(run.path).items() if name.startswith("ray::ImplicitFunc.train")]
     os.kill(busy[0], signal.SIGKILL)
     finish(process)
     assert losses(run) == losses(local)

@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 from mbo_search.search import ray_session
-from mbo_search.search.ray_session import keep_logs
+from mbo_search.search.ray_start import keep_logs
 
 
 def test_folders_of_killed_drivers_are_removed_and_others_stay(tmp_path, monkeypatch):

@@ -19,7 +19,8 @@ from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.run import Means, run_study
 from mbo_search.study.yaml_file import dump_study
 from tests.s3 import CREDENTIALS, SECRET, s3_server, s3_url
-from tests.search.machines import HEAD_ADDRESS, HEAD_PORT, TOKEN, missing, start_ray, two_machines, wait_for
+from tests.search.machines import HEAD_ADDRESS, HEAD_PORT, TOKEN, missing, start_ray, two_machines
+from tests.search.processes import wait_for
 from tests.search.tiny import tiny_study
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]

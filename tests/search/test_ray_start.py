@@ -1,0 +1,140 @@
+"""Proves that a Ray that does not come up is given time, leaves nothing behind, and is told in plain words."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from mbo_search.results.run_directory import RunDirectory
+from mbo_search.search import ray_start
+from mbo_search.search.ray_start import RayStartError, end_processes_of, patient_settings, start_patiently
+from mbo_search.study.yaml_file import dump_study
+from tests.search.processes import MARK, family, wait_for
+from tests.search.tiny import tiny_study
+
+
+class SlowRay:
+    """Comes up at the third try, and leaves a process and a log behind at each one before."""
+
+    def __init__(self, folder, logs):
+        self.folder, self.logs, self.comes_up_at = folder, logs, 3
+        self.left = []
+
+    def __call__(self):
+        if len(self.left) == self.comes_up_at - 1:
+            return
+        logs = self.folder / "session_1" / "logs"
+        logs.mkdir(parents=True)
+        (logs / "gcs_server.err").write_text(f"try {len(self.left)}", encoding="utf-8")
+        code = "import time; time.sleep(600)"
+        self.left.append(subprocess.Popen([sys.executable, "-c", code, str(self.folder / "socket")]))
+        raise Exception("The current node timed out during startup.\nsecond line")
+
+
+@pytest.fixture
+def ray(tmp_path):
+    (tmp_path / "logs").mkdir()
+    made = SlowRay(tmp_path / "ray", tmp_path / "logs")
+    yield made
+    for process in made.left:
+        process.kill()
+        process.wait()
+
+
+def test_ray_is_tried_again_and_what_an_attempt_left_is_ended_first(ray):
+    start_patiently(ray, ray.folder, ray.logs)
+    assert [process.wait(60) for process in ray.left] == [-signal.SIGKILL] * 2
+    assert (ray.logs / "gcs_server.err").read_text(encoding="utf-8") == "try 1"
+    assert not ray.folder.exists()
+
+
+def test_a_ray_that_never_comes_up_is_told_with_what_was_tried_and_what_to_do(ray):
+    ray.comes_up_at = 100
+    with pytest.raises(RayStartError) as failure:
+        start_patiently(ray, ray.folder, ray.logs)
+    text = str(failure.value)
+    assert text.startswith("Ray: cannot be started: tried 5 times in ")
+    assert "the last time Ray said: The current node timed out during startup." in text
+    for word in (str(ray.logs), "--backend local", "RAY_gcs_server_port_wait_time_s"):
+        assert word in text
+
+
+def test_no_further_start_is_tried_after_a_stop_signal_or_a_long_time(ray, monkeypatch):
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        with pytest.raises(RayStartError, match="tried once"):
+            start_patiently(ray, ray.folder, ray.logs)
+    finally:
+        signal.sigwait({signal.SIGUSR1})
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    monkeypatch.setattr(ray_start, "_LONGEST_SECONDS", -1.0)
+    with pytest.raises(RayStartError, match="tried once"):
+        start_patiently(ray, ray.folder, ray.logs)
+
+
+def test_only_processes_that_know_the_folder_are_ended(tmp_path):
+    code = "import time; time.sleep(600)"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path / name)])
+        for name in ("mine/socket", "mine-too/socket", "other")
+    ]
+    end_processes_of(tmp_path / "mine")
+    assert processes[0].wait(60) == -signal.SIGKILL
+    assert [process.poll() for process in processes[1:]] == [None, None]
+    for process in processes[1:]:
+        process.kill()
+        process.wait()
+
+
+def test_patience_that_the_user_sets_stays():
+    settings = patient_settings({"RAY_gcs_server_port_wait_time_s": "7", "OTHER": "1"})
+    assert settings["RAY_gcs_server_port_wait_time_s"] == "7"
+    assert set(settings) == set(patient_settings({}))
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(600)
+def test_a_real_ray_without_file_descriptors_ends_the_search_with_exit_code_2(tiny_root, tmp_path):
+    """So few descriptors are enough for the driver, but Ray's own processes die of them."""
+    study = tmp_path / "study.yaml"
+    study.write_text(dump_study(tiny_study(tiny_root, "resources.workers=2")), encoding="utf-8")
+    command = [
+        sys.executable,
+        "-c",
+        "from mbo_search.cli import main; main()",
+        "run",
+        str(study),
+        "--backend",
+        "ray",
+    ]
+    environment = {
+        "MBO_SEARCH_CACHE": str(tiny_root / "cache"),
+        "RAY_gcs_server_port_wait_time_s": "1",
+        MARK: str(tmp_path / "run"),
+    }
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "run")],
+        env={**os.environ, **environment},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)),
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    run = RunDirectory.open(tmp_path / "run")
+    for word in ("Ray: cannot be started: tried 5 times", "--backend local", str(run.path / "ray")):
+        assert word in done.stderr
+    assert "bug of mbo-search" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Too many open files" in "".join(
+        path.read_text(errors="replace") for path in (run.path / "ray").iterdir()
+    )
+    assert run.records() == []
+    assert wait_for(lambda: not family(run.path))
