@@ -40,7 +40,6 @@ from mbo_search.search.optuna_arm import OptunaArm, open_study
 from mbo_search.search.ports import Ports, SearchPlan
 from mbo_search.search.snapshot import snapshot
 from mbo_search.search.task import TrialTask
-from mbo_search.study.space import staged_space
 from mbo_search.study.specs import SearchSpec, Study
 from mbo_search.train.outcome import Boundary, CurveRow, TrialOutcome
 from tests.results.builder import make_setup, make_study
@@ -220,7 +219,7 @@ def make_director(study: Study, directory: RunDirectory, world: World, slots: in
     setup = make_setup(study)
     arm = OptunaArm(
         "staged",
-        arm_space(study, staged_space(study), 1.0),
+        arm_space(study, "staged", 1.0),
         seed=study.seed,
         database=open_study(directory.database, study.study),
     )

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from mbo_search.results.records import Arm
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.databases import arm_study
+from mbo_search.search.initial_points import control_points, initial_points
 from mbo_search.search.optuna_arm import ArmEffort, ArmSpace, OptunaArm, SamplerMaker
 from mbo_search.search.samplers import SAMPLERS, STARTUP_TRIALS
 from mbo_search.search.searchers import StagedSpace, searcher_maker
 from mbo_search.search.space_pieces import space_pieces
-from mbo_search.search.suggest import Draw, ReferenceSuggest, draw
+from mbo_search.search.suggest import Draw
 from mbo_search.search.warm_start import read_warm_start, warm_draws
 from mbo_search.study.joint_model import searcher_of
 from mbo_search.study.parameters import Suggest, choose
 from mbo_search.study.space import Space, control_space, parameters, propose, space_size, staged_space
 from mbo_search.study.specs import Study
 
-__all__ = ["arm_space", "arms_of", "finite_size", "initial_points"]
+__all__ = ["arm_space", "arms_of", "finite_size"]
 
-_INITIAL_SHARE = 0.25
-"""Share of an arm's trials that may go to points of the initial design."""
+_INITIAL_SHARE: Mapping[Arm, float] = MappingProxyType({"staged": 0.25, "control": 0.5})
+"""Share of an arm's trials that may go to points of the initial design, baselines left out.
+
+The staged arm learns of strategies from the ends of single stages as well. The control arm cannot, for it has one
+stage, and its space is no more than a few strategies and their numbers.
+"""
 
 _WITH_INITIAL_POINTS = ("tree", *SAMPLERS)
 """Searchers that learn from any schedule; the others follow an order of their own."""
@@ -37,16 +43,12 @@ def arms_of(study: Study, run: RunDirectory) -> dict[Arm, OptunaArm]:
         study: The study.
         run: Its run directory.
     """
-    wanted: Sequence[tuple[Arm, Space, float]] = (
-        ("staged", staged_space(study), 1 - study.control.share),
-        ("control", control_space(study), study.control.share),
-    )
     warm = read_warm_start(run)
     arms: dict[Arm, OptunaArm] = {}
-    for arm, space, share in wanted:
+    for arm, share in _shares(study).items():
         if share > 0:
-            own = arm_space(study, space, share)
-            first = warm_draws(warm, arm, own.function)[: _num_initial(study, share)]
+            own = arm_space(study, arm, share)
+            first = warm_draws(warm, arm, own.function)[: _num_initial(study, arm, share)]
             arms[arm] = OptunaArm(
                 arm,
                 replace(own, initial=(*first, *own.initial)),
@@ -56,15 +58,16 @@ def arms_of(study: Study, run: RunDirectory) -> dict[Arm, OptunaArm]:
     return arms
 
 
-def arm_space(study: Study, space: Space, share: float) -> ArmSpace:
-    """A space as an arm needs it.
+def arm_space(study: Study, arm: Arm, share: float) -> ArmSpace:
+    """The space of an arm with all that its searcher needs.
 
     Args:
         study: The study.
-        space: The staged or the control space.
+        arm: `staged` or `control`.
         share: Share of the trials that the arm is about to get.
     """
     search = study.search
+    space = staged_space(study) if arm == "staged" else control_space(study)
     effort = ArmEffort(
         schedules=None if search.trials is None else max(1.0, (search.trials - len(study.baselines)) * share),
         tokens=None if search.budget is None else search.budget * share,
@@ -73,17 +76,26 @@ def arm_space(study: Study, space: Space, share: float) -> ArmSpace:
     return ArmSpace(
         function=functools.partial(propose, space),
         sampler=_maker(searcher, study, space, effort),
-        initial=initial_points(space)[: _num_initial(study, share)] if searcher in _WITH_INITIAL_POINTS else (),
+        initial=_initial(study, arm, space, share) if searcher in _WITH_INITIAL_POINTS else (),
         size=finite_size(space),
         effort=effort,
         objectives=search.objectives,
     )
 
 
-def _num_initial(study: Study, share: float) -> int:
+def _shares(study: Study) -> dict[Arm, float]:
+    return {"staged": 1 - study.control.share, "control": study.control.share}
+
+
+def _initial(study: Study, arm: Arm, space: Space, share: float) -> Sequence[Draw]:
+    most = _num_initial(study, arm, share)
+    return control_points(study, space, most) if arm == "control" else initial_points(space)[:most]
+
+
+def _num_initial(study: Study, arm: Arm, share: float) -> int:
     if study.search.trials is None:
         return STARTUP_TRIALS
-    return min(STARTUP_TRIALS, max(1, int(study.search.trials * share * _INITIAL_SHARE)))
+    return min(STARTUP_TRIALS, max(1, int(study.search.trials * share * _INITIAL_SHARE[arm])))
 
 
 def _maker(searcher: str, study: Study, space: Space, effort: ArmEffort) -> SamplerMaker:
@@ -103,17 +115,6 @@ def _maker(searcher: str, study: Study, space: Space, effort: ArmEffort) -> Samp
         seed=study.seed,
     )
     return searcher_maker(searcher, tree)
-
-
-def initial_points(space: Space) -> Sequence[Draw]:
-    """Each optimizer of a space once, held across the stages that offer it, at its reference learning rate.
-
-    Args:
-        space: The staged or the control space.
-    """
-    names = dict.fromkeys(choice.name for axes in space.stages for choice in axes.optimizers)
-    points = [draw(functools.partial(propose, space), ReferenceSuggest(name)) for name in names]
-    return [point for index, point in enumerate(points) if point.params not in [p.params for p in points[:index]]]
 
 
 def finite_size(space: Space) -> int | None:

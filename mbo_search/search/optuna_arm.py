@@ -17,7 +17,7 @@ from optuna.trial import TrialState, create_trial
 from mbo_search.errors import Problem, RunDirectoryError, StudyError
 from mbo_search.results.front import objective_values
 from mbo_search.results.records import TrialRecord
-from mbo_search.search.samplers import SAMPLERS, proposal_seed
+from mbo_search.search.samplers import SAMPLERS, proposal_seed, startup_trials
 from mbo_search.search.sqlite_file import opened_or_rebuilt
 from mbo_search.search.suggest import Draw, FixedSuggest, OptunaSuggest, SpaceFunction, draw
 from mbo_search.search.task import TrialTask
@@ -68,13 +68,15 @@ SamplerMaker = Callable[[int, float], optuna.samplers.BaseSampler]
 """(seed, share of the arm's effort that is spent) -> a fresh sampler."""
 
 
-def sampler_maker(searcher: str) -> SamplerMaker:
+def sampler_maker(searcher: str, schedules: float | None = None) -> SamplerMaker:
     """Samplers that do not care what is spent.
 
     Args:
         searcher: Name in `SAMPLERS`.
+        schedules: Whole schedules that the search may train; None: no limit.
     """
-    return lambda seed, spent: SAMPLERS[searcher](seed)
+    startup = startup_trials(schedules)
+    return lambda seed, spent: SAMPLERS[searcher](seed, startup)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +188,7 @@ class OptunaArm:
             trial: Number of the trial that is to be filled.
         """
         seed = proposal_seed(self._seed, f"{self.name}/random", trial)
-        self._mirror.study.sampler = SAMPLERS["random"](seed)
+        self._mirror.study.sampler = SAMPLERS["random"](seed, 0)
         while True:
             yield self._mirror.draw(self._space)
 

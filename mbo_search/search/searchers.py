@@ -66,7 +66,7 @@ def searcher_maker(name: str, space: StagedSpace) -> SamplerMaker:
     if name == "grid":
         points = grid_points(space.define, space.num_stages)
         return lambda seed, spent: grid_sampler(points, num_stages=space.num_stages, seed=seed)
-    return sampler_maker(name)
+    return sampler_maker(name, space.schedules)
 
 
 def _beam(space: StagedSpace, width: int) -> SamplerMaker:

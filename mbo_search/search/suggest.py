@@ -22,6 +22,7 @@ __all__ = [
     "Draw",
     "FixedChoices",
     "FixedSuggest",
+    "NearestSuggest",
     "OptunaSuggest",
     "Recorder",
     "ReferenceSuggest",
@@ -156,6 +157,32 @@ class ReferenceSuggest:
             return min(max(1.0, low), high)
         middle = math.sqrt(low * high) if log else (low + high) / 2
         return low + step * round((middle - low) / step) if step else middle
+
+
+class NearestSuggest:
+    """The values that are wanted, or those nearest to them that a space offers."""
+
+    def __init__(self, wanted: Params, *, otherwise: Suggest) -> None:
+        self._wanted = wanted
+        self._otherwise = otherwise
+
+    def categorical(self, name: str, choices: Sequence[str | float]) -> str | float:
+        """Choose the value that is wanted, or the nearest number; else what the other source says."""
+        wanted = self._wanted.get(name)
+        if wanted is not None and wanted in choices:
+            return wanted
+        numbers = [choice for choice in choices if not isinstance(choice, str)]
+        if not numbers or wanted is None or isinstance(wanted, str):
+            return self._otherwise.categorical(name, choices)
+        return min(numbers, key=lambda number: (abs(number - wanted), -number))
+
+    def number(self, name: str, low: float, high: float, *, log: bool, step: float | None) -> float:
+        """Choose the number that is wanted, or the nearest that there is."""
+        wanted = self._wanted.get(name)
+        if wanted is None or isinstance(wanted, str):
+            return self._otherwise.number(name, low, high, log=log, step=step)
+        inside = min(max(wanted, low), high)
+        return low + step * round((inside - low) / step) if step else inside
 
 
 class FixedChoices:

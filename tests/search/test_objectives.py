@@ -14,7 +14,6 @@ from mbo_search.search.optuna_arm import ArmSpace, OptunaArm, open_study, sample
 from mbo_search.search.run import Means, run_study
 from mbo_search.search.task import TrialTask
 from mbo_search.study.check_objectives import FRONT_SEARCHERS
-from mbo_search.study.space import staged_space
 from tests.report.records import make_record, make_stage
 from tests.search.tiny import tiny_study
 from tests.search.toy import toy_nodes, toy_staged
@@ -80,5 +79,5 @@ def test_a_search_for_two_objectives_ends_with_a_front(tiny_root, tmp_path):
 
 def test_several_objectives_choose_a_searcher_that_can(tiny_root):
     one, several = (tiny_study(tiny_root, f"search.objectives={names}") for names in ("[loss]", "[loss, seconds]"))
-    assert arm_space(several, staged_space(several), 0.5).objectives == BOTH
-    assert arm_space(one, staged_space(one), 0.5).objectives == ("loss",)
+    assert arm_space(several, "staged", 0.5).objectives == BOTH
+    assert arm_space(one, "staged", 0.5).objectives == ("loss",)

@@ -8,8 +8,19 @@ import optuna
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mbo_search.search.arms import finite_size, initial_points
-from mbo_search.search.suggest import FixedChoices, FixedSuggest, OptunaSuggest, Recorder, ReferenceSuggest, draw
+from mbo_search.results.schedule_runs import schedule_identity
+from mbo_search.search.arms import finite_size
+from mbo_search.search.initial_points import control_points, initial_points
+from mbo_search.search.suggest import (
+    FixedChoices,
+    FixedSuggest,
+    NearestSuggest,
+    OptunaSuggest,
+    Recorder,
+    ReferenceSuggest,
+    draw,
+)
+from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.space import control_space, propose, staged_space
 
 
@@ -60,6 +71,49 @@ def test_initial_points_hold_each_optimizer_at_its_reference_learning_rate(tiny)
     assert [point.schedule.optimizers for point in points] == [("adamw", "adamw"), ("lion", "lion")]
     assert points[0].schedule.stages[0].lr == space.reference_lrs["adamw"]
     assert [point.schedule.optimizers for point in initial_points(control_space(tiny))] == [("adamw",), ("lion",)]
+
+
+def test_the_control_arm_begins_with_the_baselines_then_with_the_other_optimizers_untuned(tiny):
+    study = tiny.model_copy(update={"baselines": ("lion_wsd",)})
+    points = control_points(study, control_space(study), 1)
+    names = ("lion_wsd", "adamw_cosine")
+    assert [schedule_identity(point.schedule) for point in points] == [
+        schedule_identity(baseline_schedule(study, name)) for name in names
+    ]
+    assert len(control_points(study, control_space(study), 0)) == 1
+
+
+def test_baselines_that_the_control_arm_cannot_use_are_no_beginning(tiny):
+    study = tiny.model_copy(update={"baselines": ("muon_wsd",)})
+    assert [point.schedule.optimizers for point in control_points(study, control_space(study), 8)] == [
+        ("adamw",),
+        ("lion",),
+    ]
+
+
+def test_a_control_arm_of_stages_begins_with_baselines_held_across_them(tiny):
+    control = tiny.control.model_copy(update={"keeps": "optimizer"})
+    study = tiny.model_copy(update={"control": control, "baselines": ("lion_wsd",)})
+    first, second = control_points(study, control_space(study), 1)
+    assert (first.schedule.optimizers, second.schedule.optimizers) == (("lion", "lion"), ("adamw", "adamw"))
+    assert [stage.hand_over for stage in first.schedule.stages] == [None, "carry"]
+    assert [stage.lr for stage in first.schedule.stages] == [control_space(study).reference_lrs["lion"]] * 2
+
+
+@given(wanted=st.floats(1e-6, 1e3), low=st.floats(0.01, 1.0), factor=st.floats(1.1, 10.0))
+def test_the_nearest_number_is_the_wanted_one_or_an_end(wanted, low, factor):
+    nearest = NearestSuggest({"x": wanted}, otherwise=Raw(None))
+    found = nearest.number("x", low, low * factor, log=True, step=None)
+    assert found == sorted((low, wanted, low * factor))[1]
+
+
+def test_the_nearest_of_some_choices_is_chosen_and_names_are_not_guessed():
+    nearest = NearestSuggest({"x": 0.3, "clip": float("inf"), "name": "cosine"}, otherwise=Raw(None))
+    assert nearest.categorical("x", [0.1, 0.25, 0.9]) == 0.25
+    assert nearest.categorical("clip", [0.5, 1.0]) == 1.0
+    assert nearest.categorical("name", ["linear", "cosine"]) == "cosine"
+    assert nearest.categorical("name", ["linear", "wsd"]) == "linear"
+    assert nearest.number("x", 0.0, 1.0, log=False, step=0.25) == 0.25
 
 
 def test_fixed_choices_leave_the_rest_to_the_other_source(tiny):

@@ -1,0 +1,108 @@
+"""What an arm begins with, before its searcher knows anything: schedules that people would begin with.
+
+The staged arm sees each optimizer once, held across the stages at its reference learning rate. The control arm,
+which is what staged schedules have to beat, begins with the study's own baselines as far as its space holds them:
+that costs nothing, for they are trained anyway. Then comes each other optimizer as an untuned baseline of it would.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from mbo_search.search.suggest import Draw, NearestSuggest, ReferenceSuggest, draw
+from mbo_search.study.baselines import baseline_schedule
+from mbo_search.study.catalogue import OPTIMIZERS
+from mbo_search.study.control import CONTROL_SHAPES
+from mbo_search.study.parameters import Value
+from mbo_search.study.schedule import Schedule, Stage
+from mbo_search.study.space import Space, propose
+from mbo_search.study.specs import Study
+
+__all__ = ["control_points", "initial_points"]
+
+
+def initial_points(space: Space) -> Sequence[Draw]:
+    """Each optimizer of a space once, held across the stages that offer it, at its reference learning rate.
+
+    Args:
+        space: The staged or the control space.
+    """
+    return _different(draw(functools.partial(propose, space), ReferenceSuggest(name)) for name in _offered(space))
+
+
+def control_points(study: Study, space: Space, most: int) -> Sequence[Draw]:
+    """The points of a control space nearest to the study's baselines, then to untuned ones of other optimizers.
+
+    Args:
+        study: The study.
+        space: Its control space.
+        most: Points that there may be beside those of the baselines.
+    """
+    names = _offered(space)
+    baselines = [baseline_schedule(study, name) for name in study.baselines]
+    known = [schedule for schedule in baselines if set(schedule.optimizers) <= set(names)]
+    seen = {name for schedule in known for name in schedule.optimizers}
+    others = [_untuned(study, name) for name in names if name not in seen]
+    return _different(_nearest(space, schedule) for schedule in (*known, *others[:most]))
+
+
+def _offered(space: Space) -> Sequence[str]:
+    return tuple(dict.fromkeys(choice.name for axes in space.stages for choice in axes.optimizers))
+
+
+def _different(points: Iterable[Draw]) -> Sequence[Draw]:
+    found: list[Draw] = []
+    for point in points:
+        if all(point.params != other.params for other in found):
+            found.append(point)
+    return found
+
+
+def _untuned(study: Study, optimizer: str) -> Schedule:
+    shape = "constant" if OPTIMIZERS[optimizer].constant_lr_only else CONTROL_SHAPES[0]
+    return baseline_schedule(study, f"{optimizer}_{shape}")
+
+
+def _nearest(space: Space, schedule: Schedule) -> Draw:
+    wanted = _values(schedule, len(space.stages), space.reference_lrs)
+    source = NearestSuggest(wanted, otherwise=ReferenceSuggest(schedule.stages[-1].optimizer))
+    return draw(functools.partial(propose, space), source)
+
+
+def _values(schedule: Schedule, num_stages: int, reference_lrs: Mapping[str, float]) -> dict[str, Value]:
+    """What a schedule would have been chosen as in a space of so many stages.
+
+    One of another number of stages lends its last stage to all of the space's, and counts as carrying its state on.
+    """
+    if len(schedule.stages) == num_stages:
+        stages = schedule.stages
+    else:
+        stages = (schedule.stages[-1].model_copy(update={"hand_over": "carry"}),) * num_stages
+    return {
+        f"stage/{index}/{name}": value
+        for index, stage in enumerate(stages)
+        for name, value in _stage_values(stage, reference_lrs).items()
+    }
+
+
+def _stage_values(stage: Stage, reference_lrs: Mapping[str, float]) -> dict[str, Value]:
+    label = "+".join(sorted(regularizer.kind for regularizer in stage.regularizers)) or "none"
+    return {
+        "share": stage.share,
+        "optimizer": stage.optimizer,
+        **{f"{stage.optimizer}/{name}": value for name, value in stage.hparams.items()},
+        "lr_relative": stage.lr / reference_lrs[stage.optimizer],
+        f"lr/{stage.optimizer}": stage.lr,
+        "lr_shape": stage.lr_shape.kind,
+        **{f"{stage.lr_shape.kind}/{name}": value for name, value in stage.lr_shape.hparams.items()},
+        "warmup": stage.warmup,
+        "rewarm": stage.warmup,
+        "weight_decay": stage.weight_decay,
+        "clip_norm": math.inf if stage.clip_norm is None else stage.clip_norm,
+        "regularizers": label,
+        **{f"regularizers/{label}/{item.kind}": item.strength for item in stage.regularizers},
+        "trainable": stage.trainable,
+        "hand_over": stage.hand_over or "carry",
+    }
