@@ -12,23 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
-from optuna.trial import TrialState, create_trial
+from optuna.trial import TrialState
 
 from mbo_search.errors import Problem, RunDirectoryError, StudyError
-from mbo_search.results.front import objective_values
 from mbo_search.results.records import TrialRecord
 from mbo_search.search.samplers import SAMPLERS, proposal_seed, startup_trials
-from mbo_search.search.sqlite_file import opened_or_rebuilt
-from mbo_search.search.suggest import Draw, FixedSuggest, OptunaSuggest, SpaceFunction, draw
+from mbo_search.search.sqlite_file import TRY_SECONDS, opened_or_rebuilt
+from mbo_search.search.study_book import StudyBook
+from mbo_search.search.suggest import Draw, FixedSuggest, SpaceFunction, draw
 from mbo_search.search.task import TrialTask
-from mbo_search.search.tree.history import STOP_AFTER
-from mbo_search.search.tree.planned import EXPECTED_GAIN
 from mbo_search.study.specs import Objective
 
 __all__ = ["ArmEffort", "ArmSpace", "OptunaArm", "SamplerMaker", "open_study", "quiet_study", "sampler_maker"]
-
-_REGION_REASONS = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
-"""Reasons that lie in the schedule itself: the searcher is to learn that the region is bad."""
 
 
 def open_study(database: Path, name: str, num_objectives: int = 1) -> optuna.Study:
@@ -48,7 +43,9 @@ def open_study(database: Path, name: str, num_objectives: int = 1) -> optuna.Stu
 
 def _open(database: Path, name: str, num_objectives: int) -> optuna.Study:
     storage = optuna.storages.RDBStorage(
-        f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": 60}}, skip_compatibility_check=False
+        f"sqlite:///{database}",
+        engine_kwargs={"connect_args": {"timeout": TRY_SECONDS}},
+        skip_compatibility_check=False,
     )
     study = optuna.create_study(
         storage=storage,
@@ -157,9 +154,9 @@ class OptunaArm:
         self._effort = space.effort
         self._seed = seed
         self._initial = tuple(space.initial)
-        self._database = _StudyBook(database, space.objectives)
+        self._database = StudyBook(database, space.objectives, where=f"database of the {name} arm")
         mirror = quiet_study(space.sampler(seed, 0.0), len(space.objectives))
-        self._mirror = _StudyBook(mirror, space.objectives)
+        self._mirror = StudyBook(mirror, space.objectives, where="memory")
         self._begun: list[dict[str, float | int | str]] = []
         self._num_schedules = 0
         self._tokens: dict[int, int] = {}
@@ -232,6 +229,7 @@ class OptunaArm:
         for record in records:
             self.finish(record)
         self._database.fail_strangers()
+        self._database.tell_what_was_missing()
 
 
 def quiet_study(sampler: optuna.samplers.BaseSampler, num_objectives: int = 1) -> optuna.Study:
@@ -245,80 +243,7 @@ def quiet_study(sampler: optuna.samplers.BaseSampler, num_objectives: int = 1) -
     return optuna.create_study(sampler=sampler, directions=["minimize"] * num_objectives)
 
 
-class _StudyBook:
-    """An Optuna study whose trials carry the number of ours. It is read once; then this is its only writer."""
-
-    def __init__(self, study: optuna.Study, objectives: Sequence[Objective]) -> None:
-        self.study = study
-        self._objectives = tuple(objectives)
-        trials = study.get_trials(deepcopy=False)
-        own = {int(trial.user_attrs["trial"]): trial for trial in trials if "trial" in trial.user_attrs}
-        self._ids = {number: trial._trial_id for number, trial in own.items()}
-        self._finished = {number for number, trial in own.items() if trial.state.is_finished()}
-        self._reported = {number: frozenset(trial.intermediate_values) for number, trial in own.items()}
-        self.num_trials = len(trials)
-
-    def begin(self, trial: int, proposal: Draw) -> None:
-        """Add a running trial in one transaction, so that no crash can leave half of one."""
-        if trial in self._ids:
-            return
-        marks = {} if proposal.stop_after is None else {STOP_AFTER: proposal.stop_after}
-        frozen = create_trial(
-            state=TrialState.RUNNING,
-            params=dict(proposal.params),
-            distributions=dict(proposal.distributions),
-            user_attrs={"trial": trial, **marks},
-        )
-        self.study.add_trial(frozen)
-        self.num_trials += 1
-        self._ids[trial] = self.study.get_trials(deepcopy=False)[-1]._trial_id
-
-    def finish(self, record: TrialRecord) -> None:
-        if record.state == "interrupted" or record.trial in self._finished:
-            return
-        running = optuna.Trial(self.study, self._ids[record.trial])
-        if len(self._objectives) == 1:  # Optuna takes no intermediate values of several objectives
-            self._report_boundaries(running, record)
-        if record.reason is not None:
-            running.set_user_attr("reason", record.reason)
-        state = _told_state(record)
-        values = objective_values(record, self._objectives) if state == TrialState.COMPLETE else None
-        self.study.tell(running, values, state=state)
-        self._finished.add(record.trial)
-
-    def _report_boundaries(self, running: optuna.Trial, record: TrialRecord) -> None:
-        reported = self._reported.get(record.trial, frozenset())
-        for boundary in record.boundaries:
-            if boundary.stage not in reported:
-                running.report(boundary.loss, boundary.stage)
-
-    def draw(self, space: SpaceFunction) -> Draw:
-        """Draw by the study's sampler; the Optuna trial that this takes is failed, which samplers overlook."""
-        trial = self.study.ask()
-        self.num_trials += 1
-        try:
-            drawn = draw(space, OptunaSuggest(trial))
-            notes = trial.user_attrs
-            return replace(drawn, stop_after=notes.get(STOP_AFTER), expected_gain=notes.get(EXPECTED_GAIN))
-        finally:
-            self.study.tell(trial, state=TrialState.FAIL)
-
-    def fail_strangers(self) -> None:
-        """End unfinished trials that no task knows: nobody will ever tell them."""
-        for trial in self.study.get_trials(deepcopy=False):
-            if trial.state == TrialState.RUNNING and "trial" not in trial.user_attrs:
-                self.study.tell(trial.number, state=TrialState.FAIL)
-
-
 def _foreign(task: TrialTask, error: Exception) -> RunDirectoryError:
     rule = f"holds parameters that are not of this study's space: {str(error)[:200]}"
     where = f"trials/{task.trial:04d}.task.json"
     return RunDirectoryError([Problem(key="params", where=where, rule=rule, hint="remove the file, or restore it")])
-
-
-def _told_state(record: TrialRecord) -> TrialState:
-    """Samplers overlook failed trials and would come back to a region that diverges, so that is told as pruned."""
-    if record.state == "complete":
-        return TrialState.COMPLETE
-    is_bad_region = record.state == "pruned" or record.reason in _REGION_REASONS
-    return TrialState.PRUNED if is_bad_region else TrialState.FAIL

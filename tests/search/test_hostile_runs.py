@@ -95,7 +95,7 @@ def test_a_damaged_or_foreign_database_is_made_again_from_the_tasks(searched, tm
 
 
 def test_a_database_that_somebody_holds_is_left_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("mbo_search.search.sqlite_file._WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("mbo_search.search.sqlite_file._MOST_SECONDS", 0.1)
     open_study(tmp_path / "a.db", "a")
     content = (tmp_path / "a.db").read_bytes()
     holder = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
