@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 from mbo_search.errors import StudyError
 from mbo_search.results.records import Arm
@@ -18,6 +19,10 @@ from mbo_search.study.schedule import Schedule
 __all__ = ["MOST_ASKS", "Drafter"]
 
 _CONFIRMING: tuple[Arm, ...] = ("confirm", "tokens", "attribution")
+
+_Status = Literal["new", "told", "known", "held"]
+
+_TAKEN: tuple[_Status, ...] = ("new", "told")
 
 MOST_ASKS = 20
 """Draws for one trial before a known duplicate is accepted, or a schedule that is held back is given up."""
@@ -63,9 +68,9 @@ class Drafter:
     def proposal(self, arm: Arm, trial: int) -> TrialTask | None:
         """The arm's first proposal that is new and not on its way in another trial.
 
-        If all are known, the first of them is returned: it is to be told what is known. If some are held back,
-        random ones are tried; if that does not help the arm waits, for training the same nodes a second time would
-        be no faster.
+        What it begins with is taken even if it is known, so that the arm learns of it. If all proposals are known,
+        the first of them is returned: it is to be told what is known. If some are held back, random ones are tried;
+        if that does not help the arm waits, for training the same nodes a second time would be no faster.
 
         Args:
             arm: The arm.
@@ -74,7 +79,7 @@ class Drafter:
         source = self._arms[arm]
         for draws in (source.proposals(trial), source.random_proposals(trial)):
             drafts = list(self._until_new(arm, trial, itertools.islice(draws, MOST_ASKS)))
-            if drafts and drafts[-1][1] == "new":
+            if drafts and drafts[-1][1] in _TAKEN:
                 return drafts[-1][0]
             if drafts and all(status == "known" for _, status in drafts):
                 return drafts[0][0]
@@ -109,17 +114,21 @@ class Drafter:
             return False
         return len({tuple(sorted(task.params.items())) for task in self._books.tasks_of(arm)}) >= size
 
-    def _until_new(self, arm: Arm, trial: int, draws: Iterable[Draw]) -> Iterator[tuple[TrialTask, str]]:
-        """Tasks of proposals with their status, up to and including the first new one."""
+    def _until_new(self, arm: Arm, trial: int, draws: Iterable[Draw]) -> Iterator[tuple[TrialTask, _Status]]:
+        """Tasks of proposals with their status, up to and including the first one to be taken."""
         for draw in draws:
             task = self._proposed_task(arm, trial, draw)
             if task is None:
                 continue
-            is_known = self._books.known(task.end) is not None
-            status = "known" if is_known else "held" if self.is_held(task) else "new"
+            status = self._status(task, draw)
             yield task, status
-            if status == "new":
+            if status in _TAKEN:
                 return
+
+    def _status(self, task: TrialTask, draw: Draw) -> _Status:
+        if self._books.known(task.end) is not None:
+            return "told" if draw.is_beginning else "known"
+        return "held" if self.is_held(task) else "new"
 
     def _proposed_task(self, arm: Arm, trial: int, draw: Draw) -> TrialTask | None:
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from mbo_search.search.suggest import Draw, NearestSuggest, ReferenceSuggest, draw
 from mbo_search.study.baselines import baseline_schedule
@@ -45,7 +46,8 @@ def control_points(study: Study, space: Space, most: int) -> Sequence[Draw]:
     known = [schedule for schedule in baselines if set(schedule.optimizers) <= set(names)]
     seen = {name for schedule in known for name in schedule.optimizers}
     others = [_untuned(study, name) for name in names if name not in seen]
-    return _different(_nearest(space, schedule) for schedule in (*known, *others[:most]))
+    points = _different(_nearest(space, schedule) for schedule in (*known, *others[:most]))
+    return [replace(point, is_beginning=True) for point in points]
 
 
 def _offered(space: Space) -> Sequence[str]:

@@ -45,6 +45,8 @@ class Draw:
         stop_after: The stage behind which the trial is to end, as a probe; None for the whole schedule.
         expected_gain: Improvement of the best loss, in nats, that the searcher expects of the best schedule that is
             left; None where it has no such opinion.
+        is_beginning: Whether an arm wants to know of it from the start: where the same was trained already, its
+            result is told instead of passing it over.
     """
 
     schedule: Schedule
@@ -52,6 +54,7 @@ class Draw:
     distributions: Mapping[str, BaseDistribution]
     stop_after: int | None = None
     expected_gain: float | None = None
+    is_beginning: bool = False
 
 
 def draw(space: SpaceFunction, source: Suggest) -> Draw:

@@ -57,6 +57,14 @@ def test_tokens_are_counted_once_and_shared_beginnings_are_saved(finished):
         assert (record.executed_tokens < total) == (shared > 0)
 
 
+def test_the_control_arm_begins_with_what_the_baseline_has_shown(finished):
+    _, run, _ = finished
+    baseline, *others = run.records()
+    first = next(record for record in others if record.arm == "control")
+    assert (first.val_loss, first.executed_tokens) == (baseline.val_loss, 0)
+    assert first.message == "trains exactly like trial 0, so its result is known"
+
+
 def test_running_a_finished_study_again_does_nothing(finished, tiny, tiny_root):
     _, run, _ = finished
     before = losses(run)
