@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
-from mbo_search.results.statistics import ALPHA
+from mbo_search.results.statistics import ALPHA, student_quantile
 from mbo_search.study.base import Description
 
 __all__ = ["EquivalentTokens", "TokenRatio", "equivalent_tokens"]
@@ -131,7 +130,7 @@ def _gains_and_slopes(
 def _fieller(gains: _Array, slopes: _Array, alpha: float) -> tuple[float, float, float] | None:
     """Low, estimate and high of mean(gains) / mean(slopes); None if the slope may be 0 or negative."""
     num_seeds = gains.size
-    critical = float(stats.t.isf(alpha / 2, num_seeds - 1))
+    critical = student_quantile(alpha / 2, num_seeds - 1)
     gain, slope = float(gains.mean()), float(slopes.mean())
     covariance = np.cov(gains, slopes) / num_seeds
     var_gain, shared, var_slope = float(covariance[0, 0]), float(covariance[0, 1]), float(covariance[1, 1])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from mbo_search.study.base import Description
 
@@ -35,6 +35,7 @@ __all__ = [
     "seeds_to_detect",
     "smallest_detectable",
     "smallest_permutation_p",
+    "student_quantile",
 ]
 
 ALPHA = 0.05
@@ -119,7 +120,7 @@ def paired_test(differences: Sequence[float], alpha: float = ALPHA) -> PairedTes
     if num_pairs == 1:
         return PairedTest(num_seeds=1, mean_nats=mean, alpha=alpha, smallest_p=smallest_p, **_UNKNOWN)
     spread = _Spread(mean=mean, sd=float(np.std(differences, ddof=1)), num_pairs=num_pairs)
-    half_width = float(stats.t.isf(alpha / 2, num_pairs - 1)) * spread.standard_error
+    half_width = student_quantile(alpha / 2, num_pairs - 1) * spread.standard_error
     return PairedTest(
         num_seeds=num_pairs,
         mean_nats=mean,
@@ -139,11 +140,24 @@ _UNKNOWN: dict[str, None] = dict.fromkeys(
 )
 
 
+def student_quantile(tail: float, freedom: int) -> float:
+    """The number that Student's t exceeds with a given probability.
+
+    Args:
+        tail: The probability, in (0, 1).
+        freedom: Degrees of freedom, at least 1.
+
+    >>> round(student_quantile(0.025, 5), 4)
+    2.5706
+    """
+    return -float(special.stdtrit(freedom, tail))
+
+
 def _t_p_value(spread: _Spread) -> float:
     if spread.standard_error == 0:
         return 1.0 if spread.mean == 0 else 0.0
     statistic = abs(spread.mean) / spread.standard_error
-    return float(2 * stats.t.sf(statistic, spread.num_pairs - 1))
+    return float(2 * special.stdtr(spread.num_pairs - 1, -statistic))
 
 
 def smallest_permutation_p(num_pairs: int) -> float:
