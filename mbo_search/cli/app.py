@@ -15,6 +15,7 @@ from mbo_search.cli.options import (
     AsJson,
     Backend,
     Example,
+    Figures,
     InsecureCluster,
     Language,
     Overrides,
@@ -229,10 +230,7 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="The page.  [default: DIR/report.html]")
     ] = None,
-    figures: Annotated[
-        Path | None,
-        typer.Option("--figures", metavar="DIR", help="Also write every figure there, as SVG and PNG."),
-    ] = None,
+    figures: Figures = None,
     language: Language = "en",
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -252,6 +250,7 @@ def compare(
         list[str], typer.Argument(metavar="DIR...", help="Run directories, or single schedules as DIR:TRIAL.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The page.")] = Path("comparison.html"),
+    figures: Figures = None,
     language: Language = "en",
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -259,7 +258,7 @@ def compare(
     """Compare runs or single schedules on one page, and say what cannot be compared."""
     from mbo_search.cli.telling import compare_runs
 
-    deliver(lambda: compare_runs(names, out, language), as_json=as_json, quiet=quiet)
+    deliver(lambda: compare_runs(names, out, language, figures), as_json=as_json, quiet=quiet)
 
 
 @app.command()

@@ -13,6 +13,7 @@ __all__ = [
     "Backend",
     "BackendName",
     "Example",
+    "Figures",
     "InsecureCluster",
     "Language",
     "Overrides",
@@ -41,6 +42,9 @@ ScheduleArgument = Annotated[
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
 Language = Annotated[Literal["en", "zh"], typer.Option("--lang", help="Language of the page.")]
+Figures = Annotated[
+    Path | None, typer.Option("--figures", metavar="DIR", help="Also write every figure there, as SVG and PNG.")
+]
 Backend = Annotated[
     BackendName, typer.Option("--backend", help="Where trials run; auto: local for one worker, else ray.")
 ]

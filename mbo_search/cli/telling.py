@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,40 +61,44 @@ def report_run(folder: Path, out: Path | None, language: Language, figures: Path
     with _writing(out or folder):
         page = write_report(run, out, language=language)
     tables = [str(path) for path in table_paths(page)]
-    drawn = [] if figures is None else _figures(run, figures, language)
-    return Answer(
-        schema="mbo-search/report/1",
-        document={"file": str(page), "tables": tables, "figures": drawn},
-        text=[f"Wrote {page}.", *([f"Wrote {len(drawn)} files to {figures}."] if figures is not None else [])],
-        brief=str(page),
-    )
+    drawn: Sequence[Path] = ()
+    if figures is not None:
+        from mbo_search.report.static_figures import write_figures
+
+        with _writing(figures, "--figures"):
+            drawn = write_figures(run, figures, language=language)
+    return _wrote(page, figures, drawn, schema="mbo-search/report/1", more={"tables": tables})
 
 
-def _figures(run: RunDirectory, folder: Path, language: Language) -> list[str]:
-    from mbo_search.report.static_figures import write_figures
-
-    with _writing(folder, "--figures"):
-        return [str(path) for path in write_figures(run, folder, language=language)]
-
-
-def compare_runs(names: Sequence[str], out: Path, language: Language) -> Answer:
+def compare_runs(names: Sequence[str], out: Path, language: Language, figures: Path | None = None) -> Answer:
     """Write a page that compares runs or single schedules.
 
     Args:
         names: Run directories, or `DIR:TRIAL`.
         out: The page.
         language: Language of the page.
+        figures: A folder for the figures as files; None: none are written.
 
     Raises:
-        UserError: If one of them cannot be read, or the page cannot be written.
+        UserError: If one of them cannot be read, or the page cannot be written, or what draws figures is missing.
     """
-    from mbo_search.report.compare import write_comparison
+    from mbo_search.report.compare import write_comparison, write_comparison_figures
 
     with _writing(out):
         page = write_comparison(names, out, language=language)
-    return Answer(
-        schema="mbo-search/compare/1", document={"file": str(page)}, text=[f"Wrote {page}."], brief=str(page)
-    )
+    drawn: Sequence[Path] = ()
+    if figures is not None:
+        with _writing(figures, "--figures"):
+            drawn = write_comparison_figures(names, figures, language=language)
+    return _wrote(page, figures, drawn, schema="mbo-search/compare/1", more={})
+
+
+def _wrote(
+    page: Path, folder: Path | None, drawn: Sequence[Path], *, schema: str, more: Mapping[str, object]
+) -> Answer:
+    text = [f"Wrote {page}.", *([f"Wrote {len(drawn)} files to {folder}."] if folder is not None else [])]
+    document = {"file": str(page), "figures": [str(path) for path in drawn], **more}
+    return Answer(schema=schema, document=document, text=text, brief=str(page))
 
 
 @contextmanager

@@ -25,11 +25,12 @@ from mbo_search.report.frame import frame, shown_block
 from mbo_search.report.html import render_page
 from mbo_search.report.numbers import change_percent, format_loss, format_percent, format_perplexity
 from mbo_search.report.sections import FigureBlock
+from mbo_search.report.static_figures import write_blocks
 from mbo_search.report.strings import Language, Strings, load_strings
 from mbo_search.results.statistics import FEWEST_SEEDS
 from mbo_search.units import format_count
 
-__all__ = ["render_comparison", "verdict_between", "write_comparison"]
+__all__ = ["render_comparison", "verdict_between", "write_comparison", "write_comparison_figures"]
 
 
 def write_comparison(names: Sequence[str], out: Path, *, language: Language = "en") -> Path:
@@ -48,6 +49,25 @@ def write_comparison(names: Sequence[str], out: Path, *, language: Language = "e
     """
     write_atomic(out, render_comparison(find_contestants(names), language=language))
     return out
+
+
+def write_comparison_figures(names: Sequence[str], folder: Path, *, language: Language = "en") -> tuple[Path, ...]:
+    """Write the figures of a comparison as SVG and PNG.
+
+    Args:
+        names: As for `write_comparison`.
+        folder: Where to write; made if it is missing.
+        language: Language of the words in them.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: If something cannot be read, kaleido or a browser is missing, or a figure could not be drawn.
+    """
+    contestants = find_contestants(names)
+    judged = comparability(contestants)
+    return write_blocks(_blocks(in_order(contestants, judged), judged, load_strings(language)), folder)
 
 
 def render_comparison(contestants: Sequence[Contestant], *, language: Language = "en") -> str:

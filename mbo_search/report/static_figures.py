@@ -1,4 +1,4 @@
-"""The figures of a report as files, for papers and slides: drawn on light paper, as the page shows them at first.
+"""The figures of a page as files, for papers and slides: drawn on light paper, as the page shows them at first.
 
 Plotly draws them in a Chrome or Chromium that is installed; the package kaleido speaks with it.
 """
@@ -6,7 +6,7 @@ Plotly draws them in a Chrome or Chromium that is installed; the package kaleido
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from mbo_search.report.source import read_source
 from mbo_search.report.strings import Language, load_strings
 from mbo_search.results.run_directory import RunDirectory
 
-__all__ = ["FORMATS", "first_view", "write_figures"]
+__all__ = ["FORMATS", "first_view", "write_blocks", "write_figures"]
 
 FORMATS = ("svg", "png")
 """What each figure is written as."""
@@ -45,9 +45,24 @@ def write_figures(run: RunDirectory, folder: Path, *, language: Language = "en")
         UserError: If kaleido or a browser is missing, or one of the figures could not be drawn.
     """
     source = read_source(run)
-    blocks = figure_blocks(source, load_strings(language, source.study.control))
+    return write_blocks(figure_blocks(source, load_strings(language, source.study.control)).values(), folder)
+
+
+def write_blocks(blocks: Iterable[FigureBlock], folder: Path) -> tuple[Path, ...]:
+    """Write figures as SVG and PNG; those without anything to draw are left out.
+
+    Args:
+        blocks: The figures, each under its own key.
+        folder: Where to write; made if it is missing.
+
+    Returns:
+        The files, in order.
+
+    Raises:
+        UserError: If kaleido or a browser is missing, or one of the figures could not be drawn.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    orders = [order for block in blocks.values() for order in _orders(block, folder)]
+    orders = [order for block in blocks for order in _orders(block, folder)]
     if orders:
         _draw(orders)
     return tuple(Path(order["path"]) for order in orders)

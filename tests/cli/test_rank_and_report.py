@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 
 import pytest
 
@@ -91,6 +92,15 @@ def test_compare_writes_one_page_of_several_runs(mbo, searched, confirmed, tmp_p
     assert answer["schema"] == "mbo-search/compare/1"
     assert answer["file"] == str(page)
     assert "<html" in page.read_text(encoding="utf-8")
+
+
+def test_compare_says_what_draws_figures_where_it_is_missing(mbo, searched, confirmed, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kaleido", None)
+    page = tmp_path / "comparison.html"
+    refused = mbo("compare", searched, f"{confirmed}:0", "--out", page, "--figures", tmp_path / "figures")
+    assert refused.code == 2
+    assert "mbo-search[figures]" in refused.err
+    assert page.exists()
 
 
 def test_compare_refuses_a_folder_that_is_no_run(mbo, searched, tmp_path):

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from mbo_search.errors import UserError
+from mbo_search.report.compare import write_comparison_figures
 from mbo_search.report.palette import LIGHT
 from mbo_search.report.static_figures import first_view, write_figures
 from mbo_search.results.run_directory import RunDirectory
@@ -57,6 +58,15 @@ def test_every_figure_is_written_as_svg_and_png(tmp_path):
     assert {file.stem for file in files} >= {"picture", "timelines", "curves", "lr", "parallel", "pareto", "tree"}
     assert all(file.read_bytes().startswith(b"<svg" if file.suffix == ".svg" else b"\x89PNG") for file in files)
     assert "验证困惑度" in (tmp_path / "figures" / "new" / "history.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.browser
+def test_figures_of_a_comparison_are_written(tmp_path):
+    run = build_run(tmp_path / "run", num_trials=20, confirm_seeds=2, seed=1)
+    files = write_comparison_figures([str(run.path), f"{run.path}:0"], tmp_path / "figures")
+    assert [file.name for file in files] == ["timelines.svg", "timelines.png", "overlay.svg", "overlay.png"]
+    assert files[0].read_bytes().startswith(b"<svg")
+    assert files[1].read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.browser
