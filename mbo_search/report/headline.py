@@ -84,6 +84,22 @@ def _percent(difference: Difference) -> str:
     return f"{value:.2g}\u00a0%" if value < 10 else f"{value:.0f}\u00a0%"
 
 
+def _in_words(difference: Difference, text: Strings) -> dict[str, str]:
+    """A difference as a reader says it: which way, and how far."""
+    way = "lower" if difference.nats >= 0 else "higher"
+    return {
+        "direction": text["second"][way],
+        "percent": _percent(difference),
+        "nats": f"{abs(difference.nats):.4f}",
+    }
+
+
+def _interval(low_nats: float, high_nats: float, difference: Difference) -> dict[str, str]:
+    """The ends of an interval, seen in the direction of the difference."""
+    ends = (low_nats, high_nats) if difference.nats >= 0 else (-high_nats, -low_nats)
+    return {"low": f"{ends[0]:.4f}", "high": f"{ends[1]:.4f}"}
+
+
 def sentence(source: ReportSource, text: Strings) -> str:
     """The verdict with its statistics; in English the ranking's own sentence, word for word.
 
@@ -97,8 +113,7 @@ def sentence(source: ReportSource, text: Strings) -> str:
         "sentence": verdict.sentence,
         "staged": verdict.best_staged_trial,
         "single": verdict.best_single_trial,
-        "nats": f"{verdict.difference.nats:+.4f}" if verdict.difference is not None else "",
-        "percent": _percent(verdict.difference) if verdict.difference is not None else "",
+        **(_in_words(verdict.difference, text) if verdict.difference is not None else {}),
         "parameters": format_count(source.num_parameters),
         "tokens": format_count(source.budget.total_tokens),
     }
@@ -108,10 +123,9 @@ def sentence(source: ReportSource, text: Strings) -> str:
         return words["search"].format(**values)
     return words["confirmed"].format(
         **values,
+        **_interval(test.low_nats, test.high_nats, verdict.difference),
         seeds=test.num_seeds,
         level=format_percent(1 - test.alpha),
-        low=f"{test.low_nats:.4f}",
-        high=f"{test.high_nats:.4f}",
         p=f"{test.p_value:.2g}",
     )
 
@@ -129,16 +143,14 @@ def second_sentence(ranking: Ranking, text: Strings) -> str:
     values = {
         "switching": line.switching_trial,
         "keeping": line.single_optimizer_trial,
-        "nats": f"{line.difference.nats:+.4f}",
-        "percent": _percent(line.difference),
+        **_in_words(line.difference, text),
     }
     test = line.test
     if test is None or test.low_nats is None or test.high_nats is None or test.p_value is None:
         return words["search"].format(**values)
     return words["confirmed"].format(
         **values,
-        low=f"{test.low_nats:.4f}",
-        high=f"{test.high_nats:.4f}",
+        **_interval(test.low_nats, test.high_nats, line.difference),
         which=words["primary_p" if line.adjusted_p is None else "adjusted_p"],
         p=f"{test.p_value if line.adjusted_p is None else line.adjusted_p:.2g}",
         seeds=test.num_seeds,

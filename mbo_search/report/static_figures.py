@@ -25,6 +25,7 @@ FORMATS = ("svg", "png")
 _WIDTH = 1080
 _PNG_SCALE = 2
 _CHARACTER_PIXELS = 6.3
+_CAPTION_GAP_PIXELS = 12
 
 _SHOWN_AT_FIRST = {"curves": 5, "lr": 1}
 """Staged schedules that the page shows before a reader asks for more."""
@@ -91,11 +92,17 @@ def first_view(key: str, spec: dict[str, Any]) -> dict[str, Any]:
     """
     figure: Any = resolve(spec, LIGHT)
     most = _SHOWN_AT_FIRST.get(key)
-    traces = [trace for trace in figure["data"] if most is None or _is_shown(trace.get("meta") or {}, most)]
+    traces = [trace for trace in figure["data"] if most is None or _is_shown(_meta(trace), most)]
+    drawn = {meta.get("optimizer") for meta in map(_meta, traces) if meta.get("place", -1) >= 0}
+    traces = [trace for trace in traces if most is None or _meta(trace).get("names") in {None, *drawn}]
     layout = figure["layout"]
     room = _WIDTH - layout["margin"]["l"] - layout["margin"]["r"]
     notes = [fitted for note in layout.get("annotations", ()) if (fitted := _fitted(note, room)) is not None]
     return {"data": traces, "layout": {**layout, "annotations": notes}}
+
+
+def _meta(trace: Mapping[str, Any]) -> Mapping[str, Any]:
+    return trace.get("meta") or {}
 
 
 def _is_shown(meta: Mapping[str, Any], most: int) -> bool:
@@ -108,7 +115,7 @@ def _fitted(note: dict[str, Any], room: float) -> dict[str, Any] | None:
     if kind != "fit":
         return note
     for text in (note["text"], short[0]):
-        if len(text) * _CHARACTER_PIXELS + 4 <= float(share) * room:
+        if len(text) * _CHARACTER_PIXELS + _CAPTION_GAP_PIXELS <= float(share) * room:
             return {**note, "text": text}
     return None
 

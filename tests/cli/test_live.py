@@ -95,6 +95,11 @@ def test_nothing_is_compared_before_a_baseline_has_ended():
     assert "%)" not in progress_line(progress).split("perplexity:")[1]
 
 
+def test_runs_on_fresh_seeds_are_not_compared_with_the_search_s():
+    progress = snapshot(arms=(arm("baseline", best=5.0, complete=1), arm("confirm", best=4.9, complete=6)))
+    assert "%)" not in progress_line(progress).split("perplexity:")[1]
+
+
 def test_plain_lines_come_with_news_only():
     lines = []
     observe = PlainLines(lines.append)

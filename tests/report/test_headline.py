@@ -90,8 +90,19 @@ def test_the_second_sentence_names_its_pair_and_its_p():
     base = ranking(0.02, seeds=6)
     verdict = base.verdict.model_copy(update={"switching": line})
     said = second_sentence(base.model_copy(update={"verdict": verdict}), TEXT)
-    assert "(#3) against the best that keeps it (#1): +0.0123 nats, 1.2" in said
+    assert (
+        "(#3) has 1.2\u00a0% lower perplexity than the best that keeps it (#1): 0.0123 nats, interval 0.01" in said
+    )
     assert "adjusted p = 0.04, 6 fresh seeds" in said
+    worse = {
+        "difference": Difference(nats=-0.0123, perplexity_percent=-1.24),
+        "test": paired_test([-0.01, -0.0146]),
+    }
+    verdict = base.verdict.model_copy(update={"switching": line.model_copy(update=worse)})
+    said = second_sentence(base.model_copy(update={"verdict": verdict}), TEXT)
+    assert (
+        "1.2\u00a0% higher perplexity than the best that keeps it (#1): 0.0123 nats, interval -0.0169 to " in said
+    )
 
 
 def test_nothing_finished():

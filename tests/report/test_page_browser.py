@@ -62,6 +62,18 @@ def visible_lines(watched: Watched, figure: str) -> int:
     )
 
 
+def legend_and_lines(watched: Watched, figure: str) -> list[list[str]]:
+    """Optimizers that the legend names, and those of the lines that are shown."""
+    return watched.page.evaluate(
+        "key => { const shown = document.querySelector(`[data-figure=${key}] .plot`).data"
+        ".filter(trace => trace.visible !== false);"
+        " const unique = names => [...new Set(names)].sort();"
+        " return [unique(shown.filter(trace => trace.meta.names).map(trace => trace.meta.names)),"
+        " unique(shown.filter(trace => trace.meta.place >= 0).map(trace => trace.meta.optimizer))]; }",
+        figure,
+    )
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
 def test_every_figure_is_drawn_on_every_screen(browser, report, width, scheme):
@@ -139,6 +151,8 @@ def test_a_link_with_choices_opens_as_it_was_sent(browser, report):
     with watched_page(browser) as watched:
         watched.open(report, "#curves?curves.top=1&curves.log=0&theme=dark")
         watched.page.wait_for_selector("[data-figure=curves] .main-svg")
+        named, drawn = legend_and_lines(watched, "curves")
+        assert named == drawn != []
         top = watched.page.evaluate("document.getElementById('curves').getBoundingClientRect().top")
         assert abs(top) < 200
         assert (

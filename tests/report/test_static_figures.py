@@ -26,6 +26,17 @@ def test_lines_that_wait_for_the_reader_are_left_out():
     assert len(first_view("history", drawn(traces))["data"]) == 10
 
 
+def test_the_legend_names_only_optimizers_that_are_drawn():
+    traces = [
+        {"name": "line", "meta": {"place": 0, "arm": "staged", "optimizer": "muon"}},
+        {"name": "waiting", "meta": {"place": 7, "arm": "staged", "optimizer": "lion"}},
+        {"name": "muon", "meta": {"place": -1, "names": "muon"}},
+        {"name": "lion", "meta": {"place": -1, "names": "lion"}},
+        {"name": "staged", "meta": {"place": -1}},
+    ]
+    assert [trace["name"] for trace in first_view("curves", drawn(traces))["data"]] == ["line", "muon", "staged"]
+
+
 def test_captions_are_shortened_where_they_do_not_fit():
     notes = [{"text": "adamw 1e-3 constant", "name": f"fit|{share}|adamw"} for share in (0.5, 0.1, 0.01)]
     kept = first_view("timelines", drawn([], [*notes, {"text": "a heading"}]))["layout"]["annotations"]

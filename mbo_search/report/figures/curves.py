@@ -215,7 +215,7 @@ def _draw_line(figure: go.Figure, line: CurveLine, names: Mapping[str, str]) -> 
             text=[_hover(who, optimizer, row) for row in rows],
             hoverinfo="text",
             showlegend=False,
-            meta={"place": line.position, "arm": line.arm},
+            meta={"place": line.position, "arm": line.arm, "optimizer": optimizer},
         )
 
 
@@ -236,14 +236,16 @@ def line_legend(
         arms: The arms in it; repeats are named once.
         names: Words by key: the name of each arm.
     """
-    entries = [(name, {"color": optimizer_color(name), "width": 6}) for name in dict.fromkeys(optimizers)]
-    entries += [
-        (names[arm], {"color": "var(--soft)", "width": 2, "dash": ARM_DASHES[arm]}) for arm in dict.fromkeys(arms)
+    entries: list[tuple[str, dict[str, object], dict[str, object]]] = [
+        (name, {"color": optimizer_color(name), "width": 6}, {"place": -1, "names": name})
+        for name in dict.fromkeys(optimizers)
     ]
-    for name, line in entries:
-        figure.add_scatter(
-            x=[None], y=[None], mode="lines", line=line, name=name, hoverinfo="skip", meta={"place": -1}
-        )
+    entries += [
+        (names[arm], {"color": "var(--soft)", "width": 2, "dash": ARM_DASHES[arm]}, {"place": -1})
+        for arm in dict.fromkeys(arms)
+    ]
+    for name, line, meta in entries:
+        figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name, hoverinfo="skip", meta=meta)
     figure.update_layout(legend={"itemclick": False, "itemdoubleclick": False})
 
 

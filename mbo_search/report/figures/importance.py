@@ -142,7 +142,9 @@ def draw_importance(
         rows += own[:most_rows]
     figure = bare_figure(height=26 * len(rows) + 70, x_title=names["importance"])
     figure.update_layout(margin={"l": 12, "r": 50, "t": 34, "b": 46}, showlegend=False, bargap=0.35)
-    figure.update_xaxes(tickformat=".0%", showgrid=True, rangemode="tozero", fixedrange=True)
+    # Room for the number behind the longest bar, on a phone as well.
+    longest = max(share for _, share, _ in rows)
+    figure.update_xaxes(tickformat=".0%", showgrid=True, range=[0, 1.15 * longest], fixedrange=True)
     figure.update_yaxes(
         range=[len(rows) - 0.4, -0.6],
         tickvals=list(range(len(rows))),

@@ -98,7 +98,7 @@ def draw_lr_used(lines: Sequence[LrLine], *, num_schedules: int, names: Mapping[
 
 def _draw_line(figure: go.Figure, line: LrLine, names: Mapping[str, str]) -> None:
     who = f"<b>#{line.trial}</b> {safe(line.label or names[line.arm])}, {safe(line.optimizer)}"
-    meta = {"place": line.position, "arm": line.arm}
+    meta = {"place": line.position, "arm": line.arm, "optimizer": line.optimizer}
     color = optimizer_color(line.optimizer)
     figure.add_scatter(
         x=[tokens for tokens, _ in line.planned],

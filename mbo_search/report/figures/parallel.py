@@ -71,7 +71,7 @@ class ParallelInfo:
 
 
 def parallel_info(
-    records: Sequence[TrialRecord], *, importance: Mapping[str, float], most_axes: int = 16
+    records: Sequence[TrialRecord], *, importance: Mapping[str, float], most_axes: int = 14
 ) -> ParallelInfo | None:
     """Lay schedules out along their settings.
 

@@ -65,6 +65,10 @@
       trace.visible = place < most;
       if (trace.visible && place >= 0) shown.add(trace.meta.arm + place);
     }
+    // The legend names only optimizers that are drawn.
+    const lines = spec.data.filter((trace) => trace.visible && trace.meta && trace.meta.place >= 0);
+    const drawn = new Set(lines.map((trace) => trace.meta.optimizer));
+    for (const trace of spec.data) if (trace.meta && trace.meta.names) trace.visible = drawn.has(trace.meta.names);
     const hidden = spec.layout.meta.schedules - shown.size;
     figure.note.textContent = hidden > 0 ? fill(words.not_drawn, { count: hidden }) : "";
   };
@@ -259,7 +263,7 @@
       const parts = (note.name || "").split("|");
       if (parts[0] !== "fit") return true;
       const room = Number(parts[1]) * width;
-      const needs = (text) => text.length * 6.3 + 4;
+      const needs = (text) => text.length * 6.3 + 12;
       if (needs(note.text) > room) note.text = parts[2];
       return needs(note.text) <= room;
     });
