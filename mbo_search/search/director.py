@@ -20,7 +20,7 @@ from mbo_search.results.records import Arm, TrialRecord
 from mbo_search.search.books import Books
 from mbo_search.search.busy import BusyMeter
 from mbo_search.search.drafting import Drafter
-from mbo_search.search.effort import Effort, duplicate_record, effort_of, make_record, with_orphans
+from mbo_search.search.effort import Effort, duplicate_record, effort_of, make_record, sentence_of, with_orphans
 from mbo_search.search.enough import is_enough
 from mbo_search.search.limits import Spent
 from mbo_search.search.ports import ArmSource, Ports, SearchPlan
@@ -227,6 +227,17 @@ class Director:
             self._efforts[trial] = self._effort(trial).plus(event)
         self._left(trial)
 
+    def abandoned(self, message: str) -> None:
+        """Note that a backend has ended before its trials: all that are open are repeated by the next one.
+
+        Args:
+            message: What is known of it.
+        """
+        for trial in self.running_trials:
+            self.lost(trial, message)
+        waiting = set(self._queue)
+        self._queue.extend(trial for trial in sorted(self.books.open_trials) if trial not in waiting)
+
     def give_up(self, trial: int, message: str) -> None:
         """Fail a task whose worker was lost too often.
 
@@ -345,7 +356,7 @@ class Director:
         return with_orphans(effort, task, orphans, reports)
 
     def _learn(self, task: TrialTask, record: TrialRecord) -> None:
-        self._ports.log(_sentence(record))
+        self._ports.log(sentence_of(record))
         self.books.end(task, record)
         self._reached.pop(task.trial, None)
         if task.arm in self._arms:
@@ -386,10 +397,3 @@ class Director:
 
 def _fitness(boundary: Boundary) -> float:
     return boundary.loss if boundary.averaged_loss is None else boundary.averaged_loss
-
-
-def _sentence(record: TrialRecord) -> str:
-    way = " -> ".join(record.schedule.optimizers)
-    how = record.state if record.reason is None else f"{record.state} ({record.reason})"
-    loss = "" if record.val_loss is None else f", loss {record.val_loss:.4f}"
-    return f"trial {record.trial}, {record.arm}: {way}: {how}{loss}"

@@ -14,7 +14,7 @@ from mbo_search.search.task import PathNode, TrialTask
 from mbo_search.train.outcome import Boundary, BoundaryEvent, TrialOutcome
 from mbo_search.train.reports import BoundaryReport
 
-__all__ = ["Effort", "duplicate_record", "effort_of", "make_record", "with_orphans"]
+__all__ = ["Effort", "duplicate_record", "effort_of", "make_record", "sentence_of", "with_orphans"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,3 +183,15 @@ def duplicate_record(task: TrialTask, known: TrialRecord, *, ended_at: float) ->
 
 def _own(boundary: Boundary, produced: frozenset[str]) -> Boundary:
     return boundary.model_copy(update={"shared": boundary.shared and boundary.node not in produced})
+
+
+def sentence_of(record: TrialRecord) -> str:
+    """How a trial ended, in one line for people.
+
+    Args:
+        record: Its record.
+    """
+    way = " -> ".join(record.schedule.optimizers)
+    how = record.state if record.reason is None else f"{record.state} ({record.reason})"
+    loss = "" if record.val_loss is None else f", loss {record.val_loss:.4f}"
+    return f"trial {record.trial}, {record.arm}: {way}: {how}{loss}"

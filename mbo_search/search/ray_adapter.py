@@ -73,10 +73,15 @@ class Seat:
         self._words: dict[int, LastWords] = {}
         self._told: set[str] = set()
         self._over: set[str] = set()
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Hand out nothing more, and judge no trial by how it ends from now on: it goes on elsewhere."""
+        self._is_closed = True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's configuration, None to be asked again, or `FINISHED`."""
-        if self.failure is not None:
+        if self.failure is not None or self._is_closed:
             return Searcher.FINISHED
         if len(self._numbers) - len(self._over) >= self._slots:
             return None
@@ -120,7 +125,7 @@ class Seat:
         if trial_id in self._over:
             return
         self._over.add(trial_id)
-        if trial_id in self._told or self._director.is_stopping:
+        if trial_id in self._told or self._director.is_stopping or self._is_closed:
             return
         number = self._numbers[trial_id]
         words = self._words.get(number)

@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mbo_search.errors import Problem, UserError
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.director import Director
 from mbo_search.search.ray_cluster import Cluster
+from mbo_search.search.ray_node import NodeWatch
 from mbo_search.search.ray_session import RaySlots, ray_session
 from mbo_search.search.ray_start import RayStartError
 from mbo_search.search.stopping import SessionFile, StopRequest
@@ -32,7 +34,7 @@ MOST_STOP_SECONDS = 10.0
 """Time for running trials to save their state before Tune is ended over their heads."""
 
 _POLL_SECONDS = 0.25
-_MOST_ROUNDS = 3
+_MOST_SESSIONS = 3
 
 
 def run_on_ray(
@@ -58,18 +60,26 @@ def run_on_ray(
         observe: Called now and then.
 
     Raises:
-        UserError: If Ray does not start, or the cluster cannot be used.
+        UserError: If Ray does not start, the cluster cannot be used, or Ray ends again and again.
         Exception: Whatever a call of the director raised, after the trials at work have saved their state.
     """
     try:
-        _run_rounds(director, run, slots, cluster=cluster, stop=stop, observe=observe)
+        for _ in range(_MOST_SESSIONS):
+            _run_session(director, run, slots, cluster=cluster, stop=stop, observe=observe)
+            if not director.has_more:
+                return
+            director.abandoned("Ray ended before the trial")
     except RayStartError:
         if not stop.is_set():
             raise
         director.stop()  # a stop was asked for while Ray was starting, so nobody waits for it any longer
+        return
+    rule = f"ended {_MOST_SESSIONS} times before the search did; its logs are in {run.path / 'ray'}"
+    hint = f"go on with: mbo-search resume {run.path}, where --backend local needs no Ray"
+    raise UserError([Problem(key="Ray", rule=rule, hint=hint)])
 
 
-def _run_rounds(
+def _run_session(
     director: Director,
     run: RunDirectory,
     slots: RaySlots,
@@ -78,18 +88,13 @@ def _run_rounds(
     stop: StopRequest,
     observe: Callable[[], None],
 ) -> None:
+    """One life of Ray; another one is needed only if Tune gives up by itself, or a process of Ray's is lost."""
     with (
         ray_session(slots, cluster=cluster, logs=run.path / "ray", arm=stop.arm) as folder,
         _storage(folder if cluster is None else run.path) as storage,
     ):
         announce = _announce_remotely if cluster is not None and _has_store(run) else _announce
-        for _ in range(_MOST_ROUNDS):
-            session = announce(run)
-            _run_round(director, session, slots, storage=storage, stop=stop, observe=observe)
-            if not director.has_more:
-                return
-            for trial in director.running_trials:
-                director.lost(trial, "Ray Tune ended before the trial")
+        _run_tuner(director, announce(run), slots, storage=storage, stop=stop, observe=observe)
 
 
 @contextmanager
@@ -156,7 +161,7 @@ def _append(run: RunDirectory) -> Callable[[int, str], None]:
     return append
 
 
-def _run_round(
+def _run_tuner(
     director: Director,
     session: _Session,
     slots: RaySlots,
@@ -165,13 +170,14 @@ def _run_round(
     stop: StopRequest,
     observe: Callable[[], None],
 ) -> None:
-    """One life of a Tuner; a second one is needed only if Tune gives up by itself."""
+    """Run Tune until nothing is left, a stop is asked for, or this machine is lost to Ray."""
     from mbo_search.search.ray_adapter import Seat
 
     seat = Seat(director, session.config, slots=slots.slots, keep_log=session.keep_log)
     halt = _Halt(director)
-    fit = _Fit(_tuner(seat, slots, storage, halt, session.train))
-    fit.start()
+    fit, node = _Fit(_tuner(seat, slots, storage, halt, session.train)), NodeWatch()
+    for thread in (fit, node):
+        thread.start()
     while fit.is_alive():
         fit.join(_POLL_SECONDS)
         with seat.lock:
@@ -179,8 +185,12 @@ def _run_round(
             if (stop.is_set() or seat.failure is not None or director.is_stopping) and not halt.has_begun:
                 director.stop()
                 session.stop()
-                halt.begin()
-    failure = seat.failure or fit.failure
+                halt.begin(MOST_STOP_SECONDS)
+            elif node.is_lost and not halt.has_begun:
+                seat.close()  # its trials have died with it, and go on in another session
+                halt.begin(0.0)
+    node.end()
+    failure = seat.failure or (None if node.is_lost else fit.failure)
     if failure is not None:
         raise failure
 
@@ -227,8 +237,8 @@ class _Halt:
     def has_begun(self) -> bool:
         return self._deadline is not None
 
-    def begin(self) -> None:
-        self._deadline = time.monotonic() + MOST_STOP_SECONDS
+    def begin(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
 
     def __call__(self) -> bool:
         if self._deadline is None:

@@ -1,6 +1,6 @@
 """Ray's processes: started for one search, reachable by nobody else, gone afterwards.
 
-A cluster of our own listens on the loopback interface only, asks for a token that is drawn for this run, has no
+A cluster of our own listens on the loopback interface only, asks for a token that is drawn for this process, has no
 dashboard, reports nothing to anybody, and keeps its files in a private folder that is removed at the end. Ray
 decides some of this when it is imported, so nobody imports it before a session has begun.
 
@@ -10,6 +10,7 @@ References:
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import os
@@ -81,10 +82,16 @@ def ray_environment(*, slots: int, is_local: bool) -> dict[str, str]:
     }
     private = {
         "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(16),
+        "RAY_AUTH_TOKEN": _token(),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # binds every socket to 127.0.0.1
     }
     return common | (private | patient_settings(os.environ) if is_local else {})
+
+
+@functools.lru_cache(maxsize=1)
+def _token() -> str:
+    """The token of this process's sessions: Ray reads it once, and sends that one ever after."""
+    return secrets.token_hex(16)
 
 
 @contextmanager

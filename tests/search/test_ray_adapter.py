@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
+
 import pytest
 
 from mbo_search.search.limits import Limits
@@ -113,6 +117,28 @@ def test_a_trial_that_tune_drops_silently_is_noticed(toy_world):
     assert director.books.records[0].reason == "worker_lost"
 
 
+def test_trials_of_a_closed_seat_are_not_judged_and_go_on_at_the_next_one(toy_world):
+    world = toy_world(slots=2, limits=Limits(trials=4))
+    director = world.director()
+    table = Table(director, slots=2)
+    for trial_id in ("a", "b"):
+        table.searcher.suggest(trial_id)
+        table.start(trial_id)
+    table.callback.on_trial_recover(0, [], TuneTrial("a"))
+    table.seat.close()
+    assert table.searcher.suggest("c") == Searcher.FINISHED
+    for trial_id in ("a", "b"):
+        table.searcher.on_trial_complete(trial_id, error=True)
+    assert director.books.records == []
+    director.abandoned("Ray ended before the trial")
+    director.abandoned("Ray ended before the trial")
+    following = Table(director)
+    for index in range(4):
+        following.train(world, director, str(index))
+    assert following.searcher.suggest("last") == Searcher.FINISHED
+    assert {record.trial: record.attempts for record in director.books.records} == {0: 2, 1: 2, 2: 1, 3: 1}
+
+
 def test_an_exception_of_the_director_stops_the_search_in_order(toy_world):
     world = toy_world()
     director = world.director()
@@ -134,7 +160,11 @@ def test_a_cluster_of_our_own_is_private_and_another_s_keeps_its_token():
     own = ray_environment(slots=3, is_local=True)
     assert own["RAY_AUTH_MODE"] == "token"
     assert len(own["RAY_AUTH_TOKEN"]) == 32
-    assert own["RAY_AUTH_TOKEN"] != ray_environment(slots=3, is_local=True)["RAY_AUTH_TOKEN"]
+    assert own["RAY_AUTH_TOKEN"] == ray_environment(slots=1, is_local=True)["RAY_AUTH_TOKEN"], "Ray reads it once"
+    code = "from mbo_search.search import ray_session as it; print(it.ray_environment(slots=1, is_local=True))"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert len(ast.literal_eval(other.stdout)["RAY_AUTH_TOKEN"]) == 32
+    assert own["RAY_AUTH_TOKEN"] not in other.stdout
     assert own["TUNE_MAX_PENDING_TRIALS_PG"] == "3"
     assert not [name for name in ray_environment(slots=3, is_local=False) if name.startswith("RAY_AUTH")]
     assert RaySlots(slots=2, cpus_per_trial=1, gpus_per_trial=0.5).per_trial == {"cpu": 1, "gpu": 0.5}

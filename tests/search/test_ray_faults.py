@@ -1,0 +1,68 @@
+"""Proves with a real Ray that a search outlives being stopped as a whole, and the loss of Ray's own process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from mbo_search.results.run_directory import RunDirectory
+from mbo_search.search.run import Means, run_study
+from tests.search.processes import MARK, family, wait_for
+from tests.search.test_ray import RANDOM, drive, finish, losses
+from tests.search.tiny import tiny_study
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
+
+STOPPED_SECONDS = 12.0
+
+SHORT = {
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "4",
+}
+"""Ray gives up after some seconds what it would watch for fifteen, so that the test need not be that long."""
+
+STUDY = (*RANDOM, "budget.tokens=40k", "search.trials=6", "resources.hang_minutes=0.1")
+"""A trial hangs after six seconds of its own running time without a step."""
+
+
+def raylet_of(run):
+    return [pid for pid, command in family(run.path).items() if command.split(" ")[0].endswith("/raylet")]
+
+
+def trials_begun(run):
+    return len(list(run.trials.glob("*.log"))) if run.trials.is_dir() else 0
+
+
+def test_a_search_that_is_stopped_as_a_whole_and_then_loses_its_raylet_comes_to_the_same_end(
+    tiny_root, tmp_path, monkeypatch
+):
+    study = tiny_study(tiny_root, *STUDY)
+    run_study(study, tmp_path / "alone", Means(cache=tiny_root / "cache", backend="local"))
+    run = RunDirectory(tmp_path / "run")
+    for name, value in {**SHORT, MARK: str(run.path)}.items():
+        monkeypatch.setenv(name, value)
+    process = drive(study, tiny_root, run.path)
+    wait_for(lambda: trials_begun(run) >= 2)
+
+    everybody = family(run.path)
+    for pid in everybody:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(STOPPED_SECONDS)
+    for pid in everybody:
+        os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: len(run.records()) >= 2)
+    assert process.poll() is None, "the search was to be under way when Ray's process is killed"
+    assert {record.attempts for record in run.records()} == {1}, "nobody was judged for having been stopped"
+
+    (raylet,) = raylet_of(run)
+    os.kill(raylet, signal.SIGKILL)
+    finish(process)
+    assert losses(run) == losses(RunDirectory.open(tmp_path / "alone"))
+    assert {record.state for record in run.records()} == {"complete"}
+    assert max(record.attempts for record in run.records()) <= 2
+    assert wait_for(lambda: not family(run.path), 60)
