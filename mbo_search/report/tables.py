@@ -7,7 +7,7 @@ the numbers themselves.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from mbo_search.report.numbers import change_percent, stage_facts
@@ -85,12 +85,19 @@ def ranking_table(source: ReportSource, text: Strings) -> Table:
         "front": "mark",
         "memory": "bytes",
     }
-    used = [key for key in kinds if key == "stages" or any(row.get(key) is not None for row in rows)]
+    used = {key: kinds[key] for key in kinds if key == "stages" or any(row.get(key) is not None for row in rows)}
+    return _table(used, rows, [row.stages for row in source.ranked], text)
+
+
+def _table(
+    kinds: Mapping[str, str], rows: list[dict[str, Cell]], stages: Sequence[tuple[Stage, ...]], text: Strings
+) -> Table:
+    """A table with these columns, by key with their kind, and the recipe of each row."""
     return {
-        "columns": [{"key": key, "title": text["columns"][key], "kind": kinds[key]} for key in used],
+        "columns": [{"key": key, "title": text["columns"][key], "kind": kind} for key, kind in kinds.items()],
         "facts": _facts(text["facts"]),
         "rows": rows,
-        "stages": [_stages(row.stages) for row in source.ranked],
+        "stages": [_stages(own) for own in stages],
     }
 
 
@@ -139,12 +146,7 @@ def failures_table(source: ReportSource, text: Strings) -> Table:
         "reached": "percent",
         "message": "text",
     }
-    return {
-        "columns": [{"key": key, "title": text["columns"][key], "kind": kind} for key, kind in kinds.items()],
-        "facts": _facts(text["facts"]),
-        "rows": [_failure_row(row, source, text) for row in rows],
-        "stages": [_stages(row.stages) for row in rows],
-    }
+    return _table(kinds, [_failure_row(row, source, text) for row in rows], [row.stages for row in rows], text)
 
 
 def attribution_table(source: ReportSource, text: Strings) -> Table:
@@ -168,12 +170,8 @@ def attribution_table(source: ReportSource, text: Strings) -> Table:
         "seeds": "text",
         "remark": "text",
     }
-    return {
-        "columns": [{"key": key, "title": text["columns"][key], "kind": kind} for key, kind in kinds.items()],
-        "facts": _facts(text["facts"]),
-        "rows": [_part_row(row, text) for row in rows],
-        "stages": [_stages(source.records[row.trial].schedule.stages) for row in rows],
-    }
+    stages = [source.records[row.trial].schedule.stages for row in rows]
+    return _table(kinds, [_part_row(row, text) for row in rows], stages, text)
 
 
 def _part_row(row: AttributionRow, text: Strings) -> dict[str, Cell]:

@@ -121,10 +121,11 @@ class Drive:
                 return
             if choose_backend(backend, self._slots.slots, is_on_cluster=cluster is not None) == "local":
                 run_locally(self.director, TrialWorker(run, self._plan), stop=stop, observe=self.observe)
-                return
-            if cluster is not None:
-                self._send_data()
-            run_on_ray(self.director, run, self._slots, cluster=cluster, stop=stop, observe=self.observe)
+            else:
+                if cluster is not None:
+                    self._send_data()
+                run_on_ray(self.director, run, self._slots, cluster=cluster, stop=stop, observe=self.observe)
+            self.observe()  # the last schedules may have been known, and told without training
         finally:
             self._write_status()
 

@@ -6,20 +6,8 @@ from pathlib import Path
 
 import pytest
 
-STUDY = """
-study: tiny
-data: {source: [text.txt], tokenizer: {kind: bytes}, dedup: none, min_characters: 1}
-model: {layers: 1, width: 16, heads: 2, context: 16}
-budget: {tokens: 2560, grid: 0.1}
-train: {batch_tokens: 64, micro_batch: 4, precision: float32, threads: 1, device: cpu}
-evaluation: {tokens: 256, points: 2}
-stages:
-  - {name: a, share: 0.4, optimizer: [lion, muon], lr: {relative: [0.5, 1.0]}, lr_shape: constant}
-  - {name: b, share: rest, optimizer: [adamw, muon], lr_shape: linear}
-search: {searcher: random, trials: 4}
-control: 0.4
-resources: {workers: 1}
-"""
+from tests.cli.tiny import write_study
+
 HOPELESS = "reference_lr={adamw: 1.0e12, lion: 1.0e12, muon: 1.0e12}"
 
 
@@ -28,11 +16,7 @@ def study_file(tmp_path, monkeypatch):
     """A study of four short trials, in a folder of its own that is the current one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MBO_SEARCH_CACHE", str(tmp_path / "cache"))
-    lines = [f"Line {n} of a text that counts to {n * n}." for n in range(400)]
-    (tmp_path / "text.txt").write_text("\n\n".join(lines), encoding="utf-8")
-    file = tmp_path / "study.yaml"
-    file.write_text(STUDY, encoding="utf-8")
-    return file
+    return write_study(tmp_path, tokens=2560, trials=4, first="lion, muon", control=0.4)
 
 
 @pytest.mark.timeout(1200)

@@ -12,19 +12,7 @@ from pathlib import Path
 
 import pytest
 
-STUDY = """
-study: tiny
-data: {source: [text.txt], tokenizer: {kind: bytes}, dedup: none, min_characters: 1}
-model: {layers: 1, width: 16, heads: 2, context: 16}
-budget: {tokens: 3840, grid: 0.1}
-train: {batch_tokens: 64, micro_batch: 4, precision: float32, threads: 1, device: cpu}
-evaluation: {tokens: 256, points: 2}
-stages:
-  - {name: a, share: 0.4, optimizer: [adamw, lion], lr: {relative: [0.5, 1.0]}, lr_shape: constant}
-  - {name: b, share: rest, optimizer: [adamw, muon], lr_shape: linear}
-search: {searcher: random, trials: 3}
-resources: {workers: 1}
-"""
+from tests.cli.tiny import write_study
 
 
 @pytest.fixture
@@ -32,11 +20,7 @@ def study_file(tmp_path, monkeypatch):
     """A study of three short trials, in a folder of its own that is the current one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MBO_SEARCH_CACHE", str(tmp_path / "cache"))
-    lines = [f"Line {n} of a text that counts to {n * n}." for n in range(400)]
-    (tmp_path / "text.txt").write_text("\n\n".join(lines), encoding="utf-8")
-    file = tmp_path / "study.yaml"
-    file.write_text(STUDY, encoding="utf-8")
-    return file
+    return write_study(tmp_path, tokens=3840, trials=3, first="adamw, lion", control=0.33)
 
 
 def losses(mbo, folder):
@@ -63,11 +47,11 @@ def test_a_search_runs_is_skipped_and_goes_on(mbo, study_file):
     assert losses(mbo, "reports/tiny") == found
     assert Path(document["report"]).stat().st_mtime_ns == page
 
-    more = mbo("resume", "reports/tiny", "--set", "search.trials=4", "--quiet")
+    more = mbo("resume", "reports/tiny", "--set", "search.trials=5", "--quiet")
     assert (more.code, more.err) == (0, "")
     assert more.out == "reports/tiny/best.yaml\n"
     extended = losses(mbo, "reports/tiny")
-    assert len(extended) == 4
+    assert len(extended) == len(found) + 2
     assert {trial: extended[trial] for trial in found} == found
 
     replayed = mbo("replay", "reports/tiny/best.yaml", "--json").json()

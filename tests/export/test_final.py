@@ -53,7 +53,7 @@ def _transformers_loss(folder, prepared, num_tokens):
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), torch.from_numpy(targets).flatten()).item()
 
 
-def _check_in_transformers(out, final, cache):
+def assert_transformers_agrees(out, final, cache):
     from transformers import AutoTokenizer
 
     prepared = prepare(final.file.study.data, cache)
@@ -69,7 +69,7 @@ def _check_in_transformers(out, final, cache):
 
 def test_transformers_gives_the_same_loss_and_tokens(final, cache):
     model, out = final
-    _check_in_transformers(out, model, cache)
+    assert_transformers_agrees(out, model, cache)
 
 
 @pytest.mark.slow
@@ -78,7 +78,7 @@ def test_transformers_agrees_for_bpe_and_untied_embeddings(tmp_path):
     file = load_schedule_file(run.best_yaml)
     model = train_final(file, tmp_path / "model", cache=tmp_path / "cache")
     assert model.val_loss == file.provenance.search_loss
-    _check_in_transformers(tmp_path / "model", model, tmp_path / "cache")
+    assert_transformers_agrees(tmp_path / "model", model, tmp_path / "cache")
 
 
 def test_transformers_generates_until_the_end_of_a_document(final):
