@@ -183,7 +183,7 @@ def _part_row(row: AttributionRow, text: Strings) -> dict[str, Cell]:
         "arm": text["kinds"]["staged"],
         "stage": f"{row.stage + 1} {row.stage_name}",
         "part": text["parts"][row.part],
-        "put_back": row.change,
+        "put_back": row.change.replace("->", "\u2192"),
         "worth": _significant(test.mean_nats) if test is not None else None,
         "low": _significant(test.low_nats) if test is not None else None,
         "high": _significant(test.high_nats) if test is not None else None,

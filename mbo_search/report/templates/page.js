@@ -391,7 +391,7 @@
     rank: String,
     trial: (value) => "#" + value,
     perplexity: (value) => (value < 100 ? value.toFixed(2) : value < 1e4 ? value.toFixed(1) : value.toExponential(1)),
-    loss: (value) => value.toFixed(4),
+    loss: (value) => value.toFixed(4).replace(/^-(0\.0+)$/, "$1").replace("-", "\u2212"),
     p: (value) => (value < 1e-4 ? "< 0.0001" : String(Number(value.toPrecision(2)))),
     change: (value) => (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(1) + " %",
     percent: (value) => (value * 100).toFixed(1) + " %",
@@ -462,6 +462,7 @@
     kindSelect.append(new Option(words.all, ""));
     for (const kind of [...new Set(rows.map((row) => row.kind))].sort()) kindSelect.append(new Option(words[kind], kind));
     kindLabel.append(kindSelect);
+    kindLabel.hidden = kindSelect.options.length <= 2; // nothing to choose between
     const count = make("span", "count");
     count.setAttribute("aria-live", "polite");
     const csv = make("button", "", words.csv);
@@ -529,7 +530,7 @@
       }
       if (column.key === "perplexity") td.classList.add("strong");
       if (column.kind === "change" && value < 0) td.classList.add("better");
-      if (column.key === "message") td.classList.add("message");
+      if (column.key === "message" || column.key === "put_back") td.classList.add("message");
       return td;
     };
 
