@@ -127,6 +127,8 @@ def _sureness(pairing: Pairing) -> str:
 
 def _basis(judged: Comparability, text: Strings) -> str:
     words = text["compare"]
+    if judged.unit is None:
+        return ""
     if len(judged.seeds) >= 2:
         return words["basis_fresh"].format(seeds=len(judged.seeds))
     return words["basis_search" if judged.seeds else "basis_own"]
@@ -182,7 +184,12 @@ def _blocks(ordered: Sequence[Contestant], judged: Comparability, text: Strings)
         FigureBlock(
             key="timelines", lead=words["lead_timelines"], figure=_timelines(ordered, judged, text), missing=""
         ),
-        FigureBlock(key="overlay", lead=words["lead_curves"], figure=curves, missing=words["curves_missing"]),
+        FigureBlock(
+            key="overlay",
+            lead=words["lead_curves"],
+            figure=curves,
+            missing=words["curves_missing" if judged.unit is not None else "incomparable"],
+        ),
     )
 
 

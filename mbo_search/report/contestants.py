@@ -16,6 +16,7 @@ from mbo_search.report.source import ReportSource, read_source
 from mbo_search.results.ranking_values import RankedTrial
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.results.statistics import PairedTest, paired_test
+from mbo_search.study.long_form import study_mapping
 
 __all__ = [
     "Comparability",
@@ -244,8 +245,8 @@ def _fields(contestant: Contestant, names: Mapping[str, str]) -> Iterator[tuple[
     for index, stage in enumerate(contestant.row.stages, start=1):
         for fact, value in stage_facts(stage).items():
             yield ("schedule", f"{names['stage']} {index}: {names[fact]}"), value
-    study = contestant.source.study.model_dump(mode="json", exclude={"study"})
-    for name, value in _flat("", study):
+    study = study_mapping(contestant.source.study)
+    for name, value in _flat("", {key: value for key, value in study.items() if key != "study"}):
         yield ("study", name), value
     setup = contestant.source.setup.model_dump(mode="json", exclude={"data_folder", "schema_version"})
     for name, value in _flat("", setup):
@@ -253,12 +254,27 @@ def _fields(contestant: Contestant, names: Mapping[str, str]) -> Iterator[tuple[
 
 
 def _flat(prefix: str, value: object) -> Iterator[tuple[str, str]]:
-    """Nested values as dotted names; lists of plain values stay whole."""
-    if isinstance(value, Mapping) and value:
+    """Nested values as dotted names; choices and intervals stay whole."""
+    if isinstance(value, Mapping) and value and value.keys() != {"low", "high"}:
         for key, item in value.items():
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), item)
-    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+    elif prefix == "stages" and isinstance(value, list):
         for index, item in enumerate(value):
             yield from _flat(f"{prefix}.{index}", item)
     elif value not in (None, [], {}):
-        yield prefix, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        yield prefix, ", ".join(map(_in_words, value)) if isinstance(value, list) else _in_words(value)
+
+
+def _in_words(value: object) -> str:
+    """A choice, an interval, or something chosen with its settings, as in a study file.
+
+    >>> _in_words([{"z_loss": 0.1}, "x"]), _in_words({"low": 1, "high": 2}), _in_words([])
+    ('[z_loss: 0.1, x]', '1 to 2', '[]')
+    """
+    if isinstance(value, list):
+        return f"[{', '.join(map(_in_words, value))}]"
+    if isinstance(value, Mapping):
+        if value.keys() == {"low", "high"}:
+            return f"{value['low']} to {value['high']}"
+        return ", ".join(f"{key}: {_in_words(item)}" for key, item in value.items())
+    return str(value)

@@ -94,6 +94,9 @@ def test_other_windows_leave_nothing(confirmed, tmp_path):
     assert (judged.unit, judged.warnings) == (None, ("warn_windows",))
     assert verdict_between(in_order(contestants, judged), judged, TEXT) == TEXT["compare"]["incomparable"]
     page = render_comparison(contestants)
+    assert TEXT["compare"]["curves_missing"] not in page, "curves were kept, but may not be compared"
+    assert "fresh seeds that all of them" not in page
+    page = render_comparison(contestants)
     assert TEXT["compare"]["warn_windows"] in page
 
 
@@ -126,6 +129,7 @@ def test_only_what_differs_is_marked(confirmed):
     by_name = {(row.group, row.name): row for row in rows}
     assert by_name["study", "model.layers"].values == ("2", "2")
     assert not by_name["study", "model.layers"].differs
+    assert by_name["study", "stages.0.optimizer"].values[0] == "adamw, lion, muon"
     assert by_name["schedule", "stage 1: share"].differs
     assert by_name["schedule", "stage 3: optimizer"].values[1] == "", "the control schedule has one stage"
     differing = [row.differs for row in rows if row.group == "schedule"]
