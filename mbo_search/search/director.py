@@ -78,7 +78,7 @@ class Director:
         """Whether `ask` may still return a task, now or after an open trial has gone on."""
         if self._is_stopping:
             return False
-        return bool(self.books.open_trials) or self.ended_by() is None or bool(self._confirm_drafts())
+        return bool(self.books.open_trials or self.ended_by() is None or self._confirm_drafts())
 
     @property
     def is_stopping(self) -> bool:
@@ -134,8 +134,8 @@ class Director:
             trial: Its number.
             at: Seconds since the epoch; None: now.
         """
-        moment = self._ports.clock() if at is None else at
         self._running.add(trial)
+        moment = self._ports.clock() if at is None else at
         self._heard.pop(trial, None)
         self._efforts[trial] = self._effort(trial).begun(moment)
         self.busy.started(trial, moment)
@@ -221,20 +221,16 @@ class Director:
             message: What is known of it.
         """
         self._losses[trial] += 1
-        self._ports.log(f"trial {trial}: worker lost ({message})")
-        event = self._heard.pop(trial, None)
-        if event is not None:
-            self._efforts[trial] = self._effort(trial).plus(event)
-        self._left(trial)
+        self._drop(trial, message)
 
     def abandoned(self, message: str) -> None:
-        """Note that a backend has ended before its trials: all that are open are repeated by the next one.
+        """Note that a backend has ended before its trials: all that are open are repeated, at no cost of tries.
 
         Args:
             message: What is known of it.
         """
         for trial in self.running_trials:
-            self.lost(trial, message)
+            self._drop(trial, message)
         waiting = set(self._queue)
         self._queue.extend(trial for trial in sorted(self.books.open_trials) if trial not in waiting)
 
@@ -262,8 +258,7 @@ class Director:
         """
         self._elapsed_before = elapsed_seconds
         self._next_trial = max([next_trial, *(task.trial + 1 for task in tasks)])
-        by_trial = {record.trial: record for record in records}
-        numbers = {task.trial for task in tasks}
+        by_trial, numbers = {record.trial: record for record in records}, {task.trial for task in tasks}
         bare = (self._task_of(record) for record in records if record.trial not in numbers)
         for task in sorted([*tasks, *bare], key=lambda task: task.trial):
             record = by_trial.get(task.trial)
@@ -337,6 +332,13 @@ class Director:
         self._learn(task, record)
 
     # Private: learning
+
+    def _drop(self, trial: int, message: str) -> None:
+        """Note what an attempt had cost when its worker was lost."""
+        self._ports.log(f"trial {trial}: worker lost ({message})")
+        if (event := self._heard.pop(trial, None)) is not None:
+            self._efforts[trial] = self._effort(trial).plus(event)
+        self._left(trial)
 
     def _left(self, trial: int) -> None:
         """A slot is free again; what was held back may be possible now."""

@@ -36,6 +36,9 @@ def _drop_log(trial: int, lines: str) -> None:
 _MEMORY_SIGNS = ("OutOfMemoryError", "running low on memory")
 """What Ray says of a worker that its memory monitor has killed, before the kernel would have killed something."""
 
+_VICTIM_SIGN = "Selected to kill"
+"""Begins the lines of such an error that name a killed worker; others name those that it has spared."""
+
 
 class Seat:
     """The director's seat at Tune's table: one call at a time, and no exception gets out.
@@ -71,6 +74,7 @@ class Seat:
         self._numbers: dict[str, int] = {}
         self._events: dict[int, list[BoundaryEvent]] = {}
         self._words: dict[int, LastWords] = {}
+        self._actors: dict[str, str] = {}
         self._told: set[str] = set()
         self._over: set[str] = set()
         self._is_closed = False
@@ -92,19 +96,31 @@ class Seat:
             return {**self._config, "trial": task.trial, **sent}
         return None if self._director.has_more else Searcher.FINISHED
 
-    def started(self, trial_id: str) -> None:
-        """A worker has begun a trial, for the first time or again."""
+    def started(self, trial_id: str, actor: str = "") -> None:
+        """A worker, as Ray names it, has begun a trial, for the first time or again."""
+        self._actors[trial_id] = actor
         self._events[self._numbers[trial_id]] = []
         self._director.started(self._numbers[trial_id])
 
     def lost(self, trial_id: str, error: str) -> None:
         """A worker was lost; Tune will start another, which is told if this one had taken too much memory."""
-        number = self._numbers[trial_id]
-        if any(sign in error for sign in _MEMORY_SIGNS):
-            self._words[number] = LastWords(reason="out_of_memory", message=error)
-            if "run" in self._config:
-                write_last_words(RunDirectory(Path(self._config["run"])).trials, number, self._words[number])
-        self._director.left_alone(number, _last_line(error))
+        if _is_for_memory(error):
+            self._note_for_memory(trial_id, error)
+        self._director.left_alone(self._numbers[trial_id], _last_line(error))
+
+    def killed_for_memory(self, error: str) -> bool:
+        """Note which trials' workers Ray has killed for memory, as far as an error that ended Tune says so.
+
+        Those that it names are not tried again as they are; the others go on in another session.
+        """
+        if not _is_for_memory(error):
+            return False
+        victims = "".join(line for line in error.splitlines() if _VICTIM_SIGN in line)
+        for trial_id in self._numbers.keys() - self._over - self._told:
+            actor = self._actors.get(trial_id)
+            if actor and actor in victims:
+                self._note_for_memory(trial_id, error)
+        return True
 
     def reported(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Take a report; True ends the trial."""
@@ -132,6 +148,15 @@ class Seat:
         if words is None:
             self._director.give_up(number, _last_line(error))
         else:
+            self._director.tell(number, TrialOutcome(state="pruned", reason=words.reason, message=words.message))
+
+    def _note_for_memory(self, trial_id: str, error: str) -> None:
+        """Leave a note for the next attempt; where workers do not see it, there is none."""
+        number = self._numbers[trial_id]
+        words = self._words[number] = LastWords(reason="out_of_memory", message=error)
+        if "run" in self._config:
+            write_last_words(RunDirectory(Path(self._config["run"])).trials, number, words)
+        elif self._is_closed:
             self._director.tell(number, TrialOutcome(state="pruned", reason=words.reason, message=words.message))
 
     def _tell(self, trial_id: str, outcome: TrialOutcome, result: dict[str, Any]) -> None:
@@ -226,7 +251,7 @@ class TrialCallback(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A worker begins a trial."""
-        _guarded(self._seat, self._seat.started, None)(trial.trial_id)
+        _guarded(self._seat, self._seat.started, None)(trial.trial_id, _actor(trial))
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Tune says nothing of trials whose reused worker could not be reset, so look for them."""
@@ -272,6 +297,16 @@ def _pruned(events: list[BoundaryEvent]) -> TrialOutcome:
         train_seconds=last.train_seconds,
         peak_memory_bytes=last.peak_memory_bytes,
     )
+
+
+def _is_for_memory(error: str) -> bool:
+    return any(sign in error for sign in _MEMORY_SIGNS)
+
+
+def _actor(trial: Trial) -> str:
+    """Ray's name of the worker that is at a trial, as its errors tell it."""
+    actor = trial.temporary_state.ray_actor
+    return "" if actor is None else str(actor._actor_id.hex())
 
 
 def _error(trial: Trial) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mbo_search.errors import Problem, UserError
 from mbo_search.results.run_directory import RunDirectory
@@ -28,13 +28,20 @@ from mbo_search.search.ray_start import RayStartError
 from mbo_search.search.stopping import SessionFile, StopRequest
 from mbo_search.search.worker import read_worker_plan
 
+if TYPE_CHECKING:
+    from mbo_search.search.ray_adapter import Seat
+
 __all__ = ["MOST_STOP_SECONDS", "run_on_ray"]
 
 MOST_STOP_SECONDS = 10.0
 """Time for running trials to save their state before Tune is ended over their heads."""
 
 _POLL_SECONDS = 0.25
-_MOST_SESSIONS = 3
+_MOST_FRUITLESS = 3
+"""Lives of Ray in a row in which no trial ended."""
+
+_SAVE_SECONDS = 3.0
+"""Time for trials at work to save their state where nobody can hear any more that they have."""
 
 
 def run_on_ray(
@@ -64,17 +71,20 @@ def run_on_ray(
         Exception: Whatever a call of the director raised, after the trials at work have saved their state.
     """
     try:
-        for _ in range(_MOST_SESSIONS):
+        num_fruitless = 0
+        while num_fruitless < _MOST_FRUITLESS:
+            num_records = len(director.books.records)
             _run_session(director, run, slots, cluster=cluster, stop=stop, observe=observe)
             if not director.has_more:
                 return
             director.abandoned("Ray ended before the trial")
+            num_fruitless = 0 if len(director.books.records) > num_records else num_fruitless + 1
     except RayStartError:
         if not stop.is_set():
             raise
         director.stop()  # a stop was asked for while Ray was starting, so nobody waits for it any longer
         return
-    rule = f"ended {_MOST_SESSIONS} times before the search did; its logs are in {run.path / 'ray'}"
+    rule = f"ended {_MOST_FRUITLESS} times before any trial did; its logs are in {run.path / 'ray'}"
     hint = f"go on with: mbo-search resume {run.path}, where --backend local needs no Ray"
     raise UserError([Problem(key="Ray", rule=rule, hint=hint)])
 
@@ -88,7 +98,7 @@ def _run_session(
     stop: StopRequest,
     observe: Callable[[], None],
 ) -> None:
-    """One life of Ray; another one is needed only if Tune gives up by itself, or a process of Ray's is lost."""
+    """One life of Ray; another one is needed if it kills a worker for memory, loses a process or gives up."""
     with (
         ray_session(slots, cluster=cluster, logs=run.path / "ray", arm=stop.arm) as folder,
         _storage(folder if cluster is None else run.path) as storage,
@@ -190,9 +200,24 @@ def _run_tuner(
                 seat.close()  # its trials have died with it, and go on in another session
                 halt.begin(0.0)
     node.end()
-    failure = seat.failure or (None if node.is_lost else fit.failure)
-    if failure is not None:
-        raise failure
+    if seat.failure is not None:
+        raise seat.failure
+    if fit.failure is not None and not node.is_lost:
+        _excuse(fit.failure, seat, session)
+
+
+def _excuse(failure: Exception, seat: Seat, session: _Session) -> None:
+    """Tune cannot go on after Ray has killed a worker for memory; others save their state for another session.
+
+    Raises:
+        Exception: The failure, if it is something else.
+    """
+    with seat.lock:
+        seat.close()
+        if not seat.killed_for_memory(str(failure)):
+            raise failure
+    session.stop()
+    time.sleep(_SAVE_SECONDS)
 
 
 def _tuner(seat: Any, slots: RaySlots, storage: Path, halt: _Halt, train: Callable[[dict[str, Any]], None]) -> Any:

@@ -84,6 +84,7 @@ def ray_environment(*, slots: int, is_local: bool) -> dict[str, str]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": _token(),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # binds every socket to 127.0.0.1
+        "RAY_worker_killing_policy_by_group": "true",  # short of memory, Ray kills one worker, not several
     }
     return common | (private | patient_settings(os.environ) if is_local else {})
 

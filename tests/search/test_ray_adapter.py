@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from mbo_search.search.last_words import read_last_words
 from mbo_search.search.limits import Limits
 from mbo_search.search.pruner import BoundaryPruner
 from mbo_search.search.ray_session import RaySlots, ray_environment
@@ -27,6 +29,7 @@ class TuneTrial:
 
     status = "RUNNING"
     error_file = None
+    temporary_state = SimpleNamespace(ray_actor=None)
 
     def __init__(self, trial_id):
         self.trial_id = trial_id
@@ -35,8 +38,9 @@ class TuneTrial:
 class Table:
     """Tune's side of the table."""
 
-    def __init__(self, director, slots=1):
-        self.seat = Seat(director, {"run": "/run", "session": "s"}, slots=slots)
+    def __init__(self, director, slots=1, run="/run"):
+        place = {} if run is None else {"run": str(run)}
+        self.seat = Seat(director, {**place, "session": "s"}, slots=slots)
         self.searcher = DirectorSearcher(self.seat)
         self.scheduler = BoundaryScheduler(self.seat)
         self.callback = TrialCallback(self.seat)
@@ -137,6 +141,45 @@ def test_trials_of_a_closed_seat_are_not_judged_and_go_on_at_the_next_one(toy_wo
         following.train(world, director, str(index))
     assert following.searcher.suggest("last") == Searcher.FINISHED
     assert {record.trial: record.attempts for record in director.books.records} == {0: 2, 1: 2, 2: 1, 3: 1}
+
+
+MEMORY_ERROR = """Caught unexpected exception: 1 worker(s) were killed due to the node running low on memory.
+Selected to kill: (Actor(aa01): job ID=01, pid=2)
+Considered: (Actor(bb02): job ID=01, pid=3)
+"""
+
+
+def test_of_two_trials_only_the_one_whose_worker_was_killed_for_memory_is_told_so(toy_world, tmp_path):
+    world = toy_world(slots=2, control=0.0)
+    director = world.director()
+    table = Table(director, slots=2, run=tmp_path)
+    (tmp_path / "trials").mkdir()
+    for trial_id, actor in (("a", "aa01"), ("b", "bb02")):
+        table.searcher.suggest(trial_id)
+        table.seat.started(trial_id, actor)
+    table.seat.close()
+    assert not table.seat.killed_for_memory("another error")
+    assert table.seat.killed_for_memory(MEMORY_ERROR)
+    words = read_last_words(tmp_path / "trials", 0)
+    assert words is not None
+    assert (words.reason, words.message) == ("out_of_memory", MEMORY_ERROR)
+    assert read_last_words(tmp_path / "trials", 1) is None
+    director.abandoned("Ray ended before the trial")
+    assert [director.ask().trial for _ in range(2)] == [0, 1]
+
+
+def test_where_workers_see_no_files_a_trial_that_was_killed_for_memory_is_pruned_at_once(toy_world):
+    world = toy_world(slots=1, control=0.0)
+    director = world.director()
+    table = Table(director, run=None)
+    table.searcher.suggest("a")
+    table.seat.started("a", "aa01")
+    table.seat.close()
+    assert table.seat.killed_for_memory(MEMORY_ERROR)
+    (record,) = director.books.records
+    assert (record.state, record.reason) == ("pruned", "out_of_memory")
+    director.abandoned("Ray ended before the trial")
+    assert director.ask().trial == 1
 
 
 def test_an_exception_of_the_director_stops_the_search_in_order(toy_world):
