@@ -76,9 +76,8 @@ class Director:
     @property
     def has_more(self) -> bool:
         """Whether `ask` may still return a task, now or after an open trial has gone on."""
-        if self._is_stopping:
-            return False
-        return bool(self.books.open_trials or self.ended_by() is None or self._confirm_drafts())
+        is_left = self.books.open_trials or self.ended_by() is None or self._confirm_drafts()
+        return bool(is_left) and not self._is_stopping
 
     @property
     def is_stopping(self) -> bool:
