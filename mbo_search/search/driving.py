@@ -43,6 +43,8 @@ __all__ = ["Drive", "RunMemory", "nodes_of"]
 
 _NUM_MESSAGES = 20
 _STATUS_EVERY_SECONDS = 10.0
+_COLLECT_PAUSE = 19.0
+"""Least time between two collections of the stage store, in terms of what the first one took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,7 @@ class Drive:
         )
         self._store = open_store(opened.run, self._plan)
         self._num_collected = 0
+        self._collect_at = 0.0
         self._status = opened.run.status()
         self._note_status = throttled(self._write_status, _STATUS_EVERY_SECONDS)
         self._memory = RunMemory(run=opened.run)
@@ -197,9 +200,12 @@ class Drive:
             print(time.strftime("%Y-%m-%d %H:%M:%S"), line, file=file)
 
     def _collect(self) -> None:
-        """After trials have ended, make room; what is needed soon or best so far stays."""
-        records = self.director.books.records
-        if len(records) == self._num_collected:
+        """After trials have ended, make room; what is needed soon or best so far stays.
+
+        However large or slow the store is, this takes at most a twentieth of the driver's time.
+        """
+        records, began = self.director.books.records, time.monotonic()
+        if len(records) == self._num_collected or began < self._collect_at:
             return
         self._num_collected = len(records)
         books = self.director.books
@@ -207,6 +213,8 @@ class Drive:
         self._store.protect(needed | _best_ends(records))
         self._store.expect(expected_uses(records))
         self._store.collect()
+        now = time.monotonic()
+        self._collect_at = now + _COLLECT_PAUSE * (now - began)
 
     def _write_status(self) -> None:
         busy, available = self.director.busy.seconds()

@@ -47,6 +47,16 @@ class _Entry:
     value: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What a manifest said, and which file it was: a manifest is only ever replaced, never written to."""
+
+    inode: int
+    file_bytes: int
+    size_bytes: int
+    seconds: float
+
+
 class StageStore:
     """A content-addressed store of training states.
 
@@ -65,6 +75,7 @@ class StageStore:
         self._protected: frozenset[str] = frozenset()
         self._expected_uses: Mapping[str, float] = {}
         self._holds = Holds()
+        self._known: dict[str, _Known] = {}
 
     def has(self, key: str) -> bool:
         """Whether a node with a report on these windows is there; whether it is sound shows when it is loaded.
@@ -217,22 +228,36 @@ class StageStore:
             write_manifest(folder, existing.with_report(self._fingerprint, mine))
 
     def _entries(self) -> Iterator[_Entry]:
-        now = time.time()
+        now, known = time.time(), {}
         for folder in self._node_folders():
             try:
-                idle_seconds = now - (folder / MANIFEST).stat().st_mtime
-                manifest = read_manifest(folder, folder.name)
+                found = (folder / MANIFEST).stat()
+                node = known[folder.name] = self._read(folder, found)
             except (OSError, StoreError):
                 size_bytes, value = _disk_bytes(folder), 0.0
             else:
-                size_bytes = manifest.size_bytes
+                size_bytes = node.size_bytes
                 value = keeping_value(
-                    seconds=manifest.seconds,
+                    seconds=node.seconds,
                     size_bytes=size_bytes,
-                    idle_seconds=idle_seconds,
+                    idle_seconds=now - found.st_mtime,
                     expected_uses=self._expected_uses.get(folder.name, ONE_USE),
                 )
             yield _Entry(folder=folder, size_bytes=size_bytes, value=value)
+        self._known = known
+
+    def _read(self, folder: Path, found: os.stat_result) -> _Known:
+        """What a node's manifest says of it; one that was read before is not read again."""
+        known = self._known.get(folder.name)
+        if known is not None and (known.inode, known.file_bytes) == (found.st_ino, found.st_size):
+            return known
+        manifest = read_manifest(folder, folder.name)
+        return _Known(
+            inode=found.st_ino,
+            file_bytes=found.st_size,
+            size_bytes=manifest.size_bytes,
+            seconds=manifest.seconds,
+        )
 
     def _node_folders(self) -> Iterator[Path]:
         for shard in _listing(self._root):

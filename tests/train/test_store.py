@@ -21,7 +21,7 @@ import pytest
 
 from mbo_search.errors import StoreError
 from mbo_search.train.keeping import keeping_value
-from mbo_search.train.manifest import MANIFEST
+from mbo_search.train.manifest import MANIFEST, Manifest, read_manifest, write_manifest
 from mbo_search.train.reports import BoundaryReport, CurvePoint, Metrics
 from mbo_search.train.store import StageStore
 
@@ -317,6 +317,28 @@ def test_what_is_likely_to_be_used_stays_and_what_is_not_goes(tmp_path: Path) ->
     store.protect([key_of(2)])
     store.collect()
     assert [store.has(key_of(number)) for number in range(4)] == [False, True, True, False]
+
+
+def test_manifests_are_read_once_and_again_when_they_were_replaced(tmp_path: Path, monkeypatch) -> None:
+    for number in range(4):
+        committed(tmp_path, number, seconds=1.0).release()
+    store = store_at(tmp_path, limit_bytes=4 * STATE_BYTES)
+    read: list[str] = []
+
+    def noting(folder: Path, key: str) -> Manifest:
+        read.append(key)
+        return read_manifest(folder, key)
+
+    monkeypatch.setattr("mbo_search.train.store.read_manifest", noting)
+    assert (store.collect(), len(read)) == (0, 4)
+    assert (store.collect(), len(read)) == (0, 4)
+    store_at(tmp_path).commit(key_of(9), state_of(tmp_path / "nine", 9), report_of(9, seconds=9.0))
+    folder = tmp_path / "stages" / key_of(2)[:2] / key_of(2)
+    manifest = read_manifest(folder, key_of(2)).model_copy(update={"seconds": 0.5})
+    write_manifest(folder, manifest)
+    assert store.collect() == STATE_BYTES
+    assert sorted(read[4:]) == sorted([key_of(2), key_of(9)])
+    assert [store.has(key_of(number)) for number in (0, 1, 2, 3, 9)] == [True, True, False, True, True]
 
 
 def test_keeping_value_falls_with_bytes_and_idle_time() -> None:
