@@ -88,19 +88,20 @@ class Sweeper:
         ]
 
     def _design(self, base: Params, stage: int) -> list[Params]:
-        """Each next point has the largest distance to those before."""
+        """Each next point is the one that brings all points nearest to a chosen one: middles first, never corners."""
         rng = np.random.default_rng([self._seed, stage])
         listed = stage_points(self._define, base, stage, self._size * DRAWS_PER_POINT)
         pool = self._drawn(base, stage, rng) if listed is None else listed
         order = [pool[int(index)] for index in rng.permutation(len(pool))]
         varied = [{name: value for name, value in params.items() if stage_of(name) == stage} for params in order]
         encoded = Encoder(varied).encode(varied)
-        chosen = [0]
-        distance = np.full(len(order), np.inf)
+        apart = np.abs(encoded[:, None] - encoded[None]).sum(axis=2)
+        nearest = np.full(len(order), apart.max() + 1.0)
+        chosen: list[int] = []
         while len(chosen) < min(self._size, len(order)):
-            distance = np.minimum(distance, np.abs(encoded - encoded[chosen[-1]]).sum(axis=1))
-            distance[chosen] = -1.0
-            chosen.append(int(distance.argmax()))
+            chosen.append(int(np.minimum(nearest, apart).sum(axis=1).argmin()))
+            nearest = np.minimum(nearest, apart[chosen[-1]])
+            apart[chosen[-1]] = np.inf
         return [order[index] for index in chosen]
 
     def _drawn(self, base: Params, stage: int, rng: np.random.Generator) -> list[Params]:
