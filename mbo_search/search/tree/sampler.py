@@ -117,11 +117,12 @@ class TreePlanner:
     def _next_of_sweep(self, history: History, base: Params, stage: int, begun: int) -> Plan | None:
         """The most promising strategy of a stage; None if none is likely to be better than those tried."""
         left = self._memory.sweeper.left(history, base, stage)
-        if stage == 0 or not left:
-            return left[0] if left else None
         head = blocks_of(base, self._settings.num_stages)[:stage]
         losses = observed_losses(history)
         here = [loss for path, loss in losses.items() if len(path) == stage + 1 and path[:stage] == head]
+        must_go_on = stage == 0 and self._memory.sweeper.is_exhaustive(base, stage)
+        if not left or not losses or must_go_on:
+            return left[0] if left else None
         model = self._memory.model(history)
         paths = [blocks_of(plan.params, self._settings.num_stages)[: stage + 1] for plan in left]
         mean, spread = model.predict(model.encode(paths))

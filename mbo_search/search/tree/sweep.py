@@ -71,6 +71,16 @@ class Sweeper:
             self._designs[key] = self._design(base, stage)
         return self._designs[key]
 
+    def is_exhaustive(self, base: Params, stage: int) -> bool:
+        """Whether the points are all ways to train a stage.
+
+        Args:
+            base: The beginning.
+            stage: The stage behind it.
+        """
+        listed = stage_points(self._define, base, stage, self._size)
+        return listed is not None
+
     def left(self, history: History, base: Params, stage: int) -> list[Plan]:
         """The points that nobody has trained or is training.
 
