@@ -79,6 +79,7 @@ class PathModel:
 
     Attributes:
         num_observed: Losses known when it was fitted.
+        log_likelihood: Of the likeliest of its hyperparameters, up to a constant.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class PathModel:
         self._observed = observed
         fits = _fits(observed, shapes)
         self._fits = fits
+        self.log_likelihood = fits[0].log_likelihood
         weights = np.exp(np.array([fit.log_likelihood - fits[0].log_likelihood for fit in fits]))
         self._weights = weights / weights.sum()
         self.num_observed = num_observed

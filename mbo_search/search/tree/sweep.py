@@ -60,7 +60,7 @@ class Sweeper:
         self._designs: dict[tuple[Beginning, int], list[Params]] = {}
 
     def points(self, base: Params, stage: int) -> list[Params]:
-        """Whole schedules that try a stage behind a beginning, far from each other; all, where they are few.
+        """Whole schedules that stand for all ways to train a stage behind a beginning; all, where they are few.
 
         Args:
             base: The beginning.
@@ -78,8 +78,7 @@ class Sweeper:
             base: The beginning.
             stage: The stage behind it.
         """
-        listed = stage_points(self._define, base, stage, self._size)
-        return listed is not None
+        return stage_points(self._define, base, stage, self._size) is not None
 
     def left(self, history: History, base: Params, stage: int) -> list[Plan]:
         """The points that nobody has trained or is training.
@@ -98,7 +97,7 @@ class Sweeper:
         ]
 
     def _design(self, base: Params, stage: int) -> list[Params]:
-        """Each next point is the one that brings all points nearest to a chosen one: middles first, never corners."""
+        """Each next point is the one that brings all others nearest to a chosen one: middles, never corners."""
         rng = np.random.default_rng([self._seed, stage])
         listed = stage_points(self._define, base, stage, self._size * DRAWS_PER_POINT)
         pool = self._drawn(base, stage, rng) if listed is None else listed
