@@ -11,7 +11,7 @@ from mbo_search.search.tree.history import Beginning, History, Params, beginning
 from mbo_search.search.tree.points import Define
 from mbo_search.study.parameters import round_sampled
 
-__all__ = ["Candidates", "KeepSuggest", "complete_params", "draw_candidates", "neighbors"]
+__all__ = ["Candidates", "KeepSuggest", "complete_params", "draw_candidates", "ends", "neighbors"]
 
 Candidates = dict[Beginning, Params]
 """Schedules to score, by their blocks."""
@@ -73,6 +73,40 @@ class KeepSuggest:
             value = ends[0] + step * round((value - ends[0]) / step)
             return min(max(value, ends[0]), ends[1])
         return min(max(round_sampled(value), ends[0]), ends[1])
+
+
+class _EndsSuggest:
+    """Answers with a random name, and with one of the ends of a range."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self.params: dict[str, str | float | int] = {}
+
+    def categorical(self, name: str, choices: Sequence[str | float]) -> str | float:
+        """Choose one of several values."""
+        self.params[name] = choices[int(self._rng.integers(len(choices)))]
+        return self.params[name]
+
+    def number(self, name: str, low: float, high: float, *, log: bool, step: float | None) -> float:
+        """Choose an end."""
+        self.params[name] = value = float((low, high)[int(self._rng.integers(2))])
+        return value
+
+
+def ends(define: Define, rng: np.random.Generator, count: int) -> list[Params]:
+    """Draw schedules whose numbers lie at the ends of their ranges.
+
+    Args:
+        define: The space.
+        rng: Source of randomness.
+        count: How many.
+    """
+    found: list[Params] = []
+    for _ in range(count):
+        suggest = _EndsSuggest(rng)
+        define(suggest)
+        found.append(suggest.params)
+    return found
 
 
 def complete_params(define: Define, rng: np.random.Generator, keep: Params, near: Params) -> Params:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ class Encoder:
 
     Attributes:
         num_numbers: Leading columns that are numbers; the others are flags.
+        groups: Which parameter every column belongs to: numbers first, one each, then names.
     """
 
     def __init__(self, examples: Sequence[Params]) -> None:
@@ -36,6 +37,7 @@ class Encoder:
         columns = list(dict.fromkeys(_column(name) for name in sorted(values) if name not in named))
         self.num_numbers = len(columns)
         columns += [f"{name}={option}" for name in sorted(named) for option in sorted(map(str, named[name]))]
+        self.groups = (*range(self.num_numbers), *_numbered_names(named, self.num_numbers))
         position = {column: index for index, column in enumerate(dict.fromkeys(columns))}
         self._width = len(position)
         self._flags = {
@@ -72,6 +74,11 @@ class Encoder:
                 if str(value) in flags:
                     row[flags[str(value)]] = 1.0
         return row
+
+
+def _numbered_names(named: Mapping[str, set[str | float | int]], first: int) -> Iterator[int]:
+    for group, name in enumerate(sorted(named), first):
+        yield from [group] * len(set(map(str, named[name])))
 
 
 def _column(name: str) -> str:

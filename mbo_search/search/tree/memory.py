@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mbo_search.search.tree.candidates import Candidates
-from mbo_search.search.tree.history import History, HistoryReader, blocks_of
+import numpy as np
+
+from mbo_search.search.tree.candidates import Candidates, ends
+from mbo_search.search.tree.history import Beginning, History, HistoryReader, Params, blocks_of
 from mbo_search.search.tree.path_model import PathModel, choose_shapes, fit_path_model, observed_losses
 from mbo_search.search.tree.paths import Floats, PathEncoder, Paths
 from mbo_search.search.tree.points import Define, all_points
@@ -19,6 +23,10 @@ MOST_LISTED = 2000
 
 SHAPES_GROWTH = 1.3
 """The model's hyperparameters are chosen anew when the number of observed losses grew by this factor."""
+
+
+NUM_ENDS = 512
+"""Draws of schedules out of which the model learns which names there are, and the ends of all ranges."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +48,7 @@ class TreeSettings:
     num_stages: int
     sweep_size: int = 12
     sweep_least: int = 3
-    sweep_chance: float = 0.1
+    sweep_chance: float = 0.3
     one_stage: bool = True
     num_roots: int = 3
     num_candidates: int = 512
@@ -95,10 +103,12 @@ class TreeMemory:
         )
         for blocks, params in (self.listed or {}).items():
             self.ways.pieces(blocks, params)
-        self._encoder = PathEncoder(list(self.listed or {}), settings.num_stages)
+        examples = list(self.listed or map(self._blocks, ends(define, np.random.default_rng(seed), NUM_ENDS)))
+        self._encoder = PathEncoder(examples, settings.num_stages)
         self._encoded: Paths | None = None
         self._model: PathModel | None = None
         self._num_for_shapes = 0
+        self._shapes: Sequence[Floats] = ()
         self._predicted: tuple[Floats, Floats] | None = None
 
     def model(self, history: History) -> PathModel:
@@ -107,19 +117,25 @@ class TreeMemory:
         Args:
             history: What is known; at least one loss behind a stage.
         """
-        losses, last = observed_losses(history), self._model
-        growth = 1 + self.settings.refit_growth
-        if last is not None and last.num_observed <= len(losses) < last.num_observed * growth:
-            return last
-        if self.listed is None:
-            self._encoder = PathEncoder(list(losses), self.settings.num_stages)
-        shapes = () if last is None else last.shapes
-        if not shapes or len(losses) >= SHAPES_GROWTH * self._num_for_shapes:
-            shapes = tuple(choose_shapes(losses, self._encoder, self.settings.num_stages, seed=self._seed))
-            self._num_for_shapes = len(losses)
-        self._model = fit_path_model(losses, self._encoder, shapes, self.settings.num_stages)
-        self._predicted = None
+        losses = observed_losses(history)
+        count = _milestones(len(losses), 1 + self.settings.refit_growth)[-1]
+        if self._model is None or self._model.num_observed != count:
+            points = self._hyperparameters(losses, count)
+            known = dict(itertools.islice(losses.items(), count))
+            self._model = fit_path_model(known, self._encoder, points, self.settings.num_stages)
+            self._predicted = None
         return self._model
+
+    def _hyperparameters(self, losses: Mapping[Beginning, float], count: int) -> Sequence[Floats]:
+        """What was chosen at the last milestone; a search that goes on later comes to the same."""
+        for milestone in _milestones(count, SHAPES_GROWTH):
+            if milestone > self._num_for_shapes:
+                known = dict(itertools.islice(losses.items(), milestone))
+                self._shapes = choose_shapes(
+                    known, self._encoder, self.settings.num_stages, last=self._shapes, seed=self._seed
+                )
+                self._num_for_shapes = milestone
+        return self._shapes
 
     def predicted(self, model: PathModel, drawn: Candidates) -> tuple[Floats, Floats]:
         """Mean and spread of the final losses of candidates, in nats.
@@ -135,3 +151,14 @@ class TreeMemory:
         if self._predicted is None:
             self._predicted = model.predict(self._encoded)
         return self._predicted
+
+    def _blocks(self, params: Params) -> Beginning:
+        return blocks_of(params, self.settings.num_stages)
+
+
+def _milestones(count: int, growth: float) -> list[int]:
+    """Numbers of losses from 1 to a count at which something is done anew; at least one more each time."""
+    found = [1]
+    while (following := max(found[-1] + 1, int(found[-1] * growth))) <= count:
+        found.append(following)
+    return found

@@ -12,17 +12,32 @@ A boundary loss thereby tells something of every schedule that begins alike, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mbo_search.search.tree.paths import Distances, Floats, Ints, Paths, distances
+from mbo_search.search.tree.paths import Columns, Floats, Ints, Paths
 
-__all__ = ["Shape", "covariance", "draw_shapes", "variance"]
+__all__ = ["Shape", "ShapePrior", "covariance", "variance"]
 
 OFFSET = 4.0
 """Prior variance of the mean loss behind a stage, next to a variance of 1 of the main effects."""
+
+
+RELEVANCE = 1.5
+"""How far the logarithm of a parameter's weight may lie from that of all parameters of its kind."""
+
+_RANGES = (
+    (0.3, 1.0),
+    (0.2, 0.95),
+    (0.0, 0.9),
+    (-1.5, 1.0),
+    (-1.5, 1.0),
+    (-3.0, 0.0),
+    (-4.0, -0.5),
+    (-3.0, 0.5),
+    (-6.0, -2.0),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +48,9 @@ class Shape:
         persistence: What is left of an effect after another stage, in (0, 1].
         across: Correlation of a strategy's effects in two stages, in [0, 1).
         annealed: Factor of `across` where one of the two is the last stage, in [0, 1).
-        name_scale: Logarithm of similarity that a differing name costs.
-        number_scale: Distance of numbers, in spans of the parameter, at which similarity falls off.
+        weights: Of every column of the settings: 1 / scale^2 of a number, where `scale` is the distance at which
+            similarity falls off, in spans of the parameter; of a name the logarithm of similarity that a
+            differing one costs. Shape [columns].
         pair: Variance of the effects of two stages together.
         way: Variance of the effects of whole beginnings.
         fresh: Variance of the effects that the next stage takes away.
@@ -44,20 +60,35 @@ class Shape:
     persistence: float
     across: float
     annealed: float
-    name_scale: float
-    number_scale: float
+    weights: Floats
     pair: float
     way: float
     fresh: float
     noise: float
 
-    def similarity(self, apart: Distances) -> Floats:
+    def similarity(self, first: Floats, second: Floats) -> Floats:
         """Similarity of settings, in (0, 1].
 
         Args:
-            apart: How far they lie apart.
+            first: Encoded settings; shape [first, columns].
+            second: Others; shape [second, columns].
+
+        Returns:
+            Shape [first, second].
         """
-        found: Floats = np.exp(-self.name_scale * apart.names - apart.squares / (2 * self.number_scale**2))
+        scaled = first * self.weights
+        squares = (scaled * first).sum(axis=1)[:, None] + (second**2 @ self.weights)[None] - 2 * (scaled @ second.T)
+        found: Floats = np.exp(-0.5 * np.maximum(squares, 0.0))
+        return found
+
+    def similarity_of_pairs(self, first: Floats, second: Floats) -> Floats:
+        """Similarity of each setting to the one at its side, in (0, 1].
+
+        Args:
+            first: Encoded settings; shape [pairs, columns].
+            second: As many others.
+        """
+        found: Floats = np.exp(-0.5 * ((first - second) ** 2 @ self.weights))
         return found
 
     def correlation(self, stage: int, other: int, num_stages: int) -> float:
@@ -72,7 +103,7 @@ class Shape:
             return 1.0
         return self.across * (self.annealed if num_stages - 1 in (stage, other) else 1.0)
 
-    def weights(self, last: Ints, num_stages: int) -> Floats:
+    def remaining(self, last: Ints, num_stages: int) -> Floats:
         """What is left of each stage's effect behind the last one; shape [paths, stages].
 
         Args:
@@ -83,44 +114,56 @@ class Shape:
         return np.where(age >= 0, self.persistence ** np.maximum(age, 0), 0.0)
 
 
-def draw_shapes(count: int, rng: np.random.Generator) -> Sequence[Shape]:
-    """Draw hyperparameters from their prior.
+class ShapePrior:
+    """The prior of the hyperparameters, as a cube: every point of [0, 1]^size is a shape."""
 
-    Args:
-        count: How many.
-        rng: Source of randomness.
-    """
-    return [
-        Shape(
-            persistence=rng.uniform(0.3, 1.0),
-            across=rng.uniform(0.2, 0.95),
-            annealed=rng.uniform(0.0, 0.9),
-            name_scale=float(np.exp(rng.uniform(-1.5, 1.0))),
-            number_scale=float(np.exp(rng.uniform(-1.5, 1.0))),
-            pair=float(np.exp(rng.uniform(-3.0, 0.0))),
-            way=float(np.exp(rng.uniform(-4.0, -0.5))),
-            fresh=float(np.exp(rng.uniform(-3.0, 0.5))),
-            noise=float(np.exp(rng.uniform(-6.0, -2.0))),
+    def __init__(self, columns: Columns) -> None:
+        """Make the prior.
+
+        Args:
+            columns: What the columns of the settings are.
+        """
+        self._columns = columns
+        self.size = len(_RANGES) + columns.num_parameters
+
+    def shape(self, point: Floats) -> Shape:
+        """The shape at a point.
+
+        Args:
+            point: Shape [size], in [0, 1].
+        """
+        persistence, across, annealed, names, numbers, pair, way, fresh, noise = (
+            float(low + (high - low) * at) for (low, high), at in zip(_RANGES, point, strict=False)
         )
-        for _ in range(count)
-    ]
+        columns = self._columns
+        own = np.exp(RELEVANCE * (2 * point[len(_RANGES) :] - 1))
+        common = np.exp(np.where(np.arange(columns.num_parameters) < columns.num_numbers, -2 * numbers, names))
+        return Shape(
+            persistence=persistence,
+            across=across,
+            annealed=annealed,
+            weights=(common * own)[list(columns.groups)],
+            pair=float(np.exp(pair)),
+            way=float(np.exp(way)),
+            fresh=float(np.exp(fresh)),
+            noise=float(np.exp(noise)),
+        )
 
 
-def covariance(shape: Shape, first: Paths, second: Paths, apart: Distances) -> Floats:
+def covariance(shape: Shape, first: Paths, second: Paths) -> Floats:
     """Prior covariance of losses, noise left out.
 
     Args:
         shape: The hyperparameters.
         first: Beginnings.
         second: Others.
-        apart: Distances of the settings of the first to those of the second.
 
     Returns:
         Shape [first, second].
     """
-    similar = shape.similarity(apart)
+    similar = shape.similarity(first.features, second.features)
     stages = first.num_stages
-    weights = shape.weights(first.last, stages), shape.weights(second.last, stages)
+    weights = shape.remaining(first.last, stages), shape.remaining(second.last, stages)
     found = _main(shape, first, second, similar) + _fresh(shape, first, second, similar)
     way = alike_before = np.ones_like(found)
     for stage in range(stages):
@@ -145,13 +188,13 @@ def variance(shape: Shape, paths: Paths) -> Floats:
         Shape [paths].
     """
     stages = paths.num_stages
-    weights = shape.weights(paths.last, stages)
+    weights = shape.remaining(paths.last, stages)
     found = np.full(len(paths.last), shape.fresh + OFFSET)
     found += (weights**2).sum(axis=1) + (shape.pair + shape.way) * (weights[:, 1:] ** 2).sum(axis=1)
     for stage in range(stages):
         for other in range(stage):
             settings = paths.features[paths.rows[:, stage]], paths.features[paths.rows[:, other]]
-            similar = shape.similarity(distances(*settings, paths.num_numbers))
+            similar = shape.similarity_of_pairs(*settings)
             correlation = shape.correlation(stage, other, stages)
             found += 2 * correlation * weights[:, stage] * weights[:, other] * similar
     return found
@@ -159,7 +202,7 @@ def variance(shape: Shape, paths: Paths) -> Floats:
 
 def _main(shape: Shape, first: Paths, second: Paths, similar: Floats) -> Floats:
     stages = first.num_stages
-    weights = shape.weights(first.last, stages), shape.weights(second.last, stages)
+    weights = shape.remaining(first.last, stages), shape.remaining(second.last, stages)
     found = np.zeros((len(second.last), len(first.last)))
     for stage in range(stages):
         to_settings = np.zeros((len(first.last), similar.shape[1]))

@@ -17,13 +17,18 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from mbo_search.search.tree.history import Beginning, History
-from mbo_search.search.tree.path_kernel import Shape, covariance, draw_shapes, variance
-from mbo_search.search.tree.paths import Floats, PathEncoder, Paths, distances
+from mbo_search.search.tree.path_kernel import Shape, ShapePrior, covariance, variance
+from mbo_search.search.tree.paths import Floats, PathEncoder, Paths
 
 __all__ = ["PathModel", "choose_shapes", "fit_path_model", "observed_losses"]
 
 NUM_SHAPES = 32
+"""Draws of hyperparameters from their prior at first; a quarter as many whenever they are chosen anew."""
 KEPT_SHAPES = 3
+NUM_ROUNDS = 2
+NUM_NEAR = 4
+"""Hyperparameters drawn near each of the kept ones, in every round."""
+NEAR_SPREAD = 0.2
 MOST_OBSERVATIONS = 240
 """Boundary losses that the model is conditioned on: more would only take time at thousands of trials."""
 MOST_FOR_SHAPES = 120
@@ -73,8 +78,8 @@ class PathModel:
     """Predicts the loss behind any beginning of a schedule.
 
     Attributes:
-        shapes: The hyperparameters it uses.
         num_observed: Losses known when it was fitted.
+        log_likelihood: Of the likeliest of its hyperparameters, up to a constant.
     """
 
     def __init__(
@@ -84,9 +89,9 @@ class PathModel:
         self._observed = observed
         fits = _fits(observed, shapes)
         self._fits = fits
+        self.log_likelihood = fits[0].log_likelihood
         weights = np.exp(np.array([fit.log_likelihood - fits[0].log_likelihood for fit in fits]))
         self._weights = weights / weights.sum()
-        self.shapes = tuple(shapes)
         self.num_observed = num_observed
 
     def encode(self, beginnings: Sequence[Beginning]) -> Paths:
@@ -104,10 +109,9 @@ class PathModel:
             paths: What `encode` returned.
         """
         known = self._observed
-        apart = distances(known.paths.features[:, None], paths.features[None], paths.num_numbers)
         means, variances = [], []
         for fit in self._fits:
-            shared = covariance(fit.shape, known.paths, paths, apart)
+            shared = covariance(fit.shape, known.paths, paths)
             means.append(shared.T @ fit.solved)
             explained = (solve_triangular(fit.factor, shared, lower=True) ** 2).sum(axis=0)
             left = np.maximum(variance(fit.shape, paths) - explained, 0.0)
@@ -119,35 +123,57 @@ class PathModel:
 
 
 def choose_shapes(
-    losses: Mapping[Beginning, float], encoder: PathEncoder, num_stages: int, *, seed: int
-) -> Sequence[Shape]:
-    """The likeliest of a fixed number of draws of the hyperparameters.
+    losses: Mapping[Beginning, float], encoder: PathEncoder, num_stages: int, *, last: Sequence[Floats], seed: int
+) -> Sequence[Floats]:
+    """The likeliest hyperparameters among the last ones, others near them, and draws from the prior.
 
     Args:
         losses: Losses behind beginnings.
         encoder: Turns beginnings into arrays.
         num_stages: Stages of a whole schedule.
+        last: What was chosen from fewer losses, as points of the prior's cube; none at first.
         seed: Seed of the draws.
+
+    Returns:
+        Points of the prior's cube, the likeliest first.
     """
     observed = _observe(_thinned(losses, MOST_FOR_SHAPES), encoder, num_stages)
-    return [fit.shape for fit in _fits(observed, draw_shapes(NUM_SHAPES, np.random.default_rng(seed)))][
-        :KEPT_SHAPES
-    ]
+    rng, prior = np.random.default_rng([seed, len(losses)]), ShapePrior(encoder.columns)
+    points = [*last, *rng.uniform(size=(NUM_SHAPES if not last else NUM_SHAPES // 4, prior.size))]
+    for _ in range(NUM_ROUNDS):
+        points = _likeliest(observed, prior, points)
+        points += [_near(point, rng) for point in points for _ in range(NUM_NEAR)]
+    return _likeliest(observed, prior, points)
+
+
+def _likeliest(observed: _Observed, prior: ShapePrior, points: Sequence[Floats]) -> list[Floats]:
+    by_likelihood = sorted(points, key=lambda point: -_fit(observed, prior.shape(point)).log_likelihood)
+    return by_likelihood[:KEPT_SHAPES]
+
+
+def _near(point: Floats, rng: np.random.Generator) -> Floats:
+    """Some coordinates moved a little; what would leave the cube is reflected."""
+    moved = point + NEAR_SPREAD * rng.standard_normal(len(point)) * (rng.random(len(point)) < 0.5)
+    found: Floats = 1 - np.abs(1 - np.abs(moved) % 2)
+    return found
 
 
 def fit_path_model(
-    losses: Mapping[Beginning, float], encoder: PathEncoder, shapes: Sequence[Shape], num_stages: int
+    losses: Mapping[Beginning, float], encoder: PathEncoder, shapes: Sequence[Floats], num_stages: int
 ) -> PathModel:
     """Condition a model on what was observed.
 
     Args:
         losses: Losses behind beginnings; at least one.
         encoder: Turns beginnings into arrays.
-        shapes: Hyperparameters to weigh against each other.
+        shapes: Hyperparameters to weigh against each other, as points of the prior's cube.
         num_stages: Stages of a whole schedule.
     """
+    prior = ShapePrior(encoder.columns)
     kept = _thinned(losses, MOST_OBSERVATIONS)
-    return PathModel(encoder, _observe(kept, encoder, num_stages), shapes, len(losses))
+    return PathModel(
+        encoder, _observe(kept, encoder, num_stages), [prior.shape(point) for point in shapes], len(losses)
+    )
 
 
 def _thinned(losses: Mapping[Beginning, float], count: int) -> Mapping[Beginning, float]:
@@ -186,16 +212,17 @@ def _clipped(values: Floats) -> Floats:
 
 
 def _fits(observed: _Observed, shapes: Sequence[Shape]) -> list[_Fit]:
-    """The process with every shape, likeliest first; its amplitude is the likeliest one."""
+    """The process with every shape, likeliest first."""
+    return sorted((_fit(observed, shape) for shape in shapes), key=lambda fit: -fit.log_likelihood)
+
+
+def _fit(observed: _Observed, shape: Shape) -> _Fit:
+    """The process with a shape; its amplitude is the likeliest one."""
     paths, values = observed.paths, observed.values
-    apart = distances(paths.features[:, None], paths.features[None], paths.num_numbers)
-    found = []
-    for shape in shapes:
-        matrix = covariance(shape, paths, paths, apart)
-        matrix[np.diag_indices_from(matrix)] += shape.noise + JITTER
-        factor = cho_factor(matrix, lower=True)
-        solved = cho_solve(factor, values)
-        amplitude = float(values @ solved) / len(values) + JITTER
-        likelihood = -0.5 * len(values) * np.log(amplitude) - float(np.log(np.diag(factor[0])).sum())
-        found.append(_Fit(shape, likelihood, factor[0], solved, amplitude))
-    return sorted(found, key=lambda fit: -fit.log_likelihood)
+    matrix = covariance(shape, paths, paths)
+    matrix[np.diag_indices_from(matrix)] += shape.noise + JITTER
+    factor = cho_factor(matrix, lower=True)
+    solved = cho_solve(factor, values)
+    amplitude = float(values @ solved) / len(values) + JITTER
+    likelihood = -0.5 * len(values) * np.log(amplitude) - float(np.log(np.diag(factor[0])).sum())
+    return _Fit(shape, likelihood, factor[0], solved, amplitude)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mbo_search.search.tree.features import ABSENT, Encoder
 from mbo_search.search.tree.history import Beginning, Block
 
-__all__ = ["Distances", "PathEncoder", "Paths", "distances"]
+__all__ = ["Columns", "PathEncoder", "Paths"]
 
 MIDDLE = 0.5
 """Where a number that a stage does not have stands on the scale of those that others have."""
@@ -32,13 +32,11 @@ class Paths:
         rows: Row of `features` of every stage; shape [paths, stages]. Stages behind the last one hold 0.
         last: Last stage of every beginning; shape [paths].
         features: Settings, encoded; shape [distinct settings, columns].
-        num_numbers: Leading columns that are numbers; the others are flags of names.
     """
 
     rows: Ints
     last: Ints
     features: Floats
-    num_numbers: int
 
     @property
     def num_stages(self) -> int:
@@ -46,34 +44,30 @@ class Paths:
         return int(self.rows.shape[1])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Distances:
-    """How far settings lie apart.
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What the columns of encoded settings are.
 
     Attributes:
-        names: Number of names that differ.
-        squares: Sum of the squared differences of the scaled numbers.
+        groups: Which parameter every column belongs to.
+        num_numbers: Leading parameters that are numbers, of one column each; the others are names.
     """
 
-    names: Floats
-    squares: Floats
+    groups: tuple[int, ...]
+    num_numbers: int
 
-
-def distances(first: Floats, second: Floats, num_numbers: int) -> Distances:
-    """Compare settings.
-
-    Args:
-        first: Encoded settings; shape [..., columns].
-        second: Others; the leading axes broadcast.
-        num_numbers: Leading columns that are numbers.
-    """
-    squares = ((first[..., :num_numbers] - second[..., :num_numbers]) ** 2).sum(axis=-1)
-    names = np.abs(first[..., num_numbers:] - second[..., num_numbers:]).sum(axis=-1) / 2
-    return Distances(names=names, squares=squares)
+    @property
+    def num_parameters(self) -> int:
+        """Number of parameters."""
+        return max(self.groups, default=-1) + 1
 
 
 class PathEncoder:
-    """Turns beginnings into arrays; the columns are those of the settings of any stage."""
+    """Turns beginnings into arrays; the columns are those of the settings of any stage.
+
+    Attributes:
+        columns: What they are.
+    """
 
     def __init__(self, examples: Sequence[Beginning], num_stages: int) -> None:
         """Make columns for settings.
@@ -84,6 +78,7 @@ class PathEncoder:
         """
         settings = {_settings(block): None for blocks in examples for block in blocks}
         self._encoder = Encoder([dict(one) for one in settings])
+        self.columns = Columns(self._encoder.groups, self._encoder.num_numbers)
         self._num_stages = num_stages
 
     def encode(self, beginnings: Sequence[Beginning]) -> Paths:
@@ -100,11 +95,11 @@ class PathEncoder:
         features = self._encoder.encode([dict(_settings(block)) for block in found]).astype(np.float64)
         numbers = features[:, : self._encoder.num_numbers]
         numbers[numbers == ABSENT] = MIDDLE  # any place on the scale keeps the covariance positive definite
+        features[features == ABSENT] = 0.0
         return Paths(
             rows=rows,
             last=np.array([len(blocks) - 1 for blocks in beginnings], dtype=np.int_),
             features=features,
-            num_numbers=self._encoder.num_numbers,
         )
 
 

@@ -1,7 +1,8 @@
 """The tree searcher: knows that a cached beginning is free, and models the final loss of whole schedules.
 
-    1. A sweep: the strategies of the first stage, then of the second behind the best boundary, and so on. From
-       the second stage on the most promising ones come first, and those with little chance are left out.
+    1. A sweep: the strategies of the first stage, then of the second behind the best boundary, and so on. The
+       most promising ones come first, and those with little chance are left out; but a first stage of few
+       strategies is swept whole.
     2. Then, again and again: gather candidates, predict their final losses from the losses behind all stages so
        far, and take the largest expected improvement per token that has not been trained yet.
 
@@ -117,7 +118,7 @@ class TreePlanner:
     def _next_of_sweep(self, history: History, base: Params, stage: int, begun: int) -> Plan | None:
         """The most promising strategy of a stage; None if none is likely to be better than those tried."""
         left = self._memory.sweeper.left(history, base, stage)
-        if stage == 0 or not left:
+        if not left or (stage == 0 and self._is_swept_whole(history, base)):
             return left[0] if left else None
         head = blocks_of(base, self._settings.num_stages)[:stage]
         losses = observed_losses(history)
@@ -134,6 +135,11 @@ class TreePlanner:
         ):
             return None
         return left[int(log_expected_improvement(best, mean, spread).argmax())]
+
+    def _is_swept_whole(self, history: History, base: Params) -> bool:
+        """Whether the first stage is swept to the end: where that is everything, or where nothing came before."""
+        came_before = bool(history.seen) and history.seen[0].stop_after is None
+        return not came_before or self._memory.sweeper.is_exhaustive(base, 0)
 
     def _best_candidate(self, history: History) -> Plan:
         model = self._memory.model(history)

@@ -60,7 +60,7 @@ class Sweeper:
         self._designs: dict[tuple[Beginning, int], list[Params]] = {}
 
     def points(self, base: Params, stage: int) -> list[Params]:
-        """Whole schedules that try a stage behind a beginning, far from each other; all, where they are few.
+        """Whole schedules that stand for all ways to train a stage behind a beginning; all, where they are few.
 
         Args:
             base: The beginning.
@@ -70,6 +70,15 @@ class Sweeper:
         if key not in self._designs:
             self._designs[key] = self._design(base, stage)
         return self._designs[key]
+
+    def is_exhaustive(self, base: Params, stage: int) -> bool:
+        """Whether the points are all ways to train a stage.
+
+        Args:
+            base: The beginning.
+            stage: The stage behind it.
+        """
+        return stage_points(self._define, base, stage, self._size) is not None
 
     def left(self, history: History, base: Params, stage: int) -> list[Plan]:
         """The points that nobody has trained or is training.
@@ -88,19 +97,20 @@ class Sweeper:
         ]
 
     def _design(self, base: Params, stage: int) -> list[Params]:
-        """Each next point has the largest distance to those before."""
+        """Each next point is the one that brings all others nearest to a chosen one: middles, never corners."""
         rng = np.random.default_rng([self._seed, stage])
         listed = stage_points(self._define, base, stage, self._size * DRAWS_PER_POINT)
         pool = self._drawn(base, stage, rng) if listed is None else listed
         order = [pool[int(index)] for index in rng.permutation(len(pool))]
         varied = [{name: value for name, value in params.items() if stage_of(name) == stage} for params in order]
         encoded = Encoder(varied).encode(varied)
-        chosen = [0]
-        distance = np.full(len(order), np.inf)
+        apart = np.abs(encoded[:, None] - encoded[None]).sum(axis=2)
+        nearest = np.full(len(order), apart.max() + 1.0)
+        chosen: list[int] = []
         while len(chosen) < min(self._size, len(order)):
-            distance = np.minimum(distance, np.abs(encoded - encoded[chosen[-1]]).sum(axis=1))
-            distance[chosen] = -1.0
-            chosen.append(int(distance.argmax()))
+            chosen.append(int(np.minimum(nearest, apart).sum(axis=1).argmin()))
+            nearest = np.minimum(nearest, apart[chosen[-1]])
+            apart[chosen[-1]] = np.inf
         return [order[index] for index in chosen]
 
     def _drawn(self, base: Params, stage: int, rng: np.random.Generator) -> list[Params]:

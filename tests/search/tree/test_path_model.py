@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mbo_search.search.tree.history import blocks_of
-from mbo_search.search.tree.path_kernel import covariance, draw_shapes, variance
+from mbo_search.search.tree.path_kernel import ShapePrior, covariance, variance
 from mbo_search.search.tree.path_model import MOST_OBSERVATIONS, choose_shapes, fit_path_model
-from mbo_search.search.tree.paths import PathEncoder, distances
+from mbo_search.search.tree.paths import PathEncoder
 
 STAGES = 3
 OPTIONS = [("adamw", 0.5), ("adamw", 2.0), ("muon", 1.0), ("lion", None)]
@@ -39,7 +39,7 @@ ALL = [options for length in (1, 2, 3) for options in itertools.product(range(4)
 def fitted(observed):
     losses = {path_of(options): loss_of(options) for options in observed}
     encoder = PathEncoder([path_of(options) for options in ALL], STAGES)
-    return fit_path_model(losses, encoder, choose_shapes(losses, encoder, STAGES, seed=0), STAGES)
+    return fit_path_model(losses, encoder, choose_shapes(losses, encoder, STAGES, last=(), seed=0), STAGES)
 
 
 def predicted(model, options):
@@ -49,13 +49,37 @@ def predicted(model, options):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_covariance_is_positive_definite_and_agrees_with_the_variance(seed):
-    paths = PathEncoder([path_of(options) for options in ALL], STAGES).encode([path_of(one) for one in ALL])
-    apart = distances(paths.features[:, None], paths.features[None], paths.num_numbers)
-    for shape in draw_shapes(4, np.random.default_rng(seed)):
-        matrix = covariance(shape, paths, paths, apart)
+    encoder = PathEncoder([path_of(options) for options in ALL], STAGES)
+    paths, prior = encoder.encode([path_of(one) for one in ALL]), ShapePrior(encoder.columns)
+    for point in np.random.default_rng(seed).uniform(size=(4, prior.size)):
+        shape = prior.shape(point)
+        matrix = covariance(shape, paths, paths)
         assert np.allclose(matrix, matrix.T)
         assert np.linalg.eigvalsh(matrix).min() > -1e-9
         assert np.allclose(np.diag(matrix), variance(shape, paths))
+
+
+def test_a_parameter_without_effect_is_given_less_weight_than_one_with():
+    rng = np.random.default_rng(0)
+    rates = rng.uniform(0, 1, size=(60, 2))
+    losses = {
+        blocks_of({"stage/0/lr": float(rate), "stage/0/other": float(other)}, 1): float((rate - 0.4) ** 2)
+        for rate, other in rates
+    }
+    encoder, points = PathEncoder(list(losses), 1), ()
+    for count in (20, 40, 60):
+        points = choose_shapes(dict(list(losses.items())[:count]), encoder, 1, last=points, seed=0)
+    lr, other = ShapePrior(encoder.columns).shape(points[0]).weights
+    assert lr > 3 * other
+
+
+def test_choosing_hyperparameters_never_forgets_a_likelier_choice():
+    losses = {path_of(options): loss_of(options) for options in ALL[:30]}
+    encoder = PathEncoder(list(losses), STAGES)
+    first = choose_shapes(losses, encoder, STAGES, last=(), seed=0)
+    second = choose_shapes(losses, encoder, STAGES, last=first, seed=1)
+    best = [fit_path_model(losses, encoder, points[:1], STAGES).log_likelihood for points in (first, second)]
+    assert best[1] >= best[0]
 
 
 def test_first_stages_order_the_strategies_of_later_ones():
@@ -91,7 +115,7 @@ def test_dead_ends_and_thousands_of_losses_are_taken():
         for rate in rng.uniform(0, 3, size=3 * MOST_OBSERVATIONS)
     }
     encoder = PathEncoder(list(losses), STAGES)
-    model = fit_path_model(losses, encoder, choose_shapes(losses, encoder, STAGES, seed=0), STAGES)
+    model = fit_path_model(losses, encoder, choose_shapes(losses, encoder, STAGES, last=(), seed=0), STAGES)
     mean, spread = model.predict(model.encode([blocks_of({"stage/0/lr": rate}, STAGES)[:1] for rate in (1.0, 2.9)]))
     assert np.isfinite([*mean, *spread]).all()
     assert mean[0] < mean[1]
