@@ -23,6 +23,7 @@ from mbo_search.search.ray_worker import LOG, PLAN, TASK, cap_gpu_memory, report
 from mbo_search.search.task import TrialTask
 from mbo_search.search.worker import TrialWorker, WorkerPlan
 from mbo_search.train.open_store import store_url
+from mbo_search.train.partial_mirror import PartialMirror
 
 __all__ = ["run_id", "train_remote_trial"]
 
@@ -56,13 +57,13 @@ def _worker(folder: Path, plan_json: str) -> TrialWorker:
     changed = [f"{name} is {here.get(name)}, not {value}" for name, value in wanted if here.get(name) != value]
     if changed:
         raise UserError(f"this machine computes otherwise than the study's others: {'; '.join(changed)}")
-    prepared = fetch_prepared(
-        plan.setup.data_fingerprint, ObjectFolder.at(store_url(plan.store_url)), user_cache() / "fetched"
-    )
+    store = ObjectFolder.at(store_url(plan.store_url))
+    prepared = fetch_prepared(plan.setup.data_fingerprint, store, user_cache() / "fetched")
     if plan.memory_fraction < 1.0:
         cap_gpu_memory(plan.memory_fraction)
     setup = plan.setup.model_copy(update={"data_folder": str(prepared.folder)})
-    return TrialWorker(RunDirectory(folder), plan.model_copy(update={"setup": setup}))
+    here_plan = plan.model_copy(update={"setup": setup})
+    return TrialWorker(RunDirectory(folder), here_plan, mirror=PartialMirror(store))
 
 
 def run_id(run: RunDirectory, hostname: str) -> str:

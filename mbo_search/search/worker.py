@@ -31,6 +31,7 @@ from mbo_search.train.setup import TrainSetup
 
 if TYPE_CHECKING:
     from mbo_search.train.final_exam import FinalExam
+    from mbo_search.train.partial_mirror import PartialMirror
     from mbo_search.train.torch_runner import TorchStageRunner
 
 __all__ = ["TrialWorker", "WorkerPlan", "as_probe", "open_store", "read_worker_plan", "write_worker_plan"]
@@ -57,13 +58,15 @@ class WorkerPlan(Description):
 class TrialWorker:
     """Trains tasks of one run directory."""
 
-    def __init__(self, run: RunDirectory, plan: WorkerPlan) -> None:
+    def __init__(self, run: RunDirectory, plan: WorkerPlan, *, mirror: PartialMirror | None = None) -> None:
         """Make a worker; this imports torch.
 
         Args:
             run: The run directory.
             plan: What every worker has in common.
+            mirror: Keeps partial states for workers on other machines; None: they see the run directory.
         """
+        self._mirror = mirror
         self._run = run
         self._plan = plan
         self._setup = plan.setup
@@ -129,7 +132,7 @@ class TrialWorker:
     def _new_runner(self) -> TorchStageRunner:
         from mbo_search.train.torch_runner import TorchStageRunner
 
-        return TorchStageRunner(self._setup, self._run.scratch)
+        return TorchStageRunner(self._setup, self._run.scratch, mirror=self._mirror)
 
     def _examined(self, outcome: TrialOutcome, task: TrialTask, end: str) -> TrialOutcome:
         """Add what is noted of complete runs on fresh seeds only: the test loss, and passes over the text."""

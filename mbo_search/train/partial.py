@@ -18,6 +18,7 @@ from mbo_search.files import fsync_folder, read_json, unique_sibling, write_json
 from mbo_search.study.base import Description
 from mbo_search.train.live import Live
 from mbo_search.train.manifest import FileEntry, describe_files, verify_files
+from mbo_search.train.partial_mirror import PartialMirror
 from mbo_search.train.reports import CurvePoint
 from mbo_search.train.scratch import read_progress, write_progress
 from mbo_search.train.setup import TrainSetup
@@ -53,10 +54,12 @@ class Partial:
     """The folder of one unfinished stretch.
 
     Attributes:
-        folder: The folder; it is made by the first write.
+        folder: The folder, named by the key of the stretch's end; it is made by the first write.
+        mirror: Keeps a copy for other machines; None: nobody does.
     """
 
     folder: Path
+    mirror: PartialMirror | None = None
 
     def exists(self) -> bool:
         """Whether there is a partial state, sound or not."""
@@ -84,9 +87,13 @@ class Partial:
         for other in self.folder.glob(f"{_PREFIX}*"):
             if other != target:
                 shutil.rmtree(other, ignore_errors=True)
+        if self.mirror is not None:
+            self.mirror.send(self.folder.name, target)
 
     def load(self, setup: TrainSetup) -> tuple[Live, CallRecord] | None:
-        """Read the latest sound partial state; None if there is none."""
+        """Read the latest sound partial state, of another machine if there is none here; None if there is none."""
+        if self.mirror is not None and self.folder.is_dir() and not self.exists():
+            self.mirror.fetch(self.folder.name, self.folder)
         for folder in sorted(self.folder.glob(f"{_PREFIX}*"), reverse=True):
             try:
                 card = _PartialCard.model_validate(read_json(folder / _CALL))
@@ -107,6 +114,8 @@ class Partial:
     def remove(self) -> None:
         """Remove the folder: the stretch is finished."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self.mirror is not None:
+            self.mirror.remove(self.folder.name)
 
 
 class PartialClock:

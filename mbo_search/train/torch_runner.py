@@ -30,6 +30,7 @@ from mbo_search.train.loop import Workplace, needs_mean
 from mbo_search.train.measure import Exam, measure
 from mbo_search.train.memory import free_memory, reset_peak_memory
 from mbo_search.train.partial import Partial
+from mbo_search.train.partial_mirror import PartialMirror
 from mbo_search.train.ranks import Ranks
 from mbo_search.train.reports import BoundaryReport, EndReason, Metrics, Node, Stop
 from mbo_search.train.setup import TrainSetup, evaluation_windows_of
@@ -59,12 +60,13 @@ class TorchStageRunner:
     Args:
         setup: How the study trains.
         scratch: Folder for unfinished stretches; made where it is missing.
+        mirror: Keeps copies of their states where other machines find them; None: nobody does.
 
     Raises:
         DataError: If the prepared data are missing, damaged, or not those of the setup.
     """
 
-    def __init__(self, setup: TrainSetup, scratch: Path) -> None:
+    def __init__(self, setup: TrainSetup, scratch: Path, *, mirror: PartialMirror | None = None) -> None:
         prepared = load_prepared(Path(setup.data_folder))
         windows = evaluation_windows_of(prepared, context=setup.model.context, num_tokens=setup.evaluation_tokens)
         if (prepared.card.fingerprint, windows.fingerprint) != (setup.data_fingerprint, setup.windows_fingerprint):
@@ -72,6 +74,7 @@ class TorchStageRunner:
         remove_leftovers(scratch)
         self._setup = setup
         self._scratch = scratch
+        self._mirror = mirror
         self._tokens = prepared.tokens("train")
         self._exam = Exam(tokens=prepared.tokens("validation"), windows=windows, setup=setup)
         self._workplace: Workplace | None = None
@@ -80,7 +83,7 @@ class TorchStageRunner:
 
     def has_begun(self, key: str) -> bool:
         """Whether a call was on its way to a node; see `StageRunner.has_begun`."""
-        return (self._scratch / key).is_dir()
+        return (self._scratch / key).is_dir() or (self._mirror is not None and self._mirror.has(key))
 
     def run(
         self, node: Node | None, segments: Sequence[Segment], seed: int, stop: Stop
@@ -98,7 +101,7 @@ class TorchStageRunner:
         folder = self._scratch / key
         try:
             with work_right(folder) as is_alone:
-                partial = Partial(folder if is_alone else unique_sibling(folder))
+                partial = Partial(folder, self._mirror) if is_alone else Partial(unique_sibling(folder))
                 for _ in range(_MOST_RANK_LOSSES):
                     try:
                         return self._run(StretchCall(segments, partial, self._exam, key=key), node, seed, stop)

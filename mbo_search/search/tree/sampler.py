@@ -117,11 +117,10 @@ class TreePlanner:
 
     def _next_of_sweep(self, history: History, base: Params, stage: int, begun: int) -> Plan | None:
         """The most promising strategy of a stage; None if none is likely to be better than those tried."""
-        left = self._memory.sweeper.left(history, base, stage)
-        if not left or (stage == 0 and self._is_swept_whole(history, base)):
+        left, losses = self._memory.sweeper.left(history, base, stage), observed_losses(history)
+        if not left or not losses or (stage == 0 and self._is_swept_whole(history, base)):
             return left[0] if left else None
         head = blocks_of(base, self._settings.num_stages)[:stage]
-        losses = observed_losses(history)
         here = [loss for path, loss in losses.items() if len(path) == stage + 1 and path[:stage] == head]
         model = self._memory.model(history)
         paths = [blocks_of(plan.params, self._settings.num_stages)[: stage + 1] for plan in left]

@@ -63,6 +63,17 @@ def test_random_search_is_left_behind_in_a_mixed_space():
     assert np.mean(found["tree"]) < np.mean(found["random"]) - 0.1
 
 
+@pytest.mark.parametrize("space", [mixed_space, small_space])
+def test_slots_are_filled_while_whole_schedules_of_the_beginning_are_still_running(space):
+    study = tree_study(space)
+    study.sampler, planned = optuna.samplers.RandomSampler(seed=0), study.sampler
+    for _ in range(2):
+        run_trial(study, space, fate="running")
+    study.sampler = planned
+    trial = run_trial(study, space, fate="running")
+    assert trial.user_attrs[STOP_AFTER] == 0
+
+
 def test_what_is_cached_whole_is_never_proposed_again():
     study = tree_study(small_space)
     for _ in range(60):
