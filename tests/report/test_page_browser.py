@@ -267,6 +267,21 @@ def test_tables_and_figures_can_be_downloaded(reader, tmp_path):
         assert content.startswith(b"<svg" if format_ == "svg" else b"\x89PNG")
 
 
+def test_nothing_is_cut_off_at_the_edge_of_paper(browser, report):
+    paper_pixels = 703  # A4 with margins of 12 mm
+    with watched_page(browser, width=paper_pixels) as watched:
+        watched.open(report)
+        watched.page.emulate_media(media="print")
+        watched.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        watched.page.wait_for_selector("[data-figure=tree] .main-svg", state="attached")
+        too_wide = watched.page.evaluate(
+            "[...document.querySelectorAll('figure, figure .plot, table')].map(element =>"
+            " [element.className, element.getBoundingClientRect()])"
+            f".filter(([_, box]) => box.left < 0 || box.right > {paper_pixels} + 1).map(([name, _]) => name)"
+        )
+        assert too_wide == []
+
+
 def test_printing_draws_everything_on_light_paper(browser, report, tmp_path):
     with watched_page(browser, scheme="dark") as watched:
         watched.open(report)
