@@ -48,7 +48,7 @@ class TreeSettings:
     num_stages: int
     sweep_size: int = 12
     sweep_least: int = 3
-    sweep_chance: float = 0.3
+    sweep_chance: float = 0.1
     one_stage: bool = True
     num_roots: int = 3
     num_candidates: int = 512
