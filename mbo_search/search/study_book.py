@@ -84,9 +84,13 @@ class StudyBook:
             distributions=dict(proposal.distributions),
             user_attrs={"trial": trial, **marks},
         )
-        self._write(lambda: self.study.add_trial(frozen))
+        book = (
+            self.study
+        )  # `add_trial` keeps the identifier to itself, and reading it back takes longer than writing
+        self._ids[trial] = self._write(
+            lambda: book._storage.create_new_trial(book._study_id, template_trial=frozen)
+        )
         self.num_trials += 1
-        self._ids[trial] = self._write(lambda: self.study.get_trials(deepcopy=False))[-1]._trial_id
 
     def finish(self, record: TrialRecord) -> None:
         """Enter how a trial ended, unless that was done before or it is to go on.
