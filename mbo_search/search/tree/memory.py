@@ -38,7 +38,6 @@ class TreeSettings:
         sweep_size: Points of the sweep of each stage.
         sweep_least: Points of every later stage's sweep that are always trained.
         sweep_chance: A sweep ends when no point is left with this chance to be better than those trained.
-        one_stage: Whether a schedule is extended by one stage at a time, to decide again behind it.
         num_roots: Most random whole schedules that fill slots while the boundaries of a sweep are awaited.
         num_candidates: Candidates drawn for each decision.
         min_root_share: Least share of the cost that goes to schedules with a new first stage.
@@ -49,7 +48,6 @@ class TreeSettings:
     sweep_size: int = 12
     sweep_least: int = 3
     sweep_chance: float = 0.1
-    one_stage: bool = True
     num_roots: int = 3
     num_candidates: int = 512
     min_root_share: float = 0.2

@@ -18,7 +18,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from mbo_search.search.tree.history import Beginning, History
 from mbo_search.search.tree.path_kernel import Shape, ShapePrior, covariance, variance
-from mbo_search.search.tree.paths import Floats, PathEncoder, Paths
+from mbo_search.search.tree.paths import Floats, Ints, PathEncoder, Paths
 
 __all__ = ["PathModel", "choose_shapes", "fit_path_model", "observed_losses"]
 
@@ -33,6 +33,8 @@ MOST_OBSERVATIONS = 240
 """Boundary losses that the model is conditioned on: more would only take time at thousands of trials."""
 MOST_FOR_SHAPES = 120
 CLIP_QUANTILE = 0.6
+WEIGHT_OF_ALL = 1.0
+"""Losses that the spread of all losses counts for in the spread of a stage."""
 MIN_SPREAD = 1e-4
 """Nats; keeps the improvement defined where the model is certain."""
 JITTER = 1e-6
@@ -55,11 +57,15 @@ def observed_losses(history: History) -> dict[Beginning, float]:
 
 @dataclass(frozen=True, slots=True)
 class _Observed:
-    """What a model is conditioned on: losses less the median of their stage, in standard deviations."""
+    """What a model is conditioned on: losses less the median of their stage, in standard deviations of their stage.
+
+    In nats the losses behind early stages differ several times as much as those of whole schedules: taken as they
+    are they would say that much of a schedule is uncertain where little is.
+    """
 
     paths: Paths
     medians: Floats
-    scale: float
+    scales: Floats
     values: Floats
 
 
@@ -119,7 +125,8 @@ class PathModel:
         mean = np.average(means, axis=0, weights=self._weights)
         between = (np.array(means) - mean) ** 2
         spread = np.sqrt(np.average(np.array(variances) + between, axis=0, weights=self._weights))
-        return mean * known.scale + known.medians[paths.last], spread * known.scale + MIN_SPREAD
+        scale = known.scales[paths.last]
+        return mean * scale + known.medians[paths.last], spread * scale + MIN_SPREAD
 
 
 def choose_shapes(
@@ -199,8 +206,18 @@ def _observe(losses: Mapping[Beginning, float], encoder: PathEncoder, num_stages
             values[here] = _clipped(values[here])
             medians[stage] = np.median(values[here])
     values = values - medians[paths.last]
-    scale = max(float(values.std()), MIN_SPREAD)
-    return _Observed(paths, medians, scale, values / scale)
+    scales = _scales(values, paths.last, num_stages)
+    return _Observed(paths, medians, scales, values / scales[paths.last])
+
+
+def _scales(values: Floats, last: Ints, num_stages: int) -> Floats:
+    """Spread of the losses behind each stage; where few are known, mostly that of all."""
+    common = float(np.mean(values**2))
+    squares, counts = np.zeros(num_stages), np.zeros(num_stages)
+    np.add.at(squares, last, values**2)
+    np.add.at(counts, last, 1.0)
+    spreads: Floats = np.sqrt((common * WEIGHT_OF_ALL + squares) / (WEIGHT_OF_ALL + counts))
+    return np.maximum(spreads, MIN_SPREAD)
 
 
 def _clipped(values: Floats) -> Floats:

@@ -160,7 +160,9 @@ class TreePlanner:
         best = max(scored, key=lambda one: one.score)
         gain = float(np.exp(max(one.log_gain for one in scored)))
         last = self._settings.num_stages - 1
-        stop_after = best.done if self._settings.one_stage and best.done < last else None
+        # of ranges there is always another neighbor that is as uncertain: probes of it would never be followed up
+        decides_again = self._memory.listed is not None and best.done < last
+        stop_after = best.done if decides_again else None
         return Plan(params=best.params, stop_after=stop_after, expected_gain=gain)
 
     def _candidates(self, history: History) -> Candidates:
