@@ -93,14 +93,20 @@ def keep_logs(folder: Path, logs: Path) -> None:
 def end_processes_of(folder: Path) -> None:
     """End the processes that name a folder of ours on their command line, and wait until they are gone.
 
+    A process that has just been started shows no command line for a moment, so nobody is believed gone before a
+    second look.
+
     Args:
         folder: A temporary folder that only Ray's processes of this driver know.
     """
     deadline = time.monotonic() + _GONE_SECONDS
-    while (left := _processes_of(folder)) and time.monotonic() < deadline:
+    empty_looks = 0
+    while empty_looks < 2 and time.monotonic() < deadline:
+        left = _processes_of(folder)
         for pid in left:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
+        empty_looks = 0 if left else empty_looks + 1
         time.sleep(0.1)
 
 

@@ -18,7 +18,8 @@ from mbo_search.study.yaml_file import dump_study
 from tests.search.tiny import tiny_study
 
 SHORT = "resources.hang_minutes=0.15"
-HANGING_TRIAL = 2
+HANGING_TRIAL = 3
+"""One that is trained: the control arm takes what it begins with from the baseline."""
 
 
 class PipeForLog:
