@@ -21,12 +21,10 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 from quadratic_table import DIRECTIONS, DIVERGED, POWERS, STEPS, Quadratic, State, Strategy
 from search_cost import AshaReplay
 
@@ -172,48 +170,28 @@ def ours(problem: Problem, seed: int) -> Curve:
     settings = TreeSettings(num_stages=len(SHARES), sweep_size=sweep_size(BUDGET))
     memory = TreeMemory(problem.way, settings, _pieces, seed=seed)
     study, search = optuna.create_study(), Search(problem)
-    beginnings = list(POWERS)
+    for optimizer in POWERS:
+        study.enqueue_trial(_beginning(optimizer))
+        _run(study, search)
     while search.spent < BUDGET:
-        study.sampler = (
-            _Beginning(beginnings.pop(0))
-            if beginnings
-            else tree_sampler(
-                problem.way,
-                settings,
-                seed=seed * 100_003 + len(study.trials),
-                spent=lambda: search.spent / BUDGET,
-                memory=memory,
-            )
+        study.sampler = tree_sampler(
+            problem.way,
+            settings,
+            seed=seed * 100_003 + len(study.trials),
+            spent=lambda: search.spent / BUDGET,
+            memory=memory,
         )
         _run(study, search)
     return search.curve
 
 
-class _Beginning(optuna.samplers.BaseSampler):
-    """One optimizer throughout, all numbers in the middle of their ranges."""
-
-    def __init__(self, optimizer: str) -> None:
-        self._optimizer = optimizer
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """None."""
-        return {}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Nothing."""
-        return {}
-
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """The optimizer, the first of other choices, or the middle of a range on a logarithmic scale."""
-        if isinstance(param_distribution, CategoricalDistribution):
-            choices = param_distribution.choices
-            return self._optimizer if self._optimizer in choices else choices[0]
-        assert isinstance(param_distribution, FloatDistribution)
-        return float(np.sqrt(param_distribution.low * param_distribution.high))
+def _beginning(optimizer: str) -> dict[str, str | float]:
+    """One optimizer throughout, all numbers in the middle of their ranges on a logarithmic scale."""
+    params: dict[str, str | float] = {}
+    for stage in range(len(SHARES)):
+        own = {"optimizer": optimizer, "lr_relative": 1.0, "weight_decay": float(np.sqrt(0.01 * 0.3))}
+        params |= {f"stage/{stage}/{name}": value for name, value in (own | {"hand_over": "carry"}).items()}
+    return params | {f"stage/{len(SHARES) - 1}/lr_shape": "linear"}
 
 
 def _pieces(params: Params) -> Sequence[Sequence[Piece]]:

@@ -7,7 +7,7 @@ __all__ = ["changed_somewhere"]
 
 def changed_somewhere(document: object, way: list[int], value: object) -> object:
     """The document with one value deep inside replaced; `way` counts round at each level."""
-    if not way or not isinstance(document, dict | list) or not document:
+    if not way or not isinstance(document, dict | list | tuple) or not document:
         return value
     keys = list(document) if isinstance(document, dict) else list(range(len(document)))
     key = keys[way[0] % len(keys)]

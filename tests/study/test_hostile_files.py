@@ -18,6 +18,7 @@ from mbo_search.study.schedule_file import dump_schedule_file, parse_schedule_fi
 from mbo_search.study.segments import cut, resolve_budget
 from mbo_search.study.space import space_size, staged_space
 from mbo_search.study.yaml_file import dump_study, parse_study
+from tests.damage import changed_somewhere
 from tests.study.studies import SMALL
 from tests.study.test_schedule_file import FILE
 
@@ -40,16 +41,6 @@ odd = st.recursive(
     max_leaves=8,
 )
 ways = st.lists(st.integers(0, 30), min_size=1, max_size=6)
-
-
-def changed_somewhere(document, way, value):
-    if not way or not isinstance(document, dict | list | tuple) or not document:
-        return value
-    keys = list(document) if isinstance(document, dict) else list(range(len(document)))
-    key = keys[way[0] % len(keys)]
-    copy = dict(document) if isinstance(document, dict) else list(document)
-    copy[key] = changed_somewhere(document[key], way[1:], value)
-    return copy
 
 
 def peak_bytes():
