@@ -137,7 +137,11 @@ class Seat:
         return trial_id in self._told
 
     def ended(self, trial_id: str, error: str) -> None:
-        """Tune has done with a trial; one that told no outcome has failed, unless all are being stopped."""
+        """Tune has done with a trial; one that told no outcome is lost, unless all are being stopped.
+
+        Tune repeats only what was at work: a trial that was handed to a kept worker which turned out to be dead is
+        dropped at once, and comes back from here.
+        """
         if trial_id in self._over:
             return
         self._over.add(trial_id)
@@ -146,7 +150,7 @@ class Seat:
         number = self._numbers[trial_id]
         words = self._words.get(number)
         if words is None:
-            self._director.give_up(number, _last_line(error))
+            self._director.lost(number, _last_line(error))
         else:
             self._director.tell(number, TrialOutcome(state="pruned", reason=words.reason, message=words.message))
 

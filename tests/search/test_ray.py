@@ -65,6 +65,11 @@ def listening() -> set[str]:
     return found
 
 
+def busy_workers(run: Path) -> list[int]:
+    """Numbers of the worker processes that are at a trial at this moment."""
+    return [pid for pid, name in family(run).items() if name.startswith("ray::ImplicitFunc.train")]
+
+
 def is_loopback(address: str) -> bool:
     host = address.split(":")[0]
     return host in ("0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F")
@@ -114,8 +119,7 @@ def test_a_killed_worker_costs_one_attempt_and_nobody_else(local, tiny_root, tmp
     monkeypatch.setenv(MARK, str(run.path))
     process = drive(tiny_study(tiny_root, *RANDOM, "budget.tokens=40k"), tiny_root, run.path)
     wait_for(lambda: len(run.records()) >= 1 if run.trials.is_dir() else False)
-    busy = [pid for pid, name in family(run.path).items() if name.startswith("ray::ImplicitFunc.train")]
-    os.kill(busy[0], signal.SIGKILL)
+    os.kill(wait_for(lambda: busy_workers(run.path))[0], signal.SIGKILL)
     finish(process)
     assert losses(run) == losses(local)
     assert {record.state for record in run.records()} == {"complete"}

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from mbo_search.search.director import MOST_RETRIES
 from mbo_search.search.last_words import read_last_words
 from mbo_search.search.limits import Limits
 from mbo_search.search.pruner import BoundaryPruner
@@ -98,27 +99,47 @@ def test_a_pruned_trial_keeps_what_it_reported(toy_world):
     assert all((record.executed_tokens, record.requested_tokens) == (96, 96) for record in pruned)
 
 
-def test_a_trial_that_ends_without_an_outcome_has_failed(toy_world):
+def test_a_trial_whose_worker_is_lost_once_too_often_has_failed(toy_world):
     director = toy_world().director()
     table = Table(director)
     table.searcher.suggest("a")
     table.start("a")
-    table.callback.on_trial_recover(0, [], TuneTrial("a"))
-    table.start("a")
+    for _ in range(MOST_RETRIES):
+        table.callback.on_trial_recover(0, [], TuneTrial("a"))
+        table.start("a")
     table.searcher.on_trial_complete("a", error=True)
     record = director.books.records[0]
-    assert (record.state, record.reason, record.attempts) == ("failed", "worker_lost", 2)
+    assert (record.state, record.reason, record.attempts) == ("failed", "worker_lost", MOST_RETRIES + 1)
     assert table.searcher.suggest("b")["trial"] == 1
 
 
-def test_a_trial_that_tune_drops_silently_is_noticed(toy_world):
-    director = toy_world().director()
+def test_a_trial_handed_to_a_dead_worker_is_handed_out_again(toy_world):
+    world = toy_world(limits=Limits(trials=2))
+    director = world.director()
     table = Table(director)
-    table.searcher.suggest("a")
+    assert table.searcher.suggest("a")["trial"] == 0
     dropped = TuneTrial("a")
     dropped.status = "ERROR"
     table.callback.on_step_end(0, [dropped])
+    table.searcher.on_trial_complete("a", error=True)
+    assert director.books.records == []
+    for trial_id in ("b", "c"):
+        table.train(world, director, trial_id)
+    assert table.searcher.suggest("last") == Searcher.FINISHED
+    assert [(record.trial, record.state, record.attempts) for record in director.books.records] == [
+        (0, "complete", 1),
+        (1, "complete", 1),
+    ]
+
+
+def test_a_trial_that_no_worker_takes_has_failed(toy_world):
+    director = toy_world().director()
+    table = Table(director)
+    for attempt in range(MOST_RETRIES + 1):
+        assert table.searcher.suggest(str(attempt))["trial"] == 0
+        table.searcher.on_trial_complete(str(attempt), error=True)
     assert director.books.records[0].reason == "worker_lost"
+    assert table.searcher.suggest("next")["trial"] == 1
 
 
 def test_trials_of_a_closed_seat_are_not_judged_and_go_on_at_the_next_one(toy_world):

@@ -116,10 +116,11 @@ def test_a_search_on_two_machines_survives_a_cut_line_and_the_loss_of_one(machin
         wait_for(lambda: process.poll() is not None or len(run.records()) >= 4)
         assert process.poll() is None, "the search was to be under way when a machine is lost"
         machines.other.kill()
-        assert answer(process) == {"complete": 8}
-    assert losses(run) == expected
+        answered = answer(process)
     records = run.records()
-    assert {record.state for record in records} == {"complete"}
+    assert [(record.state, record.reason, record.message) for record in records] == [("complete", None, "")] * 8
+    assert answered == {"complete": 8}
+    assert losses(run) == expected
     assert (machines.other.folder / "cache" / "fetched").is_dir(), "the other machine fetched its data"
     assert not (machines.other.folder / "cache" / run.path.name).exists()
     assert all("tokens" in run.trial_log(record.trial).read_text(encoding="utf-8") for record in records)
