@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ from mbo_search.data.prepare import prepare
 from mbo_search.files import read_json, write_json
 from mbo_search.study.catalogue import LR_SHAPES, OPTIMIZERS
 from mbo_search.study.keys import segment_keys
+from mbo_search.study.lr_shapes import StageClock
 from mbo_search.study.reference_lr import reference_lr
 from mbo_search.study.schedule import LrShape, Regularizer, Schedule, Stage
-from mbo_search.study.segments import Segment, cut
+from mbo_search.study.segments import BudgetSteps, Segment, cut
 from mbo_search.study.specs import Study
 from mbo_search.study.yaml_file import parse_study
 from mbo_search.train.reports import Node
@@ -39,13 +40,23 @@ DIVERGED = 20.0
 
 @dataclass(frozen=True)
 class Spec:
-    """What a table is to hold: a study for data, model and budget, and the options of every stage."""
+    """What a table is to hold: a study for data, model and budget, and the options of every stage.
+
+    Attributes:
+        name: The table's name.
+        study: Data, model and budget.
+        options: The strategies, the same for every stage.
+        warmup: Warm-up of every stage, as a share of the whole budget.
+        seeds: Seeds of initialisation and data order.
+        probes: Cooldowns to try behind every stage but the last, as shares of the whole budget.
+    """
 
     name: str
     study: Study
     options: list[dict[str, Any]]
     warmup: float
     seeds: list[int]
+    probes: list[float]
 
     @property
     def num_stages(self) -> int:
@@ -65,6 +76,7 @@ def read_spec(path: Path) -> Spec:
         options=content["options"],
         warmup=content["warmup"],
         seeds=content["seeds"],
+        probes=content.get("probes", []),
     )
 
 
@@ -99,6 +111,37 @@ def segments_of(spec: Spec, setup: TrainSetup, path: tuple[int, ...]) -> tuple[S
     return cut(Schedule(stages=stages), setup.budget())[: len(path)]
 
 
+def probe_of(segment: Segment, share: float, budget: BudgetSteps) -> Segment:
+    """A short linear cooldown to zero behind the end of a stage, with the stage's strategy and optimizer state.
+
+    Args:
+        segment: The last segment of the stage; the cooldown starts at the learning rate of its last step.
+        share: Length as a share of the whole budget.
+        budget: The budget in steps.
+    """
+    num_steps = round(share * budget.total_steps)
+    shape = "constant" if OPTIMIZERS[segment.stage.optimizer].constant_lr_only else "linear"
+    hparams = {name: hparam.default for name, hparam in LR_SHAPES[shape].hparams.items()}
+    changes = {
+        "name": "probe",
+        "share": share,
+        "lr": segment.lr(segment.last_step - 1),
+        "lr_shape": LrShape(kind=shape, hparams=hparams),
+        "warmup": 0.0,
+    }
+    return replace(
+        segment,
+        index=segment.index + 1,
+        stage=segment.stage.model_copy(update=changes),
+        first_step=segment.last_step,
+        num_steps=num_steps,
+        stage_first_step=segment.last_step,
+        clock=StageClock(stage_steps=num_steps, warmup_steps=0, budget_steps=budget.total_steps),
+        hand_over="continue",
+        ends_stage=True,
+    )
+
+
 class Builder:
     """Walks the tree of all schedules depth first, so that only one path of states is kept at a time."""
 
@@ -107,7 +150,9 @@ class Builder:
         self.setup = setup
         self.target = target
         self.partial = target.with_suffix(".partial.json")
-        self.losses: dict[str, list[float]] = read_json(self.partial) if self.partial.exists() else {}
+        kept = read_json(self.partial) if self.partial.exists() else {"losses": {}, "probes": {}}
+        self.losses: dict[str, list[float]] = kept["losses"]
+        self.probes: dict[str, list[float]] = kept["probes"]
         self.started = time.monotonic()
         self.num_runs = 0
 
@@ -116,36 +161,47 @@ class Builder:
         for number, seed in enumerate(self.spec.seeds):
             runner = TorchStageRunner(self.setup, scratch)
             for option in range(len(self.spec.options)):
-                self._grow(runner, scratch, None, (option,), number, seed)
+                self._grow(runner, None, (option,), number, seed)
                 self._save()
 
     def _grow(
-        self,
-        runner: TorchStageRunner,
-        scratch: Path,
-        node: Node | None,
-        path: tuple[int, ...],
-        number: int,
-        seed: int,
+        self, runner: TorchStageRunner, node: Node | None, path: tuple[int, ...], number: int, seed: int
     ) -> None:
         if self._is_done(path, number):
             return
         segments = segments_of(self.spec, self.setup, path)
         folder, report = runner.run(node, segments[-1:], seed, lambda: False)
         self.num_runs += 1
-        key = ",".join(map(str, path))
         if report.metrics is None or folder is None:
             for below in self._below(path):
-                self.losses.setdefault(",".join(map(str, below)), []).extend([DIVERGED, DIVERGED])
+                probes = [DIVERGED] * len(self.spec.probes)
+                self._note(below, [DIVERGED, DIVERGED], probes)
             return
         averaged = report.metrics.averaged_loss
         entry = [report.metrics.loss, report.metrics.loss if averaged is None else averaged]
+        probes = []
         if len(path) < self.spec.num_stages:
             child = Node(key=segment_keys(self.setup.root_key(seed), segments)[-1], path=folder)
+            probes = [self._probe(runner, child, segments[-1], share, seed) for share in self.spec.probes]
             for option in range(len(self.spec.options)):
-                self._grow(runner, scratch, child, (*path, option), number, seed)
+                self._grow(runner, child, (*path, option), number, seed)
         shutil.rmtree(folder)
+        self._note(path, entry, probes)
+
+    def _probe(self, runner: TorchStageRunner, node: Node, segment: Segment, share: float, seed: int) -> float:
+        """Loss behind a cooldown from a node."""
+        cooldown = probe_of(segment, share, self.setup.budget())
+        folder, report = runner.run(node, [cooldown], seed, lambda: False)
+        if report.metrics is None or folder is None:
+            return DIVERGED
+        shutil.rmtree(folder)
+        return report.metrics.loss
+
+    def _note(self, path: tuple[int, ...], entry: list[float], probes: list[float]) -> None:
+        key = ",".join(map(str, path))
         self.losses.setdefault(key, []).extend(round(value, 5) for value in entry)
+        if len(path) < self.spec.num_stages and self.spec.probes:
+            self.probes.setdefault(key, []).extend(round(value, 5) for value in probes)
 
     def _is_done(self, path: tuple[int, ...], number: int) -> bool:
         return len(self.losses.get(",".join(map(str, path)), [])) > 2 * number
@@ -156,7 +212,7 @@ class Builder:
                 yield path + rest
 
     def _save(self) -> None:
-        write_json(self.partial, self.losses)
+        write_json(self.partial, {"losses": self.losses, "probes": self.probes})
         seconds = time.monotonic() - self.started
         print(f"{self.spec.name}: {len(self.losses)} nodes, {self.num_runs} runs, {seconds:.0f} s", flush=True)
 
@@ -165,8 +221,9 @@ class Builder:
         spec, budget = self.spec, self.setup.budget()
         fields = [
             f"{field}/{seed}" if number else field
+            for group in (["loss", "averaged_loss"], [f"probe/{share:g}" for share in spec.probes])
             for number, seed in enumerate(spec.seeds)
-            for field in ("loss", "averaged_loss")
+            for field in group
         ]
         table = {
             "schema": "mbo-search/stage-table/1",
@@ -178,11 +235,12 @@ class Builder:
                 for option in spec.options
             ],
             "seeds": spec.seeds,
+            "probes": spec.probes,
             "fields": fields,
             "model": spec.study.model.model_dump(mode="json"),
             "data": list(spec.study.data.source),
             "numerics": self.setup.numerics,
-            "loss": self.losses,
+            "loss": {key: row + self.probes.get(key, []) for key, row in self.losses.items()},
         }
         write_json(self.target, table)
         self.target.write_text(_compact(self.target.read_text(encoding="utf-8")), encoding="utf-8")
