@@ -1,8 +1,11 @@
-"""Toy worlds for the director, and one tiny real study for the backends."""
+"""Toy worlds for the director, one tiny real study for the backends, and drivers that end with the test."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,35 @@ import pytest
 from mbo_search.study.parameters import Suggest
 from mbo_search.study.schedule import Schedule
 from mbo_search.study.specs import Study
+from mbo_search.study.yaml_file import dump_study
+from tests.search.processes import ended_at_last
 from tests.search.tiny import tiny_study
 from tests.search.toy import ToyWorld, finite_space
+
+DRIVER = """
+import json, sys
+from dataclasses import asdict
+from pathlib import Path
+from mbo_search.search.run import Means, resume_study, run_study
+from mbo_search.study.yaml_file import load_study
+study, out, cache = map(Path, sys.argv[1:])
+means = Means(cache=cache, backend="ray")
+summary = resume_study(out, means) if out.exists() else run_study(load_study(study), out, means)
+print(json.dumps({**asdict(summary), "run": str(out)}))
+"""
+
+
+@pytest.fixture
+def drive() -> Iterator[Callable[[Study, Path, Path], subprocess.Popen[str]]]:
+    """Start drivers on Ray of a study, below the folder with its cache, in a run directory."""
+    with ended_at_last() as start:
+
+        def drive(study: Study, root: Path, out: Path) -> subprocess.Popen[str]:
+            file = root / "study.yaml"
+            file.write_text(dump_study(study), encoding="utf-8")
+            return start([sys.executable, "-c", DRIVER, str(file), str(out), str(root / "cache")], out, os.environ)
+
+        yield drive
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,34 +13,13 @@ import pytest
 
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.run import Means, run_study
-from mbo_search.study.yaml_file import dump_study
-from tests.search.processes import MARK, family, wait_for
+from tests.search.processes import family, wait_for
 from tests.search.tiny import tiny_study
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
-DRIVER = """
-import json, sys
-from dataclasses import asdict
-from pathlib import Path
-from mbo_search.search.run import Means, resume_study, run_study
-from mbo_search.study.yaml_file import load_study
-study, out, cache = map(Path, sys.argv[1:])
-means = Means(cache=cache, backend="ray")
-summary = resume_study(out, means) if out.exists() else run_study(load_study(study), out, means)
-print(json.dumps({**asdict(summary), "run": str(out)}))
-"""
-
 RANDOM = ("search.searcher=random", "search.trials=8", "resources.workers=2", "control=0")
 """Proposals that depend on the trial number alone; with two arms, wasted tokens would change whose turn it is."""
-
-
-def drive(study, root, out) -> subprocess.Popen[str]:
-    """Start a driver of its own process group."""
-    file = root / "study.yaml"
-    file.write_text(dump_study(study), encoding="utf-8")
-    command = [sys.executable, "-c", DRIVER, str(file), str(out), str(root / "cache")]
-    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
 
 
 def finish(process) -> None:
@@ -85,7 +62,7 @@ def local(tiny_root):
     return RunDirectory.open(out)
 
 
-def test_both_slots_work_and_losses_equal_those_of_one_process(local, tiny_root, tmp_path):
+def test_both_slots_work_and_losses_equal_those_of_one_process(local, drive, tiny_root, tmp_path):
     finish(drive(tiny_study(tiny_root, *RANDOM, "budget.tokens=40k"), tiny_root, tmp_path / "run"))
     run = RunDirectory.open(tmp_path / "run")
     assert losses(run) == losses(local)
@@ -95,9 +72,8 @@ def test_both_slots_work_and_losses_equal_those_of_one_process(local, tiny_root,
     assert {record.worker != "" for record in run.records()} == {True}
 
 
-def test_an_interrupted_group_saves_is_private_and_goes_on_to_the_same_end(local, tiny_root, tmp_path, monkeypatch):
+def test_an_interrupted_group_saves_is_private_and_goes_on_to_the_same_end(local, drive, tiny_root, tmp_path):
     run = RunDirectory(tmp_path / "run")
-    monkeypatch.setenv(MARK, str(run.path))
     before = listening()
     process = drive(tiny_study(tiny_root, *RANDOM, "budget.tokens=40k"), tiny_root, run.path)
     wait_for(lambda: len(run.records()) >= 2 if run.trials.is_dir() else False)
@@ -114,9 +90,8 @@ def test_an_interrupted_group_saves_is_private_and_goes_on_to_the_same_end(local
     assert run.status()["finished"] is True
 
 
-def test_a_killed_worker_costs_one_attempt_and_nobody_else(local, tiny_root, tmp_path, monkeypatch):
+def test_a_killed_worker_costs_one_attempt_and_nobody_else(local, drive, tiny_root, tmp_path):
     run = RunDirectory(tmp_path / "run")
-    monkeypatch.setenv(MARK, str(run.path))
     process = drive(tiny_study(tiny_root, *RANDOM, "budget.tokens=40k"), tiny_root, run.path)
     wait_for(lambda: len(run.records()) >= 1 if run.trials.is_dir() else False)
     os.kill(wait_for(lambda: busy_workers(run.path))[0], signal.SIGKILL)
@@ -126,7 +101,7 @@ def test_a_killed_worker_costs_one_attempt_and_nobody_else(local, tiny_root, tmp
     assert max(record.attempts for record in run.records()) == 2
 
 
-def test_a_killed_driver_loses_nothing_and_doubles_nothing(local, tiny_root, tmp_path):
+def test_a_killed_driver_loses_nothing_and_doubles_nothing(local, drive, tiny_root, tmp_path):
     run = RunDirectory(tmp_path / "run")
     process = drive(tiny_study(tiny_root, *RANDOM, "budget.tokens=40k"), tiny_root, run.path)
     wait_for(lambda: len(run.records()) >= 2 if run.trials.is_dir() else False)

@@ -10,8 +10,8 @@ import pytest
 
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.run import Means, run_study
-from tests.search.processes import MARK, family, wait_for
-from tests.search.test_ray import RANDOM, drive, finish, losses
+from tests.search.processes import family, wait_for
+from tests.search.test_ray import RANDOM, finish, losses
 from tests.search.tiny import tiny_study
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
@@ -39,12 +39,12 @@ def trials_begun(run):
 
 
 def test_a_search_that_is_stopped_as_a_whole_and_then_loses_its_raylet_comes_to_the_same_end(
-    tiny_root, tmp_path, monkeypatch
+    drive, tiny_root, tmp_path, monkeypatch
 ):
     study = tiny_study(tiny_root, *STUDY)
     run_study(study, tmp_path / "alone", Means(cache=tiny_root / "cache", backend="local"))
     run = RunDirectory(tmp_path / "run")
-    for name, value in {**SHORT, MARK: str(run.path)}.items():
+    for name, value in SHORT.items():
         monkeypatch.setenv(name, value)
     process = drive(study, tiny_root, run.path)
     wait_for(lambda: trials_begun(run) >= 2)

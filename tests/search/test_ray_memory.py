@@ -15,8 +15,8 @@ import pytest
 
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.last_words import read_last_words
-from tests.search.processes import MARK, wait_for
-from tests.search.test_ray import drive, finish
+from tests.search.processes import wait_for
+from tests.search.test_ray import finish
 from tests.search.tiny import tiny_study
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
@@ -63,13 +63,14 @@ def hog():
     made.end()
 
 
-def test_a_worker_that_is_killed_for_memory_costs_its_trial_and_no_other(tiny_root, tmp_path, monkeypatch, hog):
+def test_a_worker_that_is_killed_for_memory_costs_its_trial_and_no_other(
+    drive, tiny_root, tmp_path, monkeypatch, hog
+):
     total, used = memory()
     if total - used < 2 * ROOM_BYTES:
         pytest.skip("too little memory is free here")
     run = RunDirectory(tmp_path / "run")
     for name, value in {
-        MARK: str(run.path),
         "RAY_memory_usage_threshold": f"{(used + ROOM_BYTES) / total:.4f}",
         "RAY_memory_monitor_refresh_ms": "100",
     }.items():

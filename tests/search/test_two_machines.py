@@ -20,7 +20,7 @@ from mbo_search.search.run import Means, run_study
 from mbo_search.study.yaml_file import dump_study
 from tests.s3 import CREDENTIALS, SECRET, s3_server, s3_url
 from tests.search.machines import HEAD_ADDRESS, HEAD_PORT, TOKEN, missing, start_ray, two_machines
-from tests.search.processes import wait_for
+from tests.search.processes import ended_at_last, wait_for
 from tests.search.tiny import tiny_study
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -78,19 +78,19 @@ def losses(run):
     return {record.trial: (record.params, record.val_loss) for record in run.records()}
 
 
-def drive(machines, study, out, *, more=WITH_TOKEN, insist="no") -> subprocess.Popen[str]:
-    file = out.parent / "study.yaml"
-    file.write_text(dump_study(study), encoding="utf-8")
-    command = [sys.executable, "-c", DRIVER, str(file), str(out), str(out.parent / "cache")]
-    command += [f"{HEAD_ADDRESS}:{HEAD_PORT}", insist]
-    environment = machines.head.environment({**CREDENTIALS, **more})
-    return subprocess.Popen(
-        [*machines.head.prefix, *command],
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+@pytest.fixture
+def drive(machines):
+    """Start drivers on the head."""
+    with ended_at_last() as start:
+
+        def drive(study, out, *, more=WITH_TOKEN, insist="no"):
+            file = out.parent / "study.yaml"
+            file.write_text(dump_study(study), encoding="utf-8")
+            command = [sys.executable, "-c", DRIVER, str(file), str(out), str(out.parent / "cache")]
+            command += [f"{HEAD_ADDRESS}:{HEAD_PORT}", insist]
+            return start([*machines.head.prefix, *command], out, machines.head.environment({**CREDENTIALS, **more}))
+
+        yield drive
 
 
 def answer(process):
@@ -99,14 +99,16 @@ def answer(process):
     return json.loads(said.splitlines()[-1])
 
 
-def test_a_search_on_two_machines_survives_a_cut_line_and_the_loss_of_one(machines, folder, tiny_root, expected):
+def test_a_search_on_two_machines_survives_a_cut_line_and_the_loss_of_one(
+    machines, drive, folder, tiny_root, expected
+):
     start_ray(machines.head, {**CREDENTIALS, **WITH_TOKEN}, is_head=True)
     start_ray(machines.other, {**CREDENTIALS, **WITH_TOKEN}, is_head=False)
     out = folder / "driver" / "run"
     run = RunDirectory(out)
     with s3_server(HEAD_ADDRESS, 9000, prefix=machines.head.prefix) as place:
         study = tiny_study(tiny_root, *RANDOM, f"resources.store.url={s3_url(place, 'two')}")
-        process = drive(machines, study, out)
+        process = drive(study, out)
         wait_for(lambda: process.poll() is not None or len(list(run.trials.glob("*.log"))) >= 2)
         wait_for(lambda: process.poll() is not None or len(run.records()) >= 2)
         machines.cut()
@@ -129,22 +131,24 @@ def test_a_search_on_two_machines_survives_a_cut_line_and_the_loss_of_one(machin
     assert TOKEN.encode() not in content
 
 
-def test_a_cluster_that_asks_for_no_token_is_refused_unless_the_user_insists(machines, folder, tiny_root, expected):
+def test_a_cluster_that_asks_for_no_token_is_refused_unless_the_user_insists(
+    machines, drive, folder, tiny_root, expected
+):
     start_ray(machines.head, {"RAY_AUTH_MODE": "disabled"}, is_head=True)
     study = tiny_study(tiny_root, *RANDOM, "search.trials=2")
-    first = answer(drive(machines, study, folder / "driver" / "run", more={}))
+    first = answer(drive(study, folder / "driver" / "run", more={}))
     for word in ("asks for no token", "CVE-2023-48022", "CVE-2025-62593", "--insecure-cluster"):
         assert word in first["error"]
-    second = answer(drive(machines, study, folder / "driver" / "run", more={}, insist="insist"))
+    second = answer(drive(study, folder / "driver" / "run", more={}, insist="insist"))
     assert second == {"complete": 2}
     found = losses(RunDirectory(folder / "driver" / "run"))
     assert found == {trial: expected[trial] for trial in found}
 
 
-def test_a_cluster_with_another_token_is_refused(machines, folder, tiny_root):
+def test_a_cluster_with_another_token_is_refused(machines, drive, folder, tiny_root):
     start_ray(machines.head, WITH_TOKEN, is_head=True)
     study = tiny_study(tiny_root, *RANDOM, "search.trials=2")
     other = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN[::-1]}
-    said = answer(drive(machines, study, folder / "driver" / "run", more=other))
+    said = answer(drive(study, folder / "driver" / "run", more=other))
     assert "cannot be used" in said["error"]
     assert TOKEN not in said["error"]
