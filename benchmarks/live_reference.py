@@ -152,7 +152,7 @@ def search(study: Study, out: Path, *, cache: Path, reduction_factor: int) -> li
     """
     setup = _set_up(study, out, cache)
     ray_slots = RaySlots(slots=int(study.resources.workers), cpus_per_trial=setup.threads, gpus_per_trial=0.0)
-    with ray_session(ray_slots, cluster=None, logs=out / "ray", arm=lambda: None) as folder:
+    with ray_session(ray_slots, cluster=None, logs=out / "ray", is_stopping=lambda: False) as folder:
         return _tune(study, out, ray_slots, storage=folder, reduction_factor=reduction_factor)
 
 

@@ -137,7 +137,10 @@ def _check_ray() -> _Check:
     slots = RaySlots(slots=1, cpus_per_trial=1, gpus_per_trial=0.0)
     started = time.monotonic()
     try:
-        with TemporaryDirectory() as logs, ray_session(slots, cluster=None, logs=Path(logs), arm=lambda: None):
+        with (
+            TemporaryDirectory() as logs,
+            ray_session(slots, cluster=None, logs=Path(logs), is_stopping=lambda: False),
+        ):
             seconds = time.monotonic() - started
     except (OSError, RuntimeError, UserError) as error:
         remedy = "run with --backend local, which needs no Ray"

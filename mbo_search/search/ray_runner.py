@@ -82,7 +82,7 @@ def run_on_ray(
     except RayStartError:
         if not stop.is_set():
             raise
-        director.stop()  # a stop was asked for while Ray was starting, so nobody waits for it any longer
+        director.stop()  # nobody waits for Ray any longer
         return
     rule = f"ended {_MOST_FRUITLESS} times before any trial did; its logs are in {run.path / 'ray'}"
     hint = f"go on with: mbo-search resume {run.path}, where --backend local needs no Ray"
@@ -100,9 +100,12 @@ def _run_session(
 ) -> None:
     """One life of Ray; another one is needed if it kills a worker for memory, loses a process or gives up."""
     with (
-        ray_session(slots, cluster=cluster, logs=run.path / "ray", arm=stop.arm) as folder,
+        ray_session(slots, cluster=cluster, logs=run.path / "ray", is_stopping=stop.is_set) as folder,
         _storage(folder if cluster is None else run.path) as storage,
     ):
+        if stop.is_set():
+            director.stop()  # while Ray was starting: no trial has begun
+            return
         announce = _announce_remotely if cluster is not None and _has_store(run) else _announce
         _run_tuner(director, announce(run), slots, storage=storage, stop=stop, observe=observe)
 

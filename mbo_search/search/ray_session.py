@@ -16,8 +16,8 @@ import math
 import os
 import secrets
 import shutil
-import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,8 +26,7 @@ from typing import Any
 
 from mbo_search.errors import UserError
 from mbo_search.search.ray_cluster import Cluster, admit
-from mbo_search.search.ray_start import keep_logs, patient_settings, start_patiently
-from mbo_search.search.stopping import STOP_SIGNALS
+from mbo_search.search.ray_start import keep_logs, patient_settings, start_attentively, start_patiently
 from mbo_search.train.environment import process_environment
 
 __all__ = ["RaySlots", "ray_environment", "ray_session"]
@@ -37,6 +36,7 @@ _LONGEST_TEMPORARY_PATH = 24
 """Ray puts sockets below its temporary folder, and their paths must stay under 107 bytes."""
 
 _OBJECT_STORE_BYTES = 100 * 2**20
+_LOOK_SECONDS = 0.05
 _PREFIX = "mbo-"
 _OWNER = "driver.pid"
 
@@ -96,20 +96,23 @@ def _token() -> str:
 
 
 @contextmanager
-def ray_session(slots: RaySlots, *, cluster: Cluster | None, logs: Path, arm: Callable[[], None]) -> Iterator[Path]:
+def ray_session(
+    slots: RaySlots, *, cluster: Cluster | None, logs: Path, is_stopping: Callable[[], bool]
+) -> Iterator[Path]:
     """Start a cluster of our own, or connect to an existing one, for as long as the block lasts.
 
     Args:
         slots: What a cluster of our own is to have.
         cluster: An existing cluster; None: start one.
         logs: Folder for what Ray writes about itself.
-        arm: Puts the caller's signal handlers in place; called once Ray has put its own.
+        is_stopping: Whether the driver is asked to stop, so that nobody waits for Ray any longer.
 
     Yields:
         A private folder for files that need not outlive the session.
 
     Raises:
-        UserError: If there is no cluster at the address, one that asks for no token, or our own does not start.
+        UserError: If there is no cluster at the address, one that asks for no token, or our own does not start
+            before a stop is asked for.
     """
     environment = ray_environment(slots=slots.slots, is_local=cluster is None)
     if cluster is not None:
@@ -119,19 +122,17 @@ def ray_session(slots: RaySlots, *, cluster: Cluster | None, logs: Path, arm: Ca
     logs.mkdir(parents=True, exist_ok=True)
     try:
         with process_environment(environment):
-            with _signals_blocked():
-                try:
-                    if cluster is None:
-                        start_patiently(lambda: _start(slots, rays, environment), rays, logs)
-                    else:
-                        _join(cluster.address, environment)
-                finally:
-                    arm()
+            if cluster is None:
+                start = functools.partial(_start, slots, rays, environment)
+                over = start_patiently(start, rays, logs, is_stopping=is_stopping)
+            else:
+                over = start_attentively(functools.partial(_join, cluster.address, environment), is_stopping)
             try:
                 with _logging_to(logs / "driver.log"):
                     yield folder
             finally:
                 _disconnect()
+                over.set()
                 keep_logs(rays, logs)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -139,8 +140,11 @@ def ray_session(slots: RaySlots, *, cluster: Cluster | None, logs: Path, arm: Ca
 
 def _start(slots: RaySlots, folder: Path, environment: Mapping[str, str]) -> None:
     """Start a cluster of our own."""
-    from ray._private import ray_constants
+    from ray import _raylet
+    from ray._private import node, ray_constants
 
+    wait = functools.partial(_wait_in_turns, _raylet.wait_for_persisted_port)  # type: ignore[attr-defined]
+    node.wait_for_persisted_port = wait  # type: ignore[attr-defined]
     if ray_constants.ENABLE_RAY_CLUSTER:
         _LOGGER.warning("ray was imported before its session, so its ports may be open to the network")
     num_gpus = math.ceil(slots.slots * slots.gpus_per_trial)
@@ -157,6 +161,24 @@ def _start(slots: RaySlots, folder: Path, environment: Mapping[str, str]) -> Non
     )
 
 
+def _wait_in_turns(look: Callable[..., int], *place: object, timeout_ms: int) -> int:
+    """Wait for the port of Ray's directory; Ray's own way of waiting keeps Python locked, for minutes maybe.
+
+    Args:
+        look: Ray's function.
+        place: What it is asked for.
+        timeout_ms: Longest wait.
+    """
+    deadline = time.monotonic() + timeout_ms / 1e3
+    while True:
+        try:
+            return look(*place, timeout_ms=0)
+        except RuntimeError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_LOOK_SECONDS)
+
+
 def _join(address: str, environment: Mapping[str, str]) -> None:
     """Connect to somebody's cluster."""
     import ray
@@ -170,6 +192,7 @@ def _join(address: str, environment: Mapping[str, str]) -> None:
 def _connect(address: str, environment: Mapping[str, str], settings: Mapping[str, Any]) -> None:
     import ray
 
+    logging.getLogger(ray.__name__).setLevel(logging.ERROR)  # it regrets that it cannot put handlers of its own
     for_workers = {name: value for name, value in environment.items() if not name.startswith("RAY_AUTH")}
     ray.init(
         address=address,
@@ -210,20 +233,6 @@ def _is_orphaned(owner: Path) -> bool:
     except (OSError, ValueError):
         return False
     return False
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Let the processes that are started meanwhile inherit deafness to stop signals.
-
-    A signal to the whole process group or job (Ctrl-C, a batch scheduler) would end Ray's processes before the
-    trials have saved their state. The driver stops them in its own time.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 Ray gives its node half a minute to register and then raises a bare exception, with its processes still there. So a
 start is tried some times, what an attempt left is ended before the next one, and what Ray wrote is kept where a
-person can read it.
+person can read it. An attempt may wait for minutes where nothing can interrupt it, so it runs in a thread of its
+own, and the driver stays able to stop.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,12 +21,23 @@ from mbo_search.errors import Problem, UserError
 from mbo_search.search.stopping import STOP_SIGNALS
 from mbo_search.units import format_seconds
 
-__all__ = ["RayStartError", "end_processes_of", "keep_logs", "patient_settings", "start_patiently"]
+__all__ = [
+    "RayStartError",
+    "end_processes_of",
+    "keep_logs",
+    "patient_settings",
+    "start_attentively",
+    "start_patiently",
+]
 
 _MOST_STARTS = 5
 _LONGEST_SECONDS = 240.0
 """No further start is tried after this time; each may take a minute or two itself."""
 
+_STOP_SECONDS = 5.0
+"""An attempt that is under way when a stop is asked for may come to its end in this time; then it is left alone."""
+
+_POLL_SECONDS = 0.1
 _MOST_LOG_BYTES = 2**20
 _GONE_SECONDS = 10.0
 
@@ -50,30 +63,97 @@ def patient_settings(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment.get(name, seconds) for name, seconds in _PATIENCE.items()}
 
 
-def start_patiently(start: Callable[[], None], folder: Path, logs: Path) -> None:
+def start_patiently(
+    start: Callable[[], None], folder: Path, logs: Path, *, is_stopping: Callable[[], bool]
+) -> threading.Event:
     """Start Ray, again and again where it does not come up.
 
     Args:
         start: Starts Ray's processes in the folder and connects to them.
         folder: Ray's temporary folder, which nobody else uses.
         logs: Where Ray's logs are kept of an attempt that failed; it exists.
+        is_stopping: Whether the driver is asked to stop.
+
+    Returns:
+        To be set once Ray has ended; see `start_attentively`.
 
     Raises:
-        RayStartError: If Ray does not start, or a stop signal waits for the attempt to end.
+        RayStartError: If Ray does not start, or a stop was asked for before it had.
     """
     began = time.monotonic()
-    for number in range(1, _MOST_STARTS + 1):
+    number = 0
+    while True:
+        number += 1
         try:
-            start()
-            return
+            return start_attentively(start, is_stopping)
         except Exception as error:  # Ray's reasons have no common type, and none of them is ours
             end_processes_of(folder)
             keep_logs(folder, logs)
             shutil.rmtree(folder, ignore_errors=True)
             seconds = time.monotonic() - began
             is_last = number == _MOST_STARTS or seconds > _LONGEST_SECONDS
-            if is_last or signal.sigpending() & set(STOP_SIGNALS):
+            if is_last or is_stopping():
                 raise _refusal(error, number, seconds, logs) from error
+
+
+def start_attentively(start: Callable[[], None], is_stopping: Callable[[], bool]) -> threading.Event:
+    """Start Ray or connect to it, in a thread that does not hear stop signals and whose processes do not either.
+
+    A signal to the whole process group or job (Ctrl-C, a batch scheduler) would end Ray's processes before the
+    trials have saved their state. The driver stops them in its own time.
+
+    Args:
+        start: What to do.
+        is_stopping: Whether the driver is asked to stop.
+
+    Returns:
+        To be set once Ray has ended: the thread stays until then, for Ray's processes end with the thread that has
+        started them.
+
+    Raises:
+        RayStartError: If a stop was asked for and the attempt has not come to its end soon after; its thread is
+            left alone.
+        Exception: What the attempt raised.
+    """
+    attempt = _Attempt(start)
+    attempt.start()
+    deadline = None
+    while not attempt.has_come.wait(_POLL_SECONDS):
+        if deadline is None and is_stopping():
+            deadline = time.monotonic() + _STOP_SECONDS
+        if deadline is not None and time.monotonic() > deadline:
+            attempt.may_go.set()
+            raise RayStartError("Ray was not there yet when a stop was asked for")
+    if attempt.failure is not None:
+        raise attempt.failure
+    return attempt.may_go
+
+
+class _Attempt(threading.Thread):
+    """A thread that starts Ray and stays.
+
+    Attributes:
+        has_come: Set when Ray is there or the attempt has failed.
+        may_go: To be set when the thread is needed no longer.
+        failure: What the attempt raised.
+    """
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        super().__init__(name="ray-start", daemon=True)
+        self._action = action
+        self.has_come = threading.Event()
+        self.may_go = threading.Event()
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        try:
+            self._action()
+        except BaseException as error:
+            self.failure = error
+            self.may_go.set()
+        self.has_come.set()
+        self.may_go.wait()
 
 
 def keep_logs(folder: Path, logs: Path) -> None:

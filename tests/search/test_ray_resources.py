@@ -32,7 +32,7 @@ def where(config):
 slots = RaySlots(slots=4, cpus_per_trial=1, gpus_per_trial=float(sys.argv[1]))
 with tempfile.TemporaryDirectory() as folder:
     meet = Path(folder, "meet"); meet.mkdir()
-    with ray_session(slots, cluster=None, logs=Path(folder, "logs"), arm=lambda: None) as private:
+    with ray_session(slots, cluster=None, logs=Path(folder, "logs"), is_stopping=lambda: False) as private:
         import ray
         from ray import tune
         total = ray.cluster_resources().get("GPU", 0)

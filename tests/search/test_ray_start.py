@@ -8,14 +8,22 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search import ray_start
-from mbo_search.search.ray_start import RayStartError, end_processes_of, patient_settings, start_patiently
+from mbo_search.search.ray_start import (
+    RayStartError,
+    end_processes_of,
+    patient_settings,
+    start_attentively,
+    start_patiently,
+)
+from mbo_search.search.stopping import STOP_SIGNALS
 from mbo_search.study.yaml_file import dump_study
-from tests.search.processes import MARK, family, wait_for
+from tests.search.processes import MARK, ended_at_last, family, wait_for
 from tests.search.tiny import tiny_study
 
 
@@ -48,7 +56,7 @@ def ray(tmp_path):
 
 
 def test_ray_is_tried_again_and_what_an_attempt_left_is_ended_first(ray):
-    start_patiently(ray, ray.folder, ray.logs)
+    start_patiently(ray, ray.folder, ray.logs, is_stopping=lambda: False).set()
     assert [process.wait(60) for process in ray.left] == [-signal.SIGKILL] * 2
     assert (ray.logs / "gcs_server.err").read_text(encoding="utf-8") == "try 1"
     assert not ray.folder.exists()
@@ -57,7 +65,7 @@ def test_ray_is_tried_again_and_what_an_attempt_left_is_ended_first(ray):
 def test_a_ray_that_never_comes_up_is_told_with_what_was_tried_and_what_to_do(ray):
     ray.comes_up_at = 100
     with pytest.raises(RayStartError) as failure:
-        start_patiently(ray, ray.folder, ray.logs)
+        start_patiently(ray, ray.folder, ray.logs, is_stopping=lambda: False)
     text = str(failure.value)
     assert text.startswith("Ray: cannot be started: tried 5 times in ")
     assert "the last time Ray said: The current node timed out during startup." in text
@@ -65,32 +73,51 @@ def test_a_ray_that_never_comes_up_is_told_with_what_was_tried_and_what_to_do(ra
         assert word in text
 
 
-def test_no_further_start_is_tried_after_a_stop_signal_or_a_long_time(ray, monkeypatch):
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-    try:
-        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)  # other threads do not block it and would die
-        with pytest.raises(RayStartError, match="tried once"):
-            start_patiently(ray, ray.folder, ray.logs)
-    finally:
-        signal.sigwait({signal.SIGUSR1})
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def test_no_further_start_is_tried_after_a_stop_or_a_long_time(ray, monkeypatch):
+    with pytest.raises(RayStartError, match="tried once"):
+        start_patiently(ray, ray.folder, ray.logs, is_stopping=lambda: True)
     monkeypatch.setattr(ray_start, "_LONGEST_SECONDS", -1.0)
     with pytest.raises(RayStartError, match="tried once"):
-        start_patiently(ray, ray.folder, ray.logs)
+        start_patiently(ray, ray.folder, ray.logs, is_stopping=lambda: False)
+
+
+def test_a_start_that_takes_long_is_left_alone_soon_after_a_stop_and_waited_for_without_one(monkeypatch):
+    monkeypatch.setattr(ray_start, "_STOP_SECONDS", 0.3)
+    is_slow_start_over = threading.Event()
+    with pytest.raises(RayStartError):
+        start_attentively(is_slow_start_over.wait, lambda: True)
+    is_slow_start_over.set()
+    began = time.monotonic()
+    start_attentively(lambda: time.sleep(1.0), lambda: False).set()
+    assert time.monotonic() - began >= 1.0
+    start_attentively(lambda: None, lambda: True).set()
+
+
+def test_what_a_start_begins_is_deaf_to_stop_signals_and_the_driver_is_not():
+    begun = []
+    code = "import time; time.sleep(600)"
+    over = start_attentively(lambda: begun.append(subprocess.Popen([sys.executable, "-c", code])), lambda: False)
+    (process,) = begun
+    for number in STOP_SIGNALS:
+        process.send_signal(number)
+    time.sleep(0.5)
+    assert process.poll() is None
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(STOP_SIGNALS)
+    process.kill()
+    process.wait()
+    over.set()
 
 
 def test_only_processes_that_know_the_folder_are_ended(tmp_path):
     code = "import time; time.sleep(600)"
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code, str(tmp_path / name)])
-        for name in ("mine/socket", "mine-too/socket", "other")
-    ]
-    end_processes_of(tmp_path / "mine")
-    assert processes[0].wait(60) == -signal.SIGKILL
-    assert [process.poll() for process in processes[1:]] == [None, None]
-    for process in processes[1:]:
-        process.kill()
-        process.wait()
+    with ended_at_last() as start:
+        processes = [
+            start([sys.executable, "-c", code, str(tmp_path / name)], tmp_path, os.environ)
+            for name in ("mine/socket", "mine-too/socket", "other")
+        ]
+        end_processes_of(tmp_path / "mine")
+        assert processes[0].wait(60) == -signal.SIGKILL
+        assert [process.poll() for process in processes[1:]] == [None, None]
 
 
 def test_patience_that_the_user_sets_stays():
@@ -139,3 +166,29 @@ def test_a_real_ray_without_file_descriptors_ends_the_search_with_exit_code_2(ti
     )
     assert run.records() == []
     assert wait_for(lambda: not family(run.path))
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ["gcs_server", "raylet"])
+def test_a_stop_is_heard_while_a_process_of_ray_hangs_at_its_start(tiny_root, tmp_path, name):
+    study, run = tmp_path / "study.yaml", tmp_path / "run"
+    study.write_text(dump_study(tiny_study(tiny_root, "resources.workers=2")), encoding="utf-8")
+    code = "from mbo_search.cli import main; main()"
+    command = [sys.executable, "-c", code, "run", str(study), "--backend", "ray", "--out", str(run)]
+    with ended_at_last() as start:
+        driver = start(command, run, {**os.environ, "MBO_SEARCH_CACHE": str(tiny_root / "cache")})
+        (hanging,) = wait_for(lambda: processes_named(name, run))
+        os.kill(hanging, signal.SIGSTOP)
+        driver.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        said, errors = driver.communicate(timeout=200)
+        assert time.monotonic() - began < 15
+        assert driver.returncode == 130, errors
+        assert f"mbo-search resume {run}" in said.replace("\n", "")
+        assert wait_for(lambda: not family(run), 30)
+    assert RunDirectory.open(run).records() == []
+
+
+def processes_named(name, run):
+    return [pid for pid, command in family(run).items() if command.split(" ")[0].endswith(f"/{name}")]
