@@ -277,6 +277,18 @@ class Sample:
             found[name] = [round(value, 4) + 0.0 for value in (*means, min(values), max(values))]
         return found
 
+    def duels(self, of: Callable[[Space], Figures]) -> dict[str, list[int]]:
+        """In how many parts each figure is lower, and in how many higher, than that of the loss by 0.0001."""
+        parts = [of(space) for space in self.parts]
+        return {
+            name: [
+                sum(one[name] < one["loss"] - 1e-4 for one in parts),
+                sum(one[name] > one["loss"] + 1e-4 for one in parts),
+            ]
+            for name in parts[0]
+            if name not in ("loss", "cost")
+        }
+
 
 def sample_of(file: Path) -> Sample:
     """Read a table and leave one strategy out after the other."""
@@ -302,6 +314,7 @@ def measure(file: Path) -> dict[str, object]:
         "best": [round(space.best, 5) for space in sample.whole],
         "depths": depths,
         "searches": {str(width): sample.spread(partial(search_figures, width=width)) for width in WIDTHS},
+        "duels": {str(width): sample.duels(partial(search_figures, width=width)) for width in WIDTHS},
     }
 
 
@@ -318,6 +331,8 @@ def text(found: Mapping[str, Any]) -> str:
     for name, row in found["searches"].items():
         regrets = "  ".join(f"{one} {row[one][0]:.4f} ({row[one][1]:.4f})" for one in row if one != "cost")
         lines.append(f"  width {name} cost {row['cost'][0]:6.1f}: {regrets}")
+        duels = "  ".join(f"{one} {lower}:{higher}" for one, (lower, higher) in found["duels"][name].items())
+        lines.append(f"    parts with a lower regret than by loss : with a higher one: {duels}")
     return "\n".join(lines)
 
 
