@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -120,11 +121,12 @@ def read_spaces(file: Path) -> list[Space]:
     """
     table, content = read_stage_table(file), read_json(file)
     fields, probes = content["fields"], content.get("probes", [])
+    averages = ["averaged_loss", *(name for name in fields if re.fullmatch(r"averaged/[.0-9]+", name))]
     spaces = []
     for number, seed in enumerate(content.get("seeds", [0])):
         suffix = f"/{seed}" if number else ""
-        names = ["loss", "averaged_loss", *(f"probe/{share:g}" for share in probes)]
-        costs = [0.0, 0.0, *(share * table.stages for share in probes)]
+        names = ["loss", *averages, *(f"probe/{share:g}" for share in probes)]
+        costs = [0.0] * (1 + len(averages)) + [share * table.stages for share in probes]
         found = [_levels(content, fields.index(name + suffix), len(table.options)) for name in names]
         fitnesses = [
             Fitness(name, levels[: table.stages - 1], cost)

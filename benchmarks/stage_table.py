@@ -13,7 +13,7 @@ import itertools
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class Spec:
         warmup: Warm-up of every stage, as a share of the whole budget.
         seeds: Seeds of initialisation and data order.
         probes: Cooldowns to try behind every stage but the last, as shares of the whole budget.
+        average: The end of every stage but the last to average weights over, as a share of the whole budget, beside
+            the average over the whole stage; 0: none. These stages are trained once more for it.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Spec:
     warmup: float
     seeds: list[int]
     probes: list[float]
+    average: float
 
     @property
     def num_stages(self) -> int:
@@ -77,6 +80,7 @@ def read_spec(path: Path) -> Spec:
         warmup=content["warmup"],
         seeds=content["seeds"],
         probes=content.get("probes", []),
+        average=content.get("average", 0.0),
     )
 
 
@@ -142,6 +146,21 @@ def probe_of(segment: Segment, share: float, budget: BudgetSteps) -> Segment:
     )
 
 
+def halves_of(segment: Segment, share: float, budget: BudgetSteps) -> tuple[Segment, Segment]:
+    """A stage in two pieces that train as the one does; the weights are averaged over the second.
+
+    Args:
+        segment: The only segment of the stage.
+        share: Length of the second piece as a share of the whole budget.
+        budget: The budget in steps.
+    """
+    num_steps = round(share * budget.total_steps)
+    between = segment.last_step - num_steps
+    first = replace(segment, index=2 * segment.index, num_steps=between - segment.first_step, ends_stage=False)
+    second = replace(segment, index=first.index + 1, first_step=between, num_steps=num_steps, hand_over="continue")
+    return first, second
+
+
 class Builder:
     """Walks the tree of all schedules depth first, so that only one path of states is kept at a time."""
 
@@ -150,11 +169,20 @@ class Builder:
         self.setup = setup
         self.target = target
         self.partial = target.with_suffix(".partial.json")
-        kept = read_json(self.partial) if self.partial.exists() else {"losses": {}, "probes": {}}
-        self.losses: dict[str, list[float]] = kept["losses"]
-        self.probes: dict[str, list[float]] = kept["probes"]
+        kept = read_json(self.partial) if self.partial.exists() else {}
+        self.losses: dict[str, list[float]] = kept.get("losses", {})
+        self.probes: dict[str, list[float]] = kept.get("probes", {})
+        self.averages: dict[str, list[float]] = kept.get("averages", {})
         self.started = time.monotonic()
         self.num_runs = 0
+
+    def keep(self, table: Mapping[str, Any]) -> None:
+        """Take over what a finished table of the same description holds, which had no averages yet."""
+        num_losses = 2 * len(self.spec.seeds)
+        for key, row in table["loss"].items():
+            self.losses[key] = row[:num_losses]
+            if row[num_losses:]:
+                self.probes[key] = row[num_losses:]
 
     def build(self, scratch: Path) -> None:
         """Train all that is missing, for every seed."""
@@ -162,6 +190,8 @@ class Builder:
             runner = TorchStageRunner(self.setup, scratch)
             for option in range(len(self.spec.options)):
                 self._grow(runner, None, (option,), number, seed)
+                if self.spec.average:
+                    self._average(runner, None, (option,), number, seed)
                 self._save()
 
     def _grow(
@@ -173,7 +203,7 @@ class Builder:
         folder, report = runner.run(node, segments[-1:], seed, lambda: False)
         self.num_runs += 1
         if report.metrics is None or folder is None:
-            for below in self._below(path):
+            for below in self._below(path, self.spec.num_stages):
                 probes = [DIVERGED] * len(self.spec.probes)
                 self._note(below, [DIVERGED, DIVERGED], probes)
             return
@@ -197,6 +227,28 @@ class Builder:
         shutil.rmtree(folder)
         return report.metrics.loss
 
+    def _average(
+        self, runner: TorchStageRunner, node: Node | None, path: tuple[int, ...], number: int, seed: int
+    ) -> None:
+        """Train a stage and those behind it again, for the losses of weights averaged over their ends only."""
+        found = self.averages.setdefault(",".join(map(str, path)), [])
+        if len(found) > number:
+            return
+        segments = segments_of(self.spec, self.setup, path)
+        halves = halves_of(segments[-1], self.spec.average, self.setup.budget())
+        folder, report = runner.run(node, halves, seed, lambda: False)
+        if report.metrics is None or folder is None:
+            for below in self._below(path, self.spec.num_stages - 1):
+                self.averages.setdefault(",".join(map(str, below)), []).append(DIVERGED)
+            return
+        averaged = report.metrics.averaged_loss
+        found.append(round(report.metrics.loss if averaged is None else averaged, 5))
+        if len(path) < self.spec.num_stages - 1:
+            child = Node(key=segment_keys(self.setup.root_key(seed), segments)[-1], path=folder)
+            for option in range(len(self.spec.options)):
+                self._average(runner, child, (*path, option), number, seed)
+        shutil.rmtree(folder)
+
     def _note(self, path: tuple[int, ...], entry: list[float], probes: list[float]) -> None:
         key = ",".join(map(str, path))
         self.losses.setdefault(key, []).extend(round(value, 5) for value in entry)
@@ -206,22 +258,23 @@ class Builder:
     def _is_done(self, path: tuple[int, ...], number: int) -> bool:
         return len(self.losses.get(",".join(map(str, path)), [])) > 2 * number
 
-    def _below(self, path: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-        for length in range(self.spec.num_stages - len(path) + 1):
+    def _below(self, path: tuple[int, ...], num_stages: int) -> Iterator[tuple[int, ...]]:
+        for length in range(num_stages - len(path) + 1):
             for rest in itertools.product(range(len(self.spec.options)), repeat=length):
                 yield path + rest
 
     def _save(self) -> None:
-        write_json(self.partial, {"losses": self.losses, "probes": self.probes})
+        write_json(self.partial, {"losses": self.losses, "probes": self.probes, "averages": self.averages})
         seconds = time.monotonic() - self.started
         print(f"{self.spec.name}: {len(self.losses)} nodes, {self.num_runs} runs, {seconds:.0f} s", flush=True)
 
     def write(self) -> None:
         """Write the finished table."""
         spec, budget = self.spec, self.setup.budget()
+        averages = [f"averaged/{spec.average:g}"] if spec.average else []
         fields = [
             f"{field}/{seed}" if number else field
-            for group in (["loss", "averaged_loss"], [f"probe/{share:g}" for share in spec.probes])
+            for group in (["loss", "averaged_loss"], [f"probe/{share:g}" for share in spec.probes], averages)
             for number, seed in enumerate(spec.seeds)
             for field in group
         ]
@@ -236,11 +289,14 @@ class Builder:
             ],
             "seeds": spec.seeds,
             "probes": spec.probes,
+            "average": spec.average,
             "fields": fields,
             "model": spec.study.model.model_dump(mode="json"),
             "data": list(spec.study.data.source),
             "numerics": self.setup.numerics,
-            "loss": {key: row + self.probes.get(key, []) for key, row in self.losses.items()},
+            "loss": {
+                key: row + self.probes.get(key, []) + self.averages.get(key, []) for key, row in self.losses.items()
+            },
         }
         write_json(self.target, table)
         self.target.write_text(_compact(self.target.read_text(encoding="utf-8")), encoding="utf-8")
@@ -263,12 +319,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("spec", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--add-averages", action="store_true", help="to the finished table, which had none")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "mbo-search" / "data")
     arguments = parser.parse_args()
     spec = read_spec(arguments.spec)
     arguments.cache.mkdir(parents=True, exist_ok=True)
     setup = resolve_setup(spec.study, prepare(spec.study.data, arguments.cache), 1)
     builder = Builder(spec, setup, arguments.out)
+    if arguments.add_averages:
+        builder.keep(read_json(arguments.out))
     with tempfile.TemporaryDirectory() as scratch:
         builder.build(Path(scratch))
     builder.write()

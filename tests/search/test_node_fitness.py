@@ -120,7 +120,7 @@ def built(tables: ModuleType, folder: Path, probes: str) -> dict:
     """Really train a small table."""
     study = tiny_study(folder, "budget.grid=0.5")
     lines = "\n".join(f"  {line}" for line in dump_study(study).splitlines())
-    file = folder / f"tiny{len(probes)}.yaml"
+    file = folder / ("probed.yaml" if probes else "plain.yaml")
     file.write_text(SPEC.format(probes=probes, study=lines))
     spec = tables.read_spec(file)
     setup = resolve_setup(spec.study, prepare(spec.study.data, folder), 1)
@@ -133,21 +133,28 @@ def built(tables: ModuleType, folder: Path, probes: str) -> dict:
 def test_probes_are_trained_beside_the_losses_and_change_none_of_them(
     bench: ModuleType, tables: ModuleType, tmp_path: Path
 ) -> None:
-    plain, probed = built(tables, tmp_path, ""), built(tables, tmp_path, "probes: [0.1, 0.3]")
+    plain = built(tables, tmp_path, "")
+    probed = built(tables, tmp_path, "average: 0.1\nprobes: [0.1, 0.3]")
     assert plain["fields"] == ["loss", "averaged_loss", "loss/1", "averaged_loss/1"]
-    assert probed["fields"][4:] == ["probe/0.1", "probe/0.3", "probe/0.1/1", "probe/0.3/1"]
+    probes = ["probe/0.1", "probe/0.3", "probe/0.1/1", "probe/0.3/1"]
+    assert probed["fields"][4:] == [*probes, "averaged/0.1", "averaged/0.1/1"]
     assert {key: row[:4] for key, row in probed["loss"].items()} == plain["loss"]
     assert {len(row) for key, row in probed["loss"].items() if "," in key} == {4}
     constant, annealed, diverged = (probed["loss"][key] for key in "012")
     assert constant[5] < constant[4] < constant[0]
     assert abs(annealed[0] - annealed[4]) < 0.1 * (constant[0] - constant[4])
-    assert diverged == [bench.DIVERGED] * 8
-    spaces = bench.read_spaces(tmp_path / "tiny18.json")
-    assert [space.fitnesses[4].levels[0][0] for space in spaces] == [constant[5], constant[7]]
-    assert spaces[0].fitnesses[4].cost == pytest.approx(0.6)
+    assert constant[8] < constant[1]
+    assert diverged == [bench.DIVERGED] * 10
+    spaces = bench.read_spaces(tmp_path / "probed.json")
+    known = [{one.name: one for one in space.fitnesses} for space in spaces]
+    assert [names["probe/0.3"].levels[0][0] for names in known] == [constant[5], constant[7]]
+    assert [names["averaged/0.1"].levels[0][0] for names in known] == [constant[8], constant[9]]
+    assert known[0]["probe/0.3"].cost == pytest.approx(0.6)
 
 
-def test_a_probe_cools_from_the_rate_of_the_last_step_to_zero(tables: ModuleType) -> None:
+def test_a_probe_cools_from_the_rate_of_the_last_step_to_zero_and_pieces_train_as_the_stage_does(
+    tables: ModuleType,
+) -> None:
     spec = tables.read_spec(BENCHMARKS / "tables" / "four-by-five-probed.yaml")
     budget = tables.BudgetSteps(num_segments=4, steps_per_segment=30, batch_tokens=256)
     stages = tuple(tables.stage_of(spec, position, 3) for position in range(4))
@@ -157,3 +164,8 @@ def test_a_probe_cools_from_the_rate_of_the_last_step_to_zero(tables: ModuleType
     assert (probe.first_step, probe.num_steps) == (60, 6)
     assert rates == pytest.approx([1.0, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
     assert (probe.hand_over, probe.stage.optimizer) == ("continue", "lion")
+    halves = tables.halves_of(last, 0.05, budget)
+    assert [(one.first_step, one.last_step, one.ends_stage) for one in halves] == [(30, 54, False), (54, 60, True)]
+    assert {one.lr(step) for one in halves for step in range(one.first_step, one.last_step)} == {
+        last.lr(step) for step in range(30, 60)
+    }
