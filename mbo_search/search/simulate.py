@@ -34,6 +34,9 @@ DIVERGED_NATS = 19.0
 SEGMENT_TOKENS = 1_000
 """Charged tokens of a stage run; any number would do."""
 
+_MOST_TRIALS_PER_STAGE_RUN = 4
+"""A searcher that does not know the cache may propose what is known for ever, and would never spend its budget."""
+
 
 class CurveStep(Description):
     """What a search had found when it had paid for so many stage runs.
@@ -55,7 +58,7 @@ class SimulatedSearch(Description):
         searcher: Who proposed.
         seed: Seed of the searcher.
         slots: Trials at once.
-        curve: The best loss behind every stage run, from the first one to the budget.
+        curve: The best loss behind every stage run, from the first one to the budget; flat behind the last one.
         trials: Trials, probes and duplicates included.
         hours: Simulated time, in durations of a stage run.
         regret: Best loss found less the table's lowest, in nats; None if no schedule was finished.
@@ -253,7 +256,7 @@ def _director(world: _World, what: Simulation) -> Director:
     )
     plan = SearchPlan(
         seed=what.seed,
-        limits=Limits(tokens=tokens),
+        limits=Limits(tokens=tokens, trials=_MOST_TRIALS_PER_STAGE_RUN * what.budget_stage_runs),
         control=0.0,
         baselines={},
         pruner=what.pruner,
