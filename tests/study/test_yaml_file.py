@@ -48,11 +48,11 @@ def test_filling_in_defaults_twice_changes_nothing():
 
 
 @pytest.mark.parametrize("name", example_names())
-def test_reading_a_shipped_study_takes_less_than_a_third_of_a_second(name):
+def test_reading_a_shipped_study_takes_less_than_a_third_of_a_second_of_the_processor(name):
     load_study(example_path(name))
-    started = time.perf_counter()
+    started = time.process_time()
     load_study(example_path(name))
-    assert time.perf_counter() - started < 0.3
+    assert time.process_time() - started < 0.3
 
 
 def test_defaults_are_filled_in_once_and_for_all():
