@@ -146,17 +146,22 @@ def _draw_running(running: tuple[RunningTrial, ...]) -> RenderableType:
 
 
 def _bar(progress: Progress) -> str:
-    if progress.planned is None:
+    done, total = progress.searched, progress.planned
+    if progress.confirm_left:
+        done, total = progress.confirmed, progress.confirmed + progress.confirm_left
+    if total is None:
         return ""
-    filled = min(_BAR_CELLS, round(_BAR_CELLS * progress.searched / progress.planned))
+    filled = min(_BAR_CELLS, round(_BAR_CELLS * done / total))
     return f"[{'#' * filled}{'.' * (_BAR_CELLS - filled)}]"
 
 
 def _counts(progress: Progress) -> str:
     total = "" if progress.planned is None else f" of {progress.planned}"
-    others = progress.done - progress.searched
-    more = f" and {others} probes and confirm runs" if others else ""
+    probes = progress.done - progress.searched - progress.confirmed
+    more = f" and {probes} probes" if probes else ""
     parts = [f"{progress.searched}{total} schedules{more} done", f"{len(progress.running)} running"]
+    if progress.confirmed or progress.confirm_left:
+        parts.insert(1, f"{progress.confirmed} of {progress.confirmed + progress.confirm_left} confirm runs done")
     parts += [f"{progress.waiting} waiting"] if progress.waiting else []
     pruned, failed = sum(arm.pruned for arm in progress.arms), sum(arm.failed for arm in progress.arms)
     parts += [f"{pruned} pruned"] if pruned else []

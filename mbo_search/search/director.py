@@ -76,7 +76,7 @@ class Director:
     @property
     def has_more(self) -> bool:
         """Whether `ask` may still return a task, now or after an open trial has gone on."""
-        is_left = self.books.open_trials or self.ended_by() is None or self._confirm_drafts()
+        is_left = self.books.open_trials or self.ended_by() is None or self.confirm_left()
         return bool(is_left) and not self._is_stopping
 
     @property
@@ -123,6 +123,13 @@ class Director:
         if ended is None and self.plan.ends_itself and is_enough(self.books.tasks_of("staged"), self.books.records):
             return "enough"
         return ended
+
+    def confirm_left(self) -> Sequence[TrialTask]:
+        """Confirm runs that have not begun; none before the search proper has ended."""
+        is_searching = any(self.books.task(trial).is_search for trial in self.books.open_trials)
+        if self.plan.confirm is None or is_searching or self.ended_by() is None:
+            return []
+        return self._drafter.confirm(self._next_trial)
 
     # How it goes
 
@@ -230,8 +237,7 @@ class Director:
         """
         for trial in self.running_trials:
             self._drop(trial, message)
-        waiting = set(self._queue)
-        self._queue.extend(trial for trial in sorted(self.books.open_trials) if trial not in waiting)
+        self._queue.extend(sorted(set(self.books.open_trials) - set(self._queue)))
 
     def give_up(self, trial: int, message: str) -> None:
         """Fail a task whose worker was lost too often.
@@ -295,18 +301,12 @@ class Director:
 
     def _next_confirm(self) -> TrialTask | None:
         """Go round until there is something to train: what trains like an earlier run is only told."""
-        while drafts := self._confirm_drafts():
+        while drafts := self.confirm_left():
             draft = next((draft for draft in drafts if not self._drafter.is_held(draft)), None)
             if draft is None or self.books.known(draft.end) is None:
                 return None if draft is None else self._open(draft)
             self._tell_known(draft)
         return None
-
-    def _confirm_drafts(self) -> Sequence[TrialTask]:
-        is_searching = any(self.books.task(trial).is_search for trial in self.books.open_trials)
-        if self.plan.confirm is None or is_searching or self.ended_by() is None:
-            return []
-        return self._drafter.confirm(self._next_trial)
 
     def _block(self) -> None:
         """Propose nothing until something has changed, for drawing the same again takes time."""

@@ -70,6 +70,8 @@ class Progress:
         wasted_tokens: Charged tokens of crash repeats and discarded work.
         stages_asked: Stage ends that trials came to.
         stages_found: Those of them that another trial had trained before.
+        confirmed: Confirm runs that ended, those for equivalent tokens and attribution included.
+        confirm_left: Confirm runs that are at work or to begin; 0 before the search has ended.
         elapsed_seconds: Wall-clock seconds of all drivers so far.
         eta_seconds: Estimate of the seconds left; None while nothing is known.
         messages: What happened lately, newest last.
@@ -92,6 +94,8 @@ class Progress:
     is_stopping: bool
     stages_asked: int = 0
     stages_found: int = 0
+    confirmed: int = 0
+    confirm_left: int = 0
 
     @property
     def done(self) -> int:

@@ -8,6 +8,7 @@ from mbo_search.results.rank import count_totals
 from mbo_search.results.records import Arm, TrialRecord
 from mbo_search.search.director import Director
 from mbo_search.search.progress import ArmProgress, Progress, RunningTrial
+from mbo_search.search.task import TrialTask
 
 __all__ = ["snapshot"]
 
@@ -43,6 +44,8 @@ def snapshot(
         wasted_tokens=totals.wasted_tokens,
         stages_asked=totals.stages_asked,
         stages_found=totals.stages_found,
+        confirmed=sum(not record.is_search for record in records),
+        confirm_left=len(_confirm_tasks_left(director)),
         elapsed_seconds=elapsed,
         eta_seconds=_eta_seconds(director, elapsed),
         messages=tuple(messages),
@@ -79,8 +82,22 @@ def _arm(arm: Arm, records: Sequence[TrialRecord]) -> ArmProgress:
     )
 
 
+def _confirm_tasks_left(director: Director) -> list[TrialTask]:
+    """Confirm runs at work and to begin."""
+    at_work = (director.books.task(trial) for trial in director.books.open_trials)
+    return [*(task for task in at_work if not task.is_search), *director.confirm_left()]
+
+
 def _eta_seconds(director: Director, elapsed_seconds: float) -> float | None:
-    """Time left at the pace so far, by the limit that is nearest to its end."""
+    """Time left at the pace so far: of the confirm runs, or else by the limit that is nearest to its end."""
+    left = sum(task.tokens for task in _confirm_tasks_left(director))
+    done = sum(record.requested_tokens for record in director.books.records)
+    if left and done:
+        return elapsed_seconds * left / done
+    return _search_eta_seconds(director, elapsed_seconds)
+
+
+def _search_eta_seconds(director: Director, elapsed_seconds: float) -> float | None:
     limits, records = director.plan.limits, director.books.records
     tokens = sum(record.executed_tokens + record.wasted_tokens for record in records)
     shares = [

@@ -71,8 +71,15 @@ def test_a_line_leaves_out_what_is_not_known():
     assert line == "0 schedules done, 0 running; 600k tokens trained; 1 min 15 s"
 
 
-def test_probes_and_confirm_runs_do_not_count_as_schedules():
-    assert progress_line(snapshot(searched=4)).startswith("4 of 24 schedules and 2 probes and confirm runs done")
+def test_probes_do_not_count_as_schedules():
+    assert progress_line(snapshot(searched=4)).startswith("4 of 24 schedules and 2 probes done, 1 running")
+
+
+def test_confirm_runs_are_counted_and_drawn_as_what_is_left_of_them():
+    arms = (arm("staged", best=4.9, complete=6), arm("confirm", best=4.8, complete=3))
+    progress = snapshot(arms=arms, searched=6, planned=6, confirmed=3, confirm_left=9)
+    assert progress_line(progress).startswith("6 of 6 schedules done, 3 of 12 confirm runs done, 1 running")
+    assert "[########......................]" in drawn(progress)
 
 
 def test_the_table_holds_every_arm_and_running_trial():

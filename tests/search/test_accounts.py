@@ -85,6 +85,22 @@ def test_a_snapshot_adds_up(toy_world):
     assert progress.messages == ("hello",)
 
 
+def test_confirm_runs_take_the_time_that_their_tokens_take_at_the_pace_so_far(toy_world):
+    confirmation = Confirmation(spec=ConfirmSpec(seeds=2, equivalent_tokens=False), search_seed=7, budget=BUDGET)
+    world = toy_world(limits=Limits(trials=6), control=0.0, baselines=0)
+    world.extra = {"confirm": confirmation}
+    director = world.director()
+    for _ in range(7):
+        task = director.ask()
+        director.started(task.trial)
+        director.tell(task.trial, world.execute(task))
+    progress = snapshot(director, study="toy", messages=[])
+    assert (progress.searched, progress.confirmed, progress.confirm_left) == (6, 1, 3)
+    assert progress.eta_seconds == pytest.approx(progress.elapsed_seconds * 3 / 7)
+    world.run(director)
+    assert snapshot(director, study="toy", messages=[]).confirm_left == 0
+
+
 def test_a_study_says_how_many_run_at_once_and_how_much_is_kept(tiny_root):
     assert num_slots(tiny_study(tiny_root, "resources.workers=5"), "ray") == 5
     auto = tiny_study(tiny_root, "resources.workers=auto")
