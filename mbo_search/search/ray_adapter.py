@@ -45,6 +45,7 @@ class Seat:
 
     Attributes:
         failure: The first exception of a call, or None.
+        is_left: Whether nobody sits there any more; Tune may still be at the table, and is not heard.
         lock: Held during every call.
     """
 
@@ -67,6 +68,7 @@ class Seat:
         """
         self._keep_log = keep_log
         self.failure: Exception | None = None
+        self.is_left = False
         self.lock = threading.RLock()
         self._director = director
         self._config = config
@@ -272,11 +274,13 @@ class TrialCallback(Callback):
 
 
 def _guarded(seat: Seat, action: Callable[P, T], otherwise: T) -> Callable[P, T]:
-    """One call at a time; an exception becomes the seat's failure."""
+    """One call at a time, as long as somebody sits there; an exception becomes the seat's failure."""
 
     @functools.wraps(action)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         with seat.lock:
+            if seat.is_left:
+                return otherwise
             try:
                 return action(*args, **kwargs)
             except Exception as error:

@@ -40,6 +40,9 @@ _POLL_SECONDS = 0.25
 _MOST_FRUITLESS = 3
 """Lives of Ray in a row in which no trial ended."""
 
+_OVERDUE_SECONDS = 5.0
+"""Further time for Tune to come back where a process is gone that it may be waiting for."""
+
 _SAVE_SECONDS = 3.0
 """Time for trials at work to save their state where nobody can hear any more that they have."""
 
@@ -84,9 +87,21 @@ def run_on_ray(
             raise
         director.stop()  # nobody waits for Ray any longer
         return
-    rule = f"ended {_MOST_FRUITLESS} times before any trial did; its logs are in {run.path / 'ray'}"
+    except _TuneStuckError as error:
+        if director.is_stopping:
+            return
+        raise _refusal(run, "lost a process that it cannot work without") from error
+    raise _refusal(run, f"ended {_MOST_FRUITLESS} times before any trial did")
+
+
+class _TuneStuckError(Exception):
+    """Tune waits for a process that is gone, for ever, so no other session can begin in this process."""
+
+
+def _refusal(run: RunDirectory, what: str) -> UserError:
+    rule = f"{what}; its logs are in {run.path / 'ray'}"
     hint = f"go on with: mbo-search resume {run.path}, where --backend local needs no Ray"
-    raise UserError([Problem(key="Ray", rule=rule, hint=hint)])
+    return UserError([Problem(key="Ray", rule=rule, hint=hint)])
 
 
 def _run_session(
@@ -191,7 +206,7 @@ def _run_tuner(
     fit, node = _Fit(_tuner(seat, slots, storage, halt, session.train)), NodeWatch()
     for thread in (fit, node):
         thread.start()
-    while fit.is_alive():
+    while fit.is_alive() and not (node.is_lost and halt.is_overdue):
         fit.join(_POLL_SECONDS)
         with seat.lock:
             observe()
@@ -200,11 +215,15 @@ def _run_tuner(
                 session.stop()
                 halt.begin(MOST_STOP_SECONDS)
             elif node.is_lost and not halt.has_begun:
-                seat.close()  # its trials have died with it, and go on in another session
+                seat.close()  # its trials go on in another session
                 halt.begin(0.0)
+    with seat.lock:
+        seat.is_left = fit.is_alive()
     node.end()
     if seat.failure is not None:
         raise seat.failure
+    if seat.is_left:
+        raise _TuneStuckError
     if fit.failure is not None and not node.is_lost:
         _excuse(fit.failure, seat, session)
 
@@ -264,6 +283,11 @@ class _Halt:
     @property
     def has_begun(self) -> bool:
         return self._deadline is not None
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether Tune had its time and more."""
+        return self._deadline is not None and time.monotonic() > self._deadline + _OVERDUE_SECONDS
 
     def begin(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds

@@ -26,7 +26,14 @@ from typing import Any
 
 from mbo_search.errors import UserError
 from mbo_search.search.ray_cluster import Cluster, admit
-from mbo_search.search.ray_start import keep_logs, patient_settings, start_attentively, start_patiently
+from mbo_search.search.ray_start import (
+    end_processes_of,
+    folder_mark,
+    keep_logs,
+    patient_settings,
+    start_attentively,
+    start_patiently,
+)
 from mbo_search.train.environment import process_environment
 
 __all__ = ["RaySlots", "ray_environment", "ray_session"]
@@ -70,6 +77,7 @@ def ray_environment(*, slots: int, is_local: bool) -> dict[str, str]:
     """
     common = {
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_AUTO_CONNECT": "0",  # else a thread of Tune's that outlives its session would start another Ray
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
         "RAY_AIR_NEW_OUTPUT": "0",
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -121,7 +129,7 @@ def ray_session(
     rays = folder / "ray"  # Ray opens its folder to everybody; the one around it stays closed
     logs.mkdir(parents=True, exist_ok=True)
     try:
-        with process_environment(environment):
+        with process_environment(environment | folder_mark(rays)):
             if cluster is None:
                 start = functools.partial(_start, slots, rays, environment)
                 over = start_patiently(start, rays, logs, is_stopping=is_stopping)
@@ -133,6 +141,8 @@ def ray_session(
             finally:
                 _disconnect()
                 over.set()
+                if cluster is None:
+                    end_processes_of(rays)
                 keep_logs(rays, logs)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -24,6 +24,7 @@ from mbo_search.units import format_seconds
 __all__ = [
     "RayStartError",
     "end_processes_of",
+    "folder_mark",
     "keep_logs",
     "patient_settings",
     "start_attentively",
@@ -170,11 +171,20 @@ def keep_logs(folder: Path, logs: Path) -> None:
                 (logs / source.name).write_bytes(file.read())
 
 
-def end_processes_of(folder: Path) -> None:
-    """End the processes that name a folder of ours on their command line, and wait until they are gone.
+def folder_mark(folder: Path) -> dict[str, str]:
+    """The variable by which processes are known that do not name the folder on their command line.
 
-    A process that has just been started shows no command line for a moment, so nobody is believed gone before a
-    second look.
+    Args:
+        folder: Ray's temporary folder.
+    """
+    return {"MBO_SEARCH_RAY": f"{folder}{os.sep}"}
+
+
+def end_processes_of(folder: Path) -> None:
+    """End the processes that know a folder of ours, and wait until they are gone.
+
+    They name it on their command line or have the variable of `folder_mark`. A process that has just been started
+    shows no command line for a moment, so nobody is believed gone before a second look.
 
     Args:
         folder: A temporary folder that only Ray's processes of this driver know.
@@ -191,12 +201,12 @@ def end_processes_of(folder: Path) -> None:
 
 
 def _processes_of(folder: Path) -> list[int]:
-    """Living processes, zombies aside, whose command line holds a path below the folder."""
+    """Living processes, zombies aside, whose command line or environment holds a path below the folder."""
     sign = f"{folder}{os.sep}".encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if sign in (entry / "cmdline").read_bytes():
+            if any(sign in (entry / name).read_bytes() for name in ("cmdline", "environ")):
                 found.append(int(entry.name))
         except OSError:
             continue

@@ -70,6 +70,11 @@ def family(run: Path) -> dict[int, str]:
     return found
 
 
+def named(name: str, run: Path) -> list[int]:
+    """Numbers of the living processes of a run directory whose program has a name."""
+    return [pid for pid, command in family(run).items() if command.split(" ")[0].endswith(f"/{name}")]
+
+
 def wait_for(condition, seconds: float = 300.0):
     """Poll until a condition holds; what it gave."""
     deadline = time.monotonic() + seconds

@@ -164,6 +164,19 @@ def test_trials_of_a_closed_seat_are_not_judged_and_go_on_at_the_next_one(toy_wo
     assert {record.trial: record.attempts for record in director.books.records} == {0: 2, 1: 2, 2: 1, 3: 1}
 
 
+def test_a_tune_that_is_left_behind_is_not_heard(toy_world):
+    world = toy_world()
+    director = world.director()
+    table = Table(director)
+    task = director.books.task(table.searcher.suggest("a")["trial"])
+    table.start("a")
+    table.seat.is_left = True
+    assert table.report("a", **{OUTCOME: world.execute(task).model_dump_json()}) == TrialScheduler.STOP
+    table.searcher.on_trial_complete("a", error=True)
+    assert table.searcher.suggest("b") == Searcher.FINISHED
+    assert (director.books.records, director.running_trials) == ([], [task.trial])
+
+
 MEMORY_ERROR = """Caught unexpected exception: 1 worker(s) were killed due to the node running low on memory.
 Selected to kill: (Actor(aa01): job ID=01, pid=2)
 Considered: (Actor(bb02): job ID=01, pid=3)

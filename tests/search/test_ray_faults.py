@@ -1,4 +1,4 @@
-"""Proves with a real Ray that a search outlives being stopped as a whole, and the loss of Ray's own process."""
+"""Proves with a real Ray that a search outlives being stopped as a whole, and the loss of Ray's own processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.run import Means, run_study
-from tests.search.processes import family, wait_for
+from tests.search.processes import family, named, wait_for
 from tests.search.test_ray import RANDOM, finish, losses
 from tests.search.tiny import tiny_study
 
@@ -28,10 +28,6 @@ SHORT = {
 
 STUDY = (*RANDOM, "budget.tokens=40k", "search.trials=6", "resources.hang_minutes=0.1")
 """A trial hangs after six seconds of its own running time without a step."""
-
-
-def raylet_of(run):
-    return [pid for pid, command in family(run.path).items() if command.split(" ")[0].endswith("/raylet")]
 
 
 def trials_begun(run):
@@ -59,10 +55,29 @@ def test_a_search_that_is_stopped_as_a_whole_and_then_loses_its_raylet_comes_to_
     assert process.poll() is None, "the search was to be under way when Ray's process is killed"
     assert {record.attempts for record in run.records()} == {1}, "nobody was judged for having been stopped"
 
-    (raylet,) = raylet_of(run)
+    (raylet,) = named("raylet", run.path)
     os.kill(raylet, signal.SIGKILL)
     finish(process)
     assert losses(run) == losses(RunDirectory.open(tmp_path / "alone"))
     assert {record.state for record in run.records()} == {"complete"}
     assert max(record.attempts for record in run.records()) <= 2
     assert wait_for(lambda: not family(run.path), 60)
+
+
+def test_a_search_that_loses_ray_s_directory_says_so_soon_and_goes_on_to_the_same_end(drive, tiny_root, tmp_path):
+    study = tiny_study(tiny_root, *STUDY)
+    run_study(study, tmp_path / "alone", Means(cache=tiny_root / "cache", backend="local"))
+    run = RunDirectory(tmp_path / "run")
+    process = drive(study, tiny_root, run.path)
+    wait_for(lambda: run.trials.is_dir() and len(run.records()) >= 1)
+    (directory,) = named("gcs_server", run.path)
+    os.kill(directory, signal.SIGKILL)
+    began = time.monotonic()
+    _, errors = process.communicate(timeout=400)
+    if process.returncode != 0:  # else Tune was not waiting for the directory, and went on with another one
+        assert time.monotonic() - began < 60
+        assert f"go on with: mbo-search resume {run.path}" in errors
+        assert wait_for(lambda: not family(run.path), 10)
+        finish(drive(study, tiny_root, run.path))
+    assert losses(run) == losses(RunDirectory.open(tmp_path / "alone"))
+    assert {record.state for record in run.records()} == {"complete"}

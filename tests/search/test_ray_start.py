@@ -17,13 +17,14 @@ from mbo_search.search import ray_start
 from mbo_search.search.ray_start import (
     RayStartError,
     end_processes_of,
+    folder_mark,
     patient_settings,
     start_attentively,
     start_patiently,
 )
 from mbo_search.search.stopping import STOP_SIGNALS
 from mbo_search.study.yaml_file import dump_study
-from tests.search.processes import MARK, ended_at_last, family, wait_for
+from tests.search.processes import MARK, ended_at_last, family, named, wait_for
 from tests.search.tiny import tiny_study
 
 
@@ -115,8 +116,9 @@ def test_only_processes_that_know_the_folder_are_ended(tmp_path):
             start([sys.executable, "-c", code, str(tmp_path / name)], tmp_path, os.environ)
             for name in ("mine/socket", "mine-too/socket", "other")
         ]
+        renamed = start([sys.executable, "-c", code], tmp_path, {**os.environ, **folder_mark(tmp_path / "mine")})
         end_processes_of(tmp_path / "mine")
-        assert processes[0].wait(60) == -signal.SIGKILL
+        assert [process.wait(60) for process in (processes[0], renamed)] == [-signal.SIGKILL] * 2
         assert [process.poll() for process in processes[1:]] == [None, None]
 
 
@@ -178,7 +180,7 @@ def test_a_stop_is_heard_while_a_process_of_ray_hangs_at_its_start(tiny_root, tm
     command = [sys.executable, "-c", code, "run", str(study), "--backend", "ray", "--out", str(run)]
     with ended_at_last() as start:
         driver = start(command, run, {**os.environ, "MBO_SEARCH_CACHE": str(tiny_root / "cache")})
-        (hanging,) = wait_for(lambda: processes_named(name, run))
+        (hanging,) = wait_for(lambda: named(name, run))
         os.kill(hanging, signal.SIGSTOP)
         driver.send_signal(signal.SIGTERM)
         began = time.monotonic()
@@ -188,7 +190,3 @@ def test_a_stop_is_heard_while_a_process_of_ray_hangs_at_its_start(tiny_root, tm
         assert f"mbo-search resume {run}" in said.replace("\n", "")
         assert wait_for(lambda: not family(run), 30)
     assert RunDirectory.open(run).records() == []
-
-
-def processes_named(name, run):
-    return [pid for pid, command in family(run).items() if command.split(" ")[0].endswith(f"/{name}")]
