@@ -128,10 +128,12 @@ def two_machines(folder: Path, hidden: tuple[Path, ...]) -> Iterator[Pair]:
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
 
-def start_ray(machine: Machine, more: Mapping[str, str], *, is_head: bool, num_gpus: int = 0) -> None:
-    """Start a Ray node with one processor."""
+def start_ray(
+    machine: Machine, more: Mapping[str, str], *, is_head: bool, num_cpus: int = 1, num_gpus: int = 0
+) -> None:
+    """Start a Ray node."""
     where = ["--head", "--port", str(HEAD_PORT)] if is_head else ["--address", f"{HEAD_ADDRESS}:{HEAD_PORT}"]
-    command = [RAY, "start", *where, "--node-ip-address", machine.address, "--num-cpus", "1"]
+    command = [RAY, "start", *where, "--node-ip-address", machine.address, "--num-cpus", str(num_cpus)]
     command += ["--num-gpus", str(num_gpus), "--object-store-memory", "80000000"]
     command += ["--temp-dir", str(machine.folder / "ray"), "--include-dashboard", "false"] if is_head else []
     log = machine.folder / "ray-start.log"  # a pipe would stay open as long as the node lives

@@ -1,7 +1,7 @@
 """Proves on two machines with addresses of their own that workers need nothing of the driver's disk.
 
 Each machine is a network namespace with a Ray node that asks for a token; data and nodes go through a real S3
-server. The line between them is cut and restored, and one machine is lost for good.
+server. The line between them is cut and restored, one machine is lost for good, and one in the middle of a stage.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pytest
 
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.run import Means, run_study
+from mbo_search.search.task_files import read_tasks
 from mbo_search.study.yaml_file import dump_study
 from tests.s3 import CREDENTIALS, SECRET, s3_server, s3_url
 from tests.search.machines import HEAD_ADDRESS, HEAD_PORT, TOKEN, missing, start_ray, two_machines
@@ -36,6 +37,7 @@ from pathlib import Path
 from mbo_search.errors import UserError
 from mbo_search.search.ray_cluster import Cluster
 from mbo_search.search.run import Means, run_study
+from mbo_search.search.task_files import read_tasks
 from mbo_search.study.yaml_file import load_study
 study, out, cache, address, insist = sys.argv[1:]
 cluster = Cluster(address=address, may_be_insecure=insist == "insist")
@@ -45,6 +47,29 @@ except UserError as error:
     print(json.dumps({"error": str(error)}))
 else:
     print(json.dumps({"complete": summary.num_complete}))
+"""
+
+
+LONG = (
+    *("search.searcher=random", "search.trials=1", "resources.workers=1", "control=0", "baselines=[]"),
+    *("budget.tokens=500k", "stages.0.share=0.25"),
+)
+"""One trial whose second stage takes so long that its state is sent to the store on the way."""
+
+HASTY = {
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "3000",
+    "RAY_health_check_failure_threshold": "4",
+}
+"""Ray gives a machine up soon."""
+
+SENT = """
+import sys
+from pathlib import Path
+from mbo_search.data.objects import ObjectFolder
+url, key, target = sys.argv[1:]
+ObjectFolder.at(url).get(f"partial/{key}/latest", Path(target), most_bytes=100)
 """
 
 
@@ -152,3 +177,41 @@ def test_a_cluster_with_another_token_is_refused(machines, drive, folder, tiny_r
     said = answer(drive(study, folder / "driver" / "run", more=other))
     assert "cannot be used" in said["error"]
     assert TOKEN not in said["error"]
+
+
+def test_a_trial_whose_machine_is_lost_in_the_middle_of_a_stage_goes_on_from_there_on_another(
+    machines, drive, folder, tiny_root
+):
+    alone = run_study(
+        tiny_study(tiny_root, *LONG), folder / "alone", Means(cache=tiny_root / "cache", backend="local")
+    )
+    more = {**CREDENTIALS, **WITH_TOKEN, **HASTY}
+    start_ray(machines.head, more, is_head=True, num_cpus=0)
+    start_ray(machines.other, more, is_head=False)
+    run = RunDirectory(folder / "driver" / "run")
+    with s3_server(HEAD_ADDRESS, 9000, prefix=machines.head.prefix) as place:
+        url = s3_url(place, "two")
+        process = drive(tiny_study(tiny_root, *LONG, f"resources.store.url={url}"), run.path)
+        (task,) = wait_for(lambda: process.poll() is not None or read_tasks(run.trials))
+        wait_for(lambda: process.poll() is not None or sent_state(machines.head, url, task.end, folder))
+        machines.other.kill()
+        state = sent_state(machines.head, url, task.end, folder)
+        assert process.poll() is None, "the trial was to be in its second stage when its machine is lost"
+        start_ray(machines.head, more, is_head=False)
+        scratch = f"cache/worker/*/scratch/{task.end}/{state}"
+        wait_for(lambda: process.poll() is not None or list(machines.head.folder.glob(scratch)))
+        assert process.poll() is None, "the state was to arrive before the trial ends"
+        assert answer(process) == {"complete": 1}
+    (record,) = run.records()
+    assert record.attempts == 2
+    assert losses(run) == losses(RunDirectory.open(alone.run))
+    assert task.tokens <= record.executed_tokens + record.wasted_tokens < 1.5 * task.tokens
+
+
+def sent_state(machine, url, key, folder):
+    """Name of the state within a stretch that is in the store; None if there is none."""
+    target = folder / "latest"
+    target.unlink(missing_ok=True)
+    command = [*machine.prefix, sys.executable, "-c", SENT, url, key, str(target)]
+    done = subprocess.run(command, env=machine.environment(CREDENTIALS), check=False, capture_output=True)
+    return target.read_text(encoding="utf-8") if done.returncode == 0 else None
