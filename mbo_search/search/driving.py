@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mbo_search.data.objects import ObjectFolder
 from mbo_search.data.prepare import load_prepared
 from mbo_search.errors import Problem, UserError
 from mbo_search.results.records import TrialRecord
@@ -37,6 +38,7 @@ from mbo_search.study.schedule import Schedule
 from mbo_search.train.execute import schedule_path, stretches
 from mbo_search.train.open_store import store_url
 from mbo_search.train.outcome import CurveRow
+from mbo_search.train.partial_mirror import PartialMirror
 from mbo_search.train.setup import TrainSetup
 
 __all__ = ["Drive", "RunMemory", "nodes_of"]
@@ -102,6 +104,8 @@ class Drive:
             hang_seconds=60.0 * opened.study.resources.hang_minutes,
         )
         self._store = open_store(opened.run, self._plan)
+        url = self._plan.store_url
+        self._mirror = None if url is None else PartialMirror(ObjectFolder.at(store_url(url)))
         self._num_collected = 0
         self._collect_at = 0.0
         self._status = opened.run.status()
@@ -129,6 +133,7 @@ class Drive:
                     self._send_data()
                 run_on_ray(self.director, run, self._slots, cluster=cluster, stop=stop, observe=self.observe)
             self.observe()  # the last schedules may have been known, and told without training
+            self._sweep()
         finally:
             self._write_status()
 
@@ -137,7 +142,6 @@ class Drive:
         url = self._plan.store_url
         if url is None:
             return
-        from mbo_search.data.objects import ObjectFolder
         from mbo_search.data.ship import send_prepared
 
         try:
@@ -208,13 +212,24 @@ class Drive:
         if len(records) == self._num_collected or began < self._collect_at:
             return
         self._num_collected = len(records)
-        books = self.director.books
-        needed = {node.key for trial in books.open_trials for node in books.task(trial).nodes}
-        self._store.protect(needed | _best_ends(records))
+        self._store.protect(self._needed() | _best_ends(records))
         self._store.expect(expected_uses(records))
         self._store.collect()
+        self._sweep()
         now = time.monotonic()
         self._collect_at = now + _COLLECT_PAUSE * (now - began)
+
+    def _needed(self) -> set[str]:
+        """Keys of the nodes on the ways of open trials."""
+        books = self.director.books
+        return {node.key for trial in books.open_trials for node in books.task(trial).nodes}
+
+    def _sweep(self) -> None:
+        """Remove states within stages from the store whose trials ended elsewhere than at a stage's end."""
+        if self._mirror is not None:
+            books = self.director.books
+            ended = {node.key for record in books.records for node in books.task(record.trial).nodes}
+            self._mirror.sweep(ended - self._needed())
 
     def _write_status(self) -> None:
         busy, available = self.director.busy.seconds()

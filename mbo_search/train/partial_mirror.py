@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from mbo_search.data.objects import ObjectFolder
@@ -98,6 +99,19 @@ class PartialMirror:
             self._remove(key)
         except OSError as error:
             _LOGGER.warning("a partial state that nobody needs stays in the store: %s", error)
+
+    def sweep(self, keys: Collection[str]) -> None:
+        """Remove what there is of stretches that nobody will finish, half sent states included.
+
+        Args:
+            keys: Keys of the nodes behind the stretches.
+        """
+        try:
+            names = [info.name for info in self._objects.listing(_PLACE)]
+            unneeded = [name for name in names if name.split("/")[1] in keys]
+            self._objects.remove(sorted(unneeded, key=lambda name: not name.endswith(f"/{_POINTER}")))
+        except OSError as error:
+            _LOGGER.warning("partial states that nobody needs stay in the store: %s", error)
 
     def _copy(self, place: str, folder: Path) -> None:
         found = self._objects.listing(place)
