@@ -43,9 +43,6 @@ NUM_ORDERS = 10
 RANDOM = "random"
 """A fitness that knows nothing, for scale."""
 
-LOWER = "lower_of_both"
-"""The lower one of a node's loss and that of its averaged weights."""
-
 OTHER_SEED = "other_seed"
 """A fitness that knows the best final loss behind a node, of another seed."""
 
@@ -132,8 +129,6 @@ def read_spaces(file: Path) -> list[Space]:
             Fitness(name, levels[: table.stages - 1], cost)
             for name, levels, cost in zip(names, found, costs, strict=True)
         ]
-        lower = [np.minimum(*both) for both in zip(fitnesses[0].levels, fitnesses[1].levels, strict=True)]
-        fitnesses.insert(2, Fitness(LOWER, tuple(lower)))
         spaces.append(Space(found[0], tuple(fitnesses)))
     return spaces
 

@@ -95,7 +95,7 @@ def test_a_strategy_is_left_out_of_every_stage(bench: ModuleType) -> None:
 @pytest.mark.parametrize("name", ["four-by-six", "three-by-six-annealed"])
 def test_measured_tables_without_probes_are_compared_by_what_they_hold(bench: ModuleType, name: str) -> None:
     sample = bench.sample_of(BENCHMARKS / "tables" / f"{name}.json")
-    assert [one.name for one in sample.whole[0].fitnesses] == ["loss", "averaged_loss", "lower_of_both"]
+    assert [one.name for one in sample.whole[0].fitnesses] == ["loss", "averaged_loss"]
     assert len(sample.parts) == 6
     found = bench.figures(sample.whole[0], index=0, depth=2)
     assert -1.0 <= found["spearman"] <= 1.0
