@@ -26,11 +26,15 @@ from mbo_search.search.stage_table import OptionPath, StageTable, TableSpace, re
 from mbo_search.search.suggest import OptunaSuggest
 
 REDUCTION_FACTORS = (2, 4)
-PEERS = ("random", "tpe", "gp", "greedy", "beam2", "beam4", "local")
+PEERS = ("random", "optuna-tpe", "optuna-gp", "greedy", "beam2", "beam4", "local")
 REFERENCE = "reference-"
 NUM_RESAMPLES = 1000
 MOST_IDLE_PROPOSALS = 2000
 """Proposals in a row without a new stage run after which a peer has nothing left to try."""
+
+OPTUNA = "optuna-"
+MOST_OPTUNA_TRIALS = {"optuna-tpe": 720, "optuna-gp": 180}
+"""Trials of Optuna's own samplers, which may propose for ever what is known; a process takes a second for each."""
 
 Curve = NDArray[np.float64]
 Curves = NDArray[np.float64]
@@ -127,6 +131,25 @@ def local_curve(table: StageTable, budget: int, seed: int) -> Curve:
     return ledger.curve()
 
 
+def optuna_curve(table: StageTable, budget: int, seed: int, *, sampler: str) -> Curve:
+    """One of Optuna's samplers with a cache: what a schedule shares with earlier ones costs nothing."""
+    space, ledger = TableSpace(table), Ledger(table, budget)
+    made = optuna.samplers.TPESampler(seed=seed, multivariate=True) if sampler == "optuna-tpe" else _gp(seed)
+    study = optuna.create_study(sampler=made)
+    for _ in range(MOST_OPTUNA_TRIALS[sampler]):
+        trial = study.ask()
+        path = space(OptunaSuggest(trial))
+        ledger.run_cached(path)
+        if ledger.is_spent or ledger.best[-1] <= table.best_loss:
+            break
+        study.tell(trial, table.losses[path])
+    return ledger.curve()
+
+
+def _gp(seed: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.GPSampler(seed=seed, deterministic_objective=True, warn_independent_sampling=False)
+
+
 def simulated_curve(table: StageTable, budget: int, seed: int, *, searcher: str) -> Curve:
     """One of our searchers through the real director."""
     what = Simulation(searcher=searcher, budget_stage_runs=budget, seed=seed, ends_at_best=True)
@@ -175,6 +198,8 @@ class Runs:
         if name.startswith(REFERENCE):
             factor = int(name.removeprefix(REFERENCE))
             return reference_curve(self.table, self.budget, seed, reduction_factor=factor)
+        if name.startswith(OPTUNA):
+            return optuna_curve(self.table, self.budget, seed, sampler=name)
         if name == "local":
             return local_curve(self.table, self.budget, seed)
         return simulated_curve(self.table, self.budget, seed, searcher=name)
