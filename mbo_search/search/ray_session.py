@@ -113,7 +113,8 @@ def ray_session(
         slots: What a cluster of our own is to have.
         cluster: An existing cluster; None: start one.
         logs: Folder for what Ray writes about itself.
-        is_stopping: Whether the driver is asked to stop, so that nobody waits for Ray any longer.
+        is_stopping: Whether the driver is asked to stop, so that nobody waits for Ray any longer; asked again and
+            again.
 
     Yields:
         A private folder for files that need not outlive the session.

@@ -99,6 +99,7 @@ class StopRequest:
     def arm(self) -> None:
         """Let stop signals ask for a stop; a second Ctrl-C interrupts at once.
 
+        To be called again after a library has put its own handlers in place, as Ray's core does when it starts.
         Outside the main thread Python allows no handlers, and nothing happens.
         """
         if threading.current_thread() is threading.main_thread():

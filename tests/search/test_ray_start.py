@@ -170,23 +170,46 @@ def test_a_real_ray_without_file_descriptors_ends_the_search_with_exit_code_2(ti
     assert wait_for(lambda: not family(run.path))
 
 
+@pytest.fixture
+def command_line(tiny_root, tmp_path):
+    """Starts the command line on Ray; it and its run directory."""
+    study, run = tmp_path / "study.yaml", RunDirectory(tmp_path / "run")
+    study.write_text(
+        dump_study(tiny_study(tiny_root, "resources.workers=2", "budget.tokens=400k")), encoding="utf-8"
+    )
+    code = "from mbo_search.cli import main; main()"
+    command = [sys.executable, "-c", code, "run", str(study), "--backend", "ray", "--out", str(run.path)]
+    with ended_at_last() as start:
+        environment = {**os.environ, "MBO_SEARCH_CACHE": str(tiny_root / "cache")}
+        yield start(command, run.path, environment), run
+
+
+def terminate_in_order(driver, run):
+    driver.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    said, errors = driver.communicate(timeout=200)
+    assert time.monotonic() - began < 25
+    assert driver.returncode == 130, errors
+    assert f"mbo-search resume {run.path}" in said.replace("\n", "")
+    assert wait_for(lambda: not family(run.path), 30)
+    return time.monotonic() - began
+
+
 @pytest.mark.ray
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["gcs_server", "raylet"])
-def test_a_stop_is_heard_while_a_process_of_ray_hangs_at_its_start(tiny_root, tmp_path, name):
-    study, run = tmp_path / "study.yaml", tmp_path / "run"
-    study.write_text(dump_study(tiny_study(tiny_root, "resources.workers=2")), encoding="utf-8")
-    code = "from mbo_search.cli import main; main()"
-    command = [sys.executable, "-c", code, "run", str(study), "--backend", "ray", "--out", str(run)]
-    with ended_at_last() as start:
-        driver = start(command, run, {**os.environ, "MBO_SEARCH_CACHE": str(tiny_root / "cache")})
-        (hanging,) = wait_for(lambda: named(name, run))
-        os.kill(hanging, signal.SIGSTOP)
-        driver.send_signal(signal.SIGTERM)
-        began = time.monotonic()
-        said, errors = driver.communicate(timeout=200)
-        assert time.monotonic() - began < 15
-        assert driver.returncode == 130, errors
-        assert f"mbo-search resume {run}" in said.replace("\n", "")
-        assert wait_for(lambda: not family(run), 30)
-    assert RunDirectory.open(run).records() == []
+def test_a_stop_is_heard_while_a_process_of_ray_hangs_at_its_start(command_line, name):
+    driver, run = command_line
+    (hanging,) = wait_for(lambda: named(name, run.path))
+    os.kill(hanging, signal.SIGSTOP)
+    assert terminate_in_order(driver, run) < 15
+    assert run.records() == []
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_a_stop_is_heard_once_ray_is_there(command_line):
+    driver, run = command_line
+    wait_for(lambda: len(list(run.trials.glob("*.log"))) >= 2)
+    terminate_in_order(driver, run)
+    assert "interrupted" in {record.state for record in run.records()}
