@@ -13,8 +13,8 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mbo_search.errors import Problem, UserError
@@ -98,14 +98,15 @@ def start_patiently(
 
 
 def start_attentively(start: Callable[[], None], is_stopping: Callable[[], bool]) -> threading.Event:
-    """Start Ray or connect to it, in a thread that does not hear stop signals and whose processes do not either.
+    """Start Ray or connect to it, in a thread; neither it nor the processes that it starts hear stop signals.
 
     A signal to the whole process group or job (Ctrl-C, a batch scheduler) would end Ray's processes before the
     trials have saved their state. The driver stops them in its own time.
 
     Args:
         start: What to do.
-        is_stopping: Whether the driver is asked to stop.
+        is_stopping: Whether the driver is asked to stop; puts the driver's handlers in place again, for Ray's core
+            replaces some.
 
     Returns:
         To be set once Ray has ended: the thread stays until then, for Ray's processes end with the thread that has
@@ -117,17 +118,36 @@ def start_attentively(start: Callable[[], None], is_stopping: Callable[[], bool]
         Exception: What the attempt raised.
     """
     attempt = _Attempt(start)
-    attempt.start()
-    deadline = None
-    while not attempt.has_come.wait(_POLL_SECONDS):
-        if deadline is None and is_stopping():
-            deadline = time.monotonic() + _STOP_SECONDS
-        if deadline is not None and time.monotonic() > deadline:
-            attempt.may_go.set()
-            raise RayStartError("Ray was not there yet when a stop was asked for")
+    with _signals_pending(is_stopping) as is_stop_asked:
+        attempt.start()
+        deadline = None
+        while not attempt.has_come.wait(_POLL_SECONDS):
+            if deadline is None and is_stop_asked():
+                deadline = time.monotonic() + _STOP_SECONDS
+            if deadline is not None and time.monotonic() > deadline:
+                attempt.may_go.set()
+                raise RayStartError("Ray was not there yet when a stop was asked for")
     if attempt.failure is not None:
         raise attempt.failure
     return attempt.may_go
+
+
+@contextmanager
+def _signals_pending(is_stopping: Callable[[], bool]) -> Iterator[Callable[[], bool]]:
+    """Block stop signals, which Ray's core would take for a crash while it starts, and look for them instead.
+
+    Args:
+        is_stopping: Whether the driver is asked to stop; puts the driver's handlers in place again.
+
+    Yields:
+        Whether a stop is asked for, by a signal that is pending or otherwise.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield lambda: bool(signal.sigpending() & set(STOP_SIGNALS)) or is_stopping()
+    finally:
+        is_stopping()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Attempt(threading.Thread):
@@ -147,7 +167,6 @@ class _Attempt(threading.Thread):
         self.failure: BaseException | None = None
 
     def run(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             self._action()
         except BaseException as error:

@@ -109,6 +109,30 @@ def test_what_a_start_begins_is_deaf_to_stop_signals_and_the_driver_is_not():
     over.set()
 
 
+STARTER = """
+import ctypes, os, signal, time
+from mbo_search.search.ray_start import start_attentively
+from mbo_search.search.stopping import stop_on_signals
+
+def start():
+    ctypes.CDLL(None).signal(signal.SIGTERM, None)  # ends the process from now on; Ray's core aborts it
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.5)
+
+with stop_on_signals() as stop:
+    def is_stopping():
+        stop.arm()
+        return stop.is_set()
+    start_attentively(start, is_stopping).set()
+    print(stop.is_set())
+"""
+
+
+def test_a_stop_signal_does_no_harm_while_the_driver_s_handlers_are_replaced():
+    done = subprocess.run([sys.executable, "-c", STARTER], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
 def test_only_processes_that_know_the_folder_are_ended(tmp_path):
     code = "import time; time.sleep(600)"
     with ended_at_last() as start:
