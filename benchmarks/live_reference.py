@@ -22,6 +22,7 @@ from search_cost import AshaReplay
 from mbo_search.data.prepare import prepare
 from mbo_search.files import read_json, write_json
 from mbo_search.search.ray_session import RaySlots, ray_session
+from mbo_search.search.stopping import stop_on_signals
 from mbo_search.search.suggest import OptunaSuggest
 from mbo_search.study.schedule import Schedule
 from mbo_search.study.space import propose, staged_space
@@ -152,7 +153,7 @@ def search(study: Study, out: Path, *, cache: Path, reduction_factor: int) -> li
     """
     setup = _set_up(study, out, cache)
     ray_slots = RaySlots(slots=int(study.resources.workers), cpus_per_trial=setup.threads, gpus_per_trial=0.0)
-    with ray_session(ray_slots, cluster=None, logs=out / "ray", is_stopping=lambda: False) as folder:
+    with stop_on_signals() as stop, ray_session(ray_slots, cluster=None, logs=out / "ray", stop=stop) as folder:
         return _tune(study, out, ray_slots, storage=folder, reduction_factor=reduction_factor)
 
 

@@ -133,13 +133,15 @@ def _check_disk(folder: Path) -> _Check:
 
 def _check_ray() -> _Check:
     from mbo_search.search.ray_session import RaySlots, ray_session
+    from mbo_search.search.stopping import stop_on_signals
 
     slots = RaySlots(slots=1, cpus_per_trial=1, gpus_per_trial=0.0)
     started = time.monotonic()
     try:
         with (
             TemporaryDirectory() as logs,
-            ray_session(slots, cluster=None, logs=Path(logs), is_stopping=lambda: False),
+            stop_on_signals() as stop,
+            ray_session(slots, cluster=None, logs=Path(logs), stop=stop),
         ):
             seconds = time.monotonic() - started
     except (OSError, RuntimeError, UserError) as error:

@@ -6,7 +6,6 @@ ever restored from them.
 
 from __future__ import annotations
 
-import functools
 import secrets
 import shutil
 import socket
@@ -116,22 +115,14 @@ def _run_session(
 ) -> None:
     """One life of Ray; another one is needed if it kills a worker for memory, loses a process or gives up."""
     with (
-        ray_session(
-            slots, cluster=cluster, logs=run.path / "ray", is_stopping=functools.partial(_is_stopping, stop)
-        ) as folder,
+        ray_session(slots, cluster=cluster, logs=run.path / "ray", stop=stop) as folder,
         _storage(folder if cluster is None else run.path) as storage,
     ):
-        if _is_stopping(stop):
+        if stop.is_set():
             director.stop()  # while Ray was starting: no trial has begun
             return
         announce = _announce_remotely if cluster is not None and _has_store(run) else _announce
         _run_tuner(director, announce(run), slots, storage=storage, stop=stop, observe=observe)
-
-
-def _is_stopping(stop: StopRequest) -> bool:
-    """Whether a stop was asked for; Ray puts a handler of its own in place while it starts, which would end all."""
-    stop.arm()
-    return stop.is_set()
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from mbo_search.search.ray_start import (
     start_attentively,
     start_patiently,
 )
+from mbo_search.search.stopping import StopRequest
 from mbo_search.train.environment import process_environment
 
 __all__ = ["RaySlots", "ray_environment", "ray_session"]
@@ -104,17 +105,15 @@ def _token() -> str:
 
 
 @contextmanager
-def ray_session(
-    slots: RaySlots, *, cluster: Cluster | None, logs: Path, is_stopping: Callable[[], bool]
-) -> Iterator[Path]:
+def ray_session(slots: RaySlots, *, cluster: Cluster | None, logs: Path, stop: StopRequest) -> Iterator[Path]:
     """Start a cluster of our own, or connect to an existing one, for as long as the block lasts.
 
     Args:
         slots: What a cluster of our own is to have.
         cluster: An existing cluster; None: start one.
         logs: Folder for what Ray writes about itself.
-        is_stopping: Whether the driver is asked to stop, so that nobody waits for Ray any longer; asked again and
-            again.
+        stop: Whether the driver is asked to stop, so that nobody waits for Ray any longer; armed again once it is
+            there.
 
     Yields:
         A private folder for files that need not outlive the session.
@@ -133,9 +132,9 @@ def ray_session(
         with process_environment(environment | folder_mark(rays)):
             if cluster is None:
                 start = functools.partial(_start, slots, rays, environment)
-                over = start_patiently(start, rays, logs, is_stopping=is_stopping)
+                over = start_patiently(start, rays, logs, stop=stop)
             else:
-                over = start_attentively(functools.partial(_join, cluster.address, environment), is_stopping)
+                over = start_attentively(functools.partial(_join, cluster.address, environment), stop)
             try:
                 with _logging_to(logs / "driver.log"):
                     yield folder

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mbo_search.errors import Problem, UserError
-from mbo_search.search.stopping import STOP_SIGNALS
+from mbo_search.search.stopping import STOP_SIGNALS, StopRequest
 from mbo_search.units import format_seconds
 
 __all__ = [
@@ -64,16 +64,14 @@ def patient_settings(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment.get(name, seconds) for name, seconds in _PATIENCE.items()}
 
 
-def start_patiently(
-    start: Callable[[], None], folder: Path, logs: Path, *, is_stopping: Callable[[], bool]
-) -> threading.Event:
+def start_patiently(start: Callable[[], None], folder: Path, logs: Path, *, stop: StopRequest) -> threading.Event:
     """Start Ray, again and again where it does not come up.
 
     Args:
         start: Starts Ray's processes in the folder and connects to them.
         folder: Ray's temporary folder, which nobody else uses.
         logs: Where Ray's logs are kept of an attempt that failed; it exists.
-        is_stopping: Whether the driver is asked to stop.
+        stop: Whether the driver is asked to stop.
 
     Returns:
         To be set once Ray has ended; see `start_attentively`.
@@ -86,18 +84,18 @@ def start_patiently(
     while True:
         number += 1
         try:
-            return start_attentively(start, is_stopping)
+            return start_attentively(start, stop)
         except Exception as error:  # Ray's reasons have no common type, and none of them is ours
             end_processes_of(folder)
             keep_logs(folder, logs)
             shutil.rmtree(folder, ignore_errors=True)
             seconds = time.monotonic() - began
             is_last = number == _MOST_STARTS or seconds > _LONGEST_SECONDS
-            if is_last or is_stopping():
+            if is_last or stop.is_set():
                 raise _refusal(error, number, seconds, logs) from error
 
 
-def start_attentively(start: Callable[[], None], is_stopping: Callable[[], bool]) -> threading.Event:
+def start_attentively(start: Callable[[], None], stop: StopRequest) -> threading.Event:
     """Start Ray or connect to it, in a thread; neither it nor the processes that it starts hear stop signals.
 
     A signal to the whole process group or job (Ctrl-C, a batch scheduler) would end Ray's processes before the
@@ -105,8 +103,7 @@ def start_attentively(start: Callable[[], None], is_stopping: Callable[[], bool]
 
     Args:
         start: What to do.
-        is_stopping: Whether the driver is asked to stop; puts the driver's handlers in place again, for Ray's core
-            replaces some.
+        stop: Whether the driver is asked to stop; armed again afterwards, for Ray's core replaces some handlers.
 
     Returns:
         To be set once Ray has ended: the thread stays until then, for Ray's processes end with the thread that has
@@ -118,11 +115,11 @@ def start_attentively(start: Callable[[], None], is_stopping: Callable[[], bool]
         Exception: What the attempt raised.
     """
     attempt = _Attempt(start)
-    with _signals_pending(is_stopping) as is_stop_asked:
+    with _signals_pending(stop):
         attempt.start()
         deadline = None
         while not attempt.has_come.wait(_POLL_SECONDS):
-            if deadline is None and is_stop_asked():
+            if deadline is None and (stop.is_set() or signal.sigpending() & set(STOP_SIGNALS)):
                 deadline = time.monotonic() + _STOP_SECONDS
             if deadline is not None and time.monotonic() > deadline:
                 attempt.may_go.set()
@@ -133,20 +130,13 @@ def start_attentively(start: Callable[[], None], is_stopping: Callable[[], bool]
 
 
 @contextmanager
-def _signals_pending(is_stopping: Callable[[], bool]) -> Iterator[Callable[[], bool]]:
-    """Block stop signals, which Ray's core would take for a crash while it starts, and look for them instead.
-
-    Args:
-        is_stopping: Whether the driver is asked to stop; puts the driver's handlers in place again.
-
-    Yields:
-        Whether a stop is asked for, by a signal that is pending or otherwise.
-    """
+def _signals_pending(stop: StopRequest) -> Iterator[None]:
+    """Keep stop signals pending, which Ray's core would take for a crash while it starts; hear them afterwards."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
-        yield lambda: bool(signal.sigpending() & set(STOP_SIGNALS)) or is_stopping()
+        yield
     finally:
-        is_stopping()
+        stop.arm()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 

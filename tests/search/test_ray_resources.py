@@ -20,6 +20,7 @@ PLACES = """
 import json, os, sys, tempfile, time
 from pathlib import Path
 from mbo_search.search.ray_session import RaySlots, ray_session
+from mbo_search.search.stopping import stop_on_signals
 
 def where(config):
     from ray import tune
@@ -32,7 +33,8 @@ def where(config):
 slots = RaySlots(slots=4, cpus_per_trial=1, gpus_per_trial=float(sys.argv[1]))
 with tempfile.TemporaryDirectory() as folder:
     meet = Path(folder, "meet"); meet.mkdir()
-    with ray_session(slots, cluster=None, logs=Path(folder, "logs"), is_stopping=lambda: False) as private:
+    logs = Path(folder, "logs")
+    with stop_on_signals() as stop, ray_session(slots, cluster=None, logs=logs, stop=stop) as private:
         import ray
         from ray import tune
         total = ray.cluster_resources().get("GPU", 0)

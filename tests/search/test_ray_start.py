@@ -22,7 +22,7 @@ from mbo_search.search.ray_start import (
     start_attentively,
     start_patiently,
 )
-from mbo_search.search.stopping import STOP_SIGNALS
+from mbo_search.search.stopping import STOP_SIGNALS, stop_on_signals
 from mbo_search.study.yaml_file import dump_study
 from tests.search.processes import MARK, ended_at_last, family, named, wait_for
 from tests.search.tiny import tiny_study
@@ -47,6 +47,12 @@ class SlowRay:
 
 
 @pytest.fixture
+def stop():
+    with stop_on_signals() as request:
+        yield request
+
+
+@pytest.fixture
 def ray(tmp_path):
     (tmp_path / "logs").mkdir()
     made = SlowRay(tmp_path / "ray", tmp_path / "logs")
@@ -56,17 +62,17 @@ def ray(tmp_path):
         process.wait()
 
 
-def test_ray_is_tried_again_and_what_an_attempt_left_is_ended_first(ray):
-    start_patiently(ray, ray.folder, ray.logs, is_stopping=lambda: False).set()
+def test_ray_is_tried_again_and_what_an_attempt_left_is_ended_first(ray, stop):
+    start_patiently(ray, ray.folder, ray.logs, stop=stop).set()
     assert [process.wait(60) for process in ray.left] == [-signal.SIGKILL] * 2
     assert (ray.logs / "gcs_server.err").read_text(encoding="utf-8") == "try 1"
     assert not ray.folder.exists()
 
 
-def test_a_ray_that_never_comes_up_is_told_with_what_was_tried_and_what_to_do(ray):
+def test_a_ray_that_never_comes_up_is_told_with_what_was_tried_and_what_to_do(ray, stop):
     ray.comes_up_at = 100
     with pytest.raises(RayStartError) as failure:
-        start_patiently(ray, ray.folder, ray.logs, is_stopping=lambda: False)
+        start_patiently(ray, ray.folder, ray.logs, stop=stop)
     text = str(failure.value)
     assert text.startswith("Ray: cannot be started: tried 5 times in ")
     assert "the last time Ray said: The current node timed out during startup." in text
@@ -74,30 +80,33 @@ def test_a_ray_that_never_comes_up_is_told_with_what_was_tried_and_what_to_do(ra
         assert word in text
 
 
-def test_no_further_start_is_tried_after_a_stop_or_a_long_time(ray, monkeypatch):
-    with pytest.raises(RayStartError, match="tried once"):
-        start_patiently(ray, ray.folder, ray.logs, is_stopping=lambda: True)
+def test_no_further_start_is_tried_after_a_long_time_or_a_stop(ray, stop, monkeypatch):
     monkeypatch.setattr(ray_start, "_LONGEST_SECONDS", -1.0)
     with pytest.raises(RayStartError, match="tried once"):
-        start_patiently(ray, ray.folder, ray.logs, is_stopping=lambda: False)
+        start_patiently(ray, ray.folder, ray.logs, stop=stop)
+    monkeypatch.undo()
+    stop.set()
+    with pytest.raises(RayStartError, match="tried once"):
+        start_patiently(ray, ray.folder, ray.logs, stop=stop)
 
 
-def test_a_start_that_takes_long_is_left_alone_soon_after_a_stop_and_waited_for_without_one(monkeypatch):
+def test_a_start_that_takes_long_is_waited_for_and_left_alone_soon_after_a_stop(stop, monkeypatch):
     monkeypatch.setattr(ray_start, "_STOP_SECONDS", 0.3)
+    began = time.monotonic()
+    start_attentively(lambda: time.sleep(1.0), stop).set()
+    assert time.monotonic() - began >= 1.0
+    stop.set()
     is_slow_start_over = threading.Event()
     with pytest.raises(RayStartError):
-        start_attentively(is_slow_start_over.wait, lambda: True)
+        start_attentively(is_slow_start_over.wait, stop)
     is_slow_start_over.set()
-    began = time.monotonic()
-    start_attentively(lambda: time.sleep(1.0), lambda: False).set()
-    assert time.monotonic() - began >= 1.0
-    start_attentively(lambda: None, lambda: True).set()
+    start_attentively(lambda: None, stop).set()
 
 
-def test_what_a_start_begins_is_deaf_to_stop_signals_and_the_driver_is_not():
+def test_what_a_start_begins_is_deaf_to_stop_signals_and_the_driver_is_not(stop):
     begun = []
     code = "import time; time.sleep(600)"
-    over = start_attentively(lambda: begun.append(subprocess.Popen([sys.executable, "-c", code])), lambda: False)
+    over = start_attentively(lambda: begun.append(subprocess.Popen([sys.executable, "-c", code])), stop)
     (process,) = begun
     for number in STOP_SIGNALS:
         process.send_signal(number)
@@ -120,10 +129,7 @@ def start():
     time.sleep(0.5)
 
 with stop_on_signals() as stop:
-    def is_stopping():
-        stop.arm()
-        return stop.is_set()
-    start_attentively(start, is_stopping).set()
+    start_attentively(start, stop).set()
     print(stop.is_set())
 """
 
