@@ -73,8 +73,9 @@ class Tally:
         lost: Trials that were begun and have none, or that the undisturbed run has and this one has not.
         doubled: Trials with two rows in the database, and nodes that two trials trained.
         unfinished: Rows of the database that are not finished.
-        different: Schedules whose loss differs from the undisturbed run's.
-        same_ranking: Whether the ranking names the same trials in the same order.
+        given_up: Trials that lost their worker three times and have failed, as a search promises.
+        different: Other schedules whose loss differs from the undisturbed run's.
+        same_ranking: Whether the ranking names the same trials in the same order, those that were given up aside.
         executed_tokens: Charged tokens trained and kept.
         wasted_tokens: Charged tokens trained in vain.
         uncounted_tokens: At most so many more may have been lost between two notes of how far a trial came.
@@ -88,6 +89,7 @@ class Tally:
     lost: int = 0
     doubled: int = 0
     unfinished: int = 0
+    given_up: int = 0
     different: int = 0
     same_ranking: bool = False
     executed_tokens: int = 0
@@ -292,10 +294,14 @@ def compare(tally: Tally, whole: RunDirectory, run: RunDirectory) -> None:
     tally.lost = len((begun | expected.keys()) - records.keys())
     tally.doubled = sum(count > 1 for count in rows.values()) + sum(count > 1 for count in produced.values())
     tally.unfinished = sum(not trial.state.is_finished() for trial in study.trials)
+    given_up = {trial for trial, record in records.items() if record.reason == "worker_lost"}
+    tally.given_up = len(given_up)
     tally.different = sum(
-        (record.params, record.val_loss) != expected.get(trial) for trial, record in records.items()
+        (record.params, record.val_loss) != expected.get(trial)
+        for trial, record in records.items()
+        if trial not in given_up
     )
-    tally.same_ranking = ranked(whole) == ranked(run)
+    tally.same_ranking = [row for row in ranked(whole) if row[0] not in given_up] == ranked(run)
     tally.executed_tokens = sum(record.executed_tokens for record in records.values())
     tally.wasted_tokens = sum(record.wasted_tokens for record in records.values())
     seconds = sum(record.train_seconds for record in records.values())
@@ -353,13 +359,14 @@ def wait_for_end(pid: int) -> None:
 def print_table(tallies: list[Tally]) -> None:
     """Print what is known so far."""
     print(
-        "| backend | kills | survived | trials | lost | doubled | other loss | same ranking | wasted |", flush=True
+        "| backend | kills | survived | trials | given up | lost | doubled | other loss | same ranking | wasted |",
+        flush=True,
     )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for tally in tallies:
         kills = ", ".join(f"{count} {kind}" for kind, count in tally.kills.items() if count)
         print(
-            f"| {tally.backend} | {kills} | {tally.survived} | {tally.trials} | {tally.lost} "
+            f"| {tally.backend} | {kills} | {tally.survived} | {tally.trials} | {tally.given_up} | {tally.lost} "
             f"| {tally.doubled + tally.unfinished} | {tally.different} | {'yes' if tally.same_ranking else 'no'} "
             f"| {tally.wasted_tokens:,} + at most {tally.uncounted_tokens:,} of {tally.executed_tokens:,} tokens "
             f"({100 * tally.wasted_share:.1f} %) |",
