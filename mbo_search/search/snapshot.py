@@ -31,6 +31,7 @@ def snapshot(
     records = director.books.records
     totals = count_totals([*records, *interrupted], {})
     elapsed = director.elapsed_seconds
+    confirm_left = _confirm_tasks_left(director)
     return Progress(
         study=study,
         begun=len(records) + len(director.books.open_trials),
@@ -45,9 +46,9 @@ def snapshot(
         stages_asked=totals.stages_asked,
         stages_found=totals.stages_found,
         confirmed=sum(not record.is_search for record in records),
-        confirm_left=len(_confirm_tasks_left(director)),
+        confirm_left=len(confirm_left),
         elapsed_seconds=elapsed,
-        eta_seconds=_eta_seconds(director, elapsed),
+        eta_seconds=_eta_seconds(director, confirm_left, elapsed),
         messages=tuple(messages),
         is_stopping=director.is_stopping,
     )
@@ -88,9 +89,9 @@ def _confirm_tasks_left(director: Director) -> list[TrialTask]:
     return [*(task for task in at_work if not task.is_search), *director.confirm_left()]
 
 
-def _eta_seconds(director: Director, elapsed_seconds: float) -> float | None:
+def _eta_seconds(director: Director, confirm_left: Sequence[TrialTask], elapsed_seconds: float) -> float | None:
     """Time left at the pace so far: of the confirm runs, or else by the limit that is nearest to its end."""
-    left = sum(task.tokens for task in _confirm_tasks_left(director))
+    left = sum(task.tokens for task in confirm_left)
     done = sum(record.requested_tokens for record in director.books.records)
     if left and done:
         return elapsed_seconds * left / done
