@@ -105,7 +105,8 @@ class Drive:
         )
         self._store = open_store(opened.run, self._plan)
         url = self._plan.store_url
-        self._mirror = None if url is None else PartialMirror(ObjectFolder.at(store_url(url)))
+        self._objects = None if url is None else ObjectFolder.at(store_url(url))
+        self._mirror = None if self._objects is None else PartialMirror(self._objects)
         self._num_collected = 0
         self._collect_at = 0.0
         self._status = opened.run.status()
@@ -139,16 +140,15 @@ class Drive:
 
     def _send_data(self) -> None:
         """Put the data where workers on other machines find them, if the study names a store."""
-        url = self._plan.store_url
-        if url is None:
+        if self._objects is None:
             return
         from mbo_search.data.ship import send_prepared
 
         try:
-            send_prepared(load_prepared(Path(self._plan.setup.data_folder)), ObjectFolder.at(store_url(url)))
+            send_prepared(load_prepared(Path(self._plan.setup.data_folder)), self._objects)
         except OSError as error:
             rule = f"cannot be written: {error}"
-            raise UserError([Problem(key="resources.store.url", value=url, rule=rule)]) from error
+            raise UserError([Problem(key="resources.store.url", value=self._plan.store_url, rule=rule)]) from error
 
     def observe(self) -> None:
         """Show how far it is, note what it cost so far, and keep the stage store within its limit."""
