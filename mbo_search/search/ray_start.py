@@ -192,7 +192,8 @@ def folder_mark(folder: Path) -> dict[str, str]:
 def end_processes_of(folder: Path) -> None:
     """End the processes that know a folder of ours, and wait until they are gone.
 
-    They name it on their command line or have the variable of `folder_mark`. A process that has just been started
+    They name it on their command line, have the variable of `folder_mark`, or have their output below it: Ray's
+    agents overwrite their command line and the variables behind it by a title. A process that has just been started
     shows no command line for a moment, so nobody is believed gone before a second look.
 
     Args:
@@ -210,16 +211,24 @@ def end_processes_of(folder: Path) -> None:
 
 
 def _processes_of(folder: Path) -> list[int]:
-    """Living processes, zombies aside, whose command line or environment holds a path below the folder."""
+    """Living processes, zombies aside, that know a path below the folder."""
     sign = f"{folder}{os.sep}".encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if any(sign in (entry / name).read_bytes() for name in ("cmdline", "environ")):
+            if any(sign in trace for trace in _traces(entry)):
                 found.append(int(entry.name))
         except OSError:
             continue
     return [pid for pid in found if pid != os.getpid()]
+
+
+def _traces(process: Path) -> Iterator[bytes]:
+    """What a process shows of itself: its command line, its variables, and where its output goes."""
+    for name in ("cmdline", "environ"):
+        yield (process / name).read_bytes()
+    for descriptor in ("1", "2"):
+        yield os.fsencode((process / "fd" / descriptor).readlink())
 
 
 def _refusal(error: Exception, attempts: int, seconds: float, logs: Path) -> RayStartError:

@@ -152,6 +152,24 @@ def test_only_processes_that_know_the_folder_are_ended(tmp_path):
         assert [process.poll() for process in processes[1:]] == [None, None]
 
 
+def test_processes_that_overwrote_what_they_show_are_known_by_where_their_output_goes(tmp_path):
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    for folder in (mine, other):
+        folder.mkdir()
+    with (mine / "agent.out").open("w") as file, (other / "agent.out").open("w") as elsewhere:
+        command = [sys.executable, "-c", "import time; time.sleep(600)"]
+        agent, stranger = (subprocess.Popen(command, stdout=output) for output in (file, elsewhere))
+        reader = subprocess.Popen(["tail", "-f", str((mine / "agent.out").name)], cwd=mine, stdout=subprocess.DEVNULL)
+    try:
+        end_processes_of(mine)
+        assert agent.wait(60) == -signal.SIGKILL
+        assert [process.poll() for process in (stranger, reader)] == [None, None]
+    finally:
+        for process in (agent, stranger, reader):
+            process.kill()
+            process.wait()
+
+
 def test_patience_that_the_user_sets_stays():
     settings = patient_settings({"RAY_gcs_server_port_wait_time_s": "7", "OTHER": "1"})
     assert settings["RAY_gcs_server_port_wait_time_s"] == "7"
