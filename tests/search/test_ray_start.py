@@ -159,7 +159,7 @@ def test_processes_that_overwrote_what_they_show_are_known_by_where_their_output
     with (mine / "agent.out").open("w") as file, (other / "agent.out").open("w") as elsewhere:
         command = [sys.executable, "-c", "import time; time.sleep(600)"]
         agent, stranger = (subprocess.Popen(command, stdout=output) for output in (file, elsewhere))
-        reader = subprocess.Popen(["tail", "-f", str((mine / "agent.out").name)], cwd=mine, stdout=subprocess.DEVNULL)
+        reader = subprocess.Popen(["tail", "-f", "agent.out"], cwd=mine, stdout=subprocess.DEVNULL)
     try:
         end_processes_of(mine)
         assert agent.wait(60) == -signal.SIGKILL
