@@ -15,6 +15,7 @@ from mbo_search.files import read_json, write_json
 from mbo_search.study.base import Description
 from mbo_search.study.keys import segment_keys
 from mbo_search.study.segments import Segment
+from mbo_search.train.outcome import TrialOutcome, state_of
 from mbo_search.train.reports import BoundaryReport, Node, Stop
 from mbo_search.train.scratch import forget_stretch
 
@@ -35,6 +36,11 @@ class LastWords(Description):
     schema_version: Literal["mbo-search/last-words/1"] = "mbo-search/last-words/1"
     reason: Literal["hung", "out_of_memory"]
     message: str
+
+    @property
+    def outcome(self) -> TrialOutcome:
+        """The end of a trial of which nothing else is known."""
+        return TrialOutcome(state=state_of(self.reason), reason=self.reason, message=self.message)
 
 
 class LastWordsRunner:

@@ -19,7 +19,7 @@ from ray.tune.search import Searcher
 
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.director import Director
-from mbo_search.search.last_words import LastWords, write_last_words
+from mbo_search.search.last_words import LastWords, read_last_words, write_last_words
 from mbo_search.search.ray_worker import BOUNDARY, LOG, OUTCOME, PLAN, TASK
 from mbo_search.train.outcome import BoundaryEvent, TrialOutcome
 
@@ -150,11 +150,19 @@ class Seat:
         if trial_id in self._told or self._director.is_stopping or self._is_closed:
             return
         number = self._numbers[trial_id]
-        words = self._words.get(number)
+        words = self._words.get(number) or self._words_left(number)
         if words is None:
             self._director.lost(number, _last_line(error))
         else:
-            self._director.tell(number, TrialOutcome(state="pruned", reason=words.reason, message=words.message))
+            self._director.tell(number, words.outcome)
+
+    def _words_left(self, number: int) -> LastWords | None:
+        """What a worker that ended itself has left, if no later attempt got as far as telling it."""
+        return (
+            read_last_words(RunDirectory(Path(self._config["run"])).trials, number)
+            if "run" in self._config
+            else None
+        )
 
     def _note_for_memory(self, trial_id: str, error: str) -> None:
         """Leave a note for the next attempt; where workers do not see it, there is none."""
@@ -163,7 +171,7 @@ class Seat:
         if "run" in self._config:
             write_last_words(RunDirectory(Path(self._config["run"])).trials, number, words)
         elif self._is_closed:
-            self._director.tell(number, TrialOutcome(state="pruned", reason=words.reason, message=words.message))
+            self._director.tell(number, words.outcome)
 
     def _tell(self, trial_id: str, outcome: TrialOutcome, result: dict[str, Any]) -> None:
         self._told.add(trial_id)

@@ -9,11 +9,11 @@ from mbo_search.results.records import Arm, TrialRecord
 from mbo_search.search.director import Director
 from mbo_search.search.progress import ArmProgress, Progress, RunningTrial
 from mbo_search.search.task import TrialTask
+from mbo_search.train.outcome import BAD_REGION
 
 __all__ = ["snapshot"]
 
 ARMS: tuple[Arm, ...] = ("baseline", "control", "staged", "confirm", "tokens", "attribution")
-_BAD_REGION = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
 
 
 def snapshot(
@@ -69,7 +69,7 @@ def _running(director: Director, trial: int) -> RunningTrial:
 def _arm(arm: Arm, records: Sequence[TrialRecord]) -> ArmProgress:
     own = [record for record in records if record.arm == arm]
     probes = [record for record in own if record.reason == "probe"]
-    ended = [record for record in own if record.state == "pruned" or record.reason in _BAD_REGION]
+    ended = [record for record in own if record.state == "pruned" or record.reason in BAD_REGION]
     losses = [(record.val_loss, record.trial) for record in own if record.val_loss is not None]
     best_loss, best_trial = min(losses, default=(None, None))
     return ArmProgress(

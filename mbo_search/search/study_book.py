@@ -25,13 +25,11 @@ from mbo_search.search.suggest import Draw, OptunaSuggest, SpaceFunction, draw
 from mbo_search.search.tree.history import STOP_AFTER
 from mbo_search.search.tree.planned import EXPECTED_GAIN
 from mbo_search.study.specs import Objective
+from mbo_search.train.outcome import BAD_REGION
 
 __all__ = ["StudyBook"]
 
 _LOGGER = logging.getLogger(__name__)
-_REGION_REASONS = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
-"""Reasons that lie in the schedule itself: the searcher is to learn that the region is bad."""
-
 _ONE_EACH = 1
 """Entries of either kind that a driver which was killed may not have written any more."""
 
@@ -164,5 +162,5 @@ def _told_state(record: TrialRecord) -> TrialState:
     """Samplers overlook failed trials and would come back to a region that diverges, so that is told as pruned."""
     if record.state == "complete":
         return TrialState.COMPLETE
-    is_bad_region = record.state == "pruned" or record.reason in _REGION_REASONS
+    is_bad_region = record.state == "pruned" or record.reason in BAD_REGION
     return TrialState.PRUNED if is_bad_region else TrialState.FAIL

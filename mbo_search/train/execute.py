@@ -20,7 +20,7 @@ from mbo_search.study.segments import Segment
 from mbo_search.train.banner import stage_banner
 from mbo_search.train.curve import curve_rows, join_points
 from mbo_search.train.node_store import NodeStore, StoredNode
-from mbo_search.train.outcome import Boundary, BoundaryEvent, State, TrialOutcome
+from mbo_search.train.outcome import Boundary, BoundaryEvent, State, TrialOutcome, state_of
 from mbo_search.train.pace import Pace
 from mbo_search.train.path import SchedulePath, Stretch, schedule_path, stretches
 from mbo_search.train.promise import broken_promise, is_finite
@@ -78,16 +78,6 @@ class _Costs:
         self.wasted_tokens += report.wasted_tokens + (report.executed_tokens if is_repeat else 0)
         self.train_seconds += report.seconds
         self.peak_memory_bytes = max(self.peak_memory_bytes, report.peak_memory_bytes)
-
-
-_IN_THE_SCHEDULE = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
-"""Reasons that lie in what was to be trained: such a trial is pruned, others that end early have failed."""
-
-
-def _state_of(reason: EndReason | None) -> State:
-    if reason == "signal":
-        return "interrupted"
-    return "pruned" if reason in _IN_THE_SCHEDULE else "failed"
 
 
 class _Trial:
@@ -268,7 +258,7 @@ class _Trial:
             if is_disk_trouble(error):
                 return self._outcome("interrupted", "disk", str(error))
             reason: EndReason = "out_of_memory" if isinstance(error, MemoryError) else "exception"
-            return self._outcome(_state_of(reason), reason, traceback.format_exc())
+            return self._outcome(state_of(reason), reason, traceback.format_exc())
         if state_dir is None or report.reason is not None:
             return self._ended_early(report)
         broken = broken_promise(stretch, report)
@@ -323,7 +313,7 @@ class _Trial:
         self._points = join_points(self._points, report.curve)
         message = report.message or f"the runner came back early at step {report.step}"
         reason = report.reason or "exception"
-        return self._outcome(_state_of(reason), reason, message, step=report.step)
+        return self._outcome(state_of(reason), reason, message, step=report.step)
 
     def _outcome(
         self, state: State, reason: EndReason | None = None, message: str = "", *, step: int | None = None

@@ -7,10 +7,27 @@ from typing import Literal
 from mbo_search.study.base import Description
 from mbo_search.train.reports import EndReason
 
-__all__ = ["Boundary", "BoundaryEvent", "CurveRow", "State", "TrialOutcome"]
+__all__ = ["BAD_REGION", "Boundary", "BoundaryEvent", "CurveRow", "State", "TrialOutcome", "state_of"]
 
 State = Literal["complete", "pruned", "failed", "interrupted"]
 """How a trial ended."""
+
+BAD_REGION: frozenset[EndReason] = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
+"""Reasons that lie in what was to be trained: such a trial is pruned, and the searcher learns to avoid the region."""
+
+
+def state_of(reason: EndReason | None) -> State:
+    """How a trial that did not come to its end has ended.
+
+    >>> state_of("non_finite"), state_of("hung"), state_of("signal")
+    ('pruned', 'failed', 'interrupted')
+
+    Args:
+        reason: Why; None: nobody knows.
+    """
+    if reason == "signal":
+        return "interrupted"
+    return "pruned" if reason in BAD_REGION else "failed"
 
 
 class Boundary(Description):

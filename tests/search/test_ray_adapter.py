@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from mbo_search.search.director import MOST_RETRIES
-from mbo_search.search.last_words import read_last_words
+from mbo_search.search.last_words import LastWords, read_last_words, write_last_words
 from mbo_search.search.limits import Limits
 from mbo_search.search.pruner import BoundaryPruner
 from mbo_search.search.ray_session import RaySlots, ray_environment
@@ -200,6 +200,18 @@ def test_of_two_trials_only_the_one_whose_worker_was_killed_for_memory_is_told_s
     assert read_last_words(tmp_path / "trials", 1) is None
     director.abandoned("Ray ended before the trial")
     assert [director.ask().trial for _ in range(2)] == [0, 1]
+
+
+def test_a_trial_whose_worker_left_word_that_it_hung_has_hung_even_if_no_later_attempt_says_so(toy_world, tmp_path):
+    director = toy_world(slots=1, control=0.0).director()
+    table = Table(director, run=tmp_path)
+    (tmp_path / "trials").mkdir()
+    table.searcher.suggest("a")
+    table.start("a")
+    write_last_words(tmp_path / "trials", 0, LastWords(reason="hung", message="no step for 10 min"))
+    table.searcher.on_trial_complete("a", error=True)
+    (record,) = director.books.records
+    assert (record.state, record.reason, record.message) == ("failed", "hung", "no step for 10 min")
 
 
 def test_where_workers_see_no_files_a_trial_that_was_killed_for_memory_is_pruned_at_once(toy_world):

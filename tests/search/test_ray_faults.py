@@ -17,6 +17,7 @@ from tests.search.tiny import tiny_study
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 STOPPED_SECONDS = 12.0
+HANGING_TRIAL = 4
 
 SHORT = {
     "RAY_health_check_initial_delay_ms": "1000",
@@ -81,3 +82,19 @@ def test_a_search_that_loses_ray_s_directory_says_so_soon_and_goes_on_to_the_sam
         finish(drive(study, tiny_root, run.path))
     assert losses(run) == losses(RunDirectory.open(tmp_path / "alone"))
     assert {record.state for record in run.records()} == {"complete"}
+
+
+def test_a_trial_that_hangs_ends_its_worker_is_told_of_and_the_others_go_on(drive, tiny_root, tmp_path):
+    """What hangs is real: the log of the trial is a pipe that nobody reads, so opening it never returns."""
+    run = RunDirectory(tmp_path / "run")
+    process = drive(tiny_study(tiny_root, *STUDY), tiny_root, run.path)
+    wait_for(lambda: trials_begun(run) >= 2)
+    os.mkfifo(run.trial_log(HANGING_TRIAL))
+    finish(process)
+    found = {record.trial: record for record in run.records()}
+    hung = found.pop(HANGING_TRIAL)
+    assert (hung.state, hung.reason) == ("failed", "hung")
+    assert hung.message is not None
+    assert "no step for" in hung.message
+    assert "ray_worker.py" in hung.message, "the stacks say where it hung"
+    assert {(record.state, record.attempts) for record in found.values()} == {("complete", 1)}
