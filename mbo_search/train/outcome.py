@@ -13,7 +13,7 @@ State = Literal["complete", "pruned", "failed", "interrupted"]
 """How a trial ended."""
 
 BAD_REGION: frozenset[EndReason] = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
-"""Reasons that lie in what was to be trained: such a trial is pruned, and the searcher learns to avoid the region."""
+"""Reasons that lie in what was to be trained: such a trial is pruned, and the searcher learns to avoid its like."""
 
 
 def state_of(reason: EndReason | None) -> State:
