@@ -192,7 +192,7 @@ def folder_mark(folder: Path) -> dict[str, str]:
 def end_processes_of(folder: Path) -> None:
     """End the processes that know a folder of ours, and wait until they are gone.
 
-    They name it on their command line, have the variable of `folder_mark`, or have their output below it: Ray's
+    They name it on their command line, have the variable of `folder_mark`, or write to a file below it: Ray's
     agents overwrite their command line and the variables behind it by a title. A process that has just been started
     shows no command line for a moment, so nobody is believed gone before a second look.
 
@@ -224,11 +224,19 @@ def _processes_of(folder: Path) -> list[int]:
 
 
 def _traces(process: Path) -> Iterator[bytes]:
-    """What a process shows of itself: its command line, its variables, and where its output goes."""
+    """What a process shows of itself: its command line, its variables, and the files that it writes to."""
     for name in ("cmdline", "environ"):
         yield (process / name).read_bytes()
-    for descriptor in ("1", "2"):
-        yield os.fsencode((process / "fd" / descriptor).readlink())
+    for file in (process / "fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since
+            if _is_written(process / "fdinfo" / file.name):
+                yield os.fsencode(file.readlink())
+
+
+def _is_written(info: Path) -> bool:
+    """Whether a file is open for more than reading, as somebody who only looks at a log has it."""
+    fields = dict(line.split(":", 1) for line in info.read_text(encoding="ascii").splitlines() if ":" in line)
+    return int(fields["flags"], 8) & os.O_ACCMODE != os.O_RDONLY
 
 
 def _refusal(error: Exception, attempts: int, seconds: float, logs: Path) -> RayStartError:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -152,22 +153,62 @@ def test_only_processes_that_know_the_folder_are_ended(tmp_path):
         assert [process.poll() for process in processes[1:]] == [None, None]
 
 
-def test_processes_that_overwrote_what_they_show_are_known_by_where_their_output_goes(tmp_path):
-    mine, other = tmp_path / "mine", tmp_path / "other"
-    for folder in (mine, other):
-        folder.mkdir()
-    with (mine / "agent.out").open("w") as file, (other / "agent.out").open("w") as elsewhere:
-        command = [sys.executable, "-c", "import time; time.sleep(600)"]
-        agent, stranger = (subprocess.Popen(command, stdout=output) for output in (file, elsewhere))
-        reader = subprocess.Popen(["tail", "-f", "agent.out"], cwd=mine, stdout=subprocess.DEVNULL)
-    try:
-        end_processes_of(mine)
-        assert agent.wait(60) == -signal.SIGKILL
-        assert [process.poll() for process in (stranger, reader)] == [None, None]
-    finally:
-        for process in (agent, stranger, reader):
-            process.kill()
-            process.wait()
+WRITER = """
+import sys, time
+file = open(sys.stdin.readline().strip(), "a")
+print("open", flush=True)
+time.sleep(600)
+"""
+
+
+def test_processes_that_overwrote_what_they_show_are_known_by_what_they_write_to(tmp_path):
+    with ExitStack() as stack:
+        started = []
+        for name in ("mine", "other"):
+            (tmp_path / name).mkdir()
+            process = subprocess.Popen(
+                [sys.executable, "-c", WRITER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            process.stdin.write(f"{tmp_path / name / 'agent.log'}\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "open\n"
+            started.append(process)
+        reader = subprocess.Popen(["tail", "-f", "agent.log"], cwd=tmp_path / "mine", stdout=subprocess.DEVNULL)
+        stack.enter_context(reader)
+        stack.callback(reader.kill)
+        end_processes_of(tmp_path / "mine")
+        assert started[0].wait(60) == -signal.SIGKILL
+        assert [process.poll() for process in (started[1], reader)] == [None, None]
+
+
+SESSION = """
+import os, sys, time
+from pathlib import Path
+from mbo_search.search.ray_session import RaySlots, ray_session
+from mbo_search.search.ray_start import _processes_of
+from mbo_search.search.stopping import StopRequest
+from tests.search.processes import family
+slots = RaySlots(slots=1, cpus_per_trial=1, gpus_per_trial=0.0)
+with ray_session(slots, cluster=None, logs=Path(sys.argv[1]) / "ray", stop=StopRequest()) as folder:
+    time.sleep(5)
+    everybody = family(Path(sys.argv[1]))
+    known = {os.getpid(), *_processes_of(folder / "ray")}
+    print(len(everybody), sorted(name for pid, name in everybody.items() if pid not in known))
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_all_of_ray_s_processes_are_known(tmp_path):
+    with ended_at_last() as start:
+        process = start([sys.executable, "-c", SESSION, str(tmp_path / "run")], tmp_path / "run", os.environ)
+        said, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    number, unknown = said.split(" ", 1)
+    assert int(number) > 5
+    assert unknown.strip() == "[]"
 
 
 def test_patience_that_the_user_sets_stays():
