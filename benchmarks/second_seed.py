@@ -20,6 +20,7 @@ import itertools
 import json
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,11 +166,8 @@ class Guard:
 
 def _favorite(found: Searched, budget: int) -> int | None:
     """The first strategy that got more than its share of the budget, if any."""
-    counts: dict[int, int] = {}
-    for path in found.stage_runs:
-        counts[path[0]] = counts.get(path[0], 0) + 1
-    most = max(counts, key=lambda option: counts[option])
-    return most if counts[most] > SHARE * budget else None
+    ((most, num_stage_runs),) = Counter(path[0] for path in found.stage_runs).most_common(1)
+    return most if num_stage_runs > SHARE * budget else None
 
 
 def _roles(num_seeds: int) -> Iterator[Roles]:

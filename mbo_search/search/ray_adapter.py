@@ -156,20 +156,21 @@ class Seat:
         else:
             self._director.tell(number, words.outcome)
 
+    @property
+    def _trials(self) -> Path | None:
+        """The folder of trials; None where workers do not see it."""
+        return RunDirectory(Path(self._config["run"])).trials if "run" in self._config else None
+
     def _words_left(self, number: int) -> LastWords | None:
         """What a worker that ended itself has left, if no later attempt got as far as telling it."""
-        return (
-            read_last_words(RunDirectory(Path(self._config["run"])).trials, number)
-            if "run" in self._config
-            else None
-        )
+        return None if self._trials is None else read_last_words(self._trials, number)
 
     def _note_for_memory(self, trial_id: str, error: str) -> None:
         """Leave a note for the next attempt; where workers do not see it, there is none."""
         number = self._numbers[trial_id]
         words = self._words[number] = LastWords(reason="out_of_memory", message=error)
-        if "run" in self._config:
-            write_last_words(RunDirectory(Path(self._config["run"])).trials, number, words)
+        if self._trials is not None:
+            write_last_words(self._trials, number, words)
         elif self._is_closed:
             self._director.tell(number, words.outcome)
 
