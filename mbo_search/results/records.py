@@ -12,6 +12,7 @@ from mbo_search.train.outcome import Boundary, CurveRow, State
 from mbo_search.train.reports import EndReason
 
 __all__ = [
+    "LOWER_ARMS",
     "SEARCH_ARMS",
     "Arm",
     "Boundary",
@@ -22,12 +23,18 @@ __all__ = [
     "TrialRecord",
 ]
 
-Arm = Literal["baseline", "control", "staged", "confirm", "tokens", "attribution"]
-"""Why a trial was run: three arms of the search, then what `confirm` trains on fresh seeds: the contenders again,
-the best single strategy with less and more text, and the winner with one part of it put back."""
+Arm = Literal[
+    "baseline", "control", "tuned", "line", "shape", "settings", "staged", "confirm", "tokens", "attribution"
+]
+"""Why a trial was run. The searches come first: baselines, then those of the opponents (`control` in directories of
+earlier versions), then `staged`, that of the study's question. `confirm` trains the champions again on fresh seeds,
+`tokens` the strongest opponent with less and more text, `attribution` the winner with one part of it put back."""
 
-SEARCH_ARMS: tuple[Arm, ...] = ("baseline", "control", "staged")
-"""The arms that find schedules; the others judge them."""
+SEARCH_ARMS: tuple[Arm, ...] = ("baseline", "control", "tuned", "line", "shape", "settings", "staged")
+"""The searches that find schedules; the others judge them."""
+
+LOWER_ARMS: tuple[Arm, ...] = ("control", "tuned", "line", "shape", "settings")
+"""The searches of the opponents."""
 
 # A record may come from a stranger's folder: its numbers are bounded so that sums, squares and dates of them exist.
 _Count = Annotated[int, Field(ge=0, le=10**15)]

@@ -2,7 +2,8 @@
 
     study.yaml           the resolved study
     setup.json           what was measured and resolved once: micro batch, precision, threads, fingerprints
-    study.db control.db  the two Optuna studies
+    study.db             the Optuna study of the question's own search
+    rungs/               NAME.db: those of the opponents' searches
     trials/              NNNN.json a record, NNNN.curve.json its learning curve, NNNN.log what it said
     stages/ scratch/     cached nodes; unfinished stretches
     ranking.csv ranking.json best.yaml report.html status.json
@@ -118,13 +119,16 @@ class RunDirectory:
 
     @property
     def database(self) -> Path:
-        """SQLite file of the staged arm's Optuna study."""
+        """SQLite file with the Optuna study of the question's own search."""
         return self.path / "study.db"
 
-    @property
-    def control_database(self) -> Path:
-        """SQLite file of the control arm's Optuna study."""
-        return self.path / "control.db"
+    def rung_database(self, search: str) -> Path:
+        """SQLite file with the Optuna study of an opponents' search.
+
+        Args:
+            search: Its name.
+        """
+        return self.path / "rungs" / f"{search}.db"
 
     @property
     def trials(self) -> Path:

@@ -1,9 +1,15 @@
-"""From a study to its two arms: their spaces, their Optuna studies, and the schedules that they begin with."""
+"""From a study to its searches: their spaces, their Optuna studies, and the schedules that they begin with.
+
+One search answers the study's question; the others look for the best that can be had without the freedom that is
+asked about. Both sides get the same number of tokens, unless the study says otherwise; the opponents divide theirs
+evenly among the rungs of the ladder, and the two searches of the rung *shape* between them.
+"""
 
 from __future__ import annotations
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -11,7 +17,7 @@ from types import MappingProxyType
 from mbo_search.results.records import Arm
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.databases import arm_study
-from mbo_search.search.initial_points import control_points, initial_points
+from mbo_search.search.initial_points import control_points, initial_points, points_near
 from mbo_search.search.optuna_arm import ArmEffort, ArmSpace, OptunaArm, SamplerMaker
 from mbo_search.search.samplers import SAMPLERS, STARTUP_TRIALS
 from mbo_search.search.searchers import StagedSpace, searcher_maker
@@ -19,17 +25,28 @@ from mbo_search.search.space_pieces import space_pieces
 from mbo_search.search.suggest import Draw
 from mbo_search.search.warm_start import read_warm_start, warm_draws
 from mbo_search.study.joint_model import searcher_of
+from mbo_search.study.ladder import RUNG_OF_SEARCH, lower_spaces, search_spaces
 from mbo_search.study.parameters import Suggest, choose
-from mbo_search.study.space import Space, control_space, parameters, propose, space_size, staged_space
+from mbo_search.study.space import Space, parameters, propose, space_size
 from mbo_search.study.specs import Study
 
-__all__ = ["arm_space", "arms_of", "finite_size"]
+__all__ = ["TAKES_OVER", "arm_shares", "arm_space", "arms_of", "finite_size"]
 
-_INITIAL_SHARE: Mapping[Arm, float] = MappingProxyType({"staged": 0.25, "control": 0.5})
-"""Share of an arm's trials that may go to points of the initial design, baselines left out.
+TAKES_OVER: Mapping[Arm, tuple[Arm, ...]] = MappingProxyType(
+    {
+        "line": ("baseline", "tuned"),
+        "shape": ("baseline", "tuned", "line"),
+        "settings": ("baseline", "tuned", "line", "shape"),
+    }
+)
+"""The opponents of a higher rung go on from what those below have found: it is paid for by the same side."""
 
-The staged arm learns of strategies from the ends of single stages as well. The control arm cannot, for it has one
-stage, and its space is no more than a few strategies and their numbers.
+_INITIAL_SHARE = 0.25
+_INITIAL_SHARE_OF_ONE_STAGE = 0.5
+"""Share of a search's trials that may go to points of the initial design, baselines left out.
+
+A search with stages learns of strategies from the ends of single stages as well. One without cannot, and its space
+is no more than a few strategies and their numbers.
 """
 
 _WITH_INITIAL_POINTS = ("tree", *SAMPLERS)
@@ -45,17 +62,32 @@ def arms_of(study: Study, run: RunDirectory) -> dict[Arm, OptunaArm]:
     """
     warm = read_warm_start(run)
     arms: dict[Arm, OptunaArm] = {}
-    for arm, share in _shares(study).items():
-        if share > 0:
-            own = arm_space(study, arm, share)
-            first = warm_draws(warm, arm, own.function)[: _num_initial(study, arm, share)]
-            arms[arm] = OptunaArm(
-                arm,
-                replace(own, initial=(*first, *own.initial)),
-                seed=study.seed,
-                database=arm_study(run, arm, study),
-            )
+    for arm, share in arm_shares(study).items():
+        own = arm_space(study, arm, share)
+        first = warm_draws(warm, arm, own.function)[: _num_initial(study, share, _INITIAL_SHARE)]
+        arms[arm] = OptunaArm(
+            arm,
+            replace(own, initial=(*first, *own.initial)),
+            seed=study.seed,
+            database=arm_study(run, arm, study),
+        )
     return arms
+
+
+def arm_shares(study: Study) -> dict[Arm, float]:
+    """Share of the search's tokens that each search gets; the opponents' searches lowest rung first.
+
+    Args:
+        study: The study.
+    """
+    names = list(lower_spaces(study))
+    if not names:
+        return {"staged": 1.0}
+    rungs = Counter(RUNG_OF_SEARCH[name] for name in names)
+    shares: dict[Arm, float] = {"staged": 1 - study.control.share}
+    for name in names:
+        shares[name] = study.control.share / len(rungs) / rungs[RUNG_OF_SEARCH[name]]
+    return shares
 
 
 def arm_space(study: Study, arm: Arm, share: float) -> ArmSpace:
@@ -63,11 +95,12 @@ def arm_space(study: Study, arm: Arm, share: float) -> ArmSpace:
 
     Args:
         study: The study.
-        arm: `staged` or `control`.
+        arm: The search, such as `staged` or `tuned`.
         share: Share of the trials that the arm is about to get.
     """
     search = study.search
-    space = staged_space(study) if arm == "staged" else control_space(study)
+    spaces: dict[Arm, Space] = dict(search_spaces(study).items())
+    space = spaces[arm]
     effort = ArmEffort(
         schedules=None if search.trials is None else max(1.0, (search.trials - len(study.baselines)) * share),
         tokens=None if search.budget is None else search.budget * share,
@@ -80,22 +113,23 @@ def arm_space(study: Study, arm: Arm, share: float) -> ArmSpace:
         size=finite_size(space),
         effort=effort,
         objectives=search.objectives,
+        nearest=functools.partial(points_near, space),
     )
 
 
-def _shares(study: Study) -> dict[Arm, float]:
-    return {"staged": 1 - study.control.share, "control": study.control.share}
-
-
 def _initial(study: Study, arm: Arm, space: Space, share: float) -> Sequence[Draw]:
-    most = _num_initial(study, arm, share)
-    return control_points(study, space, most) if arm == "control" else initial_points(space)[:most]
+    """The lowest opponent begins with untuned strategies, whose results the others take over."""
+    if arm == "tuned":
+        return control_points(study, space, _num_initial(study, share, _INITIAL_SHARE_OF_ONE_STAGE))
+    if arm in TAKES_OVER:
+        return ()
+    return initial_points(space)[: _num_initial(study, share, _INITIAL_SHARE)]
 
 
-def _num_initial(study: Study, arm: Arm, share: float) -> int:
+def _num_initial(study: Study, share: float, share_of_trials: float) -> int:
     if study.search.trials is None:
         return STARTUP_TRIALS
-    return min(STARTUP_TRIALS, max(1, int(study.search.trials * share * _INITIAL_SHARE[arm])))
+    return min(STARTUP_TRIALS, max(1, int(study.search.trials * share * share_of_trials)))
 
 
 def _maker(searcher: str, study: Study, space: Space, effort: ArmEffort) -> SamplerMaker:
@@ -121,7 +155,7 @@ def finite_size(space: Space) -> int | None:
     """Number of different schedules of a space; None if it holds free numbers.
 
     Args:
-        space: The staged or the control space.
+        space: The space.
     """
     size = space_size(space)
     return None if size.free_numbers else size.combinations

@@ -22,6 +22,7 @@ class Books:
         self._records: dict[int, TrialRecord] = {}
         self._by_end: dict[str, int] = {}
         self._produced: set[str] = set()
+        self._charges: dict[tuple[Arm, ...], int] = {}
 
     @property
     def records(self) -> Sequence[TrialRecord]:
@@ -53,6 +54,7 @@ class Books:
             has_node: Whether a node is cached, to know what it will cost.
         """
         self._tasks[task.trial] = task
+        self._charges.clear()
         self._expected_tokens[task.trial] = missing_tokens(task.nodes, has_node)
 
     def end(self, task: TrialTask, record: TrialRecord) -> None:
@@ -63,6 +65,7 @@ class Books:
             record: Its final record.
         """
         self._tasks[task.trial] = task
+        self._charges.clear()
         self._expected_tokens.pop(task.trial, None)
         self._records[task.trial] = record
         self._by_end.setdefault(task.end, task.trial)
@@ -107,13 +110,33 @@ class Books:
         accounted = self._produced | produced | others
         return [node for node in task.nodes if node.key not in accounted and has_node(node.key)]
 
-    def arm_tokens(self, arm: Arm) -> int:
-        """Charged tokens of an arm: executed and wasted, and expected of its open trials.
+    def charged_tokens(self, arms: Sequence[Arm]) -> int:
+        """What the schedules of some arms would have cost if nobody else had trained anything.
+
+        Every distinct state on the way of their schedules is charged once, whoever trained it; open trials count
+        up to their ends. Work that was lost or repeated is charged to whoever lost it.
 
         Args:
-            arm: The arm.
+            arms: The arms, taken together.
         """
-        return self._tokens(trial for trial, task in self._tasks.items() if task.arm == arm)
+        known = self._charges.get(tuple(arms))
+        if known is None:
+            known = self._charges[tuple(arms)] = self._charge(arms)
+        return known
+
+    def _charge(self, arms: Sequence[Arm]) -> int:
+        charged: set[str] = set()
+        total = 0
+        for trial in sorted(self._tasks):
+            task, record = self._tasks[trial], self._records.get(trial)
+            if task.arm not in arms:
+                continue
+            end = task.tokens if record is None or record.state == "complete" else record.requested_tokens
+            reached = [node for node in task.nodes if node.tokens <= end]
+            before = next((node.tokens for node in reversed(reached) if node.key in charged), 0)
+            total += max(0, end - before) + (record.wasted_tokens if record is not None else 0)
+            charged.update(node.key for node in reached)
+        return total
 
     def search_tokens(self) -> int:
         """Charged tokens of all arms and baselines, confirm runs left out."""

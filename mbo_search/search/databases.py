@@ -8,6 +8,7 @@ server's password is read by its client, from PGPASSWORD or a password file, and
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
@@ -30,7 +31,7 @@ def arm_study(run: RunDirectory, arm: Arm, study: Study) -> optuna.Study:
 
     Args:
         run: The run directory.
-        arm: `staged` or `control`.
+        arm: The search, such as `staged` or `tuned`.
         study: The study; `search.storage` says where.
 
     Raises:
@@ -38,8 +39,16 @@ def arm_study(run: RunDirectory, arm: Arm, study: Study) -> optuna.Study:
     """
     num_objectives = len(study.search.objectives)
     if study.search.storage is None:
-        return open_study(run.database if arm == "staged" else run.control_database, study.study, num_objectives)
+        return open_study(_database(run, arm), study.study, num_objectives)
     return _open_on_server(study.search.storage, f"{server_name(run, study)}/{arm}", num_objectives)
+
+
+def _database(run: RunDirectory, arm: Arm) -> Path:
+    if arm == "staged":
+        return run.database
+    database = run.rung_database(arm)
+    database.parent.mkdir(exist_ok=True)
+    return database
 
 
 def server_name(run: RunDirectory, study: Study) -> str:

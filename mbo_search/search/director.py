@@ -49,7 +49,7 @@ class Director:
 
         Args:
             plan: What to do.
-            arms: The arms that propose schedules: `staged`, and `control` where the study wants one.
+            arms: The arms that propose schedules: `staged` and those of its opponents.
             ports: The world.
         """
         self.books = Books()

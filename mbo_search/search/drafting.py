@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -59,11 +60,21 @@ class Drafter:
         return self._task(trial, "baseline", self._plan.baselines[label], seed=self._plan.seed, label=label)
 
     def arms_by_need(self) -> Sequence[Arm]:
-        """The arms that have schedules left, the one that is behind its share of tokens first."""
-        staged, control = self._books.arm_tokens("staged"), self._books.arm_tokens("control")
-        is_control_behind = control < self._plan.control * (staged + control)
-        order: tuple[Arm, ...] = ("control", "staged") if is_control_behind else ("staged", "control")
+        """The arms that have schedules left, those first that are behind their shares of tokens.
+
+        The two sides of the question come first: whichever has been charged less than its share. Each side, and
+        within the opponents' side each search, is charged for what its schedules would have cost if it were alone.
+        """
+        own: tuple[Arm, ...] = ("staged",)
+        sides = (own, tuple(arm for arm in self._plan.shares if arm != "staged"))
+        in_order = sorted((side for side in sides if side), key=self._charged)
+        order = (arm for side in in_order for arm in sorted(side, key=lambda arm: self._charged((arm,))))
         return [arm for arm in order if arm in self._arms and not self._is_exhausted(arm)]
+
+    def _charged(self, arms: Sequence[Arm]) -> float:
+        """Tokens that some arms are charged with, over their share."""
+        share = sum(self._plan.shares.get(arm, 0.0) for arm in arms)
+        return self._books.charged_tokens(arms) / share if share > 0 else math.inf
 
     def proposal(self, arm: Arm, trial: int) -> TrialTask | None:
         """The arm's first proposal that is new and not on its way in another trial.
@@ -77,7 +88,8 @@ class Drafter:
             trial: Number for the task.
         """
         source = self._arms[arm]
-        for draws in (source.proposals(trial), source.random_proposals(trial)):
+        first = itertools.chain(self._taken_over(arm), source.proposals(trial))
+        for draws in (first, source.random_proposals(trial)):
             drafts = list(self._until_new(arm, trial, itertools.islice(draws, MOST_ASKS)))
             if drafts and drafts[-1][1] in _TAKEN:
                 return drafts[-1][0]
@@ -107,6 +119,16 @@ class Drafter:
         """
         missing = first_missing(task.nodes, self._ports.has_node)
         return missing is not None and self._books.is_coming(missing)
+
+    def _taken_over(self, arm: Arm) -> Iterator[Draw]:
+        """With every other trial an arm goes on from the best that the arms below it have found."""
+        from_arms = self._plan.takes_over.get(arm, ())
+        if not from_arms or len(self._books.tasks_of(arm)) % 2:
+            return
+        found = [one for one in self._books.records if one.arm in from_arms and one.val_loss is not None]
+        if found:
+            best = min(found, key=lambda record: (record.val_loss, record.trial))
+            yield from self._arms[arm].taken_over(best.schedule)
 
     def _is_exhausted(self, arm: Arm) -> bool:
         size = self._arms[arm].size

@@ -13,7 +13,7 @@ from mbo_search.data.prepare import load_prepared
 from mbo_search.errors import Problem, UserError
 from mbo_search.results.records import TrialRecord
 from mbo_search.results.run_directory import RunDirectory
-from mbo_search.search.arms import arms_of
+from mbo_search.search.arms import TAKES_OVER, arm_shares, arms_of
 from mbo_search.search.confirm import Confirmation
 from mbo_search.search.director import Director
 from mbo_search.search.limits import limits_of
@@ -169,7 +169,8 @@ class Drive:
         plan = SearchPlan(
             seed=study.seed,
             limits=limits_of(study.search),
-            control=study.control.share,
+            shares=arm_shares(study),
+            takes_over=TAKES_OVER,
             baselines=baselines_of(study),
             pruner=BoundaryPruner() if study.search.pruner == "boundary" else None,
             confirm=_confirmation(opened),

@@ -27,8 +27,9 @@ from mbo_search.search.slots import num_slots
 from mbo_search.search.suggest import FixedSuggest, draw
 from mbo_search.search.task import Params, TrialTask, up_to_stage
 from mbo_search.search.task_files import read_tasks, write_task
+from mbo_search.study.ladder import search_spaces
 from mbo_search.study.schedule import Schedule
-from mbo_search.study.space import Space, control_space, propose, staged_space
+from mbo_search.study.space import Space, propose
 from mbo_search.study.specs import Study
 from mbo_search.study.yaml_file import load_study
 from mbo_search.train.branch_points import branch_points
@@ -140,9 +141,7 @@ class _Judge:
         self._new = setup
         self._study = study
         self._baselines: Mapping[str, Schedule] = baselines_of(study)
-        self._spaces: dict[str, Space] = {"staged": staged_space(study)}
-        if study.control.share > 0:
-            self._spaces["control"] = control_space(study)
+        self._spaces: dict[str, Space] = dict(search_spaces(study).items())
         self._numbers: dict[str, int] = dict.fromkeys(self._spaces, 0)
 
     @property

@@ -1,8 +1,9 @@
 """What an arm begins with, before its searcher knows anything: schedules that people would begin with.
 
-The staged arm sees each optimizer once, held across the stages at its reference learning rate. The control arm,
-which is what staged schedules have to beat, begins with the study's own baselines as far as its space holds them:
-that costs nothing, for they are trained anyway. Then comes each other optimizer as an untuned baseline of it would.
+The question's own search sees each optimizer once, held across the stages at its reference learning rate. Its
+lowest opponent begins with the study's own baselines as far as its space holds them: that costs nothing, for they
+are trained anyway. Then comes each other optimizer as an untuned baseline of it would. The opponents above begin with
+what is nearest to the best that those below have found.
 """
 
 from __future__ import annotations
@@ -17,18 +18,22 @@ from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.catalogue import OPTIMIZERS
 from mbo_search.study.control import CONTROL_SHAPES
 from mbo_search.study.parameters import Value
-from mbo_search.study.schedule import Schedule, Stage
+from mbo_search.study.schedule import LrShape, Schedule, Stage
 from mbo_search.study.space import Space, propose
 from mbo_search.study.specs import Study
 
-__all__ = ["control_points", "initial_points"]
+__all__ = ["control_points", "initial_points", "points_near"]
+
+_LINES = ((0.5, 1.0), (0.5, 1.4), (0.3, 1.0), (0.7, 1.0))
+"""Length of a linear decay and factor of the learning rate that are tried first where a decay's length is free:
+long decays want higher rates (Haegele et al. 2024, arXiv:2405.18392; Bergsma et al. 2025, arXiv:2502.15938)."""
 
 
 def initial_points(space: Space) -> Sequence[Draw]:
     """Each optimizer of a space once, held across the stages that offer it, at its reference learning rate.
 
     Args:
-        space: The staged or the control space.
+        space: The space.
     """
     return _different(draw(functools.partial(propose, space), ReferenceSuggest(name)) for name in _offered(space))
 
@@ -38,7 +43,7 @@ def control_points(study: Study, space: Space, most: int) -> Sequence[Draw]:
 
     Args:
         study: The study.
-        space: Its control space.
+        space: The space of single strategies.
         most: Points that there may be beside those of the baselines.
     """
     names = _offered(space)
@@ -48,6 +53,32 @@ def control_points(study: Study, space: Space, most: int) -> Sequence[Draw]:
     others = [_untuned(study, name) for name in names if name not in seen]
     points = _different(_nearest(space, schedule) for schedule in (*known, *others[:most]))
     return [replace(point, is_beginning=True) for point in points]
+
+
+def points_near(space: Space, schedule: Schedule) -> Sequence[Draw]:
+    """The point of a space nearest to a schedule; where one stage's decay is free, first its kin with other decays.
+
+    Args:
+        space: The space.
+        schedule: A schedule that was found elsewhere.
+    """
+    if not set(schedule.optimizers) <= set(_offered(space)):
+        return ()
+    alike = (*_with_other_lines(space, schedule), schedule)
+    return [replace(point, is_beginning=True) for point in _different(_nearest(space, one) for one in alike)]
+
+
+def _with_other_lines(space: Space, schedule: Schedule) -> Sequence[Schedule]:
+    stage = schedule.stages[-1]
+    wsd = next((choice for choice in space.stages[0].lr_shapes if choice.kind == "wsd" and choice.hparams), None)
+    if len(space.stages) > 1 or wsd is None or OPTIMIZERS[stage.optimizer].constant_lr_only:
+        return ()
+    shapes = [
+        (LrShape(kind="wsd", hparams={"decay": decay, "kind": "linear", "floor": 0.0}), factor)
+        for decay, factor in _LINES
+    ]
+    changed = ({"lr_shape": shape, "lr": stage.lr * factor, "share": 1.0} for shape, factor in shapes)
+    return [Schedule(stages=(stage.model_copy(update=update),)) for update in changed]
 
 
 def _offered(space: Space) -> Sequence[str]:
@@ -78,15 +109,25 @@ def _values(schedule: Schedule, num_stages: int, reference_lrs: Mapping[str, flo
 
     One of another number of stages lends its last stage to all of the space's, and counts as carrying its state on.
     """
-    if len(schedule.stages) == num_stages:
-        stages = schedule.stages
-    else:
-        stages = (schedule.stages[-1].model_copy(update={"hand_over": "carry"}),) * num_stages
+    stages = schedule.stages if len(schedule.stages) == num_stages else _as_stages(schedule.stages[-1], num_stages)
     return {
         f"stage/{index}/{name}": value
         for index, stage in enumerate(stages)
         for name, value in _stage_values(stage, reference_lrs).items()
     }
+
+
+def _as_stages(stage: Stage, num_stages: int) -> tuple[Stage, ...]:
+    """One strategy in several stages: its rate held, then falling over as much as its own shape decays."""
+    shape = stage.lr_shape
+    decay = float(shape.hparams.get("decay", 1.0)) if shape.kind == "wsd" else 1.0
+    held = {
+        "hand_over": "carry",
+        "lr_shape": LrShape(kind="constant"),
+        "share": (1 - decay) / max(1, num_stages - 1),
+    }
+    last = {"hand_over": "carry", "lr_shape": LrShape(kind="linear") if shape.kind == "wsd" else shape}
+    return (*(stage.model_copy(update=held),) * (num_stages - 1), stage.model_copy(update=last))
 
 
 def _stage_values(stage: Stage, reference_lrs: Mapping[str, float]) -> dict[str, Value]:

@@ -11,9 +11,10 @@ from mbo_search.data.prepare import PreparedData, load_prepared, prepare
 from mbo_search.errors import DataError, Problem, RunDirectoryError
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.study.baselines import baseline_schedule
+from mbo_search.study.ladder import lower_spaces
 from mbo_search.study.schedule import Schedule
 from mbo_search.study.segments import cut, resolve_budget
-from mbo_search.study.space import control_space, staged_space
+from mbo_search.study.space import staged_space
 from mbo_search.study.specs import Study
 from mbo_search.study.yaml_file import load_study
 from mbo_search.train.setup import TrainSetup, numerics_here, resolve_setup
@@ -161,7 +162,7 @@ def check_schedules(study: Study) -> None:
     """
     budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
     staged_space(study)
-    control_space(study)
+    lower_spaces(study)
     for schedule in baselines_of(study).values():
         cut(schedule, budget)
 

@@ -21,6 +21,7 @@ from mbo_search.search.sqlite_file import TRY_SECONDS, opened_or_rebuilt
 from mbo_search.search.study_book import StudyBook
 from mbo_search.search.suggest import Draw, FixedSuggest, SpaceFunction, draw
 from mbo_search.search.task import TrialTask
+from mbo_search.study.schedule import Schedule
 from mbo_search.study.specs import Objective
 
 __all__ = ["ArmEffort", "ArmSpace", "OptunaArm", "SamplerMaker", "open_study", "quiet_study", "sampler_maker"]
@@ -102,6 +103,11 @@ class ArmEffort:
         return min(1.0, max(shares, default=0.0))
 
 
+def _nothing_near(schedule: Schedule) -> Sequence[Draw]:
+    """Nothing is taken over."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmSpace:
     """Where an arm searches.
@@ -113,6 +119,7 @@ class ArmSpace:
         size: Number of different schedules; None if it is not finite.
         effort: What the arm may use in all.
         objectives: What is minimized.
+        nearest: Points near a schedule that was found elsewhere, the nearest first.
     """
 
     function: SpaceFunction
@@ -121,13 +128,14 @@ class ArmSpace:
     size: int | None = None
     effort: ArmEffort = ArmEffort()
     objectives: tuple[Objective, ...] = ("loss",)
+    nearest: Callable[[Schedule], Sequence[Draw]] = _nothing_near
 
 
 class OptunaArm:
     """Proposes schedules out of one space and learns from what became of them.
 
     Attributes:
-        name: `staged` or `control`.
+        name: Such as `staged` or `tuned`.
         size: Number of different schedules in its space; None if it is not finite.
     """
 
@@ -142,7 +150,7 @@ class OptunaArm:
         """Make an arm.
 
         Args:
-            name: `staged` or `control`.
+            name: Such as `staged` or `tuned`.
             space: The space.
             seed: Seed of the study.
             database: The Optuna study that outlives the process.
@@ -154,6 +162,7 @@ class OptunaArm:
         self._effort = space.effort
         self._seed = seed
         self._initial = tuple(space.initial)
+        self._nearest = space.nearest
         self._database = StudyBook(database, space.objectives, where=f"database of the {name} arm")
         mirror = quiet_study(space.sampler(seed, 0.0), len(space.objectives))
         self._mirror = StudyBook(mirror, space.objectives, where="memory")
@@ -188,6 +197,14 @@ class OptunaArm:
         self._mirror.study.sampler = SAMPLERS["random"](seed, 0)
         while True:
             yield self._mirror.draw(self._space)
+
+    def taken_over(self, schedule: Schedule) -> Iterator[Draw]:
+        """What comes nearest to a schedule that was found elsewhere, as far as it has not begun here.
+
+        Args:
+            schedule: The schedule.
+        """
+        yield from (point for point in self._nearest(schedule) if point.params not in self._begun)
 
     def begin(self, task: TrialTask) -> None:
         """Note that a task is being trained.

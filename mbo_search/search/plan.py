@@ -20,11 +20,12 @@ from mbo_search.search.slots import Backend, choose_backend, num_slots, store_li
 from mbo_search.search.suggest import FixedChoices, ReferenceSuggest, draw
 from mbo_search.study.base import Description
 from mbo_search.study.catalogue import OPTIMIZERS
+from mbo_search.study.ladder import search_spaces
 from mbo_search.study.lr_shapes import StageClock, lr_factor
 from mbo_search.study.parameters import SpaceSize
 from mbo_search.study.schedule import Schedule
 from mbo_search.study.segments import cut
-from mbo_search.study.space import Space, control_space, parameters, propose, space_size, staged_space
+from mbo_search.study.space import Space, parameters, propose, space_size, staged_space
 from mbo_search.study.specs import Numeric, Range, Study
 from mbo_search.train.execute import schedule_path
 from mbo_search.train.setup import TrainSetup, resolve_setup
@@ -92,7 +93,7 @@ class ArmPlan(Description):
     """The space of one arm.
 
     Attributes:
-        arm: `staged` or `control`.
+        arm: The search, such as `staged` or `tuned`.
         combinations: Points that differ in a choice or in a number on a grid.
         free_numbers: Numbers from intervals that a single point holds at most, on top.
         parameters: What the searcher chooses.
@@ -192,8 +193,7 @@ def make_plan(
         UserError: Whatever would keep the study from running.
     """
     baselines = baselines_of(study)
-    arms = [_arm_plan("staged", staged_space(study))]
-    arms += [_arm_plan("control", control_space(study))] if study.control.share > 0 else []
+    arms = [_arm_plan(arm, space) for arm, space in search_spaces(study).items()]
     prepared = prepare(study.data, cache)
     slots = num_slots(study, backend)
     setup = resolve_setup(study, prepared, slots)

@@ -6,10 +6,10 @@ The live search, the tests and a simulator in its own time all fill the same few
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from mbo_search.results.records import TrialRecord
+from mbo_search.results.records import Arm, TrialRecord
 from mbo_search.search.confirm import Confirmation
 from mbo_search.search.limits import Limits
 from mbo_search.search.pruner import BoundaryPruner
@@ -46,6 +46,10 @@ class ArmSource(Protocol):
 
     def random_proposals(self, trial: int) -> Iterator[Draw]:
         """Draw schedules at random without end, the same for an equal trial number."""
+        ...
+
+    def taken_over(self, schedule: Schedule) -> Iterator[Draw]:
+        """What comes nearest to a schedule that was found elsewhere and has not begun here."""
         ...
 
     def begin(self, task: TrialTask) -> None:
@@ -102,7 +106,8 @@ class SearchPlan:
     Attributes:
         seed: Seed of every search trial.
         limits: When the search ends.
-        control: Share of the two arms' tokens that the control arm gets, in [0, 1).
+        shares: Share of the search's tokens that each arm gets; they sum to 1.
+        takes_over: By arm, those whose best schedule it begins with.
         baselines: Untuned schedules to start with, by name.
         pruner: Judge at stage boundaries; None: nobody.
         confirm: What is trained on fresh seeds when the search has ended; None: nothing.
@@ -112,9 +117,10 @@ class SearchPlan:
 
     seed: int
     limits: Limits
-    control: float
+    shares: Mapping[Arm, float]
     baselines: Mapping[str, Schedule]
     pruner: BoundaryPruner | None = None
     confirm: Confirmation | None = None
     slots: int = 1
     ends_itself: bool = False
+    takes_over: Mapping[Arm, Sequence[Arm]] = field(default_factory=dict)

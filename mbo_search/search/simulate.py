@@ -257,7 +257,7 @@ def _director(world: _World, what: Simulation) -> Director:
     plan = SearchPlan(
         seed=what.seed,
         limits=Limits(tokens=tokens, trials=_MOST_TRIALS_PER_STAGE_RUN * what.budget_stage_runs),
-        control=0.0,
+        shares={"staged": 1.0},
         baselines={},
         pruner=what.pruner,
         slots=what.slots,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mbo_search.results.rank import count_totals
-from mbo_search.results.records import Arm, TrialRecord
+from mbo_search.results.records import SEARCH_ARMS, Arm, TrialRecord
 from mbo_search.search.director import Director
 from mbo_search.search.progress import ArmProgress, Progress, RunningTrial
 from mbo_search.search.task import TrialTask
@@ -13,7 +13,7 @@ from mbo_search.train.outcome import BAD_REGION
 
 __all__ = ["snapshot"]
 
-ARMS: tuple[Arm, ...] = ("baseline", "control", "staged", "confirm", "tokens", "attribution")
+ARMS: tuple[Arm, ...] = (*SEARCH_ARMS, "confirm", "tokens", "attribution")
 
 
 def snapshot(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mbo_search.errors import Problem, RunDirectoryError, StoreError
 from mbo_search.files import read_json, unique_sibling, write_json
-from mbo_search.results.records import Arm, TrialRecord
+from mbo_search.results.records import LOWER_ARMS, Arm, TrialRecord
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.suggest import Draw, FixedSuggest, SpaceFunction, draw
 from mbo_search.search.task import Params
@@ -146,7 +146,7 @@ def warm_draws(warm: WarmStart, arm: Arm, space: SpaceFunction) -> Sequence[Draw
 
 def _best(earlier: RunDirectory) -> Iterator[WarmPoint]:
     records = [record for record in earlier.records() if record.val_loss is not None]
-    for arm in ("staged", "control"):
+    for arm in ("staged", *LOWER_ARMS):
         own = sorted((record for record in records if record.arm == arm), key=_loss)
         for record in own[:MOST_POINTS]:
             yield WarmPoint(arm=record.arm, params=record.params, source=str(earlier.path), trial=record.trial)

@@ -10,8 +10,9 @@ from mbo_search.study.baseline_names import baseline_names, is_schedule_path, sp
 from mbo_search.study.catalogue import OPTIMIZERS
 from mbo_search.study.check_choices import unknown_name
 from mbo_search.study.defaults import stage_with_defaults
+from mbo_search.study.ladder import question_of, top_rung
 from mbo_search.study.nearest import nearest_hint
-from mbo_search.study.one_optimizer import common_optimizers
+from mbo_search.study.rungs import RUNGS
 from mbo_search.study.specs import Study
 
 __all__ = [
@@ -128,18 +129,18 @@ def check_baselines(study: Study) -> Iterator[Problem]:
 
 
 def check_control(study: Study) -> Iterator[Problem]:
-    """A control arm that keeps its optimizer has stages to change other things in, and an optimizer to keep."""
-    if study.control.keeps == "strategy":
+    """A study asks about a freedom that its own stages have."""
+    spec = study.control
+    if spec.keeps is not None and spec.question != "auto":
+        yield Problem(key="control.keeps", value=spec.keeps, rule="stands beside control.question", hint="drop one")
         return
-    key, value = "control.keeps", study.control.keeps
-    if len(study.stages) == 1:
-        rule = "needs two stages or more; with a single one every schedule keeps its optimizer"
-        yield Problem(key=key, value=value, rule=rule, hint="leave it out")
+    if spec.question == "auto" and spec.keeps != "optimizer":
         return
-    offered = [stage_with_defaults(study, index).optimizer or () for index in range(len(study.stages))]
-    if all(offered) and not common_optimizers([[choice.name for choice in choices] for choices in offered]):
-        rule = "needs an optimizer that every stage offers; there is none"
-        yield Problem(key=key, value=value, rule=rule, hint="offer one in all stages, or keep the strategy")
+    asked, top = question_of(study), top_rung(study)
+    if RUNGS.index(asked) > RUNGS.index(top):
+        key, value = ("control.keeps", spec.keeps) if spec.keeps else ("control.question", spec.question)
+        rule = f"asks about more than the stages can do: the highest rung of this space is {top}"
+        yield Problem(key=key, value=value, rule=rule, hint=f"let stages differ in more, or ask about {top}")
 
 
 def check_ranks(study: Study) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""The control arm's only stage: the union of what a study's stages may use, over the whole budget."""
+"""A single strategy: one stage over the whole budget, with the union of what a study's stages may use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mbo_search.units import round_significant
 __all__ = ["CONTROL_SHAPES", "control_axes", "union"]
 
 CONTROL_SHAPES = ("cosine", "linear", "wsd")
-"""Shapes of single-strategy schedules."""
+"""Shapes of tuned single strategies, in their default settings."""
 
 
 def control_axes(stages: Sequence[StageAxes], reference_lrs: Mapping[str, float]) -> StageAxes:
@@ -45,7 +45,7 @@ def control_axes(stages: Sequence[StageAxes], reference_lrs: Mapping[str, float]
         optimizers=_optimizers(stages),
         relative_lr=union(relative) if all_relative else None,
         absolute_lr={} if all_relative else _absolute_lrs(stages, reference_lrs),
-        lr_shapes=tuple(_shape(kind, stages[-1]) for kind in CONTROL_SHAPES),
+        lr_shapes=tuple(LrShapeChoice(kind=kind) for kind in CONTROL_SHAPES),
         warmup=stages[0].warmup,
         weight_decay=union([axes.weight_decay for axes in stages]),
         clip_norm=union(clip_norms) if clip_norms else None,
@@ -116,12 +116,6 @@ def _scaled(numeric: Numeric, factor: float) -> Numeric:
     if isinstance(numeric, tuple):
         return tuple(round_significant(value * factor, LR_DIGITS) for value in numeric)
     return round_significant(numeric * factor, LR_DIGITS)
-
-
-def _shape(kind: str, last_stage: StageAxes) -> LrShapeChoice:
-    """A shape with the settings of the study's last stage if it is used there, else with the catalogue's."""
-    same = (choice for choice in last_stage.lr_shapes if choice.kind == kind)
-    return next(same, LrShapeChoice(kind=kind))
 
 
 def _regularizer_sets(stages: Sequence[StageAxes]) -> tuple[RegularizerSet, ...]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mbo_search.study.base import Description
+from mbo_search.study.ladder import search_spaces
 from mbo_search.study.parameters import Parameter
-from mbo_search.study.space import control_space, parameters, staged_space
+from mbo_search.study.space import parameters
 from mbo_search.study.specs import Study
 
 __all__ = ["ModelNote", "model_notes", "searcher_of"]
@@ -23,7 +24,7 @@ class ModelNote(Description):
     """What a searcher cannot do with some parameters.
 
     Attributes:
-        arm: `staged` or `control`.
+        arm: The search, such as `staged` or `tuned`.
         searcher: Name of the searcher.
         parameters: The parameters in question, by their names in the Optuna study.
         sentence: What happens to them.
@@ -57,10 +58,8 @@ def model_notes(study: Study) -> tuple[ModelNote, ...]:
     Args:
         study: A valid study.
     """
-    spaces = [("staged", staged_space(study))]
-    spaces += [("control", control_space(study))] if study.control.share > 0 else []
     found = []
-    for arm, space in spaces:
+    for arm, space in search_spaces(study).items():
         asked = [parameter for parameter in parameters(space) if not parameter.is_fixed]
         searcher = searcher_of(study, len(space.stages))
         for names, sentence in _limits(searcher, asked, len(space.stages)):

@@ -376,7 +376,7 @@ def _tokenizer(forms: _Forms, node: Node) -> Node | None:
 
 
 def _control(forms: _Forms, node: Node) -> Node | None:
-    """A number is the share of a control arm that keeps its whole strategy."""
+    """A number is the share of the opponents."""
     known = _as_is(forms, node)
     if not isinstance(known, ScalarNode) or known.value is None:
         return known

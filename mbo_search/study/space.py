@@ -1,8 +1,7 @@
 """The space of a study: which schedules a search may propose, and how a point of it becomes a schedule.
 
-Two spaces follow from one study. The staged space is what the study describes. The control space holds what staged
-schedules are compared with: single strategies over the same optimizers, learning rates, weight decays and
-regularizers, or staged schedules that never change their optimizer.
+The staged space is what the study describes. The spaces that its schedules are compared with follow from it, see
+`ladder`.
 """
 
 from __future__ import annotations
@@ -11,9 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mbo_search.study.build_stage import build_stage
-from mbo_search.study.control import control_axes
 from mbo_search.study.defaults import stage_with_defaults
-from mbo_search.study.one_optimizer import optimizer_name, with_common_optimizers, with_one_optimizer
 from mbo_search.study.parameters import Parameter, SpaceSize, Suggest, Value, choose, count_points, searched
 from mbo_search.study.reference_lr import reference_lr
 from mbo_search.study.schedule import Schedule, Stage
@@ -21,16 +18,18 @@ from mbo_search.study.segments import BudgetSteps
 from mbo_search.study.specs import RelativeLr, Study
 from mbo_search.study.stage_axes import StageAxes, stage_parameters
 from mbo_search.study.study_budget import study_budget
+from mbo_search.study.tied import NOTHING, Tied, spread, tied_parameters
 
 __all__ = [
     "Parameter",
     "Space",
     "SpaceSize",
     "Suggest",
-    "control_space",
     "parameters",
     "propose",
+    "resolved_stages",
     "share_reader",
+    "space_of",
     "space_size",
     "staged_space",
 ]
@@ -44,13 +43,13 @@ class Space:
         stages: The stages in order, every setting resolved.
         budget: The budget in steps.
         reference_lrs: Reference learning rate of every optimizer of the space, at the study's width.
-        keeps_optimizer: Whether all stages use the optimizer that is chosen in the first.
+        tied: What is chosen in the first stage and holds for all.
     """
 
     stages: tuple[StageAxes, ...]
     budget: BudgetSteps
     reference_lrs: dict[str, float]
-    keeps_optimizer: bool = False
+    tied: Tied = NOTHING
 
     @property
     def declared(self) -> tuple[Parameter, ...]:
@@ -62,7 +61,7 @@ class Space:
             for index, (before, axes) in enumerate(zip(previous, self.stages, strict=True))
             for parameter in stage_parameters(axes, index, previous=before, grid=grid)
         )
-        return with_one_optimizer(declared) if self.keeps_optimizer else declared
+        return tied_parameters(declared, self.tied)
 
 
 def staged_space(study: Study) -> Space:
@@ -74,29 +73,16 @@ def staged_space(study: Study) -> Space:
     Raises:
         StudyError: If the budget is below one optimizer step per grid segment.
     """
-    return _space(study, tuple(_stage_axes(study, index) for index in range(len(study.stages))))
+    return space_of(study, resolved_stages(study))
 
 
-def control_space(study: Study) -> Space:
-    """The schedules that staged ones are compared with.
-
-    With `keeps: strategy` single-strategy schedules over the same choices, one stage over the whole budget:
-    optimizers, learning rates, weight decays, clipping and regularizer sets are the union over the study's stages,
-    the warm-up is the first stage's, all parameters learn, and the shape is cosine, linear or wsd.
-
-    With `keeps: optimizer` the schedules of the staged space that use one optimizer throughout: it is chosen once,
-    among those that every stage offers; everything else is chosen stage by stage, out of the same ranges.
+def resolved_stages(study: Study) -> tuple[StageAxes, ...]:
+    """The stages of a study in order, every setting resolved.
 
     Args:
         study: A study without mistakes, as reading one gives it.
-
-    Raises:
-        StudyError: If the budget is below one optimizer step per grid segment.
     """
-    staged = staged_space(study)
-    if study.control.keeps == "optimizer":
-        return _space(study, with_common_optimizers(staged.stages), keeps_optimizer=True)
-    return _space(study, (control_axes(staged.stages, staged.reference_lrs),))
+    return tuple(_stage_axes(study, index) for index in range(len(study.stages)))
 
 
 def propose(space: Space, suggest: Suggest) -> Schedule:
@@ -110,9 +96,7 @@ def propose(space: Space, suggest: Suggest) -> Schedule:
         A complete schedule: settings filled in from the catalogue, sampled numbers rounded to 3 significant
         digits, learning rates to 4 after multiplying with the reference.
     """
-    values = choose(space.declared, suggest)
-    if space.keeps_optimizer:
-        values |= {optimizer_name(index): values[optimizer_name(0)] for index in range(1, len(space.stages))}
+    values = spread(choose(space.declared, suggest), space.tied, len(space.stages))
     counts = _segment_counts(space, values)
     stages: list[Stage] = []
     for index, (axes, count) in enumerate(zip(space.stages, counts, strict=True)):
@@ -155,13 +139,20 @@ def space_size(space: Space) -> SpaceSize:
     return count_points(space.declared)
 
 
-def _space(study: Study, stages: tuple[StageAxes, ...], *, keeps_optimizer: bool = False) -> Space:
+def space_of(study: Study, stages: tuple[StageAxes, ...], tied: Tied = NOTHING) -> Space:
+    """The space of some stages, trained with a study's budget and reference learning rates.
+
+    Args:
+        study: The study.
+        stages: The stages, every setting resolved.
+        tied: What is chosen in the first stage and holds for all.
+    """
     names = {choice.name for axes in stages for choice in axes.optimizers}
     return Space(
         stages=stages,
         budget=study_budget(study),
         reference_lrs={name: reference_lr(study, name) for name in sorted(names)},
-        keeps_optimizer=keeps_optimizer,
+        tied=tied,
     )
 
 

@@ -271,12 +271,13 @@ class SearchSpec(Description):
         objectives: What is minimized. With `seconds` beside `loss` the search looks for every schedule that no
             other one beats in both; the winner remains the one with the lowest loss.
         pruner: Who stops schedules at a boundary.
-        trials: Schedules to evaluate, all arms and baselines together; None: no limit.
-        budget: Executed tokens, all arms together; None: no limit.
+        trials: Schedules to evaluate, all searches and baselines together; None: no limit.
+        budget: Executed tokens, all searches together; None: no limit.
         hours: Wall-clock hours; None: no limit.
         stop: `auto` ends the search before its limits when the tree searcher expects less than the noise hides.
         storage: PostgreSQL database of the searchers' studies, without its password; None: SQLite in the run
             directory.
+        repeats: Independent searches of the whole study, each with a seed of its own.
     """
 
     searcher: Literal["auto", "tree", "tpe", "random", "gp", "greedy", "beam2", "beam4", "grid"] = "auto"
@@ -287,6 +288,7 @@ class SearchSpec(Description):
     hours: float | None = Field(default=None, gt=0)
     stop: Literal["limits", "auto"] = "limits"
     storage: str | None = None
+    repeats: int = Field(default=1, ge=1, le=100)
 
 
 class ConfirmSpec(Description):
@@ -310,16 +312,18 @@ class ConfirmSpec(Description):
 
 
 class ControlSpec(Description):
-    """What the staged schedules are compared with.
+    """What the schedules that a study asks about are compared with.
 
     Attributes:
-        share: Share of the executed tokens that tunes control schedules; 0: none.
-        keeps: What a control schedule keeps throughout: its whole `strategy`, in one stage; or its `optimizer`,
-            while everything else may change from stage to stage as in the study's own space.
+        share: Share of the executed tokens that the opponents get for their searches; half is fair, 0 is none.
+        question: The freedom that the study asks about; everything below it belongs to the opponents. `auto`: the
+            highest that the study's own stages reach.
+        keeps: Short form: `optimizer` asks about changing the optimizer, `strategy` is `auto`.
     """
 
-    share: float = Field(default=0.33, ge=0, lt=1)
-    keeps: Literal["strategy", "optimizer"] = "strategy"
+    share: float = Field(default=0.5, ge=0, lt=1)
+    question: Literal["auto", "tuned", "shape", "settings", "switch"] = "auto"
+    keeps: Literal["strategy", "optimizer"] | None = None
 
 
 class StoreSpec(Description):
@@ -367,7 +371,7 @@ class Study(Description):
         stage_defaults: Strategy settings of every stage that does not set its own.
         stages: The stages and their choices.
         search: How the space is searched.
-        control: The schedules that staged ones are compared with, and their share of the effort.
+        control: What the study asks about, and the share of the effort that its opponents get.
         baselines: Untuned schedules to start with: `<optimizer>_<lr_shape>`, or schedule files.
         confirm: How winners are trained again.
         resources: What trials run on.

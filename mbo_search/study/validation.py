@@ -53,10 +53,6 @@ RULES: tuple[Rule, ...] = (
     Rule(check=check_sections.check_optimizers_named, reads=("stages.*.optimizer", "stage_defaults.optimizer")),
     Rule(check=check_sections.check_baselines, reads=()),
     Rule(
-        check=check_sections.check_control,
-        reads=("control", "stages.*.optimizer", "stage_defaults.optimizer"),
-    ),
-    Rule(
         check=check_objectives.check_objectives,
         reads=("search.objectives", "search.searcher", "search.pruner"),
     ),
@@ -76,6 +72,7 @@ RULES: tuple[Rule, ...] = (
         check=check_shares.check_annealed,
         reads=(*_BUDGET, *_STRATEGIES),
     ),
+    Rule(check=check_sections.check_control, reads=("control", *_STRATEGIES)),
 )
 """In the order of a study file, rules that build on others behind them."""
 
