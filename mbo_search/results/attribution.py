@@ -1,4 +1,4 @@
-"""What each part of the best staged schedule is worth: paired differences to runs with the part put back."""
+"""What each part of the question's champion is worth: paired differences to runs with the part put back."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mbo_search.results.champions import champions
 from mbo_search.results.records import TrialRecord
 from mbo_search.results.schedule_runs import ScheduleRuns, group_by_schedule, schedule_identity
 from mbo_search.results.statistics import PairedTest, holm, paired_test
+from mbo_search.study.rungs import Rung
 from mbo_search.study.schedule import Schedule, Stage
 from mbo_search.study.segments import BudgetSteps
 from mbo_search.study.swaps import PARTS, Swap, Swaps, swaps_of
@@ -39,28 +40,31 @@ def attribute(
     reference_lrs: Mapping[str, float],
     budget: BudgetSteps,
     *,
+    question: Rung | None = None,
     is_asked: bool = False,
 ) -> Attribution | None:
-    """Say what each part of the staged champion is worth.
+    """Say what each part of the question's champion is worth.
 
     Args:
         records: All records of a study.
         reference_lrs: Reference learning rates by optimizer.
         budget: The budget in steps.
+        question: The freedom that the study asks about; None: the highest that any schedule needs.
         is_asked: Whether the study asks for it; then it is also said that there is nothing to put back.
 
     Returns:
         None while no part was put back, unless there is none and the study asks.
     """
-    best = champions(group_by_schedule(records))
+    best = champions(group_by_schedule(records), question)
+    challenger = best.challenger
     runs = _attribution_runs(records)
-    if best.staged is None or best.baseline is None:
+    if challenger is None or best.baseline is None:
         return None
-    winner = best.staged.head.schedule
+    winner = challenger.head.schedule
     swaps = swaps_of(winner, best.baseline.head.schedule, reference_lrs, budget)
-    if not runs and not (is_asked and not swaps.found and best.staged.fresh):
+    if not runs and not (is_asked and not swaps.found and challenger.fresh):
         return None
-    tested = {key: _test(best.staged, found) for key, found in runs.items()}
+    tested = {key: _test(challenger, found) for key, found in runs.items()}
     trained = [swap for swap in swaps.found if schedule_identity(swap.schedule) in runs]
     adjusted = _adjusted(tested, trained)
     rows = [
@@ -69,7 +73,7 @@ def attribute(
         for key in (schedule_identity(swap.schedule),)
     ]
     return Attribution(
-        trial=best.staged.head.trial,
+        trial=challenger.head.trial,
         baseline_trial=best.baseline.head.trial,
         rows=tuple(rows),
         unchanged=_unchanged(swaps, len(winner.stages)),

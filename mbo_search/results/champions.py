@@ -6,10 +6,11 @@ fresh seeds is what is judged on them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mbo_search.results.schedule_runs import ScheduleRuns
+from mbo_search.study.rungs import RUNGS, Rung, rungs_below
 
 __all__ = ["Champions", "Contenders", "champions", "contenders"]
 
@@ -19,25 +20,48 @@ class Champions:
     """The schedules that a study's answer rests on, each ranked first by its own search.
 
     Attributes:
-        staged: Best of the staged arm.
-        single: Best single-strategy schedule, tuned or baseline: a baseline that beats the tuned ones is the
-            strategy to beat. With a control arm that keeps its optimizer only, the best of that arm counts.
-        single_optimizer: Best schedule that never changes the optimizer, of any arm; stages may differ otherwise.
-        switching: Best schedule that changes the optimizer on its way, of any arm.
-        baseline: Best baseline.
+        question: The freedom that the study asks about.
+        by_rung: The best schedule that needs exactly a rung's freedoms, whoever proposed it; lowest rung first.
+        overall: The best schedule of all.
     """
 
-    staged: ScheduleRuns | None
-    single: ScheduleRuns | None
-    single_optimizer: ScheduleRuns | None
-    switching: ScheduleRuns | None
-    baseline: ScheduleRuns | None
+    question: Rung
+    by_rung: Mapping[Rung, ScheduleRuns]
+    overall: ScheduleRuns | None
+
+    @property
+    def challenger(self) -> ScheduleRuns | None:
+        """The best schedule that needs the freedom that is asked about."""
+        return self.by_rung.get(self.question)
+
+    @property
+    def opponents(self) -> tuple[ScheduleRuns, ...]:
+        """The champions of the rungs below, lowest first: the challenger has to beat each of them."""
+        return tuple(self.by_rung[rung] for rung in rungs_below(self.question) if rung in self.by_rung)
+
+    @property
+    def strongest(self) -> ScheduleRuns | None:
+        """The best of the opponents by the search."""
+        return min(self.opponents, key=_search_order, default=None)
+
+    @property
+    def baseline(self) -> ScheduleRuns | None:
+        """The best baseline."""
+        return self.by_rung.get("untuned")
 
     @property
     def declared(self) -> tuple[ScheduleRuns, ...]:
-        """Everybody who is compared in a declared test, and the baseline, once each."""
-        found = (self.staged, self.single, self.single_optimizer, self.switching, self.baseline)
-        return _once([runs for runs in found if runs is not None])
+        """Everybody who is compared in a declared test, the challenger first."""
+        return tuple(runs for runs in (self.challenger, *reversed(self.opponents)) if runs is not None)
+
+    def best_up_to(self, rung: Rung) -> ScheduleRuns | None:
+        """The best schedule that a rung and those below it allow, by the search.
+
+        Args:
+            rung: The rung.
+        """
+        allowed = (*rungs_below(rung), rung)
+        return min((self.by_rung[one] for one in allowed if one in self.by_rung), key=_search_order, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,44 +77,42 @@ class Contenders:
     notes: tuple[str, ...]
 
 
-def champions(groups: Sequence[ScheduleRuns]) -> Champions:
+def champions(groups: Sequence[ScheduleRuns], question: Rung | None = None) -> Champions:
     """Pick the champions by search loss alone, so that fresh seeds judge them without bias.
 
     Args:
         groups: All schedules of a study.
+        question: The freedom that the study asks about; None: the highest that any schedule needs.
     """
-
-    def best(admit: Callable[[ScheduleRuns], bool]) -> ScheduleRuns | None:
-        return next(iter(_by_search(groups, admit)), None)
-
-    return Champions(
-        staged=best(lambda runs: _has_arm(runs, "staged")),
-        single=best(_is_single_strategy),
-        single_optimizer=best(lambda runs: not _switches(runs)),
-        switching=best(_switches),
-        baseline=best(lambda runs: _has_arm(runs, "baseline")),
-    )
+    by_search = sorted((runs for runs in groups if runs.search_loss is not None), key=_search_order)
+    found = {runs.rung: runs for runs in reversed(by_search)}
+    by_rung: dict[Rung, ScheduleRuns] = {rung: found[rung] for rung in RUNGS if rung in found}
+    highest = RUNGS[max((RUNGS.index(rung) for rung in by_rung), default=0)]
+    return Champions(question=question or highest, by_rung=by_rung, overall=by_search[0] if by_search else None)
 
 
-def contenders(groups: Sequence[ScheduleRuns], top: int) -> Contenders:
-    """Pick what `confirm` trains again: the champions, and with `top` above 1 more of both arms alike.
+def contenders(groups: Sequence[ScheduleRuns], top: int, question: Rung | None = None) -> Contenders:
+    """Pick what `confirm` trains again: the champions, and with `top` above 1 more of every rung alike.
 
     Args:
         groups: All schedules of a study.
-        top: Schedules of the staged and of the control arm; those that train alike count once.
+        top: Schedules of each rung above the untuned ones; those that train alike count once.
+        question: The freedom that the study asks about; None: the highest that any schedule needs.
     """
-    best = champions(groups)
-    staged = _unalike(_by_search(groups, lambda runs: _has_arm(runs, "staged")))
-    control = _unalike(_by_search(groups, lambda runs: _has_arm(runs, "control")))
+    best = champions(groups, question)
+    by_search = sorted((runs for runs in groups if runs.search_loss is not None), key=_search_order)
+    rungs = [runs.rung for runs in reversed(best.declared) if runs.rung != "untuned"]
+    more = {rung: _unalike([runs for runs in by_search if runs.rung == rung]) for rung in rungs}
+    others = [runs for rung in rungs for runs in more[rung][:top]]
     return Contenders(
-        schedules=_once([*best.declared, *staged[:top], *control[:top]]),
-        notes=tuple(_lacking(best, len(staged), len(control), top)),
+        schedules=_once([*best.declared, *others]),
+        notes=tuple(_lacking(best, {rung: len(found) for rung, found in more.items()}, top)),
     )
 
 
-def _by_search(groups: Sequence[ScheduleRuns], admit: Callable[[ScheduleRuns], bool]) -> list[ScheduleRuns]:
-    admitted = [runs for runs in groups if runs.search_loss is not None and admit(runs)]
-    return sorted(admitted, key=lambda runs: (runs.search_loss, runs.head.trial))
+def _search_order(runs: ScheduleRuns) -> tuple[float, int]:
+    assert runs.search_loss is not None, "only complete schedules are champions"
+    return runs.search_loss, runs.head.trial
 
 
 def _once(schedules: Sequence[ScheduleRuns]) -> tuple[ScheduleRuns, ...]:
@@ -105,28 +127,17 @@ def _unalike(schedules: Sequence[ScheduleRuns]) -> tuple[ScheduleRuns, ...]:
     return tuple(by_end.values())
 
 
-def _has_arm(runs: ScheduleRuns, arm: str) -> bool:
-    return any(record.arm == arm and record.state == "complete" for record in runs.records)
-
-
-def _is_single_strategy(runs: ScheduleRuns) -> bool:
-    """Whatever the control arm proposes counts: its study decided what a schedule must keep to be compared with."""
-    return _has_arm(runs, "control") or (_has_arm(runs, "baseline") and len(runs.head.schedule.stages) == 1)
-
-
-def _switches(runs: ScheduleRuns) -> bool:
-    return len(set(runs.head.schedule.optimizers)) > 1
-
-
-def _lacking(best: Champions, num_staged: int, num_control: int, top: int) -> list[str]:
-    if not any((best.staged, best.single, best.single_optimizer, best.switching, best.baseline)):
+def _lacking(best: Champions, counts: Mapping[Rung, int], top: int) -> list[str]:
+    if best.overall is None:
         return ["No schedule of the search is complete, so there is nothing to confirm."]
     found = []
-    if best.staged is None:
-        found.append("No staged schedule is complete, so the study's question cannot be answered yet.")
-    if best.single is None:
-        found.append("No single-strategy schedule is complete, so there is nothing to compare with.")
-    for arm, count in (("staged", num_staged), ("control", num_control)):
+    if best.challenger is None:
+        found.append(
+            f"No complete schedule needs the rung {best.question}, so the study's question cannot be answered yet."
+        )
+    if not best.opponents:
+        found.append("No schedule of a rung below is complete, so there is nothing to compare with.")
+    for rung, count in counts.items():
         if 0 < count < top:
-            found.append(f"The {arm} arm has {count} different complete schedules where {top} were wanted.")
+            found.append(f"The rung {rung} has {count} different complete schedules where {top} were wanted.")
     return found

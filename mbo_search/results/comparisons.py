@@ -1,4 +1,4 @@
-"""Who is compared with whom: the primary test, the secondary ones, and ties."""
+"""Who is compared with whom: the declared comparisons, those of the ladder, the secondary ones, and ties."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 
-from mbo_search.results.champions import champions
-from mbo_search.results.ranking_values import Comparison, Difference
+from mbo_search.results.champions import Champions, champions
+from mbo_search.results.differences import difference_of, difference_of_nats
+from mbo_search.results.documents import DocumentDifferences
+from mbo_search.results.ranking_values import Comparison
+from mbo_search.results.records import TrialRecord
+from mbo_search.results.rounds import round_of_pair
 from mbo_search.results.schedule_runs import ScheduleRuns
-from mbo_search.results.statistics import ALPHA, PairedTest, holm, paired_test, percent_lower
+from mbo_search.results.sequential import Spending, sequential_test, spending_of
+from mbo_search.results.statistics import ALPHA, PairedTest, holm, paired_test
+from mbo_search.study.rungs import Rung, rungs_below
 
 __all__ = ["compare", "compare_all", "difference_noise", "is_tied", "order"]
 
@@ -41,52 +47,97 @@ def compare(runs: ScheduleRuns, other: ScheduleRuns, alpha: float = ALPHA) -> Co
     """
     differences = _paired_differences(runs, other)
     if differences:
-        return _tested(runs, other, paired_test(differences, alpha))
+        test = paired_test(differences, alpha)
+        return Comparison(
+            trial=runs.head.trial,
+            other=other.head.trial,
+            role="secondary",
+            difference=difference_of(test),
+            test=test,
+        )
     mine, theirs = runs.search_loss, other.search_loss
     if mine is None or theirs is None or runs.head.seed != other.head.seed:
         return None
-    nats = theirs - mine
-    return Comparison(trial=runs.head.trial, other=other.head.trial, role="search", difference=_difference(nats))
+    difference = difference_of_nats(theirs - mine)
+    return Comparison(trial=runs.head.trial, other=other.head.trial, role="search", difference=difference)
 
 
-def compare_all(groups: Sequence[ScheduleRuns], alpha: float = ALPHA) -> tuple[Comparison, ...]:
+def compare_all(
+    groups: Sequence[ScheduleRuns], question: Rung | None = None, ends: Sequence[int] = ()
+) -> tuple[Comparison, ...]:
     """All comparisons of a study.
 
     Args:
         groups: All schedules of a study.
-        alpha: Level of the primary test.
+        question: The freedom that the study asks about; None: the highest that any schedule needs.
+        ends: The last search trial of each round of confirming.
 
     Returns:
-        First staged against single-strategy champion, if both exist: the `primary` test where both have fresh
-        seeds. Then the best schedule that changes the optimizer against the best that keeps it, and every other
-        pair of the 20 best confirmed schedules, the better one first; all these Holm-adjusted together.
+        First the question's champion against the champion of each rung below, lowest first: `declared` where both
+        have fresh seeds. Then each rung's champion against the best champion below it (`ladder`), with error for
+        all rungs together. Then every other pair of the 20 best confirmed schedules, the better one first,
+        Holm-adjusted together.
     """
-    best = champions(groups)
-    first = [_as_primary(found) for found in _compared([(best.staged, best.single)], alpha)]
-    declared = {_names(found.trial, found.other) for found in first}
-    second = [
-        found
-        for found in _compared([(best.switching, best.single_optimizer)], alpha)
-        if _names(found.trial, found.other) not in declared
-    ]
-    declared |= {_names(found.trial, found.other) for found in second}
+    best = champions(groups, question)
+    declared = _declared(groups, best, ends)
+    ladder = _ladder(best)
+    named = {frozenset((found.trial, found.other)) for found in declared}
     confirmed = [runs for runs in order(groups) if runs.is_confirmed][:_MOST_COMPARED]
     pairs = itertools.combinations(confirmed, 2)
-    others = _compared(
-        [pair for pair in pairs if _names(*(runs.head.trial for runs in pair)) not in declared], alpha
+    others = _compared(pair for pair in pairs if frozenset(runs.head.trial for runs in pair) not in named)
+    return (*declared, *ladder, *_adjusted([found for found in others if found.test is not None]))
+
+
+def _declared(groups: Sequence[ScheduleRuns], best: Champions, ends: Sequence[int]) -> list[Comparison]:
+    challenger = best.challenger
+    if challenger is None:
+        return []
+    found = []
+    for other in best.opponents:
+        pair = (challenger.head.trial, other.head.trial)
+        number = round_of_pair(groups, ends, pair=pair, question=best.question)
+        compared = _looked_at(challenger, other, spending_of(number))
+        if compared is None:
+            continue
+        if compared.test is not None:
+            compared = compared.model_copy(update={"role": "declared", "round": number})
+        found.append(compared.model_copy(update={"rung": other.rung}))
+    return found
+
+
+def _ladder(best: Champions) -> list[Comparison]:
+    rungs = [rung for rung in (*rungs_below(best.question), best.question) if rung in best.by_rung]
+    first = spending_of(1)
+    share = 1 / max(1, len(rungs) - 1)
+    spending = Spending(better=first.better * share, worse=first.worse * share)
+    found = []
+    for below, rung in itertools.pairwise(rungs):
+        other = best.best_up_to(below)
+        compared = None if other is None else _looked_at(best.by_rung[rung], other, spending)
+        if compared is not None:
+            found.append(compared.model_copy(update={"role": "ladder", "rung": rung}))
+    return found
+
+
+def _looked_at(runs: ScheduleRuns, other: ScheduleRuns, spending: Spending) -> Comparison | None:
+    """Compare with the test that may be looked at, over seeds and documents; else over the seed of the search."""
+    differences = _paired_differences(runs, other)
+    if not differences:
+        return compare(runs, other)
+    test = sequential_test(differences, documents=_document_differences(runs, other), spending=spending)
+    return Comparison(
+        trial=runs.head.trial,
+        other=other.head.trial,
+        role="declared",
+        difference=difference_of(test),
+        test=test,
     )
-    tested = [found for found in (*second, *others) if found.test is not None]
-    return (*first, *_adjusted(tested), *(found for found in second if found.test is None))
 
 
-def _compared(pairs: Iterable[tuple[ScheduleRuns | None, ScheduleRuns | None]], alpha: float) -> list[Comparison]:
-    """The comparisons of the pairs that exist and have seeds in common."""
-    found = [compare(one, other, alpha) for one, other in pairs if one is not None and other is not None]
+def _compared(pairs: Iterable[tuple[ScheduleRuns, ScheduleRuns]]) -> list[Comparison]:
+    """The comparisons of the pairs that have seeds in common."""
+    found = [compare(one, other) for one, other in pairs]
     return [comparison for comparison in found if comparison is not None]
-
-
-def _names(*trials: int) -> frozenset[int]:
-    return frozenset(trials)
 
 
 def difference_noise(comparisons: Sequence[Comparison]) -> float | None:
@@ -98,7 +149,7 @@ def difference_noise(comparisons: Sequence[Comparison]) -> float | None:
     Returns:
         Nats per token.
     """
-    tests = [comparison.test for comparison in comparisons if comparison.test is not None]
+    tests = [one.test for one in comparisons if one.test is not None and one.role != "ladder"]
     spreads = [(test.sd_nats, test.num_seeds - 1) for test in tests if test.sd_nats is not None]
     freedom = sum(count for _, count in spreads)
     return math.sqrt(math.fsum(sd**2 * count for sd, count in spreads) / freedom) if freedom else None
@@ -127,27 +178,32 @@ def is_tied(runs: ScheduleRuns, best: ScheduleRuns, noise_nats: float | None) ->
 
 
 def _paired_differences(runs: ScheduleRuns, other: ScheduleRuns) -> list[float]:
-    theirs = {record.seed: record.val_loss for record in other.fresh}
-    pairs = [(record.val_loss, theirs.get(record.seed)) for record in runs.fresh]
-    return [their_loss - loss for loss, their_loss in pairs if loss is not None and their_loss is not None]
+    """By common fresh seed, in the order of the seeds: on the judged documents where both have them."""
+    pairs = _pairs(runs, other)
+    if all(mine.judged_loss is not None and theirs.judged_loss is not None for mine, theirs in pairs):
+        losses = [(mine.judged_loss, theirs.judged_loss) for mine, theirs in pairs]
+    else:
+        losses = [(mine.val_loss, theirs.val_loss) for mine, theirs in pairs]
+    return [theirs - mine for mine, theirs in losses if mine is not None and theirs is not None]
 
 
-def _tested(runs: ScheduleRuns, other: ScheduleRuns, test: PairedTest) -> Comparison:
-    return Comparison(
-        trial=runs.head.trial,
-        other=other.head.trial,
-        role="secondary",
-        difference=_difference(test.mean_nats),
-        test=test,
+def _document_differences(runs: ScheduleRuns, other: ScheduleRuns) -> DocumentDifferences | None:
+    """The same differences document by document; None where some run was not judged on the same documents."""
+    pairs = _pairs(runs, other)
+    tokens = {record.document_tokens for pair in pairs for record in pair}
+    if len(tokens) != 1 or any(record.judged_loss is None for pair in pairs for record in pair):
+        return None
+    (documents,) = tokens
+    rows = tuple(
+        tuple(b - a for a, b in zip(mine.document_nats, theirs.document_nats, strict=True))
+        for mine, theirs in pairs
     )
+    return DocumentDifferences(tokens=documents, nats=rows) if documents else None
 
 
-def _difference(nats: float) -> Difference:
-    return Difference(nats=nats, perplexity_percent=percent_lower(nats))
-
-
-def _as_primary(comparison: Comparison) -> Comparison:
-    return comparison if comparison.test is None else comparison.model_copy(update={"role": "primary"})
+def _pairs(runs: ScheduleRuns, other: ScheduleRuns) -> list[tuple[TrialRecord, TrialRecord]]:
+    theirs = {record.seed: record for record in other.fresh}
+    return [(record, theirs[record.seed]) for record in runs.fresh if record.seed in theirs]
 
 
 def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -160,4 +216,4 @@ def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def _p_value(comparison: Comparison) -> float | None:
-    return None if comparison.test is None else comparison.test.p_value
+    return comparison.test.p_value if isinstance(comparison.test, PairedTest) else None

@@ -43,6 +43,8 @@ RANKING_COLUMNS = (
     "peak_memory_bytes",
     "path_seconds",
     "on_front",
+    "rung",
+    "judged",
 )
 """Columns of `ranking.csv`: the fields of a ranked trial; `num_runs` counts its complete runs, `optimizers` names
 one a stage joined by `>`, `schedule` is the recipe in words."""

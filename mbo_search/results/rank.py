@@ -9,23 +9,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from mbo_search.results.champions import champions, contenders
 from mbo_search.results.comparisons import compare_all, difference_noise, is_tied, order
-from mbo_search.results.equivalent_tokens import TokenRatio
+from mbo_search.results.ladder_info import LadderInfo
+from mbo_search.results.ladder_rows import ladder_rows
 from mbo_search.results.noise_floor import noise_floor
 from mbo_search.results.ranking_values import Comparison, RankedRun, RankedTrial, Ranking, Totals
 from mbo_search.results.records import TrialRecord
+from mbo_search.results.rounds import last_search_trials
 from mbo_search.results.schedule_runs import ScheduleRuns, group_by_schedule
-from mbo_search.results.statistics import ALPHA, WORTHWHILE_PERCENT
+from mbo_search.results.statistics import ALPHA
 from mbo_search.results.token_runs import token_ratio
 from mbo_search.results.values import mean_or_none, perplexity_or_none, sd_or_none
-from mbo_search.results.verdict import make_verdict
+from mbo_search.results.verdict import Evidence, make_verdict
+from mbo_search.study.rungs import Rung
 from mbo_search.study.specs import ConfirmSpec
 
-__all__ = ["count_totals", "rank"]
+__all__ = ["RankingContext", "count_totals", "rank"]
 
 _LARGEST = 1e100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankingContext:
+    """What a ranking needs besides records.
+
+    Attributes:
+        info: The study's ladder.
+        directory: The run directory, as commands name it.
+    """
+
+    info: LadderInfo
+    directory: str = "DIR"
 
 
 def count_totals(records: Sequence[TrialRecord], status: Mapping[str, object]) -> Totals:
@@ -55,8 +72,8 @@ def rank(
     totals: Totals,
     *,
     scale: str,
-    alpha: float = ALPHA,
     confirm: ConfirmSpec | None = None,
+    context: RankingContext | None = None,
 ) -> Ranking:
     """Rank the schedules of a study and answer its question as far as the records can.
 
@@ -65,45 +82,54 @@ def rank(
         study: Its name.
         totals: What it cost.
         scale: At which size it holds, such as "at 0.43 M parameters, 0.1 M tokens".
-        alpha: Level of the primary test.
         confirm: What the study says of confirmation, and of gains worth having.
+        context: The ladder of the study and where it lies; None: the ladder that its schedules make up.
     """
     groups = group_by_schedule(records)
-    ordered, best = order(groups), champions(groups)
-    tokens = token_ratio(records, best, alpha)
-    comparisons = _with_tokens(compare_all(groups, alpha), tokens)
-    worthwhile = WORTHWHILE_PERCENT if confirm is None else confirm.worthwhile_percent
-    verdict = make_verdict(ordered, best, comparisons, scale=scale, tokens=tokens, worthwhile_percent=worthwhile)
+    known = _context(groups) if context is None else context
+    ordered, best = order(groups), champions(groups, known.info.question)
+    tokens = token_ratio(records, best, ALPHA)
+    comparisons = compare_all(groups, known.info.question, last_search_trials(records))
+    ladder = ladder_rows(groups, best, comparisons, known.info)
+    evidence = Evidence(
+        records=records,
+        ordered=ordered,
+        best=best,
+        comparisons=comparisons,
+        ladder=ladder,
+        info=known.info,
+        tokens=tokens,
+        confirm=confirm,
+        scale=scale,
+        directory=known.directory,
+    )
     return Ranking(
         study=study,
         scale=scale,
-        verdict=verdict,
+        verdict=make_verdict(evidence),
+        ladder=ladder,
         baseline_trial=best.baseline.head.trial if best.baseline is not None else None,
-        best_single_trial=best.single.head.trial if best.single is not None else None,
         trials=(*_ranked_rows(ordered, comparisons), *(_row(runs) for runs in groups if runs.loss is None)),
         comparisons=comparisons,
         totals=totals,
         noise_floor=noise_floor(best),
-        notes=_notes(groups, confirm),
+        notes=_notes(groups, confirm, known.info.question),
     )
 
 
-def _with_tokens(comparisons: Sequence[Comparison], tokens: TokenRatio | None) -> tuple[Comparison, ...]:
-    """Give the primary comparison its third unit."""
-    if tokens is None or not comparisons:
-        return tuple(comparisons)
-    primary, *others = comparisons
-    difference = primary.difference.model_copy(update={"equivalent_tokens": tokens.value})
-    return (primary.model_copy(update={"difference": difference}), *others)
+def _context(groups: Sequence[ScheduleRuns]) -> RankingContext:
+    """The ladder that a study's own schedules make up."""
+    best = champions(groups)
+    return RankingContext(info=LadderInfo(question=best.question, rungs=tuple(best.by_rung)))
 
 
-def _notes(groups: Sequence[ScheduleRuns], confirm: ConfirmSpec | None) -> tuple[str, ...]:
+def _notes(groups: Sequence[ScheduleRuns], confirm: ConfirmSpec | None, question: Rung) -> tuple[str, ...]:
     """What a reader of a confirmed study would look for in vain, and why."""
     if confirm is None:
         return ()
     untested = [run.message for runs in groups for run in runs.fresh if run.test_loss is None and run.message]
     reasons = [f"There is {message}." for message in dict.fromkeys(untested) if message.startswith("no test loss")]
-    return (*contenders(groups, confirm.top).notes, *reasons[:1])
+    return (*contenders(groups, confirm.top, question).notes, *reasons[:1])
 
 
 def _finite(value: object) -> float | None:
@@ -135,14 +161,16 @@ def _row(runs: ScheduleRuns) -> RankedTrial:
     return RankedTrial(
         trial=head.trial,
         arm=runs.arm,
+        rung=runs.rung,
         label=head.label,
         state=head.state,
         reason=head.reason,
         message=head.message.strip().split("\n")[0],
         confirmed=runs.is_confirmed,
         val_loss=loss,
+        judged=runs.is_confirmed and runs.is_judged,
         val_perplexity=perplexity_or_none(loss),
-        val_loss_sd=sd_or_none([run.val_loss for run in runs.measured if run.val_loss is not None]),
+        val_loss_sd=sd_or_none(_losses(runs)),
         search_val_loss=runs.search_loss,
         runs=_complete_runs(runs),
         test_loss=test_loss,
@@ -157,6 +185,13 @@ def _row(runs: ScheduleRuns) -> RankedTrial:
         path_seconds=head.path_seconds,
         peak_memory_bytes=max(record.peak_memory_bytes for record in records),
     )
+
+
+def _losses(runs: ScheduleRuns) -> list[float]:
+    """Of the runs behind its place: on the judged documents where all were judged."""
+    if runs.is_confirmed and runs.is_judged:
+        return [run.judged_loss for run in runs.measured if run.judged_loss is not None]
+    return [run.val_loss for run in runs.measured if run.val_loss is not None]
 
 
 def _complete_runs(runs: ScheduleRuns) -> tuple[RankedRun, ...]:

@@ -8,7 +8,8 @@ from mbo_search.files import write_atomic, write_json
 from mbo_search.model.size import num_parameters
 from mbo_search.results.attribution import attribute
 from mbo_search.results.front import mark_front
-from mbo_search.results.rank import count_totals, rank
+from mbo_search.results.ladder_info import charges_of, ladder_info
+from mbo_search.results.rank import RankingContext, count_totals, rank
 from mbo_search.results.ranking_values import (
     Comparison,
     Difference,
@@ -20,7 +21,6 @@ from mbo_search.results.ranking_values import (
 )
 from mbo_search.results.records import TrialRecord
 from mbo_search.results.run_directory import RunDirectory
-from mbo_search.results.statistics import alpha_of_look
 from mbo_search.results.winner import schedule_file_of
 from mbo_search.study.reference_lr import reference_lrs
 from mbo_search.study.schedule_file import dump_schedule_file
@@ -41,8 +41,6 @@ __all__ = [
     "write_ranking",
 ]
 
-_MOST_LOOKS = 50
-
 
 def make_ranking(run: RunDirectory, known: Sequence[TrialRecord] | None = None) -> Ranking:
     """Rank the schedules of a run directory from its records.
@@ -57,16 +55,19 @@ def make_ranking(run: RunDirectory, known: Sequence[TrialRecord] | None = None) 
     """
     records, status = run.records() if known is None else known, run.status()
     study, setup = run.study(), run.setup()
+    info = ladder_info(study, setup.budget().total_tokens, charges_of(records, status))
     ranking = rank(
         records,
         study.study,
         count_totals(records, status),
         scale=scale_of(setup),
-        alpha=alpha_of_look(_num_looks(status.get("confirm_looks"))),
         confirm=study.confirm,
+        context=RankingContext(info=info, directory=str(run.path)),
     )
     is_asked = study.confirm is not None and study.confirm.attribution
-    attribution = attribute(records, reference_lrs(study), setup.budget(), is_asked=is_asked)
+    attribution = attribute(
+        records, reference_lrs(study), setup.budget(), question=info.question, is_asked=is_asked
+    )
     return mark_front(ranking.model_copy(update={"attribution": attribution}), study.search.objectives)
 
 
@@ -111,8 +112,3 @@ def scale_of(setup: TrainSetup) -> str:
 def _millions(count: int) -> str:
     millions = count / 1e6
     return f"{millions:.0f} M" if millions >= 100 else f"{millions:.2g} M"
-
-
-def _num_looks(value: object) -> int:
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_LOOKS
-    return value if is_count and isinstance(value, int) else 1

@@ -11,37 +11,57 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from mbo_search.results.attribution_values import Attribution
-from mbo_search.results.equivalent_tokens import EquivalentTokens, TokenRatio
-from mbo_search.results.records import EndReason, State
+from mbo_search.results.equivalent_tokens import TokenRatio
+from mbo_search.results.records import Arm, EndReason, State
+from mbo_search.results.sequential import SequentialTest
 from mbo_search.results.statistics import WORTHWHILE_PERCENT, Answer, PairedTest
 from mbo_search.study.base import Description
+from mbo_search.study.rungs import Rung
 from mbo_search.study.schedule import Stage
 
 __all__ = [
     "Comparison",
     "Difference",
+    "Estimate",
+    "LadderRung",
     "NoiseFloor",
     "RankedRun",
     "RankedTrial",
     "Ranking",
-    "SecondLine",
+    "SearchRepeats",
     "Totals",
     "Verdict",
 ]
 
 
-class Difference(Description):
-    """How much better one schedule is than another; negative: worse.
+class Estimate(Description):
+    """A number with its interval.
 
     Attributes:
-        nats: Loss of the other minus its own.
-        perplexity_percent: By how many percent its perplexity is lower.
-        equivalent_tokens: How much more text the other would need to be as good.
+        mean: The estimate.
+        low: Lower end, at most `mean`; null where it is not known.
+        high: Upper end, at least `mean`; null where it is not known.
+        level: Probability that the interval covers the truth, however often it is looked at; null without one.
     """
 
-    nats: float
-    perplexity_percent: float
-    equivalent_tokens: EquivalentTokens | None = None
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+
+
+class Difference(Description):
+    """How much better one schedule is than another; negative: worse. All units point the same way.
+
+    Attributes:
+        nats: Loss of the other minus its own, nats per token.
+        perplexity_percent: By how many percent its perplexity is lower.
+        equivalent_tokens: How many times the text the other would need to be as good; above 1: better.
+    """
+
+    nats: Estimate
+    perplexity_percent: Estimate
+    equivalent_tokens: Estimate | None = None
 
 
 class Comparison(Description):
@@ -50,40 +70,61 @@ class Comparison(Description):
     Attributes:
         trial: The schedule in question.
         other: The one that it is compared with.
-        role: `primary` is the one test declared in advance: best staged against best single-strategy schedule.
-            `secondary` tests are Holm-adjusted. `search` compares search runs of one seed and tests nothing.
+        role: `declared`: the question's champion against the champion of a rung below; the answer is yes only if it
+            beats each of them. `ladder`: a rung's champion against the best of the rungs below it. `secondary`
+            tests are Holm-adjusted. `search` compares search runs of one seed and tests nothing.
+        rung: For `declared`, the rung of the other; for `ladder`, that of the schedule in question.
+        round: Which round of confirming the comparison spends the error of; later rounds have less. Null unless
+            `declared` and tested.
         difference: How much better `trial` is.
-        test: The paired test over the confirm seeds that both completed; null for `search`.
+        test: The test over the confirm seeds that both completed; null for `search`.
         adjusted_p: The p value after Holm's adjustment; null unless `secondary`.
     """
 
     trial: int
     other: int
-    role: Literal["primary", "secondary", "search"]
+    role: Literal["declared", "ladder", "secondary", "search"]
+    rung: Rung | None = None
+    round: int | None = None
     difference: Difference
-    test: PairedTest | None = None
+    test: SequentialTest | PairedTest | None = None
     adjusted_p: float | None = None
 
 
-class SecondLine(Description):
-    """The second declared comparison: the best schedule that changes the optimizer against the best that keeps it.
+class LadderRung(Description):
+    """A set of freedoms, the best that was found with it, and what looking for it took.
 
     Attributes:
-        sentence: What was found, for people.
-        switching_trial: The best schedule that changes the optimizer, by its search.
-        single_optimizer_trial: The best schedule that keeps it, by its search, of any arm.
-        difference: How much better the first is.
-        test: The paired test over the confirm seeds that both completed.
-        adjusted_p: Its p after Holm's adjustment among all secondary tests; null where the pair is that of the
-            primary test.
+        name: The freedom; each rung has those of the rungs before it.
+        champion_trial: The best schedule, by its search, that needs this freedom; null if none has completed.
+        best_up_to: Loss of the best schedule that this rung and those below allow: never above the rung before.
+        best_needing: Loss of the champion, on the same runs as `best_up_to`.
+        perplexity: exp(best_needing).
+        gain: The champion against the best champion of the rungs below, with intervals that hold for all rungs
+            together; null for the lowest rung.
+        gain_over: Trial of the champion below that it is compared with.
+        executed_tokens: What its searches are charged with: each distinct state of their schedules once, as if
+            nobody else had trained it.
+        trials: Complete schedules of the search that need exactly this freedom, whoever proposed them.
+        dimensions: Numbers and names that its largest search chooses; 0 for untuned schedules.
+        hand_picked: What is fixed by hand in its searches.
+        train_seconds: One training of the champion as if nothing was shared; null: not known.
+        epochs: How often the champion reads the training text; null: not known.
     """
 
-    sentence: str
-    switching_trial: int | None = None
-    single_optimizer_trial: int | None = None
-    difference: Difference | None = None
-    test: PairedTest | None = None
-    adjusted_p: float | None = None
+    name: Rung
+    champion_trial: int | None = None
+    best_up_to: float | None = None
+    best_needing: float | None = None
+    perplexity: float | None = None
+    gain: Difference | None = None
+    gain_over: int | None = None
+    executed_tokens: int = 0
+    trials: int = 0
+    dimensions: int | None = None
+    hand_picked: tuple[str, ...] = ()
+    train_seconds: float | None = None
+    epochs: float | None = None
 
 
 class NoiseFloor(Description):
@@ -107,38 +148,80 @@ class NoiseFloor(Description):
 
 
 class Verdict(Description):
-    """The answer to the study's question: does a staged schedule beat the best single strategy?
+    """The answer to the study's question: does the freedom that it asks about beat everything below?
 
     Attributes:
         sentence: The answer for people, scale included.
-        answer: yes, no or undecided; null while nothing was confirmed on fresh seeds.
-        winner_trial: The schedule at the top of the ranking, whatever its arm.
-        best_staged_trial: The champion of the staged arm, by its search.
-        best_single_trial: The best single-strategy schedule by its search, untuned baselines included.
-        num_seeds: Fresh seeds behind the primary test.
-        p_value: Of the primary test.
-        smallest_p: The smallest value that the permutation test beside it can give.
-        difference: Best staged against best single-strategy schedule.
+        ladder_sentence: What each rung of the ladder is worth, in one sentence; empty before anything is known.
+        answer: yes, no or undecided; null while nothing was confirmed on fresh seeds, or without opponents.
+        question: The freedom that the study asks about.
+        winner_trial: The schedule at the top of the ranking, whatever its rung.
+        champion_trial: The best schedule, by its search, that needs the freedom.
+        opponent_trial: The champion below that it gains least over.
+        num_seeds: Fresh seeds behind the weakest comparison.
+        planned_seeds: Fresh seeds that the study wants; null if it wants none.
+        is_interim: Whether fewer seeds are done than planned.
+        num_documents: Documents that the interval covers; null where nothing is said about other text.
+        larger_part: What the uncertainty mostly comes from, `seeds` or `documents`; null without documents.
+        looks: Planned looks reached.
+        difference: The smallest gain over any champion below, with the smallest lower end.
         baseline_difference: Top of the ranking against the best baseline.
+        objections: What forbids a yes besides the numbers, in sentences.
+        next: The sensible next step, with its command.
         worthwhile_percent: Smallest gain in perplexity worth having; a "no" excludes it.
-        equivalent_tokens: How much text the best single-strategy schedule would need to be as good as the best
-            staged one, with what must be said about that; null if it was not measured.
-        switching: The second declared comparison.
+        equivalent_tokens: How much text the strongest opponent would need to be as good, with what must be said
+            about that; null if it was not measured.
+        seconds_ratio: Seconds per token of the champion over those of the opponent; null where not known.
+        equal_seconds: How many times the seconds of the champion the opponent would need to be as good; given where
+            their speeds differ by more than 5 % and equivalent tokens were measured.
     """
 
     sentence: str
+    ladder_sentence: str = ""
     answer: Answer | None = None
+    question: Rung | None = None
     winner_trial: int | None = None
-    best_staged_trial: int | None = None
-    best_single_trial: int | None = None
+    champion_trial: int | None = None
+    opponent_trial: int | None = None
     num_seeds: int | None = None
-    p_value: float | None = None
-    smallest_p: float | None = None
+    planned_seeds: int | None = None
+    is_interim: bool = False
+    num_documents: int | None = None
+    larger_part: Literal["seeds", "documents"] | None = None
+    looks: tuple[int, ...] = ()
     difference: Difference | None = None
     baseline_difference: Difference | None = None
+    objections: tuple[str, ...] = ()
+    next: str = ""
     worthwhile_percent: float = WORTHWHILE_PERCENT
     equivalent_tokens: TokenRatio | None = None
-    switching: SecondLine | None = None
+    seconds_ratio: float | None = None
+    equal_seconds: Estimate | None = None
+
+
+class SearchRepeats(Description):
+    """What independent searches say together: does searching for this freedom pay?
+
+    The unit is the search, not the seed: each search gives one gain, the mean over its own fresh seeds, of the best
+    that it found with the freedom over the best that it found without.
+
+    Attributes:
+        searches: Searches that were confirmed.
+        planned: Searches that the study wants.
+        gains_nats: The gain of each, in the order of the searches.
+        gain: Their mean, with Student's interval over searches; null below two of them.
+        sd_nats: Standard deviation over searches.
+        answer: yes, no or undecided about searching; null below two searches.
+        sentence: What was found, for people.
+    """
+
+    searches: int
+    planned: int
+    gains_nats: tuple[float, ...] = ()
+    gain: Difference | None = None
+    sd_nats: float | None = None
+    answer: Answer | None = None
+    sentence: str
 
 
 class RankedRun(Description):
@@ -159,14 +242,16 @@ class RankedTrial(Description):
     Attributes:
         rank: 1 for the best; null for schedules that did not complete.
         trial: Number of its search trial.
-        arm: Who proposed it.
+        arm: Which search proposed it.
+        rung: The freedom that it needs.
         label: For baselines, the name in the study; else empty.
         state: How its search trial ended.
         reason: Why that ended early; null if complete.
         message: First line of what was said about that.
         confirmed: Whether `val_loss` comes from fresh seeds.
         tied: Whether noise could explain its distance to the best of its kind (confirmed or not); null: unknown.
-        val_loss: Mean over the confirm seeds, else the search loss.
+        val_loss: Mean over the confirm seeds, on the judged documents where there are some; else the search loss.
+        judged: Whether `val_loss` is that of documents on which nothing was chosen.
         val_perplexity: exp(val_loss).
         val_loss_sd: Standard deviation over the confirm seeds; null below two.
         search_val_loss: Loss of its search trial, next to which a confirmed loss shows the winner's curse.
@@ -188,7 +273,8 @@ class RankedTrial(Description):
 
     rank: int | None = Field(default=None, ge=1)
     trial: int
-    arm: Literal["baseline", "control", "staged"]
+    arm: Arm
+    rung: Rung = "untuned"
     label: str = ""
     state: State
     reason: EndReason | None = None
@@ -196,6 +282,7 @@ class RankedTrial(Description):
     confirmed: bool = False
     tied: bool | None = None
     val_loss: float | None = None
+    judged: bool = False
     val_perplexity: float | None = None
     val_loss_sd: float | None = None
     search_val_loss: float | None = None
@@ -246,27 +333,29 @@ class Ranking(Description):
         study: Name of the study.
         scale: At which size all of this holds, such as "at 0.43 M parameters, 0.1 M tokens".
         verdict: The answer.
+        ladder: The rungs, lowest first, up to the one that the study asks about.
         baseline_trial: The best baseline.
-        best_single_trial: The best single-strategy schedule.
         trials: Ranked schedules first, then those that did not complete, by number.
-        comparisons: The primary comparison, then the others.
+        comparisons: The declared comparisons, those of the ladder, then the others.
         totals: What it cost.
         noise_floor: The baseline's spread over the confirm seeds; null below two of them.
-        attribution: What each part of the best staged schedule is worth; null if that was not measured.
+        attribution: What each part of the question's champion is worth; null if that was not measured.
+        repeats: What independent searches say together; null without repeats.
         notes: What was wanted and is not there, in sentences.
     """
 
     model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
 
-    schema_version: Literal["mbo-search/ranking/1"] = Field(default="mbo-search/ranking/1", alias="schema")
+    schema_version: Literal["mbo-search/ranking/2"] = Field(default="mbo-search/ranking/2", alias="schema")
     study: str
     scale: str
     verdict: Verdict
+    ladder: tuple[LadderRung, ...] = ()
     baseline_trial: int | None = None
-    best_single_trial: int | None = None
     trials: tuple[RankedTrial, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     totals: Totals = Totals()
     noise_floor: NoiseFloor | None = None
     attribution: Attribution | None = None
+    repeats: SearchRepeats | None = None
     notes: tuple[str, ...] = ()

@@ -95,6 +95,9 @@ class TrialRecord(Description):
     bits_per_byte: _Loss | None = None
     ema_loss: _Loss | None = None
     test_loss: _Loss | None = None
+    judged_loss: _Loss | None = None
+    document_tokens: tuple[int, ...] = ()
+    document_nats: tuple[float, ...] = ()
     epochs: float | None = Field(default=None, ge=0, le=1e9)
     boundaries: tuple[Boundary, ...] = ()
     produced: tuple[str, ...] = ()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from mbo_search.results.records import TrialRecord
+from mbo_search.results.records import LOWER_ARMS, Arm, TrialRecord
 from mbo_search.results.values import mean_or_none
+from mbo_search.study.rungs import Rung, rung_of
 from mbo_search.study.schedule import Schedule
 
 __all__ = ["ScheduleRuns", "group_by_schedule", "schedule_identity"]
@@ -19,22 +19,24 @@ class ScheduleRuns:
 
     Attributes:
         head: The record that stands for it: its first complete search trial, else its first record.
+        rung: The freedom that it needs; `untuned` if it is a baseline.
         fresh: Complete confirm records, one a fresh seed, by seed.
         num_unfinished_fresh: Fresh seeds on which it failed or was stopped, and never completed.
         records: All its records, by trial number.
     """
 
     head: TrialRecord
+    rung: Rung
     fresh: tuple[TrialRecord, ...]
     num_unfinished_fresh: int
     records: tuple[TrialRecord, ...]
 
     @property
-    def arm(self) -> Literal["baseline", "control", "staged"]:
-        """Who proposed it; told from its stages where only confirm records are left."""
-        if self.head.arm in ("baseline", "control", "staged"):
+    def arm(self) -> Arm:
+        """Which search proposed it; told from its rung where only confirm records are left."""
+        if self.head.arm in ("baseline", "staged", *LOWER_ARMS):
             return self.head.arm
-        return "staged" if len(self.head.schedule.stages) > 1 else "control"
+        return "tuned" if self.rung == "tuned" else "staged"
 
     @property
     def search_loss(self) -> float | None:
@@ -60,8 +62,15 @@ class ScheduleRuns:
         return (self.head,) if self.search_loss is not None else ()
 
     @property
+    def is_judged(self) -> bool:
+        """Whether all its runs on fresh seeds were judged on documents that no search has looked at."""
+        return bool(self.fresh) and all(record.judged_loss is not None for record in self.fresh)
+
+    @property
     def loss(self) -> float | None:
         """Mean loss of the measured runs, nats per token; None if there is none."""
+        if self.is_confirmed and self.is_judged:
+            return mean_or_none(record.judged_loss for record in self.fresh)
         return mean_or_none(record.val_loss for record in self.measured)
 
 
@@ -94,8 +103,10 @@ def _runs(records: Sequence[TrialRecord]) -> ScheduleRuns:
     confirms = [record for record in records if record.arm == "confirm" and record.seed not in searched_seeds]
     fresh = {record.seed: record for record in confirms if record.state == "complete"}
     unfinished = {record.seed for record in confirms if record.state in ("failed", "pruned")} - fresh.keys()
+    is_baseline = any(record.arm == "baseline" for record in records)
     return ScheduleRuns(
         head=head,
+        rung="untuned" if is_baseline else rung_of(head.schedule),
         fresh=tuple(fresh[seed] for seed in sorted(fresh)),
         num_unfinished_fresh=len(unfinished),
         records=tuple(records),

@@ -1,4 +1,4 @@
-"""Equivalent tokens of a study: from the runs of its best single strategy with less and with more text."""
+"""Equivalent tokens of a study: from the runs of the strongest opponent with less and with more text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BySeed = Mapping[int, float]
 
 
 def token_ratio(records: Sequence[TrialRecord], best: Champions, alpha: float) -> TokenRatio | None:
-    """How much text the best single strategy would need to be as good as the staged champion.
+    """How much text the strongest opponent would need to be as good as the question's champion.
 
     Args:
         records: All records of a study.
@@ -27,11 +27,14 @@ def token_ratio(records: Sequence[TrialRecord], best: Champions, alpha: float) -
     Returns:
         None without complete runs of both champions and of other budgets on at least two common fresh seeds.
     """
-    if best.staged is None or best.single is None:
+    challenger, opponent = best.challenger, best.strongest
+    if challenger is None or opponent is None:
         return None
-    runs = _token_runs(records, best.single)
-    losses = {1.0: _fresh_losses(best.single), **_by_multiple(runs)}
-    schedule = _fresh_losses(best.staged)
+    runs = _token_runs(records, opponent)
+    everything = (*runs, *challenger.fresh, *opponent.fresh)
+    is_judged = all(record.judged_loss is not None for record in everything)
+    losses = {1.0: _by_seed(opponent.fresh, is_judged=is_judged), **_by_multiple(runs, is_judged=is_judged)}
+    schedule = _by_seed(challenger.fresh, is_judged=is_judged)
     seeds = sorted(set(schedule).intersection(*losses.values()))
     if len(losses) < 2 or len(seeds) < _FEWEST_SEEDS:
         return None
@@ -43,8 +46,8 @@ def token_ratio(records: Sequence[TrialRecord], best: Champions, alpha: float) -
     )
 
 
-def _token_runs(records: Sequence[TrialRecord], single: ScheduleRuns) -> list[TrialRecord]:
-    identity = schedule_identity(single.head.schedule)
+def _token_runs(records: Sequence[TrialRecord], opponent: ScheduleRuns) -> list[TrialRecord]:
+    identity = schedule_identity(opponent.head.schedule)
     return [
         record
         for record in records
@@ -52,13 +55,14 @@ def _token_runs(records: Sequence[TrialRecord], single: ScheduleRuns) -> list[Tr
     ]
 
 
-def _by_multiple(runs: Sequence[TrialRecord]) -> dict[float, dict[int, float]]:
-    found: dict[float, dict[int, float]] = {}
-    for record in runs:
-        if record.val_loss is not None:
-            found.setdefault(record.budget_multiple, {})[record.seed] = record.val_loss
-    return found
+def _by_multiple(runs: Sequence[TrialRecord], *, is_judged: bool) -> dict[float, _BySeed]:
+    multiples = sorted({record.budget_multiple for record in runs})
+    return {
+        multiple: _by_seed([one for one in runs if one.budget_multiple == multiple], is_judged=is_judged)
+        for multiple in multiples
+    }
 
 
-def _fresh_losses(runs: ScheduleRuns) -> dict[int, float]:
-    return {record.seed: record.val_loss for record in runs.fresh if record.val_loss is not None}
+def _by_seed(runs: Sequence[TrialRecord], *, is_judged: bool) -> _BySeed:
+    losses = {record.seed: record.judged_loss if is_judged else record.val_loss for record in runs}
+    return {seed: loss for seed, loss in losses.items() if loss is not None}

@@ -1,4 +1,8 @@
-"""The verdict: one sentence that says what was found, how sure it is, and at which scale."""
+"""The verdict: does the freedom that a study asks about beat everything below it, and how sure is that?
+
+The answer is yes only if the question's champion beats the champion of every rung below, and nothing else speaks
+against it. The numbers are those of the closest opponent.
+"""
 
 from __future__ import annotations
 
@@ -7,173 +11,194 @@ from dataclasses import dataclass
 
 from mbo_search.results.champions import Champions
 from mbo_search.results.comparisons import compare
+from mbo_search.results.differences import smallest_difference, token_estimate
 from mbo_search.results.equivalent_tokens import TokenRatio
-from mbo_search.results.ranking_values import Comparison, Difference, Verdict
+from mbo_search.results.ladder_info import LadderInfo
+from mbo_search.results.next_step import next_step
+from mbo_search.results.objections import objections
+from mbo_search.results.ranking_values import Comparison, Difference, Estimate, LadderRung, Verdict
+from mbo_search.results.records import TrialRecord
 from mbo_search.results.schedule_runs import ScheduleRuns
-from mbo_search.results.second_line import second_line
-from mbo_search.results.statistics import (
-    FEWEST_SEEDS,
-    WORTHWHILE_PERCENT,
-    Answer,
-    PairedTest,
-    decide,
-    seeds_to_decide,
-)
-from mbo_search.results.wording import gain_words, interval_words, percent_words, seed_words
+from mbo_search.results.sequential import SequentialTest, decide
+from mbo_search.results.statistics import WORTHWHILE_PERCENT, Answer
+from mbo_search.results.verdict_sentence import Findings, ladder_sentence, verdict_sentence
+from mbo_search.study.specs import ConfirmSpec
 
-__all__ = ["make_verdict"]
+__all__ = ["Evidence", "make_verdict"]
+
+_SAME_SPEED = 0.05
+"""Share by which seconds per token may differ before the result at equal seconds is given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Findings:
-    best: Champions
-    winner: ScheduleRuns | None
-    between: Comparison | None
-    answer: Answer | None
-    to_baseline: Difference | None
-    worthwhile_percent: float
+class Evidence:
+    """All that a verdict rests on.
 
-    @property
-    def test(self) -> PairedTest | None:
-        return self.between.test if self.between is not None else None
-
-
-def make_verdict(
-    ordered: Sequence[ScheduleRuns],
-    best: Champions,
-    comparisons: Sequence[Comparison],
-    *,
-    scale: str,
-    tokens: TokenRatio | None = None,
-    worthwhile_percent: float = WORTHWHILE_PERCENT,
-) -> Verdict:
-    """Say whether staging beats the best single strategy, as far as the runs can tell.
-
-    Args:
+    Attributes:
+        records: All records of the study.
         ordered: Complete schedules, best first.
         best: The champions.
-        comparisons: The comparisons of the study, champions first.
-        scale: At which size it holds.
+        comparisons: The comparisons of the study.
+        ladder: The rows of the ladder.
+        info: What the ladder is made of.
         tokens: How much text the gain is worth, if that was measured.
-        worthwhile_percent: Smallest gain in perplexity worth having.
+        confirm: What the study says of confirmation.
+        scale: At which size all this holds.
+        directory: The run directory, as commands name it.
     """
-    found = _find(ordered, best, comparisons, worthwhile_percent)
-    test = found.test
+
+    records: Sequence[TrialRecord]
+    ordered: Sequence[ScheduleRuns]
+    best: Champions
+    comparisons: Sequence[Comparison]
+    ladder: Sequence[LadderRung]
+    info: LadderInfo
+    tokens: TokenRatio | None
+    confirm: ConfirmSpec | None
+    scale: str
+    directory: str
+
+    @property
+    def worthwhile_percent(self) -> float:
+        """Smallest gain in perplexity worth having."""
+        return WORTHWHILE_PERCENT if self.confirm is None else self.confirm.worthwhile_percent
+
+    @property
+    def declared(self) -> tuple[Comparison, ...]:
+        """The champion against those of the rungs below, whether tested or seen on one seed."""
+        challenger = self.best.challenger
+        return tuple(
+            one
+            for one in self.comparisons
+            if challenger is not None
+            and one.trial == challenger.head.trial
+            and (one.role == "declared" or (one.role == "search" and one.rung is not None))
+        )
+
+
+def make_verdict(evidence: Evidence) -> Verdict:
+    """Answer a study's question as far as the runs can tell.
+
+    Args:
+        evidence: What is known.
+    """
+    found = _find(evidence)
+    winner = evidence.ordered[0] if evidence.ordered else None
+    baseline = evidence.best.baseline
+    to_baseline = compare(winner, baseline) if winner is not None and baseline is not None else None
+    closest = found.closest
+    ratio = None if closest is None else _seconds_ratio(evidence.best, closest)
     return Verdict(
-        sentence=_sentence(found, scale) + _token_sentence(tokens),
+        sentence=verdict_sentence(found, evidence.scale),
+        ladder_sentence=ladder_sentence(evidence.ladder),
         answer=found.answer,
-        winner_trial=_trial(found.winner),
-        best_staged_trial=_trial(best.staged),
-        best_single_trial=_trial(best.single),
-        num_seeds=test.num_seeds if test is not None else None,
-        p_value=test.p_value if test is not None else None,
-        smallest_p=test.smallest_p if test is not None else None,
-        difference=found.between.difference if found.between is not None else None,
-        baseline_difference=found.to_baseline,
-        worthwhile_percent=worthwhile_percent,
-        equivalent_tokens=tokens,
-        switching=second_line(best, comparisons) if ordered else None,
+        question=evidence.info.question,
+        winner_trial=None if winner is None else winner.head.trial,
+        champion_trial=None if evidence.best.challenger is None else evidence.best.challenger.head.trial,
+        opponent_trial=None if closest is None else closest.other,
+        num_seeds=found.num_seeds,
+        planned_seeds=found.planned_seeds,
+        is_interim=found.is_interim,
+        num_documents=found.num_documents,
+        larger_part=_weakest(found.tests).larger_part if found.tests else None,
+        looks=_weakest(found.tests).looks if found.tests else (),
+        difference=found.difference,
+        baseline_difference=None if to_baseline is None else to_baseline.difference,
+        objections=found.objections,
+        next=next_step(found, evidence.info, evidence.directory),
+        worthwhile_percent=evidence.worthwhile_percent,
+        equivalent_tokens=evidence.tokens,
+        seconds_ratio=ratio,
+        equal_seconds=_equal_seconds(evidence.tokens, ratio, found.difference),
     )
 
 
-def _find(
-    ordered: Sequence[ScheduleRuns], best: Champions, comparisons: Sequence[Comparison], worthwhile_percent: float
-) -> _Findings:
-    names = (_trial(best.staged), _trial(best.single))
-    between = next((item for item in comparisons if (item.trial, item.other) == names), None)
-    winner = ordered[0] if ordered else None
-    to_baseline = compare(winner, best.baseline) if winner is not None and best.baseline is not None else None
-    test = between.test if between is not None else None
-    unfinished = any(runs is not None and runs.num_unfinished_fresh for runs in (best.staged, best.single))
-    answer: Answer | None = None
-    if test is not None:
+def _find(evidence: Evidence) -> Findings:
+    declared = evidence.declared
+    tests = tuple(one.test for one in declared if isinstance(one.test, SequentialTest))
+    is_tested = bool(tests) and len(tests) == len(declared) == len(evidence.best.opponents)
+    difference = smallest_difference([one.difference for one in declared]) if declared else None
+    if difference is not None and evidence.tokens is not None and difference.nats.level is not None:
+        tokens = token_estimate(evidence.tokens, difference.nats.level)
+        difference = difference.model_copy(update={"equivalent_tokens": tokens})
+    against = _objections(evidence, difference)
+    planned = None if evidence.confirm is None else evidence.confirm.seeds
+    num_seeds = min((test.num_seeds for test in tests), default=None) if is_tested else None
+    return Findings(
+        question=evidence.info.question,
+        has_opponents=evidence.info.has_opponents and bool(evidence.best.opponents),
+        challenger=evidence.best.challenger,
+        winner=evidence.ordered[0] if evidence.ordered else None,
+        closest=min(declared, key=lambda one: one.difference.nats.mean, default=None),
+        opponents={runs.head.trial: runs.rung for runs in evidence.best.opponents},
+        tests=tests if is_tested else (),
+        difference=difference,
+        answer=_answer(evidence, tests, against) if is_tested else _unfinished_answer(evidence.best),
+        unfinished=_unfinished(evidence.best),
+        objections=against,
+        num_seeds=num_seeds,
+        planned_seeds=planned,
+        searched_tokens=evidence.info.charges.get("staged", 0),
+        worthwhile_percent=evidence.worthwhile_percent,
+        tokens=evidence.tokens,
+        dimensions=(_dimensions(evidence.ladder[-1:]), _dimensions(evidence.ladder[:-1])),
+        epochs=max((record.epochs for record in evidence.records if record.epochs is not None), default=None),
+    )
+
+
+def _answer(evidence: Evidence, tests: Sequence[SequentialTest], against: Sequence[str]) -> Answer | None:
+    if not evidence.info.has_opponents:
+        return None
+    if _unfinished(evidence.best):
         # Dropping the seeds on which a champion failed would compare it by its lucky ones.
-        answer = "undecided" if unfinished else decide(test, worthwhile_percent)
-    return _Findings(
-        best=best,
-        winner=winner,
-        between=between,
-        answer=answer,
-        to_baseline=to_baseline.difference if to_baseline is not None else None,
-        worthwhile_percent=worthwhile_percent,
-    )
+        return "undecided"
+    answers = [decide(test, evidence.worthwhile_percent) for test in tests]
+    if "no" in answers:
+        return "no"
+    return "yes" if all(answer == "yes" for answer in answers) and not against else "undecided"
 
 
-def _trial(runs: ScheduleRuns | None) -> int | None:
-    return runs.head.trial if runs is not None else None
+def _unfinished_answer(best: Champions) -> Answer | None:
+    """A champion that completes on no fresh seed at all has been confirmed to fail; that is no gain."""
+    return "undecided" if best.challenger is not None and _unfinished(best) else None
 
 
-def _sentence(found: _Findings, scale: str) -> str:
-    if found.winner is None:
-        return f"No schedule has completed yet ({scale})."
-    staged, single = found.best.staged, found.best.single
-    if staged is None or single is None or found.between is None:
-        return f"No comparison yet, {scale}: {_one_sided(found.winner, staged, single)}."
-    gain = gain_words(found.between.difference)
-    between = f"the best staged schedule (trial {staged.head.trial}) reaches {gain} than "
-    between += f"the best {_kind(single)} schedule (trial {single.head.trial})"
-    if found.test is None:
-        rest = "Whether that is more than luck takes runs on fresh seeds"
-        return f"One seed, unconfirmed, {scale}: {between}{_baseline_clause(found)}. {rest}."
-    opening = f"{_opening(found, found.test)}, {scale}"
-    return f"{opening}: {between}{_interval(found.test)}{_ending(found, found.test)}."
+def _unfinished(best: Champions) -> dict[int, int]:
+    """Fresh seeds on which champions did not complete, by trial."""
+    return {runs.head.trial: runs.num_unfinished_fresh for runs in best.declared if runs.num_unfinished_fresh}
 
 
-def _kind(single: ScheduleRuns) -> str:
-    return "single-strategy" if len(single.head.schedule.stages) == 1 else "single-optimizer"
+def _objections(evidence: Evidence, difference: Difference | None) -> tuple[str, ...]:
+    if difference is None or not evidence.info.has_opponents:
+        return ()
+    return objections(evidence.best, evidence.records, evidence.info, difference.nats.mean)
 
 
-def _token_sentence(tokens: TokenRatio | None) -> str:
-    if tokens is None:
-        return ""
-    repeats = ", of which some would be read more than once" if tokens.repeats_data else ""
-    if tokens.undefined:
-        return f" Equivalent tokens are {tokens}{repeats}."
-    return f" The single strategy would need {tokens} the text to be as good{repeats}."
+def _weakest(tests: Sequence[SequentialTest]) -> SequentialTest:
+    return min(tests, key=lambda test: (test.num_seeds, test.mean_nats))
 
 
-def _one_sided(winner: ScheduleRuns, staged: ScheduleRuns | None, single: ScheduleRuns | None) -> str:
-    missing = "no staged schedule" if staged is None else "no single-strategy schedule"
-    if staged is not None and single is not None:
-        missing = "no pair of a staged and a single-strategy schedule with a common seed"
-    return f"{missing} has completed; the best so far is trial {winner.head.trial}"
+def _dimensions(rows: Sequence[LadderRung]) -> int | None:
+    return max((row.dimensions for row in rows if row.dimensions is not None), default=None)
 
 
-def _baseline_clause(found: _Findings) -> str:
-    baseline, single = found.best.baseline, found.best.single
-    if baseline is None or found.to_baseline is None or _trial(baseline) in (_trial(single), _trial(found.winner)):
-        return ""
-    direction = "lower" if found.to_baseline.nats >= 0 else "higher"
-    name = f" {baseline.head.label}" if baseline.head.label else ""
-    gain = f"{percent_words(found.to_baseline)} {direction}"
-    clause = f", and the best schedule of all (trial {_trial(found.winner)}) {gain}"
-    return f"{clause} than the untuned baseline{name} (trial {baseline.head.trial})"
+def _seconds_ratio(best: Champions, closest: Comparison) -> float | None:
+    """Seconds of the champion over those of the closest opponent, both as if nothing had been shared."""
+    challenger = best.challenger
+    other = next((runs for runs in best.opponents if runs.head.trial == closest.other), None)
+    if challenger is None or other is None:
+        return None
+    own, theirs = challenger.head.path_seconds, other.head.path_seconds
+    return own / theirs if own and theirs else None
 
 
-def _opening(found: _Findings, test: PairedTest) -> str:
-    if test.num_seeds < FEWEST_SEEDS:
-        return "Indicative only"
-    return {"yes": "Yes", "no": "No", "undecided": "Undecided", None: "Undecided"}[found.answer]
-
-
-def _interval(test: PairedTest) -> str:
-    if test.p_value is None:
-        return f", on {seed_words(test)}"
-    return f", {interval_words(test)}, p = {test.p_value:.2g} over {seed_words(test)}"
-
-
-def _ending(found: _Findings, test: PairedTest) -> str:
-    if any(runs is not None and runs.num_unfinished_fresh for runs in (found.best.staged, found.best.single)):
-        return "; a champion did not complete on every fresh seed, so nothing is decided"
-    if found.answer == "no":
-        return f"; the interval excludes a gain of {found.worthwhile_percent:g} %"
-    if found.answer == "yes" or test.detectable_nats is None:
-        return ""
-    if test.num_seeds < FEWEST_SEEDS:
-        return f"; a true difference below {test.detectable_nats:.4f} nats would probably be missed"
-    needed = seeds_to_decide(test, found.worthwhile_percent)
-    return (
-        f"; about {needed} seeds would decide"
-        if needed is not None
-        else "; no affordable number of seeds would decide"
-    )
+def _equal_seconds(
+    tokens: TokenRatio | None, ratio: float | None, difference: Difference | None
+) -> Estimate | None:
+    if tokens is None or ratio is None or difference is None or abs(ratio - 1) <= _SAME_SPEED:
+        return None
+    known = token_estimate(tokens, difference.nats.level or 0.95)
+    if known is None:
+        return None
+    low, high = (None if end is None else end / ratio for end in (known.low, known.high))
+    return Estimate(mean=known.mean / ratio, low=low, high=high, level=known.level)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from mbo_search.results.champions import Champions, champions, contenders
 from mbo_search.results.records import Arm, TrialRecord
 from mbo_search.results.schedule_runs import ScheduleRuns, group_by_schedule
+from mbo_search.study.rungs import Rung
 from mbo_search.study.schedule import Schedule
 from mbo_search.study.segments import BudgetSteps, scaled_budget
 from mbo_search.study.specs import ConfirmSpec
@@ -20,7 +21,7 @@ from mbo_search.study.swaps import swaps_of
 __all__ = ["TOKEN_MULTIPLES", "ConfirmRun", "Confirmation", "measured_multiples"]
 
 TOKEN_MULTIPLES = (0.8, 1.25)
-"""Budgets, over the study's, at which the best single strategy is trained besides the study's own."""
+"""Budgets, over the study's, at which the strongest opponent is trained besides the study's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +53,14 @@ class Confirmation:
         search_seed: Seed of the search.
         budget: The study's budget in steps.
         reference_lrs: Reference learning rate of every optimizer at the study's width.
+        question: The freedom that the study asks about; None: the highest that any schedule needs.
     """
 
     spec: ConfirmSpec
     search_seed: int
     budget: BudgetSteps
     reference_lrs: Mapping[str, float] = field(default_factory=dict)
+    question: Rung | None = None
 
     def runs(self, records: Sequence[TrialRecord]) -> Sequence[ConfirmRun]:
         """Everything that is to be trained on fresh seeds, the question's answer first.
@@ -68,26 +71,30 @@ class Confirmation:
             records: Records of the search.
         """
         groups = group_by_schedule(records)
-        best = champions(groups)
-        again = [_again(runs) for runs in contenders(groups, self.spec.top).schedules]
+        best = champions(groups, self.question)
+        again = [_again(runs) for runs in contenders(groups, self.spec.top, self.question).schedules]
         seeds = [self.search_seed + 1 + index for index in range(self.spec.seeds)]
         parts = (again, self._with_other_tokens(best), self._attribution(best))
         return [run(seed) for part in parts for seed in seeds for run in part]
 
     def _with_other_tokens(self, best: Champions) -> Sequence[_Draft]:
-        """A line through losses has no interval below two seeds, and without staged schedules nothing to meet."""
-        if not self.spec.equivalent_tokens or self.spec.seeds < 2 or best.staged is None or best.single is None:
+        """A curve through losses has no interval below two seeds, and without a champion nothing to meet."""
+        if not self.spec.equivalent_tokens or self.spec.seeds < 2 or best.challenger is None:
             return []
-        single = best.single
+        opponent = best.strongest
+        if opponent is None:
+            return []
         return [
-            _Draft(arm="tokens", label=_label(single), schedule=single.head.schedule, budget_multiple=multiple)
-            for multiple in measured_multiples(self.budget, len(single.head.schedule.stages))
+            _Draft(arm="tokens", label=_label(opponent), schedule=opponent.head.schedule, budget_multiple=multiple)
+            for multiple in measured_multiples(self.budget, len(opponent.head.schedule.stages))
         ]
 
     def _attribution(self, best: Champions) -> Sequence[_Draft]:
-        if not self.spec.attribution or best.staged is None or best.baseline is None:
+        if not self.spec.attribution or best.challenger is None or best.baseline is None:
             return []
-        swaps = swaps_of(best.staged.head.schedule, best.baseline.head.schedule, self.reference_lrs, self.budget)
+        swaps = swaps_of(
+            best.challenger.head.schedule, best.baseline.head.schedule, self.reference_lrs, self.budget
+        )
         return [_Draft(arm="attribution", label=swap.label, schedule=swap.schedule) for swap in swaps.found]
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from mbo_search.search.confirm import measured_multiples
 from mbo_search.study.base import Description
+from mbo_search.study.ladder import rungs_of
 from mbo_search.study.segments import BudgetSteps
 from mbo_search.study.specs import Study
 from mbo_search.study.swaps import PARTS
 
 __all__ = ["ConfirmCost", "confirm_cost"]
-
-_OTHER_CHAMPIONS = 2
-"""The best schedules that change and that keep the optimizer, where they lead neither arm."""
 
 
 class ConfirmCost(Description):
@@ -20,8 +18,8 @@ class ConfirmCost(Description):
     Attributes:
         seeds: Fresh seeds.
         schedules: Schedules that are trained again.
-        token_multiples: Budgets, over the study's, at which the best single strategy is trained besides.
-        parts: Parts of the best staged schedule that are put back.
+        token_multiples: Budgets, over the study's, at which the strongest opponent is trained besides.
+        parts: Parts of the question's champion that are put back.
         tokens: Charged tokens of all that.
     """
 
@@ -42,8 +40,8 @@ def confirm_cost(study: Study, budget: BudgetSteps) -> ConfirmCost | None:
     spec = study.confirm
     if spec is None:
         return None
-    arms = 2 if study.control.share > 0 else 1
-    schedules = arms * spec.top + min(1, len(study.baselines)) + _OTHER_CHAMPIONS
+    rungs = rungs_of(study)
+    schedules = sum(1 if rung == "untuned" else spec.top for rung in rungs)
     with_tokens = spec.equivalent_tokens and spec.seeds >= 2
     multiples = measured_multiples(budget) if with_tokens else ()
     parts = len(PARTS) * len(study.stages) - 1 if spec.attribution else 0

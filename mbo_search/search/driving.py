@@ -11,7 +11,7 @@ from pathlib import Path
 from mbo_search.data.objects import ObjectFolder
 from mbo_search.data.prepare import load_prepared
 from mbo_search.errors import Problem, UserError
-from mbo_search.results.records import TrialRecord
+from mbo_search.results.records import Arm, TrialRecord
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.arms import TAKES_OVER, arm_shares, arms_of
 from mbo_search.search.confirm import Confirmation
@@ -33,6 +33,7 @@ from mbo_search.search.task_checks import check_open_tasks
 from mbo_search.search.task_files import read_tasks, write_task
 from mbo_search.search.warm_start import read_warm_start
 from mbo_search.search.worker import TrialWorker, WorkerPlan, open_store, write_worker_plan
+from mbo_search.study.ladder import question_of
 from mbo_search.study.reference_lr import reference_lrs
 from mbo_search.study.schedule import Schedule
 from mbo_search.train.execute import schedule_path, stretches
@@ -232,6 +233,13 @@ class Drive:
             ended = {node.key for record in books.records for node in books.task(record.trial).nodes}
             self._mirror.sweep(ended - self._needed())
 
+    def _charged_tokens(self) -> dict[str, int]:
+        """What each search is charged with, and the opponents together, whose states count once."""
+        books, shares = self.director.books, self.director.plan.shares
+        lower: tuple[Arm, ...] = tuple(arm for arm in shares if arm != "staged")
+        arms: tuple[Arm, ...] = ("baseline", *shares)
+        return {**{arm: books.charged_tokens((arm,)) for arm in arms}, "opponents": books.charged_tokens(lower)}
+
     def _write_status(self) -> None:
         busy, available = self.director.busy.seconds()
         busy += _number(self._status.get("busy_seconds"))
@@ -241,6 +249,7 @@ class Drive:
                 "available_seconds": available,
                 "busy_fraction": busy / available if available > 0 else None,
                 "busy_seconds": busy,
+                "charged_tokens": self._charged_tokens(),
                 "ended_by": self.director.ended_by(),
                 "finished": not self.director.has_more and not self.director.is_stopping,
                 "wall_seconds": self.director.elapsed_seconds,
@@ -257,6 +266,7 @@ def _confirmation(opened: Opened) -> Confirmation | None:
         search_seed=study.seed,
         budget=opened.setup.budget(),
         reference_lrs=reference_lrs(study),
+        question=question_of(study),
     )
 
 

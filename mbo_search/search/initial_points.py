@@ -2,8 +2,8 @@
 
 The question's own search sees each optimizer once, held across the stages at its reference learning rate. Its
 lowest opponent begins with the study's own baselines as far as its space holds them: that costs nothing, for they
-are trained anyway. Then comes each other optimizer as an untuned baseline of it would. The opponents above begin with
-what is nearest to the best that those below have found.
+are trained anyway. Then comes each other optimizer as an untuned baseline of it would. The opponents above begin
+with what is nearest to the best that those below have found.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from mbo_search.search.ray_cluster import Cluster
 from mbo_search.search.slots import Backend, num_slots
 from mbo_search.search.stopping import stop_on_signals
 from mbo_search.search.warm_start import begin_warm
-from mbo_search.study.specs import ConfirmSpec, Study
+from mbo_search.study.specs import Study
 from mbo_search.study.yaml_file import dump_study
 
 __all__ = ["Means", "RunSummary", "resume_study", "run_study"]
@@ -120,8 +120,6 @@ def _drive(opened: Opened, means: Means) -> RunSummary:
     run = opened.run
     with _disk_troubles_told(run), run.lock():
         before = run.study()
-        if _is_another_look(before.confirm, opened.study.confirm):
-            _count_look(run)
         if opened.study != before:
             write_atomic(run.study_file, dump_study(opened.study))
         with stop_on_signals() as stop:
@@ -133,14 +131,6 @@ def _drive(opened: Opened, means: Means) -> RunSummary:
         is_interrupted = drive.director.is_stopping
         report = None if means.write_report is None or is_interrupted else means.write_report(run)
         return _summary(drive, run, report)
-
-
-def _is_another_look(before: ConfirmSpec | None, now: ConfirmSpec | None) -> bool:
-    """Whether the same question is asked of other runs, or judged otherwise; what only explains it is not."""
-    if before is None or now is None:
-        return before != now
-    asked, asks = ((spec.top, spec.seeds, spec.worthwhile_percent) for spec in (before, now))
-    return asked != asks
 
 
 @contextmanager
@@ -159,12 +149,6 @@ def _cannot_be_written(run: RunDirectory, message: str) -> RunDirectoryError:
     return RunDirectoryError(
         [Problem(key="", where=str(run.path), rule=f"cannot be written: {message}", hint=hint)]
     )
-
-
-def _count_look(run: RunDirectory) -> None:
-    """Confirming once more, when there are confirm runs already, is another look at the same question."""
-    if any(record.arm == "confirm" for record in run.records()):
-        run.update_status({"confirm_looks": int(run.status().get("confirm_looks") or 1) + 1})
 
 
 def _summary(drive: Drive, run: RunDirectory, report: Path | None) -> RunSummary:

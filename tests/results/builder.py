@@ -3,7 +3,7 @@
     from tests.results.builder import build_run
     run = build_run(tmp_path / "run", num_trials=24, num_stages=3, confirm_seeds=6)
 
-The first trial is the baseline; every third one belongs to the control arm; every eleventh ended early. Losses
+The first trial is the baseline; every second one belongs to the opponents; every eleventh ended early. Losses
 follow a smooth landscape over optimizers and learning rates, with noise by seed.
 """
 
@@ -24,9 +24,10 @@ from mbo_search.results.schedule_runs import group_by_schedule
 from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.defaults import with_defaults
 from mbo_search.study.keys import segment_keys
+from mbo_search.study.ladder import SearchName, search_spaces
 from mbo_search.study.schedule import Schedule
 from mbo_search.study.segments import BudgetSteps, Segment, cut, resolve_budget
-from mbo_search.study.space import Space, control_space, propose, staged_space
+from mbo_search.study.space import Space, propose
 from mbo_search.study.specs import (
     BudgetSpec,
     DataSpec,
@@ -48,6 +49,7 @@ __all__ = ["build_records", "build_run", "make_setup", "make_study"]
 
 STARTED_AT = 1_795_000_000.0
 BYTES_PER_TOKEN = 3.1
+NUM_DOCUMENTS = 40
 OPTIMIZER_GAIN = {"adamw": 0.0, "lion": 0.01, "muon": 0.05, "sgd_nesterov": -0.15}
 
 
@@ -133,7 +135,7 @@ def build_records(
         seed: Everything follows from it.
     """
     rng = np.random.default_rng(seed)
-    spaces = {"staged": staged_space(study), "control": control_space(study)}
+    spaces = search_spaces(study)
     built = [_baseline(study)]
     built += [_searched(study, spaces, trial, rng) for trial in range(1, num_trials)]
     return built + _confirmed(study, [record for record, _ in built], confirm_seeds)
@@ -167,12 +169,14 @@ def _baseline(study: Study) -> tuple[TrialRecord, list[CurveRow]]:
 
 
 def _searched(
-    study: Study, spaces: dict[str, Space], trial: int, rng: np.random.Generator
+    study: Study, spaces: dict[SearchName, Space], trial: int, rng: np.random.Generator
 ) -> tuple[TrialRecord, list[CurveRow]]:
-    arm = "control" if trial % 3 == 0 else "staged"
+    lower = [name for name in spaces if name != "staged"]
+    turn = trial // 2 - 1
+    arm = lower[turn % len(lower)] if trial % 2 == 0 else "staged"
     suggest = RandomSuggest(rng)
     schedule = propose(spaces[arm], suggest)
-    number = trial // 3 - 1 if arm == "control" else trial - 1 - trial // 3
+    number = turn // len(lower) if arm != "staged" else trial // 2
     fields: dict[str, Any] = {"trial": trial, "arm": arm, "optuna_number": number, "params": suggest.params}
     return _record(study, schedule, fields)
 
@@ -205,7 +209,9 @@ def _record(study: Study, schedule: Schedule, fields: dict[str, Any]) -> tuple[T
     complete = end["state"] == "complete"
     tokens = len(kept) * budget.segment_tokens
     loss = curve[-1].loss if complete else None
+    judged = _judged(schedule, loss) if fields["arm"] == "confirm" and loss is not None else {}
     return TrialRecord(
+        **judged,
         **fields,
         schedule=schedule,
         state=end["state"],
@@ -225,6 +231,18 @@ def _record(study: Study, schedule: Schedule, fields: dict[str, Any]) -> tuple[T
         started_at=STARTED_AT + 10 * fields["trial"],
         ended_at=STARTED_AT + 10 * fields["trial"] + tokens / 9000,
     ), curve
+
+
+def _judged(schedule: Schedule, loss: float) -> dict[str, Any]:
+    """Losses on documents of unequal length, each of which favors some schedules a little."""
+    rng = np.random.default_rng([7, *schedule.model_dump_json().encode()])
+    tokens = [100 + 37 * index % 400 for index in range(NUM_DOCUMENTS)]
+    nats = [count * (loss + 0.02 + rng.normal(0, 0.02)) for count in tokens]
+    return {
+        "judged_loss": math.fsum(nats) / sum(tokens),
+        "document_tokens": tuple(tokens),
+        "document_nats": tuple(nats),
+    }
 
 
 def _end(fields: dict[str, Any]) -> dict[str, Any]:
