@@ -88,7 +88,7 @@ def toy_staged(suggest: Suggest) -> Schedule:
     return Schedule(stages=(first, toy_stage(suggest, 1, 0.4, LINEAR)))
 
 
-def toy_control(suggest: Suggest) -> Schedule:
+def toy_tuned(suggest: Suggest) -> Schedule:
     return Schedule(stages=(toy_stage(suggest, 0, 1.0, LINEAR),))
 
 
@@ -188,7 +188,7 @@ class ToyWorld:
             name: OptunaArm(name, space, seed=7, database=self.database(name))
             for name, space in (
                 ("staged", ArmSpace(function=self.space, sampler=sampler_maker(self.searcher), size=self.size)),
-                ("control", ArmSpace(function=toy_control, sampler=sampler_maker(self.searcher))),
+                ("tuned", ArmSpace(function=toy_tuned, sampler=sampler_maker(self.searcher))),
             )
             if name == "staged" or self.control
         }
@@ -196,7 +196,7 @@ class ToyWorld:
         plan = SearchPlan(
             seed=7,
             limits=self.limits,
-            control=self.control,
+            shares={"staged": 1 - self.control, "tuned": self.control} if self.control else {"staged": 1.0},
             baselines={"adamw_linear": baseline} if self.baselines else {},
             slots=self.slots,
             **self.extra,
