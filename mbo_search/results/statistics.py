@@ -140,12 +140,12 @@ _UNKNOWN: dict[str, None] = dict.fromkeys(
 )
 
 
-def student_quantile(tail: float, freedom: int) -> float:
+def student_quantile(tail: float, freedom: float) -> float:
     """The number that Student's t exceeds with a given probability.
 
     Args:
         tail: The probability, in (0, 1).
-        freedom: Degrees of freedom, at least 1.
+        freedom: Degrees of freedom, at least 1, not only whole numbers.
 
     >>> round(student_quantile(0.025, 5), 4)
     2.5706
