@@ -1,22 +1,27 @@
 """How much more text the best single strategy would need to be as good: the gain in units that people feel.
 
 The single strategy is trained in full, annealed runs at several multiples of the budget on the confirm seeds. Each
-seed gives a line, loss against log(multiple); the multiple at which the line meets the other schedule's loss is a
-ratio of two means over seeds, and Fieller's theorem gives its interval.
+seed gives a curve, loss against log(multiple), through what was measured at the full budget; the multiple at which
+the mean curve meets the other schedule's mean loss is the estimate, and all multiples at which the two are not
+measurably apart are its interval.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy import optimize
 
 from mbo_search.results.statistics import ALPHA, student_quantile
 from mbo_search.study.base import Description
 
 __all__ = ["EquivalentTokens", "TokenRatio", "equivalent_tokens"]
+
+_GRID_POINTS = 201
 
 Outside = Literal["below", "above"]
 
@@ -77,74 +82,153 @@ def equivalent_tokens(
     *,
     epochs: float = 1.0,
     alpha: float = ALPHA,
+    standard_errors: tuple[float, float] | None = None,
 ) -> TokenRatio:
     """Estimate how much text the single strategy needs to reach the schedule's loss.
 
+    The curve of a seed is a quadratic in log(multiple), which follows losses that fall ever more slowly; a straight
+    line would lie above them at the full budget and find a gain where there is none. With two multiples it is the
+    line through both. All curves pass through the losses at the full budget, so at a multiple of 1 the gap is the
+    paired difference itself: where the interval of that difference contains 0, this one contains 1.
+
     Args:
         schedule_losses: Loss of the schedule at the full budget, nats, one a seed, at least two seeds.
-        single_losses: Loss of the single strategy by multiple of the budget (at least two multiples above 0), in
-            the same order of seeds.
+        single_losses: Loss of the single strategy by multiple of the budget (at least two multiples above 0, 1.0
+            among them), in the same order of seeds.
         epochs: How often the largest of its runs read the training text.
         alpha: The interval has level 1 - alpha.
+        standard_errors: How many standard errors over seeds the interval of the paired difference reaches below and
+            above its mean, where it is not Student's at `alpha`; this interval then agrees with that one.
 
     Returns:
         The estimate, cut to the measured range.
 
     References:
         Fieller 1954, "Some problems in interval estimation", J. R. Statist. Soc. B 16. Differs from the paper:
-        the interval is for log(multiple) and is then exponentiated; ends outside the measured range are
-        withheld, for the line is not known to hold there.
+        his construction, all values that a t test does not reject, is used for a curve instead of a line and for
+        log(multiple), which is then exponentiated; gaps between parts of the interval are filled; ends outside
+        the measured range are withheld, for the curve is not known to hold there.
     """
     multiples = sorted(single_losses)
     assert len(multiples) >= 2, "a slope needs two multiples"
+    assert 1.0 in single_losses, "what is asked is how far the full budget is from enough"
     assert len(schedule_losses) >= 2, "an interval needs two seeds"
-    gains, slopes = _gains_and_slopes(schedule_losses, single_losses, multiples)
-    bounds = _fieller(gains, slopes, alpha)
+    student = student_quantile(alpha / 2, len(schedule_losses) - 1)
+    below, above = (student, student) if standard_errors is None else standard_errors
+    gap = _gap(schedule_losses, single_losses)
     measured = {"measured_low": multiples[0], "measured_high": multiples[-1], "repeats_data": epochs > 1.0}
-    if bounds is None:
+    if gap.slope + max(below, above) * gap.slope_error >= 0:
         nothing = EquivalentTokens(mean=None, low=None, high=None)
         return TokenRatio(value=nothing, outside=None, undefined=True, **measured)
-    low, mean, high = (_within(log_multiple, multiples) for log_multiple in bounds)
+    reach = _Range(math.log(multiples[0]), math.log(multiples[-1]), below, above)
+    root = reach.within(gap.root())
+    low, high = _interval(gap, root, reach)
     outside: Outside | None = None
-    if mean is None:
-        outside = "above" if bounds[1] > 0 else "below"
-    value = EquivalentTokens(mean=mean, low=low, high=high)
+    if root is None:
+        outside = "above" if gap.at(0.0) > 0 else "below"
+    value = EquivalentTokens(mean=_multiple(root), low=_multiple(low), high=_multiple(high))
     return TokenRatio(value=value, outside=outside, undefined=False, **measured)
 
 
 _Array = np.ndarray[tuple[int], np.dtype[np.float64]]
+_Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 
-def _gains_and_slopes(
-    schedule_losses: Sequence[float], single_losses: Mapping[float, Sequence[float]], multiples: Sequence[float]
-) -> tuple[_Array, _Array]:
-    """By seed: the single strategy's fitted loss at 1x minus the schedule's, and its fall per log(multiple)."""
-    log_multiples = np.log(multiples)
-    losses = np.array([single_losses[multiple] for multiple in multiples], dtype=np.float64)
-    centered = log_multiples - log_multiples.mean()
-    slopes = centered @ losses / (centered @ centered)
-    at_budget = losses.mean(axis=0) - slopes * log_multiples.mean()
-    return at_budget - np.asarray(schedule_losses, dtype=np.float64), -slopes
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """The single strategy's loss minus the schedule's, as a quadratic in log(multiple).
+
+    Attributes:
+        means: Constant, linear and quadratic coefficient, means over seeds.
+        covariance: Of these means.
+    """
+
+    means: _Array
+    covariance: _Matrix
+
+    @property
+    def slope(self) -> float:
+        """At the full budget, in nats per log(multiple)."""
+        return float(self.means[1])
+
+    @property
+    def slope_error(self) -> float:
+        return math.sqrt(float(self.covariance[1, 1]))
+
+    def at(self, log_multiple: float) -> float:
+        return float(_powers(log_multiple) @ self.means)
+
+    def error_at(self, log_multiple: float) -> float:
+        powers = _powers(log_multiple)
+        return math.sqrt(max(0.0, float(powers @ self.covariance @ powers)))
+
+    def root(self) -> float:
+        """Where the mean gap closes, on the falling branch of the curve; infinite if it never does."""
+        constant, slope, bend = (float(mean) for mean in self.means)
+        discriminant = slope**2 - 4 * bend * constant
+        if discriminant < 0:
+            return math.copysign(math.inf, constant)
+        return 2 * constant / (math.sqrt(discriminant) - slope)
 
 
-def _fieller(gains: _Array, slopes: _Array, alpha: float) -> tuple[float, float, float] | None:
-    """Low, estimate and high of mean(gains) / mean(slopes); None if the slope may be 0 or negative."""
-    num_seeds = gains.size
-    critical = student_quantile(alpha / 2, num_seeds - 1)
-    gain, slope = float(gains.mean()), float(slopes.mean())
-    covariance = np.cov(gains, slopes) / num_seeds
-    var_gain, shared, var_slope = float(covariance[0, 0]), float(covariance[0, 1]), float(covariance[1, 1])
-    a = slope**2 - critical**2 * var_slope
-    if slope <= 0 or a <= 0:
-        return None
-    b = gain * slope - critical**2 * shared
-    c = gain**2 - critical**2 * var_gain
-    root = math.sqrt(max(0.0, b**2 - a * c))
-    return (b - root) / a, gain / slope, (b + root) / a
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """The measured range in log(multiple), and the standard errors that an interval reaches below and above."""
+
+    first: float
+    last: float
+    below: float
+    above: float
+
+    def within(self, log_multiple: float) -> float | None:
+        rounding = 1e-9
+        return log_multiple if self.first - rounding <= log_multiple <= self.last + rounding else None
 
 
-def _within(log_multiple: float, multiples: Sequence[float]) -> float | None:
-    rounding = 1e-9
-    if not math.log(multiples[0]) - rounding <= log_multiple <= math.log(multiples[-1]) + rounding:
-        return None
-    return math.exp(log_multiple)
+def _gap(schedule_losses: Sequence[float], single_losses: Mapping[float, Sequence[float]]) -> _Gap:
+    """Fit a curve to every seed, exactly through its loss at the full budget."""
+    schedule = np.asarray(schedule_losses, dtype=np.float64)
+    at_budget = np.asarray(single_losses[1.0], dtype=np.float64)
+    others = [multiple for multiple in single_losses if multiple != 1.0]
+    changes = np.array([single_losses[multiple] for multiple in others], dtype=np.float64) - at_budget
+    logs = np.log(others)
+    powers = np.stack([logs, logs**2], axis=1)[:, : min(2, len(others))]
+    fitted = np.linalg.lstsq(powers, changes)[0]
+    coefficients = np.zeros((3, schedule.size))
+    coefficients[0] = at_budget - schedule
+    coefficients[1 : 1 + len(fitted)] = fitted
+    return _Gap(coefficients.mean(axis=1), np.cov(coefficients) / schedule.size)
+
+
+def _powers(log_multiple: float) -> _Array:
+    return np.array([1.0, log_multiple, log_multiple**2])
+
+
+def _interval(gap: _Gap, root: float | None, reach: _Range) -> tuple[float | None, float | None]:
+    """The outermost log(multiple) at which the gap is not measurably open; None at an end of the range."""
+
+    def excess(log_multiple: float) -> float:
+        value, error = gap.at(log_multiple), gap.error_at(log_multiple)
+        return max(value - reach.below * error, -value - reach.above * error)
+
+    # The grid finds the parts of the interval, however narrow: its estimate and the full budget are on it.
+    grid = sorted(
+        {*np.linspace(reach.first, reach.last, _GRID_POINTS).tolist(), 0.0, *([] if root is None else [root])}
+    )
+    inside = [index for index, point in enumerate(grid) if point == root or excess(point) <= 0]
+    if not inside:
+        return None, None
+    first, last = inside[0], inside[-1]
+    low = None if first == 0 else _end(excess, grid[first - 1], grid[first])
+    high = None if last == len(grid) - 1 else _end(excess, grid[last + 1], grid[last])
+    return low, high
+
+
+def _end(excess: Callable[[float], float], outside: float, inside: float) -> float:
+    """Where an interval ends between a point outside of it and one inside."""
+    # Without noise the interval is the estimate alone, which may lie a rounding error outside.
+    return inside if excess(inside) >= 0 else float(optimize.brentq(excess, outside, inside))
+
+
+def _multiple(log_multiple: float | None) -> float | None:
+    return None if log_multiple is None else math.exp(log_multiple)

@@ -1,8 +1,8 @@
 """Is the schedule in question better? A test that may be looked at after every seed, and what it decides.
 
 A test at a fixed level that is repeated after every seed is wrong far more often than its level says. This one is
-made for it: most of its error is spent at looks after 6, 12, 24 and 48 fresh seeds, with Student's t, and a little on
-a bound that holds after every seed at once. Whoever stops at the first answer is still right as often as stated.
+made for it: most of its error is spent at looks after 6, 12, 24 and 48 fresh seeds, with Student's t, and a little
+on a bound that holds after every seed at once. Whoever stops at the first answer is still right as often as stated.
 
 A difference is `loss of the other - loss of the schedule in question`, seed by seed, in nats per token: positive
 means that the schedule in question is better.
