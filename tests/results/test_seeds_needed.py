@@ -95,6 +95,11 @@ def test_no_number_of_seeds_helps_where_the_documents_differ_too_much():
     assert seeds_to_decide(test) is None
 
 
+@pytest.mark.parametrize("sample", [[0.01], [0.01] * 6])
+def test_without_a_spread_nothing_is_planned(sample):
+    assert seeds_to_decide(sequential_test(sample, spending=FIRST)) is None
+
+
 def test_so_much_more_text_would_indeed_decide():
     documents = crossed(np.random.default_rng(4), document_sd=10 * SD_NATS, mean_nats=0.025, num_seeds=6)
     test = sequential_of(documents, FIRST)

@@ -25,7 +25,6 @@ from mbo_search.results.sequential import (
 from mbo_search.results.statistics import nats_of_percent
 from tests.results.simulated_differences import (
     DRAWS,
-    MOST_SEEDS,
     SD_NATS,
     crossed,
     differences,
