@@ -100,15 +100,16 @@ def seeds_to_decide(
     which no number of seeds changes.
 
     Args:
-        test: The undecided test, of at least two seeds that differ.
+        test: The undecided test.
         worthwhile_percent: Smallest gain in perplexity worth having.
         power: Wanted probability of a decision.
 
     Returns:
         Seeds in all, more than were used: a planned look, or a multiple of 24 beyond; None if more than 9,600 would
-        be needed.
+        be needed, and without a measured spread, which nothing can be planned with.
     """
-    assert test.sd_nats, "without a spread nothing can be planned"
+    if not test.sd_nats:
+        return None
     state = _State(
         num_seeds=test.num_seeds,
         mean=test.mean_nats,
