@@ -20,10 +20,12 @@ from mbo_search.results.ranking_values import (
     Verdict,
 )
 from mbo_search.results.records import TrialRecord
+from mbo_search.results.repeats import repeat_folder, search_repeats
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.results.winner import schedule_file_of
 from mbo_search.study.reference_lr import reference_lrs
 from mbo_search.study.schedule_file import dump_schedule_file
+from mbo_search.study.specs import Study
 from mbo_search.train.setup import TrainSetup
 
 __all__ = [
@@ -64,11 +66,23 @@ def make_ranking(run: RunDirectory, known: Sequence[TrialRecord] | None = None) 
         confirm=study.confirm,
         context=RankingContext(info=info, directory=str(run.path)),
     )
+    ranking = _with_repeats(ranking, run, study)
     is_asked = study.confirm is not None and study.confirm.attribution
     attribution = attribute(
         records, reference_lrs(study), setup.budget(), question=info.question, is_asked=is_asked
     )
     return mark_front(ranking.model_copy(update={"attribution": attribution}), study.search.objectives)
+
+
+def _with_repeats(ranking: Ranking, run: RunDirectory, study: Study) -> Ranking:
+    """The ranking of the first search, with what the others say; those that have not begun say nothing."""
+    planned = study.search.repeats
+    if planned == 1:
+        return ranking
+    folders = [repeat_folder(run.path, number) for number in range(2, planned + 1)]
+    others = [make_ranking(RunDirectory.open(folder)) for folder in folders if (folder / "study.yaml").is_file()]
+    found = search_repeats([ranking, *others], planned)
+    return ranking.model_copy(update={"repeats": found, "declared": "searching"})
 
 
 def write_ranking(run: RunDirectory) -> Ranking:

@@ -341,6 +341,8 @@ class Ranking(Description):
         noise_floor: The baseline's spread over the confirm seeds; null below two of them.
         attribution: What each part of the question's champion is worth; null if that was not measured.
         repeats: What independent searches say together; null without repeats.
+        declared: What the study's question is about: whether the `recipes` that its search found differ (verdict),
+            or whether `searching` for the freedom pays, over independent searches (repeats).
         notes: What was wanted and is not there, in sentences.
     """
 
@@ -358,4 +360,5 @@ class Ranking(Description):
     noise_floor: NoiseFloor | None = None
     attribution: Attribution | None = None
     repeats: SearchRepeats | None = None
+    declared: Literal["recipes", "searching"] = "recipes"
     notes: tuple[str, ...] = ()

@@ -34,6 +34,7 @@ _RESUMABLE = (
     "resources",
     "search.budget",
     "search.hours",
+    "search.repeats",
     "search.stop",
     "search.storage",
     "search.trials",

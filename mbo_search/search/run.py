@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.files import is_disk_trouble, write_atomic
 from mbo_search.results.ranking import write_ranking
+from mbo_search.results.repeats import repeat_folder
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.driving import Drive
 from mbo_search.search.opening import Opened, create_run, open_same, open_with_overrides
 from mbo_search.search.progress import Progress
 from mbo_search.search.ray_cluster import Cluster
+from mbo_search.search.repeats import study_of_repeat
 from mbo_search.search.slots import Backend, num_slots
 from mbo_search.search.stopping import stop_on_signals
 from mbo_search.search.warm_start import begin_warm
@@ -92,6 +94,10 @@ def run_study(study: Study, out: Path, means: Means) -> RunSummary:
     """
     for source in means.warm_start:
         RunDirectory.open(source)
+    return _drive_all(_opened(study, out, means), out, means, ())
+
+
+def _opened(study: Study, out: Path, means: Means) -> Opened:
     if (out / "study.yaml").exists():
         opened = open_same(study, out, cache=means.cache)
     else:
@@ -99,7 +105,7 @@ def run_study(study: Study, out: Path, means: Means) -> RunSummary:
         opened = create_run(study, out, cache=means.cache, slots=slots)
     if means.warm_start:
         begin_warm(opened.run, opened.setup, study.seed, means.warm_start)
-    return _drive(opened, means)
+    return opened
 
 
 def resume_study(out: Path, means: Means, overrides: Sequence[str] = ()) -> RunSummary:
@@ -113,7 +119,32 @@ def resume_study(out: Path, means: Means, overrides: Sequence[str] = ()) -> RunS
     Raises:
         UserError: If the directory cannot be driven, or an override touches anything else.
     """
-    return _drive(open_with_overrides(out, overrides, cache=means.cache), means)
+    return _drive_all(open_with_overrides(out, overrides, cache=means.cache), out, means, overrides)
+
+
+def _drive_all(opened: Opened, out: Path, means: Means, overrides: Sequence[str]) -> RunSummary:
+    """Drive the search of a study, then the independent ones that it wants; the report is on all of them."""
+    if opened.study.search.repeats == 1:
+        return _drive(opened, means)
+    quiet = replace(means, write_report=None, warm_start=())
+    first = summary = _drive(opened, quiet)
+    for number in range(2, opened.study.search.repeats + 1):
+        if summary.is_interrupted:
+            return replace(first, is_interrupted=True)
+        summary = _drive(_opened_repeat(opened.study, out, number, overrides, quiet), quiet)
+    with opened.run.lock():
+        write_ranking(opened.run)
+        report = None if means.write_report is None or summary.is_interrupted else means.write_report(opened.run)
+    return replace(first, is_interrupted=summary.is_interrupted, report=report)
+
+
+def _opened_repeat(study: Study, out: Path, number: int, overrides: Sequence[str], means: Means) -> Opened:
+    """The run directory of an independent search: a new one, or one that goes on with the limits of the first."""
+    folder = repeat_folder(out, number)
+    if not (folder / "study.yaml").exists():
+        return _opened(study_of_repeat(study, number), folder, means)
+    limits = [one for one in overrides if not one.startswith("search.repeats=")]
+    return open_with_overrides(folder, limits, cache=means.cache)
 
 
 def _drive(opened: Opened, means: Means) -> RunSummary:
