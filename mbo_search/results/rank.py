@@ -20,7 +20,7 @@ from mbo_search.results.ranking_values import Comparison, RankedRun, RankedTrial
 from mbo_search.results.records import TrialRecord
 from mbo_search.results.rounds import last_search_trials
 from mbo_search.results.schedule_runs import ScheduleRuns, group_by_schedule
-from mbo_search.results.statistics import ALPHA
+from mbo_search.results.sequential import SequentialTest, standard_errors
 from mbo_search.results.token_runs import token_ratio
 from mbo_search.results.values import mean_or_none, perplexity_or_none, sd_or_none
 from mbo_search.results.verdict import Evidence, make_verdict
@@ -88,8 +88,8 @@ def rank(
     groups = group_by_schedule(records)
     known = _context(groups) if context is None else context
     ordered, best = order(groups), champions(groups, known.info.question)
-    tokens = token_ratio(records, best, ALPHA)
     comparisons = compare_all(groups, known.info.question, last_search_trials(records))
+    tokens = token_ratio(records, best, _errors_against(best.strongest, comparisons))
     ladder = ladder_rows(groups, best, comparisons, known.info)
     evidence = Evidence(
         records=records,
@@ -115,6 +115,13 @@ def rank(
         noise_floor=noise_floor(best),
         notes=_notes(groups, confirm, known.info.question),
     )
+
+
+def _errors_against(opponent: ScheduleRuns | None, comparisons: Sequence[Comparison]) -> tuple[float, float] | None:
+    """How many standard errors the declared interval against an opponent reaches to either side."""
+    tests = (one.test for one in comparisons if opponent is not None and one.other == opponent.head.trial)
+    declared = next((test for test in tests if isinstance(test, SequentialTest)), None)
+    return None if declared is None else standard_errors(declared)
 
 
 def _context(groups: Sequence[ScheduleRuns]) -> RankingContext:

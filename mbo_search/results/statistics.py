@@ -24,14 +24,11 @@ __all__ = [
     "WORTHWHILE_PERCENT",
     "Answer",
     "PairedTest",
-    "alpha_of_look",
-    "decide",
     "holm",
     "nats_of_percent",
     "paired_test",
     "percent_lower",
     "permutation_p",
-    "seeds_to_decide",
     "seeds_to_detect",
     "smallest_detectable",
     "smallest_permutation_p",
@@ -226,23 +223,6 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(adjusted[index] for index in range(len(order)))
 
 
-def alpha_of_look(look: int, alpha: float = ALPHA) -> float:
-    """Level of the primary test when a study is confirmed once more: each further look gets half of the last.
-
-    A "yes" needs a difference of the right sign, so the first look's false ones come at alpha / 2, and those of
-    all looks together at alpha / 2 * (1 + 1/2 + 1/4 + ...) = alpha.
-
-    Args:
-        look: 1 for the first confirmation of a study.
-        alpha: Level of the first look.
-
-    >>> [alpha_of_look(look) for look in (1, 2, 3)]
-    [0.05, 0.025, 0.0125]
-    """
-    assert look >= 1, "looks are counted from one"
-    return alpha / 2.0 ** (look - 1)
-
-
 def smallest_detectable(sd_nats: float, num_seeds: int, *, alpha: float = ALPHA, power: float = POWER) -> float:
     """The smallest true difference that a paired t test finds with the given power.
 
@@ -307,46 +287,6 @@ def seeds_to_detect(
         enough = _t_power(effect, middle, alpha) >= power
         low, high = (low, middle) if enough else (middle, high)
     return high
-
-
-def seeds_to_decide(
-    test: PairedTest, worthwhile_percent: float = WORTHWHILE_PERCENT, *, power: float = POWER
-) -> int | None:
-    """How many seeds would probably turn an undecided answer into a yes or a no.
-
-    Takes the measured mean and spread for true: a yes must find the mean, a no must exclude a worthwhile gain.
-
-    Args:
-        test: The undecided test, of at least two pairs.
-        worthwhile_percent: Smallest gain in perplexity worth having.
-        power: Wanted probability of a decision.
-
-    Returns:
-        Seeds in all, more than were used; None if more than 10,000 would be needed.
-    """
-    assert test.sd_nats is not None, "one pair says nothing about noise"
-    gaps = (test.mean_nats, nats_of_percent(worthwhile_percent) - test.mean_nats)
-    needed = [seeds_to_detect(gap, test.sd_nats, alpha=test.alpha, power=power) for gap in gaps]
-    reachable = [num_seeds for num_seeds in needed if num_seeds is not None]
-    return max(min(reachable), test.num_seeds + 1, FEWEST_SEEDS) if reachable else None
-
-
-def decide(test: PairedTest, worthwhile_percent: float = WORTHWHILE_PERCENT) -> Answer:
-    """Answer whether the schedule in question is better by enough to matter.
-
-    Args:
-        test: The primary test.
-        worthwhile_percent: Smallest gain in perplexity worth having.
-
-    Returns:
-        `no` if the interval excludes a worthwhile gain; `yes` if the gain is positive and p < alpha; else, and
-        always with fewer than `FEWEST_SEEDS` pairs, `undecided`.
-    """
-    if test.num_seeds < FEWEST_SEEDS or test.high_nats is None or test.p_value is None:
-        return "undecided"
-    if test.high_nats < nats_of_percent(worthwhile_percent):
-        return "no"
-    return "yes" if test.p_value < test.alpha and test.mean_nats > 0 else "undecided"
 
 
 def percent_lower(difference_nats: float) -> float:

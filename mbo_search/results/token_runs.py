@@ -16,13 +16,16 @@ _FEWEST_SEEDS = 2
 _BySeed = Mapping[int, float]
 
 
-def token_ratio(records: Sequence[TrialRecord], best: Champions, alpha: float) -> TokenRatio | None:
+def token_ratio(
+    records: Sequence[TrialRecord], best: Champions, errors: tuple[float, float] | None
+) -> TokenRatio | None:
     """How much text the strongest opponent would need to be as good as the question's champion.
 
     Args:
         records: All records of a study.
         best: Its champions.
-        alpha: The interval has level 1 - alpha.
+        errors: How many standard errors over seeds the declared interval reaches below and above; None: as many as
+            a 95 % interval of these seeds.
 
     Returns:
         None without complete runs of both champions and of other budgets on at least two common fresh seeds.
@@ -42,7 +45,7 @@ def token_ratio(records: Sequence[TrialRecord], best: Champions, alpha: float) -
         [schedule[seed] for seed in seeds],
         {multiple: [by_seed[seed] for seed in seeds] for multiple, by_seed in losses.items()},
         epochs=max((record.epochs or 0.0 for record in runs), default=0.0),
-        alpha=alpha,
+        standard_errors=errors,
     )
 
 

@@ -177,7 +177,16 @@ def _evidence(found: Findings) -> str:
     if not words:
         return f", on {seeds}"
     text = "this text only" if found.num_documents is None else f"{found.num_documents} documents"
-    return f", {words}, over {seeds} and {text}"
+    return f", {words}, over {seeds} and {text}{_found_at(found)}"
+
+
+def _found_at(found: Findings) -> str:
+    """What an early look has found stays found, though the interval may have moved since."""
+    assert found.difference is not None, "there is a difference"
+    low, at = found.difference.nats.low, [test.better_at for test in found.tests]
+    if found.answer != "yes" or low is None or low > 0:
+        return ""
+    return f"; its lower end lay above 0 after {max(count for count in at if count is not None)} seeds"
 
 
 def _ending(found: Findings) -> str:
