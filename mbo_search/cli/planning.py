@@ -85,7 +85,7 @@ def _evaluation(plan: Plan) -> str:
     if plan.judged_documents:
         tokens = format_count(plan.judged_tokens)
         return f"{windows}; fresh seeds are judged on {plan.judged_documents} other documents, {tokens} tokens"
-    return f"{windows}; nothing is judged on other documents, for {plan.why_not_judged}"
+    return f"{windows}; nothing is judged on other documents: {plan.why_not_judged}"
 
 
 def _settings(plan: Plan, sources: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

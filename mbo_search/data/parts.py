@@ -90,12 +90,12 @@ def validation_parts(
     edges = _document_edges(tokens, eos_id)
     stretches = _stretches(edges, context, len(whole.starts))
     if stretches.capacities.sum() < len(whole.starts):
-        return ValidationParts(windows=whole, why_not="the evaluation windows take all of the validation split")
+        return ValidationParts(windows=whole, why_not=_too_little(edges))
     windows_in = _windows_in(stretches, len(whole.starts))
     is_left = np.repeat(windows_in == 0, np.diff(stretches.edges))
     starts, lengths = edges[:-1][is_left], np.diff(edges)[is_left]
     if len(starts) < FEWEST_JUDGED_DOCUMENTS or lengths.sum() < FEWEST_JUDGED_TOKENS:
-        return ValidationParts(windows=whole, why_not=_too_little(len(starts), int(lengths.sum())))
+        return ValidationParts(windows=whole, why_not=_too_little(edges))
     places = _places(edges[stretches.edges], windows_in)
     return ValidationParts(
         windows=windows_at(places, context=context, split_sha256=split_sha256),
@@ -174,8 +174,8 @@ def _evenly(size: int, count: int) -> npt.NDArray[np.int64]:
     return np.arange(count, dtype=np.int64) * size // count
 
 
-def _too_little(num_documents: int, num_tokens: int) -> str:
+def _too_little(edges: npt.NDArray[np.int64]) -> str:
     return (
-        f"the evaluation windows leave {num_documents} documents with {num_tokens} tokens of the validation split; "
-        f"{FEWEST_JUDGED_DOCUMENTS} with {FEWEST_JUDGED_TOKENS} are needed"
+        f"the validation split, {len(edges) - 1} documents with {edges[-1]} tokens, cannot hold the windows "
+        f"of an evaluation and {FEWEST_JUDGED_DOCUMENTS} other documents with {FEWEST_JUDGED_TOKENS} tokens"
     )
