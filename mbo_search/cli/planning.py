@@ -76,7 +76,16 @@ def _head(plan: Plan) -> list[RenderableType]:
     text = f"{format_count(plan.train_tokens)} tokens; a full schedule sees them {plan.epochs:.2g} times"
     model = f"{format_count(plan.num_parameters)} parameters, {format_count(plan.flops_per_token)}FLOP per token"
     pairs = [("study", plan.study.study), ("model", model), ("training text", text), ("schedule", schedule)]
-    return [facts([*pairs, ("grid", grid)])]
+    return [facts([*pairs, ("grid", grid), ("evaluation", _evaluation(plan))])]
+
+
+def _evaluation(plan: Plan) -> str:
+    """What every trial is measured on, and what runs on fresh seeds are judged on besides."""
+    windows = f"{plan.num_windows * plan.setup.model.context} tokens in {plan.num_windows} windows"
+    if plan.judged_documents:
+        tokens = format_count(plan.judged_tokens)
+        return f"{windows}; fresh seeds are judged on {plan.judged_documents} other documents, {tokens} tokens"
+    return f"{windows}; nothing is judged on other documents: {plan.why_not_judged}"
 
 
 def _settings(plan: Plan, sources: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

@@ -25,7 +25,14 @@ from mbo_search.data.card import SPLITS, DedupCard, SourceCard, Split, SplitCard
 from mbo_search.data.dedup import DuplicateFilter
 from mbo_search.data.sources import Role, Source
 from mbo_search.data.split import deal, piece_limit
-from mbo_search.data.token_files import open_tokens, token_file, token_width, write_runs
+from mbo_search.data.token_files import (
+    TOKENS_AT_ONCE,
+    document_ends,
+    open_tokens,
+    token_file,
+    token_width,
+    write_runs,
+)
 from mbo_search.data.tokenizer import Tokenizer
 from mbo_search.errors import DataError, Problem
 from mbo_search.files import read_json
@@ -35,7 +42,6 @@ __all__ = ["open_shard", "write_shard_splits"]
 
 _HEADER_BYTES = 1024
 _HEADER_WIDTHS: dict[int, TokenWidth] = {20240520: "uint16", 20240801: "uint32"}
-_TOKENS_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +111,8 @@ def open_shard(file: Path, vocab_size: int) -> TokenArray:
     if num_bytes <= 0 or num_bytes % bytes_per_id:
         raise _problem(file, f"must hold whole {width} token ids, at least one, not {num_bytes} bytes ({origin})")
     tokens = open_tokens(file, width, offset_bytes=offset_bytes)
-    for first in range(0, len(tokens), _TOKENS_AT_ONCE):
-        _check_ids(tokens[first : first + _TOKENS_AT_ONCE], first, vocab_size, f"{file} ({width}, {origin})")
+    for first in range(0, len(tokens), TOKENS_AT_ONCE):
+        _check_ids(tokens[first : first + TOKENS_AT_ONCE], first, vocab_size, f"{file} ({width}, {origin})")
     return tokens
 
 
@@ -170,20 +176,12 @@ def _open_all(sources: Sequence[Source], vocab_size: int) -> list[tuple[Source, 
 def _runs(tokens: TokenArray, eos_id: int, limit: int) -> Iterator[_Run]:
     """Documents with their ends, long ones cut every `limit` tokens; empty documents are left out."""
     start = 0
-    for end in (*_ends(tokens, eos_id), len(tokens)):
+    for end in (*document_ends(tokens, eos_id).tolist(), len(tokens)):
         is_empty = end - start == 0 or (end - start == 1 and tokens[start] == eos_id)
         if not is_empty:
             for first in range(start, end, limit):
                 yield _Run(tokens, first, min(first + limit, end), ends_document=first + limit >= end)
         start = end
-
-
-def _ends(tokens: TokenArray, eos_id: int) -> list[int]:
-    ends: list[int] = []
-    for first in range(0, len(tokens), _TOKENS_AT_ONCE):
-        found = np.flatnonzero(tokens[first : first + _TOKENS_AT_ONCE] == eos_id)
-        ends.extend((found + first + 1).tolist())
-    return ends
 
 
 def _without_duplicates(spec: DataSpec, runs: dict[Role, list[_Run]]) -> tuple[list[_Run], DedupCard]:
@@ -240,8 +238,8 @@ def _separated(runs: Sequence[_Run], eos_id: int) -> Iterator[TokenArray]:
 
 def _num_bytes(tokens: TokenArray, byte_lengths: npt.NDArray[np.int64]) -> int:
     total = 0
-    for first in range(0, len(tokens), _TOKENS_AT_ONCE):
-        total += int(byte_lengths[tokens[first : first + _TOKENS_AT_ONCE]].sum())
+    for first in range(0, len(tokens), TOKENS_AT_ONCE):
+        total += int(byte_lengths[tokens[first : first + TOKENS_AT_ONCE]].sum())
     return total
 
 
@@ -256,7 +254,7 @@ def _source_cards(
                 name=source.name,
                 role=source.role,
                 num_files=len(source.files),
-                num_documents=sum(len(_ends(tokens, eos_id)) for tokens in arrays),
+                num_documents=sum(len(document_ends(tokens, eos_id)) for tokens in arrays),
                 num_characters=sum(len(tokens) for tokens in arrays),
                 sha256=source.digest,
             )

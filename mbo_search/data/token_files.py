@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from mbo_search.data.batches import TokenArray
 from mbo_search.data.card import Split, SplitCard, TokenWidth
@@ -14,7 +15,20 @@ from mbo_search.data.document import Document
 from mbo_search.data.split import cut_text
 from mbo_search.data.tokenizer import Tokenizer
 
-__all__ = ["open_tokens", "token_file", "token_width", "tokenizable_texts", "write_documents", "write_runs"]
+__all__ = [
+    "TOKENS_AT_ONCE",
+    "document_ends",
+    "open_tokens",
+    "token_file",
+    "token_width",
+    "tokenizable_texts",
+    "write_documents",
+    "write_runs",
+]
+
+TOKENS_AT_ONCE = 1 << 24
+"""Tokens of a mapped file that are looked at together, to bound the memory of it."""
+
 
 # A tokenizer needs some hundred bytes of memory a character of one text.
 _CHARACTERS_AT_ONCE = 1 << 20
@@ -49,6 +63,21 @@ def open_tokens(path: Path, width: TokenWidth, *, offset_bytes: int = 0) -> Toke
     if path.stat().st_size <= offset_bytes:
         return np.empty(0, dtype=dtype)
     return np.memmap(path, dtype=dtype, mode="r", offset=offset_bytes)
+
+
+def document_ends(tokens: TokenArray, eos_id: int) -> npt.NDArray[np.int64]:
+    """Where documents end: the places behind their end-of-document tokens, ascending.
+
+    Args:
+        tokens: Token ids, shape [num_tokens].
+        eos_id: The end-of-document token.
+
+    >>> document_ends(np.array([5, 0, 6, 7, 0, 8], dtype=np.uint16), 0).tolist()
+    [2, 5]
+    """
+    portions = range(0, len(tokens), TOKENS_AT_ONCE)
+    found = [np.flatnonzero(tokens[first : first + TOKENS_AT_ONCE] == eos_id) + first + 1 for first in portions]
+    return np.concatenate([np.empty(0, dtype=np.int64), *found]).astype(np.int64)
 
 
 def tokenizable_texts(text: str) -> list[str]:

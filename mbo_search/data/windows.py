@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from mbo_search.data.batches import TokenArray
 from mbo_search.errors import DataError, Problem
 
-__all__ = ["Windows", "evaluation_windows"]
+__all__ = ["Windows", "evaluation_windows", "spread_starts", "windows_at"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +78,34 @@ def evaluation_windows(
     count = max(1, num_tokens // context)
     if count * context > num_split_tokens - 1:
         raise DataError([_too_short(num_split_tokens, context=context, count=count, split=split)])
-    starts = tuple(index * (num_split_tokens - 1) // count for index in range(count))
-    material = json.dumps({"split": split_sha256, "starts": starts, "context": context})
-    return Windows(starts=starts, context=context, fingerprint=hashlib.sha256(material.encode()).hexdigest())
+    return windows_at(spread_starts(0, num_split_tokens, count), context=context, split_sha256=split_sha256)
+
+
+def spread_starts(first: int, last: int, count: int) -> list[int]:
+    """Spread windows evenly over a stretch, whose last token is nothing but a target.
+
+    Args:
+        first: First token of the stretch.
+        last: The token to stop before.
+        count: Windows; they do not overlap where the stretch is longer than all of them.
+
+    >>> spread_starts(100, 201, 4)
+    [100, 125, 150, 175]
+    """
+    return [first + index * (last - first - 1) // count for index in range(count)]
+
+
+def windows_at(starts: Sequence[int], *, context: int, split_sha256: str) -> Windows:
+    """Windows at given places of a split, with the fingerprint that names them.
+
+    Args:
+        starts: Index of each window's first token, ascending.
+        context: Tokens of a window.
+        split_sha256: SHA-256 of the split's token file.
+    """
+    material = json.dumps({"split": split_sha256, "starts": tuple(starts), "context": context})
+    fingerprint = hashlib.sha256(material.encode()).hexdigest()
+    return Windows(starts=tuple(starts), context=context, fingerprint=fingerprint)
 
 
 def _too_short(num_split_tokens: int, *, context: int, count: int, split: str) -> Problem:

@@ -13,7 +13,7 @@ from mbo_search.data.prepare import PreparedData, prepare
 from mbo_search.errors import Problem, UserError
 from mbo_search.export.model_card import model_card
 from mbo_search.export.overrides import with_overrides
-from mbo_search.export.training import Log, Trained, never_stop, no_log, study_of, train_schedule
+from mbo_search.export.training import Log, Trained, never_stop, no_log, setup_of_file, study_of, train_schedule
 from mbo_search.files import write_atomic, write_json
 from mbo_search.model.size import num_parameters
 from mbo_search.results.lock import hold
@@ -21,7 +21,7 @@ from mbo_search.results.values import perplexity_or_none
 from mbo_search.study.base import Description
 from mbo_search.study.schedule_file import ScheduleFile, dump_schedule_file
 from mbo_search.train.reports import Stop
-from mbo_search.train.setup import TrainSetup, resolve_setup
+from mbo_search.train.setup import TrainSetup
 
 if TYPE_CHECKING:
     from mbo_search.model.decoder import Decoder
@@ -133,7 +133,7 @@ def _setup(file: ScheduleFile, work: Path, prepared: PreparedData) -> TrainSetup
     begun = _read(path, TrainSetup)
     if begun is not None and begun.data_fingerprint == prepared.card.fingerprint:
         return begun.model_copy(update={"data_folder": str(prepared.folder.resolve())})
-    setup = resolve_setup(study_of(file.study), prepared, workers=1)
+    setup = setup_of_file(file, study_of(file.study), prepared)
     write_json(path, setup.model_dump(mode="json"))
     return setup
 

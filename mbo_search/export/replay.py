@@ -8,12 +8,12 @@ from typing import get_args
 
 from mbo_search.data.prepare import prepare
 from mbo_search.errors import DataError, Problem
-from mbo_search.export.training import Log, never_stop, no_log, study_of, train_schedule
+from mbo_search.export.training import Log, never_stop, no_log, setup_of_file, study_of, train_schedule
 from mbo_search.study.base import Description
 from mbo_search.study.schedule_file import ScheduleFile
 from mbo_search.study.specs import Study, TrainSpec
 from mbo_search.train.reports import Stop
-from mbo_search.train.setup import Precision, TrainSetup, resolve_setup
+from mbo_search.train.setup import Precision, TrainSetup
 
 __all__ = ["TOLERANCE_NATS", "NumericsDifference", "ReplayResult", "replay", "restored_study"]
 
@@ -92,7 +92,7 @@ def replay(
     """
     prepared = prepare(file.study.data, cache)
     _check_data(file, prepared.card.fingerprint)
-    setup = resolve_setup(restored_study(file), prepared, workers=1)
+    setup = setup_of_file(file, restored_study(file), prepared)
     trained = train_schedule(file.schedule, setup, file.provenance.seed, folder=folder, stop=stop, log=log)
     shutil.rmtree(folder, ignore_errors=True)
     return _compare(file, setup, trained.val_loss, trained.outcome.train_seconds)

@@ -6,17 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import TrialError
 from mbo_search.study.schedule import Schedule
-from mbo_search.study.schedule_file import StudySections
+from mbo_search.study.schedule_file import ScheduleFile, StudySections
 from mbo_search.study.specs import LrShapeChoice, OptimizerChoice, StageSpace, Study
 from mbo_search.train.execute import execute, schedule_path
 from mbo_search.train.outcome import TrialOutcome
 from mbo_search.train.reports import Node, Stop
-from mbo_search.train.setup import TrainSetup
+from mbo_search.train.setup import TrainSetup, over_whole_split, resolve_setup
 from mbo_search.train.store import StageStore
 
-__all__ = ["Log", "Trained", "never_stop", "no_log", "study_of", "train_schedule"]
+__all__ = ["Log", "Trained", "never_stop", "no_log", "setup_of_file", "study_of", "train_schedule"]
 
 Log = Callable[[str], None]
 """Takes one line for people."""
@@ -56,6 +57,22 @@ def study_of(sections: StudySections) -> Study:
         lr_shape=(LrShapeChoice(kind="linear"),),
     )
     return Study(**dict(sections), stages=(stage,))
+
+
+def setup_of_file(file: ScheduleFile, study: Study, prepared: PreparedData) -> TrainSetup:
+    """How to train a schedule from a file here, measured on windows that are chosen as for the file's loss.
+
+    Args:
+        file: The schedule with its provenance.
+        study: Its study, with the settings to be used here.
+        prepared: The study's data.
+
+    Raises:
+        StudyError: If the sections contradict each other.
+        DataError: If there is too little text for the evaluation windows.
+    """
+    setup = resolve_setup(study, prepared, workers=1)
+    return over_whole_split(setup, prepared) if file.provenance.judged_fingerprint is None else setup
 
 
 def train_schedule(

@@ -62,6 +62,7 @@ TRIAL_COLUMNS = (
     "bits_per_byte",
     "ema_loss",
     "test_loss",
+    "judged_loss",
     "num_stages",
     "optimizers",
     "schedule",

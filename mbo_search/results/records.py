@@ -39,6 +39,8 @@ LOWER_ARMS: tuple[Arm, ...] = ("control", "tuned", "line", "shape", "settings")
 # A record may come from a stranger's folder: its numbers are bounded so that sums, squares and dates of them exist.
 _Count = Annotated[int, Field(ge=0, le=10**15)]
 _Loss = Annotated[float, Field(ge=0, le=1e100)]
+_DocumentTokens = Annotated[int, Field(ge=1, le=10**9)]
+_MOST_DOCUMENTS = 10_000
 _Seconds = Annotated[float, Field(ge=0, le=1e11)]
 
 
@@ -57,12 +59,16 @@ class TrialRecord(Description):
         budget_multiple: Its budget over the study's; other than 1 only in the `tokens` arm.
         state: How it ended.
         reason: Why it ended early; None if complete.
-        message: One line, or a traceback; of a confirm run without a test loss, why there is none.
+        message: One line, or a traceback; of a run on a fresh seed, why a loss on other text is missing.
         val_loss: Final validation loss, nats per token; None unless complete.
         accuracy: Final next-token accuracy.
         bits_per_byte: Final validation loss in bits per byte.
         ema_loss: Final loss of averaged weights where the last stage keeps an EMA.
         test_loss: Loss on the test split, for confirm runs only; None where that is too short.
+        judged_loss: Mean loss over all tokens of the judged documents, nats per token, for runs on fresh seeds
+            only; None where the study has no such documents.
+        document_tokens: Predicted tokens of each judged document, in the order of the validation split.
+        document_nats: Their cross entropies in nats, summed, document by document.
         epochs: How often it read the training text, where that was noted.
         boundaries: The ends of its stages, as far as it came.
         produced: Keys of the nodes that it wrote, all attempts together.
@@ -96,8 +102,8 @@ class TrialRecord(Description):
     ema_loss: _Loss | None = None
     test_loss: _Loss | None = None
     judged_loss: _Loss | None = None
-    document_tokens: tuple[int, ...] = ()
-    document_nats: tuple[float, ...] = ()
+    document_tokens: tuple[_DocumentTokens, ...] = Field(default=(), max_length=_MOST_DOCUMENTS)
+    document_nats: tuple[_Loss, ...] = Field(default=(), max_length=_MOST_DOCUMENTS)
     epochs: float | None = Field(default=None, ge=0, le=1e9)
     boundaries: tuple[Boundary, ...] = ()
     produced: tuple[str, ...] = ()
@@ -121,6 +127,16 @@ class TrialRecord(Description):
     def _complete_means_measured(self) -> Self:
         if (self.state == "complete") != (self.val_loss is not None):
             raise ValueError("val_loss must be there exactly if the state is complete")
+        return self
+
+    @model_validator(mode="after")
+    def _judged_document_by_document(self) -> Self:
+        if len(self.document_tokens) != len(self.document_nats):
+            raise ValueError("document_tokens and document_nats must be of the same documents")
+        if (self.judged_loss is not None) != bool(self.document_tokens):
+            raise ValueError("judged_loss must be there exactly if there are judged documents")
+        if self.judged_loss is not None and self.state != "complete":
+            raise ValueError("judged_loss must not be there unless the state is complete")
         return self
 
 

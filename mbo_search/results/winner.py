@@ -44,6 +44,7 @@ def schedule_file_of(run: RunDirectory, trial: int, ranking: Ranking) -> Schedul
             confirmed=row.confirmed,
             search_loss=row.runs[0].val_loss,
             data_fingerprint=setup.data_fingerprint,
+            judged_fingerprint=setup.judged_fingerprint,
             root_key=setup.root_key(seed),
             versions=package_versions(),
             numerics=dict(setup.numerics),

@@ -6,8 +6,9 @@ it cost in all, and must not call a node shared that an earlier attempt of its o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from mbo_search.results.records import TrialRecord
 from mbo_search.search.task import PathNode, TrialTask
@@ -15,6 +16,11 @@ from mbo_search.train.outcome import Boundary, BoundaryEvent, TrialOutcome
 from mbo_search.train.reports import BoundaryReport
 
 __all__ = ["Effort", "duplicate_record", "effort_of", "make_record", "sentence_of", "with_orphans"]
+
+# What other text says of a model is no part of a search.
+_UNEXAMINED: Mapping[str, object] = MappingProxyType(
+    {"test_loss": None, "judged_loss": None, "document_tokens": (), "document_nats": ()}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +141,9 @@ def make_record(
         bits_per_byte=final.bits_per_byte if final else None,
         ema_loss=outcome.ema_loss,
         test_loss=outcome.test_loss,
+        judged_loss=outcome.judged_loss,
+        document_tokens=outcome.document_tokens,
+        document_nats=outcome.document_nats,
         epochs=outcome.epochs,
         boundaries=boundaries,
         produced=tuple(sorted(effort.produced)),
@@ -178,7 +187,7 @@ def duplicate_record(task: TrialTask, known: TrialRecord, *, ended_at: float) ->
         "started_at": ended_at,
         "ended_at": ended_at,
     }
-    return known.model_copy(update=changes)
+    return known.model_copy(update=changes | dict(_UNEXAMINED if task.is_search else {}))
 
 
 def _own(boundary: Boundary, produced: frozenset[str]) -> Boundary:

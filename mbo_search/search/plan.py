@@ -28,7 +28,7 @@ from mbo_search.study.segments import cut
 from mbo_search.study.space import Space, parameters, propose, space_size, staged_space
 from mbo_search.study.specs import Numeric, Range, Study
 from mbo_search.train.execute import schedule_path
-from mbo_search.train.setup import TrainSetup, resolve_setup
+from mbo_search.train.setup import TrainSetup, resolve_setup, validation_parts_of
 
 __all__ = ["ArmPlan", "LrPreview", "LrRange", "Pace", "ParameterPlan", "Plan", "make_plan", "measure_pace"]
 
@@ -151,6 +151,10 @@ class Plan(Description):
         most_seconds: Time for `most_tokens` at that pace on all slots, or the limit of hours if that is less;
             None without such limits, and where not one step ended while measuring.
         confirm: The most that the confirmation at the end of the run trains; None: there is none.
+        num_windows: Evaluation windows, of the model's context each.
+        judged_documents: Documents of the validation split on which runs on fresh seeds are judged.
+        judged_tokens: Tokens of theirs that are predicted.
+        why_not_judged: Why there are none; else empty.
         noise: How noisy differences were in earlier studies of the same data and model; None if nothing is known.
     """
 
@@ -173,6 +177,10 @@ class Plan(Description):
     nodes_that_fit: int | None
     pace: Pace
     most_seconds: float | None
+    num_windows: int
+    judged_documents: int
+    judged_tokens: int
+    why_not_judged: str
     confirm: ConfirmCost | None = None
     noise: EarlierNoise | None = None
 
@@ -193,7 +201,7 @@ def make_plan(
         UserError: Whatever would keep the study from running.
     """
     baselines = baselines_of(study)
-    arms = [_arm_plan(arm, space) for arm, space in search_spaces(study).items()]
+    arms = _arm_plans(study)
     prepared = prepare(study.data, cache)
     slots = num_slots(study, backend)
     setup = resolve_setup(study, prepared, slots)
@@ -204,6 +212,7 @@ def make_plan(
     most_tokens = _most_tokens(study, budget.total_tokens)
     node_bytes = _node_bytes(study, setup)
     store_bytes = store_limit_bytes(study, folder)
+    parts = validation_parts_of(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
     return Plan(
         study=study,
         setup=setup,
@@ -213,7 +222,7 @@ def make_plan(
         epochs=budget.total_tokens / _train_tokens(prepared),
         steps=budget.total_steps,
         schedule_tokens=budget.total_tokens,
-        arms=tuple(arms),
+        arms=arms,
         baselines=baselines,
         backend=choose_backend(backend, slots),
         slots=slots,
@@ -224,6 +233,10 @@ def make_plan(
         nodes_that_fit=None if store_bytes is None else store_bytes // node_bytes,
         pace=pace,
         most_seconds=_most_seconds(study, most_tokens, pace, slots),
+        num_windows=len(parts.windows.starts),
+        judged_documents=0 if parts.judged is None else parts.judged.num_documents,
+        judged_tokens=0 if parts.judged is None else parts.judged.num_tokens,
+        why_not_judged=parts.why_not,
         confirm=confirm_cost(study, budget),
         noise=None if earlier is None else earlier_noise(earlier, setup, _worthwhile_percent(study)),
     )
@@ -249,6 +262,10 @@ def measure_pace(setup: TrainSetup, schedule: Schedule, seed: int) -> Pace:
         deadline = time.monotonic() + PROBE_SECONDS
         _, report = runner.run(None, path.segments, seed, lambda: time.monotonic() > deadline)
     return Pace(tokens=report.executed_tokens, seconds=report.seconds)
+
+
+def _arm_plans(study: Study) -> tuple[ArmPlan, ...]:
+    return tuple(_arm_plan(arm, space) for arm, space in search_spaces(study).items())
 
 
 def _arm_plan(arm: Arm, space: Space) -> ArmPlan:

@@ -7,7 +7,7 @@ needs nothing but the path.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from pydantic import Field
 from mbo_search.data.prepare import PreparedData, load_prepared
 from mbo_search.errors import StoreError, TrialError
 from mbo_search.files import read_json, write_atomic
+from mbo_search.results.records import Arm
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.hanging import HangGuard
 from mbo_search.search.last_words import LastWordsRunner, read_last_words
@@ -30,7 +31,7 @@ from mbo_search.train.reports import StageRunner, Stop
 from mbo_search.train.setup import TrainSetup
 
 if TYPE_CHECKING:
-    from mbo_search.train.final_exam import FinalExam
+    from mbo_search.train.final_exam import ExamText, FinalExam
     from mbo_search.train.partial_mirror import PartialMirror
     from mbo_search.train.torch_runner import TorchStageRunner
 
@@ -135,26 +136,42 @@ class TrialWorker:
         return TorchStageRunner(self._setup, self._run.scratch, mirror=self._mirror)
 
     def _examined(self, outcome: TrialOutcome, task: TrialTask, end: str) -> TrialOutcome:
-        """Add what is noted of complete runs on fresh seeds only: the test loss, and passes over the text."""
+        """Add what is noted of complete runs on fresh seeds only: losses on other text, passes over the text."""
         if outcome.state != "complete" or task.is_search:
             return outcome
         prepared = load_prepared(Path(self._setup.data_folder))
         num_tokens = prepared.card.splits["train"].num_tokens
         found: dict[str, object] = {"epochs": self._setup.budget().total_tokens / num_tokens}
-        if task.arm == "confirm":
-            exam = self._final_exam(end, prepared)
-            found |= {"test_loss": exam.test_loss, "message": exam.message}
+        if texts := _exam_texts(task.arm, self._setup):
+            exam = self._final_exam(end, prepared, texts)
+            found |= {"test_loss": exam.test_loss, "message": exam.message} | _judgement(exam)
         return outcome.model_copy(update=found)
 
-    def _final_exam(self, end: str, prepared: PreparedData) -> FinalExam:
-        from mbo_search.train.final_exam import FinalExam, final_exam
+    def _final_exam(self, end: str, prepared: PreparedData, texts: Sequence[ExamText]) -> FinalExam:
+        from mbo_search.train.final_exam import final_exam, no_exam
 
         try:
-            return final_exam(self._store.load(end).node.path, self._setup, prepared)
+            return final_exam(self._store.load(end).node.path, self._setup, prepared, texts)
         except StoreError as error:
-            return FinalExam(test_loss=None, message=f"no test loss: {error}")
+            return no_exam(texts, error)
         finally:
             self._store.release()
+
+
+def _exam_texts(arm: Arm, setup: TrainSetup) -> tuple[ExamText, ...]:
+    """What a finished run is examined on: the test split is for the confirmed schedules alone."""
+    judged: tuple[ExamText, ...] = () if setup.judged_fingerprint is None else ("judged",)
+    return ("test", *judged) if arm == "confirm" else judged
+
+
+def _judgement(exam: FinalExam) -> dict[str, object]:
+    if exam.judged is None:
+        return {}
+    return {
+        "judged_loss": exam.judged.loss,
+        "document_tokens": exam.judged.document_tokens,
+        "document_nats": exam.judged.document_nats,
+    }
 
 
 def as_probe(outcome: TrialOutcome, task: TrialTask) -> TrialOutcome:

@@ -71,6 +71,8 @@ class Provenance(Description):
         confirmed: Whether the loss is a mean over fresh seeds.
         search_loss: Loss of the one run with `seed`, which a replay must meet; None: `val_loss` is that.
         data_fingerprint: Fingerprint of the token files, tokenizer included.
+        judged_fingerprint: Fingerprint of the documents that the evaluation windows left out, to judge on; None:
+            the windows lay all over the validation split.
         root_key: Key of the untrained model.
         versions: Package versions.
         numerics: Whatever may change the last bit.
@@ -85,6 +87,7 @@ class Provenance(Description):
     confirmed: bool
     search_loss: float | None = None
     data_fingerprint: str
+    judged_fingerprint: str | None = None
     root_key: str
     versions: dict[str, str]
     numerics: dict[str, str | int | float | bool | None]

@@ -111,6 +111,9 @@ class TrialOutcome(Description):
         message: One line, or a traceback.
         ema_loss: Final loss of averaged weights where the last stage keeps an EMA.
         test_loss: Loss on the test split, where it was measured.
+        judged_loss: Mean loss over all tokens of the judged documents, nats per token, where it was measured.
+        document_tokens: Predicted tokens of each judged document.
+        document_nats: Their cross entropies in nats, summed, document by document.
         epochs: How often a complete run read the training text, where that was noted.
         boundaries: The ends of its stages, as far as it came.
         curve: Its learning curve from the first token, shared stretches included.
@@ -128,6 +131,9 @@ class TrialOutcome(Description):
     message: str = ""
     ema_loss: float | None = None
     test_loss: float | None = None
+    judged_loss: float | None = None
+    document_tokens: tuple[int, ...] = ()
+    document_nats: tuple[float, ...] = ()
     epochs: float | None = None
     boundaries: tuple[Boundary, ...] = ()
     curve: tuple[CurveRow, ...] = ()

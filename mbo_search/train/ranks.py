@@ -28,7 +28,7 @@ from mbo_search.train.arithmetic import is_out_of_memory
 from mbo_search.train.live import Live
 from mbo_search.train.loop import Workplace, train_segment
 from mbo_search.train.measure import Exam, point_behind
-from mbo_search.train.setup import TrainSetup, evaluation_windows_of
+from mbo_search.train.setup import TrainSetup, windows_of_setup
 from mbo_search.train.state import fresh_state, load_state, save_state
 from mbo_search.train.team import Team, TeamSeat
 
@@ -154,8 +154,7 @@ def main(folder: Path, rank: int) -> int:
     setup = TrainSetup.model_validate_json((folder / "setup.json").read_bytes())
     torch.set_num_threads(setup.threads)
     prepared = load_prepared(Path(setup.data_folder))
-    windows = evaluation_windows_of(prepared, context=setup.model.context, num_tokens=setup.evaluation_tokens)
-    exam = Exam(tokens=prepared.tokens("validation"), windows=windows, setup=setup)
+    exam = Exam(tokens=prepared.tokens("validation"), windows=windows_of_setup(prepared, setup), setup=setup)
     team = Team(_seat(folder, rank, setup), setup.device)
     kept: _Kept | None = None
     while True:

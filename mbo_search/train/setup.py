@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from mbo_search.data.judged import JudgedText
+from mbo_search.data.parts import ValidationParts, validation_parts
 from mbo_search.data.windows import Windows, evaluation_windows
-from mbo_search.errors import Problem, StudyError
+from mbo_search.errors import DataError, Problem, StudyError
 from mbo_search.study.base import Description
 from mbo_search.study.keys import root_key
 from mbo_search.study.segments import BudgetSteps, resolve_budget, scaled_budget
@@ -28,8 +30,12 @@ __all__ = [
     "Precision",
     "TrainSetup",
     "evaluation_windows_of",
+    "judged_text_of",
     "numerics_here",
+    "over_whole_split",
     "resolve_setup",
+    "validation_parts_of",
+    "windows_of_setup",
 ]
 
 Device = Literal["cpu", "cuda"]
@@ -61,6 +67,8 @@ class TrainSetup(Description):
         evaluation_tokens: Validation tokens of one evaluation.
         points: Evaluations along a full schedule.
         windows_fingerprint: Names the evaluation windows.
+        judged_fingerprint: Names the judged documents, which the evaluation windows leave out; None: there are
+            none, and the windows lie all over the validation split.
         branch_points: Grid points at which schedules of the study may leave a stage.
         numerics: Everything that may change the last bit, by name.
     """
@@ -83,6 +91,7 @@ class TrainSetup(Description):
     evaluation_tokens: int = Field(gt=0)
     points: int = Field(gt=0)
     windows_fingerprint: str
+    judged_fingerprint: str | None = None
     branch_points: tuple[int, ...] = ()
     numerics: dict[str, str]
 
@@ -148,7 +157,7 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
     from mbo_search.train.probe import default_device
 
     _check_batch(study)
-    windows = evaluation_windows_of(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
+    parts = validation_parts_of(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
     budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
     model, vocab_size, train = study.model, prepared.card.vocab_size, study.train
     ranks = study.resources.workers_per_trial
@@ -173,7 +182,8 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         ranks=ranks,
         evaluation_tokens=study.evaluation.tokens,
         points=study.evaluation.points,
-        windows_fingerprint=windows.fingerprint,
+        windows_fingerprint=parts.windows.fingerprint,
+        judged_fingerprint=None if parts.judged is None else parts.judged.fingerprint,
         branch_points=branch_points(study),
         numerics=_numerics(device, precision, threads, micro_batch) | _rank_numerics(ranks),
     )
@@ -185,8 +195,28 @@ def numerics_here(setup: TrainSetup) -> dict[str, str]:
     return alone | _rank_numerics(setup.ranks)
 
 
+def validation_parts_of(prepared: PreparedData, *, context: int, num_tokens: int) -> ValidationParts:
+    """What a new study uses the validation split for.
+
+    Args:
+        prepared: The data.
+        context: Tokens of a window.
+        num_tokens: Tokens of one evaluation.
+
+    Raises:
+        DataError: If the validation split is too short.
+    """
+    return validation_parts(
+        prepared.tokens("validation"),
+        eos_id=prepared.card.eos_id,
+        context=context,
+        num_tokens=num_tokens,
+        split_sha256=prepared.card.splits["validation"].sha256,
+    )
+
+
 def evaluation_windows_of(prepared: PreparedData, *, context: int, num_tokens: int) -> Windows:
-    """The validation windows on which every trial is measured.
+    """Windows all over the validation split, for studies without judged documents.
 
     Args:
         prepared: The data.
@@ -198,6 +228,60 @@ def evaluation_windows_of(prepared: PreparedData, *, context: int, num_tokens: i
     """
     split = prepared.card.splits["validation"]
     return evaluation_windows(split.num_tokens, context=context, num_tokens=num_tokens, split_sha256=split.sha256)
+
+
+def windows_of_setup(prepared: PreparedData, setup: TrainSetup) -> Windows:
+    """The validation windows on which every trial of a study is measured.
+
+    Args:
+        prepared: The data.
+        setup: How the study trains; one without judged documents has its windows all over the split.
+
+    Raises:
+        DataError: If the data are not those of the setup.
+    """
+    context, num_tokens = setup.model.context, setup.evaluation_tokens
+    if setup.judged_fingerprint is None:
+        windows = evaluation_windows_of(prepared, context=context, num_tokens=num_tokens)
+    else:
+        windows = validation_parts_of(prepared, context=context, num_tokens=num_tokens).windows
+    if (prepared.card.fingerprint, windows.fingerprint) != (setup.data_fingerprint, setup.windows_fingerprint):
+        raise DataError(f"{setup.data_folder} holds other data than the study was set up with")
+    return windows
+
+
+def judged_text_of(prepared: PreparedData, setup: TrainSetup) -> JudgedText | None:
+    """The documents on which finished models of a study are judged; None if it has none.
+
+    Args:
+        prepared: The data.
+        setup: How the study trains.
+
+    Raises:
+        DataError: If the data are not those of the setup.
+    """
+    if setup.judged_fingerprint is None:
+        return None
+    context, num_tokens = setup.model.context, setup.evaluation_tokens
+    judged = validation_parts_of(prepared, context=context, num_tokens=num_tokens).judged
+    if judged is None or judged.fingerprint != setup.judged_fingerprint:
+        raise DataError(f"{setup.data_folder} holds other documents to judge on than the study was set up with")
+    return judged
+
+
+def over_whole_split(setup: TrainSetup, prepared: PreparedData) -> TrainSetup:
+    """The same setup without judged documents, with its windows all over the validation split.
+
+    Args:
+        setup: How a study trains.
+        prepared: Its data.
+
+    Raises:
+        DataError: If the validation split is too short.
+    """
+    windows = evaluation_windows_of(prepared, context=setup.model.context, num_tokens=setup.evaluation_tokens)
+    changes = {"windows_fingerprint": windows.fingerprint, "judged_fingerprint": None}
+    return setup.model_copy(update=changes)
 
 
 def _probe(study: Study, vocab_size: int, *, device: Device, threads: int) -> tuple[Precision, int]:

@@ -18,7 +18,7 @@ import torch
 
 from mbo_search.data.batches import TokenStream
 from mbo_search.data.prepare import load_prepared
-from mbo_search.errors import DataError, StoreError, TrialError
+from mbo_search.errors import StoreError, TrialError
 from mbo_search.files import is_disk_trouble, remove_leftovers, unique_sibling
 from mbo_search.study.keys import segment_keys
 from mbo_search.study.segments import Segment
@@ -33,7 +33,7 @@ from mbo_search.train.partial import Partial
 from mbo_search.train.partial_mirror import PartialMirror
 from mbo_search.train.ranks import Ranks
 from mbo_search.train.reports import BoundaryReport, EndReason, Metrics, Node, Stop
-from mbo_search.train.setup import TrainSetup, evaluation_windows_of
+from mbo_search.train.setup import TrainSetup, windows_of_setup
 from mbo_search.train.state import fresh_state, load_state, save_state
 
 __all__ = ["TorchStageRunner"]
@@ -68,9 +68,7 @@ class TorchStageRunner:
 
     def __init__(self, setup: TrainSetup, scratch: Path, *, mirror: PartialMirror | None = None) -> None:
         prepared = load_prepared(Path(setup.data_folder))
-        windows = evaluation_windows_of(prepared, context=setup.model.context, num_tokens=setup.evaluation_tokens)
-        if (prepared.card.fingerprint, windows.fingerprint) != (setup.data_fingerprint, setup.windows_fingerprint):
-            raise DataError(f"{setup.data_folder} holds other data than the study was set up with")
+        windows = windows_of_setup(prepared, setup)
         remove_leftovers(scratch)
         self._setup = setup
         self._scratch = scratch

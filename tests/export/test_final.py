@@ -12,7 +12,7 @@ from mbo_search.errors import StudyError, TrialError, UserError
 from mbo_search.export.final import FinalModel, train_final
 from mbo_search.export.hub_folder import read_hub_folder
 from mbo_search.study.schedule_file import load_schedule_file
-from mbo_search.train.setup import evaluation_windows_of
+from mbo_search.train.setup import validation_parts_of
 from tests.export.trained import build_trained_run
 
 
@@ -46,7 +46,8 @@ def _transformers_loss(folder, prepared, num_tokens):
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
-    windows = evaluation_windows_of(prepared, context=model.config.max_position_embeddings, num_tokens=num_tokens)
+    context = model.config.max_position_embeddings
+    windows = validation_parts_of(prepared, context=context, num_tokens=num_tokens).windows
     inputs, targets = windows.read(prepared.tokens("validation"), 0, len(windows.starts))
     with torch.inference_mode():
         logits = model(torch.from_numpy(inputs)).logits

@@ -73,9 +73,19 @@ def test_damaged_records_are_reported_and_skipped(run, caplog):
     assert all(problem in caplog.text for problem in problems)
 
 
+def test_a_record_keeps_the_loss_of_each_judged_document(run):
+    record, curve = BUILT[0]
+    tokens, nats = (3, 1), (0.1 + 0.2, 1e-17)
+    judged = record.model_copy(update={"judged_loss": 0.075, "document_tokens": tokens, "document_nats": nats})
+    run.write_record(judged, curve)
+    assert run.records() == [judged]
+
+
 def _hostile(record):
     """Contents of a record file that must be refused, by what is wrong with them."""
     good = json.loads(record.model_dump_json())
+    judged = {"judged_loss": 1.0, "document_tokens": [1, 2], "document_nats": [1.0, 2.0]}
+    many = {"judged_loss": 1.0, "document_tokens": [1] * 10_001, "document_nats": [1.0] * 10_001}
     return {
         "empty": "",
         "binary": b"\x00\xff\xfe",
@@ -89,6 +99,14 @@ def _hostile(record):
         "an unknown key": json.dumps({**good, "__class__": "os.system"}),
         "no schedule": json.dumps({**good, "schedule": {"stages": []}}),
         "complete without a loss": json.dumps({**good, "val_loss": None}),
+        "documents without losses": json.dumps({**good, **judged, "document_nats": []}),
+        "losses of fewer documents": json.dumps({**good, **judged, "document_nats": [1.0]}),
+        "judged on no documents": json.dumps({**good, "judged_loss": 1.0}),
+        "documents without a judgement": json.dumps({**good, **judged, "judged_loss": None}),
+        "an infinite document": json.dumps({**good, **judged, "document_nats": [1.0, float("inf")]}),
+        "an empty document": json.dumps({**good, **judged, "document_tokens": [1, 0]}),
+        "a negative loss of a document": json.dumps({**good, **judged, "document_nats": [1.0, -1.0]}),
+        "too many documents": json.dumps({**good, **many}),
         "too large": json.dumps({**good, "message": "x" * 20_000_000}),
     }
 
