@@ -6,6 +6,7 @@ node's key, and a schedule that is trained again elsewhere can say whether its l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -27,6 +28,7 @@ __all__ = [
     "Device",
     "Precision",
     "TrainSetup",
+    "changed_numerics",
     "evaluation_windows_of",
     "numerics_here",
     "resolve_setup",
@@ -35,7 +37,7 @@ __all__ = [
 Device = Literal["cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
 
-NUMERICS_VERSION = "1"
+NUMERICS_VERSION = "2"
 """Raised by every change of ours that changes the last bit of a trained weight or a measured loss."""
 
 
@@ -185,6 +187,23 @@ def numerics_here(setup: TrainSetup) -> dict[str, str]:
     return alone | _rank_numerics(setup.ranks)
 
 
+def changed_numerics(
+    before: Mapping[str, str], after: Mapping[str, str]
+) -> tuple[tuple[str, str | None, str | None], ...]:
+    """Where two numerics differ.
+
+    Args:
+        before: The one.
+        after: The other.
+
+    Returns:
+        (name, value before, value after) in order of the names; None where a side has no such name.
+    """
+    names = sorted({*before, *after})
+    pairs = ((name, before.get(name), after.get(name)) for name in names)
+    return tuple((name, old, new) for name, old, new in pairs if old != new)
+
+
 def evaluation_windows_of(prepared: PreparedData, *, context: int, num_tokens: int) -> Windows:
     """The validation windows on which every trial is measured.
 
@@ -217,10 +236,13 @@ def _probe(study: Study, vocab_size: int, *, device: Device, threads: int) -> tu
 
 
 def _numerics(device: Device, precision: Precision, threads: int, micro_batch: int) -> dict[str, str]:
+    from mbo_search.train.arithmetic_print import arithmetic_print, chosen_instructions
     from mbo_search.train.probe import arithmetic_versions
 
     return {
         **arithmetic_versions(device),
+        **chosen_instructions(),
+        "arithmetic": arithmetic_print(device, precision, threads),
         "device": device,
         "precision": precision,
         "threads": str(threads),
