@@ -13,6 +13,7 @@ from pydantic import Field
 
 from mbo_search.data.windows import Windows, evaluation_windows
 from mbo_search.errors import Problem, StudyError
+from mbo_search.model.size import mlp_width
 from mbo_search.study.base import Description
 from mbo_search.study.keys import root_key
 from mbo_search.study.segments import BudgetSteps, resolve_budget, scaled_budget
@@ -116,10 +117,15 @@ class TrainSetup(Description):
     def root_key(self, seed: int) -> str:
         """Key of the untrained model.
 
+        The length of the budget is part of it although most steps do not depend on it: evaluations lie on its grid,
+        and behind its last step no mean of the weights is kept. A node of another budget would lack what is
+        measured of it, so that results would depend on what had been trained before.
+
         Args:
             seed: Seed of initialisation, data order and noise.
         """
         model = self.model.model_dump(mode="json") | {
+            "mlp_width": mlp_width(self.model),
             "vocab_size": self.vocab_size,
             "block_tokens": self.block_tokens,
             "budget_steps": self.budget().total_steps,
