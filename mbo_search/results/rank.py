@@ -16,6 +16,7 @@ from mbo_search.results.equivalent_tokens import TokenRatio
 from mbo_search.results.noise_floor import noise_floor
 from mbo_search.results.ranking_values import Comparison, RankedRun, RankedTrial, Ranking, Totals
 from mbo_search.results.records import TrialRecord
+from mbo_search.results.requested import requested_tokens
 from mbo_search.results.schedule_runs import ScheduleRuns, group_by_schedule
 from mbo_search.results.statistics import ALPHA, WORTHWHILE_PERCENT
 from mbo_search.results.token_runs import token_ratio
@@ -35,12 +36,12 @@ def count_totals(records: Sequence[TrialRecord], status: Mapping[str, object]) -
         records: All its records.
         status: What the driver wrote of itself; `wall_seconds` and `busy_fraction` are read if they are numbers.
     """
-    requested = sum(record.requested_tokens for record in records)
+    requested = requested_tokens(records)
     executed = sum(record.executed_tokens for record in records)
     return Totals(
         requested_tokens=requested,
         executed_tokens=executed,
-        saved_tokens=max(0, requested - executed),
+        saved_tokens=requested - executed,
         wasted_tokens=sum(record.wasted_tokens for record in records),
         stages_asked=sum(len(record.boundaries) for record in records),
         stages_found=sum(boundary.shared for record in records for boundary in record.boundaries),
