@@ -49,9 +49,8 @@ def _further(ranking: Ranking) -> list[str]:
     switching, floor = ranking.verdict.switching, ranking.noise_floor
     found = [switching.sentence] if switching is not None else []
     if floor is not None:
-        name = floor.label or f"trial {floor.trial}"
         spread = f"{floor.sd_nats:.4f} nats ({floor.sd_percent:.2g} % of perplexity)"
-        found.append(f"Noise floor: the loss of {name} varies by {spread} over {floor.num_seeds} fresh seeds.")
+        found.append(f"Noise floor: a difference of two schedules varies by {spread} from seed to seed.")
     return found
 
 

@@ -11,7 +11,7 @@ from mbo_search.results.ranking_values import Comparison, Difference
 from mbo_search.results.schedule_runs import ScheduleRuns
 from mbo_search.results.statistics import ALPHA, PairedTest, holm, paired_test, percent_lower
 
-__all__ = ["compare", "compare_all", "difference_noise", "is_tied", "order"]
+__all__ = ["compare", "compare_all", "difference_noise", "is_tied", "order", "paired_differences"]
 
 _MOST_COMPARED = 20
 _NORMAL_95 = 1.96
@@ -39,7 +39,7 @@ def compare(runs: ScheduleRuns, other: ScheduleRuns, alpha: float = ALPHA) -> Co
         A `secondary` comparison if there are common fresh seeds, a `search` one if there is a common search seed,
         else None.
     """
-    differences = _paired_differences(runs, other)
+    differences = paired_differences(runs, other)
     if differences:
         return _tested(runs, other, paired_test(differences, alpha))
     mine, theirs = runs.search_loss, other.search_loss
@@ -119,14 +119,20 @@ def is_tied(runs: ScheduleRuns, best: ScheduleRuns, noise_nats: float | None) ->
     assert best.loss is not None, "only complete schedules can tie"
     if runs.loss == best.loss:
         return True
-    differences = _paired_differences(best, runs)
+    differences = paired_differences(best, runs)
     if runs.is_confirmed and len(differences) > 1:
         test = paired_test(differences)
         return test.low_nats is not None and test.low_nats <= 0
     return None if noise_nats is None else runs.loss - best.loss <= _NORMAL_95 * noise_nats
 
 
-def _paired_differences(runs: ScheduleRuns, other: ScheduleRuns) -> list[float]:
+def paired_differences(runs: ScheduleRuns, other: ScheduleRuns) -> list[float]:
+    """Loss of another schedule minus that of one, in nats, for each fresh seed that both completed.
+
+    Args:
+        runs: The one.
+        other: The other.
+    """
     theirs = {record.seed: record.val_loss for record in other.fresh}
     pairs = [(record.val_loss, theirs.get(record.seed)) for record in runs.fresh]
     return [their_loss - loss for loss, their_loss in pairs if loss is not None and their_loss is not None]

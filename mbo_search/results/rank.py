@@ -84,7 +84,7 @@ def rank(
         trials=(*_ranked_rows(ordered, comparisons), *(_row(runs) for runs in groups if runs.loss is None)),
         comparisons=comparisons,
         totals=totals,
-        noise_floor=noise_floor(best),
+        noise_floor=noise_floor(groups, best),
         notes=_notes(groups, confirm),
     )
 

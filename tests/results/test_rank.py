@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mbo_search.cli.ranking_text import ranking_text
+from mbo_search.results.comparisons import difference_noise
 from mbo_search.results.rank import count_totals, rank
 from mbo_search.results.ranking_values import Ranking
 from mbo_search.results.records import TrialRecord
@@ -237,6 +238,20 @@ def test_totals_add_up_and_ignore_nonsense_in_the_status():
     assert (totals.wall_seconds, totals.busy_fraction) == (12.0, None)
     for nonsense in ("1", None, True, 10**400, [1]):
         assert count_totals(records, {"wall_seconds": nonsense}).wall_seconds is None
+
+
+def test_the_noise_floor_is_that_of_differences_between_schedules():
+    """The losses move by 0.5 from seed to seed, their difference by 0.01 alone."""
+    confirms = _confirm(4, OTHER, [2.0, 2.5, 3.0]) + _confirm(10, BASELINE, [2.11, 2.60, 3.09])
+    ranking = _rank([*SEARCH, *confirms])
+    floor = ranking.noise_floor
+    assert (floor.trial, floor.label, floor.num_seeds) == (0, "adamw_cosine", 3)
+    assert floor.sd_nats == pytest.approx(0.01)
+    assert floor.sd_nats == pytest.approx(difference_noise(ranking.comparisons))
+    assert floor.sd_percent == pytest.approx(1.005, abs=1e-3)
+    assert floor.range_nats == pytest.approx(0.98)
+    assert _rank([*SEARCH, *confirms[:3]]).noise_floor is None
+    assert _rank(SEARCH).noise_floor is None
 
 
 def _ended(trial, arm, schedule, node, executed, **fields):
