@@ -1,7 +1,8 @@
 """The reference of search_live.py: what a user of Ray Tune would write for a staged study.
 
 OptunaSearch with a define-by-run space (TPE) proposes, ASHA stops trials at the stage ends, every schedule is
-trained from scratch. Trainer, data, evaluation and slots are those of the project.
+trained from scratch. Trainer, data, evaluation and slots are those of the project, and so are the schedules that are
+tried first: one an optimizer, at its reference learning rate.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from search_cost import AshaReplay
 
 from mbo_search.data.prepare import prepare
 from mbo_search.files import read_json, write_json
+from mbo_search.search.initial_points import initial_points
 from mbo_search.search.ray_session import RaySlots, ray_session
 from mbo_search.search.stopping import stop_on_signals
 from mbo_search.search.suggest import OptunaSuggest
@@ -65,6 +67,11 @@ class DefineByRun:
     def __call__(self, trial: optuna.Trial) -> dict[str, Any]:
         """Choose a schedule; what is returned is added to the trial's configuration."""
         return {**self._constants, "schedule": propose(self._space, OptunaSuggest(trial)).model_dump_json()}
+
+
+def first_points(study: Study) -> list[dict[str, Any]]:
+    """What the project's searcher tries first, as Optuna's parameters."""
+    return [dict(point.params) for point in initial_points(staged_space(study))]
 
 
 @functools.lru_cache(maxsize=1)
@@ -123,6 +130,8 @@ def search_here(study: Study, out: Path, *, cache: Path, reduction_factor: int) 
     space = DefineByRun(study, {"folder": str(out.resolve()), "seed": study.seed})
     judge, last = AshaReplay(reduction_factor), len(study.stages)
     sampler = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=study.seed))
+    for point in first_points(study):
+        sampler.enqueue_trial(point)
     rows: list[Row] = []
     while sum(row.tokens for row in rows) < (study.search.budget or 0):
         trial, row = sampler.ask(), Row(started=time.time(), ended=time.time())
@@ -186,10 +195,17 @@ def _tune(study: Study, out: Path, slots: RaySlots, *, storage: Path, reduction_
             return sum(row.tokens for row in rows.values()) >= (study.search.budget or 0)
 
     constants = {"folder": str(out.resolve()), "seed": study.seed}
+    searcher = OptunaSearch(
+        DefineByRun(study, constants),
+        metric="loss",
+        mode="min",
+        points_to_evaluate=first_points(study),
+        seed=study.seed,
+    )
     tuner = tune.Tuner(
         tune.with_resources(train, slots.per_trial),
         tune_config=tune.TuneConfig(
-            search_alg=OptunaSearch(DefineByRun(study, constants), metric="loss", mode="min", seed=study.seed),
+            search_alg=searcher,
             scheduler=asha(num_stages, reduction_factor),
             num_samples=-1,
             max_concurrent_trials=slots.slots,

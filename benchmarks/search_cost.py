@@ -21,7 +21,7 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 
-from mbo_search.search.simulate import Simulation, simulate
+from mbo_search.search.simulate import DIVERGED_NATS, Simulation, simulate
 from mbo_search.search.stage_table import OptionPath, StageTable, TableSpace, read_stage_table
 from mbo_search.search.suggest import OptunaSuggest
 
@@ -58,19 +58,22 @@ class Ledger:
         return len(self.best) >= self.budget
 
     def pay(self, path: OptionPath) -> float:
-        """Execute a stage run and note its end."""
+        """Execute a stage run and note its end; a schedule that diverged in it has no loss."""
         self.seen.add(path)
         loss = self.table.losses[path]
         last = self.best[-1] if self.best else np.inf
-        self.best.append(min(last, loss) if len(path) == self.table.stages else last)
+        is_end = len(path) == self.table.stages and loss < DIVERGED_NATS
+        self.best.append(min(last, loss) if is_end else last)
         return loss
 
     def run_cached(self, path: OptionPath) -> int:
-        """Execute what a schedule lacks; returns the number of stage runs."""
+        """Execute what a schedule lacks, up to a stage that diverges; returns the number of stage runs."""
         before = len(self.best)
         for length in range(1, len(path) + 1):
             if path[:length] not in self.seen and not self.is_spent:
                 self.pay(path[:length])
+            if self.table.losses[path[:length]] >= DIVERGED_NATS:
+                break
         return len(self.best) - before
 
     def curve(self) -> Curve:
@@ -107,7 +110,7 @@ def reference_curve(table: StageTable, budget: int, seed: int, *, reduction_fact
             if ledger.is_spent:
                 break
             loss = ledger.pay(path[:stage])
-            if stage < table.stages and asha.stops(stage, loss):
+            if loss >= DIVERGED_NATS or (stage < table.stages and asha.stops(stage, loss)):
                 break
             trial.report(loss, stage)
         study.tell(trial, loss)
@@ -211,37 +214,35 @@ def first_at(curve: Curve, target: float) -> int | None:
     return int(reached[0]) + 1 if reached.size else None
 
 
-def cost_ratio(ours: Curve, other: Curve, *, from_budget: bool) -> float:
+def cost_ratio(ours: Curve, other: Curve) -> float:
     """Cost of the other to reach its final mean, divided by ours to reach the same.
 
-    Where ours does not reach it, the inverse: our budget to our final mean against what the other needs for it.
+    What the other spends behind the stage run that brought it there does not count. Where ours does not reach
+    it, the inverse: ours to our final mean against what the other needs for it.
 
     Args:
         ours: Mean curve.
         other: Mean curve of the same length.
-        from_budget: Count the other's whole budget, and not only what it took to reach its final mean.
     """
     budget = len(ours)
     mine = first_at(ours, float(other[-1]))
     if mine is not None:
-        theirs = budget if from_budget else first_at(other, float(other[-1]))
-        return (theirs or budget) / mine
+        return (first_at(other, float(other[-1])) or budget) / mine
     return (first_at(other, float(ours[-1])) or budget) / (first_at(ours, float(ours[-1])) or budget)
 
 
-def with_interval(ours: Curves, other: Curves, *, from_budget: bool) -> dict[str, float]:
+def with_interval(ours: Curves, other: Curves) -> dict[str, float]:
     """The ratio of the mean curves with a 95 % interval by bootstrap over seeds."""
     rng = np.random.default_rng(0)
     resampled = [
         cost_ratio(
             ours[rng.integers(len(ours), size=len(ours))].mean(axis=0),
             other[rng.integers(len(other), size=len(other))].mean(axis=0),
-            from_budget=from_budget,
         )
         for _ in range(NUM_RESAMPLES)
     ]
     low, high = np.quantile(resampled, [0.025, 0.975])
-    mean = cost_ratio(ours.mean(axis=0), other.mean(axis=0), from_budget=from_budget)
+    mean = cost_ratio(ours.mean(axis=0), other.mean(axis=0))
     return {"mean": round(mean, 3), "low": round(float(low), 3), "high": round(float(high), 3)}
 
 
@@ -261,7 +262,7 @@ def measure(runs: Runs, searchers: Sequence[str]) -> dict[str, object]:
     found = {name: runs.of(name) for name in searchers}
     first, *peers = searchers
     return {
-        "schema": "mbo-search/search-cost/1",
+        "schema": "mbo-search/search-cost/2",
         "table": table.name,
         "budget": runs.budget,
         "seeds": runs.num_seeds,
@@ -269,12 +270,8 @@ def measure(runs: Runs, searchers: Sequence[str]) -> dict[str, object]:
         "reference": reference,
         "best_possible": table.best_loss,
         "curves": {"reference": rows(reference_found)} | {name: rows(curves) for name, curves in found.items()},
-        "cost_ratio": {
-            name: with_interval(curves, reference_found, from_budget=True) for name, curves in found.items()
-        },
-        "against_peers": {
-            peer: with_interval(found[first], found[peer], from_budget=False) for peer in peers if peer != first
-        },
+        "cost_ratio": {name: with_interval(curves, reference_found) for name, curves in found.items()},
+        "against_peers": {peer: with_interval(found[first], found[peer]) for peer in peers if peer != first},
     }
 
 

@@ -170,12 +170,17 @@ def _counts(progress: Progress) -> str:
 
 
 def _tokens(progress: Progress) -> str:
-    requested = progress.executed_tokens + progress.saved_tokens
-    saved = f", {format_count(progress.saved_tokens)} saved" if progress.saved_tokens else ""
-    percent = f" ({progress.saved_tokens / requested:.0%})" if progress.saved_tokens else ""
     wasted = f", {format_count(progress.wasted_tokens)} wasted" if progress.wasted_tokens else ""
     hits = f", cache hits {progress.stages_found / progress.stages_asked:.0%}" if progress.stages_found else ""
-    return f"{format_count(progress.executed_tokens)} tokens trained{saved}{percent}{hits}{wasted}"
+    return f"{format_count(progress.executed_tokens)} tokens trained{_saved(progress)}{hits}{wasted}"
+
+
+def _saved(progress: Progress) -> str:
+    """What sharing saved of what the schedules would have cost alone, or what probes and repeats cost beyond it."""
+    requested, saved = progress.executed_tokens + progress.saved_tokens, progress.saved_tokens
+    if saved < 0:
+        return f", {format_count(-saved)} more for probes and repeats than sharing saved"
+    return f", {format_count(saved)} saved ({saved / requested:.0%})" if saved else ""
 
 
 def _clock(progress: Progress) -> str:

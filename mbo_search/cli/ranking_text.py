@@ -49,9 +49,8 @@ def _further(ranking: Ranking) -> list[str]:
     switching, floor = ranking.verdict.switching, ranking.noise_floor
     found = [switching.sentence] if switching is not None else []
     if floor is not None:
-        name = floor.label or f"trial {floor.trial}"
         spread = f"{floor.sd_nats:.4f} nats ({floor.sd_percent:.2g} % of perplexity)"
-        found.append(f"Noise floor: the loss of {name} varies by {spread} over {floor.num_seeds} fresh seeds.")
+        found.append(f"Noise floor: a difference of two schedules varies by {spread} from seed to seed.")
     return found
 
 
@@ -133,12 +132,18 @@ def _reasons(rows: Sequence[RankedTrial]) -> str:
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.most_common())
 
 
+def _saved(totals: Totals) -> str:
+    if totals.saved_tokens < 0:
+        return f"probes and repeats cost {format_count(-totals.saved_tokens)} more than sharing saved"
+    return f"{totals.saved_tokens / totals.requested_tokens:.0%} saved by sharing beginnings"
+
+
 def _totals(totals: Totals) -> str:
     parts = [
         f"{format_count(totals.executed_tokens)} tokens trained of {format_count(totals.requested_tokens)} asked"
     ]
     if totals.requested_tokens:
-        parts.append(f"{totals.saved_tokens / totals.requested_tokens:.0%} saved by sharing beginnings")
+        parts.append(_saved(totals))
     if totals.stages_asked:
         parts.append(f"{totals.stages_found} of {totals.stages_asked} stage ends found in the cache")
     parts += [f"{format_count(totals.wasted_tokens)} wasted"] if totals.wasted_tokens else []

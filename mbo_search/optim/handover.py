@@ -122,7 +122,7 @@ def _as_first_gradient(gradient: Tensor, change: _Change) -> tuple[dict[str, Ten
     """The moments of an Adam-like optimizer behind one gradient, and their step count."""
     first = gradient * (1 - change.new["beta1"])
     if change.layout.slots["exp_avg_sq"] == "library":
-        return {"exp_avg": first}, 0
+        return {"exp_avg": first}, 1
     return {"exp_avg": first, "exp_avg_sq": gradient.square() * (1 - change.new["beta2"])}, 1
 
 

@@ -24,6 +24,9 @@ ORTHOGONALIZE_STEPS = 5
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _TINY = 1.0e-7
 
+_STEPS_BEHIND_CARRIED = 2
+"""SOAP's count when the basis is measured: one step for that, and one for the carried gradient in the moments."""
+
 
 def orthogonalize(matrix: Tensor) -> Tensor:
     """Push the singular values of a matrix towards one, keeping its singular vectors.
@@ -79,19 +82,37 @@ class Muon(torch.optim.Muon):
 class Soap(pytorch_optimizer.SOAP):
     """Adam in the eigenbasis of Shampoo's statistics.
 
-    The first step of a parameter only measures the basis: nothing moves.
+    The first step of a parameter only measures the basis: nothing moves. A first moment that another optimizer left
+    behind counts as the gradient before it, in both moments and, once there is a basis, in their count; left out of
+    the count, it made the corrections of bias too large by up to the square root of two.
 
     References:
-        Vyas et al. 2024, arXiv:2409.11321. Differs from the paper: nothing.
+        Vyas et al. 2024, arXiv:2409.11321. Differs from the paper: nothing, unless a first moment was carried.
     """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Update every parameter that has a gradient; no closure is supported."""
+        assert closure is None
+        beginning = [group for group in self.param_groups if self._carried(group)]
+        for group in beginning:
+            group["step"] = 0  # the library's first step, which measures the basis
+        super().step()
+        for group in beginning:
+            group["step"] = _STEPS_BEHIND_CARRIED
+
+    def _carried(self, group: dict[str, Any]) -> dict[Tensor, Tensor]:
+        """First moments that wait for a basis, by parameter; all members of a group wait, or none does."""
+        slots = {
+            parameter: self.state.get(parameter, {}) for parameter in group["params"] if parameter.grad is not None
+        }
+        return {parameter: found["exp_avg"] for parameter, found in slots.items() if set(found) == {"exp_avg"}}
 
     def init_group(self, group: dict[str, Any], **kwargs: Any) -> None:
         """Prepare the state of parameters that have none; a carried first moment stays."""
-        carried = {
-            parameter: self.state.pop(parameter)["exp_avg"]
-            for parameter in group["params"]
-            if set(self.state.get(parameter, ())) == {"exp_avg"}
-        }
+        carried = self._carried(group)
+        for parameter in carried:
+            del self.state[parameter]
         super().init_group(group)
         for parameter in group["params"]:
             if parameter in self.state:

@@ -198,6 +198,8 @@ def cost(ranking: Ranking, text: Strings) -> tuple[str, ...]:
     ]
     if saved >= 0.005:
         found.append(words["saved"].format(percent=format_percent(saved)))
+    if totals.saved_tokens < 0 < totals.requested_tokens:
+        found.append(words["overspent"].format(tokens=format_count(-totals.saved_tokens)))
     if totals.stages_found:
         found.append(words["found"].format(found=totals.stages_found, asked=totals.stages_asked))
     if totals.wall_seconds is not None:

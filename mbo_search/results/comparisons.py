@@ -17,7 +17,7 @@ from mbo_search.results.sequential import Spending, sequential_test, spending_of
 from mbo_search.results.statistics import ALPHA, PairedTest, holm, paired_test
 from mbo_search.study.rungs import Rung, rungs_below
 
-__all__ = ["compare", "compare_all", "difference_noise", "is_tied", "order"]
+__all__ = ["compare", "compare_all", "difference_noise", "is_tied", "order", "paired_differences"]
 
 _MOST_COMPARED = 20
 _NORMAL_95 = 1.96
@@ -45,7 +45,7 @@ def compare(runs: ScheduleRuns, other: ScheduleRuns, alpha: float = ALPHA) -> Co
         A `secondary` comparison if there are common fresh seeds, a `search` one if there is a common search seed,
         else None.
     """
-    differences = _paired_differences(runs, other)
+    differences = paired_differences(runs, other)
     if differences:
         test = paired_test(differences, alpha)
         return Comparison(
@@ -121,7 +121,7 @@ def _ladder(best: Champions) -> list[Comparison]:
 
 def _looked_at(runs: ScheduleRuns, other: ScheduleRuns, spending: Spending) -> Comparison | None:
     """Compare with the test that may be looked at, over seeds and documents; else over the seed of the search."""
-    differences = _paired_differences(runs, other)
+    differences = paired_differences(runs, other)
     if not differences:
         return compare(runs, other)
     test = sequential_test(differences, documents=_document_differences(runs, other), spending=spending)
@@ -170,15 +170,22 @@ def is_tied(runs: ScheduleRuns, best: ScheduleRuns, noise_nats: float | None) ->
     assert best.loss is not None, "only complete schedules can tie"
     if runs.loss == best.loss:
         return True
-    differences = _paired_differences(best, runs)
+    differences = paired_differences(best, runs)
     if runs.is_confirmed and len(differences) > 1:
         test = paired_test(differences)
         return test.low_nats is not None and test.low_nats <= 0
     return None if noise_nats is None else runs.loss - best.loss <= _NORMAL_95 * noise_nats
 
 
-def _paired_differences(runs: ScheduleRuns, other: ScheduleRuns) -> list[float]:
-    """By common fresh seed, in the order of the seeds: on the judged documents where both have them."""
+def paired_differences(runs: ScheduleRuns, other: ScheduleRuns) -> list[float]:
+    """Loss of another schedule minus that of one, in nats, for each fresh seed that both completed, by seed.
+
+    On the judged documents where all these runs were judged, else on the windows of the search.
+
+    Args:
+        runs: The one.
+        other: The other.
+    """
     pairs = _pairs(runs, other)
     if all(mine.judged_loss is not None and theirs.judged_loss is not None for mine, theirs in pairs):
         losses = [(mine.judged_loss, theirs.judged_loss) for mine, theirs in pairs]

@@ -18,6 +18,7 @@ from mbo_search.results.ladder_rows import ladder_rows
 from mbo_search.results.noise_floor import noise_floor
 from mbo_search.results.ranking_values import Comparison, RankedRun, RankedTrial, Ranking, Totals
 from mbo_search.results.records import TrialRecord
+from mbo_search.results.requested import requested_tokens
 from mbo_search.results.rounds import last_search_trials
 from mbo_search.results.schedule_runs import ScheduleRuns, group_by_schedule
 from mbo_search.results.sequential import SequentialTest, standard_errors
@@ -52,12 +53,12 @@ def count_totals(records: Sequence[TrialRecord], status: Mapping[str, object]) -
         records: All its records.
         status: What the driver wrote of itself; `wall_seconds` and `busy_fraction` are read if they are numbers.
     """
-    requested = sum(record.requested_tokens for record in records)
+    requested = requested_tokens(records)
     executed = sum(record.executed_tokens for record in records)
     return Totals(
         requested_tokens=requested,
         executed_tokens=executed,
-        saved_tokens=max(0, requested - executed),
+        saved_tokens=requested - executed,
         wasted_tokens=sum(record.wasted_tokens for record in records),
         stages_asked=sum(len(record.boundaries) for record in records),
         stages_found=sum(boundary.shared for record in records for boundary in record.boundaries),
@@ -112,7 +113,7 @@ def rank(
         trials=(*_ranked_rows(ordered, comparisons), *(_row(runs) for runs in groups if runs.loss is None)),
         comparisons=comparisons,
         totals=totals,
-        noise_floor=noise_floor(best),
+        noise_floor=noise_floor(groups, best),
         notes=_notes(groups, confirm, known.info.question),
     )
 

@@ -128,15 +128,16 @@ class LadderRung(Description):
 
 
 class NoiseFloor(Description):
-    """How far the best baseline ends from itself when only the seed changes.
+    """How far two equally good schedules end apart on one seed: smaller differences take several seeds to see.
 
     Attributes:
-        trial: The baseline.
-        label: Its name.
-        num_seeds: Fresh seeds.
-        sd_nats: Standard deviation of its loss over them.
+        trial: The schedule that `range_nats` is of: the best baseline, else the best single-strategy or staged one.
+        label: Its name in the study; empty where it has none.
+        num_seeds: Fresh seeds that a pair of schedules had in common, at most.
+        sd_nats: Standard deviation of a paired difference of two losses over seeds, pooled over all pairs of
+            confirmed schedules; one schedule contributes it divided by the square root of two.
         sd_percent: The same in percent of perplexity.
-        range_nats: Largest loss minus smallest.
+        range_nats: Largest loss of `trial` over its fresh seeds minus the smallest, unpaired.
     """
 
     trial: int

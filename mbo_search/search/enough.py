@@ -4,9 +4,9 @@ The searcher says with each proposal how much it expects the best loss to improv
 left. When that stays below the noise floor for a few proposals in a row, whatever is found from there on could not
 be told from luck.
 
-The noise floor is the spread of repeats with fresh seeds where there are some; else the usual gap between the loss
-of a trained model and that of its averaged weights, for averaging takes away the noise of the last steps; else a
-small share of the best loss.
+The noise floor is that of the ranking, the spread of differences over fresh seeds, where schedules were repeated on
+them; else the usual gap between the loss of a trained model and that of its averaged weights, for averaging takes
+away the noise of the last steps; else a small share of the best loss.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from mbo_search.results.noise_floor import paired_noise
 from mbo_search.results.records import TrialRecord
+from mbo_search.results.schedule_runs import group_by_schedule
 from mbo_search.search.task import TrialTask
 
 __all__ = ["PATIENCE", "is_enough", "noise_floor"]
@@ -39,9 +41,9 @@ def noise_floor(records: Sequence[TrialRecord]) -> float | None:
     complete = [record for record in records if record.val_loss is not None]
     if not complete:
         return None
-    repeats = _spread_of_repeats(complete)
+    repeats = paired_noise(group_by_schedule([record for record in records if record.arm == "confirm"]))
     if repeats is not None:
-        return max(repeats, LEAST_FLOOR)
+        return max(repeats.sd_nats, LEAST_FLOOR)
     gaps = [
         abs(boundary.loss - boundary.averaged_loss)
         for boundary in (record.boundaries[-1] for record in complete)
@@ -64,16 +66,3 @@ def is_enough(tasks: Sequence[TrialTask], records: Sequence[TrialRecord]) -> boo
         return False
     floor = noise_floor(records)
     return floor is not None and max(gains) < floor
-
-
-def _spread_of_repeats(complete: Sequence[TrialRecord]) -> float | None:
-    """Pooled standard deviation over seeds of schedules that were trained on several; None without any."""
-    groups: dict[str, list[float]] = {}
-    for record in complete:
-        if record.label and record.arm == "confirm" and record.val_loss is not None:
-            groups.setdefault(record.label, []).append(record.val_loss)
-    repeated = [losses for losses in groups.values() if len(losses) > 1]
-    if not repeated:
-        return None
-    squares = sum((len(losses) - 1) * statistics.variance(losses) for losses in repeated)
-    return float((squares / sum(len(losses) - 1 for losses in repeated)) ** 0.5)

@@ -33,7 +33,7 @@ from mbo_search.study.space import Space, propose
 from mbo_search.study.specs import Study
 from mbo_search.study.yaml_file import load_study
 from mbo_search.train.branch_points import branch_points
-from mbo_search.train.setup import TrainSetup, numerics_here, resolve_setup
+from mbo_search.train.setup import TrainSetup, changed_numerics, numerics_here, resolve_setup
 
 __all__ = ["Forked", "fork_study"]
 
@@ -243,9 +243,8 @@ def _prepared(study: Study, setup: TrainSetup, cache: Path) -> PreparedData:
 
 
 def _changed_numerics(old: TrainSetup, new: TrainSetup) -> list[tuple[str, str, str]]:
-    names = sorted({*old.numerics, *new.numerics})
-    pairs = [(name, old.numerics.get(name, "not set"), new.numerics.get(name, "not set")) for name in names]
-    return [(f"numerics.{name}", before, after) for name, before, after in pairs if before != after]
+    changed = changed_numerics(old.numerics, new.numerics)
+    return [(f"numerics.{name}", before or "not set", after or "not set") for name, before, after in changed]
 
 
 def _copy_trial(old: RunDirectory, new: RunDirectory, record: TrialRecord, task: TrialTask) -> None:

@@ -17,7 +17,7 @@ from mbo_search.study.segments import cut, resolve_budget
 from mbo_search.study.space import staged_space
 from mbo_search.study.specs import Study
 from mbo_search.study.yaml_file import load_study
-from mbo_search.train.setup import TrainSetup, numerics_here, resolve_setup
+from mbo_search.train.setup import TrainSetup, changed_numerics, numerics_here, resolve_setup
 
 __all__ = [
     "Opened",
@@ -190,11 +190,9 @@ def _data_again(study: Study, setup: TrainSetup, cache: Path) -> PreparedData:
 
 
 def _check_numerics(run: RunDirectory, setup: TrainSetup) -> None:
-    here = numerics_here(setup)
     changed = [
-        Problem(key=name, where=str(run.path), value=here.get(name), rule=f"was {value} when the study began")
-        for name, value in setup.numerics.items()
-        if here.get(name) != value
+        Problem(key=name, where=str(run.path), value=now, rule=f"was {before or 'not set'} when the study began")
+        for name, before, now in changed_numerics(setup.numerics, numerics_here(setup))
     ]
     if changed:
         rule = "was begun with other arithmetic, so new losses could not be compared with its old ones"

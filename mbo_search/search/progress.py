@@ -66,7 +66,8 @@ class Progress:
         waiting: Trials that are to be repeated or wait for a slot.
         arms: Every arm that has trials.
         executed_tokens: Charged tokens trained and kept.
-        saved_tokens: Charged tokens that sharing made unnecessary.
+        saved_tokens: What the distinct schedules would have cost alone, less `executed_tokens`; negative where
+            probes and repeats cost more than sharing saved.
         wasted_tokens: Charged tokens of crash repeats and discarded work.
         stages_asked: Stage ends that trials came to.
         stages_found: Those of them that another trial had trained before.

@@ -48,13 +48,12 @@ def train_remote_trial(config: dict[str, Any]) -> None:
 @functools.lru_cache(maxsize=1)
 def _worker(folder: Path, plan_json: str) -> TrialWorker:
     """The process's worker, with the data on this machine."""
-    from mbo_search.train.setup import numerics_here
+    from mbo_search.train.setup import changed_numerics, numerics_here
 
     plan = WorkerPlan.model_validate_json(plan_json)
     assert plan.store_url is not None, "without a store workers must see the driver's files"
-    here = numerics_here(plan.setup)
-    wanted = plan.setup.numerics.items()
-    changed = [f"{name} is {here.get(name)}, not {value}" for name, value in wanted if here.get(name) != value]
+    differing = changed_numerics(plan.setup.numerics, numerics_here(plan.setup))
+    changed = [f"{name} is {here or 'not set'}, not {wanted or 'set'}" for name, wanted, here in differing]
     if changed:
         raise UserError(f"this machine computes otherwise than the study's others: {'; '.join(changed)}")
     store = ObjectFolder.at(store_url(plan.store_url))

@@ -26,7 +26,7 @@ from mbo_search.study.parameters import Suggest
 from mbo_search.study.schedule import Schedule, Stage
 from mbo_search.train.outcome import Boundary, CurveRow, TrialOutcome
 
-__all__ = ["CurveStep", "SimulatedSearch", "Simulation", "simulate"]
+__all__ = ["DIVERGED_NATS", "CurveStep", "SimulatedSearch", "Simulation", "simulate"]
 
 DIVERGED_NATS = 19.0
 """Losses of a table from here on stand for runs that diverged."""

@@ -97,6 +97,7 @@ class RegularizerInfo:
         search_high: Upper end.
         log: Whether a range of it is searched logarithmically.
         passes: Forward-backward passes of one step, charged to the budget.
+        off_at_zero: Whether strength 0 is the same as not having it.
     """
 
     summary: str
@@ -107,6 +108,7 @@ class RegularizerInfo:
     search_high: float
     log: bool
     passes: int = 1
+    off_at_zero: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,10 @@
 
 `key_0` names everything that all schedules of a study share; the key behind a segment follows from the key before
 it and from all that the segment's steps depend on. Names of stages, inactive settings and later stages are left
-out, so that schedules meet wherever they train alike.
+out, so that schedules meet wherever they train alike; a segment's stage comes in one form for all that acts alike.
+
+A moving average of the weights is in the key where it is measured at the schedule's end. It moves no weight, but
+the states behind these segments hold it, and it cannot be had without taking the steps again.
 """
 
 from __future__ import annotations

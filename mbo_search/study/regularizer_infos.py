@@ -40,6 +40,7 @@ REGULARIZERS: Mapping[str, RegularizerInfo] = MappingProxyType(
             search_low=0.9,
             search_high=0.999,
             log=False,
+            off_at_zero=False,  # a decay of 0 measures the last weights
         ),
         "gradient_noise": RegularizerInfo(
             summary="variance of Gaussian noise on the gradient at the first step, falling with the steps ** -0.55",

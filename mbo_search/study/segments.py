@@ -6,10 +6,12 @@ a point have equal segments up to there, whatever they do later and however thei
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from mbo_search.errors import Problem, StudyError
+from mbo_search.study.in_force import stages_in_force
 from mbo_search.study.lr_shapes import StageClock, lr_factor
 from mbo_search.study.schedule import Schedule, Stage
 
@@ -103,7 +105,7 @@ class Segment:
     Attributes:
         index: Position on the grid, from 0.
         stage_index: Position of its stage in the schedule, from 0.
-        stage: The strategy in force.
+        stage: The strategy in force, in the form of `stages_in_force`.
         first_step: Optimizer steps of the schedule done before it.
         num_steps: Optimizer steps that it covers.
         batch_tokens: Tokens of one optimizer step.
@@ -157,26 +159,26 @@ def cut(schedule: Schedule, budget: BudgetSteps) -> tuple[Segment, ...]:
     Raises:
         StudyError: If the shares do not fill the grid exactly, or a warm-up fills its stage.
     """
-    counts = [round(stage.share * budget.num_segments) for stage in schedule.stages]
+    stages = stages_in_force(schedule.stages)
+    counts = [round(stage.share * budget.num_segments) for stage in stages]
     off_grid = any(
-        abs(stage.share * budget.num_segments - count) > 1e-6
-        for stage, count in zip(schedule.stages, counts, strict=True)
+        abs(stage.share * budget.num_segments - count) > 1e-6 for stage, count in zip(stages, counts, strict=True)
     )
     if off_grid or min(counts) < 1 or sum(counts) != budget.num_segments:
-        shares = ", ".join(f"{stage.share:g}" for stage in schedule.stages)
+        shares = ", ".join(f"{stage.share:g}" for stage in stages)
         rule = f"must be multiples of {1 / budget.num_segments:g} that sum to 1"
         raise StudyError([Problem(key="stages.*.share", value=shares, rule=rule)])
     segments: list[Segment] = []
     for stage_index, count in enumerate(counts):
-        segments += _cut_stage(schedule, stage_index, count, len(segments), budget)
+        segments += _cut_stage(stages, stage_index, count, len(segments), budget)
     return tuple(segments)
 
 
 def _cut_stage(
-    schedule: Schedule, stage_index: int, count: int, first_index: int, budget: BudgetSteps
+    stages: Sequence[Stage], stage_index: int, count: int, first_index: int, budget: BudgetSteps
 ) -> list[Segment]:
-    stage = schedule.stages[stage_index]
-    previous = schedule.stages[stage_index - 1] if stage_index else None
+    stage = stages[stage_index]
+    previous = stages[stage_index - 1] if stage_index else None
     num_steps = budget.steps_per_segment
     stage_first_step = first_index * num_steps
     clock = _clock(stage, count * num_steps, budget.total_steps)

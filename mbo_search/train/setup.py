@@ -6,6 +6,7 @@ node's key, and a schedule that is trained again elsewhere can say whether its l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -14,6 +15,7 @@ from mbo_search.data.judged import JudgedText
 from mbo_search.data.parts import ValidationParts, validation_parts
 from mbo_search.data.windows import Windows, evaluation_windows
 from mbo_search.errors import DataError, Problem, StudyError
+from mbo_search.model.size import mlp_width
 from mbo_search.study.base import Description
 from mbo_search.study.keys import root_key
 from mbo_search.study.segments import BudgetSteps, resolve_budget, scaled_budget
@@ -29,6 +31,7 @@ __all__ = [
     "Device",
     "Precision",
     "TrainSetup",
+    "changed_numerics",
     "evaluation_windows_of",
     "judged_text_of",
     "numerics_here",
@@ -41,7 +44,7 @@ __all__ = [
 Device = Literal["cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
 
-NUMERICS_VERSION = "1"
+NUMERICS_VERSION = "2"
 """Raised by every change of ours that changes the last bit of a trained weight or a measured loss."""
 
 
@@ -123,10 +126,15 @@ class TrainSetup(Description):
     def root_key(self, seed: int) -> str:
         """Key of the untrained model.
 
+        The length of the budget is part of it although most steps do not depend on it: evaluations lie on its grid,
+        and behind its last step no mean of the weights is kept. A node of another budget would lack what is
+        measured of it, so that results would depend on what had been trained before.
+
         Args:
             seed: Seed of initialisation, data order and noise.
         """
         model = self.model.model_dump(mode="json") | {
+            "mlp_width": mlp_width(self.model),
             "vocab_size": self.vocab_size,
             "block_tokens": self.block_tokens,
             "budget_steps": self.budget().total_steps,
@@ -215,6 +223,23 @@ def validation_parts_of(prepared: PreparedData, *, context: int, num_tokens: int
     )
 
 
+def changed_numerics(
+    before: Mapping[str, str], after: Mapping[str, str]
+) -> tuple[tuple[str, str | None, str | None], ...]:
+    """Where two numerics differ.
+
+    Args:
+        before: The one.
+        after: The other.
+
+    Returns:
+        (name, value before, value after) in order of the names; None where a side has no such name.
+    """
+    names = sorted({*before, *after})
+    pairs = ((name, before.get(name), after.get(name)) for name in names)
+    return tuple((name, old, new) for name, old, new in pairs if old != new)
+
+
 def evaluation_windows_of(prepared: PreparedData, *, context: int, num_tokens: int) -> Windows:
     """Windows all over the validation split, for studies without judged documents.
 
@@ -301,10 +326,13 @@ def _probe(study: Study, vocab_size: int, *, device: Device, threads: int) -> tu
 
 
 def _numerics(device: Device, precision: Precision, threads: int, micro_batch: int) -> dict[str, str]:
+    from mbo_search.train.arithmetic_print import arithmetic_print, chosen_instructions
     from mbo_search.train.probe import arithmetic_versions
 
     return {
         **arithmetic_versions(device),
+        **chosen_instructions(),
+        "arithmetic": arithmetic_print(device, precision, threads),
         "device": device,
         "precision": precision,
         "threads": str(threads),

@@ -71,6 +71,11 @@ def test_a_line_leaves_out_what_is_not_known():
     assert line == "0 schedules done, 0 running; 600k tokens trained; 1 min 15 s"
 
 
+def test_a_line_says_where_probes_cost_more_than_sharing_saved():
+    line = progress_line(snapshot(saved_tokens=-20_000))
+    assert "600k tokens trained, 20k more for probes and repeats than sharing saved;" in line
+
+
 def test_probes_do_not_count_as_schedules():
     assert progress_line(snapshot(searched=4)).startswith("4 of 24 schedules and 2 probes done, 1 running")
 

@@ -68,7 +68,7 @@ def expected_slots(source, target, old, weight):
         "lion": ({"exp_avg": first}, {}),
         "sgd_nesterov": ({"momentum_buffer": first / (1 - 0.9)}, {}),
         "muon": ({"momentum_buffer": first}, {}),
-        "soap": ({"exp_avg": first * (1 - 0.95)}, {"step": 0}),
+        "soap": ({"exp_avg": first * (1 - 0.95)}, {"step": 1}),
     }[target]
 
 
@@ -137,6 +137,55 @@ def test_a_carried_step_is_as_large_as_one_of_the_optimizer_itself(source, targe
         sizes.append(torch.cat([delta.flatten() for delta in moved]).norm().item())
     momentum_at_once = 4.0 if target == "sgd_nesterov" else 2.0
     assert 0.1 < sizes[0] / sizes[1] < momentum_at_once
+
+
+def sizes_of_matrix_steps(lab, model, optimizer, steps, lr):
+    """Norms of what each step adds to the matrices that SOAP itself updates."""
+    sizes = []
+    for step in steps:
+        before = lab.weights(model)
+        lab.train(model, optimizer, [step], lr)
+        moved = [
+            (weight.detach() - before[name]).flatten()
+            for name, weight in model.named_parameters()
+            if acting_optimizer("soap", name, weight.ndim) == "soap"
+        ]
+        sizes.append(torch.cat(moved).norm().item())
+    return sizes, torch.cat(moved).numel() ** 0.5 * lr
+
+
+@pytest.mark.parametrize("num_steps", [12, 60])
+@pytest.mark.parametrize("source", ADAM)
+def test_soaps_first_steps_behind_a_carry_are_no_larger_than_behind_a_reset(source, num_steps, lab):
+    """The carried mean counts as a gradient in both moments and in the count that corrects their bias."""
+    model, previous, old = trained(lab, source, steps=num_steps)
+    stage, steps = lab.stage("soap", weight_decay=0.0, lr=1e-3), range(num_steps, num_steps + 31)
+    sizes = {}
+    for mode in ("carry", "reset"):
+        each = copy.deepcopy(model)
+        optimizer = begin(lab, old, each, previous, stage, mode)
+        sizes[mode], adams = sizes_of_matrix_steps(lab, each, optimizer, steps, stage.lr)
+    assert sizes["carry"][0] == sizes["reset"][0] == 0.0, "the first step measures the basis"
+    assert 0.0 < max(sizes["carry"]) <= adams
+    frequency = int(stage.hparams["precondition_frequency"])
+    pairs = list(zip(sizes["carry"], sizes["reset"], strict=True))[1:]
+    assert all(carried <= fresh for carried, fresh in pairs[: frequency - 1])
+    assert all(carried <= 1.05 * fresh for carried, fresh in pairs)
+
+
+def test_a_carried_mean_survives_the_files_before_and_behind_soaps_first_step(lab):
+    model, previous, old = trained(lab, "adamw")
+    stage = lab.stage("soap")
+    optimizer = begin(lab, old, model, previous, stage)
+    other, again = copy.deepcopy(model), lab.model()
+    for step in (6, 7, 8):
+        again.load_state_dict(other.state_dict())
+        resumed = lab.optimizer(again, stage)
+        resumed.import_state(lab.saved(optimizer.export_state()))
+        losses = lab.train(model, optimizer, [step], stage.lr)
+        assert lab.train(again, resumed, [step], stage.lr) == losses
+        assert all(torch.equal(weight, lab.weights(again)[key]) for key, weight in lab.weights(model).items())
+        other = copy.deepcopy(model)
 
 
 @pytest.mark.parametrize("name", NAMES)

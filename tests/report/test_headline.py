@@ -115,5 +115,8 @@ def test_the_cost_names_what_sharing_found_only_where_it_found_something():
     totals = Totals(executed_tokens=750, requested_tokens=1000, saved_tokens=250, stages_asked=8, stages_found=2)
     shared = cost(rank([record], "s", totals, scale="at no size"), TEXT)
     assert shared[1:] == ("750 tokens executed", "25\u00a0% saved by sharing", "2 of 8 stage ends were cached")
+    probed = Totals(executed_tokens=1100, requested_tokens=1000, saved_tokens=-100)
+    more = "probes and repeats cost 100 tokens more than sharing saved"
+    assert cost(rank([record], "s", probed, scale="at no size"), TEXT)[2:] == (more,)
     alone = cost(rank([record], "s", Totals(executed_tokens=750, stages_asked=8), scale="at no size"), TEXT)
     assert len(alone) == 2

@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mbo_search.cli.ranking_text import ranking_text
+from mbo_search.results.comparisons import difference_noise
 from mbo_search.results.rank import count_totals, rank
 from mbo_search.results.ranking_values import Ranking
 from mbo_search.results.records import TrialRecord
-from mbo_search.study.schedule import Schedule, Stage
+from mbo_search.study.schedule import Regularizer, Schedule, Stage
+from mbo_search.train.outcome import Boundary
 from tests.results.builder import build_records, make_study
 
 SCALE = "at 0.43 M parameters, 0.1 M tokens"
@@ -235,6 +238,66 @@ def test_totals_add_up_and_ignore_nonsense_in_the_status():
     assert (totals.wall_seconds, totals.busy_fraction) == (12.0, None)
     for nonsense in ("1", None, True, 10**400, [1]):
         assert count_totals(records, {"wall_seconds": nonsense}).wall_seconds is None
+
+
+def test_the_noise_floor_is_that_of_differences_between_schedules():
+    """The losses move by 0.5 from seed to seed, their difference by 0.01 alone."""
+    confirms = _confirm(4, OTHER, [2.0, 2.5, 3.0]) + _confirm(10, BASELINE, [2.11, 2.60, 3.09])
+    ranking = _rank([*SEARCH, *confirms])
+    floor = ranking.noise_floor
+    assert (floor.trial, floor.label, floor.num_seeds) == (0, "adamw_cosine", 3)
+    assert floor.sd_nats == pytest.approx(0.01)
+    assert floor.sd_nats == pytest.approx(difference_noise(ranking.comparisons))
+    assert floor.sd_percent == pytest.approx(1.005, abs=1e-3)
+    assert floor.range_nats == pytest.approx(0.98)
+    assert _rank([*SEARCH, *confirms[:3]]).noise_floor is None
+    assert _rank(SEARCH).noise_floor is None
+
+
+def _ended(trial, arm, schedule, node, executed, **fields):
+    """A complete record whose last state has a key, for a hundred tokens."""
+    last = {"stage": len(schedule.stages) - 1, "step": 9, "tokens": 100, "loss": 3.0, "accuracy": 0.4}
+    boundary = Boundary(**last, bits_per_byte=1.0, node=node, shared=executed == 0)
+    return _record(trial, arm, schedule, 3.0, boundaries=(boundary,), executed_tokens=executed, **fields)
+
+
+def test_a_schedule_that_is_recorded_twice_is_asked_for_once():
+    copied = [_ended(0, "baseline", BASELINE, "b", 100), _ended(1, "control", BASELINE, "b", 0)]
+    other_names = _ended(2, "control", _schedule(0.1, name="t"), "b", 0)
+    totals = count_totals([*copied, other_names], {})
+    assert (totals.requested_tokens, totals.executed_tokens, totals.saved_tokens) == (100, 100, 0)
+    split_in_two = _ended(3, "staged", _schedule(0.1, 0.1), "b", 0)
+    assert count_totals([*copied, split_in_two], {}).requested_tokens == 100
+    off = BASELINE.stages[0].model_copy(update={"regularizers": (Regularizer(kind="dropout", strength=0.0),)})
+    pruned = _record(4, "staged", Schedule(stages=(off,)), state="pruned", reason="pruner", requested_tokens=40)
+    assert count_totals([*copied, pruned], {}).requested_tokens == 100
+
+
+def test_every_seed_and_budget_of_a_schedule_is_asked_for():
+    first = _ended(0, "staged", STAGED, "a", 100)
+    fresh = _ended(1, "confirm", STAGED, "f", 100, seed=1)
+    longer = _ended(2, "tokens", STAGED, "l", 125, seed=1, budget_multiple=1.25)
+    pruned = _record(3, "staged", OTHER, state="pruned", reason="pruner", requested_tokens=30, executed_tokens=10)
+    totals = count_totals([first, fresh, longer, pruned], {})
+    assert (totals.requested_tokens, totals.saved_tokens) == (330, -5)
+
+
+def test_nobody_asks_for_probes_and_they_may_cost_more_than_sharing_saves():
+    probe = {"state": "pruned", "reason": "probe", "requested_tokens": 30}
+    probes = [_record(trial, "staged", OTHER, executed_tokens=30, **probe) for trial in (1, 2)]
+    shared = _ended(3, "staged", OTHER, "o", 70)
+    totals = count_totals([_ended(0, "staged", STAGED, "a", 100), *probes, shared], {})
+    assert (totals.requested_tokens, totals.executed_tokens, totals.saved_tokens) == (200, 230, -30)
+    text = ranking_text(rank([shared], "s", totals, scale=SCALE))[-1]
+    assert "230 tokens trained of 200 asked, probes and repeats cost 30 more than sharing saved" in text
+
+
+def test_an_interrupted_schedule_is_asked_for_as_far_as_it_came():
+    stopped = {"state": "interrupted", "reason": "signal"}
+    half = _record(0, "staged", STAGED, requested_tokens=40, executed_tokens=40, **stopped)
+    assert count_totals([half], {}).saved_tokens == 0
+    whole = _ended(0, "staged", STAGED, "a", 100)
+    assert count_totals([whole], {}).saved_tokens == 0
 
 
 records_strategy = st.lists(

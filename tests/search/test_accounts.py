@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mbo_search.results.champions import contenders
+from mbo_search.results.requested import requested_tokens
 from mbo_search.results.schedule_runs import group_by_schedule
 from mbo_search.search.busy import BusyMeter
 from mbo_search.search.confirm import Confirmation
@@ -79,8 +80,9 @@ def test_a_snapshot_adds_up(toy_world):
     progress = snapshot(director, study="toy", messages=["hello"])
     assert progress.done == progress.begun == 10
     assert sum(arm.executed_tokens for arm in progress.arms) == progress.executed_tokens
-    requested = sum(record.requested_tokens for record in director.books.records)
+    requested = requested_tokens(director.books.records)
     assert progress.executed_tokens + progress.saved_tokens == requested
+    assert 0 < requested <= sum(record.requested_tokens for record in director.books.records)
     assert progress.eta_seconds == 0.0
     assert progress.messages == ("hello",)
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from mbo_search.search.enough import PATIENCE, is_enough, noise_floor
+from mbo_search.results.rank import count_totals, rank
+from mbo_search.search.enough import PATIENCE, SHARE_OF_LOSS, is_enough, noise_floor
 from mbo_search.search.limits import Limits
 
 
@@ -39,12 +40,26 @@ def test_small_expectations_end_a_search_only_when_they_last(searched):
 def test_averaged_losses_and_repeated_seeds_tell_the_noise(searched):
     complete = [record for record in searched.records if record.val_loss is not None]
     assert noise_floor([with_averaged(record, 0.02) for record in complete]) == pytest.approx(0.02)
-    repeats = [
-        complete[0].model_copy(update={"arm": "confirm", "label": "staged:1", "val_loss": loss})
-        for loss in (2.00, 2.01, 2.02)
-    ]
-    assert noise_floor([*complete, *repeats]) == pytest.approx(0.01)
     assert noise_floor([]) is None
+
+
+def test_repeats_on_fresh_seeds_tell_the_noise_of_a_difference_as_the_ranking_does(searched):
+    """What a seed does to both schedules alike is no noise; a single repeated schedule says nothing of it."""
+    complete = [record for record in searched.records if record.val_loss is not None]
+    one, other = (
+        [
+            record.model_copy(
+                update={"arm": "confirm", "trial": 100 * (1 + i) + s, "seed": 50 + s, "val_loss": loss}
+            )
+            for s, loss in enumerate(losses)
+        ]
+        for i, (record, losses) in enumerate(zip(complete[:2], ([2.0, 2.5, 3.0], [2.11, 2.60, 3.09]), strict=True))
+    )
+    records = [*complete, *one, *other]
+    assert noise_floor(records) == pytest.approx(0.01)
+    ranking = rank(records, "toy", count_totals(records, {}), scale="at no size")
+    assert ranking.noise_floor.sd_nats == pytest.approx(noise_floor(records))
+    assert noise_floor([*complete, *one]) == pytest.approx(SHARE_OF_LOSS * 2.0)
 
 
 def test_a_search_says_that_it_ended_by_itself(toy_world):

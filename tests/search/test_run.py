@@ -8,6 +8,7 @@ import optuna
 import pytest
 
 from mbo_search.errors import RunDirectoryError
+from mbo_search.results.ranking import make_ranking
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.run import Means, resume_study, run_study
 from mbo_search.search.task_files import read_tasks
@@ -157,3 +158,20 @@ def test_other_arithmetic_is_refused(finished, tiny_root, tmp_path):
     (copy / "setup.json").write_text(json.dumps(setup), encoding="utf-8")
     with pytest.raises(RunDirectoryError, match="other arithmetic"):
         resume_study(copy, Means(cache=tiny_root / "cache"))
+
+
+def test_a_run_of_an_earlier_version_says_what_differs_and_offers_a_fork(finished, tiny_root, tmp_path):
+    import shutil
+
+    _, run, _ = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(run.path, copy)
+    setup = json.loads((copy / "setup.json").read_text(encoding="utf-8"))
+    del setup["numerics"]["arithmetic"]
+    setup["numerics"]["numerics_version"] = "1"
+    (copy / "setup.json").write_text(json.dumps(setup), encoding="utf-8")
+    assert make_ranking(RunDirectory.open(copy)).trials
+    with pytest.raises(RunDirectoryError, match=r"mbo-search fork") as caught:
+        resume_study(copy, Means(cache=tiny_root / "cache"))
+    assert "was not set when the study began" in str(caught.value)
+    assert "was 1 when the study began" in str(caught.value)

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mbo_search.study.catalogue import REGULARIZERS
+from mbo_search.study.in_force import trainable_in_force
 from mbo_search.study.keys import root_key, segment_keys
 from mbo_search.study.schedule import Regularizer
 from mbo_search.study.segments import BudgetSteps, cut
@@ -68,6 +70,82 @@ def test_splitting_a_stage_in_two_equal_ones_changes_no_key():
 def test_the_order_of_regularizers_changes_no_key():
     z_loss, dropout = Regularizer(kind="z_loss", strength=1e-4), Regularizer(kind="dropout", strength=0.1)
     assert keys(stage(regularizers=(z_loss, dropout))) == keys(stage(regularizers=(dropout, z_loss)))
+
+
+OFF = [
+    Regularizer(kind=kind, strength=0.0) for kind, info in REGULARIZERS.items() if info.low == 0 and kind != "ema"
+]
+EMA = Regularizer(kind="ema", strength=0.9)
+
+
+@given(st.sets(st.sampled_from([r.kind for r in OFF])))
+def test_a_regularizer_of_strength_zero_changes_no_key(kinds):
+    kept = (Regularizer(kind="z_loss", strength=1e-4),)
+    off = tuple(r for r in OFF if r.kind in kinds - {"z_loss"})
+    plain = keys(stage("a", 0.5, regularizers=kept), stage("b", 0.5, lr=1e-4, hand_over="carry"))
+    more = keys(stage("a", 0.5, regularizers=(*off, *kept)), stage("b", 0.5, lr=1e-4, hand_over="carry"))
+    assert plain == more
+
+
+def test_zero_means_off_for_every_regularizer_but_a_moving_average():
+    assert {r.kind for r in OFF} == set(REGULARIZERS) - {"ema", "clip_value"}
+
+
+def test_a_moving_average_that_nobody_reads_changes_no_key():
+    """It is measured at the schedule's end, where another decay or none is in force."""
+    plain = keys(stage("a", 0.5), stage("b", 0.5, lr=1e-4, hand_over="carry"))
+    assert keys(stage("a", 0.5, regularizers=(EMA,)), stage("b", 0.5, lr=1e-4, hand_over="carry")) == plain
+    last = keys(stage("a", 0.5), stage("b", 0.5, lr=1e-4, hand_over="carry", regularizers=(EMA,)))
+    other = Regularizer(kind="ema", strength=0.99)
+    both = keys(
+        stage("a", 0.5, regularizers=(other,)), stage("b", 0.5, lr=1e-4, hand_over="carry", regularizers=(EMA,))
+    )
+    assert last == both
+
+
+def test_a_moving_average_that_is_measured_at_the_end_is_in_the_key_from_where_it_began():
+    def three(first, second, third):
+        return keys(
+            stage("a", 0.4, regularizers=first),
+            stage("b", 0.3, lr=5e-4, regularizers=second, hand_over="carry"),
+            stage("c", 0.3, lr=1e-4, regularizers=third, hand_over="carry"),
+        )
+
+    plain = three((), (), ())
+    assert shared(plain, three((), (), (EMA,))) == 14
+    assert shared(plain, three((), (EMA,), (EMA,))) == 8
+    assert shared(plain, three((EMA,), (), (EMA,))) == 14
+    assert three((EMA,), (), (EMA,)) == three((), (), (EMA,))
+
+
+KINDS = ("embeddings", "attention", "mlp", "norms")
+
+
+@given(st.permutations(KINDS), st.integers(1, 3))
+def test_the_order_of_blocks_changes_no_key(names, number):
+    some = "+".join(sorted(names[:number]))
+    assert keys(stage(trainable=" + ".join(names[:number]))) == keys(stage(trainable=some))
+    assert keys(stage(trainable="+".join([*names[:number], names[0]]))) == keys(stage(trainable=some))
+    assert keys(stage(trainable="+".join(names))) == keys(stage())
+    assert keys(stage(trainable=some)) != keys(stage())
+
+
+def test_the_same_blocks_in_another_order_go_on():
+    split = keys(stage("a", 0.5, trainable="mlp+norms"), stage("b", 0.5, trainable="norms+mlp", hand_over="carry"))
+    assert split == keys(stage("a", trainable="mlp+norms"))
+
+
+@pytest.mark.parametrize(
+    ("expression", "same"),
+    [
+        ("layers:0-1+layers:2-3", "layers:0-3"),
+        ("layers:1-4+layers:0-2", "layers:0-4"),
+        ("layers:0-1+layers:3-4", "layers:0-1+layers:3-4"),
+        ("mlp+all", "all"),
+    ],
+)
+def test_ranges_of_layers_that_touch_are_one(expression, same):
+    assert trainable_in_force(expression) == same
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import DataError, StudyError
+from mbo_search.model.size import mlp_width
 from mbo_search.study.specs import BudgetSpec, DataSpec, EvaluationSpec, ModelSpec, StageSpace, Study, TrainSpec
 from mbo_search.train.cores import available_cores, quota_cores
 from mbo_search.train.probe import faster_precision, fastest_micro_batch, prober
@@ -97,6 +98,13 @@ CHANGES = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_may_change_the_weights_changes_the_root_key(setup: TrainSetup, name: str) -> None:
     assert setup.model_copy(update={name: CHANGES[name]}).root_key(0) != setup.root_key(0)
+
+
+def test_a_default_that_is_written_out_changes_no_key(setup: TrainSetup) -> None:
+    model = setup.model.model_copy(update={"mlp_width": mlp_width(setup.model)})
+    assert setup.model_copy(update={"model": model}).root_key(0) == setup.root_key(0)
+    wider = setup.model.model_copy(update={"mlp_width": mlp_width(setup.model) + 32})
+    assert setup.model_copy(update={"model": wider}).root_key(0) != setup.root_key(0)
 
 
 def test_the_seed_changes_the_root_key_and_what_is_measured_does_not(setup: TrainSetup) -> None:
