@@ -16,11 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mbo_search.files import write_json
+from mbo_search.results.champions import champions
 from mbo_search.results.records import TrialRecord
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.results.schedule_runs import ScheduleRuns, group_by_schedule
-from mbo_search.results.statistics import Answer, PairedTest, decide, holm, paired_test, percent_lower
-from mbo_search.study.schedule import Schedule
+from mbo_search.results.statistics import (
+    WORTHWHILE_PERCENT,
+    Answer,
+    PairedTest,
+    holm,
+    nats_of_percent,
+    paired_test,
+    percent_lower,
+)
 
 SEEDS = tuple(range(1, 9))
 """The fresh seeds of the protocol."""
@@ -35,10 +43,10 @@ class Cell:
 
     Attributes:
         name: Name of its study.
-        switch: Best schedule of the staged arm that changes its optimizer.
-        single: Best schedule of the control arm and the baselines.
-        staged: Best schedule of the staged arm, whether it changes its optimizer or not.
-        tokens: Charged tokens that the search trained for each arm.
+        switch: Best schedule that changes its optimizer.
+        single: Best schedule that keeps one, whatever else changes.
+        staged: Best schedule of the question's own search, whether it changes its optimizer or not.
+        tokens: Tokens that each search trained.
     """
 
     name: str
@@ -76,12 +84,16 @@ def read_cell(run: RunDirectory) -> Cell:
     """Pick the two schedules of a cell by the loss of its search alone."""
     records = run.records()
     groups = group_by_schedule(records)
+    best = champions(groups, "switch")
+    assert best.challenger is not None, "no schedule that changes its optimizer has completed"
+    assert best.strongest is not None, "no schedule that keeps its optimizer has completed"
+    arms = sorted({record.arm for record in records})
     return Cell(
         name=run.study().study,
-        switch=_best(groups, lambda record: record.arm == "staged" and _switches(record.schedule)),
-        single=_best(groups, lambda record: record.arm in ("control", "baseline")),
+        switch=best.challenger,
+        single=best.strongest,
         staged=_best(groups, lambda record: record.arm == "staged"),
-        tokens={arm: _tokens(records, arm) for arm in ("staged", "control", "baseline", "confirm")},
+        tokens={arm: _tokens(records, arm) for arm in arms},
     )
 
 
@@ -94,7 +106,16 @@ def primary_test(cells: Sequence[Cell]) -> PairedTest:
 def answer_of(cells: Sequence[Cell]) -> Answer:
     """What the primary test decides; never anything if a schedule did not complete on a fresh seed."""
     is_whole = len(cells) >= FEWEST_CELLS and all(cell.is_whole for cell in cells)
-    return decide(primary_test(cells)) if is_whole else "undecided"
+    return _decide(primary_test(cells)) if is_whole else "undecided"
+
+
+def _decide(test: PairedTest) -> Answer:
+    """As the protocol says: a t test that is looked at once."""
+    if test.p_value is None or test.high_nats is None:
+        return "undecided"
+    if test.high_nats < nats_of_percent(WORTHWHILE_PERCENT):
+        return "no"
+    return "yes" if test.p_value < test.alpha and test.mean_nats > 0 else "undecided"
 
 
 def result(cells: Sequence[Cell]) -> dict[str, object]:
@@ -144,12 +165,10 @@ def _best(groups: Sequence[ScheduleRuns], admit: Callable[[TrialRecord], bool]) 
     return min(admitted, key=lambda found: found[:2])[2]
 
 
-def _switches(schedule: Schedule) -> bool:
-    return len(set(schedule.optimizers)) > 1
-
-
 def _losses(runs: ScheduleRuns) -> dict[int, float]:
-    return {record.seed: record.val_loss for record in runs.fresh if record.val_loss is not None}
+    """By fresh seed; on the documents that no search has looked at, where they were judged on such."""
+    losses = {one.seed: one.judged_loss if runs.is_judged else one.val_loss for one in runs.fresh}
+    return {seed: loss for seed, loss in losses.items() if loss is not None}
 
 
 def _tokens(records: Sequence[TrialRecord], arm: str) -> int:
