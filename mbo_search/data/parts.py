@@ -176,6 +176,6 @@ def _evenly(size: int, count: int) -> npt.NDArray[np.int64]:
 
 def _too_little(edges: npt.NDArray[np.int64]) -> str:
     return (
-        f"the validation split, {len(edges) - 1} documents with {edges[-1]} tokens, cannot hold the windows "
-        f"of an evaluation and {FEWEST_JUDGED_DOCUMENTS} other documents with {FEWEST_JUDGED_TOKENS} tokens"
+        f"the validation split (documents: {len(edges) - 1}, tokens: {edges[-1]}) cannot hold the windows of an "
+        f"evaluation and {FEWEST_JUDGED_DOCUMENTS} other documents with {FEWEST_JUDGED_TOKENS} tokens"
     )

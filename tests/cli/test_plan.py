@@ -56,7 +56,7 @@ def test_a_plan_is_complete(mbo, study_file):
 def test_a_plan_for_people_says_the_same(mbo, study_file):
     out = mbo("plan", study_file).out
     assert "rounded down from 4000" in out
-    assert "256 tokens in 16 windows; nothing is judged on other documents: the validation split, " in " ".join(
+    assert "256 tokens in 16 windows; nothing is judged on other documents: the validation split (" in " ".join(
         out.split()
     )
     weight_decay = next(line for line in out.splitlines() if line.startswith("stages.0.weight_decay"))

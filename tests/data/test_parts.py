@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from mbo_search.data import parts
 from mbo_search.data.judged import JudgedText, read_pieces
 from mbo_search.data.parts import ValidationParts, validation_parts
+from mbo_search.data.prepare import prepare
 from mbo_search.data.token_files import document_ends
 from mbo_search.data.windows import evaluation_windows
 from mbo_search.errors import DataError
+from mbo_search.study.specs import DataSpec, TokenizerSpec
+from mbo_search.train.setup import evaluation_windows_of, validation_parts_of
 
 EOS = 0
 
@@ -100,7 +103,7 @@ def test_too_few_documents_leave_the_windows_where_they_were(lengths):
     found = parted(tokens)
     assert (found.windows, found.judged) == (whole(tokens), None)
     assert (
-        f"{len(lengths)} documents with {len(tokens)} tokens, cannot hold the windows of an evaluation"
+        f"(documents: {len(lengths)}, tokens: {len(tokens)}) cannot hold the windows of an evaluation"
         in found.why_not
     )
     assert "20 other documents with 2000 tokens" in found.why_not
@@ -159,3 +162,62 @@ def test_every_token_is_read_once_from_the_one_before_it(lengths, context, data)
         own = tokens[starts[document] : starts[document] + lengths[document]].tolist()
         pairs = [pair for _, some in sorted(read[number]) for pair in some]
         assert pairs == list(zip([EOS, *own[:-1]], own, strict=True))
+
+
+def write_shard(path, docs) -> None:
+    np.concatenate([[*document, 256] for document in docs]).astype("<u2").tofile(path)
+
+
+def test_validation_shards_of_their_own_are_parted_by_their_ends(tmp_path):
+    rng = np.random.default_rng(0)
+    docs = [rng.integers(97, 123, 80).tolist() for _ in range(160)]
+    write_shard(tmp_path / "train.bin", docs[:100])
+    write_shard(tmp_path / "val.bin", docs[100:])
+    spec = DataSpec(
+        source=(str(tmp_path / "train.bin"),),
+        validation=(str(tmp_path / "val.bin"),),
+        tokenizer=TokenizerSpec(kind="bytes"),
+    )
+    prepared = prepare(spec, tmp_path / "cache")
+    found = validation_parts_of(prepared, context=16, num_tokens=256)
+    assert found.judged is not None
+    assert set(found.judged.lengths) == {81}
+    assert {start % 81 for start in found.judged.starts} == {0}
+    assert not {start // 81 for start in found.windows.starts} & {start // 81 for start in found.judged.starts}
+
+
+def test_an_endless_validation_shard_has_no_documents_to_judge_on(tmp_path):
+    rng = np.random.default_rng(0)
+    write_shard(tmp_path / "train.bin", [rng.integers(97, 123, 80).tolist() for _ in range(100)])
+    rng.integers(97, 123, 50_000).astype("<u2").tofile(tmp_path / "val.bin")
+    spec = DataSpec(
+        source=(str(tmp_path / "train.bin"),),
+        validation=(str(tmp_path / "val.bin"),),
+        tokenizer=TokenizerSpec(kind="bytes"),
+    )
+    prepared = prepare(spec, tmp_path / "cache")
+    found = validation_parts_of(prepared, context=16, num_tokens=256)
+    assert found.judged is None
+    assert found.windows == evaluation_windows_of(prepared, context=16, num_tokens=256)
+    assert "(documents: 1, tokens: 50001)" in found.why_not
+
+
+def test_texts_for_validation_are_parted_by_files(tmp_path):
+    for folder, count in (("train", 80), ("val", 60)):
+        (tmp_path / folder).mkdir()
+        for number in range(count):
+            (tmp_path / folder / f"{number}.txt").write_text(f"{folder} {number} " + "letters and words " * 6)
+    spec = DataSpec(
+        source=(str(tmp_path / "train"),),
+        validation=(str(tmp_path / "val"),),
+        tokenizer=TokenizerSpec(kind="bytes"),
+        dedup="none",
+    )
+    prepared = prepare(spec, tmp_path / "cache")
+    found = validation_parts_of(prepared, context=16, num_tokens=256)
+    tokens, tokenizer = prepared.tokens("validation"), prepared.tokenizer()
+    assert found.judged is not None
+    for start, length in zip(found.judged.starts, found.judged.lengths, strict=True):
+        text = tokenizer.decode(tokens[start : start + length].tolist())
+        assert text.startswith("val ")
+        assert text.count("val ") == 1

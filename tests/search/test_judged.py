@@ -85,6 +85,15 @@ def test_a_confirmation_in_a_later_process_judges_to_the_same_bits(confirmed, ti
     assert len(judgements(later)) > 4
 
 
+@pytest.mark.ray
+@pytest.mark.timeout(600)
+def test_ray_judges_to_the_same_bits(confirmed, drive, tiny_root, tmp_path):
+    process = drive(many_documents(tiny_root, CONFIRM), tiny_root, tmp_path / "run")
+    _, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, errors
+    assert judgements(RunDirectory.open(tmp_path / "run")) == judgements(confirmed)
+
+
 def test_a_fork_judges_on_the_same_documents(confirmed, tiny_root, tmp_path):
     forked = fork_study(confirmed.path, tmp_path / "fork", ["search.trials=7"], cache=tiny_root / "cache")
     assert forked.reused
