@@ -23,14 +23,17 @@ from mbo_search.report.figures.overlay import draw_overlay, overlay_line
 from mbo_search.report.figures.timelines import draw_timelines, timelines_info
 from mbo_search.report.frame import frame, shown_block
 from mbo_search.report.html import render_page
-from mbo_search.report.numbers import change_percent, format_loss, format_percent, format_perplexity
+from mbo_search.report.numbers import format_loss, format_percent, format_perplexity
 from mbo_search.report.sections import FigureBlock
 from mbo_search.report.static_figures import write_blocks
 from mbo_search.report.strings import Language, Strings, load_strings
-from mbo_search.results.statistics import FEWEST_SEEDS
+from mbo_search.results.statistics import FEWEST_SEEDS, PairedTest, percent_lower
 from mbo_search.units import format_count
 
 __all__ = ["render_comparison", "verdict_between", "write_comparison", "write_comparison_figures"]
+
+_LEVEL_PERCENT = 0.005
+"""A smaller gain is none."""
 
 
 def write_comparison(names: Sequence[str], out: Path, *, language: Language = "en") -> Path:
@@ -106,23 +109,43 @@ def verdict_between(ordered: Sequence[Contestant], judged: Comparability, text: 
     words, (best, other) = text["compare"], ordered[:2]
     if judged.unit is None:
         return words["incomparable"]
+    pairing = pair(best, other, judged)
     names = {"best": best.name, "other": other.name}
-    seeds = judged.seeds
-    if judged.unit == "perplexity":
-        gain, key = -change_percent(best.loss(seeds), other.loss(seeds)), _sureness(pair(best, other))
-    else:
-        gain, key = 100 * (1 - best.bits_per_byte(seeds) / other.bits_per_byte(seeds)), "better_bits"
-    return (
-        words["level"].format(**names) if gain < 0.005 else words[key].format(**names, percent=f"{gain:.2g}\u00a0%")
+    gain_percent = percent_lower(pairing.gain_nats)
+    if gain_percent < _LEVEL_PERCENT:
+        return words["level"].format(**names)
+    return words[_sureness(pairing, judged)].format(
+        **names,
+        percent=_percent(gain_percent),
+        unit=words[f"of_{judged.unit}"],
+        seeds=judged.num_fresh,
+        needed=FEWEST_SEEDS,
+        **_interval(pairing.fresh),
     )
 
 
-def _sureness(pairing: Pairing) -> str:
-    """Which sentence a difference deserves: only an interval on fresh seeds that leaves out 0 is told as a fact."""
+def _sureness(pairing: Pairing, judged: Comparability) -> str:
+    """Which sentence a difference deserves: a fact is only an interval over enough seeds that leaves out 0."""
     test = pairing.fresh
     if test is None or test.low_nats is None:
         return "better_one_seed"
-    return "better" if test.low_nats > 0 else "better_luck"
+    if test.num_seeds < FEWEST_SEEDS:
+        return "better_few"
+    if test.low_nats <= 0:
+        return "better_luck"
+    return "better" if judged.unit == "perplexity" else "better_bits"
+
+
+def _interval(test: PairedTest | None) -> dict[str, str]:
+    """The interval of a gain in percent, for sentences that name it."""
+    if test is None or test.low_nats is None or test.high_nats is None:
+        return {}
+    low, high = percent_lower(test.low_nats), percent_lower(test.high_nats)
+    return {"level": format_percent(1 - test.alpha), "low": _percent(low), "high": _percent(high)}
+
+
+def _percent(value: float) -> str:
+    return f"{value:.2g}\u00a0%"
 
 
 def _basis(judged: Comparability, text: Strings) -> str:
@@ -137,7 +160,7 @@ def _basis(judged: Comparability, text: Strings) -> str:
 def _details(ordered: Sequence[Contestant], judged: Comparability, text: Strings) -> list[str]:
     if judged.unit != "perplexity":
         return []
-    return [_pairing(pair(ordered[0], other), text["compare"]) for other in ordered[1:]]
+    return [_pairing(pair(ordered[0], other, judged), text["compare"]) for other in ordered[1:]]
 
 
 def _pairing(pairing: Pairing, words: Mapping[str, str]) -> str:
@@ -154,8 +177,8 @@ def _pairing(pairing: Pairing, words: Mapping[str, str]) -> str:
             high=f"{test.high_nats:.4f}",
             p=f"{test.p_value:.2g}",
         )
-    if pairing.search_nats is not None:
-        return words["same_seed"].format(**names, nats=f"{pairing.search_nats:.4f}")
+    if pairing.is_search:
+        return words["same_seed"].format(**names, nats=f"{pairing.gain_nats:.4f}")
     return words["one_seed"].format(**names)
 
 

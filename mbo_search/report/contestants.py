@@ -118,11 +118,13 @@ class Comparability:
         unit: The unit in which they can be compared; None: not at all.
         seeds: Seeds that all were trained with, on which they are compared; fresh ones if there are two of them,
             else the search seed; empty: none in common, so each counts by what its own study says.
+        num_fresh: Fresh seeds that all were trained with.
         warnings: Keys of the sentences that the reader must see.
     """
 
     unit: Literal["perplexity", "bits_per_byte"] | None
     seeds: tuple[int, ...]
+    num_fresh: int
     warnings: tuple[str, ...]
 
 
@@ -146,20 +148,23 @@ def comparability(contestants: Sequence[Contestant]) -> Comparability:
         ("warn_numerics", len({json.dumps(setup.numerics, sort_keys=True) for setup in setups}) == 1),
         ("warn_seed", len({contestant.source.study.seed for contestant in contestants}) == 1),
     ]
-    seeds = _common_seeds(contestants)
+    seeds, num_fresh = _common_seeds(contestants)
     warnings.append(("warn_unpaired", bool(seeds)))
     return Comparability(
         unit="perplexity" if same_tokens and same_windows else None if same_tokens else "bits_per_byte",
         seeds=seeds,
+        num_fresh=num_fresh,
         warnings=tuple(key for key, fine in warnings if not fine),
     )
 
 
-def _common_seeds(contestants: Sequence[Contestant]) -> tuple[int, ...]:
+def _common_seeds(contestants: Sequence[Contestant]) -> tuple[tuple[int, ...], int]:
+    """The seeds on which all are compared, and how many fresh ones they have in common."""
     common = set.intersection(*({run.seed for run in one.row.runs} for one in contestants))
     searched = {one.source.study.seed for one in contestants}
     fresh = common - searched
-    return tuple(sorted(fresh)) if len(fresh) >= 2 else tuple(sorted(common & searched))[:1]
+    seeds = tuple(sorted(fresh)) if len(fresh) >= 2 else tuple(sorted(common & searched))[:1]
+    return seeds, len(fresh)
 
 
 def in_order(contestants: Sequence[Contestant], judged: Comparability) -> tuple[Contestant, ...]:
@@ -174,38 +179,47 @@ def in_order(contestants: Sequence[Contestant], judged: Comparability) -> tuple[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairing:
-    """Two contestants on the seeds that both were trained with.
+    """Two contestants on the seeds on which all are compared, so that order and interval rest on the same runs.
 
     Attributes:
         best: The better one.
         other: The other.
-        fresh: The paired test over common fresh seeds; None below two of them.
-        search_nats: Loss of the other minus that of the better on a common search seed; None if it differs.
+        gain_nats: Loss of the other minus that of the better; of bits per byte, how far their logarithms are apart.
+        fresh: The paired test of that gain over the common fresh seeds; None below two of them.
+        is_search: Whether they are compared on the search's seed alone.
     """
 
     best: Contestant
     other: Contestant
+    gain_nats: float
     fresh: PairedTest | None
-    search_nats: float | None
+    is_search: bool
 
 
-def pair(best: Contestant, other: Contestant) -> Pairing:
+def pair(best: Contestant, other: Contestant, judged: Comparability) -> Pairing:
     """Pair two contestants by seed.
 
     Args:
         best: The better one.
-        other: The other, measured on the same windows.
+        other: The other.
+        judged: How far all contestants can be compared; not at all is no case for a pair.
     """
-    mine, theirs = ({run.seed: run.val_loss for run in one.row.runs} for one in (best, other))
-    seeds = {best.source.study.seed, other.source.study.seed}
-    fresh = sorted((mine.keys() & theirs.keys()) - seeds)
-    search = mine.keys() & theirs.keys() & seeds if len(seeds) == 1 else set()
+    seeds = [[seed] for seed in judged.seeds] or [[]]
+    gains = [_gain_nats(best, other, judged.unit, seed) for seed in seeds]
+    fresh = paired_test(gains) if len(gains) >= 2 else None
     return Pairing(
         best=best,
         other=other,
-        fresh=paired_test([theirs[seed] - mine[seed] for seed in fresh]) if len(fresh) >= 2 else None,
-        search_nats=next((theirs[seed] - mine[seed] for seed in search), None),
+        gain_nats=gains[0] if fresh is None else fresh.mean_nats,
+        fresh=fresh,
+        is_search=len(judged.seeds) == 1,
     )
+
+
+def _gain_nats(best: Contestant, other: Contestant, unit: str | None, seeds: Sequence[int]) -> float:
+    if unit == "bits_per_byte":
+        return math.log(other.bits_per_byte(seeds) / best.bits_per_byte(seeds))
+    return other.loss(seeds) - best.loss(seeds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

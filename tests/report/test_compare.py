@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mbo_search.errors import UserError
 from mbo_search.report.compare import render_comparison, verdict_between, write_comparison
 from mbo_search.report.contestants import comparability, field_rows, find_contestants, in_order, pair
 from mbo_search.report.strings import load_strings
+from mbo_search.results.ranking_values import RankedRun
 from tests.results.builder import build_run
 
 TEXT = load_strings("en")
@@ -84,7 +88,9 @@ def test_other_tokens_leave_bits_per_byte(confirmed, tmp_path):
     assert best.source.path == other, "twice the bytes per token make half the bits per byte"
     expected = best.loss(judged.seeds) / math.log(2) / 6.2
     assert best.bits_per_byte(judged.seeds) == pytest.approx(expected)
-    assert "50\u00a0% fewer bits per byte" in verdict_between(in_order(contestants, judged), judged, TEXT)
+    told = verdict_between(in_order(contestants, judged), judged, TEXT)
+    assert "50\u00a0% fewer bits per byte" in told
+    assert "6 common fresh seeds" in told
 
 
 def test_other_windows_leave_nothing(confirmed, tmp_path):
@@ -103,12 +109,12 @@ def test_other_windows_leave_nothing(confirmed, tmp_path):
 def test_pairs_are_tested_on_their_common_fresh_seeds(confirmed):
     _, control = leaders(confirmed)
     best, other = find_contestants([str(confirmed), f"{confirmed}:{control}"])
-    paired = pair(best, other)
+    paired = pair(best, other, comparability([best, other]))
     mine, theirs = ({run.seed: run.val_loss for run in one.row.runs} for one in (best, other))
     assert paired.fresh is not None
     assert paired.fresh.num_seeds == 6
     assert paired.fresh.mean_nats == pytest.approx(sum(theirs[s] - mine[s] for s in range(1, 7)) / 6)
-    assert paired.search_nats == theirs[0] - mine[0]
+    assert paired.gain_nats == paired.fresh.mean_nats
 
 
 def test_only_what_fresh_seeds_show_is_told_as_a_fact(confirmed):
@@ -120,7 +126,51 @@ def test_only_what_fresh_seeds_show_is_told_as_a_fact(confirmed):
         return verdict_between(in_order(contestants, judged), judged, TEXT)
 
     assert "lower perplexity than" in told(f"{confirmed}:{control}")
-    assert "not confirmed" in told(f"{confirmed}:5")
+    assert "They have 0 fresh seeds in common, so nothing is decided: that takes 6." in told(f"{confirmed}:5")
+
+
+def with_runs(folder: Path, losses: list[list[float]]) -> list:
+    """Contestants whose losses on fresh seeds 1, 2, ... are these."""
+    contestants = find_contestants([str(folder)] * len(losses))
+    return [
+        dataclasses.replace(
+            one,
+            name=f"schedule {number}",
+            row=one.row.model_copy(
+                update={
+                    "runs": tuple(RankedRun(seed=seed, val_loss=loss) for seed, loss in enumerate(found, start=1)),
+                    "val_loss": sum(found) / len(found),
+                }
+            ),
+        )
+        for number, (one, found) in enumerate(zip(contestants, losses, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("num_seeds", range(1, 9))
+def test_fewer_fresh_seeds_than_six_decide_nothing(confirmed, num_seeds):
+    contestants = with_runs(confirmed, [[3.0 + 0.001 * s for s in range(num_seeds)], [3.1] * num_seeds])
+    judged = comparability(contestants)
+    told = verdict_between(in_order(contestants, judged), judged, TEXT)
+    assert ("lower perplexity than" in told) == (num_seeds >= 6)
+    assert (f"They have {num_seeds} fresh seeds in common, so nothing is decided" in told) == (num_seeds < 6)
+    assert ("95\u00a0% interval" in told) == (num_seeds >= 2)
+
+
+@given(st.lists(st.lists(st.floats(2.0, 4.0), min_size=3, max_size=8), min_size=2, max_size=4))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_estimate_and_interval_never_have_opposite_signs(confirmed, losses):
+    """Also where some schedules have more seeds in common than all of them."""
+    contestants = with_runs(confirmed, losses)
+    judged = comparability(contestants)
+    best, *others = in_order(contestants, judged)
+    for other in others:
+        paired = pair(best, other, judged)
+        assert paired.gain_nats >= -1e-12
+        assert paired.gain_nats == pytest.approx(other.loss(judged.seeds) - best.loss(judged.seeds), abs=1e-12)
+        if paired.fresh is not None:
+            assert paired.fresh.num_seeds == min(map(len, losses))
+            assert paired.fresh.low_nats <= paired.gain_nats <= paired.fresh.high_nats
 
 
 def test_only_what_differs_is_marked(confirmed):

@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import optuna
 import pytest
 
-from mbo_search.study.yaml_file import dump_study
+from mbo_search.search.arms import arm_space
+from mbo_search.study.yaml_file import dump_study, load_study
 from tests.search.tiny import tiny_study
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -71,6 +73,23 @@ def test_where_ours_falls_short_the_ratio_is_the_inverse_one(live: ModuleType) -
     other = [live.curve_of(side((1, 20, 3.9), (1, 20, 3.0)))]
     assert live.first_at(ours, 0, 3.0) is None
     assert live.cost_ratio(ours, other, 0, from_budget=False) == pytest.approx(20 / 80)
+
+
+def test_both_sides_begin_with_the_same_schedules(live: ModuleType, tmp_path: Path) -> None:
+    reference = importlib.import_module("live_reference")
+    study = load_study(BENCHMARKS / "live.yaml", [])
+    begun = [dict(draw.params) for draw in arm_space(study, "staged", 1.0).initial]
+    points = reference.first_points(study)
+    assert 0 < len(points) == len(begun)
+    assert points == begun
+    sampler = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
+    for point in points:
+        sampler.enqueue_trial(point)
+    space = reference.DefineByRun(study, {})
+    for point in points:
+        trial = sampler.ask()
+        space(trial)
+        assert trial.params == point
 
 
 @pytest.mark.timeout(1800)
