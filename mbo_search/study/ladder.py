@@ -22,9 +22,13 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Literal
 
+from mbo_search.study.annealing import is_annealed
 from mbo_search.study.catalogue import LR_SHAPES, REGULARIZERS
 from mbo_search.study.control import control_axes
+from mbo_search.study.lr_shapes import StageClock
 from mbo_search.study.rungs import RUNGS, Rung, rungs_below
+from mbo_search.study.schedule import LrShape
+from mbo_search.study.segments import BudgetSteps
 from mbo_search.study.space import Space, resolved_stages, space_of, staged_space
 from mbo_search.study.specs import LrShapeChoice, Numeric, OptimizerChoice, Study
 from mbo_search.study.stage_axes import StageAxes, hparam_values
@@ -53,8 +57,8 @@ RUNG_OF_SEARCH: Mapping[LowerSearch, Rung] = MappingProxyType(
 
 _LINES = ("cosine", "linear", "wsd")
 _DECAYS = tuple(tenth / 10 for tenth in range(1, 10))
-_FLOORS = (0.0, 0.1)
-"""Of the opponents' lines; both count as annealed."""
+_FLOORS = (0.0, 0.05)
+"""Of the opponents' lines. A floor of a tenth would not count as annealed: no line reaches its floor in its last step."""
 
 
 def top_rung(study: Study) -> Rung:
@@ -160,11 +164,20 @@ def _line_space(study: Study) -> Space:
     """One stage whose decay has any length on the grid, either line and a floor."""
     staged = staged_space(study)
     axes = control_axes(staged.stages, staged.reference_lrs)
-    segments = staged.budget.num_segments
-    decays = tuple(sorted({round(decay * segments) / segments for decay in _DECAYS} - {0.0, 1.0})) or (1.0,)
-    hparams = {"wsd": {"decay": decays, "kind": LR_SHAPES["wsd"].hparams["kind"].choices}}
+    hparams = {"wsd": {"decay": _decays(staged.budget), "kind": LR_SHAPES["wsd"].hparams["kind"].choices}}
     shapes = [LrShapeChoice(kind=kind, hparams={"floor": _FLOORS, **hparams.get(kind, {})}) for kind in _LINES]
     return space_of(study, (replace(axes, lr_shapes=tuple(shapes)),))
+
+
+def _decays(budget: BudgetSteps) -> tuple[float, ...]:
+    """Lengths on the grid that end annealed along either line, on either floor: few steps end too high."""
+    clock = StageClock(stage_steps=budget.total_steps, warmup_steps=0, budget_steps=budget.total_steps)
+    on_grid = {round(decay * budget.num_segments) / budget.num_segments for decay in _DECAYS} - {0.0, 1.0}
+    slowest = {
+        decay: LrShape(kind="wsd", hparams={"decay": decay, "kind": "linear", "floor": max(_FLOORS)})
+        for decay in sorted(on_grid)
+    }
+    return tuple(decay for decay, shape in slowest.items() if is_annealed("adamw", shape, clock)) or (1.0,)
 
 
 def _shape_space(study: Study) -> Space:

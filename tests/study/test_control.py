@@ -1,12 +1,14 @@
-"""Proves that the control arm may use whatever the stages may use, in one stage, and nothing else."""
+"""Proves that a tuned single strategy may use whatever the stages may use, in one stage, and nothing else."""
 
 from __future__ import annotations
 
 import pytest
 
-from mbo_search.study.control import union
+from mbo_search.study.control import CONTROL_SHAPES, union
+from mbo_search.study.ladder import lower_spaces
 from mbo_search.study.parameters import searched
-from mbo_search.study.space import control_space, propose, staged_space
+from mbo_search.study.rungs import default_shape
+from mbo_search.study.space import propose, staged_space
 from mbo_search.study.specs import (
     LrShapeChoice,
     OptimizerChoice,
@@ -18,12 +20,16 @@ from tests.study.builders import optimizers, stage_space, study
 from tests.study.suggest import RandomSuggest
 
 
+def tuned_space(plain):
+    return lower_spaces(plain)["tuned"]
+
+
 def parameter(space, name):
     return next(p for p in searched(space.declared) if p.name == name)
 
 
 def test_optimizers_are_the_union_in_the_order_of_the_stages():
-    space = control_space(
+    space = tuned_space(
         study(
             stage_space("a", 0.5, optimizer=optimizers("muon", "adamw")),
             stage_space("b", optimizer=optimizers("adamw", "lion")),
@@ -32,15 +38,17 @@ def test_optimizers_are_the_union_in_the_order_of_the_stages():
     assert parameter(space, "stage/0/optimizer").choices == ("muon", "adamw", "lion")
 
 
-def test_shapes_are_cosine_linear_and_wsd_as_in_the_last_stage():
+def test_shapes_are_cosine_linear_and_wsd_in_their_default_settings():
     wsd = LrShapeChoice(kind="wsd", hparams={"decay": (0.4, 0.6)})
-    space = control_space(study(stage_space(lr_shape=(wsd,))))
-    assert parameter(space, "stage/0/lr_shape").choices == ("cosine", "linear", "wsd")
-    assert parameter(space, "stage/0/wsd/decay").choices == (0.4, 0.6)
+    space = tuned_space(study(stage_space("a", 0.5), stage_space("b", lr_shape=(wsd,))))
+    assert parameter(space, "stage/0/lr_shape").choices == CONTROL_SHAPES == ("cosine", "linear", "wsd")
+    assert not [one.name for one in searched(space.declared) if one.name.startswith("stage/0/wsd/")]
+    found = [propose(space, RandomSuggest(seed)).stages[0].lr_shape for seed in range(20)]
+    assert all(shape == default_shape(shape.kind) for shape in found)
 
 
 def test_relative_learning_rates_stay_relative():
-    space = control_space(
+    space = tuned_space(
         study(
             stage_space("a", 0.5, lr=RelativeLr(relative=Range(low=0.5, high=1.0))),
             stage_space("b", lr=RelativeLr(relative=(2.0, 4.0))),
@@ -51,7 +59,7 @@ def test_relative_learning_rates_stay_relative():
 
 
 def test_mixed_learning_rates_become_absolute_optimizer_by_optimizer():
-    space = control_space(
+    space = tuned_space(
         study(
             stage_space("a", 0.5, optimizer=optimizers("sgd_nesterov"), lr=Range(low=0.1, high=1.0)),
             stage_space("b", optimizer=optimizers("adamw"), lr=RelativeLr(relative=Range(low=0.5, high=2.0))),
@@ -63,7 +71,7 @@ def test_mixed_learning_rates_become_absolute_optimizer_by_optimizer():
 
 
 def test_weight_decay_clipping_and_settings_are_united():
-    space = control_space(
+    space = tuned_space(
         study(
             stage_space(
                 "a",
@@ -85,7 +93,7 @@ def test_sets_of_regularizers_are_united_by_their_kinds():
     def dropout(*strengths):
         return (RegularizerChoice(kind="dropout", strength=strengths if len(strengths) > 1 else strengths[0]),)
 
-    space = control_space(
+    space = tuned_space(
         study(
             stage_space("a", 0.5, regularizers=((), dropout(0.1))),
             stage_space("b", regularizers=(dropout(0.2, 0.3),)),
@@ -95,16 +103,16 @@ def test_sets_of_regularizers_are_united_by_their_kinds():
     assert parameter(space, "stage/0/regularizers/dropout/dropout").choices == (0.1, 0.2, 0.3)
 
 
-def test_control_schedules_have_one_stage_with_the_study_s_warm_up():
-    space = control_space(study(stage_space("a", 0.5, warmup=0.04), stage_space("b")))
+def test_its_schedules_have_one_stage_with_the_study_s_warm_up():
+    space = tuned_space(study(stage_space("a", 0.5, warmup=0.04), stage_space("b")))
     (stage,) = propose(space, RandomSuggest(0)).stages
     assert (stage.share, stage.warmup, stage.hand_over, stage.trainable) == (1.0, 0.04, None, "all")
 
 
-def test_both_arms_have_the_same_budget_and_references():
+def test_both_sides_have_the_same_budget_and_references():
     one = study(stage_space("a", 0.5), stage_space("b"))
-    assert control_space(one).budget == staged_space(one).budget
-    assert control_space(one).reference_lrs == staged_space(one).reference_lrs
+    assert tuned_space(one).budget == staged_space(one).budget
+    assert tuned_space(one).reference_lrs == staged_space(one).reference_lrs
 
 
 @pytest.mark.parametrize(

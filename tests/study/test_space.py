@@ -13,8 +13,9 @@ from mbo_search.study.annealing import is_annealed
 from mbo_search.study.catalogue import LR_SHAPES, OPTIMIZERS
 from mbo_search.study.examples import example_names, example_path
 from mbo_search.study.handover_table import can_carry
+from mbo_search.study.ladder import search_spaces
 from mbo_search.study.segments import cut
-from mbo_search.study.space import control_space, parameters, propose, space_size, staged_space
+from mbo_search.study.space import parameters, propose, space_size, staged_space
 from mbo_search.study.specs import (
     LrShapeChoice,
     OptimizerChoice,
@@ -31,9 +32,9 @@ from tests.study.suggest import FixedSuggest, RandomSuggest
 EXAMPLES = {name: load_study(example_path(name)) for name in example_names()}
 EVERYTHING = EXAMPLES["three-stage-full"]
 SPACES = {
-    f"{arm.__name__} of {name}": arm(example)
+    f"{search} of {name}": space
     for name, example in EXAMPLES.items()
-    for arm in (staged_space, control_space)
+    for search, space in search_spaces(example).items()
 }
 PARAMETERS = {id(space): parameters(space) for space in SPACES.values()}
 spaces = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
