@@ -172,7 +172,7 @@ def confirm(
     folder: RunFolder,
     top: Annotated[
         int | None,
-        typer.Option("--top", metavar="K", help="Schedules of each arm.  [default: the study's, else 1]", min=1),
+        typer.Option("--top", metavar="K", help="Schedules of each rung.  [default: the study's, else 1]", min=1),
     ] = None,
     seeds: Annotated[
         int | None,
@@ -189,7 +189,7 @@ def confirm(
         bool | None,
         typer.Option(
             "--attribution/--no-attribution",
-            help="Also say what each part of the best staged schedule is worth.  [default: the study's, else no]",
+            help="Also say what each part of the question's champion is worth.  [default: the study's, else no]",
         ),
     ] = None,
     backend: Backend = "auto",
@@ -198,7 +198,7 @@ def confirm(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the champions of each arm and the baseline again on fresh seeds, and decide.
+    """Train the champion of each rung again on fresh seeds, and decide.
 
     A search that was interrupted is finished first. Confirming once more, with other seeds or more schedules, is
     another look at the same question and needs stronger evidence for a yes.

@@ -18,10 +18,10 @@ class Wanted:
     """What is asked of a confirmation; None: as the study says.
 
     Attributes:
-        top: Schedules of each arm.
+        top: Schedules of each rung.
         seeds: Fresh seeds of each.
         equivalent_tokens: Whether to say how much text the gain is worth.
-        attribution: Whether to say what each part of the best staged schedule is worth.
+        attribution: Whether to say what each part of the question's champion is worth.
     """
 
     top: int | None = None
@@ -45,7 +45,7 @@ class Wanted:
 
 
 def confirm_winners(folder: Path, wanted: Wanted, *, where: Where) -> Answer:
-    """Train champions and baseline again on fresh seeds.
+    """Train the champions again on fresh seeds.
 
     Args:
         folder: The run directory.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from mbo_search.cli.tables import table
+from mbo_search.results.records import LOWER_ARMS
 from mbo_search.units import format_count, format_seconds, perplexity
 
 if TYPE_CHECKING:
@@ -80,9 +81,9 @@ def progress_line(progress: Progress) -> str:
     """A snapshot in one line."""
     baseline = best_baseline_loss(progress)
     bests = [
-        f"{arm.arm} {perplexity(arm.best_loss):.2f}{_against(arm, baseline)}"
-        for arm in progress.arms
-        if arm.best_loss is not None
+        f"{side} {perplexity(best.best_loss):.2f}{_against(best, baseline)}"
+        for side, arms in _sides(progress)
+        if (best := _best(arms)) is not None and best.best_loss is not None
     ]
     parts = [_counts(progress), _tokens(progress), f"perplexity: {', '.join(bests)}" if bests else ""]
     return "; ".join(part for part in (*parts, _clock(progress)) if part)
@@ -106,6 +107,20 @@ def draw_progress(progress: Progress) -> RenderableType:
     return Group(*parts)
 
 
+def _sides(progress: Progress) -> list[tuple[str, list[ArmProgress]]]:
+    """The searches by whose they are: untuned schedules, the opponents', the question's, and what judges them."""
+    sides: dict[str, list[ArmProgress]] = {"baseline": [], "opponents": [], "question": []}
+    for arm in progress.arms:
+        side = "question" if arm.arm == "staged" else "opponents" if arm.arm in LOWER_ARMS else arm.arm
+        sides.setdefault(side, []).append(arm)
+    return [(side, arms) for side, arms in sides.items() if arms]
+
+
+def _best(arms: Sequence[ArmProgress]) -> ArmProgress | None:
+    known = [arm for arm in arms if arm.best_loss is not None]
+    return min(known, key=lambda arm: arm.best_loss or 0.0, default=None)
+
+
 def best_baseline_loss(progress: Progress) -> float | None:
     """Lowest loss of the untuned baselines, or None before the first."""
     return next((arm.best_loss for arm in progress.arms if arm.arm == "baseline"), None)
@@ -115,6 +130,7 @@ def _draw_arms(progress: Progress) -> RenderableType:
     baseline = best_baseline_loss(progress)
     rows = [
         (
+            side,
             arm.arm,
             str(arm.complete),
             str(arm.pruned),
@@ -125,10 +141,22 @@ def _draw_arms(progress: Progress) -> RenderableType:
             "" if arm.best_trial is None else str(arm.best_trial),
             format_count(arm.executed_tokens),
         )
-        for arm in progress.arms
+        for side, arms in _sides(progress)
+        for arm in arms
     ]
-    header = ["arm", "done", "pruned", "failed", "best loss", "perplexity", "against baseline", "trial", "tokens"]
-    return table(header, rows, right=" ".join(header[1:]))
+    header = [
+        "side",
+        "search",
+        "done",
+        "pruned",
+        "failed",
+        "best loss",
+        "perplexity",
+        "against baseline",
+        "trial",
+        "tokens",
+    ]
+    return table(header, rows, right=" ".join(header[2:]))
 
 
 def _draw_running(running: tuple[RunningTrial, ...]) -> RenderableType:
@@ -142,7 +170,7 @@ def _draw_running(running: tuple[RunningTrial, ...]) -> RenderableType:
         )
         for trial in running
     ]
-    return table(["trial", "arm", "running", "at least", "loss"], rows)
+    return table(["trial", "search", "running", "at least", "loss"], rows)
 
 
 def _bar(progress: Progress) -> str:
@@ -189,8 +217,8 @@ def _clock(progress: Progress) -> str:
 
 
 def _against(arm: ArmProgress, baseline: float | None) -> str:
-    """Perplexity of an arm's best against the best baseline's, such as " (-3.1 %)"; other seeds tell nothing."""
-    if arm.arm not in ("staged", "control") or arm.best_loss is None or baseline is None:
+    """Perplexity of a search's best against the best baseline's, such as " (-3.1 %)"; other seeds tell nothing."""
+    if arm.arm not in ("staged", *LOWER_ARMS) or arm.best_loss is None or baseline is None:
         return ""
     percent = math.expm1(min(arm.best_loss - baseline, _LARGEST_NATS)) * 100
     return f" ({percent:+.1f} %)" if percent < 1000 else " (10 times or more)"

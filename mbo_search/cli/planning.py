@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 from mbo_search.cli.console import Answer
 from mbo_search.cli.describe import study_path
 from mbo_search.cli.places import data_cache, default_run_folder
+from mbo_search.cli.planned_ladder import ladder_of_plan, power_of_seeds, question_line
 from mbo_search.cli.sparkline import sparkline
 from mbo_search.cli.tables import facts, table
 from mbo_search.results.describe import describe_schedule
 from mbo_search.study.defaults import stage_with_defaults
+from mbo_search.study.ladder import rungs_of
 from mbo_search.study.long_form import study_mapping
 from mbo_search.study.read_text import read_text
+from mbo_search.study.rungs import Rung
 from mbo_search.study.specs import Study
 from mbo_search.study.yaml_file import load_study, origins
 from mbo_search.units import format_bytes, format_count, format_seconds
@@ -55,14 +58,18 @@ def plan_study(file: Path | None, example: str | None, overrides: Sequence[str])
         text=[
             *_head(plan),
             "",
+            question_line(plan),
+            "",
+            ladder_of_plan(plan),
+            "",
             table(["setting", "value", "from"], _settings(plan, sources), title="Settings"),
-            *(part for arm in plan.arms for part in ("", *_arm(arm))),
+            *(part for arm in plan.arms if arm.arm == "staged" for part in ("", *_arm(arm))),
             "",
             table(["baseline", "schedule"], _baselines(plan), title="Baselines, untuned, trained first"),
             "",
             _cost(plan),
             "",
-            _seeds(plan),
+            *_seeds(plan),
         ],
         brief=_brief(plan),
     )
@@ -132,7 +139,7 @@ def _flow(value: object) -> str:
 def _arm(arm: ArmPlan) -> list[RenderableType]:
     numbers = "1 free number" if arm.free_numbers == 1 else f"{arm.free_numbers} free numbers"
     free = f" and {numbers}" if arm.free_numbers else ""
-    title = f"{arm.arm.capitalize()} schedules: {arm.combinations:,} combinations{free}"
+    title = f"The question's own search: {arm.combinations:,} combinations{free}"
     lrs = [
         (row.stage, row.optimizer, f"{row.reference_lr:.3g}", f"{row.low:.3g} .. {row.high:.3g}")
         for row in arm.lr_ranges
@@ -141,6 +148,7 @@ def _arm(arm: ArmPlan) -> list[RenderableType]:
         table(["stage", "optimizer", "reference lr", "peak lr"], lrs, title=title),
         "",
         _shapes(arm),
+        "The spaces of the opponents' searches are in the answer with --json.",
     ]
 
 
@@ -175,30 +183,32 @@ def _cost(plan: Plan) -> RenderableType:
     if plan.most_seconds is not None:
         pairs.append(("time", f"about {format_seconds(plan.most_seconds)}, start and report aside"))
     if plan.confirm is not None:
-        pairs.append(("confirmation", _confirmation(plan.confirm)))
+        pairs.append(("confirmation", _confirmation(plan.confirm, rungs_of(plan.study))))
     return facts(pairs)
 
 
-def _confirmation(cost: ConfirmCost) -> str:
+def _confirmation(cost: ConfirmCost, rungs: Sequence[Rung]) -> str:
     others = [f"{multiple:.3g}x" for multiple in cost.token_multiples]
-    extra = [f"the best single strategy at {' and '.join(others)} tokens"] if others else []
+    extra = [f"the strongest opponent at {' and '.join(others)} tokens"] if others else []
     extra += [f"{cost.parts} parts put back"] if cost.parts else []
-    what = " and ".join([f"{cost.schedules} schedules", *extra])
+    what = " and ".join([f"{cost.schedules} schedules, the champions of {', '.join(rungs)} among them", *extra])
     return f"at most {what}, on {cost.seeds} fresh seeds: at most {format_count(cost.tokens)} tokens more"
 
 
-def _seeds(plan: Plan) -> str:
+def _seeds(plan: Plan) -> list[RenderableType]:
     """How many seeds tell a gain worth having from noise, as far as earlier studies know."""
     noise = plan.noise
     if noise is None:
-        return (
+        return [
             "How many fresh seeds a confirmation needs is not known: no earlier run directory beside this one has "
             "confirmed schedules of the same data and model."
-        )
+        ]
     seeds = "more than 10,000" if noise.seeds is None else str(noise.seeds)
     source = f"differences vary by {noise.sd_nats:.4f} nats from seed to seed in {', '.join(noise.folders)}"
     gain = f"A gain of {noise.worthwhile_percent:g} % of perplexity"
-    return f"{gain} takes {seeds} fresh seeds to be found four times out of five: {source}."
+    found = power_of_seeds(noise)
+    sentence = f"{gain} takes {seeds} fresh seeds to be found four times out of five: {source}."
+    return [sentence, *([] if found is None else ["", found])]
 
 
 def _brief(plan: Plan) -> str:

@@ -1,4 +1,4 @@
-"""A ranking for people: the verdict, the best schedules, the others, and what it all cost."""
+"""A ranking for people: the ladder, the verdict, the best schedules, the others, and what it all cost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mbo_search.cli.tables import table
+from mbo_search.cli.tables import signed, table
 from mbo_search.results.describe import describe_schedule
 from mbo_search.units import format_count, format_seconds
 
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from mbo_search.results.attribution_values import Attribution
-    from mbo_search.results.ranking_values import RankedTrial, Ranking, Totals
+    from mbo_search.results.ranking_values import LadderRung, RankedTrial, Ranking, Totals
     from mbo_search.results.statistics import PairedTest
 
 __all__ = ["ranking_text"]
 
 _MOST_ROWS = 15
-_HEADER = ["rank", "trial", "arm", "perplexity", "loss", "+-", "seeds", "tokens", "schedule"]
+_HEADER = ["rank", "trial", "rung", "perplexity", "loss", "+-", "seeds", "tokens", "schedule"]
 _CONFIRMED_HEADER = [*_HEADER[:7], "searched", "test", *_HEADER[7:]]
+_LADDER = ["rung", "champion", "perplexity", "gain_%", "interval", "tokens", "trials", "dims"]
 _UNKNOWN = "-"
 
 
@@ -30,11 +31,14 @@ def ranking_text(ranking: Ranking, *, most_rows: int = _MOST_ROWS) -> list[Rende
 
     Args:
         ranking: The ranking.
-        most_rows: Schedules to show; the best ones, and always the best baseline and the best single strategy.
+        most_rows: Schedules to show; the best ones, and always the champion of every rung.
     """
     ranked = [row for row in ranking.trials if row.rank is not None]
     others = [row for row in ranking.trials if row.rank is None]
-    parts: list[RenderableType] = [ranking.verdict.sentence, *_further(ranking), ""]
+    parts: list[RenderableType] = [*_opening(ranking), ""]
+    if any(row.champion_trial is not None for row in ranking.ladder):
+        parts += [_ladder(ranking.ladder), ""]
+    parts += _further(ranking)
     if ranked:
         parts += [_table(ranking, ranked, most_rows), ""]
     if others:
@@ -44,14 +48,52 @@ def ranking_text(ranking: Ranking, *, most_rows: int = _MOST_ROWS) -> list[Rende
     return [*parts, *ranking.notes, _totals(ranking.totals)]
 
 
+def _opening(ranking: Ranking) -> list[str]:
+    """What came out, how sure that is, what forbids a yes, and what to do next."""
+    verdict = ranking.verdict
+    found = [verdict.ladder_sentence, verdict.sentence]
+    found += [f"No yes, because {reason}." for reason in verdict.objections]
+    found += [f"Next: {verdict.next}"] if verdict.next else []
+    return [line for line in found if line]
+
+
+def _ladder(ladder: Sequence[LadderRung]) -> RenderableType:
+    """A row for each rung: its champion, what that gains over everything below, and what looking for it took."""
+    rows = [
+        (
+            row.name,
+            _UNKNOWN if row.champion_trial is None else str(row.champion_trial),
+            _UNKNOWN if row.perplexity is None else f"{row.perplexity:.2f}",
+            *_gain(row),
+            format_count(row.executed_tokens),
+            str(row.trials),
+            _UNKNOWN if row.dimensions is None else str(row.dimensions),
+        )
+        for row in ladder
+    ]
+    caption = (
+        "Gain in perplexity over the best rung below; positive is better. Intervals hold for all rungs together."
+    )
+    return table(_LADDER, rows, title="Ladder", caption=caption, right=" ".join(_LADDER[1:]))
+
+
+def _gain(row: LadderRung) -> tuple[str, str]:
+    if row.gain is None:
+        return _UNKNOWN, _UNKNOWN
+    gain = row.gain.perplexity_percent
+    is_known = gain.low is not None and gain.high is not None
+    interval = f"{signed(gain.low or 0.0, 2)} .. {signed(gain.high or 0.0, 2)}" if is_known else _UNKNOWN
+    return signed(gain.mean, 2), interval
+
+
 def _further(ranking: Ranking) -> list[str]:
-    """The second declared comparison, and how much the seed alone moves a loss."""
-    switching, floor = ranking.verdict.switching, ranking.noise_floor
-    found = [switching.sentence] if switching is not None else []
+    """What independent searches say together, and how much the seed alone moves a loss."""
+    repeats, floor = ranking.repeats, ranking.noise_floor
+    found = [repeats.sentence] if repeats is not None else []
     if floor is not None:
         spread = f"{floor.sd_nats:.4f} nats ({floor.sd_percent:.2g} % of perplexity)"
         found.append(f"Noise floor: a difference of two schedules varies by {spread} from seed to seed.")
-    return found
+    return [*found, ""] if found else []
 
 
 def _attribution(attribution: Attribution) -> RenderableType:
@@ -85,7 +127,7 @@ def _interval(test: PairedTest) -> str:
 
 
 def _table(ranking: Ranking, ranked: Sequence[RankedTrial], most_rows: int) -> RenderableType:
-    marked = {ranking.baseline_trial, ranking.best_single_trial}
+    marked = {ranking.baseline_trial, *(row.champion_trial for row in ranking.ladder)}
     shown = [row for position, row in enumerate(ranked) if position < most_rows or row.trial in marked]
     hidden = len(ranked) - len(shown)
     notes = [f"{hidden} more in ranking.csv."] if hidden else []
@@ -109,7 +151,7 @@ def _cells(row: RankedTrial, *, is_confirmed: bool) -> list[str]:
     return [
         f"{row.rank}{'=' if row.tied else ''}{'*' if row.on_front else ''}",
         str(row.trial),
-        row.label or row.arm,
+        row.label or row.rung,
         _UNKNOWN if row.val_perplexity is None else f"{row.val_perplexity:.2f}",
         _UNKNOWN if row.val_loss is None else f"{row.val_loss:.4f}",
         _UNKNOWN if row.val_loss_sd is None else f"{row.val_loss_sd:.4f}",

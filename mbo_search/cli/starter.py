@@ -55,9 +55,12 @@ stages:
     weight_decay: {low: 0.02, high: 0.3}
 
 search: {searcher: auto, pruner: off, trials: 32}   # and/or budget: 8M (tokens), hours: 6; whichever comes first
-control: 0.33                   # share of the tokens that tunes schedules of one stage, for a fair comparison
+# The question is the highest freedom of the stages above: here, whether the optimizer should change. Its opponents
+# are searched too, with half of the tokens between them: one strategy (tuned), its learning rate in any shape
+# (shape), settings that change between stages (settings). A yes has to beat the champion of each.
+control: {question: auto, share: 0.5}   # question: tuned, shape, settings or switch
 baselines: [adamw_cosine, muon_wsd]   # untuned; trained first
-confirm: null                   # or {top: 1, seeds: 6}: train the winners again on fresh seeds
+confirm: null                   # or {top: 1, seeds: 6}: train every champion again on fresh seeds
 resources: {workers: auto, gpus_per_trial: auto, store: {limit: auto}}
 """
 """Every section of a study file with a word on each; NAME stands for the study's name."""

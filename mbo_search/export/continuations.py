@@ -46,5 +46,5 @@ def _sample(run: RunDirectory, ranking: Ranking, trial: int) -> TextSample | Non
     row = next(row for row in ranking.trials if row.trial == trial)
     text = continue_text(model, tokenizer, prompt, num_tokens=_NUM_TOKENS, temperature=_TEMPERATURE, seed=_SEED)
     return TextSample(
-        trial=trial, label=row.arm, prompt=prompt, continuation=text, val_perplexity=row.val_perplexity
+        trial=trial, label=row.rung, prompt=prompt, continuation=text, val_perplexity=row.val_perplexity
     )

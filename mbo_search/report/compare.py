@@ -189,7 +189,7 @@ def _facts(contestant: Contestant, judged: Comparability, text: Strings) -> dict
     return {
         "mark": contestant.mark,
         "name": contestant.name,
-        "kind": row.label or text["kinds"][row.arm],
+        "kind": row.label or text["kinds"][row.rung],
         "perplexity": format_perplexity(contestant.loss(judged.seeds)) if comparable else "\u2013",
         "loss": format_loss(contestant.loss(judged.seeds)) if comparable else "\u2013",
         "bits": f"{contestant.bits_per_byte(judged.seeds):.4f}" if judged.unit is not None else "\u2013",
@@ -224,9 +224,9 @@ def _timelines(ordered: Sequence[Contestant], judged: Comparability, text: Strin
             budget=one.source.budget,
             reference_lrs=one.source.reference_lrs,
             losses={one.row.trial: one.loss(judged.seeds)} if judged.unit == "perplexity" else {},
-            names=text["names"],
+            labels={one.row.trial: one.name},
         )
-        rows.append(dataclasses.replace(row, mark=one.mark, label=one.name))
+        rows.append(dataclasses.replace(row, mark=one.mark))
     return draw_timelines(rows, names=text["names"])
 
 

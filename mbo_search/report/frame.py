@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from mbo_search.report.html import embedded_json
 from mbo_search.report.sections import FigureBlock
 from mbo_search.report.strings import Strings
+from mbo_search.study.rungs import RUNGS
 
 __all__ = ["frame", "shown_block"]
 
@@ -29,7 +30,7 @@ def frame(text: Strings) -> dict[str, object]:
 
 def _script_words(text: Strings) -> dict[str, str]:
     names, labels = text["names"], text["labels"]
-    own = {key: names[key] for key in ("staged", "control", "baseline", "perplexity")}
+    own = {key: names[key] for key in (*RUNGS, "perplexity")}
     return {**text["script"], **own, **{key: labels[key] for key in ("search", "search_hint", "kind", "csv")}}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from mbo_search.results.ranking_values import Estimate
 from mbo_search.study.schedule import Stage
 from mbo_search.units import format_count
 
@@ -14,6 +15,8 @@ __all__ = [
     "format_number",
     "format_percent",
     "format_perplexity",
+    "gain_interval",
+    "signed_percent",
     "stage_facts",
 ]
 
@@ -76,6 +79,34 @@ def change_percent(loss_nats: float, reference_nats: float) -> float:
     -9.52
     """
     return (math.exp(min(loss_nats - reference_nats, 700.0)) - 1.0) * 100.0
+
+
+def signed_percent(percent: float) -> str:
+    """A gain with its sign, a real minus and a space that does not break: positive is better.
+
+    >>> signed_percent(1.234).replace(chr(160), " "), signed_percent(-0.5).replace(chr(160), " ")
+    ('+1.23 %', '−0.50 %')
+    """
+    return f"{_signed(percent)}\u00a0%"
+
+
+def gain_interval(gain: Estimate) -> str:
+    """A gain with both ends of its interval, all with the same sign convention: positive is better.
+
+    >>> gain_interval(Estimate(mean=1.2, low=0.4, high=2.0, level=0.95)).replace(chr(160), " ")
+    '+1.20 % [+0.40, +2.00]'
+    """
+    interval = "" if gain.low is None or gain.high is None else f" [{_signed(gain.low)}, {_signed(gain.high)}]"
+    return f"{signed_percent(gain.mean)}{interval}"
+
+
+def _signed(value: float) -> str:
+    digits = 2 if abs(value) < 100 else 0
+    text = f"{abs(value):.{digits}f}"
+    if abs(value) > 1e6 or not math.isfinite(value):
+        text = f"{abs(value):.1e}"
+    sign = "" if float(text) == 0 else "\u2212" if value < 0 else "+"
+    return f"{sign}{text}"
 
 
 def stage_facts(stage: Stage) -> dict[str, str]:

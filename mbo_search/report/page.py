@@ -10,14 +10,24 @@ from pathlib import Path
 from mbo_search.files import write_atomic
 from mbo_search.report.facts import commands, data_facts, environment_facts
 from mbo_search.report.frame import frame, shown_block
-from mbo_search.report.headline import cost, headline, second_sentence, sentence, tiles, warnings
+from mbo_search.report.headline import (
+    headline,
+    next_step,
+    objections,
+    question,
+    repeats_sentence,
+    sentence,
+    warnings,
+)
 from mbo_search.report.html import render_page
+from mbo_search.report.ladder_table import ladder_rows
 from mbo_search.report.samples import TextSample, load_samples, save_samples
 from mbo_search.report.sections import figure_blocks
 from mbo_search.report.source import ReportSource, read_source
 from mbo_search.report.strings import Language, load_strings
 from mbo_search.report.table_files import write_tables
 from mbo_search.report.tables import attribution_table, failures_table, ranking_table
+from mbo_search.report.tiles import cost, tiles
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.study.yaml_file import dump_study
 from mbo_search.units import format_count
@@ -26,6 +36,7 @@ __all__ = ["render_report", "write_report"]
 
 SECTIONS = (
     "verdict",
+    "ladder",
     "ranking",
     "timelines",
     "curves",
@@ -99,7 +110,7 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         samples: Continuations of text to show, baseline first.
         language: Language of the page.
     """
-    text = load_strings(language, source.study.control)
+    text = load_strings(language)
     values: dict[str, object] = {
         **frame(text),
         "sections": SECTIONS,
@@ -107,15 +118,19 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "scale_note": text["notes"]["scale"].format(
             parameters=format_count(source.num_parameters), tokens=format_count(source.budget.total_tokens)
         ),
+        "question": question(source, text),
         "headline": headline(source.ranking, text),
         "sentence": sentence(source, text),
-        "second_sentence": second_sentence(source.ranking, text),
+        "repeats": repeats_sentence(source.ranking.repeats, text),
+        "objections": objections(source.ranking, text),
+        "next_step": next_step(source.ranking, text),
         "tiles": tiles(source, text),
         "cost": cost(source.ranking, text),
         "warnings": warnings(source, text),
         "problems": [str(problem) for problem in source.problems],
         "confirmed": any(row.confirmed for row in source.ranked),
         "ties": any(row.tied for row in source.ranked),
+        "ladder": ladder_rows(source.ranking, text),
         "ranking": ranking_table(source, text),
         "failures": failures_table(source, text),
         "attribution": attribution_table(source, text),

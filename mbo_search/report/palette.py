@@ -4,8 +4,9 @@ Figures name a color by what it stands for (`var(--opt-muon)`); the page resolve
 force, so that one figure serves both. The optimizers' colors began as Paul Tol's "muted" scheme and were moved
 apart until any two of them differ by at least 0.12 in OKLab for normal, protanopic, deuteranopic and tritanopic
 eyes alike (Tol's come as near as 0.05), and until thin lines stand out: by 3:1 from dark paper, by 1.9:1 from light
-paper, where nine colors leave no more. A test keeps these bounds. Color is never the only sign: bars carry names,
-arms carry marker shapes, losses carry numbers.
+paper, where nine colors leave no more. The rungs' colors were searched for in the same way, 0.11 apart and by 3:1
+from either paper. A test keeps these bounds. Color is never the only sign: bars carry names, rungs carry marker
+shapes and line styles, losses carry numbers.
 
 References:
     Tol 2021, "Colour Schemes", SRON/EPS/TN/09-002, scheme "muted".
@@ -17,7 +18,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["ARM_SYMBOLS", "DARK", "LIGHT", "OPTIMIZER_CYCLE", "arm_color", "optimizer_color", "resolve", "sequence"]
+from mbo_search.study.rungs import Rung
+
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "OPTIMIZER_CYCLE",
+    "RUNG_DASHES",
+    "RUNG_SYMBOLS",
+    "optimizer_color",
+    "resolve",
+    "rung_color",
+    "sequence",
+]
 
 LIGHT: Mapping[str, str] = MappingProxyType(
     {
@@ -33,9 +46,11 @@ LIGHT: Mapping[str, str] = MappingProxyType(
         "accent-soft": "#e2ecf6",
         "warn": "#8a4b08",
         "warn-soft": "#fbeedb",
-        "arm-staged": "#14589b",
-        "arm-control": "#b4540a",
-        "arm-baseline": "#6f6b62",
+        "rung-untuned": "#73716b",
+        "rung-tuned": "#523607",
+        "rung-shape": "#47a447",
+        "rung-settings": "#e04cdf",
+        "rung-switch": "#14589b",
         "band": "#dcd8cc",
         "opt-sgd_nesterov": "#b9bba1",
         "opt-adam": "#7dc0f9",
@@ -70,9 +85,11 @@ DARK: Mapping[str, str] = MappingProxyType(
         "accent-soft": "#1d2f42",
         "warn": "#f0b56b",
         "warn-soft": "#38290f",
-        "arm-staged": "#7db4ee",
-        "arm-control": "#f0a052",
-        "arm-baseline": "#a3a199",
+        "rung-untuned": "#93918b",
+        "rung-tuned": "#e9b31c",
+        "rung-shape": "#a1f6e8",
+        "rung-settings": "#b121c7",
+        "rung-switch": "#7db4ee",
         "band": "#343a40",
         "opt-sgd_nesterov": "#f3db2c",
         "opt-adam": "#b3eafb",
@@ -98,8 +115,15 @@ OPTIMIZER_CYCLE: tuple[str, ...] = tuple(
 )
 """The optimizers with a color of their own."""
 
-ARM_SYMBOLS: Mapping[str, str] = MappingProxyType({"staged": "circle", "control": "diamond", "baseline": "square"})
-"""Marker of each arm, so that arms differ without color too."""
+RUNG_SYMBOLS: Mapping[Rung, str] = MappingProxyType(
+    {"untuned": "square", "tuned": "diamond", "shape": "triangle-up", "settings": "hexagon", "switch": "circle"}
+)
+"""Marker of each rung of the ladder, so that rungs differ without color too."""
+
+RUNG_DASHES: Mapping[Rung, str] = MappingProxyType(
+    {"untuned": "dot", "tuned": "dash", "shape": "dashdot", "settings": "longdash", "switch": "solid"}
+)
+"""Line style of each rung."""
 
 
 def optimizer_color(name: str) -> str:
@@ -111,9 +135,9 @@ def optimizer_color(name: str) -> str:
     return f"var(--opt-{name})" if name in OPTIMIZER_CYCLE else "var(--opt-other)"
 
 
-def arm_color(arm: str) -> str:
-    """The color of an arm."""
-    return f"var(--arm-{arm})"
+def rung_color(rung: Rung) -> str:
+    """The color of a rung of the ladder."""
+    return f"var(--rung-{rung})"
 
 
 def sequence() -> list[tuple[float, str]]:

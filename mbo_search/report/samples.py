@@ -21,7 +21,7 @@ class TextSample(Description):
 
     Attributes:
         trial: Number of the schedule that trained it.
-        label: Its arm, `baseline`, `control` or `staged`, or what else it stands for.
+        label: Its rung, such as `untuned` or `switch`, or what else it stands for.
         prompt: The text that it was given.
         continuation: What it added.
         val_perplexity: Its validation perplexity, if known.

@@ -13,9 +13,11 @@ from mbo_search.report.figures.base import focus
 from mbo_search.report.figures.curves import curves_info, draw_curves
 from mbo_search.report.figures.history import draw_history, history_info
 from mbo_search.report.figures.importance import FEWEST_TRIALS, ImportanceInfo, draw_importance, importance_info
+from mbo_search.report.figures.ladder import draw_ladder, ladder_info
 from mbo_search.report.figures.lr_used import draw_lr_used, lr_used_info
 from mbo_search.report.figures.parallel import draw_parallel, parallel_info
 from mbo_search.report.figures.pareto import draw_pareto, pareto_info
+from mbo_search.report.figures.repeats import draw_repeats, repeats_info
 from mbo_search.report.figures.seeds import draw_seeds, seeds_info
 from mbo_search.report.figures.slices import draw_slices, slice_data, slices_info
 from mbo_search.report.figures.timelines import draw_timelines, timelines_info
@@ -23,7 +25,8 @@ from mbo_search.report.figures.tree import draw_tree, tree_info
 from mbo_search.report.numbers import format_percent
 from mbo_search.report.source import ReportSource, showcase
 from mbo_search.report.strings import Strings
-from mbo_search.study.space import parameters, staged_space
+from mbo_search.study.ladder import asked_space
+from mbo_search.study.space import parameters
 from mbo_search.units import format_count
 
 __all__ = ["FigureBlock", "figure_blocks"]
@@ -60,8 +63,10 @@ def figure_blocks(source: ReportSource, text: Strings) -> dict[str, FigureBlock]
     Returns:
         A block for every figure, by key, whether it could be drawn or not.
     """
-    importance = importance_info(source.finished_of("staged"), parameters(staged_space(source.study)))
+    importance = importance_info(source.finished_of("staged"), parameters(asked_space(source.study)))
     blocks = [
+        _ladder(source, text),
+        _repeats(source, text),
         _picture(source, text),
         _timelines(source, text),
         _curves(source, text),
@@ -85,8 +90,20 @@ def _by_parameter(importance: ImportanceInfo | None) -> dict[str, float]:
     return {name: share for _, name, share in importance.shares} if importance is not None else {}
 
 
+def _ladder(source: ReportSource, text: Strings) -> FigureBlock:
+    info = ladder_info(source.ranking.ladder, source.ranking.verdict.worthwhile_percent)
+    figure = None if info is None else draw_ladder(info, names=text["rungs"], words=text["ladder"])
+    return _block("ladder", text, figure)
+
+
+def _repeats(source: ReportSource, text: Strings) -> FigureBlock:
+    info = repeats_info(source.ranking.repeats)
+    figure = None if info is None else draw_repeats(info, words=text["repeats"])
+    return FigureBlock(key="repeats", lead=text["leads"]["repeats"], figure=figure, missing="")
+
+
 def _picture(source: ReportSource, text: Strings) -> FigureBlock:
-    seeds = seeds_info(source.ranked, search_seed=source.study.seed)
+    seeds = seeds_info(source.ranked, source.fresh)
     arms = arms_info(source.ranked)
     figure = None
     if seeds:
@@ -98,12 +115,13 @@ def _picture(source: ReportSource, text: Strings) -> FigureBlock:
 
 
 def _timelines(source: ReportSource, text: Strings) -> FigureBlock:
+    shown = showcase(source, asked=6, others=2)
     rows = timelines_info(
-        showcase(source, staged=6, others=2),
+        shown,
         budget=source.budget,
         reference_lrs=source.reference_lrs,
         losses=source.losses,
-        names=text["names"],
+        labels={record.trial: record.label or text["names"][source.rungs[record.trial]] for record in shown},
     )
     hidden = len(source.finished()) - len(rows)
     notes = (text["notes"]["timelines_hidden"].format(count=hidden),) if hidden else ()
@@ -111,12 +129,18 @@ def _timelines(source: ReportSource, text: Strings) -> FigureBlock:
 
 
 def _curves(source: ReportSource, text: Strings) -> FigureBlock:
-    info = curves_info(source.finished(), source.curves)
+    info = curves_info(source.finished(), source.curves, rungs=source.rungs, asked=source.question)
     return _block("curves", text, draw_curves(info, names=text["names"]) if info.lines else None)
 
 
 def _lr(source: ReportSource, text: Strings) -> FigureBlock:
-    lines = lr_used_info(showcase(source, staged=20, others=1), source.curves, budget=source.budget)
+    lines = lr_used_info(
+        showcase(source, asked=20, others=1),
+        source.curves,
+        budget=source.budget,
+        rungs=source.rungs,
+        asked=source.question,
+    )
     num_schedules = len(source.finished())
     figure = draw_lr_used(lines, num_schedules=num_schedules, names=text["names"]) if lines else None
     return _block("lr", text, figure)
@@ -148,9 +172,9 @@ def _shared_parts(labels: Sequence[str], text: Strings) -> tuple[str, ...]:
 
 
 def _history(source: ReportSource, text: Strings) -> FigureBlock:
-    points = history_info(tuple(source.records.values()))
+    points = history_info(tuple(source.records.values()), source.rungs)
     figure = draw_history(points, names=text["names"]) if points else None
-    baseline = min((point.loss for point in points if point.arm == "baseline"), default=None)
+    baseline = min((point.loss for point in points if point.rung == "untuned"), default=None)
     return _block("history", text, figure, notes=_beyond([point.loss for point in points], text, baseline))
 
 
@@ -199,7 +223,7 @@ def _slices(source: ReportSource, text: Strings, importance: ImportanceInfo | No
 
 
 def _pareto(source: ReportSource, text: Strings) -> FigureBlock:
-    info = pareto_info(source.finished())
+    info = pareto_info(source.finished(), source.rungs)
     if info is None:
         return _block("pareto", text, None)
     return _block("pareto", text, draw_pareto(info, names=text["names"]), notes=_beyond(info.losses, text))

@@ -12,10 +12,13 @@ from mbo_search.errors import DataError, Problem, RunDirectoryError
 from mbo_search.model.size import num_parameters
 from mbo_search.results.ranking import make_ranking
 from mbo_search.results.ranking_values import RankedTrial, Ranking
-from mbo_search.results.records import CurveRow, TrialRecord
+from mbo_search.results.records import Arm, CurveRow, TrialRecord
 from mbo_search.results.run_directory import RunDirectory
+from mbo_search.results.schedule_runs import group_by_schedule
 from mbo_search.study.catalogue import OPTIMIZERS
+from mbo_search.study.ladder import question_of
 from mbo_search.study.reference_lr import reference_lr
+from mbo_search.study.rungs import Rung, rungs_below
 from mbo_search.study.segments import BudgetSteps
 from mbo_search.study.specs import Study
 from mbo_search.train.setup import TrainSetup
@@ -32,6 +35,8 @@ class ReportSource:
         study: The question.
         ranking: The answer.
         records: All readable records, by trial number.
+        rungs: The freedom that each schedule of the search needs, by trial number.
+        fresh: Complete runs of each schedule on fresh seeds, by the number of its search trial.
         curves: Learning curve of each trial that has one.
         setup: What was resolved once for the study.
         card: What is known of the data; None if it is not on this machine any more.
@@ -42,6 +47,8 @@ class ReportSource:
     study: Study
     ranking: Ranking
     records: Mapping[int, TrialRecord]
+    rungs: Mapping[int, Rung]
+    fresh: Mapping[int, tuple[TrialRecord, ...]]
     curves: Mapping[int, tuple[CurveRow, ...]]
     setup: TrainSetup
     card: DataCard | None
@@ -76,9 +83,18 @@ class ReportSource:
         """Records of the finished schedules, best first."""
         return tuple(self.records[row.trial] for row in self.ranked if row.trial in self.records)
 
-    def finished_of(self, arm: str) -> tuple[TrialRecord, ...]:
-        """Records of the finished schedules of an arm, best first."""
+    def finished_of(self, arm: Arm) -> tuple[TrialRecord, ...]:
+        """Records of the finished schedules of a search, best first."""
         return tuple(record for record in self.finished() if record.arm == arm)
+
+    def finished_on(self, rung: Rung) -> tuple[TrialRecord, ...]:
+        """Records of the finished schedules that need exactly the freedom of a rung, best first."""
+        return tuple(record for record in self.finished() if self.rungs[record.trial] == rung)
+
+    @property
+    def question(self) -> Rung:
+        """The freedom that the study asks about."""
+        return self.ranking.verdict.question or question_of(self.study)
 
 
 def read_source(run: RunDirectory) -> ReportSource:
@@ -103,11 +119,14 @@ def read_source(run: RunDirectory) -> ReportSource:
         except RunDirectoryError as error:
             problems += error.problems
     setup = run.setup()
+    groups = group_by_schedule(scan.records)
     return ReportSource(
         path=run.path,
         study=run.study(),
         ranking=make_ranking(run, scan.records),
         records={record.trial: record for record in scan.records},
+        rungs={record.trial: runs.rung for runs in groups for record in runs.records},
+        fresh={runs.head.trial: runs.fresh for runs in groups},
         curves={trial: rows for trial, rows in curves.items() if rows},
         setup=setup,
         card=_card(Path(setup.data_folder)),
@@ -123,10 +142,8 @@ def _card(folder: Path) -> DataCard | None:
         return None
 
 
-def showcase(source: ReportSource, *, staged: int, others: int) -> Sequence[TrialRecord]:
-    """The schedules worth showing one by one: the best staged ones, then the best of the other arms."""
-    return (
-        *source.finished_of("staged")[:staged],
-        *source.finished_of("control")[:others],
-        *source.finished_of("baseline")[:others],
-    )
+def showcase(source: ReportSource, *, asked: int, others: int) -> Sequence[TrialRecord]:
+    """The schedules worth showing one by one: the best that the question is about, then those of the rungs below."""
+    below = reversed(rungs_below(source.question))
+    lower = (record for rung in below for record in source.finished_on(rung)[:others])
+    return (*source.finished_on(source.question)[:asked], *lower)

@@ -28,7 +28,7 @@ _CHARACTER_PIXELS = 6.3
 _CAPTION_GAP_PIXELS = 12
 
 _SHOWN_AT_FIRST = {"curves": 5, "lr": 1}
-"""Staged schedules that the page shows before a reader asks for more."""
+"""Schedules of the question that the page shows before a reader asks for more."""
 
 
 def write_figures(run: RunDirectory, folder: Path, *, language: Language = "en") -> tuple[Path, ...]:
@@ -46,7 +46,7 @@ def write_figures(run: RunDirectory, folder: Path, *, language: Language = "en")
         UserError: If kaleido or a browser is missing, or one of the figures could not be drawn.
     """
     source = read_source(run)
-    return write_blocks(figure_blocks(source, load_strings(language, source.study.control)).values(), folder)
+    return write_blocks(figure_blocks(source, load_strings(language)).values(), folder)
 
 
 def write_blocks(blocks: Iterable[FigureBlock], folder: Path) -> tuple[Path, ...]:
@@ -106,7 +106,7 @@ def _meta(trace: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _is_shown(meta: Mapping[str, Any], most: int) -> bool:
-    return bool(meta.get("place", -1) < (most if meta.get("arm", "staged") == "staged" else 1))
+    return bool(meta.get("place", -1) < (1 if meta.get("few") else most))
 
 
 def _fitted(note: dict[str, Any], room: float) -> dict[str, Any] | None:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
 
-from mbo_search.study.specs import ControlSpec
-
 __all__ = ["LANGUAGES", "Language", "Strings", "load_strings"]
 
 Language = Literal["en", "zh"]
@@ -35,21 +33,12 @@ class Strings:
         return self.groups[group]
 
 
-_ONE_OPTIMIZER = "one_optimizer"
-"""Group of the texts, as `group.key`, that are different where the control arm keeps its optimizer only."""
-
-
-def load_strings(language: Language, control: ControlSpec | None = None) -> Strings:
+def load_strings(language: Language) -> Strings:
     """Load the words of a language.
 
     Args:
         language: One of `LANGUAGES`.
-        control: What the page's study compares with; None: single strategies.
     """
     file = resources.files("mbo_search.report") / "templates" / f"{language}.json"
     groups: dict[str, dict[str, str]] = json.loads(file.read_text(encoding="utf-8"))
-    if control is not None and control.keeps == "optimizer":
-        for path, replacement in groups[_ONE_OPTIMIZER].items():
-            group, key = path.split(".")
-            groups[group][key] = replacement
     return Strings(language=language, groups=groups)

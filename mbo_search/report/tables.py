@@ -15,6 +15,7 @@ from mbo_search.report.source import ReportSource
 from mbo_search.report.strings import Strings
 from mbo_search.results.attribution_values import AttributionRow
 from mbo_search.results.ranking_values import RankedTrial
+from mbo_search.study.rungs import Rung
 from mbo_search.study.schedule import Stage
 
 __all__ = ["Column", "StageCell", "Table", "attribution_table", "failures_table", "ranking_table"]
@@ -108,8 +109,8 @@ def _ranking_row(row: RankedTrial, baseline: RankedTrial | None, names: Mapping[
     return {
         "rank": row.rank,
         "trial": row.trial,
-        "kind": row.arm,
-        "arm": row.label or names[row.arm],
+        "kind": row.rung,
+        "arm": row.label or names[row.rung],
         "confirmed": row.confirmed,
         "tied": row.tied,
         "perplexity": _significant(_finite(row.val_perplexity)),
@@ -150,7 +151,7 @@ def failures_table(source: ReportSource, text: Strings) -> Table:
 
 
 def attribution_table(source: ReportSource, text: Strings) -> Table:
-    """What each part of the best staged schedule is worth, with the schedule that lacks it.
+    """What each part of the question's champion is worth, with the schedule that lacks it.
 
     Args:
         source: The study with its results.
@@ -171,16 +172,16 @@ def attribution_table(source: ReportSource, text: Strings) -> Table:
         "remark": "text",
     }
     stages = [source.records[row.trial].schedule.stages for row in rows]
-    return _table(kinds, [_part_row(row, text) for row in rows], stages, text)
+    return _table(kinds, [_part_row(row, source.question, text) for row in rows], stages, text)
 
 
-def _part_row(row: AttributionRow, text: Strings) -> dict[str, Cell]:
+def _part_row(row: AttributionRow, rung: Rung, text: Strings) -> dict[str, Cell]:
     test = row.test
     remarks = [*row.notes, *([row.sentence] if test is None else [])]
     return {
         "trial": row.trial,
-        "kind": "staged",
-        "arm": text["kinds"]["staged"],
+        "kind": rung,
+        "arm": text["kinds"][rung],
         "stage": f"{row.stage + 1} {row.stage_name}",
         "part": text["parts"][row.part],
         "put_back": row.change.replace("->", "\u2192"),
@@ -198,8 +199,8 @@ def _failure_row(row: RankedTrial, source: ReportSource, text: Strings) -> dict[
     reached = record.requested_tokens if record is not None else row.requested_tokens
     return {
         "trial": row.trial,
-        "kind": row.arm,
-        "arm": row.label or text["kinds"][row.arm],
+        "kind": row.rung,
+        "arm": row.label or text["kinds"][row.rung],
         "state": text["states"][row.state],
         "reason": text["reasons"][row.reason] if row.reason is not None else None,
         "reached": round(min(1.0, reached / source.budget.total_tokens), 3),

@@ -7,8 +7,17 @@ import itertools
 import numpy as np
 import pytest
 
-from mbo_search.report.palette import DARK, LIGHT, OPTIMIZER_CYCLE, optimizer_color, resolve
+from mbo_search.report.palette import (
+    DARK,
+    LIGHT,
+    OPTIMIZER_CYCLE,
+    RUNG_DASHES,
+    RUNG_SYMBOLS,
+    optimizer_color,
+    resolve,
+)
 from mbo_search.study.catalogue import OPTIMIZERS
+from mbo_search.study.rungs import RUNGS
 
 # Machado, Oliveira & Fernandes 2009, severity 1.0, on linear RGB.
 VISIONS = {
@@ -71,10 +80,26 @@ def test_text_can_be_read(theme, paper, ink):
     assert contrast(THEMES[theme][ink], THEMES[theme][paper]) >= 4.5
 
 
+@pytest.mark.parametrize("vision", VISIONS)
 @pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("arm", ["staged", "control", "baseline"])
-def test_arm_names_can_be_read(theme, arm):
-    assert contrast(THEMES[theme][f"arm-{arm}"], THEMES[theme]["surface"]) >= 4.5
+def test_rungs_differ_for_every_kind_of_eye(theme, vision):
+    colors = {rung: oklab(VISIONS[vision] @ linear(THEMES[theme][f"rung-{rung}"])) for rung in RUNGS}
+    nearest = min(
+        (float(np.linalg.norm(colors[a] - colors[b])), a, b) for a, b in itertools.combinations(colors, 2)
+    )
+    assert nearest[0] >= 0.11, nearest
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("rung", RUNGS)
+def test_marks_of_rungs_stand_out_from_the_paper(theme, rung):
+    assert contrast(THEMES[theme][f"rung-{rung}"], THEMES[theme]["surface"]) >= 3.0
+
+
+def test_rungs_differ_without_color():
+    for signs in (RUNG_SYMBOLS, RUNG_DASHES):
+        assert list(signs) == list(RUNGS)
+        assert len(set(signs.values())) == len(RUNGS)
 
 
 @pytest.mark.parametrize(("theme", "least"), [("light", 1.9), ("dark", 3.0)])

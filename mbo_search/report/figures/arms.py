@@ -1,4 +1,4 @@
-"""The first picture of an unconfirmed study: every finished schedule on one perplexity axis, a lane an arm."""
+"""Every finished schedule on one perplexity axis, a lane for each rung of the ladder."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from mbo_search.report.figures.base import (
     safe,
 )
 from mbo_search.report.numbers import format_perplexity
-from mbo_search.report.palette import ARM_SYMBOLS, arm_color
+from mbo_search.report.palette import RUNG_SYMBOLS, rung_color
 from mbo_search.results.ranking_values import RankedTrial
+from mbo_search.study.rungs import RUNGS, Rung
 
 __all__ = ["ArmsInfo", "Lane", "arms_info", "draw_arms"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """The finished schedules of one arm.
+    """The finished schedules that need exactly one freedom.
 
     Attributes:
-        arm: Its name.
+        rung: The freedom.
         trials: Trial numbers, best first.
         losses: Their losses, nats per token.
         captions: Their optimizers in order of the stages.
         num_beyond: How many lie beyond the right edge of the picture.
     """
 
-    arm: str
+    rung: Rung
     trials: tuple[int, ...]
     losses: tuple[float, ...]
     captions: tuple[str, ...]
@@ -45,10 +46,10 @@ class Lane:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmsInfo:
-    """All arms on one axis.
+    """All rungs on one axis.
 
     Attributes:
-        lanes: The arms that have finished schedules, staged first.
+        lanes: The rungs that have finished schedules, the highest first.
         lowest: Left edge, nats per token.
         highest: Right edge: hopeless schedules lie beyond it, so that the good ones are not squeezed together.
     """
@@ -59,7 +60,7 @@ class ArmsInfo:
 
 
 def arms_info(rows: Sequence[RankedTrial]) -> ArmsInfo | None:
-    """Bundle finished schedules by arm.
+    """Bundle finished schedules by rung.
 
     Args:
         rows: Rows of the ranking, best first.
@@ -70,16 +71,16 @@ def arms_info(rows: Sequence[RankedTrial]) -> ArmsInfo | None:
     done = [(row, row.val_loss) for row in rows if row.rank is not None and row.val_loss is not None]
     if not done:
         return None
-    baseline = min((loss for row, loss in done if row.arm == "baseline"), default=None)
+    baseline = min((loss for row, loss in done if row.rung == "untuned"), default=None)
     lowest, highest = focus([loss for _, loss in done], baseline)
-    lanes = [_lane(arm, done, highest) for arm in ("staged", "control", "baseline")]
+    lanes = [_lane(rung, done, highest) for rung in reversed(RUNGS)]
     return ArmsInfo(lanes=tuple(lane for lane in lanes if lane.trials), lowest=lowest, highest=highest)
 
 
-def _lane(arm: str, done: Sequence[tuple[RankedTrial, float]], highest: float) -> Lane:
-    own = sorted(((row, loss) for row, loss in done if row.arm == arm), key=lambda pair: pair[1])
+def _lane(rung: Rung, done: Sequence[tuple[RankedTrial, float]], highest: float) -> Lane:
+    own = sorted(((row, loss) for row, loss in done if row.rung == rung), key=lambda pair: pair[1])
     return Lane(
-        arm=arm,
+        rung=rung,
         trials=tuple(row.trial for row, _ in own),
         losses=tuple(loss for _, loss in own),
         captions=tuple(row.label or " \u2192 ".join(stage.optimizer for stage in row.stages) for row, _ in own),
@@ -88,11 +89,11 @@ def _lane(arm: str, done: Sequence[tuple[RankedTrial, float]], highest: float) -
 
 
 def draw_arms(info: ArmsInfo, *, names: Mapping[str, str]) -> go.Figure:
-    """Draw the lanes; the best of each arm is named.
+    """Draw the lanes; the best of each rung is named.
 
     Args:
         info: What to draw.
-        names: Words by key: `perplexity`, `beyond` (a format of `count`) and the name of each arm.
+        names: Words by key: `perplexity`, `beyond` (a format of `count`) and the name of each rung.
     """
     figure = bare_figure(height=84 * len(info.lanes) + 58, x_title=names["perplexity"])
     perplexity_axis(figure, "x", info.lowest, info.highest)
@@ -107,7 +108,7 @@ def draw_arms(info: ArmsInfo, *, names: Mapping[str, str]) -> go.Figure:
 def _draw_lane(figure: go.Figure, lane: Lane, index: int, info: ArmsInfo, names: Mapping[str, str]) -> None:
     inside = [place for place, loss in enumerate(lane.losses) if loss <= info.highest]
     texts = [
-        hover_lines([f"<b>#{trial}</b> {safe(names[lane.arm])}", format_perplexity(loss), safe(caption)])
+        hover_lines([f"<b>#{trial}</b> {safe(names[lane.rung])}", format_perplexity(loss), safe(caption)])
         for trial, loss, caption in zip(lane.trials, lane.losses, lane.captions, strict=True)
     ]
     figure.add_shape(
@@ -118,8 +119,8 @@ def _draw_lane(figure: go.Figure, lane: Lane, index: int, info: ArmsInfo, names:
         y=[round(index + _jitter(place, len(lane.trials)), 3) for place in inside],
         mode="markers",
         marker={
-            "color": arm_color(lane.arm),
-            "symbol": ARM_SYMBOLS[lane.arm],
+            "color": rung_color(lane.rung),
+            "symbol": RUNG_SYMBOLS[lane.rung],
             "size": [15 if place == 0 else 9 for place in inside],
             "opacity": [1.0 if place == 0 else 0.5 for place in inside],
             "line": {"color": "var(--surface)", "width": 1},
@@ -128,8 +129,8 @@ def _draw_lane(figure: go.Figure, lane: Lane, index: int, info: ArmsInfo, names:
         hoverinfo="text",
     )
     beyond = f"  <i>{names['beyond'].format(count=lane.num_beyond)}</i>" if lane.num_beyond else ""
-    text = f"<b>{safe(names[lane.arm])}</b>  {len(lane.trials)}{beyond}"
-    label_row(figure, index - 0.24, text, color=arm_color(lane.arm))
+    text = f"<b>{safe(names[lane.rung])}</b>  {len(lane.trials)}{beyond}"
+    label_row(figure, index - 0.24, text, color="var(--ink)")
     if inside:
         _label_best(figure, lane, index, info)
 

@@ -1,4 +1,4 @@
-"""What each part of the best staged schedule is worth: a dot with its interval for each part, stage by stage."""
+"""What each part of the question's champion is worth: a dot with its interval for each part, stage by stage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, label_row, rounded, safe
-from mbo_search.report.palette import arm_color
 from mbo_search.results.attribution_values import Attribution
 from mbo_search.results.statistics import ALPHA
 
@@ -103,7 +102,7 @@ def _about(row: PartRow, title: str, names: Mapping[str, str]) -> str:
 
 
 def _draw_row(figure: go.Figure, row: PartRow, index: int, *, about: str) -> None:
-    color = arm_color("staged")
+    color = "var(--accent)"
     if row.low is not None and row.high is not None:
         figure.add_scatter(
             x=rounded([row.low, row.high]),

@@ -13,14 +13,12 @@ import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, perplexity_axis, rounded, safe, spread
 from mbo_search.report.numbers import format_lr, format_perplexity
-from mbo_search.report.palette import optimizer_color
+from mbo_search.report.palette import RUNG_DASHES, optimizer_color
 from mbo_search.results.records import CurveRow, TrialRecord
+from mbo_search.study.rungs import Rung
 from mbo_search.units import format_count
 
-__all__ = ["ARM_DASHES", "Band", "CurveLine", "CurvesInfo", "curves_info", "draw_curves", "line_legend"]
-
-ARM_DASHES: Mapping[str, str] = {"staged": "solid", "control": "dash", "baseline": "dot"}
-"""Line style of each arm."""
+__all__ = ["Band", "CurveLine", "CurvesInfo", "curves_info", "draw_curves", "line_legend"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,15 +27,17 @@ class CurveLine:
 
     Attributes:
         trial: Its number.
-        arm: Which arm it belongs to.
+        rung: The freedom that it needs.
+        is_asked: Whether that is the one that the study asks about.
         label: Name of a baseline; else empty.
-        position: Place within its arm, from 0: what the top-K filter compares.
+        position: Place within its rung, from 0: what the top-K filter compares.
         rows: Its points.
         optimizers: The optimizer of each stage.
     """
 
     trial: int
-    arm: str
+    rung: Rung
+    is_asked: bool
     label: str
     position: int
     rows: tuple[CurveRow, ...]
@@ -66,9 +66,9 @@ class CurvesInfo:
     """All learning curves of a page.
 
     Attributes:
-        lines: Those drawn one by one, best first within each arm.
+        lines: Those drawn one by one, best first within each rung.
         band: All complete ones together; None if they are too few or measured at different tokens.
-        stage_ends: Charged tokens at which the best staged schedule changes its stage.
+        stage_ends: Charged tokens at which the best schedule of the question changes its stage.
         num_hidden: Trials with a curve that is only in the band or nowhere.
     """
 
@@ -79,40 +79,47 @@ class CurvesInfo:
 
 
 def curves_info(
-    records: Sequence[TrialRecord], curves: Mapping[int, Sequence[CurveRow]], *, most_lines: int = 40
+    records: Sequence[TrialRecord],
+    curves: Mapping[int, Sequence[CurveRow]],
+    *,
+    rungs: Mapping[int, Rung],
+    asked: Rung,
+    most_lines: int = 40,
 ) -> CurvesInfo:
     """Choose and bundle learning curves.
 
     Args:
         records: Complete trials of the search, best first.
         curves: Learning curve of each trial.
-        most_lines: Staged lines drawn one by one; of each other arm only the best is.
+        rungs: The freedom that each trial needs, by its number.
+        asked: The freedom that the study asks about.
+        most_lines: Lines of that rung drawn one by one; of each other rung only the best is.
     """
     lines: list[CurveLine] = []
-    places: dict[str, int] = {}
+    places: dict[Rung, int] = {}
     for record in records:
-        place = places.get(record.arm, 0)
-        places[record.arm] = place + 1
-        if curves.get(record.trial) and place < (most_lines if record.arm == "staged" else 1):
-            lines.append(_line(record, curves[record.trial], place))
+        rung = rungs[record.trial]
+        place = places.get(rung, 0)
+        places[rung] = place + 1
+        if curves.get(record.trial) and place < (most_lines if rung == asked else 1):
+            lines.append(
+                CurveLine(
+                    trial=record.trial,
+                    rung=rung,
+                    is_asked=rung == asked,
+                    label=record.label,
+                    position=place,
+                    rows=tuple(curves[record.trial]),
+                    optimizers=record.schedule.optimizers,
+                )
+            )
     with_curve = sum(bool(curves.get(record.trial)) for record in records)
-    best = next((line for line in lines if line.arm == "staged"), None)
+    best = next((line for line in lines if line.is_asked), None)
     return CurvesInfo(
         lines=tuple(lines),
         band=_band([curves[r.trial] for r in records if curves.get(r.trial)]),
         stage_ends=_stage_ends(best) if best else (),
         num_hidden=with_curve - len(lines),
-    )
-
-
-def _line(record: TrialRecord, rows: Sequence[CurveRow], place: int) -> CurveLine:
-    return CurveLine(
-        trial=record.trial,
-        arm=record.arm,
-        label=record.label,
-        position=place,
-        rows=tuple(rows),
-        optimizers=record.schedule.optimizers,
     )
 
 
@@ -148,11 +155,11 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 
 
 def draw_curves(info: CurvesInfo, *, names: Mapping[str, str]) -> go.Figure:
-    """Draw learning curves; every trace carries its arm and place for the top-K filter.
+    """Draw learning curves; every trace carries its rung and place for the top-K filter.
 
     Args:
         info: What to draw; at least one line.
-        names: Words by key: `tokens`, `perplexity`, `band` and the name of each arm.
+        names: Words by key: `tokens`, `perplexity`, `band` and the name of each rung.
     """
     figure = bare_figure(height=480, x_title=names["tokens"], y_title=names["perplexity"])
     figure.update_xaxes(tickformat="~s", rangemode="tozero")
@@ -163,7 +170,7 @@ def draw_curves(info: CurvesInfo, *, names: Mapping[str, str]) -> go.Figure:
     for line in reversed(info.lines):
         _draw_line(figure, line, names)
     optimizers = [optimizer for line in info.lines for optimizer in line.optimizers]
-    line_legend(figure, optimizers, [line.arm for line in info.lines], names=names)
+    line_legend(figure, optimizers, [line.rung for line in info.lines], names=names)
     for tokens in info.stage_ends:
         figure.add_vline(x=tokens, line={"color": "var(--faint)", "width": 1, "dash": "dot"})
     _end_labels(figure, [line for line in info.lines if line.position == 0], _loss_range(info))
@@ -194,7 +201,7 @@ def _draw_band(figure: go.Figure, band: Band, name: str) -> None:
 
 
 def _draw_line(figure: go.Figure, line: CurveLine, names: Mapping[str, str]) -> None:
-    who = f"<b>#{line.trial}</b> {safe(line.label or names[line.arm])}"
+    who = f"<b>#{line.trial}</b> {safe(line.label or names[line.rung])}"
     for stage, optimizer in enumerate(line.optimizers):
         # The point before a stage belongs to it as well, so that the line has no gap at the switch.
         indices = [index for index, row in enumerate(line.rows) if row.stage == stage]
@@ -208,14 +215,14 @@ def _draw_line(figure: go.Figure, line: CurveLine, names: Mapping[str, str]) -> 
             line={
                 "color": optimizer_color(optimizer),
                 "width": 3.2 if line.position == 0 else 1.4,
-                "dash": ARM_DASHES[line.arm],
+                "dash": RUNG_DASHES[line.rung],
             },
             marker={"size": [0] * (len(rows) - 1) + [7 if line.position == 0 else 5]},
             opacity=1.0 if line.position == 0 else 0.75,
             text=[_hover(who, optimizer, row) for row in rows],
             hoverinfo="text",
             showlegend=False,
-            meta={"place": line.position, "arm": line.arm, "optimizer": optimizer},
+            meta={"place": line.position, "rung": line.rung, "few": not line.is_asked, "optimizer": optimizer},
         )
 
 
@@ -226,23 +233,23 @@ def _hover(who: str, optimizer: str, row: CurveRow) -> str:
 
 
 def line_legend(
-    figure: go.Figure, optimizers: Iterable[str], arms: Iterable[str], *, names: Mapping[str, str]
+    figure: go.Figure, optimizers: Iterable[str], rungs: Iterable[Rung], *, names: Mapping[str, str]
 ) -> None:
     """Name the colors and the line styles of a figure apart from any one schedule.
 
     Args:
         figure: The figure.
         optimizers: The optimizers in it; repeats are named once.
-        arms: The arms in it; repeats are named once.
-        names: Words by key: the name of each arm.
+        rungs: The rungs in it; repeats are named once.
+        names: Words by key: the name of each rung.
     """
     entries: list[tuple[str, dict[str, object], dict[str, object]]] = [
         (name, {"color": optimizer_color(name), "width": 6}, {"place": -1, "names": name})
         for name in dict.fromkeys(optimizers)
     ]
     entries += [
-        (names[arm], {"color": "var(--soft)", "width": 2, "dash": ARM_DASHES[arm]}, {"place": -1})
-        for arm in dict.fromkeys(arms)
+        (names[rung], {"color": "var(--soft)", "width": 2, "dash": RUNG_DASHES[rung]}, {"place": -1})
+        for rung in dict.fromkeys(rungs)
     ]
     for name, line, meta in entries:
         figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name, hoverinfo="skip", meta=meta)

@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, focus, hover_lines, perplexity_axis, rounded, safe
 from mbo_search.report.numbers import format_perplexity
-from mbo_search.report.palette import ARM_SYMBOLS, arm_color
+from mbo_search.report.palette import RUNG_SYMBOLS, rung_color
 from mbo_search.results.records import TrialRecord
+from mbo_search.study.rungs import RUNGS, Rung
 from mbo_search.units import format_count
 
 __all__ = ["HistoryPoint", "draw_history", "history_info"]
@@ -23,43 +24,45 @@ class HistoryPoint:
 
     Attributes:
         trial: Its number.
-        arm: Which arm proposed it.
+        rung: The freedom that it needs.
         tokens: Charged tokens that the whole study had executed when it ended.
         loss: Its loss, nats per token.
-        best: The lowest loss of its arm so far.
+        best: The lowest loss of its rung so far.
         optimizers: The optimizer of each stage.
     """
 
     trial: int
-    arm: str
+    rung: Rung
     tokens: int
     loss: float
     best: float
     optimizers: tuple[str, ...]
 
 
-def history_info(records: Sequence[TrialRecord]) -> tuple[HistoryPoint, ...]:
+def history_info(records: Sequence[TrialRecord], rungs: Mapping[int, Rung]) -> tuple[HistoryPoint, ...]:
     """Put the trials of the search in the order in which they ended.
 
     Args:
         records: All records; runs on fresh seeds are left out, unfinished ones only add their tokens.
+        rungs: The freedom that each needs, by trial number.
     """
     points: list[HistoryPoint] = []
-    best: dict[str, float] = {}
+    best: dict[Rung, float] = {}
     tokens = 0
     for record in sorted(records, key=lambda record: (record.ended_at, record.trial)):
         if not record.is_search:
             continue
         tokens += record.executed_tokens
         if record.state == "complete" and record.val_loss is not None:
-            best[record.arm] = min(best.get(record.arm, math.inf), record.val_loss)
+            rung = rungs[record.trial]
+            best[rung] = min(best.get(rung, math.inf), record.val_loss)
             points.append(
                 HistoryPoint(
                     trial=record.trial,
-                    arm=record.arm,
+                    rung=rung,
                     tokens=tokens,
                     loss=record.val_loss,
-                    best=best[record.arm],
+                    best=best[rung],
                     optimizers=record.schedule.optimizers,
                 )
             )
@@ -67,19 +70,19 @@ def history_info(records: Sequence[TrialRecord]) -> tuple[HistoryPoint, ...]:
 
 
 def draw_history(points: Sequence[HistoryPoint], *, names: Mapping[str, str]) -> go.Figure:
-    """Draw every schedule as a dot and the best so far of each arm as a step line.
+    """Draw every schedule as a dot and the best so far of each rung as a step line.
 
     Args:
         points: What to draw; at least one.
-        names: Words by key: `executed_tokens`, `perplexity`, `best_so_far` and the name of each arm.
+        names: Words by key: `executed_tokens`, `perplexity`, `best_so_far` and the name of each rung.
     """
     figure = bare_figure(height=420, x_title=names["executed_tokens"], y_title=names["perplexity"])
     figure.update_xaxes(tickformat="~s", rangemode="tozero")
-    baseline = min((point.loss for point in points if point.arm == "baseline"), default=None)
+    baseline = min((point.loss for point in points if point.rung == "untuned"), default=None)
     perplexity_axis(figure, "y", *focus([point.loss for point in points], baseline))
     end = points[-1].tokens
-    for arm in ("baseline", "control", "staged"):
-        own = [point for point in points if point.arm == arm]
+    for rung in RUNGS:
+        own = [point for point in points if point.rung == rung]
         if own:
             _draw_dots(figure, own, names)
             _draw_best(figure, own, end, names)
@@ -87,34 +90,34 @@ def draw_history(points: Sequence[HistoryPoint], *, names: Mapping[str, str]) ->
 
 
 def _draw_dots(figure: go.Figure, own: Sequence[HistoryPoint], names: Mapping[str, str]) -> None:
-    arm = own[0].arm
+    rung = own[0].rung
     figure.add_scatter(
         x=[point.tokens for point in own],
         y=rounded(math.exp(min(point.loss, 30)) for point in own),
         mode="markers",
-        marker={"color": arm_color(arm), "symbol": ARM_SYMBOLS[arm], "size": 8, "opacity": 0.5},
+        marker={"color": rung_color(rung), "symbol": RUNG_SYMBOLS[rung], "size": 8, "opacity": 0.5},
         text=[_hover(point, names) for point in own],
         hoverinfo="text",
-        name=names[arm],
-        legendgroup=arm,
+        name=names[rung],
+        legendgroup=rung,
     )
 
 
 def _draw_best(figure: go.Figure, own: Sequence[HistoryPoint], end: int, names: Mapping[str, str]) -> None:
-    arm = own[0].arm
+    rung = own[0].rung
     figure.add_scatter(
         x=[*(point.tokens for point in own), end],
         y=rounded([*(math.exp(min(point.best, 30)) for point in own), math.exp(min(own[-1].best, 30))]),
         mode="lines",
         line={
-            "color": arm_color(arm),
+            "color": rung_color(rung),
             "width": 2.4,
             "shape": "hv",
-            "dash": "dot" if arm == "baseline" else "solid",
+            "dash": "dot" if rung == "untuned" else "solid",
         },
         hoverinfo="skip",
-        name=f"{names[arm]}: {names['best_so_far']}",
-        legendgroup=arm,
+        name=f"{names[rung]}: {names['best_so_far']}",
+        legendgroup=rung,
         showlegend=False,
     )
 
@@ -122,7 +125,7 @@ def _draw_best(figure: go.Figure, own: Sequence[HistoryPoint], end: int, names: 
 def _hover(point: HistoryPoint, names: Mapping[str, str]) -> str:
     return hover_lines(
         [
-            f"<b>#{point.trial}</b> {safe(names[point.arm])}",
+            f"<b>#{point.trial}</b> {safe(names[point.rung])}",
             safe(" \u2192 ".join(point.optimizers)),
             f"{format_perplexity(point.loss)} ({point.loss:.4f} nats)",
             f"{format_count(point.tokens)} {names['executed_tokens']}",

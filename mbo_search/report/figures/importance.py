@@ -1,6 +1,6 @@
 """Importance: which choices decided whether a schedule came out among the best, per stage.
 
-Computed by Optuna's PED-ANOVA from the staged arm's records, so that settings which exist only for some optimizers
+Computed by Optuna's PED-ANOVA from the records of the question's own search, so that settings which exist only for some optimizers
 count as well.
 
 References:

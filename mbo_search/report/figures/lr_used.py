@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
-from mbo_search.report.figures.curves import ARM_DASHES, line_legend
+from mbo_search.report.figures.curves import line_legend
 from mbo_search.report.figures.timelines import lr_path
 from mbo_search.report.numbers import format_lr
-from mbo_search.report.palette import optimizer_color
+from mbo_search.report.palette import RUNG_DASHES, optimizer_color
 from mbo_search.results.records import CurveRow, TrialRecord
+from mbo_search.study.rungs import Rung
 from mbo_search.study.segments import BudgetSteps, cut
 from mbo_search.units import format_count
 
@@ -25,16 +26,18 @@ class LrLine:
 
     Attributes:
         trial: Its number.
-        arm: Which arm it belongs to.
+        rung: The freedom that it needs.
+        is_asked: Whether that is the one that the study asks about.
         label: Name of a baseline; else empty.
-        position: Place within its arm, from 0.
+        position: Place within its rung, from 0.
         optimizer: The optimizer in force.
         planned: (charged tokens, learning rate) as the schedule says.
         measured: (charged tokens, learning rate) as read from the optimizer.
     """
 
     trial: int
-    arm: str
+    rung: Rung
+    is_asked: bool
     label: str
     position: int
     optimizer: str
@@ -43,23 +46,31 @@ class LrLine:
 
 
 def lr_used_info(
-    records: Sequence[TrialRecord], curves: Mapping[int, Sequence[CurveRow]], *, budget: BudgetSteps
+    records: Sequence[TrialRecord],
+    curves: Mapping[int, Sequence[CurveRow]],
+    *,
+    budget: BudgetSteps,
+    rungs: Mapping[int, Rung],
+    asked: Rung,
 ) -> tuple[LrLine, ...]:
     """Lay planned and measured learning rates beside each other.
 
     Args:
-        records: The trials to show, best first within each arm.
+        records: The trials to show, best first within each rung.
         curves: Learning curve of each trial.
         budget: The budget in steps.
+        rungs: The freedom that each trial needs, by its number.
+        asked: The freedom that the study asks about.
 
     Returns:
         One line a stage of each trial.
     """
     lines: list[LrLine] = []
-    places: dict[str, int] = {}
+    places: dict[Rung, int] = {}
     for record in records:
-        place = places.get(record.arm, 0)
-        places[record.arm] = place + 1
+        rung = rungs[record.trial]
+        place = places.get(rung, 0)
+        places[rung] = place + 1
         segments = cut(record.schedule, budget)
         for index, stage in enumerate(record.schedule.stages):
             own = [segment for segment in segments if segment.stage_index == index]
@@ -67,7 +78,8 @@ def lr_used_info(
             lines.append(
                 LrLine(
                     trial=record.trial,
-                    arm=record.arm,
+                    rung=rung,
+                    is_asked=rung == asked,
                     label=record.label,
                     position=place,
                     optimizer=stage.optimizer,
@@ -84,7 +96,7 @@ def draw_lr_used(lines: Sequence[LrLine], *, num_schedules: int, names: Mapping[
     Args:
         lines: What to draw; at least one.
         num_schedules: Finished schedules of the study, for saying how many are not drawn.
-        names: Words by key: `tokens`, `learning_rate`, `measured` and the name of each arm.
+        names: Words by key: `tokens`, `learning_rate`, `measured` and the name of each rung.
     """
     figure = bare_figure(height=420, x_title=names["tokens"], y_title=names["learning_rate"])
     figure.update_xaxes(tickformat="~s", rangemode="tozero")
@@ -92,19 +104,19 @@ def draw_lr_used(lines: Sequence[LrLine], *, num_schedules: int, names: Mapping[
     figure.update_layout(meta={"schedules": num_schedules})
     for line in lines:
         _draw_line(figure, line, names)
-    line_legend(figure, [line.optimizer for line in lines], [line.arm for line in lines], names=names)
+    line_legend(figure, [line.optimizer for line in lines], [line.rung for line in lines], names=names)
     return figure
 
 
 def _draw_line(figure: go.Figure, line: LrLine, names: Mapping[str, str]) -> None:
-    who = f"<b>#{line.trial}</b> {safe(line.label or names[line.arm])}, {safe(line.optimizer)}"
-    meta = {"place": line.position, "arm": line.arm, "optimizer": line.optimizer}
+    who = f"<b>#{line.trial}</b> {safe(line.label or names[line.rung])}, {safe(line.optimizer)}"
+    meta = {"place": line.position, "rung": line.rung, "few": not line.is_asked, "optimizer": line.optimizer}
     color = optimizer_color(line.optimizer)
     figure.add_scatter(
         x=[tokens for tokens, _ in line.planned],
         y=rounded(lr for _, lr in line.planned),
         mode="lines",
-        line={"color": color, "width": 2.4, "dash": ARM_DASHES[line.arm]},
+        line={"color": color, "width": 2.4, "dash": RUNG_DASHES[line.rung]},
         text=[_hover(who, tokens, lr) for tokens, lr in line.planned],
         hoverinfo="text",
         showlegend=False,

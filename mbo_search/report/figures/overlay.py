@@ -15,12 +15,12 @@ from mbo_search.units import format_count
 __all__ = ["COLORS", "OverlayLine", "draw_overlay", "overlay_line"]
 
 COLORS = (
-    "var(--arm-staged)",
-    "var(--arm-control)",
+    "var(--rung-switch)",
+    "var(--rung-tuned)",
     "var(--opt-muon)",
     "var(--opt-ademamix)",
     "var(--opt-sf_adamw)",
-    "var(--arm-baseline)",
+    "var(--rung-untuned)",
 )
 """Colors of the schedules in their order; from the seventh on they repeat, the letters do not."""
 

@@ -1,6 +1,6 @@
 """Parallel coordinates that can show settings which only some schedules have: those lie in a lane of their own.
 
-Every line is one schedule of the staged arm; the best ones are drawn on top and strongest. Plotly's own parallel
+Every line is one schedule of the question's own search; the best ones are drawn on top and strongest. Plotly's own parallel
 coordinates know no missing values, so the lines are plain traces, one for each share of best schedules: the page's
 slider switches whole shares on and off.
 """
@@ -76,7 +76,7 @@ def parallel_info(
     """Lay schedules out along their settings.
 
     Args:
-        records: Complete trials of the staged arm.
+        records: Complete trials of the question's own search.
         importance: Share of each parameter, to choose axes by where there are too many; may be empty.
         most_axes: Axes shown at once.
 

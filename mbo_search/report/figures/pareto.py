@@ -11,8 +11,9 @@ import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, focus, hover_lines, perplexity_axis, rounded, safe
 from mbo_search.report.numbers import format_perplexity
-from mbo_search.report.palette import ARM_SYMBOLS, arm_color
+from mbo_search.report.palette import RUNG_SYMBOLS, rung_color
 from mbo_search.results.records import TrialRecord
+from mbo_search.study.rungs import RUNGS, Rung
 
 __all__ = ["COSTS", "ParetoInfo", "draw_pareto", "pareto_info"]
 
@@ -34,22 +35,25 @@ class ParetoInfo:
 
     Attributes:
         records: The schedules.
+        rungs: The freedom that each needs.
         losses: Loss of each, nats per token.
         costs: Cost of each, by kind of cost; only kinds that were measured and differ.
         fronts: Positions of the schedules that no other beats in both, cheapest first, by kind of cost.
     """
 
     records: tuple[TrialRecord, ...]
+    rungs: tuple[Rung, ...]
     losses: tuple[float, ...]
     costs: Mapping[str, tuple[float, ...]]
     fronts: Mapping[str, tuple[int, ...]]
 
 
-def pareto_info(records: Sequence[TrialRecord]) -> ParetoInfo | None:
+def pareto_info(records: Sequence[TrialRecord], rungs: Mapping[int, Rung]) -> ParetoInfo | None:
     """Find the fronts.
 
     Args:
         records: Complete trials of the search.
+        rungs: The freedom that each needs, by trial number.
 
     Returns:
         The fronts; None if nothing was measured.
@@ -65,7 +69,13 @@ def pareto_info(records: Sequence[TrialRecord]) -> ParetoInfo | None:
         return None
     losses = tuple(record.val_loss for record in done if record.val_loss is not None)
     fronts = {name: _front(values, losses) for name, values in costs.items()}
-    return ParetoInfo(records=done, losses=losses, costs=costs, fronts=fronts)
+    return ParetoInfo(
+        records=done,
+        rungs=tuple(rungs[record.trial] for record in done),
+        losses=losses,
+        costs=costs,
+        fronts=fronts,
+    )
 
 
 def _front(costs: Sequence[float], losses: Sequence[float]) -> tuple[int, ...]:
@@ -83,31 +93,32 @@ def draw_pareto(info: ParetoInfo, *, names: Mapping[str, str]) -> go.Figure:
 
     Args:
         info: What to draw.
-        names: Words by key: `perplexity`, `front`, the name of each kind of cost and of each arm.
+        names: Words by key: `perplexity`, `front`, the name of each kind of cost and of each rung.
     """
     first = next(iter(info.costs))
     figure = bare_figure(height=440, x_title=names[first], y_title=names["perplexity"])
     perplexity_axis(figure, "y", *focus(info.losses))
     figure.update_xaxes(tickformat="~s")
-    arms = [arm for arm in ("baseline", "control", "staged") if any(r.arm == arm for r in info.records)]
-    groups: list[tuple[str | None, Sequence[int]]] = [
-        (arm, [index for index, record in enumerate(info.records) if record.arm == arm]) for arm in arms
+    groups: list[tuple[Rung | None, Sequence[int]]] = [
+        (rung, [index for index, own in enumerate(info.rungs) if own == rung])
+        for rung in RUNGS
+        if rung in info.rungs
     ]
-    for arm, own in [*groups, (None, info.fronts[first])]:
+    for rung, own in [*groups, (None, info.fronts[first])]:
         figure.add_scatter(
             x=_costs(info, first, own),
             y=rounded(math.exp(min(info.losses[index], 30)) for index in own),
-            text=[_who(info.records[index], names) for index in own],
+            text=[_who(info, index, names) for index in own],
             hovertemplate=f"%{{text}}<br>{safe(names[first])}: %{{x}}<extra></extra>",
-            name=names["front" if arm is None else arm],
+            name=names["front" if rung is None else rung],
         )
-        figure.data[-1].update(_front_style() if arm is None else _arm_style(arm))
+        figure.data[-1].update(_front_style() if rung is None else _rung_style(rung))
     figure.update_layout(meta={"variants": _variants(info, groups, names)})
     return figure
 
 
-def _arm_style(arm: str) -> dict[str, object]:
-    marker = {"color": arm_color(arm), "symbol": ARM_SYMBOLS[arm], "size": 9, "opacity": 0.55}
+def _rung_style(rung: Rung) -> dict[str, object]:
+    marker = {"color": rung_color(rung), "symbol": RUNG_SYMBOLS[rung], "size": 9, "opacity": 0.55}
     return {"mode": "markers", "marker": marker}
 
 
@@ -117,7 +128,7 @@ def _front_style() -> dict[str, object]:
 
 
 def _variants(
-    info: ParetoInfo, groups: Sequence[tuple[str | None, Sequence[int]]], names: Mapping[str, str]
+    info: ParetoInfo, groups: Sequence[tuple[Rung | None, Sequence[int]]], names: Mapping[str, str]
 ) -> dict[str, dict[str, object]]:
     """What the page's script exchanges when the reader chooses another kind of cost; only the front moves in y."""
     return {
@@ -125,7 +136,7 @@ def _variants(
             "title": names[kind],
             "x": [_costs(info, kind, own) for _, own in [*groups, (None, info.fronts[kind])]],
             "front_y": rounded(math.exp(min(info.losses[index], 30)) for index in info.fronts[kind]),
-            "front_text": [_who(info.records[index], names) for index in info.fronts[kind]],
+            "front_text": [_who(info, index, names) for index in info.fronts[kind]],
         }
         for kind in info.costs
     }
@@ -135,10 +146,11 @@ def _costs(info: ParetoInfo, kind: str, own: Sequence[int]) -> list[float | None
     return rounded((info.costs[kind][index] for index in own), 4)
 
 
-def _who(record: TrialRecord, names: Mapping[str, str]) -> str:
+def _who(info: ParetoInfo, index: int, names: Mapping[str, str]) -> str:
+    record = info.records[index]
     return hover_lines(
         [
-            f"<b>#{record.trial}</b> {safe(record.label or names[record.arm])}",
+            f"<b>#{record.trial}</b> {safe(record.label or names[info.rungs[index]])}",
             safe(" \u2192 ".join(record.schedule.optimizers)),
             format_perplexity(record.val_loss),
         ]

@@ -1,4 +1,4 @@
-"""The first picture of a confirmed study: each confirmed schedule on its fresh seeds, with mean and interval."""
+"""Each confirmed schedule on its fresh seeds, with mean and interval."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, label_row, rounded, safe
 from mbo_search.report.numbers import format_perplexity
-from mbo_search.report.palette import ARM_SYMBOLS, arm_color
+from mbo_search.report.palette import RUNG_SYMBOLS, rung_color
 from mbo_search.results.ranking_values import RankedTrial
+from mbo_search.results.records import TrialRecord
+from mbo_search.study.rungs import Rung
 
 __all__ = ["SeedRow", "draw_seeds", "seeds_info"]
 
@@ -22,16 +24,16 @@ class SeedRow:
 
     Attributes:
         trial: Number of its search trial.
-        arm: Which arm it belongs to.
+        rung: The freedom that it needs.
         caption: Name of a baseline, else its optimizers in order of the stages.
         seeds: The fresh seeds.
-        losses: Loss on each, nats per token.
+        losses: Loss on each, nats per token; on the judged documents where the ranking goes by them.
         mean: Mean loss.
         search_loss: What the search had seen.
     """
 
     trial: int
-    arm: str
+    rung: Rung
     caption: str
     seeds: tuple[int, ...]
     losses: tuple[float, ...]
@@ -39,24 +41,26 @@ class SeedRow:
     search_loss: float | None
 
 
-def seeds_info(rows: Sequence[RankedTrial], *, search_seed: int) -> tuple[SeedRow, ...]:
+def seeds_info(rows: Sequence[RankedTrial], fresh: Mapping[int, Sequence[TrialRecord]]) -> tuple[SeedRow, ...]:
     """Collect confirmed schedules, best first.
 
     Args:
         rows: Rows of the ranking, best first.
-        search_seed: Seed of the search, whose run is no confirmation.
+        fresh: Complete runs of each schedule on fresh seeds, by the number of its search trial.
     """
-    return tuple(_row(row, row.val_loss, search_seed) for row in rows if row.confirmed and row.val_loss is not None)
+    return tuple(
+        _row(row, row.val_loss, fresh[row.trial]) for row in rows if row.confirmed and row.val_loss is not None
+    )
 
 
-def _row(row: RankedTrial, mean: float, search_seed: int) -> SeedRow:
-    runs = [run for run in row.runs if run.seed != search_seed]
+def _row(row: RankedTrial, mean: float, runs: Sequence[TrialRecord]) -> SeedRow:
+    losses = (run.judged_loss if row.judged else run.val_loss for run in runs)
     return SeedRow(
         trial=row.trial,
-        arm=row.arm,
+        rung=row.rung,
         caption=row.label or " \u2192 ".join(stage.optimizer for stage in row.stages),
         seeds=tuple(run.seed for run in runs),
-        losses=tuple(run.val_loss for run in runs),
+        losses=tuple(loss for loss in losses if loss is not None),
         mean=mean,
         search_loss=row.search_val_loss,
     )
@@ -67,7 +71,7 @@ def draw_seeds(rows: Sequence[SeedRow], *, names: Mapping[str, str]) -> go.Figur
 
     Args:
         rows: What to draw; at least one.
-        names: Words by key: `perplexity`, `seed`, `search_value`, `mean` and the name of each arm.
+        names: Words by key: `perplexity`, `seed`, `search_value`, `mean` and the name of each rung.
     """
     figure = bare_figure(height=76 * len(rows) + 58, x_title=names["perplexity"])
     figure.update_xaxes(showgrid=True, fixedrange=True)
@@ -79,7 +83,7 @@ def draw_seeds(rows: Sequence[SeedRow], *, names: Mapping[str, str]) -> go.Figur
 
 
 def _draw_row(figure: go.Figure, row: SeedRow, index: int, names: Mapping[str, str]) -> None:
-    color = arm_color(row.arm)
+    color = rung_color(row.rung)
     who = f"<b>#{row.trial}</b> {safe(row.caption)}"
     figure.add_shape(
         type="line", x0=0, x1=1, xref="paper", y0=index, y1=index, line={"color": "var(--grid)"}, layer="below"
@@ -88,7 +92,7 @@ def _draw_row(figure: go.Figure, row: SeedRow, index: int, names: Mapping[str, s
         x=rounded(math.exp(loss) for loss in row.losses),
         y=[index] * len(row.losses),
         mode="markers",
-        marker={"color": color, "symbol": ARM_SYMBOLS[row.arm], "size": 10, "opacity": 0.55},
+        marker={"color": color, "symbol": RUNG_SYMBOLS[row.rung], "size": 10, "opacity": 0.55},
         text=[
             hover_lines([who, f"{names['seed']} {seed}: {format_perplexity(loss)}"])
             for seed, loss in zip(row.seeds, row.losses, strict=True)
@@ -107,7 +111,7 @@ def _draw_row(figure: go.Figure, row: SeedRow, index: int, names: Mapping[str, s
     if row.search_loss is not None:
         about = hover_lines([who, f"{names['search_value']}: {format_perplexity(row.search_loss)}"])
         _draw_search_value(figure, index, row.search_loss, about)
-    text = f"<b>{format_perplexity(row.mean)}</b>  #{row.trial}  {safe(names[row.arm])}: {safe(row.caption)}"
+    text = f"<b>{format_perplexity(row.mean)}</b>  #{row.trial}  {safe(names[row.rung])}: {safe(row.caption)}"
     label_row(figure, index - 0.22, text, color="var(--ink)")
 
 

@@ -1,4 +1,4 @@
-"""Slices: any setting of the staged arm against perplexity, or against any other setting, one dot a schedule.
+"""Slices: any setting of the question's own search against perplexity, or against any other setting, one dot a schedule.
 
 The page holds the values of every searched setting once and fills the figure from them when the reader chooses.
 """
@@ -40,7 +40,7 @@ def slices_info(records: Sequence[TrialRecord], *, importance: Mapping[str, floa
     """Collect the values of every searched setting.
 
     Args:
-        records: Complete trials of the staged arm.
+        records: Complete trials of the question's own search.
         importance: Share of each parameter, to order the settings by; may be empty.
 
     Returns:

@@ -65,7 +65,7 @@ def timelines_info(
     budget: BudgetSteps,
     reference_lrs: Mapping[str, float],
     losses: Mapping[int, float],
-    names: Mapping[str, str],
+    labels: Mapping[int, str],
 ) -> tuple[TimelineRow, ...]:
     """Lay out schedules as timelines.
 
@@ -74,7 +74,7 @@ def timelines_info(
         budget: The budget in steps.
         reference_lrs: Reference learning rate of each optimizer; without one a stage fills its own height.
         losses: What each trial is ranked by, nats per token.
-        names: The name of each arm, for schedules without a label.
+        labels: What each trial is called, by its number.
 
     Returns:
         One row a trial; heights are comparable within a row.
@@ -82,7 +82,7 @@ def timelines_info(
     return tuple(
         TimelineRow(
             mark=f"#{record.trial}",
-            label=record.label or names[record.arm],
+            label=labels[record.trial],
             loss=losses.get(record.trial),
             bars=_bars(record, budget, reference_lrs),
         )

@@ -61,9 +61,9 @@
     const shown = new Set();
     for (const trace of spec.data) {
       const place = trace.meta ? trace.meta.place : -1;
-      const most = trace.meta && trace.meta.arm !== "staged" ? Math.min(1, top) : top;
+      const most = trace.meta && trace.meta.few ? Math.min(1, top) : top;
       trace.visible = place < most;
-      if (trace.visible && place >= 0) shown.add(trace.meta.arm + place);
+      if (trace.visible && place >= 0) shown.add(trace.meta.rung + place);
     }
     // The legend names only optimizers that are drawn.
     const lines = spec.data.filter((trace) => trace.visible && trace.meta && trace.meta.place >= 0);

@@ -1,0 +1,99 @@
+"""The ladder of a study as `plan` shows it: who searches what with which share, and what seeds can find."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mbo_search.cli.tables import table
+from mbo_search.results.seeds_needed import power
+from mbo_search.results.sequential import spending_of
+from mbo_search.results.statistics import nats_of_percent
+from mbo_search.results.verdict_sentence import FREEDOMS
+from mbo_search.study.ladder import RUNG_OF_SEARCH, question_of, rungs_of
+from mbo_search.study.rungs import Rung
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from mbo_search.results.earlier_noise import EarlierNoise
+    from mbo_search.results.records import Arm
+    from mbo_search.search.plan import ArmPlan, Plan
+
+__all__ = ["ladder_of_plan", "power_of_seeds", "question_line", "rung_of_arm"]
+
+_SEEDS = (6, 12, 24)
+_GAINS_PERCENT = (0.5, 1.0, 2.0)
+
+
+def question_line(plan: Plan) -> str:
+    """What the study asks, and what the answer has to beat."""
+    question = question_of(plan.study)
+    below = [rung for rung in rungs_of(plan.study) if rung != question]
+    against = f"the champions of {', '.join(below)}" if below else "nothing: no rung below is searched"
+    return f"Question: does {FREEDOMS[question]} pay? It has to beat {against}."
+
+
+def rung_of_arm(arm: Arm, question: Rung) -> Rung:
+    """The rung that a search is for.
+
+    Args:
+        arm: Its name.
+        question: The freedom that the study asks about.
+    """
+    return next((rung for name, rung in RUNG_OF_SEARCH.items() if name == arm), question)
+
+
+def ladder_of_plan(plan: Plan) -> RenderableType:
+    """A row for each search, lowest rung first, the question's own last."""
+    from mbo_search.search.arms import arm_shares
+
+    shares, question = arm_shares(plan.study), question_of(plan.study)
+    arms = sorted(plan.arms, key=lambda arm: arm.arm == "staged")
+    rows = [
+        (
+            rung_of_arm(arm.arm, question),
+            arm.arm,
+            "question" if arm.arm == "staged" else "opponents",
+            f"{round(100 * shares.get(arm.arm, 0), 1):g}%",
+            str(len(arm.parameters)),
+            _combinations(arm),
+        )
+        for arm in arms
+    ]
+    untuned = [("untuned", name, "opponents", "first", "0", "1") for name in plan.baselines]
+    header = ["rung", "search", "side", "tokens", "dimensions", "combinations"]
+    return table(
+        header, [*untuned, *rows], title="Ladder, lowest rung first", right="tokens dimensions combinations"
+    )
+
+
+def _combinations(arm: ArmPlan) -> str:
+    free = f" x {arm.free_numbers} free numbers" if arm.free_numbers > 1 else " x 1 free number"
+    return f"{arm.combinations:,}{free if arm.free_numbers else ''}"
+
+
+def power_of_seeds(noise: EarlierNoise) -> RenderableType | None:
+    """How probably a gain is found with so many seeds; None where earlier differences did not vary.
+
+    Args:
+        noise: What earlier confirmations tell.
+    """
+    if noise.sd_nats <= 0:
+        return None
+    rows = [
+        (
+            f"{seeds}",
+            *(
+                f"{power(nats_of_percent(gain) / noise.sd_nats, seeds, spending_of(1)):.0%}"
+                for gain in _GAINS_PERCENT
+            ),
+        )
+        for seeds in _SEEDS
+    ]
+    gains = [f"{gain:g}%" for gain in _GAINS_PERCENT]
+    return table(
+        ["seeds", *gains],
+        rows,
+        title="How probably a gain in perplexity is found, by fresh seeds, at that noise",
+        right=f"seeds {' '.join(gains)}",
+    )
