@@ -20,7 +20,7 @@ class ConfirmCost(Description):
         schedules: Schedules that are trained again.
         token_multiples: Budgets, over the study's, at which the strongest opponent is trained besides.
         parts: Parts of the question's champion that are put back.
-        tokens: Charged tokens of all that.
+        tokens: Charged tokens of all that, over all searches of the study.
     """
 
     seeds: int
@@ -45,7 +45,7 @@ def confirm_cost(study: Study, budget: BudgetSteps) -> ConfirmCost | None:
     with_tokens = spec.equivalent_tokens and spec.seeds >= 2
     multiples = measured_multiples(budget) if with_tokens else ()
     parts = len(PARTS) * len(study.stages) - 1 if spec.attribution else 0
-    budgets = spec.seeds * (schedules + sum(multiples) + parts)
+    budgets = study.search.repeats * spec.seeds * (schedules + sum(multiples) + parts)
     return ConfirmCost(
         seeds=spec.seeds,
         schedules=schedules,

@@ -341,7 +341,7 @@ def _train_tokens(prepared: PreparedData) -> int:
 
 def _most_tokens(study: Study, schedule_tokens: int) -> int | None:
     by_trials = None if study.search.trials is None else study.search.trials * schedule_tokens
-    known = [tokens for tokens in (by_trials, study.search.budget) if tokens is not None]
+    known = [tokens * study.search.repeats for tokens in (by_trials, study.search.budget) if tokens is not None]
     return min(known, default=None)
 
 
@@ -356,6 +356,6 @@ def _most_seconds(study: Study, most_tokens: int | None, pace: Pace, slots: int)
     by_tokens = None
     if most_tokens is not None and pace.tokens > 0:
         by_tokens = most_tokens / (pace.tokens_per_second * slots)
-    by_hours = None if study.search.hours is None else study.search.hours * 3600
+    by_hours = None if study.search.hours is None else study.search.hours * 3600 * study.search.repeats
     known = [seconds for seconds in (by_tokens, by_hours) if seconds is not None]
     return min(known, default=None)
