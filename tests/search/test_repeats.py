@@ -14,13 +14,14 @@ from mbo_search.search.run import Means, resume_study, run_study
 from tests.search.tiny import tiny_study
 
 CONFIRM = '{"top": 1, "seeds": 2, "equivalent_tokens": false}'
+QUESTION = 'control={"question": "shape", "share": 0.5}'
 
 
 @pytest.fixture(scope="module")
 def repeated(tiny_root, tmp_path_factory):
     """Two searches of the tiny study, each confirmed on two fresh seeds."""
     out = tmp_path_factory.mktemp("repeated") / "run"
-    study = tiny_study(tiny_root, "search.repeats=2", "search.trials=8", f"confirm={CONFIRM}")
+    study = tiny_study(tiny_root, "search.repeats=2", "search.trials=8", QUESTION, f"confirm={CONFIRM}")
     run_study(study, out, Means(cache=tiny_root / "cache", backend="local"))
     return RunDirectory.open(out)
 
