@@ -31,7 +31,7 @@ def test_a_search_leaves_records_databases_ranking_and_status(finished):
     summary, run, seen = finished
     assert (summary.ended_by, summary.num_complete, summary.is_interrupted) == ("trials", 6, False)
     assert run.records()[0].arm == "baseline"
-    assert json.loads(run.ranking_json.read_text(encoding="utf-8"))["schema"] == "mbo-search/ranking/1"
+    assert json.loads(run.ranking_json.read_text(encoding="utf-8"))["schema"] == "mbo-search/ranking/2"
     assert run.best_yaml.exists()
     assert run.status()["finished"] is True
     assert 0 < run.status()["busy_fraction"] <= 1
@@ -41,7 +41,8 @@ def test_a_search_leaves_records_databases_ranking_and_status(finished):
 
 def test_the_databases_hold_one_study_each_and_nothing_is_running(finished):
     _, run, _ = finished
-    for database, arm in ((run.database, "staged"), (run.control_database, "control")):
+    lower = {name: run.rung_database(name) for name in ("tuned", "line", "shape")}
+    for arm, database in {"staged": run.database, **lower}.items():
         study = optuna.load_study(study_name=None, storage=f"sqlite:///{database}")
         told = {trial.user_attrs["trial"]: trial.value for trial in study.trials}
         assert told == {record.trial: record.val_loss for record in run.records() if record.arm == arm}
@@ -57,10 +58,10 @@ def test_tokens_are_counted_once_and_shared_beginnings_are_saved(finished):
         assert (record.executed_tokens < total) == (shared > 0)
 
 
-def test_the_control_arm_begins_with_what_the_baseline_has_shown(finished):
+def test_the_lowest_opponent_begins_with_what_the_baseline_has_shown(finished):
     _, run, _ = finished
     baseline, *others = run.records()
-    first = next(record for record in others if record.arm == "control")
+    first = next(record for record in others if record.arm == "tuned")
     assert (first.val_loss, first.executed_tokens) == (baseline.val_loss, 0)
     assert first.message == "trains exactly like trial 0, so its result is known"
 
