@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 from mbo_search.errors import UserError
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.search.run import Means, resume_study, run_study
+from mbo_search.study.ladder import search_spaces
 from tests.search.postgres import PASSWORD, postgres_server, programs
 from tests.search.tiny import tiny_study
 
