@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Sequence
 
 from mbo_search.results.champions import Champions
@@ -21,6 +22,8 @@ FEWEST_TRIALS = 3
 
 EDGE = 0.05
 """Share of a range at either end that counts as its edge; rates are measured on a logarithmic scale."""
+
+_IS_RATE = re.compile(r"/lr(_relative|/)")
 
 _MOST_SCHEDULES_BEHIND = 2
 """Schedules by which the opponents may be behind in tokens: searches are interleaved a schedule at a time."""
@@ -42,9 +45,17 @@ def objections(
         *_unequal(info),
         *_few_trials(searched, info),
         *_still_improving(searched, gain_nats),
-        *(line for runs in best.declared for line in edges_of(runs, info)),
+        *_edges(best, info),
     ]
     return tuple(dict.fromkeys(found))
+
+
+def _edges(best: Champions, info: LadderInfo) -> Iterator[str]:
+    """The challenger with all its numbers; of the opponents the rates, which decide how good they could be."""
+    if best.challenger is not None:
+        yield from edges_of(best.challenger, info)
+    for runs in best.opponents:
+        yield from (line for line in edges_of(runs, info) if _IS_RATE.search(line))
 
 
 def edges_of(runs: ScheduleRuns, info: LadderInfo) -> Iterator[str]:

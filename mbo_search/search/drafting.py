@@ -121,14 +121,19 @@ class Drafter:
         return missing is not None and self._books.is_coming(missing)
 
     def _taken_over(self, arm: Arm) -> Iterator[Draw]:
-        """With every other trial an arm goes on from the best that the arms below it have found."""
-        from_arms = self._plan.takes_over.get(arm, ())
-        if not from_arms or len(self._books.tasks_of(arm)) % 2:
+        """With every other trial an opponent goes on from the best that those below it have found.
+
+        Where it has done so, it tries what the question's best would be without the freedom: a gain that is left
+        then is not owed to a learning rate that only one side came across.
+        """
+        below = self._plan.takes_over.get(arm, ())
+        if not below or len(self._books.tasks_of(arm)) % 2:
             return
-        found = [one for one in self._books.records if one.arm in from_arms and one.val_loss is not None]
-        if found:
-            best = min(found, key=lambda record: (record.val_loss, record.trial))
-            yield from self._arms[arm].taken_over(best.schedule)
+        for arms in (below, ("staged",)):
+            found = [one for one in self._books.records if one.arm in arms and one.val_loss is not None]
+            if found:
+                best = min(found, key=lambda record: (record.val_loss, record.trial))
+                yield from self._arms[arm].taken_over(best.schedule)
 
     def _is_exhausted(self, arm: Arm) -> bool:
         size = self._arms[arm].size

@@ -64,7 +64,7 @@ def points_near(space: Space, schedule: Schedule) -> Sequence[Draw]:
     """
     if not set(schedule.optimizers) <= set(_offered(space)):
         return ()
-    alike = (*_with_other_lines(space, schedule), schedule)
+    alike = (*_with_other_lines(space, schedule), schedule, *_with_one_optimizer(space, schedule))
     return [replace(point, is_beginning=True) for point in _different(_nearest(space, one) for one in alike)]
 
 
@@ -79,6 +79,18 @@ def _with_other_lines(space: Space, schedule: Schedule) -> Sequence[Schedule]:
     ]
     changed = ({"lr_shape": shape, "lr": stage.lr * factor, "share": 1.0} for shape, factor in shapes)
     return [Schedule(stages=(stage.model_copy(update=update),)) for update in changed]
+
+
+def _with_one_optimizer(space: Space, schedule: Schedule) -> Sequence[Schedule]:
+    """A schedule that changes its optimizer, with its last one throughout, at the same rates over the reference."""
+    last = schedule.stages[-1]
+    if len(set(schedule.optimizers)) == 1 or len(schedule.stages) != len(space.stages):
+        return ()
+    kept = {"optimizer": last.optimizer, "hparams": last.hparams}
+    references = space.reference_lrs
+    rates = [stage.lr / references[stage.optimizer] * references[last.optimizer] for stage in schedule.stages]
+    changed = [stage.model_copy(update=kept | {"lr": lr}) for stage, lr in zip(schedule.stages, rates, strict=True)]
+    return (Schedule(stages=tuple(changed)),)
 
 
 def _offered(space: Space) -> Sequence[str]:

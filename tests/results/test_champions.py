@@ -11,7 +11,12 @@ from mbo_search.study.schedule import Schedule, Stage
 
 
 def schedule(*optimizers, lr=0.1):
-    stages = [Stage(name="s", share=1 / len(optimizers), optimizer=name, lr=lr) for name in optimizers]
+    """Stages of equal length, which carry their state on."""
+    rates = lr if isinstance(lr, tuple) else (lr,) * len(optimizers)
+    stages = [
+        Stage(name="s", share=1 / len(optimizers), optimizer=name, lr=rate, hand_over="carry" if index else None)
+        for index, (name, rate) in enumerate(zip(optimizers, rates, strict=True))
+    ]
     return Schedule(stages=tuple(stages))
 
 
@@ -32,13 +37,19 @@ def record(trial, arm, recipe, loss, *, seed=0, node=""):
 
 
 BASELINE = record(0, "baseline", schedule("adamw"), 3.3)
+RESET = Schedule(
+    stages=tuple(
+        Stage(name="s", share=0.5, optimizer="muon", lr=0.1, hand_over=hand_over) for hand_over in (None, "reset")
+    )
+)
 SEARCH = (
     BASELINE,
-    record(1, "control", schedule("muon"), 3.2),
-    record(2, "control", schedule("lion"), 3.25),
+    record(1, "tuned", schedule("muon"), 3.2),
+    record(2, "tuned", schedule("lion"), 3.25),
     record(3, "staged", schedule("muon", "adamw"), 3.0),
-    record(4, "staged", schedule("muon", "muon"), 3.1),
+    record(4, "shape", schedule("muon", "muon", lr=(0.1, 0.2)), 3.1),
     record(5, "staged", schedule("lion", "adamw"), 3.05),
+    record(6, "staged", RESET, 3.07),
 )
 
 
@@ -46,56 +57,83 @@ def trials(runs):
     return [one.head.trial for one in runs]
 
 
-def test_each_champion_is_the_best_of_its_kind():
+def test_each_champion_is_the_best_that_needs_exactly_its_freedoms():
     best = champions(group_by_schedule(SEARCH))
-    found = (best.staged, best.single, best.single_optimizer, best.switching, best.baseline)
-    assert trials(found) == [3, 1, 4, 3, 0]
-    assert trials(best.declared) == [3, 1, 4, 0]
+    found = {rung: runs.head.trial for rung, runs in best.by_rung.items()}
+    assert found == {"untuned": 0, "tuned": 1, "shape": 4, "settings": 6, "switch": 3}
+    assert list(found) == ["untuned", "tuned", "shape", "settings", "switch"]
+    assert trials(best.declared) == [3, 6, 4, 1, 0]
+    assert trials([best.challenger, best.baseline, best.strongest, best.overall]) == [3, 0, 6, 3]
 
 
-def test_a_control_arm_that_keeps_its_optimizer_puts_up_its_best_whatever_its_stages():
-    kept = record(6, "control", schedule("muon", "muon", lr=0.2), 3.15)
-    best = champions(group_by_schedule([*SEARCH, kept]))
-    assert trials([best.single, best.single_optimizer]) == [6, 4]
-    baseline_of_two_stages = record(7, "baseline", schedule("muon", "adamw", lr=0.3), 2.0)
-    assert trials([champions(group_by_schedule([*SEARCH, baseline_of_two_stages])).single]) == [1]
+def test_who_proposed_a_schedule_does_not_matter():
+    lucky = record(7, "staged", schedule("lion", lr=0.2), 2.9)
+    best = champions(group_by_schedule([*SEARCH, lucky]))
+    assert trials([best.by_rung["tuned"], best.challenger, best.overall, best.strongest]) == [7, 3, 7, 7]
 
 
-def test_a_control_schedule_of_several_stages_is_the_one_to_beat():
-    tuned = record(6, "control", schedule("lion", "lion"), 3.1)
-    assert trials([champions(group_by_schedule([*SEARCH, tuned])).single]) == [6]
+def test_stages_that_train_alike_are_one_strategy():
+    written = record(7, "shape", schedule("lion", "lion"), 2.9)
+    assert trials([champions(group_by_schedule([*SEARCH, written])).by_rung["tuned"]]) == [7]
+
+
+def test_a_baseline_is_untuned_whatever_its_stages_and_whoever_repeats_it():
+    baseline = record(7, "baseline", schedule("muon", "adamw", lr=(0.3, 0.3)), 2.0)
+    again = record(8, "staged", schedule("muon", "adamw", lr=(0.3, 0.3)), 2.0)
+    best = champions(group_by_schedule([*SEARCH, baseline, again]))
+    assert trials([best.baseline, best.challenger]) == [7, 3]
+
+
+def test_a_question_that_is_asked_has_only_the_rungs_below_as_opponents():
+    best = champions(group_by_schedule(SEARCH), "shape")
+    assert trials(best.declared) == [4, 1, 0]
+    assert trials([best.overall]) == [3]
+    nobody = champions(group_by_schedule([one for one in SEARCH if one.trial != 4]), "shape")
+    assert (nobody.challenger, trials(nobody.opponents)) == (None, [0, 1])
+
+
+def test_the_best_up_to_a_rung_is_the_best_of_all_below():
+    best = champions(group_by_schedule([*SEARCH, record(7, "tuned", schedule("lion", lr=0.2), 3.06)]))
+    found = [best.best_up_to(rung).head.trial for rung in ("untuned", "tuned", "shape", "settings", "switch")]
+    assert found == [0, 7, 7, 7, 3]
+
+
+def test_equal_losses_go_to_the_earlier_trial():
+    tie = record(7, "tuned", schedule("lion", lr=0.2), 3.2)
+    assert trials([champions(group_by_schedule([tie, *SEARCH])).by_rung["tuned"]]) == [1]
 
 
 def test_fresh_seeds_choose_nobody():
     lucky = [record(10 + seed, "confirm", schedule("lion", "adamw"), 1.0, seed=seed) for seed in (1, 2)]
-    assert trials([champions(group_by_schedule([*SEARCH, *lucky])).staged]) == [3]
+    assert trials([champions(group_by_schedule([*SEARCH, *lucky])).challenger]) == [3]
 
 
 @pytest.mark.parametrize("arm", ["tokens", "attribution"])
 def test_what_explains_others_is_no_contender(arm):
-    extra = record(10, arm, schedule("lion", "lion"), 1.0, seed=1)
+    extra = record(10, arm, schedule("lion", "lion", lr=0.3), 1.0, seed=1)
     assert group_by_schedule([*SEARCH, extra]) == group_by_schedule(SEARCH)
 
 
-def test_more_of_both_arms_are_trained_alike_and_nobody_twice():
-    assert trials(contenders(group_by_schedule(SEARCH), 1).schedules) == [3, 1, 4, 0]
-    assert trials(contenders(group_by_schedule(SEARCH), 2).schedules) == [3, 1, 4, 0, 5, 2]
+def test_more_of_every_rung_are_trained_alike_and_nobody_twice():
+    assert trials(contenders(group_by_schedule(SEARCH), 1).schedules) == [3, 6, 4, 1, 0]
+    assert trials(contenders(group_by_schedule(SEARCH), 2).schedules) == [3, 6, 4, 1, 0, 2, 5]
+    assert trials(contenders(group_by_schedule(SEARCH), 2, "tuned").schedules) == [1, 0, 2]
 
 
-def test_schedules_that_train_alike_take_one_place_of_an_arm():
-    twin = record(6, "staged", schedule("muon", "adamw", "adamw"), 3.0, node="n3")
-    third = record(7, "staged", schedule("adamw", "lion"), 3.07)
+def test_schedules_that_train_alike_take_one_place_of_a_rung():
+    twin = record(7, "staged", schedule("muon", "adamw", "adamw"), 3.0, node="n3")
+    third = record(8, "staged", schedule("adamw", "lion"), 3.07)
     found = contenders(group_by_schedule([*SEARCH, twin, third]), 3)
-    assert trials(found.schedules) == [3, 1, 4, 0, 5, 7, 2]
+    assert trials(found.schedules) == [3, 6, 4, 1, 0, 2, 5, 8]
 
 
 @pytest.mark.parametrize(
     ("records", "words", "count"),
     [
         ([], "nothing to confirm", 0),
-        ([BASELINE], "No staged schedule is complete", 1),
-        ([SEARCH[3]], "No single-strategy schedule is complete", 1),
-        (SEARCH, "The control arm has 2 different complete schedules where 3 were wanted", 6),
+        ([BASELINE], "No schedule of a rung below is complete", 1),
+        ([SEARCH[3]], "No schedule of a rung below is complete", 1),
+        (SEARCH, "The rung tuned has 2 different complete schedules where 3 were wanted", 7),
     ],
 )
 def test_what_is_lacking_is_said_and_the_rest_is_taken(records, words, count):
@@ -104,5 +142,11 @@ def test_what_is_lacking_is_said_and_the_rest_is_taken(records, words, count):
     assert len(found.schedules) == count
 
 
+def test_a_question_without_a_complete_schedule_is_said():
+    found = contenders(group_by_schedule([BASELINE, SEARCH[1]]), 1, "switch")
+    assert trials(found.schedules) == [1, 0]
+    assert any("No complete schedule needs the rung switch" in note for note in found.notes)
+
+
 def test_a_study_that_has_everything_says_nothing():
-    assert contenders(group_by_schedule(SEARCH), 2).notes == ()
+    assert contenders(group_by_schedule(SEARCH), 1).notes == ()

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -49,7 +50,7 @@ def _record(trial, arm, schedule, loss=None, **fields):
 BASELINE, SINGLE, STAGED, OTHER = _schedule(0.1), _schedule(0.2), _schedule(0.1, 0.2), _schedule(0.3, 0.2)
 SEARCH = [
     _record(0, "baseline", BASELINE, 3.3, label="adamw_cosine"),
-    _record(1, "control", SINGLE, 3.2),
+    _record(1, "tuned", SINGLE, 3.2),
     _record(2, "staged", STAGED, 3.0),
     _record(3, "staged", OTHER, 2.9),
 ]
@@ -75,21 +76,37 @@ def test_search_alone_ranks_by_search_loss_and_decides_nothing():
         (4, 0, 3.3),
     ]
     verdict = ranking.verdict
-    assert (verdict.answer, verdict.p_value, verdict.num_seeds) == (None, None, None)
-    assert (verdict.winner_trial, verdict.best_single_trial, ranking.baseline_trial) == (3, 1, 0)
+    assert (verdict.answer, verdict.question, verdict.num_seeds) == (None, "switch", None)
+    assert (verdict.winner_trial, verdict.champion_trial, verdict.opponent_trial) == (3, 3, 1)
+    assert ranking.baseline_trial == 0
     assert verdict.difference is not None
-    assert verdict.difference.nats == pytest.approx(0.3)
-    assert verdict.difference.perplexity_percent == pytest.approx(100 * (1 - math.exp(-0.3)))
+    assert verdict.difference.nats.mean == pytest.approx(0.3)
+    assert verdict.difference.nats.low is verdict.difference.nats.level is None
+    assert verdict.difference.perplexity_percent.mean == pytest.approx(100 * (1 - math.exp(-0.3)))
     assert verdict.sentence.startswith(f"One seed, unconfirmed, {SCALE}: ")
-    assert "25.9 % lower perplexity (0.3000 nats)" in verdict.sentence
-    assert "33 % lower than the untuned baseline adamw_cosine (trial 0)" in verdict.sentence
+    assert "(trial 3) gains 25.9 % of perplexity (0.3000 nats)" in verdict.sentence
+    assert "over the closest schedule without it (trial 1, tuned)" in verdict.sentence
+    assert verdict.baseline_difference.perplexity_percent.mean == pytest.approx(100 * (1 - math.exp(-0.4)))
 
 
-def test_the_sentence_says_what_the_control_arm_keeps():
-    kept = Schedule(stages=(Stage(name="a", share=0.5, optimizer="muon", lr=0.1), *_schedule(0.2, 0.2).stages[:1]))
-    assert "than the best single-strategy schedule (trial 1)" in _rank(SEARCH).verdict.sentence
-    ranking = _rank([*SEARCH, _record(4, "control", kept, 3.1)])
-    assert "than the best single-optimizer schedule (trial 4)" in ranking.verdict.sentence
+def test_rows_name_the_freedom_that_they_need():
+    assert {row.trial: row.rung for row in _rank(SEARCH).trials} == {
+        3: "switch",
+        2: "switch",
+        1: "tuned",
+        0: "untuned",
+    }
+
+
+def test_losses_on_judged_documents_come_before_those_of_the_windows():
+    judged = {"document_tokens": (10, 30), "document_nats": (20.0, 76.0)}
+    confirms = _confirm(4, OTHER, [3.0, 3.2], judged_loss=2.4, **judged)
+    rows = {row.trial: row for row in _rank([*SEARCH, *confirms, *_confirm(8, SINGLE, [2.3, 2.3])]).trials}
+    assert (rows[3].val_loss, rows[3].judged) == (2.4, True)
+    assert (rows[1].val_loss, rows[1].judged) == (2.3, False)
+    half = [confirms[0], _record(5, "confirm", OTHER, 3.2, seed=2)]
+    row = next(row for row in _rank([*SEARCH, *half]).trials if row.trial == 3)
+    assert (row.val_loss, row.judged) == (pytest.approx(3.1), False)
 
 
 def test_perplexity_is_the_exponential_of_the_mean_loss():
@@ -130,71 +147,81 @@ def test_a_repeat_of_the_search_seed_confirms_nothing():
     assert not any(row.confirmed for row in ranking.trials)
 
 
+def _fresh(gains, first=4):
+    """The question's champion, the tuned one and the baseline on as many fresh seeds; the first gains so much."""
+    own = _confirm(first, OTHER, [3.0 + 0.01 * i for i in range(len(gains))])
+    tuned = [3.0 + 0.01 * i + gain for i, gain in enumerate(gains)]
+    single = _confirm(first + 30, SINGLE, tuned)
+    baseline = _confirm(first + 60, BASELINE, [loss + 0.1 + 0.003 * (i % 3) for i, loss in enumerate(tuned)])
+    return [*own, *single, *baseline]
+
+
+CLEAR = [0.1, 0.101, 0.102, 0.103, 0.104, 0.105]
+
+
 def test_six_seeds_with_a_clear_gain_answer_yes():
-    confirms = _confirm(4, OTHER, [3.0 + 0.01 * i for i in range(6)])
-    confirms += _confirm(10, SINGLE, [3.1 + 0.011 * i for i in range(6)])
-    verdict = _rank([*SEARCH, *confirms]).verdict
-    assert (verdict.answer, verdict.num_seeds, verdict.smallest_p) == ("yes", 6, 2**-5)
+    verdict = _rank([*SEARCH, *_fresh(CLEAR)]).verdict
+    assert (verdict.answer, verdict.num_seeds, verdict.looks) == ("yes", 6, (6,))
     assert verdict.sentence.startswith(f"Yes, {SCALE}: ")
-    assert "over 6 fresh seeds" in verdict.sentence
+    assert "over 6 fresh seeds and this text only" in verdict.sentence
 
 
 def test_six_seeds_without_a_gain_answer_no():
-    confirms = _confirm(4, OTHER, [3.0 + 0.01 * i for i in range(6)])
-    confirms += _confirm(10, SINGLE, [3.0 + 0.0101 * i for i in range(6)])
-    verdict = _rank([*SEARCH, *confirms]).verdict
+    verdict = _rank([*SEARCH, *_fresh([0.0, 0.0001, 0.0002, 0.0003, 0.0004, 0.0005])]).verdict
     assert verdict.answer == "no"
     assert "excludes a gain of 0.5 %" in verdict.sentence
 
 
 def test_six_noisy_seeds_stay_undecided_and_say_how_many_would_do():
-    confirms = _confirm(4, OTHER, [3.0, 3.1, 3.0, 3.1, 3.0, 3.1])
-    confirms += _confirm(10, SINGLE, [3.1, 3.0, 3.05, 3.2, 3.0, 3.1])
-    verdict = _rank([*SEARCH, *confirms]).verdict
+    verdict = _rank([*SEARCH, *_fresh([0.05, 0.0, 0.05, 0.01, -0.01, 0.04])]).verdict
     assert verdict.answer == "undecided"
-    assert "seeds would decide" in verdict.sentence
+    assert re.fullmatch(r"\d+ seeds would probably decide: mbo-search confirm DIR --seeds \d+", verdict.next)
 
 
 def test_fewer_seeds_are_indicative_only():
-    confirms = [*_confirm(4, OTHER, [3.0, 3.01, 3.02]), *_confirm(10, SINGLE, [3.1, 3.12, 3.11])]
-    verdict = _rank([*SEARCH, *confirms]).verdict
+    verdict = _rank([*SEARCH, *_fresh(CLEAR[:3])]).verdict
     assert verdict.answer == "undecided"
     assert verdict.sentence.startswith("Indicative only")
-    assert "would probably be missed" in verdict.sentence
 
 
 def test_a_champion_that_fails_on_a_fresh_seed_decides_nothing():
-    confirms = [*_confirm(4, OTHER, [3.0 + 0.01 * i for i in range(6)]), _record(30, "confirm", OTHER, seed=7)]
-    confirms += _confirm(10, SINGLE, [3.1 + 0.011 * i for i in range(7)])
-    verdict = _rank([*SEARCH, *confirms]).verdict
+    records = [*SEARCH, *_fresh(CLEAR), _record(120, "confirm", OTHER, seed=7)]
+    verdict = _rank(records).verdict
     assert verdict.answer == "undecided"
-    assert "did not complete on every fresh seed" in verdict.sentence
+    assert "trial 3 did not complete on 1 fresh seed, so nothing is decided" in verdict.sentence
 
 
 def test_champions_are_chosen_by_search_not_by_their_confirmed_loss():
     confirms = _confirm(4, OTHER, [3.5] * 6) + _confirm(10, STAGED, [2.5] * 6) + _confirm(16, SINGLE, [3.0] * 6)
+    confirms += _confirm(22, BASELINE, [3.2] * 6)
     ranking = _rank([*SEARCH, *confirms])
-    assert ranking.verdict.best_staged_trial == 3
-    assert ranking.verdict.winner_trial == 2
-    primary, *others = ranking.comparisons
-    assert (primary.role, primary.trial, primary.other) == ("primary", 3, 1)
-    assert {(c.trial, c.other) for c in others} == {(2, 1), (2, 3)}
-    assert all(c.role == "secondary" and c.adjusted_p is not None for c in others)
+    assert (ranking.verdict.champion_trial, ranking.verdict.winner_trial) == (3, 2)
+    found = [(one.role, one.trial, one.other, one.rung) for one in ranking.comparisons]
+    assert found[:4] == [
+        ("declared", 3, 0, "untuned"),
+        ("declared", 3, 1, "tuned"),
+        ("ladder", 1, 0, "tuned"),
+        ("ladder", 3, 1, "switch"),
+    ]
+    secondary = ranking.comparisons[4:]
+    assert {(one.trial, one.other) for one in secondary} == {(1, 0), (2, 0), (2, 1), (2, 3)}
+    assert all(one.role == "secondary" and one.adjusted_p is not None for one in secondary)
 
 
-def test_a_baseline_better_than_all_tuned_singles_is_the_one_to_beat():
+def test_a_baseline_better_than_all_tuned_schedules_is_the_one_to_beat():
     records = [_record(0, "baseline", BASELINE, 3.0), *SEARCH[1:]]
-    assert _rank(records).best_single_trial == 0
+    assert _rank(records).verdict.opponent_trial == 0
 
 
-def test_a_staged_baseline_is_no_single_strategy():
+def test_a_baseline_that_changes_its_optimizer_is_an_opponent_all_the_same():
     records = [_record(0, "baseline", _schedule(0.7, 0.1), 2.0), *SEARCH[1:]]
     ranking = _rank(records)
-    assert (ranking.baseline_trial, ranking.best_single_trial) == (0, 1)
+    assert (ranking.baseline_trial, ranking.verdict.opponent_trial, ranking.verdict.champion_trial) == (0, 0, 3)
+    assert ranking.verdict.difference.nats.mean == pytest.approx(-0.9)
 
 
 def test_partial_schedules_stand_apart_without_a_rank():
-    records = [*SEARCH, _record(4, "staged", _schedule(9.0, 0.1)), _record(5, "control", _schedule(8.0))]
+    records = [*SEARCH, _record(4, "staged", _schedule(9.0, 0.1)), _record(5, "tuned", _schedule(8.0))]
     rows = _rank(records).trials
     assert [(row.rank, row.trial) for row in rows[-2:]] == [(None, 4), (None, 5)]
     assert rows[-1].reason == "loss_explosion"
@@ -206,10 +233,13 @@ def test_partial_schedules_stand_apart_without_a_rank():
     [
         ([], "No schedule has completed yet"),
         ([_record(0, "staged", STAGED)], "No schedule has completed yet"),
-        ([_record(0, "staged", STAGED, 3.0)], "no single-strategy schedule has completed"),
-        ([_record(0, "control", SINGLE, 3.0)], "no staged schedule has completed"),
-        ([_record(0, "control", SINGLE, 3.0), _record(1, "staged", STAGED, 3.0, seed=5)], "common seed"),
-        (_confirm(0, STAGED, [3.0, 3.1]), "No comparison yet"),
+        ([_record(0, "staged", STAGED, 3.0)], "nothing below changing the optimizer between stages was searched"),
+        ([_record(0, "tuned", SINGLE, 3.0)], "nothing below tuning one strategy was searched"),
+        (
+            [_record(0, "tuned", SINGLE, 3.0), _record(1, "staged", STAGED, 3.0, seed=5)],
+            "nothing below changing the optimizer between stages was searched",
+        ),
+        (_confirm(0, STAGED, [3.0, 3.1]), "No answer yet"),
     ],
 )
 def test_incomplete_studies_get_a_sentence_and_no_answer(records, words):
@@ -303,7 +333,7 @@ def test_an_interrupted_schedule_is_asked_for_as_far_as_it_came():
 records_strategy = st.lists(
     st.builds(
         lambda arm, lrs, loss, seed: (arm, lrs, loss, seed),
-        st.sampled_from(["baseline", "control", "staged", "confirm"]),
+        st.sampled_from(["baseline", "control", "tuned", "shape", "staged", "confirm", "tokens"]),
         st.lists(st.sampled_from([0.1, 0.2]), min_size=1, max_size=2),
         st.none() | st.floats(0, 1e100),
         st.integers(0, 4),
@@ -320,7 +350,7 @@ def test_any_records_give_a_ranking_that_survives_json_and_ignores_their_order(d
     ranking = _rank(records)
     text = json.dumps(ranking.model_dump(mode="json"), allow_nan=False)
     assert Ranking.model_validate_json(text) == ranking
-    assert json.loads(text)["schema"] == "mbo-search/ranking/1"
+    assert json.loads(text)["schema"] == "mbo-search/ranking/2"
     shuffler.shuffle(records)
     assert _rank(records) == ranking
     ranked = [row for row in ranking.trials if row.rank is not None]
@@ -331,21 +361,21 @@ def test_any_records_give_a_ranking_that_survives_json_and_ignores_their_order(d
 def test_ranking_json_has_every_field_that_its_format_names():
     records = [record for record, _ in build_records(make_study(), num_trials=12, confirm_seeds=6)]
     ranking = _rank(records).model_dump(mode="json")
+    assert set(ranking) == {
+        *("schema", "study", "scale", "verdict", "ladder", "baseline_trial", "trials", "comparisons", "totals"),
+        *("noise_floor", "attribution", "repeats", "notes"),
+    }
     assert {
-        "schema",
-        "study",
-        "scale",
-        "verdict",
-        "baseline_trial",
-        "best_single_trial",
-        "trials",
-        "totals",
-    } <= set(ranking)
-    assert {
-        *("sentence", "answer", "winner_trial", "best_single_trial", "num_seeds", "p_value", "smallest_p"),
-        "difference",
+        *("sentence", "ladder_sentence", "answer", "question", "winner_trial", "champion_trial", "opponent_trial"),
+        *("num_seeds", "planned_seeds", "is_interim", "num_documents", "larger_part", "looks", "difference"),
+        *("objections", "next", "equivalent_tokens", "seconds_ratio", "equal_seconds"),
     } <= set(ranking["verdict"])
     assert {"nats", "perplexity_percent", "equivalent_tokens"} == set(ranking["verdict"]["difference"])
+    assert {"mean", "low", "high", "level"} == set(ranking["verdict"]["difference"]["nats"])
+    assert {
+        *("name", "champion_trial", "best_up_to", "best_needing", "gain", "gain_over", "executed_tokens", "trials"),
+        *("dimensions", "hand_picked"),
+    } <= set(ranking["ladder"][0])
     assert {
         *(
             "rank",

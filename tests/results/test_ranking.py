@@ -97,17 +97,22 @@ def test_damaged_records_are_left_out(run, tmp_path):
     assert {row.trial for row in make_ranking(damaged).trials} == {0, 1, 3, 4, 5}
 
 
-def test_further_looks_spend_significance(tmp_path):
+def test_a_later_round_of_confirming_has_less_error_to_spend(tmp_path):
     run = build_run(tmp_path / "run", num_trials=12, confirm_seeds=6)
-    run.update_status({"confirm_looks": 3})
-    test = make_ranking(run).comparisons[0].test
-    assert test is not None
-    assert test.alpha == 0.0125
-    for nonsense in (-1, "x", 10**9, True, 1.5):
-        run.update_status({"confirm_looks": nonsense})
-        test = make_ranking(run).comparisons[0].test
-        assert test is not None
-        assert test.alpha == 0.05
+    first = [one for one in make_ranking(run).comparisons if one.role == "declared"]
+    assert {(one.round, one.test.level) for one in first} == {(1, 0.95)}
+    last = max(record.trial for record in run.records())
+    champion = next(record for record in run.records() if record.trial == first[0].trial)
+    better = champion.schedule.stages[-1].model_copy(update={"lr": 0.00777})
+    changed = champion.schedule.model_copy(update={"stages": (*champion.schedule.stages[:-1], better)})
+    fields = {"schedule": changed, "trial": last + 1, "optuna_number": None, "val_loss": 0.5}
+    run.write_record(champion.model_copy(update=fields), [])
+    for seed in range(1, 7):
+        again = {"arm": "confirm", "trial": last + 1 + seed, "seed": seed, "val_loss": 3.0 + 0.01 * seed % 0.03}
+        run.write_record(champion.model_copy(update=fields | again), [])
+    second = [one for one in make_ranking(run).comparisons if one.role == "declared"]
+    assert {(one.trial, one.round) for one in second} == {(last + 1, 2)}
+    assert {one.test.spending.better for one in second} == {0.0075}
 
 
 def test_scale_names_parameters_and_tokens():

@@ -22,24 +22,63 @@ def test_baselines_run_first_and_limits_count_every_trial(toy_world):
     records = director.books.records
     assert [record.trial for record in records] == list(range(10))
     assert (records[0].arm, records[0].label) == ("baseline", "adamw_linear")
-    assert {record.arm for record in records[1:]} == {"staged", "control"}
+    assert {record.arm for record in records[1:]} == {"staged", "tuned"}
 
 
 @pytest.mark.parametrize("slots", [1, 3])
 @pytest.mark.parametrize("control", [0.25, 0.5])
-def test_control_arm_tracks_its_share_at_any_moment(toy_world, control, slots):
+def test_both_sides_are_charged_their_shares_at_any_moment(toy_world, control, slots):
     world = toy_world(limits=Limits(trials=40), control=control, slots=slots)
     director = world.director()
     one_schedule = 160
-    while True:
-        task = director.ask()
-        if task is None:
-            break
-        staged, control_tokens = director.books.arm_tokens("staged"), director.books.arm_tokens("control")
-        assert abs(control_tokens - control * (staged + control_tokens)) <= one_schedule
+    while (task := director.ask()) is not None:
+        own, theirs = (director.books.charged_tokens((arm,)) for arm in ("staged", "tuned"))
+        assert abs(theirs - control * (own + theirs)) <= one_schedule
         director.started(task.trial)
         director.tell(task.trial, world.execute(task))
     assert len(director.books.records) == 40
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+def test_sides_and_rungs_stay_balanced_within_a_schedule_whatever_they_share(toy_world, slots):
+    """With a ladder: half for the question, the other half for three searches of two rungs."""
+    shares = {"staged": 0.5, "tuned": 0.25, "line": 0.125, "shape": 0.125}
+    world = toy_world(limits=Limits(trials=60), slots=slots, lower=LOWER, shares=shares)
+    director = world.director()
+    lower, one_schedule = ("tuned", "line", "shape"), 160
+    open_tasks = []
+    while (task := director.ask()) is not None or open_tasks:
+        if task is not None:
+            director.started(task.trial)
+            open_tasks.append(task)
+        if task is None or len(open_tasks) == slots:
+            done = open_tasks.pop(0)
+            director.tell(done.trial, world.execute(done))
+        charged = director.books.charged_tokens
+        if task is not None:
+            assert abs(charged(("staged",)) - charged(lower)) <= one_schedule
+    alone = {arm: charged((arm,)) / shares[arm] for arm in lower}
+    assert max(alone.values()) - min(alone.values()) <= one_schedule / min(shares.values())
+    assert {record.arm for record in director.books.records} == {"baseline", "staged", *lower}
+
+
+def test_opponents_go_on_from_the_best_below_with_every_other_trial(toy_world):
+    shares = {"staged": 0.2, "tuned": 0.4, "line": 0.2, "shape": 0.2}
+    world = toy_world(limits=Limits(trials=60), lower=LOWER, shares=shares, extra={"takes_over": TAKES_OVER})
+    records = world.run(world.director()).books.records
+    for arm, below in (("line", TAKES_OVER["line"]), ("shape", TAKES_OVER["shape"])):
+        own = [record for record in records if record.arm == arm]
+        assert len(own) >= 6
+        for record in own[::2]:
+            known = [one for one in records if one.trial < record.trial and one.arm in below]
+            best = min(known, key=lambda one: (one.val_loss, one.trial)).schedule
+            wanted = [(stage.optimizer, pytest.approx(stage.lr, rel=0.01)) for stage in best.stages]
+            told = [one for one in own if one.trial <= record.trial]
+            # It is told only once, for a second time would teach nothing.
+            assert any(
+                [(stage.optimizer, stage.lr) for stage in one.schedule.stages] in (wanted, [wanted[-1]] * 2)
+                for one in told
+            )
 
 
 def test_without_control_all_proposals_are_staged(toy_world):

@@ -32,7 +32,7 @@ def test_a_search_leaves_records_databases_ranking_and_status(finished):
     summary, run, seen = finished
     assert (summary.ended_by, summary.num_complete, summary.is_interrupted) == ("trials", 6, False)
     assert run.records()[0].arm == "baseline"
-    assert json.loads(run.ranking_json.read_text(encoding="utf-8"))["schema"] == "mbo-search/ranking/1"
+    assert json.loads(run.ranking_json.read_text(encoding="utf-8"))["schema"] == "mbo-search/ranking/2"
     assert run.best_yaml.exists()
     assert run.status()["finished"] is True
     assert 0 < run.status()["busy_fraction"] <= 1
@@ -42,7 +42,8 @@ def test_a_search_leaves_records_databases_ranking_and_status(finished):
 
 def test_the_databases_hold_one_study_each_and_nothing_is_running(finished):
     _, run, _ = finished
-    for database, arm in ((run.database, "staged"), (run.control_database, "control")):
+    lower = {name: run.rung_database(name) for name in ("tuned", "line", "shape")}
+    for arm, database in {"staged": run.database, **lower}.items():
         study = optuna.load_study(study_name=None, storage=f"sqlite:///{database}")
         told = {trial.user_attrs["trial"]: trial.value for trial in study.trials}
         assert told == {record.trial: record.val_loss for record in run.records() if record.arm == arm}
@@ -58,10 +59,10 @@ def test_tokens_are_counted_once_and_shared_beginnings_are_saved(finished):
         assert (record.executed_tokens < total) == (shared > 0)
 
 
-def test_the_control_arm_begins_with_what_the_baseline_has_shown(finished):
+def test_the_lowest_opponent_begins_with_what_the_baseline_has_shown(finished):
     _, run, _ = finished
     baseline, *others = run.records()
-    first = next(record for record in others if record.arm == "control")
+    first = next(record for record in others if record.arm == "tuned")
     assert (first.val_loss, first.executed_tokens) == (baseline.val_loss, 0)
     assert first.message == "trains exactly like trial 0, so its result is known"
 
@@ -116,12 +117,12 @@ def test_an_interrupted_search_goes_on_to_the_same_end(finished, tiny, tiny_root
 
 def test_limits_can_be_raised_and_confirm_runs_added(tiny, tiny_root, tmp_path):
     means = Means(cache=tiny_root / "cache", backend="local")
-    small = tiny_study(tiny_root, "search.trials=4")
+    small = tiny_study(tiny_root, "search.trials=7")
     run_study(small, tmp_path / "run", means)
-    summary = resume_study(tmp_path / "run", means, ["search.trials=5", "confirm={seeds: 2}"])
+    summary = resume_study(tmp_path / "run", means, ["search.trials=8", "confirm={seeds: 2}"])
     records = RunDirectory(tmp_path / "run").records()
     fresh = [record for record in records if not record.is_search]
-    assert summary.num_complete == 5 + len(fresh)
+    assert summary.num_complete == 8 + len(fresh)
     assert {record.seed for record in fresh} == {4, 5}
     confirmed = [record for record in fresh if record.arm == "confirm"]
     assert all(record.test_loss is not None and record.test_loss != record.val_loss for record in confirmed)

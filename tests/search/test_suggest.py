@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 
 import optuna
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mbo_search.results.schedule_runs import schedule_identity
 from mbo_search.search.arms import finite_size
-from mbo_search.search.initial_points import control_points, initial_points
+from mbo_search.search.initial_points import control_points, initial_points, points_near
 from mbo_search.search.suggest import (
     FixedChoices,
     FixedSuggest,
@@ -21,7 +22,14 @@ from mbo_search.search.suggest import (
     draw,
 )
 from mbo_search.study.baselines import baseline_schedule
-from mbo_search.study.space import control_space, propose, staged_space
+from mbo_search.study.ladder import lower_spaces
+from mbo_search.study.schedule import LrShape, Schedule, Stage
+from mbo_search.study.space import propose, staged_space
+from tests.search.tiny import tiny_study
+
+
+def tuned_space(study):
+    return lower_spaces(study)["tuned"]
 
 
 class Raw:
@@ -58,7 +66,7 @@ def test_a_number_on_a_grid_stays_on_it(index):
 def test_real_spaces_are_rebuilt_from_their_records(tiny):
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    for space in (staged_space(tiny), control_space(tiny)):
+    for space in (staged_space(tiny), *lower_spaces(tiny).values()):
         function = functools.partial(propose, space)
         for _ in range(10):
             drawn = draw(function, OptunaSuggest(study.ask()))
@@ -70,34 +78,60 @@ def test_initial_points_hold_each_optimizer_at_its_reference_learning_rate(tiny)
     points = initial_points(space)
     assert [point.schedule.optimizers for point in points] == [("adamw", "adamw"), ("lion", "lion")]
     assert points[0].schedule.stages[0].lr == space.reference_lrs["adamw"]
-    assert [point.schedule.optimizers for point in initial_points(control_space(tiny))] == [("adamw",), ("lion",)]
+    assert [point.schedule.optimizers for point in initial_points(tuned_space(tiny))] == [("adamw",), ("lion",)]
 
 
-def test_the_control_arm_begins_with_the_baselines_then_with_the_other_optimizers_untuned(tiny):
+def test_the_lowest_opponent_begins_with_the_baselines_then_with_the_other_optimizers_untuned(tiny):
     study = tiny.model_copy(update={"baselines": ("lion_wsd",)})
-    points = control_points(study, control_space(study), 1)
+    points = control_points(study, tuned_space(study), 1)
     names = ("lion_wsd", "adamw_cosine")
     assert [schedule_identity(point.schedule) for point in points] == [
         schedule_identity(baseline_schedule(study, name)) for name in names
     ]
-    assert len(control_points(study, control_space(study), 0)) == 1
+    assert len(control_points(study, tuned_space(study), 0)) == 1
 
 
-def test_baselines_that_the_control_arm_cannot_use_are_no_beginning(tiny):
+def test_baselines_that_its_space_does_not_hold_are_no_beginning(tiny):
     study = tiny.model_copy(update={"baselines": ("muon_wsd",)})
-    assert [point.schedule.optimizers for point in control_points(study, control_space(study), 8)] == [
+    assert [point.schedule.optimizers for point in control_points(study, tuned_space(study), 8)] == [
         ("adamw",),
         ("lion",),
     ]
 
 
-def test_a_control_arm_of_stages_begins_with_baselines_held_across_them(tiny):
-    control = tiny.control.model_copy(update={"keeps": "optimizer"})
-    study = tiny.model_copy(update={"control": control, "baselines": ("lion_wsd",)})
-    first, second = control_points(study, control_space(study), 1)
-    assert (first.schedule.optimizers, second.schedule.optimizers) == (("lion", "lion"), ("adamw", "adamw"))
-    assert [stage.hand_over for stage in first.schedule.stages] == [None, "carry"]
-    assert [stage.lr for stage in first.schedule.stages] == [control_space(study).reference_lrs["lion"]] * 2
+def wsd_of_lion(decay, line, lr=3e-3):
+    shape = LrShape(kind="wsd", hparams={"decay": decay, "kind": line, "floor": 0.0})
+    return Schedule(stages=(Stage(name="x", share=1.0, optimizer="lion", lr=lr, warmup=0.02, lr_shape=shape),))
+
+
+def test_the_line_goes_on_from_a_schedule_with_other_decays_first(tiny):
+    points = points_near(lower_spaces(tiny)["line"], wsd_of_lion(0.3, "sqrt"))
+    assert all(point.is_beginning and point.schedule.optimizers == ("lion",) for point in points)
+    stages = [point.schedule.stages[0] for point in points]
+    # The grid of quarters holds decays of 0.5 and 0.75. The last one is the schedule's own line.
+    lengths = [(stage.lr_shape.hparams["decay"], stage.lr_shape.hparams["kind"]) for stage in stages]
+    assert lengths == [(0.5, "linear"), (0.5, "linear"), (0.75, "linear"), (0.5, "sqrt")]
+    assert [stage.lr for stage in stages] == pytest.approx([3e-3, 4.2e-3, 3e-3, 3e-3], rel=0.01)
+
+
+def test_stages_go_on_from_one_strategy_by_holding_its_rate_until_it_decays(tiny):
+    (point,) = points_near(lower_spaces(tiny)["shape"], wsd_of_lion(0.5, "linear"))
+    first, second = point.schedule.stages
+    assert (first.optimizer, second.optimizer, second.hand_over) == ("lion", "lion", "carry")
+    assert (first.lr, second.lr) == pytest.approx((3e-3, 3e-3), rel=0.01)
+    assert (first.lr_shape.kind, second.lr_shape.kind) == ("constant", "linear")
+
+
+def test_one_optimizer_goes_on_from_stages_as_they_are(tiny_root):
+    spaces = lower_spaces(tiny_study(tiny_root, "stage_defaults.weight_decay=[0.0, 0.1]"))
+    (stages,) = points_near(spaces["shape"], wsd_of_lion(0.5, "linear"))
+    (point,) = points_near(spaces["settings"], stages.schedule)
+    assert schedule_identity(point.schedule) == schedule_identity(stages.schedule)
+
+
+def test_nothing_is_near_a_schedule_with_an_optimizer_that_is_not_offered(tiny):
+    stage = Stage(name="x", share=1.0, optimizer="muon", lr=1e-3)
+    assert points_near(lower_spaces(tiny)["line"], Schedule(stages=(stage,))) == ()
 
 
 @given(wanted=st.floats(1e-6, 1e3), low=st.floats(0.01, 1.0), factor=st.floats(1.1, 10.0))

@@ -1,0 +1,190 @@
+"""A whole study in no time: its own ladder, arms, director and confirmation; training is a formula with noise.
+
+What a schedule ends with is a loss that a test makes up, an effect of the seed that all schedules share, and noise of
+its own; schedules that train alike have the same noise. So the truth is known, and everything else is real.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mbo_search.results.ladder_info import ladder_info
+from mbo_search.results.rank import RankingContext, count_totals, rank
+from mbo_search.results.ranking_values import Ranking
+from mbo_search.results.records import TrialRecord
+from mbo_search.search.arms import TAKES_OVER, arm_shares, arm_space
+from mbo_search.search.confirm import Confirmation
+from mbo_search.search.director import Director
+from mbo_search.search.limits import limits_of
+from mbo_search.search.optuna_arm import OptunaArm, quiet_study
+from mbo_search.search.ports import Ports, SearchPlan
+from mbo_search.search.samplers import SAMPLERS
+from mbo_search.search.task import PathNode, TrialTask
+from mbo_search.study.baselines import baseline_schedule
+from mbo_search.study.keys import root_key, segment_keys
+from mbo_search.study.ladder import question_of
+from mbo_search.study.schedule import Schedule
+from mbo_search.study.segments import cut
+from mbo_search.study.space import staged_space
+from mbo_search.study.specs import Study
+from mbo_search.train.outcome import Boundary, CurveRow, TrialOutcome
+
+SHARED_SD = 0.03
+"""Spread over seeds that all schedules have in common, in nats; pairing removes it."""
+
+
+@dataclass
+class LadderWorld:
+    """A study whose losses follow a formula."""
+
+    study: Study
+    loss: Callable[[Schedule], float]
+    noise_sd: float = 0.0
+    slots: int = 1
+    nodes: set[str] = field(default_factory=set)
+    now: float = 0.0
+
+    def write_task(self, task: TrialTask) -> None:
+        """Nothing dies here, so nothing is kept."""
+
+    def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
+        """The director's books are enough."""
+
+    def director(self) -> Director:
+        study, space = self.study, staged_space(self.study)
+        confirm = study.confirm and Confirmation(
+            spec=study.confirm,
+            search_seed=study.seed,
+            budget=space.budget,
+            reference_lrs=space.reference_lrs,
+            question=question_of(study),
+        )
+        plan = SearchPlan(
+            seed=study.seed,
+            limits=limits_of(study.search),
+            shares=arm_shares(study),
+            takes_over=TAKES_OVER,
+            baselines={name: baseline_schedule(study, name) for name in study.baselines},
+            confirm=confirm,
+            slots=self.slots,
+        )
+        arms = {
+            arm: OptunaArm(
+                arm,
+                arm_space(study, arm, share),
+                seed=study.seed,
+                database=quiet_study(SAMPLERS["random"](0, 0)),
+            )
+            for arm, share in arm_shares(study).items()
+        }
+        ports = Ports(
+            memory=self,
+            has_node=self.nodes.__contains__,
+            nodes_of=self.nodes_of,
+            clock=lambda: self.now,
+            log=lambda line: None,
+        )
+        director = Director(plan, arms, ports)
+        director.restore([], [], next_trial=0, elapsed_seconds=0.0)
+        return director
+
+    def nodes_of(self, schedule: Schedule, seed: int, multiple: float = 1.0) -> tuple[PathNode, ...]:
+        """A node behind every stage."""
+        segments = cut(schedule, staged_space(self.study).budget)
+        root = root_key(model={"x": multiple}, data_fingerprint="formula", seed=seed, numerics={})
+        return tuple(
+            PathNode(key=key, tokens=segment.last_step * segment.batch_tokens)
+            for key, segment in zip(segment_keys(root, segments), segments, strict=True)
+            if segment.ends_stage
+        )
+
+    def execute(self, task: TrialTask) -> TrialOutcome:
+        """Train a task by formula; what is cached costs nothing."""
+        cached = max((i for i, node in enumerate(task.nodes) if node.key in self.nodes), default=-1)
+        produced = [node.key for node in task.nodes[cached + 1 :]]
+        self.nodes.update(produced)
+        probe = task.stop_after is not None
+        return TrialOutcome(
+            state="pruned" if probe else "complete",
+            reason="probe" if probe else None,
+            boundaries=tuple(self._boundary(task, i, is_shared=i <= cached) for i in range(len(task.nodes))),
+            produced=tuple(produced),
+            requested_tokens=task.tokens,
+            executed_tokens=task.tokens - (task.nodes[cached].tokens if cached >= 0 else 0),
+            train_seconds=1.0,
+        )
+
+    def run(self, director: Director) -> Director:
+        """One trial after another, to the end of the confirmation."""
+        while (task := director.ask()) is not None:
+            self.now += 1.0
+            director.started(task.trial)
+            outcome = self.execute(task)
+            for boundary in outcome.boundaries:
+                director.boundary(task.trial, boundary)
+            director.tell(task.trial, outcome)
+        return director
+
+    def rank(self, director: Director) -> Ranking:
+        """As the search itself would rank what it has found."""
+        books, shares = director.books, director.plan.shares
+        lower = tuple(arm for arm in shares if arm != "staged")
+        charges: dict[str, int] = {arm: books.charged_tokens((arm,)) for arm in ("baseline", *shares)}
+        info = ladder_info(
+            self.study,
+            staged_space(self.study).budget.total_tokens,
+            {**charges, "opponents": books.charged_tokens(lower)},
+        )
+        return rank(
+            books.records,
+            self.study.study,
+            count_totals(books.records, {}),
+            scale="at no scale",
+            confirm=self.study.confirm,
+            context=RankingContext(info=info),
+        )
+
+    def _boundary(self, task: TrialTask, stage: int, *, is_shared: bool) -> Boundary:
+        node = task.nodes[stage]
+        shared = np.random.default_rng(task.seed).normal(0, SHARED_SD)
+        own = int.from_bytes(hashlib.sha256(node.key.encode()).digest()[:8], "big")
+        noise = np.random.default_rng(own).normal(0, self.noise_sd) if self.noise_sd else 0.0
+        unfinished = 0.5 * (len(task.schedule.stages) - 1 - stage)
+        return Boundary(
+            stage=stage,
+            step=node.tokens,
+            tokens=node.tokens,
+            loss=self.loss(task.schedule) + shared + noise + unfinished,
+            accuracy=0.5,
+            bits_per_byte=1.0,
+            node=node.key,
+            shared=is_shared,
+        )
+
+
+def relative_rates(schedule: Schedule, study: Study) -> list[float]:
+    """Learning rate of every step over its optimizer's reference."""
+    space = staged_space(study)
+    return [
+        segment.lr(step) / space.reference_lrs[segment.stage.optimizer]
+        for segment in cut(schedule, space.budget)
+        for step in range(segment.first_step, segment.last_step)
+    ]
+
+
+def line_loss(schedule: Schedule, study: Study) -> float:
+    """Only the learning rate matters: 3.3 nats where it is the reference, then falls to zero over the last 60 %."""
+    rates = relative_rates(schedule, study)
+    last_at_peak = max(step for step, rate in enumerate(rates) if rate >= 0.999 * max(rates))
+    held, falling = rates[: last_at_peak + 1], rates[last_at_peak + 1 :]
+    too_high = statistics.fmean(math.log2(max(rate, 0.1)) ** 2 for rate in held)
+    bent = statistics.fmean(
+        (rate / max(rates) - 1 + (step + 1) / len(falling)) ** 2 for step, rate in enumerate(falling)
+    )
+    return 3.3 + 0.03 * too_high + 0.4 * (len(falling) / len(rates) - 0.6) ** 2 + 0.3 * bent
