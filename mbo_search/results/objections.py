@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from mbo_search.results.champions import Champions
 from mbo_search.results.ladder_info import LadderInfo
@@ -22,8 +21,6 @@ FEWEST_TRIALS = 3
 
 EDGE = 0.05
 """Share of a range at either end that counts as its edge; rates are measured on a logarithmic scale."""
-
-_IS_RATE = re.compile(r"/lr(_relative|/)")
 
 _MOST_SCHEDULES_BEHIND = 2
 """Schedules by which the opponents may be behind in tokens: searches are interleaved a schedule at a time."""
@@ -55,20 +52,35 @@ def _edges(best: Champions, info: LadderInfo) -> Iterator[str]:
     if best.challenger is not None:
         yield from edges_of(best.challenger, info)
     for runs in best.opponents:
-        yield from (line for line in edges_of(runs, info) if _IS_RATE.search(line))
+        yield from edges_of(runs, info, _is_rate)
 
 
-def edges_of(runs: ScheduleRuns, info: LadderInfo) -> Iterator[str]:
+def _is_rate(name: str) -> bool:
+    return "/lr_relative" in name or "/lr/" in name
+
+
+def _is_any(name: str) -> bool:
+    return True
+
+
+def edges_of(runs: ScheduleRuns, info: LadderInfo, counts: Callable[[str], bool] = _is_any) -> Iterator[str]:
     """Name the ranges at whose edge a schedule lies.
 
     Args:
         runs: The schedule, with the search trial that found it.
         info: The ladder of its study.
+        counts: Whether a parameter of that name is looked at.
     """
     known = {parameter.name: parameter for parameter in info.searched.get(runs.head.arm, ())}
     for name, value in runs.head.params.items():
         parameter = known.get(name)
-        if parameter is None or isinstance(value, str) or parameter.choices or parameter.step is not None:
+        if (
+            parameter is None
+            or not counts(name)
+            or isinstance(value, str)
+            or parameter.choices
+            or parameter.step is not None
+        ):
             continue
         place = _place(parameter, float(value))
         if not EDGE < place < 1 - EDGE:

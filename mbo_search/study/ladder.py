@@ -58,11 +58,7 @@ RUNG_OF_SEARCH: Mapping[LowerSearch, Rung] = MappingProxyType(
 _LINES = ("cosine", "linear", "wsd")
 _DECAYS = tuple(tenth / 10 for tenth in range(1, 10))
 _FLOORS = (0.0, 0.05)
-<<<<<<< HEAD
-"""Of the opponents' lines. A floor of a tenth would not count as annealed: no line reaches its floor at the end."""
-=======
 """Of the opponents' lines. A floor of a tenth would not count as annealed: no line is on its floor at its end."""
->>>>>>> tests
 
 
 def top_rung(study: Study) -> Rung:
