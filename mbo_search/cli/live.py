@@ -144,7 +144,18 @@ def _draw_arms(progress: Progress) -> RenderableType:
         for side, arms in _sides(progress)
         for arm in arms
     ]
-    header = ["side", "search", "done", "pruned", "failed", "best loss", "perplexity", "against baseline", "trial", "tokens"]
+    header = [
+        "side",
+        "search",
+        "done",
+        "pruned",
+        "failed",
+        "best loss",
+        "perplexity",
+        "against baseline",
+        "trial",
+        "tokens",
+    ]
     return table(header, rows, right=" ".join(header[2:]))
 
 

@@ -62,7 +62,9 @@ def ladder_of_plan(plan: Plan) -> RenderableType:
     ]
     untuned = [("untuned", name, "opponents", "first", "0", "1") for name in plan.baselines]
     header = ["rung", "search", "side", "tokens", "dimensions", "combinations"]
-    return table(header, [*untuned, *rows], title="Ladder, lowest rung first", right="tokens dimensions combinations")
+    return table(
+        header, [*untuned, *rows], title="Ladder, lowest rung first", right="tokens dimensions combinations"
+    )
 
 
 def _combinations(arm: ArmPlan) -> str:

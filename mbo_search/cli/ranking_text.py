@@ -71,7 +71,9 @@ def _ladder(ladder: Sequence[LadderRung]) -> RenderableType:
         )
         for row in ladder
     ]
-    caption = "Gain in perplexity over the best rung below; positive is better. Intervals hold for all rungs together."
+    caption = (
+        "Gain in perplexity over the best rung below; positive is better. Intervals hold for all rungs together."
+    )
     return table(_LADDER, rows, title="Ladder", caption=caption, right=" ".join(_LADDER[1:]))
 
 

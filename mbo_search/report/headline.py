@@ -43,9 +43,7 @@ def headline(ranking: Ranking, text: Strings) -> str:
         tokens = format_count(sum(row.executed_tokens for row in vain))
         parts.append(words["vain"].format(tokens=tokens, what=names))
     composed = words["between"].join(parts)
-    return _unbroken(
-        text["sentence"]["ladder"].format(sentence=ranking.verdict.ladder_sentence, composed=composed)
-    )
+    return _unbroken(text["sentence"]["ladder"].format(sentence=ranking.verdict.ladder_sentence, composed=composed))
 
 
 def _unbroken(sentence: str) -> str:
