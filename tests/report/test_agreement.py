@@ -24,7 +24,9 @@ STUDIES = [(24, 6, 1), (40, 6, 2), (40, 12, 3), (40, 24, 4), (60, 12, 5), (60, 8
 NUMBER = r"([+-]?\d+(?:\.\d+)?)"
 BRACKETS = re.compile(rf"{NUMBER} % \[{NUMBER}, {NUMBER}\]")
 ENGLISH = re.compile(rf"\({NUMBER} nats\).*?interval {NUMBER} to {NUMBER} nats")
-CHINESE = re.compile(rf"\uff08{NUMBER} \u7eb3\u7279\uff09.*?\u533a\u95f4\u4e3a {NUMBER} \u81f3 {NUMBER} \u7eb3\u7279")
+CHINESE = re.compile(
+    rf"\uff08{NUMBER} \u7eb3\u7279\uff09.*?\u533a\u95f4\u4e3a {NUMBER} \u81f3 {NUMBER} \u7eb3\u7279"
+)
 LADDER_ROW = re.compile(rf"^\w+ +\d+ +[\d.]+ +{NUMBER} +{NUMBER} \.\. {NUMBER}", re.MULTILINE)
 
 
