@@ -85,7 +85,7 @@ def signed_percent(percent: float) -> str:
     """A gain with its sign, a real minus and a space that does not break: positive is better.
 
     >>> signed_percent(1.234).replace(chr(160), " "), signed_percent(-0.5).replace(chr(160), " ")
-    ('+1.23 %', '−0.50 %')
+    ('+1.23 %', '\u22120.50 %')
     """
     return f"{_signed(percent)}\u00a0%"
 

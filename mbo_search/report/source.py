@@ -143,7 +143,7 @@ def _card(folder: Path) -> DataCard | None:
 
 
 def showcase(source: ReportSource, *, asked: int, others: int) -> Sequence[TrialRecord]:
-    """The schedules worth showing one by one: the best that the question is about, then those of the rungs below."""
+    """The schedules worth showing one by one: the best of the question, then those of the rungs below."""
     below = reversed(rungs_below(source.question))
     lower = (record for rung in below for record in source.finished_on(rung)[:others])
     return (*source.finished_on(source.question)[:asked], *lower)

@@ -62,7 +62,7 @@ def test_a_line_tells_counts_tokens_bests_and_time():
     line = progress_line(snapshot())
     assert line == (
         "6 of 24 schedules done, 1 running, 1 pruned; 600k tokens trained, 200k saved (25%); "
-        "perplexity: baseline 148.41, staged 134.29 (-9.5 %); 1 min 15 s, about 2 min 30 s left"
+        "perplexity: baseline 148.41, question 134.29 (-9.5 %); 1 min 15 s, about 2 min 30 s left"
     )
 
 
@@ -87,7 +87,7 @@ def test_confirm_runs_are_counted_and_drawn_as_what_is_left_of_them():
     assert "[########......................]" in drawn(progress)
 
 
-def test_the_table_holds_every_arm_and_running_trial():
+def test_the_table_holds_every_search_and_running_trial():
     text = drawn(snapshot(is_stopping=True, messages=("trial 4: perplexity 140",)))
     assert "quickstart" in text
     assert "-9.5 %" in text
@@ -99,6 +99,24 @@ def test_the_table_holds_every_arm_and_running_trial():
 
 def test_user_text_is_shown_as_it_is_and_not_as_markup():
     assert "[red]x[/red]" in drawn(snapshot(messages=("[red]x[/red]",)))
+
+
+def test_searches_are_shown_by_the_side_that_they_are_on():
+    arms = (
+        arm("staged", best=4.9, complete=3),
+        arm("baseline", best=5.0, complete=1),
+        arm("tuned", best=4.95, complete=2),
+        arm("shape", best=4.92, complete=2),
+    )
+    progress = snapshot(arms=arms)
+    assert "baseline 148.41, opponents 137.00 (-7.7 %), question 134.29 (-9.5 %)" in progress_line(progress)
+    rows = [line.split()[:2] for line in drawn(progress).splitlines() if line.startswith(("opp", "que", "bas"))]
+    assert rows == [
+        ["baseline", "baseline"],
+        ["opponents", "tuned"],
+        ["opponents", "shape"],
+        ["question", "staged"],
+    ]
 
 
 def test_nothing_is_compared_before_a_baseline_has_ended():

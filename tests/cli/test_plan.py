@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import io
 
+import pytest
+from rich.console import Console
+
+from mbo_search.cli.planned_ladder import power_of_seeds
 from mbo_search.cli.sparkline import sparkline
+from mbo_search.results.earlier_noise import EarlierNoise
 
 STUDY = """
 study: tiny
@@ -46,8 +51,8 @@ def test_a_plan_is_complete(mbo, study_file):
     assert plan["setup"]["micro_batch"] >= 1
     assert plan["pace"]["tokens"] > 0
     assert plan["nodes_that_fit"] == plan["store_bytes"] // plan["node_bytes"]
-    staged, control = plan["arms"]
-    assert (staged["arm"], control["arm"]) == ("staged", "control")
+    staged = plan["arms"][0]
+    assert [arm["arm"] for arm in plan["arms"]] == ["staged", "tuned", "line", "shape"]
     ranges = {(row["stage"], row["optimizer"]): (row["low"], row["high"]) for row in staged["lr_ranges"]}
     assert ranges["b", "muon"] == (0.004, 0.004)
     assert ranges["a", "adamw"][1] == pytest.approx(2 * ranges["a", "adamw"][0])
@@ -62,8 +67,15 @@ def test_a_plan_for_people_says_the_same(mbo, study_file):
     weight_decay = next(line for line in out.splitlines() if line.startswith("stages.0.weight_decay"))
     assert weight_decay.split() == ["stages.0.weight_decay", "0.2", "stage_defaults"]
     assert "worked out here" in out
-    assert "Staged schedules: " in out
-    assert "Control schedules: " in out
+    assert "has to beat the champions of untuned, tuned, shape" in out
+    ladder = [line.split()[:4] for line in out.splitlines() if " opponents " in line or " question " in line]
+    assert ladder == [
+        ["untuned", "adamw_cosine", "opponents", "first"],
+        ["tuned", "tuned", "opponents", "25%"],
+        ["shape", "line", "opponents", "12.5%"],
+        ["shape", "shape", "opponents", "12.5%"],
+        ["switch", "staged", "question", "50%"],
+    ]
     assert "adamw_cosine" in out
     assert "tokens a second" in out
 
@@ -80,6 +92,18 @@ def test_too_little_text_has_code_2_and_says_how_much_is_needed(mbo, study_file)
     ended = mbo("plan", study_file)
     assert ended.code == 2
     assert "error: " in ended.err
+
+
+def test_more_seeds_and_larger_gains_are_found_more_often():
+    noise = EarlierNoise(folders=("before",), sd_nats=0.012, worthwhile_percent=0.5, seeds=50)
+    console = Console(file=io.StringIO(), width=100)
+    console.print(power_of_seeds(noise))
+    rows = [line.split() for line in console.file.getvalue().splitlines()[2:]]
+    shares = [[int(cell.removesuffix("%")) for cell in row[1:]] for row in rows]
+    assert [row[0] for row in rows] == ["6", "12", "24"]
+    assert all(row == sorted(row) for row in shares)
+    assert all(list(column) == sorted(column) for column in zip(*shares, strict=True))
+    assert power_of_seeds(noise.model_copy(update={"sd_nats": 0.0})) is None
 
 
 def test_a_sparkline_follows_its_values():

@@ -23,10 +23,15 @@ def confirmed(tmp_path_factory):
     return build_run(tmp_path_factory.mktemp("runs") / "confirmed", num_trials=24, confirm_seeds=6).path
 
 
-def test_rank_begins_with_the_verdict_and_shows_the_best(mbo, searched):
+def test_rank_begins_with_the_ladder_and_the_verdict_and_shows_the_best(mbo, searched):
     out = mbo("rank", searched).out
     ranking = mbo("rank", searched, "--json").json()
-    assert out.startswith(ranking["verdict"]["sentence"])
+    lines = out.splitlines()
+    assert lines[0] == ranking["verdict"]["ladder_sentence"]
+    assert lines[1] == ranking["verdict"]["sentence"]
+    assert f"Next: {ranking['verdict']['next']}" in lines
+    table = lines[lines.index("Ladder") + 2 :][: len(ranking["ladder"])]
+    assert [line.split()[0] for line in table] == ["untuned", "tuned", "shape", "settings", "switch"]
     assert "none is confirmed" in out
     best = ranking["trials"][0]
     assert f"{best['val_perplexity']:.2f}" in out
@@ -36,8 +41,8 @@ def test_rank_begins_with_the_verdict_and_shows_the_best(mbo, searched):
 
 def test_rank_as_json_has_the_documented_fields(mbo, searched):
     ranking = mbo("rank", searched, "--json").json()
-    assert ranking["schema"] == "mbo-search/ranking/1"
-    assert {"study", "scale", "verdict", "baseline_trial", "best_single_trial", "trials", "totals"} <= set(ranking)
+    assert ranking["schema"] == "mbo-search/ranking/2"
+    assert {"study", "scale", "verdict", "ladder", "baseline_trial", "trials", "totals"} <= set(ranking)
     assert ranking["verdict"]["answer"] is None
 
 

@@ -13,7 +13,10 @@ def test_baseline_and_winner_continue_the_same_text(run):
     ranking = make_ranking(run)
     samples = continuations(run, ranking)
     assert [sample.trial for sample in samples] == [ranking.baseline_trial, ranking.verdict.winner_trial]
-    assert [sample.label for sample in samples] == ["baseline", "staged"]
+    assert [sample.label for sample in samples] == [
+        row.rung for sample in samples for row in ranking.trials if row.trial == sample.trial
+    ]
+    assert samples[0].label == "untuned"
     assert len({sample.prompt for sample in samples}) == 1
     assert len({sample.continuation for sample in samples}) == 2
     assert continuations(run, ranking) == samples

@@ -37,9 +37,9 @@ def copy_with(folder: Path, target: Path, **setup: object) -> Path:
 
 
 def leaders(folder: Path) -> tuple[int, int]:
-    """The winner and the champion of the control arm; both were confirmed."""
+    """The winner and that of the tuned schedules; both were confirmed."""
     rows = find_contestants([str(folder), str(folder)])[0].source.ranked
-    return rows[0].trial, next(row.trial for row in rows if row.arm == "control")
+    return rows[0].trial, next(row.trial for row in rows if row.rung == "tuned")
 
 
 def test_a_directory_means_its_winner(confirmed):

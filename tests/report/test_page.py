@@ -11,7 +11,10 @@ import pytest
 from mbo_search.report.page import SECTIONS, render_report, write_report
 from mbo_search.report.samples import TextSample, load_samples
 from mbo_search.report.source import read_source
-from mbo_search.results.records import TrialRecord
+from mbo_search.results.differences import difference_of_nats
+from mbo_search.results.ranking import make_ranking
+from mbo_search.results.ranking_values import SearchRepeats
+from mbo_search.results.records import LOWER_ARMS, TrialRecord
 from mbo_search.results.run_directory import RunDirectory
 from mbo_search.study.schedule import Schedule
 from tests.results.builder import build_records, build_run, make_setup, make_study
@@ -80,6 +83,7 @@ def test_every_figure_of_a_finished_study_is_drawn(finished):
     _, page = finished
     drawn = {name.removeprefix("figure-") for name in page.embedded if name.startswith("figure-")}
     expected = {
+        "ladder",
         "picture",
         "timelines",
         "curves",
@@ -185,13 +189,51 @@ def test_a_study_of_failures_shows_them(tmp_path):
 def test_a_lone_baseline_is_shown_without_a_verdict(tmp_path):
     page = without(tmp_path, lambda record: record.arm == "baseline")
     assert "There is nothing to compare it with yet." in page.text
-    assert "No staged schedule has finished." in page.text
+    assert "The search has completed no change of optimizer so far." in page.text
     assert "figure-timelines" in page.embedded
 
 
-def test_a_study_without_control_says_what_is_missing(tmp_path):
-    page = without(tmp_path, lambda record: record.arm != "control")
-    assert "There is no tuned single-strategy schedule to compare with" in page.text
+def test_a_study_whose_opponents_have_not_finished_says_what_is_missing(tmp_path):
+    page = without(tmp_path, lambda record: record.arm not in LOWER_ARMS)
+    assert "No schedule of this rung has finished: one strategy, tuned." in page.text
+
+
+def test_the_first_screen_holds_question_answer_certainty_and_next_step(finished):
+    run, page = finished
+    verdict = make_ranking(run).verdict
+    shown = page.text.replace("\u00a0", " ")
+    opening = shown[: shown.index("The best schedule of each rung")]
+    assert "Does changing the optimizer between stages beat everything that one optimizer can do?" in opening
+    assert verdict.ladder_sentence in opening
+    assert verdict.sentence in opening
+    assert all(f"No yes, because {reason}." in opening for reason in verdict.objections)
+    assert verdict.next.split("mbo-search")[0].rstrip(": ") in opening
+    assert "how sure" in opening
+
+
+def test_the_ladder_is_a_table_that_needs_no_script(finished):
+    run, page = finished
+    for row in make_ranking(run).ladder:
+        assert row.perplexity is not None
+        assert f"{row.perplexity:.2f}" in page.text
+        assert all(what in page.text for what in row.hand_picked)
+
+
+def test_independent_searches_are_a_sentence_and_a_strip(finished):
+    run, _ = finished
+    source = read_source(run)
+    gain = difference_of_nats(0.01, -0.002, 0.022, 0.95)
+    repeats = SearchRepeats(
+        searches=3, planned=5, gains_nats=(0.0, 0.01, 0.02), gain=gain, answer="undecided", sentence="So it is."
+    )
+    told = dataclasses.replace(source, ranking=source.ranking.model_copy(update={"repeats": repeats}))
+    page = Page(render_report(told))
+    assert "3 of 5 independent searches: So it is." in page.text
+    strip = page.values("figure-repeats")["data"]
+    assert [len(trace["x"]) for trace in strip] == [2, 1, 3]
+    chinese = Page(render_report(told, language="zh"))
+    assert "5 \u6b21\u72ec\u7acb\u641c\u7d22\u4e2d\u7684 3 \u6b21" in chinese.text
+    assert "So it is." not in chinese.text
 
 
 def test_damaged_records_are_named_on_the_page(tmp_path):

@@ -17,7 +17,19 @@ from tests.results.builder import build_run
 
 pytestmark = pytest.mark.browser
 
-FIGURES = ("picture", "timelines", "curves", "lr", "history", "parallel", "importance", "slices", "pareto", "tree")
+FIGURES = (
+    "ladder",
+    "picture",
+    "timelines",
+    "curves",
+    "lr",
+    "history",
+    "parallel",
+    "importance",
+    "slices",
+    "pareto",
+    "tree",
+)
 
 
 @pytest.fixture(scope="module")
@@ -110,13 +122,13 @@ def test_the_table_sorts_both_ways_and_back(reader):
 
 
 def test_filters_narrow_the_table_and_stand_in_the_address(reader):
-    reader.page.locator("[data-table=ranking] select").select_option("control")
-    reader.page.locator("[data-table=ranking] input[type=search]").fill("muon cosine")
+    reader.page.locator("[data-table=ranking] select").select_option("tuned")
+    reader.page.locator("[data-table=ranking] input[type=search]").fill("muon")
     optimizers = reader.page.locator("[data-table=ranking] tr.row .optimizers").all_inner_texts()
     assert optimizers
     assert set(optimizers) == {"muon"}
     address = reader.page.url
-    assert "ranking.kind=control" in address
+    assert "ranking.kind=tuned" in address
     found = trials(reader)
     reader.page.goto("about:blank")
     reader.page.goto(address)
@@ -261,9 +273,9 @@ def test_tables_and_figures_can_be_downloaded(reader, tmp_path):
     assert "optimizer=" in rows[0]["recipe"]
     for format_ in ("svg", "png"):
         with reader.page.expect_download() as download:
-            reader.page.locator(f"[data-figure=picture] [data-download={format_}]").click()
-        download.value.save_as(tmp_path / f"picture.{format_}")
-        content = (tmp_path / f"picture.{format_}").read_bytes()
+            reader.page.locator(f"[data-figure=ladder] [data-download={format_}]").click()
+        download.value.save_as(tmp_path / f"ladder.{format_}")
+        content = (tmp_path / f"ladder.{format_}").read_bytes()
         assert content.startswith(b"<svg" if format_ == "svg" else b"\x89PNG")
 
 
@@ -305,6 +317,7 @@ def test_the_page_says_the_essential_without_scripts(browser, report):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(report.as_uri())
-    assert "Yes: staging lowers perplexity" in page.locator("h1").inner_text()
+    assert "Tuning is worth" in page.locator("h1").inner_text()
+    assert page.locator("table.ladder tbody tr").count() == 5
     assert "need JavaScript" in page.locator("noscript").inner_text()
     context.close()

@@ -19,22 +19,22 @@ def drawn(traces, notes=()):
 
 
 def test_lines_that_wait_for_the_reader_are_left_out():
-    traces = [{"name": place, "meta": {"place": place, "arm": "staged"}} for place in range(8)]
-    traces += [{"name": "legend"}, {"name": "control", "meta": {"place": 0, "arm": "control"}}]
+    traces = [{"name": place, "meta": {"place": place, "few": False}} for place in range(8)]
+    traces += [{"name": "legend"}, {"name": "tuned", "meta": {"place": 0, "few": True}}]
     names = [trace["name"] for trace in first_view("curves", drawn(traces))["data"]]
-    assert names == [0, 1, 2, 3, 4, "legend", "control"]
+    assert names == [0, 1, 2, 3, 4, "legend", "tuned"]
     assert len(first_view("history", drawn(traces))["data"]) == 10
 
 
 def test_the_legend_names_only_optimizers_that_are_drawn():
     traces = [
-        {"name": "line", "meta": {"place": 0, "arm": "staged", "optimizer": "muon"}},
-        {"name": "waiting", "meta": {"place": 7, "arm": "staged", "optimizer": "lion"}},
+        {"name": "line", "meta": {"place": 0, "few": False, "optimizer": "muon"}},
+        {"name": "waiting", "meta": {"place": 7, "few": False, "optimizer": "lion"}},
         {"name": "muon", "meta": {"place": -1, "names": "muon"}},
         {"name": "lion", "meta": {"place": -1, "names": "lion"}},
-        {"name": "staged", "meta": {"place": -1}},
+        {"name": "switch", "meta": {"place": -1}},
     ]
-    assert [trace["name"] for trace in first_view("curves", drawn(traces))["data"]] == ["line", "muon", "staged"]
+    assert [trace["name"] for trace in first_view("curves", drawn(traces))["data"]] == ["line", "muon", "switch"]
 
 
 def test_captions_are_shortened_where_they_do_not_fit():

@@ -1,7 +1,7 @@
 """Importance: which choices decided whether a schedule came out among the best, per stage.
 
-Computed by Optuna's PED-ANOVA from the records of the question's own search, so that settings which exist only for some optimizers
-count as well.
+Computed by Optuna's PED-ANOVA from the records of the question's own search, so that settings which exist only for
+some optimizers count as well.
 
 References:
     Watanabe, Bansal & Hutter 2023, "PED-ANOVA", arXiv:2304.10255.

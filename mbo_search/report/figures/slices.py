@@ -1,4 +1,4 @@
-"""Slices: any setting of the question's own search against perplexity, or against any other setting, one dot a schedule.
+"""Slices: any setting of the question's own search against perplexity or any other setting, one dot a schedule.
 
 The page holds the values of every searched setting once and fills the figure from them when the reader chooses.
 """

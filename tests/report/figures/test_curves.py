@@ -7,16 +7,12 @@ import math
 import pytest
 
 from mbo_search.report.figures.curves import curves_info, draw_curves
+from mbo_search.report.strings import load_strings
+from mbo_search.study.rungs import RUNGS, Rung
 from tests.report.records import make_record, make_rows, make_stage
 
-NAMES = {
-    "tokens": "tokens",
-    "perplexity": "perplexity",
-    "band": "band",
-    "staged": "staged",
-    "control": "control",
-    "baseline": "baseline",
-}
+NAMES = load_strings("en")["names"]
+RUNG_OF: dict[int, Rung] = {**dict.fromkeys(range(90), RUNGS[-1]), 90: "tuned", 91: "untuned"}
 
 
 def study(num_staged: int):
@@ -24,29 +20,29 @@ def study(num_staged: int):
         make_record(trial, make_stage("lion", 0.5), make_stage("adamw", 0.5), loss=3.0 + trial / 10)
         for trial in range(num_staged)
     ]
-    records.append(make_record(90, make_stage("adamw", 1.0), arm="control", loss=4.0))
+    records.append(make_record(90, make_stage("adamw", 1.0), arm="tuned", loss=4.0))
     records.append(make_record(91, make_stage("muon", 1.0), arm="baseline", loss=5.0))
     curves = {r.trial: make_rows(r, [6.0, 5.0, 4.5, r.val_loss or 0.0]) for r in records}
     return records, curves
 
 
-def test_each_arm_counts_its_own_places():
+def test_each_rung_counts_its_own_places():
     records, curves = study(3)
-    lines = curves_info(records, curves).lines
+    lines = curves_info(records, curves, rungs=RUNG_OF, asked="switch").lines
     assert [(line.trial, line.position) for line in lines] == [(0, 0), (1, 1), (2, 2), (90, 0), (91, 0)]
 
 
 def test_what_is_not_drawn_is_counted():
     records, curves = study(5)
     del curves[4]
-    info = curves_info(records, curves, most_lines=2)
+    info = curves_info(records, curves, rungs=RUNG_OF, asked="switch", most_lines=2)
     assert [line.trial for line in info.lines] == [0, 1, 90, 91]
     assert info.num_hidden == 2
 
 
 def test_the_band_spans_the_middle_of_all_curves():
     records, curves = study(10)
-    band = curves_info(records, curves).band
+    band = curves_info(records, curves, rungs=RUNG_OF, asked="switch").band
     assert band is not None
     assert band.tokens == (1000, 2000, 3000, 4000)
     ends = sorted(rows[-1].loss for rows in curves.values())
@@ -56,20 +52,20 @@ def test_the_band_spans_the_middle_of_all_curves():
 
 def test_few_curves_have_no_band():
     records, curves = study(1)
-    assert curves_info(records, curves).band is None
+    assert curves_info(records, curves, rungs=RUNG_OF, asked="switch").band is None
 
 
-def test_the_best_staged_schedule_gives_the_stage_lines():
+def test_the_best_schedule_of_the_question_gives_the_stage_lines():
     records, curves = study(2)
-    info = curves_info(records, curves)
+    info = curves_info(records, curves, rungs=RUNG_OF, asked="switch")
     assert info.stage_ends == (2000,)
     assert draw_curves(info, names=NAMES).layout.shapes[0].x0 == 2000
 
 
 def test_a_line_goes_on_where_its_stage_changes():
     records, curves = study(1)
-    figure = draw_curves(curves_info(records, curves), names=NAMES)
-    first, second = (trace for trace in figure.data if trace.meta["place"] == 0 and trace.meta["arm"] == "staged")
+    figure = draw_curves(curves_info(records, curves, rungs=RUNG_OF, asked="switch"), names=NAMES)
+    first, second = (trace for trace in figure.data if trace.meta["place"] == 0 and trace.meta.get("few") is False)
     assert (first.x[-1], first.y[-1]) == (second.x[0], second.y[0])
     assert (first.line.color, second.line.color) == ("var(--opt-lion)", "var(--opt-adamw)")
     assert second.y[-1] == pytest.approx(math.exp(3.0), rel=1e-4)
@@ -77,5 +73,5 @@ def test_a_line_goes_on_where_its_stage_changes():
 
 def test_a_diverged_curve_does_not_break_the_figure():
     record = make_record(0, make_stage("lion", 1.0), loss=900.0)
-    info = curves_info([record], {0: make_rows(record, [5.0, 700.0, 900.0])})
+    info = curves_info([record], {0: make_rows(record, [5.0, 700.0, 900.0])}, rungs=RUNG_OF, asked="switch")
     assert "Infinity" not in draw_curves(info, names=NAMES).to_json()

@@ -1,4 +1,4 @@
-"""Proves the values behind the smaller figures: arms, seeds, history, learning rates used, and axes."""
+"""Proves the values behind the smaller figures: rungs, seeds, history, learning rates used, and axes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from mbo_search.report.figures.seeds import draw_seeds, seeds_info
 from mbo_search.report.strings import load_strings
 from mbo_search.results.rank import rank
 from mbo_search.results.ranking_values import Totals
+from mbo_search.results.schedule_runs import group_by_schedule
+from mbo_search.study.rungs import RUNGS, Rung
 from tests.report.records import BUDGET, make_record, make_rows, make_stage
 from tests.results.builder import build_records, make_study
 
@@ -26,21 +28,21 @@ def ranked(*records):
     return [row for row in ranking.trials if row.rank is not None]
 
 
-def test_arms_are_lanes_with_the_best_first():
+def test_rungs_are_lanes_with_the_best_first():
     info = arms_info(
         ranked(
             make_record(0, make_stage("adamw", 1.0), arm="baseline", loss=3.5),
-            make_record(1, make_stage("lion", 1.0), arm="control", loss=3.4),
+            make_record(1, make_stage("lion", 1.0), arm="tuned", loss=3.4),
             make_record(2, make_stage("lion", 0.5), make_stage("adamw", 0.5), loss=3.2),
             make_record(3, make_stage("muon", 0.5), make_stage("adamw", 0.5), loss=3.1),
             make_record(4, make_stage("muon", 1.0), loss=None),
         )
     )
     assert info is not None
-    assert [(lane.arm, lane.trials) for lane in info.lanes] == [
-        ("staged", (3, 2)),
-        ("control", (1,)),
-        ("baseline", (0,)),
+    assert [(lane.rung, lane.trials) for lane in info.lanes] == [
+        ("switch", (3, 2)),
+        ("tuned", (1,)),
+        ("untuned", (0,)),
     ]
     assert info.lowest == 3.1
 
@@ -72,27 +74,28 @@ def test_ticks_are_few_and_lie_in_view(low, high):
 def test_seeds_show_fresh_runs_only_beside_what_the_search_had_seen():
     study = make_study(3)
     records = [record for record, _ in build_records(study, num_trials=24, confirm_seeds=6, seed=1)]
-    rows = seeds_info(ranked(*records), search_seed=study.seed)
-    assert len(rows) == 3
+    fresh = {runs.head.trial: runs.fresh for runs in group_by_schedule(records)}
+    rows = seeds_info(ranked(*records), fresh)
+    assert {row.rung for row in rows} == set(RUNGS)
     for row in rows:
         assert row.seeds == (1, 2, 3, 4, 5, 6)
         assert row.mean == pytest.approx(sum(row.losses) / 6)
         search = next(record for record in records if record.trial == row.trial)
         assert row.search_loss == search.val_loss
-    assert len(draw_seeds(rows, names=NAMES).data) == 3 * 3
+    assert len(draw_seeds(rows, names=NAMES).data) == 3 * len(RUNGS)
 
 
 def test_history_counts_the_tokens_of_unfinished_trials_too():
-    points = history_info(
-        [
-            make_record(1, make_stage("lion", 1.0), loss=3.3),
-            make_record(2, make_stage("lion", 1.0), loss=None, tokens=1000),
-            make_record(3, make_stage("lion", 1.0), loss=3.5),
-            make_record(4, make_stage("adamw", 1.0), arm="control", loss=3.2),
-            make_record(5, make_stage("adamw", 1.0), loss=3.1),
-            make_record(6, make_stage("adamw", 1.0), arm="confirm", loss=1.0),
-        ]
-    )
+    records = [
+        make_record(1, make_stage("lion", 1.0), loss=3.3),
+        make_record(2, make_stage("lion", 1.0), loss=None, tokens=1000),
+        make_record(3, make_stage("lion", 1.0), loss=3.5),
+        make_record(4, make_stage("adamw", 1.0), arm="tuned", loss=3.2),
+        make_record(5, make_stage("adamw", 1.0), loss=3.1),
+        make_record(6, make_stage("adamw", 1.0), arm="confirm", loss=1.0),
+    ]
+    rungs: dict[int, Rung] = {**dict.fromkeys((1, 3, 5), RUNGS[-1]), 4: "tuned"}
+    points = history_info(records, rungs)
     assert [(p.trial, p.tokens, p.best) for p in points] == [
         (1, 4000, 3.3),
         (3, 9000, 3.3),
@@ -106,7 +109,8 @@ def test_history_counts_the_tokens_of_unfinished_trials_too():
 
 def test_learning_rates_are_planned_and_measured_stage_by_stage():
     record = make_record(0, make_stage("lion", 0.5), make_stage("adamw", 0.5, shape="linear"))
-    lines = lr_used_info([record], {0: make_rows(record, [5.0, 4.0, 3.5, 3.0])}, budget=BUDGET)
+    curves = {0: make_rows(record, [5.0, 4.0, 3.5, 3.0])}
+    lines = lr_used_info([record], curves, budget=BUDGET, rungs={0: "switch"}, asked="switch")
     assert [line.optimizer for line in lines] == ["lion", "adamw"]
     assert lines[0].measured == ((1000, 0.01), (2000, 0.01))
     assert lines[1].planned[0] == (2000, 0.01)

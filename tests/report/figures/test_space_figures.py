@@ -105,7 +105,7 @@ def test_slices_hold_every_value_and_every_gap():
 def test_the_front_holds_what_nothing_beats_in_both():
     losses = {0: 3.0, 1: 3.5, 2: 2.5, 3: 2.6}
     records = [make_record(trial, make_stage("lion", 1.0), loss=loss) for trial, loss in losses.items()]
-    info = pareto_info(records)
+    info = pareto_info(records, {record.trial: "switch" for record in records})
     assert info is not None
     assert list(info.costs) == ["train_seconds"], "equal costs are nothing to compare"
     assert [records[index].trial for index in info.fronts["train_seconds"]] == [0, 2]

@@ -8,19 +8,20 @@ from mbo_search.report.figures.timelines import draw_timelines, lr_path, timelin
 from mbo_search.study.segments import cut
 from tests.report.records import BUDGET, make_record, make_stage
 
-NAMES = {"tokens": "tokens", "staged": "staged", "baseline": "baseline"}
+NAMES = {"tokens": "tokens"}
 
 
 def info(*records):
     losses = {record.trial: record.val_loss for record in records if record.val_loss is not None}
+    labels = {record.trial: record.label or "a name" for record in records}
     references = {"adamw": 0.01, "lion": 0.001}
-    return timelines_info(records, budget=BUDGET, reference_lrs=references, losses=losses, names=NAMES)
+    return timelines_info(records, budget=BUDGET, reference_lrs=references, losses=losses, labels=labels)
 
 
 def test_stages_lie_end_to_end_on_the_token_axis():
     (row,) = info(make_record(7, make_stage("lion", 0.3), make_stage("adamw", 0.7)))
     assert [(bar.start_tokens, bar.end_tokens) for bar in row.bars] == [(0, 1200), (1200, 4000)]
-    assert (row.mark, row.label, row.loss) == ("#7", "staged", 3.0)
+    assert (row.mark, row.label, row.loss) == ("#7", "a name", 3.0)
 
 
 def test_heights_compare_learning_rates_by_their_references():
