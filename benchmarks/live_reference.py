@@ -1,8 +1,8 @@
 """The reference of search_live.py: what a user of Ray Tune would write for a staged study.
 
 OptunaSearch with a define-by-run space (TPE) proposes, ASHA stops trials at the stage ends, every schedule is
-trained from scratch. Trainer, data, evaluation and slots are those of the project, and so are the schedules that are
-tried first: one an optimizer, at its reference learning rate.
+trained from scratch. Trainer, data, evaluation and slots are those of the project, and so are the schedules that
+are tried first: one an optimizer, at its reference learning rate.
 """
 
 from __future__ import annotations

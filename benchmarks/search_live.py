@@ -3,12 +3,12 @@
     python benchmarks/search_live.py --seeds 3 --json benchmarks/results/search-live.json
 
 Each side runs in processes of its own, on the same slots, with the same trainer and the same schedules to begin
-with, in turns: ours (`run_study`) and OptunaSearch with ASHA, with two reduction factors of which the better one
-counts. The clock of a side starts when its first worker begins to train, so starting Ray and its workers is left out
-on both sides. Three costs are compared: executed tokens, wall-clock seconds, and processor seconds of all processes
-of the side. Finished sides are kept in the folder --out, so an interrupted measurement goes on. With
-`--backend local` both sides do without Ray and train one schedule at a time: then tokens are the same on every
-repetition, and a busy machine does no harm.
+with, in turns: ours (`run_study`) and OptunaSearch with ASHA, with two reduction factors of which the better
+one counts. The clock of a side starts when its first worker begins to train, so starting Ray and its workers is
+left out on both sides. Three costs are compared: executed tokens, wall-clock seconds, and processor seconds of
+all processes of the side. Finished sides are kept in the folder --out, so an interrupted measurement goes on.
+With `--backend local` both sides do without Ray and train one schedule at a time: then tokens are the same on
+every repetition, and a busy machine does no harm.
 """
 
 from __future__ import annotations
