@@ -41,6 +41,19 @@ search: $(RUNTIME) ## Run the quickstart study: search, ranking, report, best co
 report: $(RUNTIME) ## Write the report page of a run again (STUDY=name)
 	$(BIN)/mbo-search report reports/$(STUDY)
 
+# Made again from the studies themselves, which takes about an hour on two quiet cores. What has been trained in
+# reports/ already is not trained again.
+SEEDS := --set 'confirm={"top": 1, "seeds": 6}'
+
+.PHONY: samples
+samples: $(RUNTIME) ## Search the shipped studies and write the pages in reports/samples again
+	$(BIN)/mbo-search run studies/quickstart.yaml --quiet --set search.repeats=5 $(SEEDS)
+	$(BIN)/mbo-search run studies/three-stage-full.yaml --quiet
+	$(BIN)/mbo-search run studies/switching.yaml --quiet --set study=switching-docs-64 $(SEEDS)
+	for study in quickstart three-stage-full switching-docs-64; do \
+	  $(BIN)/mbo-search report reports/$$study --out reports/samples/$$study.html; \
+	done
+
 .PHONY: test
 test: $(DEVELOPMENT) ## Run the default tests
 	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)

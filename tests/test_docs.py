@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from mbo_search.results.ranking_values import Ranking
 from mbo_search.study import specs
 from mbo_search.study.yaml_file import load_study, parse_study
 
@@ -69,3 +71,18 @@ def test_the_study_of_the_readme_is_the_quickstart():
     block = re.search(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     assert block is not None
     assert parse_study(block[1], "README.md") == load_study(ROOT / "studies" / "quickstart.yaml")
+
+
+SAMPLES = sorted((ROOT / "reports" / "samples").glob("*.html"))
+
+
+def test_there_are_sample_pages():
+    assert {page.stem for page in SAMPLES} == {"quickstart", "switching-docs-64", "three-stage-full"}
+
+
+@pytest.mark.parametrize("page", SAMPLES, ids=relative)
+def test_sample_pages_are_of_this_version_and_of_today_s_ranking(page):
+    head = page.read_text(encoding="utf-8")[:20_000]
+    told = dict(re.findall(r'<meta name="(generator|mbo-search-ranking)" content="([^"]*)">', head))
+    schema = Ranking.model_fields["schema_version"].default
+    assert told == {"generator": f"mbo-search {version('mbo-search')}", "mbo-search-ranking": schema}

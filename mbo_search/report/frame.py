@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from mbo_search.report.html import embedded_json
 from mbo_search.report.sections import FigureBlock
 from mbo_search.report.strings import Strings
+from mbo_search.results.ranking_values import Ranking
 from mbo_search.study.rungs import RUNGS
 
 __all__ = ["frame", "shown_block"]
@@ -24,6 +25,7 @@ def frame(text: Strings) -> dict[str, object]:
         "text": {"language": text.language, **text.groups},
         "words": _script_words(text),
         "version": _package_version(),
+        "ranking_schema": Ranking.model_fields["schema_version"].default,
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
 
