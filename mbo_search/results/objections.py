@@ -60,6 +60,8 @@ def edges_of(runs: ScheduleRuns, info: LadderInfo) -> Iterator[str]:
         if parameter is None or isinstance(value, str) or parameter.choices or parameter.step is not None:
             continue
         place = _place(parameter, float(value))
+        if place <= EDGE and parameter.low == 0:
+            continue  # nothing lies below
         if not EDGE < place < 1 - EDGE:
             end, bound = ("lower", parameter.low) if place <= EDGE else ("upper", parameter.high)
             yield (
