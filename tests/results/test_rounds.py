@@ -21,7 +21,10 @@ def single(lr):
 
 
 def switch(lr):
-    stages = (Stage(name="a", share=0.5, optimizer="muon", lr=lr), Stage(name="b", share=0.5, optimizer="adamw", lr=lr))
+    stages = (
+        Stage(name="a", share=0.5, optimizer="muon", lr=lr),
+        Stage(name="b", share=0.5, optimizer="adamw", lr=lr),
+    )
     return Schedule(stages=stages)
 
 
@@ -96,7 +99,6 @@ def test_a_round_ends_exactly_where_confirm_runs_follow_search_trials(arms):
     assert list(ends) == sorted(set(ends))
     searched = ("staged", "tuned", "baseline")
     assert all(arms[end] in searched for end in ends)
-    # From each end to the next search trial there is a confirm run, and every confirm run behind a search has an end.
     for end in ends:
         behind = list(itertools.takewhile(lambda arm: arm not in searched, arms[end + 1 :]))
         assert "confirm" in behind
