@@ -83,6 +83,8 @@ def edges_of(runs: ScheduleRuns, info: LadderInfo, counts: Callable[[str], bool]
         ):
             continue
         place = _place(parameter, float(value))
+        if place <= EDGE and parameter.low == 0:
+            continue  # nothing lies below
         if not EDGE < place < 1 - EDGE:
             end, bound = ("lower", parameter.low) if place <= EDGE else ("upper", parameter.high)
             yield (

@@ -1,7 +1,7 @@
 """A whole study in no time: its own ladder, arms, director and confirmation; training is a formula with noise.
 
-What a schedule ends with is a loss that a test makes up, an effect of the seed that all schedules share, and noise of
-its own; schedules that train alike have the same noise. So the truth is known, and everything else is real.
+A schedule ends with a loss that a test makes up, an effect of the seed that all schedules share, and noise of its
+own; schedules that train alike have the same noise. So the truth is known, and everything else is real.
 """
 
 from __future__ import annotations
