@@ -34,12 +34,17 @@ __all__ = ["TAKES_OVER", "arm_shares", "arm_space", "arms_of", "finite_size"]
 
 TAKES_OVER: Mapping[Arm, tuple[Arm, ...]] = MappingProxyType(
     {
-        "line": ("baseline", "tuned"),
-        "shape": ("baseline", "tuned", "line"),
-        "settings": ("baseline", "tuned", "line", "shape"),
+        "tuned": ("baseline", "tuned"),
+        "line": ("baseline", "tuned", "line"),
+        "shape": ("baseline", "tuned", "line", "shape"),
+        "settings": ("baseline", "tuned", "line", "shape", "settings"),
     }
 )
-"""The opponents of a higher rung go on from what those below have found: it is paid for by the same side."""
+"""The opponents go on from the best that they and those below have found: it is paid for by the same side."""
+
+_FEWEST_FOR_SWEEPS = 12
+"""Schedules below which an opponent does without the tree searcher, which first sweeps stage after stage: it would
+spend its tokens on probes, where it has a good schedule to go on from."""
 
 _INITIAL_SHARE = 0.25
 _INITIAL_SHARE_OF_ONE_STAGE = 0.5
@@ -105,7 +110,7 @@ def arm_space(study: Study, arm: Arm, share: float) -> ArmSpace:
         schedules=None if search.trials is None else max(1.0, (search.trials - len(study.baselines)) * share),
         tokens=None if search.budget is None else search.budget * share,
     )
-    searcher = searcher_of(study, len(space.stages))
+    searcher = _searcher(study, arm, space, effort)
     return ArmSpace(
         function=functools.partial(propose, space),
         sampler=_maker(searcher, study, space, effort),
@@ -115,6 +120,12 @@ def arm_space(study: Study, arm: Arm, share: float) -> ArmSpace:
         objectives=search.objectives,
         nearest=functools.partial(points_near, space),
     )
+
+
+def _searcher(study: Study, arm: Arm, space: Space, effort: ArmEffort) -> str:
+    searcher = searcher_of(study, len(space.stages))
+    is_chosen = study.search.searcher == "auto" and arm in TAKES_OVER and effort.schedules is not None
+    return "tpe" if is_chosen and (effort.schedules or 0.0) < _FEWEST_FOR_SWEEPS else searcher
 
 
 def _initial(study: Study, arm: Arm, space: Space, share: float) -> Sequence[Draw]:

@@ -121,7 +121,7 @@ class Drafter:
         return missing is not None and self._books.is_coming(missing)
 
     def _taken_over(self, arm: Arm) -> Iterator[Draw]:
-        """With every other trial an opponent goes on from the best that those below it have found.
+        """With every other trial an opponent goes on from the best that it and those below it have found.
 
         Where it has done so, it tries what the question's best would be without the freedom: a gain that is left
         then is not owed to a learning rate that only one side came across.

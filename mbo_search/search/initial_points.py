@@ -18,6 +18,7 @@ from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.catalogue import OPTIMIZERS
 from mbo_search.study.control import CONTROL_SHAPES
 from mbo_search.study.parameters import Value
+from mbo_search.study.rungs import default_shape
 from mbo_search.study.schedule import LrShape, Schedule, Stage
 from mbo_search.study.space import Space, propose
 from mbo_search.study.specs import Study
@@ -27,6 +28,10 @@ __all__ = ["control_points", "initial_points", "points_near"]
 _LINES = ((0.5, 1.0), (0.5, 1.4), (0.3, 1.0), (0.7, 1.0))
 """Length of a linear decay and factor of the learning rate that are tried first where a decay's length is free:
 long decays want higher rates (Haegele et al. 2024, arXiv:2405.18392; Bergsma et al. 2025, arXiv:2502.15938)."""
+
+
+_RATES = (1.4, 0.7)
+"""Factors of all learning rates that are tried around the best that is known."""
 
 
 def initial_points(space: Space) -> Sequence[Draw]:
@@ -56,15 +61,21 @@ def control_points(study: Study, space: Space, most: int) -> Sequence[Draw]:
 
 
 def points_near(space: Space, schedule: Schedule) -> Sequence[Draw]:
-    """The point of a space nearest to a schedule; where one stage's decay is free, first its kin with other decays.
+    """The point of a space nearest to a schedule, and its kin: other shapes of its rate, higher and lower rates.
 
     Args:
         space: The space.
-        schedule: A schedule that was found elsewhere.
+        schedule: The best that is known.
     """
     if not set(schedule.optimizers) <= set(_offered(space)):
         return ()
-    alike = (*_with_other_lines(space, schedule), schedule, *_with_one_optimizer(space, schedule))
+    alike = (
+        *_with_other_lines(space, schedule),
+        schedule,
+        *_with_one_optimizer(space, schedule),
+        *_with_other_shapes(space, schedule),
+        *(_at_other_rates(schedule, factor) for factor in _RATES),
+    )
     return [replace(point, is_beginning=True) for point in _different(_nearest(space, one) for one in alike)]
 
 
@@ -79,6 +90,24 @@ def _with_other_lines(space: Space, schedule: Schedule) -> Sequence[Schedule]:
     ]
     changed = ({"lr_shape": shape, "lr": stage.lr * factor, "share": 1.0} for shape, factor in shapes)
     return [Schedule(stages=(stage.model_copy(update=update),)) for update in changed]
+
+
+def _with_other_shapes(space: Space, schedule: Schedule) -> Sequence[Schedule]:
+    """A single strategy with the other named shapes."""
+    stage = schedule.stages[-1]
+    if len(space.stages) > 1 or OPTIMIZERS[stage.optimizer].constant_lr_only:
+        return ()
+    others = [kind for kind in CONTROL_SHAPES if kind != stage.lr_shape.kind]
+    return [
+        Schedule(stages=(stage.model_copy(update={"lr_shape": default_shape(kind), "share": 1.0}),))
+        for kind in others
+    ]
+
+
+def _at_other_rates(schedule: Schedule, factor: float) -> Schedule:
+    """A schedule with every learning rate multiplied."""
+    stages = (stage.model_copy(update={"lr": stage.lr * factor}) for stage in schedule.stages)
+    return Schedule(stages=tuple(stages))
 
 
 def _with_one_optimizer(space: Space, schedule: Schedule) -> Sequence[Schedule]:
