@@ -117,7 +117,8 @@ def test_an_interrupted_search_goes_on_to_the_same_end(finished, tiny, tiny_root
 
 def test_limits_can_be_raised_and_confirm_runs_added(tiny, tiny_root, tmp_path):
     means = Means(cache=tiny_root / "cache", backend="local")
-    small = tiny_study(tiny_root, "search.trials=7")
+    question = '{"question": "shape", "share": 0.5}'  # every search of this space has an answer to it
+    small = tiny_study(tiny_root, "search.trials=7", f"control={question}")
     run_study(small, tmp_path / "run", means)
     summary = resume_study(tmp_path / "run", means, ["search.trials=8", "confirm={seeds: 2}"])
     records = RunDirectory(tmp_path / "run").records()

@@ -107,15 +107,20 @@ def wsd_of_lion(decay, line, lr=3e-3):
 def test_the_line_goes_on_from_a_schedule_with_other_decays_first(tiny):
     points = points_near(lower_spaces(tiny)["line"], wsd_of_lion(0.3, "sqrt"))
     assert all(point.is_beginning and point.schedule.optimizers == ("lion",) for point in points)
-    stages = [point.schedule.stages[0] for point in points]
+    *stages, higher, lower = [point.schedule.stages[0] for point in points]
     # The grid of quarters holds decays of 0.5 and 0.75. The last one is the schedule's own line.
-    lengths = [(stage.lr_shape.hparams["decay"], stage.lr_shape.hparams["kind"]) for stage in stages]
+    shapes = [stage.lr_shape for stage in stages]
+    assert [shape.kind for shape in shapes[4:]] == ["cosine", "linear"]
+    stages = stages[:4]
+    lengths = [(shape.hparams["decay"], shape.hparams["kind"]) for shape in shapes[:4]]
     assert lengths == [(0.5, "linear"), (0.5, "linear"), (0.75, "linear"), (0.5, "sqrt")]
     assert [stage.lr for stage in stages] == pytest.approx([3e-3, 4.2e-3, 3e-3, 3e-3], rel=0.01)
+    assert (higher.lr, lower.lr) == pytest.approx((4.2e-3, 2.4e-3), rel=0.01)  # the range ends there
 
 
 def test_stages_go_on_from_one_strategy_by_holding_its_rate_until_it_decays(tiny):
-    (point,) = points_near(lower_spaces(tiny)["shape"], wsd_of_lion(0.5, "linear"))
+    point, *others = points_near(lower_spaces(tiny)["shape"], wsd_of_lion(0.5, "linear"))
+    assert [other.schedule.stages[1].lr for other in others] == pytest.approx([4.2e-3, 2.4e-3], rel=0.01)
     first, second = point.schedule.stages
     assert (first.optimizer, second.optimizer, second.hand_over) == ("lion", "lion", "carry")
     assert (first.lr, second.lr) == pytest.approx((3e-3, 3e-3), rel=0.01)
@@ -124,8 +129,8 @@ def test_stages_go_on_from_one_strategy_by_holding_its_rate_until_it_decays(tiny
 
 def test_one_optimizer_goes_on_from_stages_as_they_are(tiny_root):
     spaces = lower_spaces(tiny_study(tiny_root, "stage_defaults.weight_decay=[0.0, 0.1]"))
-    (stages,) = points_near(spaces["shape"], wsd_of_lion(0.5, "linear"))
-    (point,) = points_near(spaces["settings"], stages.schedule)
+    stages, *_ = points_near(spaces["shape"], wsd_of_lion(0.5, "linear"))
+    point, *_ = points_near(spaces["settings"], stages.schedule)
     assert schedule_identity(point.schedule) == schedule_identity(stages.schedule)
 
 
