@@ -7,7 +7,6 @@ own; schedules that train alike have the same noise. So the truth is known, and 
 from __future__ import annotations
 
 import hashlib
-import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -181,10 +180,5 @@ def relative_rates(schedule: Schedule, study: Study) -> list[float]:
 def line_loss(schedule: Schedule, study: Study) -> float:
     """Only the learning rate matters: 3.3 nats where it is the reference, then falls to zero over the last 60 %."""
     rates = relative_rates(schedule, study)
-    last_at_peak = max(step for step, rate in enumerate(rates) if rate >= 0.999 * max(rates))
-    held, falling = rates[: last_at_peak + 1], rates[last_at_peak + 1 :]
-    too_high = statistics.fmean(math.log2(max(rate, 0.1)) ** 2 for rate in held)
-    bent = statistics.fmean(
-        (rate / max(rates) - 1 + (step + 1) / len(falling)) ** 2 for step, rate in enumerate(falling)
-    )
-    return 3.3 + 0.03 * too_high + 0.4 * (len(falling) / len(rates) - 0.6) ** 2 + 0.3 * bent
+    best = [min(1.0, (1 - step / len(rates)) / 0.6) for step in range(len(rates))]
+    return 3.3 + 0.3 * statistics.fmean((rate - wanted) ** 2 for rate, wanted in zip(rates, best, strict=True))
