@@ -200,8 +200,9 @@ def confirm(
 ) -> None:
     """Train the champion of each rung again on fresh seeds, and decide.
 
-    A search that was interrupted is finished first. Confirming once more, with other seeds or more schedules, is
-    another look at the same question and needs stronger evidence for a yes.
+    A search that was interrupted is finished first. Seeds may be added as often as one likes: the intervals hold
+    however often they are looked at. Champions that only a longer search has found begin another round, which has
+    less of the error to spend.
     """
     from mbo_search.cli.confirming import Wanted, confirm_winners
     from mbo_search.cli.searching import Where

@@ -52,7 +52,8 @@ def _opening(ranking: Ranking) -> list[str]:
     """What came out, how sure that is, what forbids a yes, and what to do next."""
     verdict = ranking.verdict
     found = [verdict.ladder_sentence, verdict.sentence]
-    found += [f"No yes, because {reason}." for reason in verdict.objections]
+    opening = "Mind:" if verdict.answer == "no" else "No yes, because"
+    found += [f"{opening} {reason}." for reason in verdict.objections]
     found += [f"Next: {verdict.next}"] if verdict.next else []
     return [line for line in found if line]
 

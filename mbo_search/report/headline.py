@@ -140,13 +140,13 @@ def _rung_of_trial(ranking: Ranking, trial: int | None) -> Rung:
 
 
 def objections(ranking: Ranking, text: Strings) -> tuple[str, ...]:
-    """What forbids a yes besides the numbers, each in a clause.
+    """What forbids a yes besides the numbers; beside a no, what else there is to mind.
 
     Args:
         ranking: The study's ranking.
         text: The words.
     """
-    words = text["labels"]["objection"]
+    words = text["labels"]["doubt" if ranking.verdict.answer == "no" else "objection"]
     return tuple(words.format(reason=translated(reason, text)) for reason in ranking.verdict.objections)
 
 

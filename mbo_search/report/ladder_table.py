@@ -45,7 +45,7 @@ def ladder_rows(ranking: Ranking, text: Strings) -> tuple[LadderRow, ...]:
     return tuple(
         LadderRow(
             rung=row.name,
-            name=text["rungs"][row.name],
+            name=text["names"][row.name],
             cells={key: own[key] for key in known},
             picked=_picked(row, text),
         )
@@ -55,7 +55,7 @@ def ladder_rows(ranking: Ranking, text: Strings) -> tuple[LadderRow, ...]:
 
 def _picked(row: LadderRung, text: Strings) -> str:
     what = "; ".join(translated(what, text) for what in row.hand_picked)
-    return text["ladder"]["picked"].format(rung=text["rungs"][row.name], what=what) if what else ""
+    return text["ladder"]["picked"].format(rung=text["names"][row.name], what=what) if what else ""
 
 
 def _cells(row: LadderRung) -> dict[str, str]:

@@ -92,7 +92,7 @@ def _by_parameter(importance: ImportanceInfo | None) -> dict[str, float]:
 
 def _ladder(source: ReportSource, text: Strings) -> FigureBlock:
     info = ladder_info(source.ranking.ladder, source.ranking.verdict.worthwhile_percent)
-    figure = None if info is None else draw_ladder(info, names=text["rungs"], words=text["ladder"])
+    figure = None if info is None else draw_ladder(info, names=text["names"], words=text["ladder"])
     return _block("ladder", text, figure)
 
 

@@ -61,10 +61,17 @@ def gains(source: ReportSource) -> list[tuple[float, float, float]]:
 
 
 def test_the_terminal_agrees_with_the_json(source):
-    console = Console(file=io.StringIO(), width=300)
+    console = Console(file=io.StringIO(), width=1000)
     for part in ranking_text(source.ranking):
         console.print(part)
     text = console.file.getvalue()
+    verdict = source.ranking.verdict
+    assert all(
+        line in text for line in (verdict.ladder_sentence, verdict.sentence, verdict.next, *verdict.objections)
+    )
+    assert ("No yes, because" in text.split(verdict.sentence)[1]) == (
+        bool(verdict.objections) and verdict.answer != "no"
+    )
     rows = triples(LADDER_ROW, text)
     assert rows == gains(source)
     assert is_within(rows)

@@ -88,7 +88,10 @@ def test_a_lone_rung_is_compared_with_nothing():
 
 def test_objections_forbid_a_yes_in_both_languages(confirmed):
     reason = "the opponents had 2 trials for 3 optimizers, and fewer than 3 for each are no tuning"
-    doubted = with_verdict(confirmed, objections=(reason,)).ranking
+    doubted = with_verdict(confirmed, answer="undecided", objections=(reason,)).ranking
+    assert objections(with_verdict(confirmed, answer="no", objections=(reason,)).ranking, EN) == (
+        f"Mind: {reason}.",
+    )
     assert objections(doubted, EN) == (f"No yes, because {reason}.",)
     (chinese,) = objections(doubted, ZH)
     assert "2" in chinese

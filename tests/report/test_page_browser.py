@@ -36,7 +36,7 @@ FIGURES = (
 def report(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("browser")
     run = build_run(folder / "run", num_trials=60, confirm_seeds=6, seed=1)
-    sample = TextSample(trial=0, label="baseline", prompt="<b>Once</b>", continuation=" upon\na time")
+    sample = TextSample(trial=0, label="untuned", prompt="<b>Once</b>", continuation=" upon\na time")
     return write_report(run, samples=[sample])
 
 

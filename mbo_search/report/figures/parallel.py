@@ -1,8 +1,8 @@
 """Parallel coordinates that can show settings which only some schedules have: those lie in a lane of their own.
 
-Every line is one schedule of the question's own search; the best ones are drawn on top and strongest. Plotly's
-own parallel coordinates know no missing values, so the lines are plain traces, one for each share of best schedules; the
-slider of the page switches whole shares on and off.
+Every line is one schedule of the question's own search; the best ones are drawn on top and strongest. Plotly's own
+parallel coordinates know no missing values, so the lines are plain traces, one for each share of best schedules:
+the page's slider switches whole shares on and off.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def drawn(language="en"):
     text = load_strings(language)
     info = ladder_info(LADDER, 0.5)
     assert info is not None
-    return draw_ladder(info, names=text["rungs"], words=text["ladder"])
+    return draw_ladder(info, names=text["names"], words=text["ladder"])
 
 
 def markers(figure):
@@ -59,7 +59,7 @@ def test_only_an_interval_without_zero_is_filled():
 def test_every_lane_says_what_looking_for_it_took(language):
     text = load_strings(language)
     written = " ".join(note.text for note in drawn(language).layout.annotations)
-    assert all(text["rungs"][row.name] in written for row in LADDER)
+    assert all(text["names"][row.name] in written for row in LADDER)
     assert text["ladder"]["nothing"] in written
     assert "90k" in written
     assert "33.12" in written
@@ -81,7 +81,7 @@ def test_a_gain_of_one_seed_has_no_interval():
     info = ladder_info((LADDER[0], LADDER[1].model_copy(update={"gain": difference_of_nats(0.1)})), 0.5)
     assert info is not None
     text = load_strings("en")
-    figure = draw_ladder(info, names=text["rungs"], words=text["ladder"])
+    figure = draw_ladder(info, names=text["names"], words=text["ladder"])
     assert [trace.mode for trace in figure.data] == ["markers"]
     assert figure.data[0].marker.symbol == "diamond-open"
 
