@@ -42,7 +42,8 @@ def headline(ranking: Ranking, text: Strings) -> str:
         names = words["or"].join(text["freedoms"][row.name] for row in vain)
         tokens = format_count(sum(row.executed_tokens for row in vain))
         parts.append(words["vain"].format(tokens=tokens, what=names))
-    composed = words["between"].join(parts)
+    is_tested = any(row.gain is not None and row.gain.nats.low is not None for row in compared)
+    composed = ("" if is_tested else words["one_seed"]) + words["between"].join(parts)
     return _unbroken(text["sentence"]["ladder"].format(sentence=ranking.verdict.ladder_sentence, composed=composed))
 
 

@@ -32,7 +32,7 @@ def next_step(found: Findings, info: LadderInfo, directory: str) -> str:
     if not found.tests:
         return f"confirm on fresh seeds: mbo-search confirm {folder} --seeds {FEWEST_SEEDS}"
     if found.answer == "no":
-        return f"stop: take the simplest recipe that is as good, from: mbo-search rank {folder}"
+        return f"stop, and take the simplest recipe that is as good, from: mbo-search rank {folder}"
     if found.answer == "yes":
         return f"use it: mbo-search export {folder}"
     return _to_decide(found, folder)
@@ -50,4 +50,4 @@ def _to_decide(found: Findings, folder: str) -> str:
     times = documents_to_decide(weakest, found.worthwhile_percent) if weakest.num_documents else None
     if times is not None:
         return f"{times} times the validation text would probably decide: raise data.validation_share, search again"
-    return "stop: no affordable number of seeds would decide; take the simplest recipe that is as good"
+    return "stop, for no affordable number of seeds would decide, and take the simplest recipe that is as good"

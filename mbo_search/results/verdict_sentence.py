@@ -135,7 +135,8 @@ def ladder_sentence(ladder: Sequence[LadderRung]) -> str:
         tokens = format_count(sum(row.executed_tokens for row in vain))
         names = " and ".join(_FOUND[row.name] for row in vain)
         parts.append(f"{tokens} tokens of search found {names} that helps beyond doubt")
-    sentence = "; ".join(parts)
+    is_tested = any(row.gain is not None and row.gain.nats.low is not None for row in compared)
+    sentence = ("" if is_tested else "on one seed, unconfirmed: ") + "; ".join(parts) if parts else ""
     return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
 
 
@@ -166,8 +167,9 @@ def _between(found: Findings) -> str:
     assert found.closest is not None, "there is an opponent"
     assert found.difference is not None, "there is a difference"
     rung = found.opponents.get(found.closest.other, "untuned")
-    own = f"{FREEDOMS[found.question]} (trial {found.challenger.head.trial}) gains {gain_words(found.difference)}"
-    return f"{own} over the closest schedule without it (trial {found.closest.other}, {rung})"
+    own = f"the gain of {FREEDOMS[found.question]} (trial {found.challenger.head.trial})"
+    other = f"over the closest schedule without it (trial {found.closest.other}, {rung})"
+    return f"{own} {other} is {gain_words(found.difference)}"
 
 
 def _evidence(found: Findings) -> str:

@@ -155,4 +155,4 @@ def test_the_cost_names_what_sharing_found_only_where_it_found_something():
 
 def test_tokens_that_sharing_did_not_save_are_not_called_saved():
     totals = Totals(executed_tokens=1100, requested_tokens=1000, saved_tokens=-100)
-    assert cost(ranking(totals, 3.0), EN)[2] == "10\u00a0% more than without sharing"
+    assert cost(ranking(totals, 3.0), EN)[2] == "probes and repeats cost 100 tokens more than sharing saved"

@@ -84,7 +84,7 @@ def test_search_alone_ranks_by_search_loss_and_decides_nothing():
     assert verdict.difference.nats.low is verdict.difference.nats.level is None
     assert verdict.difference.perplexity_percent.mean == pytest.approx(100 * (1 - math.exp(-0.3)))
     assert verdict.sentence.startswith(f"One seed, unconfirmed, {SCALE}: ")
-    assert "(trial 3) gains 25.9 % of perplexity (0.3000 nats)" in verdict.sentence
+    assert "is 25.9 % of perplexity (0.3000 nats)" in verdict.sentence
     assert "over the closest schedule without it (trial 1, tuned)" in verdict.sentence
     assert verdict.baseline_difference.perplexity_percent.mean == pytest.approx(100 * (1 - math.exp(-0.4)))
 

@@ -7,21 +7,18 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
 from mbo_search.results.statistics import (
     FEWEST_SEEDS,
     PairedTest,
-    alpha_of_look,
-    decide,
     holm,
     nats_of_percent,
     paired_test,
     percent_lower,
     permutation_p,
-    seeds_to_decide,
     seeds_to_detect,
     smallest_detectable,
     smallest_permutation_p,
@@ -101,10 +98,6 @@ def test_holm_never_lowers_a_p_value_and_keeps_ranks(p_values):
     assert by_p == sorted(by_p)
 
 
-def test_all_looks_together_spend_no_more_than_alpha_on_false_yes():
-    assert sum(alpha_of_look(look) / 2 for look in range(1, 60)) == pytest.approx(0.05)
-
-
 def test_smallest_detectable_difference_is_found_four_times_in_five():
     num_seeds, sd = 8, 0.02
     effect = smallest_detectable(sd, num_seeds)
@@ -133,31 +126,6 @@ def test_needed_seeds_are_a_number_or_none(difference, sd):
     assert needed is None or 2 <= needed <= 10_000
 
 
-def _answer(mean, sd, num_seeds=8):
-    """Differences with exactly this mean and standard deviation."""
-    shape = np.linspace(-1, 1, num_seeds)
-    sample = mean + sd * shape / shape.std(ddof=1)
-    return decide(paired_test(sample.tolist()), 0.5)
-
-
-def test_answers_follow_the_interval():
-    assert _answer(0.05, 0.01) == "yes"
-    assert _answer(-0.05, 0.01) == "no"
-    assert _answer(0.001, 0.0005) == "no", "real, but too small to be worth having"
-    assert _answer(0.005, 0.03) == "undecided"
-    assert _answer(0.05, 0.01, num_seeds=5) == "undecided", "fewer than six seeds are only indicative"
-
-
-def test_seeds_to_decide_would_indeed_decide():
-    test = paired_test([0.02, -0.01, 0.03, 0.001, 0.015, -0.012])
-    assert decide(test) == "undecided"
-    needed = seeds_to_decide(test)
-    assert needed is not None
-    samples = np.random.default_rng(1).normal(test.mean_nats, test.sd_nats, size=(400, needed))
-    decided = [decide(paired_test(sample.tolist())) != "undecided" for sample in samples]
-    assert np.mean(decided) >= 0.75
-
-
 @given(st.floats(0.01, 50))
 def test_percent_and_nats_are_inverse(percent):
     assert percent_lower(nats_of_percent(percent)) == pytest.approx(percent)
@@ -165,11 +133,3 @@ def test_percent_and_nats_are_inverse(percent):
 
 def test_percent_of_absurd_losses_is_finite():
     assert math.isfinite(percent_lower(-1e100))
-
-
-@settings(max_examples=3, deadline=None)
-@given(st.integers(0, 2**32 - 1))
-def test_a_hundred_studies_keep_the_binomial_bound(seed):
-    rng = np.random.default_rng(seed)
-    false_yes = sum(decide(paired_test(rng.normal(0, 0.02, 6).tolist())) == "yes" for _ in range(100))
-    assert false_yes / 100 <= stats.binom.ppf(1 - 1e-7, 100, 0.025) / 100

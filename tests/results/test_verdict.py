@@ -43,8 +43,8 @@ def test_the_numbers_are_those_of_the_closest_opponent():
     assert nats.mean == pytest.approx(0.05)
     assert 0 < nats.low < nats.mean < nats.high
     assert verdict.difference.perplexity_percent.low == pytest.approx(percent_lower(nats.low))
-    assert "(trial 4) gains 4.88 % of perplexity (0.0500 nats)" in verdict.sentence
-    assert "over the closest schedule without it (trial 1, tuned)" in verdict.sentence
+    assert "(trial 4) over the closest schedule without it (trial 1, tuned)" in verdict.sentence
+    assert "is 4.88 % of perplexity (0.0500 nats)" in verdict.sentence
 
 
 def test_ends_are_the_smallest_of_all_opponents_not_those_of_the_closest():
