@@ -37,7 +37,7 @@ TOKENS = tuple(60 + 17 * index % 140 for index in range(30))
 INFO = RankingContext(info=LadderInfo(question="switch", rungs=RUNGS))
 
 ONE_RUNG_AS_GOOD: dict[Rung, float] = {"untuned": 0.1, "tuned": 0.1, "shape": 0.1}
-"""Nats by which all rungs but `settings` are worse: the hardest case, for a single test stands before a false yes."""
+"""Nats by which all rungs but `settings` are worse: the hardest case, one test stands before a false yes."""
 
 Noise = Callable[[np.random.Generator], float]
 

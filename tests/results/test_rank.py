@@ -363,7 +363,7 @@ def test_ranking_json_has_every_field_that_its_format_names():
     ranking = _rank(records).model_dump(mode="json")
     assert set(ranking) == {
         *("schema", "study", "scale", "verdict", "ladder", "baseline_trial", "trials", "comparisons", "totals"),
-        *("noise_floor", "attribution", "repeats", "notes"),
+        *("noise_floor", "attribution", "repeats", "declared", "notes"),
     }
     assert {
         *("sentence", "ladder_sentence", "answer", "question", "winner_trial", "champion_trial", "opponent_trial"),
