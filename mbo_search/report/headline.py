@@ -43,7 +43,7 @@ def headline(ranking: Ranking, text: Strings) -> str:
         tokens = format_count(sum(row.executed_tokens for row in vain))
         parts.append(words["vain"].format(tokens=tokens, what=names))
     is_tested = any(row.gain is not None and row.gain.nats.low is not None for row in compared)
-    composed = ("" if is_tested else words["one_seed"]) + words["between"].join(parts)
+    composed = ("" if is_tested else words["unconfirmed"]) + words["between"].join(parts)
     return _unbroken(text["sentence"]["ladder"].format(sentence=ranking.verdict.ladder_sentence, composed=composed))
 
 

@@ -136,7 +136,7 @@ def ladder_sentence(ladder: Sequence[LadderRung]) -> str:
         names = " and ".join(_FOUND[row.name] for row in vain)
         parts.append(f"{tokens} tokens of search found {names} that helps beyond doubt")
     is_tested = any(row.gain is not None and row.gain.nats.low is not None for row in compared)
-    sentence = ("" if is_tested else "on one seed, unconfirmed: ") + "; ".join(parts) if parts else ""
+    sentence = ("" if is_tested else "not confirmed yet: ") + "; ".join(parts) if parts else ""
     return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
 
 
