@@ -39,6 +39,8 @@ LOWER_ARMS: tuple[Arm, ...] = ("control", "tuned", "line", "shape", "settings")
 # A record may come from a stranger's folder: its numbers are bounded so that sums, squares and dates of them exist.
 _Count = Annotated[int, Field(ge=0, le=10**15)]
 _Loss = Annotated[float, Field(ge=0, le=1e100)]
+_DocumentTokens = Annotated[int, Field(ge=1, le=10**12)]
+_Nats = Annotated[float, Field(ge=0, le=1e100)]
 _Seconds = Annotated[float, Field(ge=0, le=1e11)]
 
 
@@ -63,6 +65,10 @@ class TrialRecord(Description):
         bits_per_byte: Final validation loss in bits per byte.
         ema_loss: Final loss of averaged weights where the last stage keeps an EMA.
         test_loss: Loss on the test split, for confirm runs only; None where that is too short.
+        judged_loss: Loss on the documents on which nothing was chosen, for confirm runs only; None where there are
+            none.
+        document_tokens: Predicted tokens of each of these documents, at least 1.
+        document_nats: Summed loss of each of them, in nats.
         epochs: How often it read the training text, where that was noted.
         boundaries: The ends of its stages, as far as it came.
         produced: Keys of the nodes that it wrote, all attempts together.
@@ -96,8 +102,8 @@ class TrialRecord(Description):
     ema_loss: _Loss | None = None
     test_loss: _Loss | None = None
     judged_loss: _Loss | None = None
-    document_tokens: tuple[int, ...] = ()
-    document_nats: tuple[float, ...] = ()
+    document_tokens: tuple[_DocumentTokens, ...] = ()
+    document_nats: tuple[_Nats, ...] = ()
     epochs: float | None = Field(default=None, ge=0, le=1e9)
     boundaries: tuple[Boundary, ...] = ()
     produced: tuple[str, ...] = ()
@@ -121,6 +127,12 @@ class TrialRecord(Description):
     def _complete_means_measured(self) -> Self:
         if (self.state == "complete") != (self.val_loss is not None):
             raise ValueError("val_loss must be there exactly if the state is complete")
+        return self
+
+    @model_validator(mode="after")
+    def _documents_are_whole(self) -> Self:
+        if len(self.document_tokens) != len(self.document_nats):
+            raise ValueError("document_nats must have a number for each of document_tokens")
         return self
 
 

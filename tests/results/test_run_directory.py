@@ -89,6 +89,9 @@ def _hostile(record):
         "an unknown key": json.dumps({**good, "__class__": "os.system"}),
         "no schedule": json.dumps({**good, "schedule": {"stages": []}}),
         "complete without a loss": json.dumps({**good, "val_loss": None}),
+        "a document without a loss": json.dumps({**good, "document_tokens": [1, 2], "document_nats": [1.0]}),
+        "a document without tokens": json.dumps({**good, "document_tokens": [0], "document_nats": [1.0]}),
+        "an infinite document": json.dumps({**good, "document_tokens": [1], "document_nats": [float("inf")]}),
         "too large": json.dumps({**good, "message": "x" * 20_000_000}),
     }
 
