@@ -89,7 +89,7 @@ def _covers(study, one):
 def test_a_ranking_after_every_seed_says_yes_only_where_the_last_look_knows_of_it(name):
     """With a gain that is found on the way, so that there is something to say; never before the sixth seed."""
     rng = np.random.default_rng(8)
-    study = simulated(rng, **CASES[name], **{"worse": {**ONE_RUNG_AS_GOOD, "settings": 0.02}})
+    study = simulated(rng, **CASES[name], **{"worse": {**ONE_RUNG_AS_GOOD, "settings": 0.05}})
     answers = [study.rank(last).verdict.answer for last in range(2, LAST_SEED + 1)]
     assert set(answers[:4]) == {"undecided"}
     found = [one.test.better_at for one in study.compared("declared")]
