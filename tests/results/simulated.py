@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mbo_search.results.champions import contenders
+from mbo_search.results.champions import champions
 from mbo_search.results.comparisons import compare_all
 from mbo_search.results.ladder_info import LadderInfo
 from mbo_search.results.rank import RankingContext, rank
@@ -30,14 +30,14 @@ SHARED = 0.03
 TEXT = 0.02
 """Spread over documents of what a schedule gains for good, in nats per token."""
 
-COUNTS: dict[Rung, int] = {"untuned": 1, "tuned": 6, "shape": 4, "settings": 3, "switch": 12}
+COUNTS: dict[Rung, int] = {"untuned": 1, "tuned": 6, "shape": 2, "settings": 3, "switch": 12}
 """Schedules of each rung: the question's side has the most luck."""
 
 TOKENS = tuple(60 + 17 * index % 140 for index in range(30))
 INFO = RankingContext(info=LadderInfo(question="switch", rungs=RUNGS))
 
 ONE_RUNG_AS_GOOD: dict[Rung, float] = {"untuned": 0.1, "tuned": 0.1, "shape": 0.1}
-"""Nats by which all rungs but `settings` are worse: the hardest case, one test stands before a false yes."""
+"""Nats by which all rungs but `settings` are worse: the hardest case, where a single test prevents a false yes."""
 
 Noise = Callable[[np.random.Generator], float]
 
@@ -96,7 +96,7 @@ class SimulatedStudy:
 
     def confirm(self, seeds: range) -> None:
         """Train the champions on fresh seeds."""
-        again = [runs.head.schedule for runs in contenders(self.groups(), 1, "switch").schedules]
+        again = [runs.head.schedule for runs in champions(self.groups(), "switch").declared]
         for seed in seeds:
             for schedule in again:
                 self._confirm(schedule, seed)
@@ -111,9 +111,12 @@ class SimulatedStudy:
         return group_by_schedule(self.records)
 
     def compared(self, role: str) -> list[Comparison]:
-        """Comparisons as the ranking has them; the rest of a ranking takes five times as long."""
-        found = compare_all(self.groups(), "switch", last_search_trials(self.records))
-        return [one for one in found if one.role == role]
+        """Comparisons of the champions as the ranking has them; a whole ranking takes many times as long."""
+        ends, groups = last_search_trials(self.records), self.groups()
+        champion = {runs.head.trial for runs in champions(groups, "switch").declared}
+        # Earlier champions are compared with everybody, but only among the secondary comparisons.
+        known = [runs if runs.head.trial in champion else replace(runs, fresh=()) for runs in groups]
+        return [one for one in compare_all(known, "switch", ends) if one.role == role]
 
     def true_gain(self, trial: int, other: int) -> float:
         """By how much a trial's schedule is truly better than another's, on any text."""

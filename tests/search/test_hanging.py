@@ -19,7 +19,7 @@ from tests.search.tiny import tiny_study
 
 SHORT = "resources.hang_minutes=0.15"
 HANGING_TRIAL = 3
-"""One that is trained: the control arm takes what it begins with from the baseline."""
+"""One that is trained: the lowest opponent takes what it begins with from the baseline."""
 
 
 class PipeForLog:

@@ -63,9 +63,9 @@ def test_a_stranger_s_running_trial_is_failed_on_restore(tmp_path):
 
 
 def test_the_name_of_the_study_need_not_be_known_to_load_it(tmp_path):
-    arm(tmp_path, name="control")
-    study = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path}/control.db")
-    assert study.study_name == "control"
+    arm(tmp_path, name="tuned")
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path}/tuned.db")
+    assert study.study_name == "tuned"
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLERS))

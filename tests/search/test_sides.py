@@ -40,7 +40,7 @@ def test_opponents_divide_their_share_among_rungs_and_a_rung_among_its_searches(
 @pytest.mark.parametrize("slots", [1, 4])
 @pytest.mark.parametrize("share", [0.25, 0.5])
 def test_both_sides_keep_their_shares_within_a_schedule_at_any_moment(share, slots):
-    world = world_of("search.trials=50", f"control.share={share}", slots=slots)
+    world = world_of("search.trials=30", f"control.share={share}", slots=slots)
     director = world.director()
     lower = tuple(arm for arm in director.plan.shares if arm != "staged")
     waiting = []
@@ -57,7 +57,7 @@ def test_both_sides_keep_their_shares_within_a_schedule_at_any_moment(share, slo
 
 
 def test_searches_of_the_opponents_are_charged_by_their_shares():
-    world = world_of("search.trials=80")
+    world = world_of("search.trials=50")
     director = world.run(world.director())
     shares = director.plan.shares
     alone = {arm: director.books.charged_tokens((arm,)) / share for arm, share in shares.items() if arm != "staged"}
@@ -65,7 +65,7 @@ def test_searches_of_the_opponents_are_charged_by_their_shares():
 
 
 def test_opponents_begin_with_the_best_that_was_found_below():
-    world = world_of("search.trials=60")
+    world = world_of("search.trials=40")
     records = world.run(world.director()).books.records
     for arm, below in TAKES_OVER.items():
         first = next(record for record in records if record.arm == arm)
@@ -77,7 +77,7 @@ def test_opponents_begin_with_the_best_that_was_found_below():
 
 def test_opponents_try_the_question_s_best_without_its_freedom():
     """By the end of a search some opponent has the learning rate of the best schedule that needs the freedom."""
-    world = world_of("search.trials=80", "control.question=settings")
+    world = world_of("search.trials=50", "control.question=settings")
     records = world.run(world.director()).books.records
     staged = [one for one in records if one.arm == "staged" and one.val_loss is not None]
     lines = [[(stage.share, stage.lr) for stage in one.schedule.stages] for one in records if one.arm == "shape"]
