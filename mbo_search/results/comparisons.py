@@ -96,13 +96,21 @@ def _declared(groups: Sequence[ScheduleRuns], best: Champions, ends: Sequence[in
     for other in best.opponents:
         pair = (challenger.head.trial, other.head.trial)
         number = round_of_pair(groups, ends, pair=pair, question=best.question)
-        compared = _looked_at(challenger, other, spending_of(number))
+        compared = _looked_at(challenger, other, _shared(spending_of(number), len(best.opponents)))
         if compared is None:
             continue
         if compared.test is not None:
             compared = compared.model_copy(update={"role": "declared", "round": number})
         found.append(compared.model_copy(update={"rung": other.rung}))
     return found
+
+
+def _shared(spending: Spending, num_opponents: int) -> Spending:
+    """What the test against one of several opponents may spend.
+
+    A yes needs all lower ends, so each has the whole error; one upper end suffices for a no, so they share theirs.
+    """
+    return Spending(better=spending.better, worse=spending.worse / num_opponents)
 
 
 def _ladder(best: Champions) -> list[Comparison]:

@@ -50,26 +50,27 @@ def difference_of(test: SequentialTest | PairedTest) -> Difference:
     return difference_of_nats(test.mean_nats, test.low_nats, test.high_nats, level)
 
 
-def smallest_difference(differences: Sequence[Difference]) -> Difference:
+def smallest_difference(differences: Sequence[Difference], level: float | None) -> Difference:
     """What holds against each of several opponents: the smallest gain, its ends the smallest ends.
 
-    A schedule beats all of them by at least so much exactly if it beats each by at least so much, so no correction
-    for their number is due. An end that is not known for one of them is not known for all.
+    A schedule beats all of them by at least so much exactly if it beats each by at least so much, so the lower ends
+    need no correction for their number; the upper ends share their error. An end that is not known for one of them
+    is not known for all.
 
     Args:
         differences: At least one.
+        level: Of the interval that results.
 
     References:
         Berger 1982, "Multiparameter hypothesis testing and acceptance sampling", Technometrics 24, on
         intersection-union tests. Differs from the paper: nothing.
     """
     nats = [difference.nats for difference in differences]
-    levels = [one.level for one in nats if one.level is not None]
     return difference_of_nats(
         min(one.mean for one in nats),
         _smallest([one.low for one in nats]),
         _smallest([one.high for one in nats]),
-        min(levels, default=None),
+        level,
     )
 
 

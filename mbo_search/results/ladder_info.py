@@ -9,7 +9,7 @@ from mbo_search.results.records import LOWER_ARMS, Arm, TrialRecord
 from mbo_search.study.ladder import RUNG_OF_SEARCH, question_of, rungs_of, search_spaces
 from mbo_search.study.parameters import Parameter
 from mbo_search.study.rungs import Rung
-from mbo_search.study.space import parameters
+from mbo_search.study.space import Space, parameters, space_size
 from mbo_search.study.specs import Study
 
 __all__ = ["LadderInfo", "charges_of", "ladder_info"]
@@ -26,6 +26,7 @@ class LadderInfo:
         schedule_tokens: Charged tokens of one full schedule; 0: not known.
         charges: Charged tokens of each search, and of all `opponents` together.
         searched: What each search chooses.
+        sizes: Different schedules of each of the opponents' searches; None for a space without end.
         optimizers: Optimizers that the opponents may use.
         hand_picked: By rung, what its searches hold fixed.
     """
@@ -36,6 +37,7 @@ class LadderInfo:
     schedule_tokens: int = 0
     charges: Mapping[str, int] = field(default_factory=dict)
     searched: Mapping[str, tuple[Parameter, ...]] = field(default_factory=dict)
+    sizes: Mapping[str, int | None] = field(default_factory=dict)
     optimizers: tuple[str, ...] = ()
     hand_picked: Mapping[Rung, tuple[str, ...]] = field(default_factory=dict)
 
@@ -81,9 +83,15 @@ def ladder_info(study: Study, schedule_tokens: int, charges: Mapping[str, int]) 
         schedule_tokens=schedule_tokens,
         charges=charges,
         searched={name: parameters(space) for name, space in spaces.items()},
+        sizes={name: _size(space) for name, space in spaces.items() if name != "staged"},
         optimizers=tuple(sorted(names)),
         hand_picked=_hand_picked(set(spaces)),
     )
+
+
+def _size(space: Space) -> int | None:
+    size = space_size(space)
+    return None if size.free_numbers else size.combinations
 
 
 def charges_of(records: Sequence[TrialRecord], status: Mapping[str, object]) -> dict[str, int]:

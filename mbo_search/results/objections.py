@@ -38,13 +38,19 @@ def objections(
         gain_nats: The gain that would be claimed.
     """
     searched = [record for record in records if record.arm in LOWER_ARMS]
-    found = [
-        *_unequal(info),
-        *_few_trials(searched, info),
-        *_still_improving(searched, gain_nats),
-        *_edges(best, info),
-    ]
+    weak = [*_unequal(info), *_few_trials(searched, info), *_still_improving(searched, gain_nats)]
+    found = [*([] if _have_tried_everything(searched, info) else weak), *_edges(best, info)]
     return tuple(dict.fromkeys(found))
+
+
+def _have_tried_everything(searched: Sequence[TrialRecord], info: LadderInfo) -> bool:
+    """Whether the opponents' spaces are finite and no schedule of them is left: nothing makes them stronger."""
+    tried = {
+        name: {tuple(sorted(one.params.items())) for one in searched if one.arm == name} for name in info.sizes
+    }
+    return bool(info.sizes) and all(
+        size is not None and len(tried[name]) >= size for name, size in info.sizes.items()
+    )
 
 
 def _edges(best: Champions, info: LadderInfo) -> Iterator[str]:

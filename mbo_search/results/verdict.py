@@ -19,7 +19,7 @@ from mbo_search.results.objections import objections
 from mbo_search.results.ranking_values import Comparison, Difference, Estimate, LadderRung, Verdict
 from mbo_search.results.records import TrialRecord
 from mbo_search.results.schedule_runs import ScheduleRuns
-from mbo_search.results.sequential import SequentialTest, decide
+from mbo_search.results.sequential import SequentialTest, decide, spending_of
 from mbo_search.results.statistics import WORTHWHILE_PERCENT, Answer
 from mbo_search.results.verdict_sentence import Findings, ladder_sentence, verdict_sentence
 from mbo_search.study.specs import ConfirmSpec
@@ -117,7 +117,8 @@ def _find(evidence: Evidence) -> Findings:
     declared = evidence.declared
     tests = tuple(one.test for one in declared if isinstance(one.test, SequentialTest))
     is_tested = bool(tests) and len(tests) == len(declared) == len(evidence.best.opponents)
-    difference = smallest_difference([one.difference for one in declared]) if declared else None
+    level = min((spending_of(one.round).level for one in declared if one.round is not None), default=None)
+    difference = smallest_difference([one.difference for one in declared], level) if declared else None
     if difference is not None and evidence.tokens is not None and difference.nats.level is not None:
         tokens = token_estimate(evidence.tokens, difference.nats.level)
         difference = difference.model_copy(update={"equivalent_tokens": tokens})

@@ -66,7 +66,7 @@ def test_whatever_was_measured_lies_inside_its_interval(differences, number):
 @given(st.lists(ENDS, min_size=1, max_size=4))
 def test_the_smallest_gain_has_the_smallest_ends_and_is_a_gain_over_each(all_ends):
     each = [difference_of_nats(mean, low, high, 0.95) for low, mean, high in all_ends]
-    found = smallest_difference(each)
+    found = smallest_difference(each, 0.95)
     assert inside(found.nats)
     assert found.nats.mean == min(one.nats.mean for one in each)
     assert found.nats.low == min(one.nats.low for one in each)
@@ -74,12 +74,12 @@ def test_the_smallest_gain_has_the_smallest_ends_and_is_a_gain_over_each(all_end
     assert (found.nats.low > 0) == all(one.nats.low > 0 for one in each)
 
 
-def test_an_end_that_one_opponent_lacks_is_unknown_for_all_and_levels_are_the_lowest():
+def test_an_end_that_one_opponent_lacks_is_unknown_for_all_and_so_is_the_level():
     known, unknown = difference_of_nats(0.02, 0.01, 0.03, 0.95), difference_of_nats(0.05)
-    found = smallest_difference([known, unknown]).nats
+    found = smallest_difference([known, unknown], 0.95).nats
     assert (found.mean, found.low, found.high, found.level) == (0.02, None, None, None)
     later = difference_of_nats(0.04, 0.02, 0.06, 0.9825)
-    assert smallest_difference([known, later]).nats.level == 0.95
+    assert smallest_difference([known, later], 0.95).nats.level == 0.95
 
 
 def test_words_say_what_the_numbers_say():

@@ -129,3 +129,12 @@ def test_a_value_has_an_edge_exactly_where_its_place_is_outside_of_the_middle(lo
     found = list(edges_of(runs, info_of(searched={"staged": (parameter,)})))
     if abs(place - EDGE) > 1e-6 and abs(place - 1 + EDGE) > 1e-6:
         assert bool(found) == (not EDGE < place < 1 - EDGE)
+
+
+def test_opponents_that_have_tried_everything_are_not_called_weak():
+    starved = {"staged": 900_000, "opponents": 100_000}
+    tried = [searched(10 + n, "tuned", 4.0, lr=0.2 + n / 100, params={"stage/0/lr_shape": n}) for n in range(2)]
+    records = [one for one in SEARCH if one.arm != "tuned"] + tried
+    assert against(records, charges=starved, sizes={"tuned": 3}) != ()
+    assert against(records, charges=starved, sizes={"tuned": 2}) == ()
+    assert against(records, charges=starved, sizes={"tuned": 2, "line": None}) != ()

@@ -100,7 +100,10 @@ def test_damaged_records_are_left_out(run, tmp_path):
 def test_a_later_round_of_confirming_has_less_error_to_spend(tmp_path):
     run = build_run(tmp_path / "run", num_trials=12, confirm_seeds=6)
     first = [one for one in make_ranking(run).comparisons if one.role == "declared"]
-    assert {(one.round, one.test.level) for one in first} == {(1, 0.95)}
+    assert {(one.round, one.test.spending.better) for one in first} == {(1, 0.035)}
+    # One upper end suffices for a no, so the opponents share its error; together the interval has 95 %.
+    assert sum(one.test.spending.worse for one in first) == pytest.approx(0.015)
+    assert make_ranking(run).verdict.difference.nats.level == 0.95
     last = max(record.trial for record in run.records())
     champion = next(record for record in run.records() if record.trial == first[0].trial)
     better = champion.schedule.stages[-1].model_copy(update={"lr": 0.00777})

@@ -117,13 +117,12 @@ def test_an_interrupted_search_goes_on_to_the_same_end(finished, tiny, tiny_root
 
 def test_limits_can_be_raised_and_confirm_runs_added(tiny, tiny_root, tmp_path):
     means = Means(cache=tiny_root / "cache", backend="local")
-    question = '{"question": "shape", "share": 0.5}'  # every search of this space has an answer to it
-    small = tiny_study(tiny_root, "search.trials=7", f"control={question}")
+    small = tiny_study(tiny_root, "search.trials=4", "control={question: shape}")
     run_study(small, tmp_path / "run", means)
-    summary = resume_study(tmp_path / "run", means, ["search.trials=8", "confirm={seeds: 2}"])
+    summary = resume_study(tmp_path / "run", means, ["search.trials=5", "confirm={seeds: 2}"])
     records = RunDirectory(tmp_path / "run").records()
     fresh = [record for record in records if not record.is_search]
-    assert summary.num_complete == 8 + len(fresh)
+    assert summary.num_complete == 5 + len(fresh)
     assert {record.seed for record in fresh} == {4, 5}
     confirmed = [record for record in fresh if record.arm == "confirm"]
     assert all(record.test_loss is not None and record.test_loss != record.val_loss for record in confirmed)
