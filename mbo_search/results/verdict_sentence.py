@@ -193,7 +193,7 @@ def _found_at(found: Findings) -> str:
 
 def _ending(found: Findings) -> str:
     own, theirs = found.dimensions
-    searched = "" if own is None or theirs is None else f"; {own} dimensions were searched against {theirs}"
+    searched = "" if own is None or theirs is None else f"; dimensions searched: {own} against {theirs}"
     if found.answer == "no":
         return f"{searched}; the interval excludes a gain of {found.worthwhile_percent:g} %"
     if found.objections and all(test.better_at is not None for test in found.tests):
