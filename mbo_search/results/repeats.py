@@ -55,14 +55,19 @@ def search_repeats(rankings: Sequence[Ranking], planned: int) -> SearchRepeats:
         gain=difference,
         sd_nats=test.sd_nats,
         answer=answer,
-        sentence=f"{opening}, over {len(gains)} independent searches: searching for {freedom} gains "
-        f"{gain_words(difference)} over searching without it, {interval_words(difference)}; "
-        f"the gain varies by {test.sd_nats:.4f} nats from search to search.",
+        sentence=f"{opening}, over {len(gains)} independent searches: the gain of searching for {freedom} over "
+        f"searching without it is {gain_words(difference)}, {interval_words(difference)}; it varies by "
+        f"{test.sd_nats:.4f} nats from search to search.",
     )
 
 
 def _gain(ranking: Ranking) -> float | None:
-    """What the best with the freedom gains over the best without, both as their searches picked them."""
+    """What the best with the freedom gains over the best without, both as their searches picked them.
+
+    A search whose confirmation is still going on has nothing to say yet.
+    """
+    if ranking.verdict.is_interim:
+        return None
     question = ranking.verdict.question
     found = next((one for one in ranking.comparisons if one.role == "ladder" and one.rung == question), None)
     return None if found is None or found.test is None else found.difference.nats.mean

@@ -133,11 +133,17 @@ def ladder_sentence(ladder: Sequence[LadderRung]) -> str:
     parts = [", ".join(worth)] if worth else []
     if vain:
         tokens = format_count(sum(row.executed_tokens for row in vain))
-        names = " and ".join(_FOUND[row.name] for row in vain)
+        names = _listed([_FOUND[row.name] for row in vain])
         parts.append(f"{tokens} tokens of search found {names} that helps beyond doubt")
     is_tested = any(row.gain is not None and row.gain.nats.low is not None for row in compared)
     sentence = ("" if is_tested else "not confirmed yet: ") + "; ".join(parts) if parts else ""
     return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Such as `a, b and c`."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _gain(row: LadderRung) -> str:
