@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from mbo_search.cli.tables import table
@@ -75,25 +76,32 @@ def _combinations(arm: ArmPlan) -> str:
 def power_of_seeds(noise: EarlierNoise) -> RenderableType | None:
     """How probably a gain is found with so many seeds; None where earlier differences did not vary.
 
+    On the judged text as it is, and for other text like it: the choice of documents adds an error of its own, which
+    no number of seeds takes away.
+
     Args:
         noise: What earlier confirmations tell.
     """
     if noise.sd_nats <= 0:
         return None
+    texts = [("this text", 0.0)]
+    if noise.documents is not None and noise.document_se_nats is not None:
+        texts.append((f"text like its {noise.documents} documents", noise.document_se_nats))
     rows = [
-        (
-            f"{seeds}",
-            *(
-                f"{power(nats_of_percent(gain) / noise.sd_nats, seeds, spending_of(1)):.0%}"
-                for gain in _GAINS_PERCENT
-            ),
-        )
+        (f"{seeds}", text, *(f"{_power(gain, seeds, noise.sd_nats, error):.0%}" for gain in _GAINS_PERCENT))
         for seeds in _SEEDS
+        for text, error in texts
     ]
     gains = [f"{gain:g}%" for gain in _GAINS_PERCENT]
     return table(
-        ["seeds", *gains],
+        ["seeds", "holds for", *gains],
         rows,
         title="How probably a gain in perplexity is found, by fresh seeds, at that noise",
         right=f"seeds {' '.join(gains)}",
     )
+
+
+def _power(gain_percent: float, seeds: int, sd_nats: float, document_se_nats: float) -> float:
+    """The power over seeds at a spread that holds the documents' error as well."""
+    spread = math.sqrt(sd_nats**2 + seeds * document_se_nats**2)
+    return power(nats_of_percent(gain_percent) / spread, seeds, spending_of(1))

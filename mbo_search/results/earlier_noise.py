@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mbo_search.errors import UserError
 from mbo_search.results.comparisons import difference_noise
 from mbo_search.results.ranking import make_ranking
+from mbo_search.results.ranking_values import Comparison
 from mbo_search.results.run_directory import RunDirectory
+from mbo_search.results.sequential import SequentialTest
 from mbo_search.results.statistics import FEWEST_SEEDS, nats_of_percent, seeds_to_detect
 from mbo_search.study.base import Description
 from mbo_search.train.setup import TrainSetup
@@ -26,12 +29,16 @@ class EarlierNoise(Description):
         sd_nats: Standard deviation of a difference between two schedules over seeds, pooled.
         worthwhile_percent: The gain in perplexity that is to be found.
         seeds: Fresh seeds with which a paired test finds it four times out of five; null if more than 10,000.
+        documents: Judged documents of those studies, at least; null where none was judged on enough of them.
+        document_se_nats: What the choice of so many documents adds to the error of a difference, pooled; null too.
     """
 
     folders: tuple[str, ...]
     sd_nats: float
     worthwhile_percent: float
     seeds: int | None
+    documents: int | None = None
+    document_se_nats: float | None = None
 
 
 def earlier_noise(root: Path, setup: TrainSetup, worthwhile_percent: float) -> EarlierNoise | None:
@@ -52,12 +59,29 @@ def earlier_noise(root: Path, setup: TrainSetup, worthwhile_percent: float) -> E
     if sd_nats is None:
         return None
     seeds = seeds_to_detect(nats_of_percent(worthwhile_percent), sd_nats)
+    documents, document_se_nats = _documents([one for _, ranking in used for one in ranking.comparisons])
     return EarlierNoise(
         folders=tuple(run.path.name for run, _ in used),
         sd_nats=sd_nats,
         worthwhile_percent=worthwhile_percent,
         seeds=None if seeds is None else max(seeds, FEWEST_SEEDS),
+        documents=documents,
+        document_se_nats=document_se_nats,
     )
+
+
+def _documents(comparisons: Sequence[Comparison]) -> tuple[int | None, float | None]:
+    """Documents of the declared comparisons, and the error that their choice adds, in nats."""
+    tests = [one.test for one in comparisons if one.role == "declared" and isinstance(one.test, SequentialTest)]
+    known = [
+        (test.num_documents, test.document_se_nats)
+        for test in tests
+        if test.num_documents is not None and test.document_se_nats is not None
+    ]
+    if not known:
+        return None, None
+    squares = math.fsum(error**2 for _, error in known)
+    return min(count for count, _ in known), math.sqrt(squares / len(known))
 
 
 def _alike(root: Path, setup: TrainSetup) -> Iterator[RunDirectory]:
