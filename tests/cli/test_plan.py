@@ -94,13 +94,29 @@ def test_too_little_text_has_code_2_and_says_how_much_is_needed(mbo, study_file)
     assert "error: " in ended.err
 
 
-def test_more_seeds_and_larger_gains_are_found_more_often():
-    noise = EarlierNoise(folders=("before",), sd_nats=0.012, worthwhile_percent=0.5, seeds=50)
+def shares_of(noise):
+    """Seeds and shares of the table of power, row by row."""
     console = Console(file=io.StringIO(), width=100)
     console.print(power_of_seeds(noise))
     rows = [line.split() for line in console.file.getvalue().splitlines()[2:]]
-    shares = [[int(cell.removesuffix("%")) for cell in row[1:]] for row in rows]
-    assert [row[0] for row in rows] == ["6", "12", "24"]
+    return [row[0] for row in rows], [[int(cell.removesuffix("%")) for cell in row[-3:]] for row in rows]
+
+
+def test_other_documents_make_every_gain_harder_to_find():
+    noise = EarlierNoise(folders=("before",), sd_nats=0.012, worthwhile_percent=0.5, seeds=50)
+    judged = noise.model_copy(update={"documents": 60, "document_se_nats": 0.004})
+    seeds, shares = shares_of(judged)
+    assert seeds == ["6", "6", "12", "12", "24", "24"]
+    assert shares[::2] == shares_of(noise)[1]
+    pairs = zip(shares[::2], shares[1::2], strict=True)
+    assert all(alone >= both for here, there in pairs for alone, both in zip(here, there, strict=True))
+    assert shares[1] != shares[0]
+
+
+def test_more_seeds_and_larger_gains_are_found_more_often():
+    noise = EarlierNoise(folders=("before",), sd_nats=0.012, worthwhile_percent=0.5, seeds=50)
+    seeds, shares = shares_of(noise)
+    assert seeds == ["6", "12", "24"]
     assert all(row == sorted(row) for row in shares)
     assert all(list(column) == sorted(column) for column in zip(*shares, strict=True))
     assert power_of_seeds(noise.model_copy(update={"sd_nats": 0.0})) is None
