@@ -25,6 +25,9 @@ _Status = Literal["new", "told", "known", "held"]
 
 _TAKEN: tuple[_Status, ...] = ("new", "told")
 
+_LONG_ENOUGH = 5
+"""Trials of a search for each opponent, below which none are kept for the end."""
+
 MOST_ASKS = 20
 """Draws for one trial before a known duplicate is accepted, or a schedule that is held back is given up."""
 
@@ -66,6 +69,9 @@ class Drafter:
         within the opponents' side each search, is charged for what its schedules would have cost if it were alone.
         """
         own: tuple[Arm, ...] = ("staged",)
+        closing = self._closing_arm()
+        if closing is not None and closing in self._arms and not self._is_exhausted(closing):
+            return [closing]
         sides = (own, tuple(arm for arm in self._plan.shares if arm != "staged"))
         in_order = sorted((side for side in sides if side), key=self._charged)
         order = (arm for side in in_order for arm in sorted(side, key=lambda arm: self._charged((arm,))))
@@ -121,19 +127,35 @@ class Drafter:
         return missing is not None and self._books.is_coming(missing)
 
     def _taken_over(self, arm: Arm) -> Iterator[Draw]:
-        """With every other trial an opponent goes on from the best that it and those below it have found.
+        """With every other trial an opponent goes on from the best that is known.
 
-        Where it has done so, it tries what the question's best would be without the freedom: a gain that is left
-        then is not owed to a learning rate that only one side came across.
+        By turns it goes on from the best that it and those below it have found, and tries what the best of the
+        rungs above, the question's own among them, would be without their freedoms: a gain that is left then is not
+        owed to a learning rate that only they came across. At the end it tries the latter.
         """
-        below = self._plan.takes_over.get(arm, ())
-        if not below or len(self._books.tasks_of(arm)) % 2:
+        below = self._plan.takes_over.get(arm)
+        turn = len(self._books.tasks_of(arm))
+        if below is None or (turn % 2 and not self._is_closing):
             return
-        for arms in (below, ("staged",)):
+        above = tuple(other for other in self._plan.shares if other not in below)
+        for arms in (above, below) if self._is_closing or turn % 4 == 2 else (below, above):
             found = [one for one in self._books.records if one.arm in arms and one.val_loss is not None]
             if found:
                 best = min(found, key=lambda record: (record.val_loss, record.trial))
                 yield from self._arms[arm].taken_over(best.schedule)
+
+    @property
+    def _is_closing(self) -> bool:
+        """Whether only the trials are left in which each opponent may try the best of the rungs above."""
+        return self._closing_arm() is not None
+
+    def _closing_arm(self) -> Arm | None:
+        """The opponent whose turn it is at the end: the last trials are theirs, one each, lowest rung first."""
+        limit = self._plan.limits.trials
+        lower = [arm for arm in self._plan.shares if arm in self._plan.takes_over]
+        left = math.inf if limit is None else limit - self._books.num_search_trials()
+        is_long = limit is not None and limit >= _LONG_ENOUGH * len(lower)
+        return lower[len(lower) - int(left)] if is_long and 0 < left <= len(lower) else None
 
     def _is_exhausted(self, arm: Arm) -> bool:
         size = self._arms[arm].size

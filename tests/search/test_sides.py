@@ -43,6 +43,7 @@ def test_both_sides_keep_their_shares_within_a_schedule_at_any_moment(share, slo
     world = world_of("search.trials=30", f"control.share={share}", slots=slots)
     director = world.director()
     lower = tuple(arm for arm in director.plan.shares if arm != "staged")
+    closing = 30 - len(lower)
     waiting = []
     while (task := director.ask()) is not None or waiting:
         if task is not None:
@@ -50,7 +51,11 @@ def test_both_sides_keep_their_shares_within_a_schedule_at_any_moment(share, slo
             waiting.append(task)
             charged = director.books.charged_tokens
             own, theirs = charged(("staged",)) / (1 - share), charged(lower) / share
-            assert abs(own - theirs) <= ONE_SCHEDULE / min(share, 1 - share)
+            assert own - theirs <= ONE_SCHEDULE / min(share, 1 - share)
+            # The last trials are the opponents', one each, for what the other side has found.
+            kept = max(0, task.trial + 1 - closing)
+            assert theirs - own <= (1 + kept) * ONE_SCHEDULE / min(share, 1 - share)
+            assert task.arm in lower or not kept
         if task is None or len(waiting) == slots:
             done = waiting.pop(0)
             director.tell(done.trial, world.execute(done))
@@ -73,6 +78,14 @@ def test_opponents_begin_with_the_best_that_was_found_below():
         best = min(known, key=lambda one: (one.val_loss, one.trial)).schedule
         assert first.schedule.optimizers[0] == best.stages[-1].optimizer
         assert first.schedule.stages[0].weight_decay == best.stages[-1].weight_decay
+
+
+def test_at_the_end_each_opponent_tries_the_best_of_the_rungs_above():
+    world = world_of("search.trials=50")
+    director = world.run(world.director())
+    lower = [arm for arm in director.plan.shares if arm in TAKES_OVER]
+    last = [record for record in director.books.records if record.is_search][-len(lower) :]
+    assert [record.arm for record in last] == lower
 
 
 def test_opponents_try_the_question_s_best_without_its_freedom():
