@@ -53,7 +53,7 @@ def test_both_sides_keep_their_shares_within_a_schedule_at_any_moment(share, slo
             own, theirs = charged(("staged",)) / (1 - share), charged(lower) / share
             assert own - theirs <= ONE_SCHEDULE / min(share, 1 - share)
             # The last trials are the opponents', one each, for what the other side has found.
-            kept = max(0, task.trial + 1 - closing)
+            kept = max(0, director.books.num_search_trials() - closing)
             assert theirs - own <= (1 + kept) * ONE_SCHEDULE / min(share, 1 - share)
             assert task.arm in lower or not kept
         if task is None or len(waiting) == slots:
