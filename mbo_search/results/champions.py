@@ -6,13 +6,18 @@ fresh seeds is what is judged on them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mbo_search.results.schedule_runs import ScheduleRuns
 from mbo_search.study.rungs import RUNGS, Rung, rungs_below
+from mbo_search.study.schedule import Schedule
 
 __all__ = ["Champions", "Contenders", "champions", "contenders"]
+
+_SAME_RATE = 0.01
+"""Relative difference of two learning rates that are the same but for rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +28,14 @@ class Champions:
         question: The freedom that the study asks about.
         by_rung: The best schedule that needs exactly a rung's freedoms, whoever proposed it; lowest rung first.
         overall: The best schedule of all.
+        ablated: The challenger without its freedom, as an opponent has tried it: same shares, shapes and rates. It
+            is an opponent as well, for a rung's champion may be one that was merely lucky in the search.
     """
 
     question: Rung
     by_rung: Mapping[Rung, ScheduleRuns]
     overall: ScheduleRuns | None
+    ablated: ScheduleRuns | None = None
 
     @property
     def challenger(self) -> ScheduleRuns | None:
@@ -36,8 +44,12 @@ class Champions:
 
     @property
     def opponents(self) -> tuple[ScheduleRuns, ...]:
-        """The champions of the rungs below, lowest first: the challenger has to beat each of them."""
-        return tuple(self.by_rung[rung] for rung in rungs_below(self.question) if rung in self.by_rung)
+        """The champions of the rungs below, lowest first, and the challenger without its freedom.
+
+        The challenger has to beat each of them.
+        """
+        below = [self.by_rung[rung] for rung in rungs_below(self.question) if rung in self.by_rung]
+        return _once([*below, *([self.ablated] if self.ablated is not None else [])])
 
     @property
     def strongest(self) -> ScheduleRuns | None:
@@ -88,7 +100,36 @@ def champions(groups: Sequence[ScheduleRuns], question: Rung | None = None) -> C
     found = {runs.rung: runs for runs in reversed(by_search)}
     by_rung: dict[Rung, ScheduleRuns] = {rung: found[rung] for rung in RUNGS if rung in found}
     highest = RUNGS[max((RUNGS.index(rung) for rung in by_rung), default=0)]
-    return Champions(question=question or highest, by_rung=by_rung, overall=by_search[0] if by_search else None)
+    asked = question or highest
+    return Champions(
+        question=asked,
+        by_rung=by_rung,
+        overall=by_search[0] if by_search else None,
+        ablated=_without_freedom(by_rung.get(asked), [one for one in by_search if one.rung in rungs_below(asked)]),
+    )
+
+
+def _without_freedom(challenger: ScheduleRuns | None, below: Sequence[ScheduleRuns]) -> ScheduleRuns | None:
+    """The best schedule below that has the challenger's line: its shares and shapes, and its rates.
+
+    Where the optimizer changes, a schedule that keeps one of its optimizers has to have the rates of the stages
+    that used that one.
+    """
+    if challenger is None or challenger.rung not in ("settings", "switch"):
+        return None
+    return next((runs for runs in below if _has_line_of(runs.head.schedule, challenger.head.schedule)), None)
+
+
+def _has_line_of(schedule: Schedule, other: Schedule) -> bool:
+    if len(schedule.stages) != len(other.stages):
+        return False
+    pairs = list(zip(schedule.stages, other.stages, strict=True))
+    kept = [(mine, theirs) for mine, theirs in pairs if mine.optimizer == theirs.optimizer]
+    return (
+        bool(kept)
+        and all((mine.share, mine.lr_shape) == (theirs.share, theirs.lr_shape) for mine, theirs in pairs)
+        and all(math.isclose(mine.lr, theirs.lr, rel_tol=_SAME_RATE) for mine, theirs in kept)
+    )
 
 
 def contenders(groups: Sequence[ScheduleRuns], top: int, question: Rung | None = None) -> Contenders:

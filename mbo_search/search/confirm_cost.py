@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mbo_search.search.confirm import measured_multiples
 from mbo_search.study.base import Description
-from mbo_search.study.ladder import rungs_of
+from mbo_search.study.ladder import question_of, rungs_of
 from mbo_search.study.segments import BudgetSteps
 from mbo_search.study.specs import Study
 from mbo_search.study.swaps import PARTS
@@ -41,7 +41,8 @@ def confirm_cost(study: Study, budget: BudgetSteps) -> ConfirmCost | None:
     if spec is None:
         return None
     rungs = rungs_of(study)
-    schedules = sum(1 if rung == "untuned" else spec.top for rung in rungs)
+    ablated = len(rungs) > 1 and question_of(study) in ("settings", "switch")
+    schedules = sum(1 if rung == "untuned" else spec.top for rung in rungs) + ablated
     with_tokens = spec.equivalent_tokens and spec.seeds >= 2
     multiples = measured_multiples(budget) if with_tokens else ()
     parts = len(PARTS) * len(study.stages) - 1 if spec.attribution else 0

@@ -7,7 +7,7 @@ import pytest
 from mbo_search.results.champions import champions, contenders
 from mbo_search.results.records import Boundary, TrialRecord
 from mbo_search.results.schedule_runs import group_by_schedule
-from mbo_search.study.schedule import Schedule, Stage
+from mbo_search.study.schedule import LrShape, Schedule, Stage
 
 
 def schedule(*optimizers, lr=0.1):
@@ -150,3 +150,35 @@ def test_a_question_without_a_complete_schedule_is_said():
 
 def test_a_study_that_has_everything_says_nothing():
     assert contenders(group_by_schedule(SEARCH), 1).notes == ()
+
+
+def test_the_challenger_without_its_freedom_is_an_opponent_even_if_others_were_luckier():
+    def with_decays(first, second, rate):
+        held = {"optimizer": "adamw", "lr": rate, "hparams": {}}
+        stages = (
+            Stage(name="a", share=0.5, weight_decay=first, **held),
+            Stage(
+                name="b",
+                share=0.5,
+                weight_decay=second,
+                hand_over="carry",
+                lr_shape=LrShape(kind="linear", hparams={"floor": 0.0}),
+                **held,
+            ),
+        )
+        return Schedule(stages=stages)
+
+    records = [
+        _complete(0, "staged", with_decays(0.0, 0.1, 0.01), 3.0),
+        _complete(1, "shape", with_decays(0.1, 0.1, 0.02), 3.1),
+        _complete(2, "shape", with_decays(0.1, 0.1, 0.01), 3.2),
+    ]
+    best = champions(group_by_schedule(records), "settings")
+    assert best.challenger.head.trial == 0
+    assert best.by_rung["shape"].head.trial == 1
+    assert [runs.head.trial for runs in best.opponents] == [1, 2]
+    assert best.strongest.head.trial == 1
+
+
+def _complete(trial, arm, schedule, loss):
+    return TrialRecord(trial=trial, arm=arm, seed=0, schedule=schedule, state="complete", val_loss=loss)

@@ -32,8 +32,8 @@ def test_learning_rates_are_absolute(plan):
 def test_the_most_that_a_confirmation_can_cost_is_counted(tiny_root):
     study = tiny_study(tiny_root, "confirm={top: 2, seeds: 3, attribution: true}")
     cost = confirm_cost(study, study_budget(study))
-    assert (cost.schedules, cost.token_multiples, cost.parts) == (7, (0.8, 1.25), 9)
-    assert cost.tokens == round(3 * (7 + 2.05 + 9) * 2560)
+    assert (cost.schedules, cost.token_multiples, cost.parts) == (8, (0.8, 1.25), 9)
+    assert cost.tokens == round(3 * (8 + 2.05 + 9) * 2560)
     assert confirm_cost(tiny_study(tiny_root), study_budget(study)) is None
 
 
