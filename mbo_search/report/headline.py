@@ -55,6 +55,7 @@ def _unbroken(sentence: str) -> str:
 def _worth(row: LadderRung, text: Strings) -> str:
     assert row.gain is not None, "only compared rungs are worth something"
     percent = signed_percent(row.gain.perplexity_percent.mean).removeprefix("+")
+    percent = text["headline"]["at_most"].format(percent=percent) if row.gain_at_most else percent
     return text["headline"]["worth_of"].format(freedom=text["freedoms"][row.name], percent=percent)
 
 

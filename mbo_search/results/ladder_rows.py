@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mbo_search.results.champions import Champions
 from mbo_search.results.ladder_info import LadderInfo
+from mbo_search.results.objections import FEWEST_TRIALS
 from mbo_search.results.ranking_values import Comparison, LadderRung
 from mbo_search.results.schedule_runs import ScheduleRuns
 from mbo_search.results.values import perplexity_or_none
@@ -39,10 +40,17 @@ def ladder_rows(
             "best_up_to": min(known, default=None),
             "gain": None if gain is None else gain.difference,
             "gain_over": None if gain is None else gain.other,
+            "gain_at_most": gain is not None and _are_hardly_tuned(rows, info),
             "trials": sum(runs.rung == rung and runs.search_loss is not None for runs in groups),
         }
         rows.append(row.model_copy(update=found | _effort(rung, info)))
     return tuple(rows)
+
+
+def _are_hardly_tuned(below: Sequence[LadderRung], info: LadderInfo) -> bool:
+    """Whether the rungs below, untuned schedules aside, had few trials for each of their optimizers."""
+    searched = [row for row in below if row.name != "untuned"]
+    return bool(searched) and sum(row.trials for row in searched) < FEWEST_TRIALS * len(info.optimizers)
 
 
 def _row(champion: ScheduleRuns, *, is_confirmed: bool) -> LadderRung:

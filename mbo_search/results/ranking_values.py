@@ -103,6 +103,8 @@ class LadderRung(Description):
         gain: The champion against the best champion of the rungs below, with intervals that hold for all rungs
             together; null for the lowest rung.
         gain_over: Trial of the champion below that it is compared with.
+        gain_at_most: Whether the rungs below had fewer than three trials for each optimizer, so that a part of the
+            gain may be owed to tuning that they did not have.
         executed_tokens: What its searches are charged with: each distinct state of their schedules once, as if
             nobody else had trained it.
         trials: Complete schedules of the search that need exactly this freedom, whoever proposed them.
@@ -119,6 +121,7 @@ class LadderRung(Description):
     perplexity: float | None = None
     gain: Difference | None = None
     gain_over: int | None = None
+    gain_at_most: bool = False
     executed_tokens: int = 0
     trials: int = 0
     dimensions: int | None = None

@@ -148,7 +148,8 @@ def _listed(names: Sequence[str]) -> str:
 
 def _gain(row: LadderRung) -> str:
     assert row.gain is not None, "only compared rungs are worth something"
-    return f"{row.gain.perplexity_percent.mean:.2g} %"
+    bound = "at most " if row.gain_at_most else ""
+    return f"{bound}{row.gain.perplexity_percent.mean:.2g} %"
 
 
 def _helps(row: LadderRung) -> bool:
