@@ -129,12 +129,13 @@ def _draw_worthwhile(figure: go.Figure, info: LadderInfo, words: Mapping[str, st
         x0=0, x1=info.worthwhile_percent, fillcolor="var(--band)", opacity=0.45, line_width=0, layer="below"
     )
     figure.add_annotation(
-        x=info.worthwhile_percent,
+        x=1,
+        xref="paper",
         y=1,
         yref="paper",
         yanchor="top",
-        xanchor="left",
-        xshift=4,
+        xanchor="right",
+        yshift=-22,  # below the buttons that lie over the corner, and right of the first lane's words
         showarrow=False,
         text=words["worthwhile"].format(percent=f"{info.worthwhile_percent:g}"),
         font={"color": "var(--faint)", "size": 12},
