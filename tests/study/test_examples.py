@@ -51,7 +51,7 @@ def test_the_full_example_uses_the_whole_catalogue():
     assert {choice.name for choice in study.stage_defaults.optimizer} == set(OPTIMIZERS)
     kinds = {choice.kind for choices in study.stage_defaults.regularizers for choice in choices}
     assert kinds == set(REGULARIZERS)
-    assert (study.search.trials, study.confirm.seeds) == (40, 6)
+    assert (study.search.trials, study.confirm.seeds) == (60, 6)
 
 
 def test_the_texts_of_the_own_text_example_are_english_and_chinese():
