@@ -36,7 +36,7 @@ def headline(ranking: Ranking, text: Strings) -> str:
     compared = [row for row in ranking.ladder if row.gain is not None]
     if not compared:
         return words["alone"].format(perplexity=format_perplexity(best.val_loss))
-    helpful, vain = [row for row in compared if _helps(row)], [row for row in compared if not _helps(row)]
+    helpful, vain = [row for row in compared if row.helps], [row for row in compared if not row.helps]
     parts = [words["worth"].format(what=words["and"].join(_worth(row, text) for row in helpful))] if helpful else []
     if vain:
         names = words["or"].join(text["freedoms"][row.name] for row in vain)
@@ -57,13 +57,6 @@ def _worth(row: LadderRung, text: Strings) -> str:
     percent = signed_percent(row.gain.perplexity_percent.mean).removeprefix("+")
     percent = text["headline"]["at_most"].format(percent=percent) if row.gain_at_most else percent
     return text["headline"]["worth_of"].format(freedom=text["freedoms"][row.name], percent=percent)
-
-
-def _helps(row: LadderRung) -> bool:
-    """Whether the interval excludes 0; of one seed, whether the loss is lower at all."""
-    assert row.gain is not None, "only compared rungs help"
-    nats = row.gain.nats
-    return nats.mean > 0 if nats.low is None else nats.low > 0
 
 
 def sentence(source: ReportSource, text: Strings) -> str:

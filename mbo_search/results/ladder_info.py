@@ -9,7 +9,7 @@ from mbo_search.results.records import LOWER_ARMS, Arm, TrialRecord
 from mbo_search.study.ladder import RUNG_OF_SEARCH, question_of, rungs_of, search_spaces
 from mbo_search.study.parameters import Parameter
 from mbo_search.study.rungs import Rung
-from mbo_search.study.space import Space, parameters, space_size
+from mbo_search.study.space import finite_size, parameters
 from mbo_search.study.specs import Study
 
 __all__ = ["LadderInfo", "charges_of", "ladder_info"]
@@ -83,15 +83,10 @@ def ladder_info(study: Study, schedule_tokens: int, charges: Mapping[str, int]) 
         schedule_tokens=schedule_tokens,
         charges=charges,
         searched={name: parameters(space) for name, space in spaces.items()},
-        sizes={name: _size(space) for name, space in spaces.items() if name != "staged"},
+        sizes={name: finite_size(space) for name, space in spaces.items() if name != "staged"},
         optimizers=tuple(sorted(names)),
         hand_picked=_hand_picked(set(spaces)),
     )
-
-
-def _size(space: Space) -> int | None:
-    size = space_size(space)
-    return None if size.free_numbers else size.combinations
 
 
 def charges_of(records: Sequence[TrialRecord], status: Mapping[str, object]) -> dict[str, int]:

@@ -178,7 +178,7 @@ def _row(runs: ScheduleRuns) -> RankedTrial:
         val_loss=loss,
         judged=runs.is_confirmed and runs.is_judged,
         val_perplexity=perplexity_or_none(loss),
-        val_loss_sd=sd_or_none(_losses(runs)),
+        val_loss_sd=sd_or_none(runs.losses),
         search_val_loss=runs.search_loss,
         runs=_complete_runs(runs),
         test_loss=test_loss,
@@ -193,13 +193,6 @@ def _row(runs: ScheduleRuns) -> RankedTrial:
         path_seconds=head.path_seconds,
         peak_memory_bytes=max(record.peak_memory_bytes for record in records),
     )
-
-
-def _losses(runs: ScheduleRuns) -> list[float]:
-    """Of the runs behind its place: on the judged documents where all were judged."""
-    if runs.is_confirmed and runs.is_judged:
-        return [run.judged_loss for run in runs.measured if run.judged_loss is not None]
-    return [run.val_loss for run in runs.measured if run.val_loss is not None]
 
 
 def _complete_runs(runs: ScheduleRuns) -> tuple[RankedRun, ...]:

@@ -129,6 +129,14 @@ class LadderRung(Description):
     train_seconds: float | None = None
     epochs: float | None = None
 
+    @property
+    def helps(self) -> bool:
+        """Whether its gain's interval excludes 0; where there is none, whether the loss is lower at all."""
+        if self.gain is None:
+            return False
+        nats = self.gain.nats
+        return nats.mean > 0 if nats.low is None else nats.low > 0
+
 
 class NoiseFloor(Description):
     """How far two equally good schedules end apart on one seed: smaller differences take several seeds to see.

@@ -69,9 +69,14 @@ class ScheduleRuns:
     @property
     def loss(self) -> float | None:
         """Mean loss of the measured runs, nats per token; None if there is none."""
+        return mean_or_none(self.losses)
+
+    @property
+    def losses(self) -> list[float]:
+        """Losses of the measured runs: on the judged documents where all were judged on fresh seeds."""
         if self.is_confirmed and self.is_judged:
-            return mean_or_none(record.judged_loss for record in self.fresh)
-        return mean_or_none(record.val_loss for record in self.measured)
+            return [record.judged_loss for record in self.fresh if record.judged_loss is not None]
+        return [record.val_loss for record in self.measured if record.val_loss is not None]
 
 
 def schedule_identity(schedule: Schedule) -> str:

@@ -128,7 +128,7 @@ def ladder_sentence(ladder: Sequence[LadderRung]) -> str:
         ladder: The rows, lowest first.
     """
     compared = [row for row in ladder if row.gain is not None]
-    helpful, vain = [row for row in compared if _helps(row)], [row for row in compared if not _helps(row)]
+    helpful, vain = [row for row in compared if row.helps], [row for row in compared if not row.helps]
     worth = [f"{_WORTH[row.name]} {'is worth ' * (number == 0)}{_gain(row)}" for number, row in enumerate(helpful)]
     parts = [", ".join(worth)] if worth else []
     if vain:
@@ -150,13 +150,6 @@ def _gain(row: LadderRung) -> str:
     assert row.gain is not None, "only compared rungs are worth something"
     bound = "at most " if row.gain_at_most else ""
     return f"{bound}{row.gain.perplexity_percent.mean:.2g} %"
-
-
-def _helps(row: LadderRung) -> bool:
-    """Whether the interval excludes 0; of one seed, whether the loss is lower at all."""
-    assert row.gain is not None, "only compared rungs help"
-    nats = row.gain.nats
-    return nats.mean > 0 if nats.low is None else nats.low > 0
 
 
 def _opening(found: Findings) -> str:
@@ -209,11 +202,9 @@ def _ending(found: Findings) -> str:
 
 
 def _unfinished_words(unfinished: Mapping[int, int]) -> str:
-    parts = [
-        f"trial {trial} did not complete on {count} fresh seeds" for trial, count in sorted(unfinished.items())
-    ]
     return " and ".join(
-        part.replace("1 fresh seeds", "1 fresh seed") if part.endswith(" 1 fresh seeds") else part for part in parts
+        f"trial {trial} did not complete on {count} fresh seed{'s' if count > 1 else ''}"
+        for trial, count in sorted(unfinished.items())
     )
 
 

@@ -27,10 +27,10 @@ from mbo_search.search.warm_start import read_warm_start, warm_draws
 from mbo_search.study.joint_model import searcher_of
 from mbo_search.study.ladder import RUNG_OF_SEARCH, lower_spaces, search_spaces
 from mbo_search.study.parameters import Suggest, choose
-from mbo_search.study.space import Space, parameters, propose, space_size
+from mbo_search.study.space import Space, finite_size, parameters, propose
 from mbo_search.study.specs import Study
 
-__all__ = ["TAKES_OVER", "arm_shares", "arm_space", "arms_of", "finite_size"]
+__all__ = ["TAKES_OVER", "arm_shares", "arm_space", "arms_of"]
 
 TAKES_OVER: Mapping[Arm, tuple[Arm, ...]] = MappingProxyType(
     {
@@ -160,13 +160,3 @@ def _maker(searcher: str, study: Study, space: Space, effort: ArmEffort) -> Samp
         seed=study.seed,
     )
     return searcher_maker(searcher, tree)
-
-
-def finite_size(space: Space) -> int | None:
-    """Number of different schedules of a space; None if it holds free numbers.
-
-    Args:
-        space: The space.
-    """
-    size = space_size(space)
-    return None if size.free_numbers else size.combinations

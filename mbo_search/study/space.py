@@ -25,6 +25,7 @@ __all__ = [
     "Space",
     "SpaceSize",
     "Suggest",
+    "finite_size",
     "parameters",
     "propose",
     "resolved_stages",
@@ -137,6 +138,12 @@ def parameters(space: Space) -> tuple[Parameter, ...]:
 def space_size(space: Space) -> SpaceSize:
     """How many combinations of choices a space holds, and how many free numbers come on top."""
     return count_points(space.declared)
+
+
+def finite_size(space: Space) -> int | None:
+    """Number of different schedules of a space; None if it holds free numbers."""
+    size = space_size(space)
+    return None if size.free_numbers else size.combinations
 
 
 def space_of(study: Study, stages: tuple[StageAxes, ...], tied: Tied = NOTHING) -> Space:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mbo_search.results.schedule_runs import schedule_identity
-from mbo_search.search.arms import finite_size
 from mbo_search.search.initial_points import control_points, initial_points, points_near
 from mbo_search.search.suggest import (
     FixedChoices,
@@ -24,7 +23,7 @@ from mbo_search.search.suggest import (
 from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.ladder import lower_spaces
 from mbo_search.study.schedule import LrShape, Schedule, Stage
-from mbo_search.study.space import propose, staged_space
+from mbo_search.study.space import finite_size, propose, staged_space
 from tests.search.tiny import tiny_study
 
 
