@@ -13,7 +13,7 @@ from mbo_search.results.ranking_values import Comparison
 from mbo_search.results.records import TrialRecord
 from mbo_search.results.rounds import round_of_pair
 from mbo_search.results.schedule_runs import ScheduleRuns
-from mbo_search.results.sequential import Spending, sequential_test, spending_of
+from mbo_search.results.sequential import SequentialTest, Spending, sequential_test, spending_of
 from mbo_search.results.statistics import ALPHA, PairedTest, holm, paired_test
 from mbo_search.study.rungs import Rung, rungs_below
 
@@ -47,14 +47,7 @@ def compare(runs: ScheduleRuns, other: ScheduleRuns, alpha: float = ALPHA) -> Co
     """
     differences = paired_differences(runs, other)
     if differences:
-        test = paired_test(differences, alpha)
-        return Comparison(
-            trial=runs.head.trial,
-            other=other.head.trial,
-            role="secondary",
-            difference=difference_of(test),
-            test=test,
-        )
+        return _tested(runs, other, paired_test(differences, alpha))
     mine, theirs = runs.search_loss, other.search_loss
     if mine is None or theirs is None or runs.head.seed != other.head.seed:
         return None
@@ -133,12 +126,13 @@ def _looked_at(runs: ScheduleRuns, other: ScheduleRuns, spending: Spending) -> C
     if not differences:
         return compare(runs, other)
     test = sequential_test(differences, documents=_document_differences(runs, other), spending=spending)
+    return _tested(runs, other, test)
+
+
+def _tested(runs: ScheduleRuns, other: ScheduleRuns, test: SequentialTest | PairedTest) -> Comparison:
+    """A comparison that is secondary until it is known what it was declared for."""
     return Comparison(
-        trial=runs.head.trial,
-        other=other.head.trial,
-        role="declared",
-        difference=difference_of(test),
-        test=test,
+        trial=runs.head.trial, other=other.head.trial, role="secondary", difference=difference_of(test), test=test
     )
 
 
