@@ -65,7 +65,7 @@ def test_importing_and_help_load_no_heavy_library(code):
 
 
 def test_reading_a_study_file_loads_no_heavy_library():
-    loaded = loaded_modules("import mbo_search.study.yaml_file, mbo_search.study.space")
+    loaded = loaded_modules("import mbo_search.study.files.study_file, mbo_search.study.space.space")
     assert loaded.isdisjoint(set(HEAVY) - {"numpy"})
 
 

@@ -67,7 +67,7 @@ def init(
     quiet: Quiet = False,
 ) -> None:
     """Write a commented study file to start from."""
-    from mbo_search.cli.starter import write_starter
+    from mbo_search.cli.init import write_starter
 
     deliver(lambda: write_starter(file, force=force), as_json=as_json, quiet=quiet)
 
@@ -81,7 +81,7 @@ def validate(
     quiet: Quiet = False,
 ) -> None:
     """Check a study file and report all mistakes at once."""
-    from mbo_search.cli.describe import validate_study
+    from mbo_search.cli.validate import validate_study
 
     deliver(lambda: validate_study(study, example, overrides or []), as_json=as_json, quiet=quiet)
 
@@ -99,7 +99,7 @@ def plan(
     The resolved study with the origin of each value, learning rates, the size of the space, tokens, disk space, and
     an estimate of the time from a short measurement.
     """
-    from mbo_search.cli.planning import plan_study
+    from mbo_search.cli.plan import plan_study
 
     deliver(lambda: plan_study(study, example, overrides or []), as_json=as_json, quiet=quiet)
 
@@ -123,9 +123,11 @@ def run(
 
     An existing run directory of the same study is resumed; one of another study is refused.
     """
-    from mbo_search.cli.searching import Where, run_search
+    from mbo_search.cli.run import BackendOptions, run_search
 
-    where = Where.warm(warm_start, backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
+    where = BackendOptions.warm(
+        warm_start, backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet
+    )
     deliver(lambda: run_search(study, example, overrides or [], out=out, where=where), as_json=as_json, quiet=quiet)
 
 
@@ -143,9 +145,9 @@ def resume(
 
     --set may change limits of the search, confirm and resources only. Limits are totals, not extras.
     """
-    from mbo_search.cli.searching import Where, resume_search
+    from mbo_search.cli.run import BackendOptions, resume_search
 
-    where = Where(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
+    where = BackendOptions(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
     deliver(lambda: resume_search(folder, overrides or [], where=where), as_json=as_json, quiet=quiet)
 
 
@@ -162,7 +164,7 @@ def fork(
     Says what differs, and takes over the trials and trained states that the new study would train to the same bits.
     `resume NEWDIR` goes on from there.
     """
-    from mbo_search.cli.forking import fork_run
+    from mbo_search.cli.fork import fork_run
 
     deliver(lambda: fork_run(folder, out, overrides or []), as_json=as_json, quiet=quiet)
 
@@ -204,11 +206,11 @@ def confirm(
     however often they are looked at. Champions that only a longer search has found begin another round, which has
     less of the error to spend.
     """
-    from mbo_search.cli.confirming import Wanted, confirm_winners
-    from mbo_search.cli.searching import Where
+    from mbo_search.cli.confirm import ConfirmOptions, confirm_winners
+    from mbo_search.cli.run import BackendOptions
 
-    where = Where(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
-    wanted = Wanted(top=top, seeds=seeds, equivalent_tokens=equivalent_tokens, attribution=attribution)
+    where = BackendOptions(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
+    wanted = ConfirmOptions(top=top, seeds=seeds, equivalent_tokens=equivalent_tokens, attribution=attribution)
     deliver(lambda: confirm_winners(folder, wanted, where=where), as_json=as_json, quiet=quiet)
 
 
@@ -220,7 +222,7 @@ def rank(
     quiet: Quiet = False,
 ) -> None:
     """Rank the schedules of a run, and say how sure that is."""
-    from mbo_search.cli.telling import rank_run
+    from mbo_search.cli.rank_report import rank_run
 
     deliver(lambda: rank_run(folder, as_csv=as_csv), as_json=as_json, quiet=quiet)
 
@@ -240,7 +242,7 @@ def report(
 
     All trials and curves lie beside it as Parquet tables. Figures as files need an installed Chrome or Chromium.
     """
-    from mbo_search.cli.telling import report_run
+    from mbo_search.cli.rank_report import report_run
 
     deliver(lambda: report_run(folder, out, language, figures), as_json=as_json, quiet=quiet)
 
@@ -257,7 +259,7 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Compare runs or single schedules on one page, and say what cannot be compared."""
-    from mbo_search.cli.telling import compare_runs
+    from mbo_search.cli.rank_report import compare_runs
 
     deliver(lambda: compare_runs(names, out, language, figures), as_json=as_json, quiet=quiet)
 
@@ -277,7 +279,7 @@ def export(
 
     `replay` and `train` read it.
     """
-    from mbo_search.cli.handing_out import export_schedule
+    from mbo_search.cli.export import export_schedule
 
     deliver(lambda: export_schedule(folder, out, form=to, trial=trial), as_json=as_json, quiet=quiet)
 
@@ -289,7 +291,7 @@ def replay(file: ScheduleArgument, as_json: AsJson = False, quiet: Quiet = False
     With the seed of its search trial. Where the numerics match, the losses are equal bit for bit; elsewhere they
     must agree within a tolerance. The answer says which.
     """
-    from mbo_search.cli.handing_out import replay_schedule
+    from mbo_search.cli.export import replay_schedule
 
     deliver(lambda: replay_schedule(file, quiet=quiet), as_json=as_json, quiet=quiet)
 
@@ -307,7 +309,7 @@ def train(
     `transformers` loads the folder. Budget and size may be changed, such as --set budget.tokens=10M
     --set model.width=256.
     """
-    from mbo_search.cli.handing_out import train_model
+    from mbo_search.cli.export import train_model
 
     deliver(lambda: train_model(file, out, overrides or [], quiet=quiet), as_json=as_json, quiet=quiet)
 
@@ -325,7 +327,7 @@ def sample(
     quiet: Quiet = False,
 ) -> None:
     """Let a trained model continue a text."""
-    from mbo_search.cli.handing_out import Continuation, continue_text
+    from mbo_search.cli.export import Continuation, continue_text
 
     wanted = Continuation(prompt=prompt, num_tokens=num_tokens, temperature=temperature, seed=seed)
     deliver(lambda: continue_text(source, wanted), as_json=as_json, quiet=quiet)
@@ -384,7 +386,7 @@ def simulate(
 
     Nothing is trained: losses are looked up, time is simulated.
     """
-    from mbo_search.cli.tree_searching import simulate_search
+    from mbo_search.cli.simulate import simulate_search
 
     names = searchers or ["tree", "tpe"]
     deliver(
@@ -395,6 +397,6 @@ def simulate(
 @app.command()
 def tree(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Print the stage tree of a run: what was trained once, and how many trials used it."""
-    from mbo_search.cli.tree_searching import show_tree
+    from mbo_search.cli.simulate import show_tree
 
     deliver(lambda: show_tree(folder), as_json=as_json, quiet=quiet)

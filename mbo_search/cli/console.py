@@ -1,6 +1,6 @@
 """What every command shares: how an answer is delivered, and which exit code an exception becomes.
 
-A command works out an `Answer`: one JSON document, the same for people as text, and one line for `--quiet`.
+A command works out an `CommandResult`: one JSON document, the same for people as text, and one line for `--quiet`.
 `deliver` prints the form that was asked for on stdout; whatever else is printed meanwhile goes to stderr, so that
 `--json` leaves exactly one document on stdout. `run_app` is the only place that turns exceptions into exit codes.
 """
@@ -29,7 +29,7 @@ __all__ = [
     "EXIT_INTERRUPTED",
     "EXIT_OK",
     "EXIT_USER",
-    "Answer",
+    "CommandResult",
     "deliver",
     "error_console",
     "run_app",
@@ -45,7 +45,7 @@ _PIPE_WIDTH = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class CommandResult:
     """What a command found out.
 
     Attributes:
@@ -63,7 +63,7 @@ class Answer:
     exit_code: int = EXIT_OK
 
 
-def deliver(work: Callable[[], Answer], *, as_json: bool, quiet: bool) -> None:
+def deliver(work: Callable[[], CommandResult], *, as_json: bool, quiet: bool) -> None:
     """Do a command's work and print its answer in the form that was asked for.
 
     Args:

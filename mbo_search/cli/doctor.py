@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mbo_search.cli.console import EXIT_FAILED, EXIT_OK, Answer
+from mbo_search.cli.console import EXIT_FAILED, EXIT_OK, CommandResult
 from mbo_search.cli.tables import facts, table
 from mbo_search.errors import UserError
 from mbo_search.units import format_bytes, format_seconds
@@ -54,7 +54,7 @@ class _Check:
     remedy: str = ""
 
 
-def examine(folder: Path, *, start_ray: bool) -> Answer:
+def examine(folder: Path, *, start_ray: bool) -> CommandResult:
     """Look at versions, processors, memory, GPUs and disk.
 
     Args:
@@ -69,7 +69,7 @@ def examine(folder: Path, *, start_ray: bool) -> Answer:
     checks += [_check_ray()] if start_ray else []
     ok = all(check.ok for check in checks)
     rows = [("ok" if row.ok else "NOT OK", row.name, row.found, row.remedy) for row in checks]
-    return Answer(
+    return CommandResult(
         schema="mbo-search/doctor/1",
         document={
             "ok": ok,
@@ -132,8 +132,8 @@ def _check_disk(folder: Path) -> _Check:
 
 
 def _check_ray() -> _Check:
-    from mbo_search.search.ray_session import RaySlots, ray_session
-    from mbo_search.search.stopping import stop_on_signals
+    from mbo_search.engine.backends.ray.session import RaySlots, ray_session
+    from mbo_search.engine.backends.stop_signals import stop_on_signals
 
     slots = RaySlots(slots=1, cpus_per_trial=1, gpus_per_trial=0.0)
     started = time.monotonic()

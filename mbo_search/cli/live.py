@@ -12,11 +12,11 @@ from rich.live import Live
 from rich.text import Text
 
 from mbo_search.cli.tables import table
-from mbo_search.results.records import LOWER_ARMS
+from mbo_search.results.records.records import LOWER_ARMS
 from mbo_search.units import format_count, format_seconds, perplexity
 
 if TYPE_CHECKING:
-    from mbo_search.search.progress import ArmProgress, Progress, RunningTrial
+    from mbo_search.engine.control.progress import ArmProgress, Progress, RunningTrial
 
 __all__ = ["PlainLines", "best_baseline_loss", "draw_progress", "progress_line", "watch"]
 

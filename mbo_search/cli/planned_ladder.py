@@ -6,19 +6,19 @@ import math
 from typing import TYPE_CHECKING
 
 from mbo_search.cli.tables import table
-from mbo_search.results.seeds_needed import power
-from mbo_search.results.sequential import spending_of
-from mbo_search.results.statistics import nats_of_percent
-from mbo_search.results.verdict_sentence import FREEDOMS
-from mbo_search.study.ladder import RUNG_OF_SEARCH, question_of, rungs_of
-from mbo_search.study.rungs import Rung
+from mbo_search.results.statistics.paired import nats_of_percent
+from mbo_search.results.statistics.seeds_needed import power
+from mbo_search.results.statistics.sequential import spending_of
+from mbo_search.results.verdict.sentence import FREEDOMS
+from mbo_search.study.space.ladder import RUNG_OF_SEARCH, question_of, rungs_of
+from mbo_search.study.spec.rungs import Rung
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from mbo_search.results.earlier_noise import EarlierNoise
-    from mbo_search.results.records import Arm
-    from mbo_search.search.plan import ArmPlan, Plan
+    from mbo_search.engine.plan import ArmPlan, StudyPlan
+    from mbo_search.results.ranking.earlier_noise import EarlierNoise
+    from mbo_search.results.records.records import Arm
 
 __all__ = ["ladder_of_plan", "power_of_seeds", "question_line", "rung_of_arm"]
 
@@ -26,7 +26,7 @@ _SEEDS = (6, 12, 24)
 _GAINS_PERCENT = (0.5, 1.0, 2.0)
 
 
-def question_line(plan: Plan) -> str:
+def question_line(plan: StudyPlan) -> str:
     """What the study asks, and what the answer has to beat."""
     question = question_of(plan.study)
     below = [rung for rung in rungs_of(plan.study) if rung != question]
@@ -44,9 +44,9 @@ def rung_of_arm(arm: Arm, question: Rung) -> Rung:
     return next((rung for name, rung in RUNG_OF_SEARCH.items() if name == arm), question)
 
 
-def ladder_of_plan(plan: Plan) -> RenderableType:
+def ladder_of_plan(plan: StudyPlan) -> RenderableType:
     """A row for each search, lowest rung first, the question's own last."""
-    from mbo_search.search.arms import arm_shares
+    from mbo_search.engine.searcher.searches import arm_shares
 
     shares, question = arm_shares(plan.study), question_of(plan.study)
     arms = sorted(plan.arms, key=lambda arm: arm.arm == "staged")

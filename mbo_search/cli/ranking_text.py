@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mbo_search.cli.tables import signed, table
-from mbo_search.results.describe import describe_schedule
+from mbo_search.results.records.describe import describe_schedule
 from mbo_search.units import format_count, format_seconds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from mbo_search.results.attribution_values import Attribution
-    from mbo_search.results.ranking_values import LadderRung, RankedTrial, Ranking, Totals
-    from mbo_search.results.statistics import PairedTest
+    from mbo_search.results.evidence.attribution_values import Attribution
+    from mbo_search.results.evidence.ranking_values import LadderRung, RankedTrial, Ranking, Totals
+    from mbo_search.results.statistics.paired import PairedTest
 
 __all__ = ["ranking_text"]
 

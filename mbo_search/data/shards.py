@@ -21,8 +21,16 @@ import numpy as np
 import numpy.typing as npt
 
 from mbo_search.data.batches import TokenArray
-from mbo_search.data.card import SPLITS, DedupCard, SourceCard, Split, SplitCard, TokenWidth, WrittenSplits
 from mbo_search.data.dedup import DuplicateFilter
+from mbo_search.data.metadata import (
+    SPLITS,
+    DedupMetadata,
+    SourceMetadata,
+    Split,
+    SplitMetadata,
+    TokenWidth,
+    WrittenSplits,
+)
 from mbo_search.data.sources import Role, Source
 from mbo_search.data.split import deal, piece_limit
 from mbo_search.data.token_files import (
@@ -35,8 +43,8 @@ from mbo_search.data.token_files import (
 )
 from mbo_search.data.tokenizer import Tokenizer
 from mbo_search.errors import DataError, Problem
-from mbo_search.files import read_json
-from mbo_search.study.specs import DataSpec
+from mbo_search.study.spec.study import DataSpec
+from mbo_search.system.files import read_json
 
 __all__ = ["open_shard", "write_shard_splits"]
 
@@ -184,7 +192,7 @@ def _runs(tokens: TokenArray, eos_id: int, limit: int) -> Iterator[_Run]:
         start = end
 
 
-def _without_duplicates(spec: DataSpec, runs: dict[Role, list[_Run]]) -> tuple[list[_Run], DedupCard]:
+def _without_duplicates(spec: DataSpec, runs: dict[Role, list[_Run]]) -> tuple[list[_Run], DedupMetadata]:
     seen = DuplicateFilter(spec.dedup)
     for run in runs["validation"]:
         seen.add_bytes(run.content(), "validation")
@@ -196,7 +204,7 @@ def _without_duplicates(spec: DataSpec, runs: dict[Role, list[_Run]]) -> tuple[l
             fresh.append(run)
         else:
             counts[repeat.group] += 1
-    return fresh, DedupCard(
+    return fresh, DedupMetadata(
         kind=spec.dedup, too_short=0, exact=counts["train"], near=0, in_validation=counts["validation"]
     )
 
@@ -212,12 +220,12 @@ def _split_hash(run: _Run) -> int:
     return int.from_bytes(hashlib.blake2b(run.content(), digest_size=8).digest())
 
 
-def _write(path: Path, runs: Sequence[_Run], tokenizer: Tokenizer) -> SplitCard:
+def _write(path: Path, runs: Sequence[_Run], tokenizer: Tokenizer) -> SplitMetadata:
     width = token_width(tokenizer.vocab_size)
     num_tokens, sha256 = write_runs(path, _separated(runs, tokenizer.eos_id), width)
     num_bytes = _num_bytes(open_tokens(path, width), tokenizer.byte_lengths())
     continued = sum(run.continues(before) for before, run in itertools.pairwise(runs))
-    return SplitCard(
+    return SplitMetadata(
         num_documents=len(runs) - continued,
         num_tokens=num_tokens,
         num_bytes=num_bytes,
@@ -245,12 +253,12 @@ def _num_bytes(tokens: TokenArray, byte_lengths: npt.NDArray[np.int64]) -> int:
 
 def _source_cards(
     sources: Sequence[Source], shards: Sequence[tuple[Source, TokenArray]], eos_id: int
-) -> tuple[SourceCard, ...]:
-    cards: list[SourceCard] = []
+) -> tuple[SourceMetadata, ...]:
+    cards: list[SourceMetadata] = []
     for source in sources:
         arrays = [tokens for owner, tokens in shards if owner is source]
         cards.append(
-            SourceCard(
+            SourceMetadata(
                 name=source.name,
                 role=source.role,
                 num_files=len(source.files),

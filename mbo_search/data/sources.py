@@ -12,8 +12,8 @@ from typing import Literal
 
 from mbo_search.data.corpora import READERS, Corpus, open_corpus
 from mbo_search.errors import DataError, Problem
-from mbo_search.files import sha256_file
-from mbo_search.study.specs import DataSpec
+from mbo_search.study.spec.study import DataSpec
+from mbo_search.system.files import sha256_file
 
 __all__ = ["SHARD_SUFFIX", "TEXT_SUFFIXES", "Source", "resolve_sources"]
 

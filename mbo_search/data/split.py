@@ -18,8 +18,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from mbo_search.data.card import SPLITS, Split
 from mbo_search.data.document import Document
+from mbo_search.data.metadata import SPLITS, Split
 from mbo_search.errors import DataError
 
 __all__ = ["SMALLEST_LIMIT", "cut_documents", "cut_text", "deal", "join_pieces", "piece_limit"]

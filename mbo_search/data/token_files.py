@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mbo_search.data.batches import TokenArray
-from mbo_search.data.card import Split, SplitCard, TokenWidth
 from mbo_search.data.document import Document
+from mbo_search.data.metadata import Split, SplitMetadata, TokenWidth
 from mbo_search.data.split import cut_text
 from mbo_search.data.tokenizer import Tokenizer
 
@@ -89,7 +89,7 @@ def tokenizable_texts(text: str) -> list[str]:
     return cut_text(text, _CHARACTERS_AT_ONCE)
 
 
-def write_documents(path: Path, documents: Sequence[Document], tokenizer: Tokenizer) -> SplitCard:
+def write_documents(path: Path, documents: Sequence[Document], tokenizer: Tokenizer) -> SplitMetadata:
     """Tokenize documents into a file, an end-of-document token behind each.
 
     Args:
@@ -103,7 +103,7 @@ def write_documents(path: Path, documents: Sequence[Document], tokenizer: Tokeni
     runs = (run for portion in _portions(documents) for run in _encoded(portion, tokenizer))
     num_tokens, sha256 = write_runs(path, runs, token_width(tokenizer.vocab_size))
     num_bytes = sum(len(document.text.encode()) for document in documents)
-    return SplitCard(
+    return SplitMetadata(
         num_documents=len(documents),
         num_tokens=num_tokens,
         num_bytes=num_bytes,

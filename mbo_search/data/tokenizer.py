@@ -18,7 +18,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from mbo_search.errors import DataError, Problem
-from mbo_search.files import read_json, write_atomic, write_json
+from mbo_search.system.files import read_json, write_atomic, write_json
 
 __all__ = [
     "EOS",

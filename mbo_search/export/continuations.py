@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mbo_search.errors import UserError
 from mbo_search.report.samples import TextSample
-from mbo_search.results.ranking import Ranking
-from mbo_search.results.run_directory import RunDirectory
+from mbo_search.results.ranking.files import Ranking
+from mbo_search.results.records.run_directory import RunDirectory
 
 __all__ = ["continuations"]
 

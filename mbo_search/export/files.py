@@ -6,10 +6,10 @@ import json
 from typing import Literal
 
 from mbo_search.errors import Problem, RunDirectoryError
-from mbo_search.results.ranking import make_ranking
-from mbo_search.results.run_directory import RunDirectory
-from mbo_search.results.winner import schedule_file_of
-from mbo_search.study.schedule_file import dump_schedule_file
+from mbo_search.results.ranking.files import make_ranking
+from mbo_search.results.ranking.provenance import schedule_file_of
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.study.files.schedule_file import dump_schedule_file
 
 __all__ = ["ExportFormat", "export_schedule"]
 

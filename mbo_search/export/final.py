@@ -14,14 +14,14 @@ from mbo_search.errors import Problem, UserError
 from mbo_search.export.model_card import model_card
 from mbo_search.export.overrides import with_overrides
 from mbo_search.export.training import Log, Trained, never_stop, no_log, setup_of_file, study_of, train_schedule
-from mbo_search.files import write_atomic, write_json
 from mbo_search.model.size import num_parameters
-from mbo_search.results.lock import hold
-from mbo_search.results.values import perplexity_or_none
-from mbo_search.study.base import Description
-from mbo_search.study.schedule_file import ScheduleFile, dump_schedule_file
-from mbo_search.train.reports import Stop
-from mbo_search.train.setup import TrainSetup
+from mbo_search.results.records.lock import hold
+from mbo_search.results.records.optional_stats import perplexity_or_none
+from mbo_search.study.files.schedule_file import ScheduleFile, dump_schedule_file
+from mbo_search.study.spec.base import Description
+from mbo_search.system.files import write_atomic, write_json
+from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.trial.reports import Stop
 
 if TYPE_CHECKING:
     from mbo_search.model.decoder import Decoder

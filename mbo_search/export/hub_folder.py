@@ -14,10 +14,10 @@ from safetensors.torch import load, save
 
 from mbo_search.data.tokenizer import Tokenizer, load_tokenizer
 from mbo_search.errors import Problem, UserError
-from mbo_search.files import read_json, write_atomic, write_json
 from mbo_search.model.decoder import Decoder, build_decoder
 from mbo_search.model.llama import llama_config
-from mbo_search.study.specs import ModelSpec
+from mbo_search.study.spec.study import ModelSpec
+from mbo_search.system.files import read_json, write_atomic, write_json
 
 __all__ = ["CONFIG", "WEIGHTS", "read_hub_folder", "write_hub_folder"]
 

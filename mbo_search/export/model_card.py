@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mbo_search.results.describe import describe_stage
-from mbo_search.study.schedule_file import ScheduleFile
+from mbo_search.results.records.describe import describe_stage
+from mbo_search.study.files.schedule_file import ScheduleFile
 from mbo_search.units import format_count
 
 __all__ = ["model_card"]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.export.training import study_of
-from mbo_search.study.schedule_file import ScheduleFile, sections_of
-from mbo_search.study.yaml_file import dump_study, parse_study
+from mbo_search.study.files.schedule_file import ScheduleFile, sections_of
+from mbo_search.study.files.study_file import dump_study, parse_study
 
 __all__ = ["OVERRIDABLE", "with_overrides"]
 

@@ -9,11 +9,11 @@ from typing import get_args
 from mbo_search.data.prepare import prepare
 from mbo_search.errors import DataError, Problem
 from mbo_search.export.training import Log, never_stop, no_log, setup_of_file, study_of, train_schedule
-from mbo_search.study.base import Description
-from mbo_search.study.schedule_file import ScheduleFile
-from mbo_search.study.specs import Study, TrainSpec
-from mbo_search.train.reports import Stop
-from mbo_search.train.setup import Precision, TrainSetup
+from mbo_search.study.files.schedule_file import ScheduleFile
+from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.study import Study, TrainSpec
+from mbo_search.train.setup.setup import Precision, TrainSetup
+from mbo_search.trial.reports import Stop
 
 __all__ = ["TOLERANCE_NATS", "NumericsDifference", "ReplayResult", "replay", "restored_study"]
 

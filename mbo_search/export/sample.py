@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mbo_search.errors import Problem, RunDirectoryError, StoreError, UserError
-from mbo_search.results.ranking import make_ranking
-from mbo_search.results.run_directory import RunDirectory
-from mbo_search.study.schedule_file import load_schedule_file
-from mbo_search.train.open_store import open_node_store
+from mbo_search.results.ranking.files import make_ranking
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.store.open_store import open_node_store
+from mbo_search.study.files.schedule_file import load_schedule_file
 
 if TYPE_CHECKING:
     from mbo_search.data.tokenizer import Tokenizer
@@ -61,7 +61,7 @@ def load_trial(run: RunDirectory, trial: int) -> tuple[Decoder, Tokenizer]:
     """
     from mbo_search.data.prepare import load_prepared
     from mbo_search.train.load import load_model
-    from mbo_search.train.probe import default_device
+    from mbo_search.train.setup.probe import default_device
 
     setup = run.setup().model_copy(update={"device": default_device()})
     record = next((record for record in run.records() if record.trial == trial), None)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import TrialError
-from mbo_search.study.schedule import Schedule
-from mbo_search.study.schedule_file import ScheduleFile, StudySections
-from mbo_search.study.specs import LrShapeChoice, OptimizerChoice, StageSpace, Study
-from mbo_search.train.execute import execute, schedule_path
-from mbo_search.train.outcome import TrialOutcome
-from mbo_search.train.reports import Node, Stop
-from mbo_search.train.setup import TrainSetup, over_whole_split, resolve_setup
-from mbo_search.train.store import StageStore
+from mbo_search.store.local import StageStore
+from mbo_search.study.files.schedule_file import ScheduleFile, StudySections
+from mbo_search.study.spec.schedule import Schedule
+from mbo_search.study.spec.study import LrShapeChoice, OptimizerChoice, StageSpace, Study
+from mbo_search.train.execution.execute import execute, schedule_path
+from mbo_search.train.setup.setup import TrainSetup, over_whole_split, resolve_setup
+from mbo_search.trial.outcome import TrialOutcome
+from mbo_search.trial.reports import Node, Stop
 
 __all__ = ["Log", "Trained", "never_stop", "no_log", "setup_of_file", "study_of", "train_schedule"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mbo_search.study.specs import ModelSpec
+from mbo_search.study.spec.study import ModelSpec
 
 __all__ = ["flops_per_token", "head_width", "mlp_width", "num_parameters"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mbo_search.results.records import TrialRecord
+from mbo_search.results.records.records import TrialRecord
 
 __all__ = ["Axis", "parameter_axes", "parameter_name", "stage_of"]
 

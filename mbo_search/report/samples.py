@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from mbo_search.files import write_atomic
-from mbo_search.study.base import Description
+from mbo_search.study.spec.base import Description
+from mbo_search.system.files import write_atomic
 
 __all__ = ["TextSample", "load_samples", "save_samples"]
 

@@ -6,22 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mbo_search.data.card import DataCard
+from mbo_search.data.metadata import DataMetadata
 from mbo_search.data.prepare import load_prepared
 from mbo_search.errors import DataError, Problem, RunDirectoryError
 from mbo_search.model.size import num_parameters
-from mbo_search.results.ranking import make_ranking
-from mbo_search.results.ranking_values import RankedTrial, Ranking
-from mbo_search.results.records import Arm, CurveRow, TrialRecord
-from mbo_search.results.run_directory import RunDirectory
-from mbo_search.results.schedule_runs import group_by_schedule
-from mbo_search.study.catalogue import OPTIMIZERS
-from mbo_search.study.ladder import question_of
-from mbo_search.study.reference_lr import reference_lr
-from mbo_search.study.rungs import Rung, rungs_below
-from mbo_search.study.segments import BudgetSteps
-from mbo_search.study.specs import Study
-from mbo_search.train.setup import TrainSetup
+from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
+from mbo_search.results.ranking.files import make_ranking
+from mbo_search.results.records.records import Arm, CurveRow, TrialRecord
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.results.records.schedule_groups import group_by_schedule
+from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.space.ladder import question_of
+from mbo_search.study.spec.reference_lr import reference_lr
+from mbo_search.study.spec.rungs import Rung, rungs_below
+from mbo_search.study.spec.segments import BudgetSteps
+from mbo_search.study.spec.study import Study
+from mbo_search.train.setup.setup import TrainSetup
 
 __all__ = ["ReportSource", "read_source", "showcase"]
 
@@ -51,7 +51,7 @@ class ReportSource:
     fresh: Mapping[int, tuple[TrialRecord, ...]]
     curves: Mapping[int, tuple[CurveRow, ...]]
     setup: TrainSetup
-    card: DataCard | None
+    card: DataMetadata | None
     problems: tuple[Problem, ...]
 
     @property
@@ -134,7 +134,7 @@ def read_source(run: RunDirectory) -> ReportSource:
     )
 
 
-def _card(folder: Path) -> DataCard | None:
+def _card(folder: Path) -> DataMetadata | None:
     """The data may lie on another machine, or be gone: a report can do without."""
     try:
         return load_prepared(folder).card

@@ -6,8 +6,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mbo_search.files import write_atomic
 from mbo_search.report.source import ReportSource
+from mbo_search.system.files import write_atomic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ def write_tables(source: ReportSource, page: Path) -> tuple[Path, Path]:
     Returns:
         The table of trials and the table of curves.
     """
-    from mbo_search.results.frames import curves_frame, trials_frame
+    from mbo_search.results.ranking.frames import curves_frame, trials_frame
 
     trials, curves = table_paths(page)
     write_atomic(trials, _parquet(trials_frame(tuple(source.records.values()))))

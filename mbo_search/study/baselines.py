@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from mbo_search.errors import Problem, StudyError
-from mbo_search.study.baseline_names import baseline_names, is_schedule_path, split_baseline
-from mbo_search.study.catalogue import LR_SHAPES, OPTIMIZERS
-from mbo_search.study.defaults import stage_with_defaults
-from mbo_search.study.nearest import nearest_hint
-from mbo_search.study.reference_lr import reference_lr
-from mbo_search.study.schedule import LrShape, Schedule, Stage
-from mbo_search.study.schedule_file import load_schedule
-from mbo_search.study.specs import Numeric, Range, Study
+from mbo_search.study.catalogue.baseline_names import baseline_names, is_schedule_path, split_baseline
+from mbo_search.study.catalogue.lookup import LR_SHAPES, OPTIMIZERS
+from mbo_search.study.catalogue.suggestions import nearest_hint
+from mbo_search.study.files.schedule_file import load_schedule
+from mbo_search.study.space.defaults import stage_with_defaults
+from mbo_search.study.spec.reference_lr import reference_lr
+from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
+from mbo_search.study.spec.study import Numeric, Range, Study
 
 __all__ = ["baseline_schedule"]
 

@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mbo_search.errors import Problem, StudyError
-from mbo_search.study.nearest import nearest_hint
+from mbo_search.study.catalogue.suggestions import nearest_hint
 
 __all__ = ["example_names", "example_path"]
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mbo_search.train.setup import Device, Precision
+from mbo_search.train.setup.setup import Device, Precision
 
 __all__ = ["autocast", "is_out_of_memory", "seed_noise", "to_device"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mbo_search.model.decoder import Decoder, set_dropout
-from mbo_search.train.setup import TrainSetup
-from mbo_search.train.state import load_state
+from mbo_search.train.saved_state import load_state
+from mbo_search.train.setup.setup import TrainSetup
 
 __all__ = ["load_model"]
 

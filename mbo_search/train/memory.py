@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from mbo_search.train.setup import Device
+from mbo_search.train.setup.setup import Device
 
 __all__ = ["free_memory", "peak_memory_bytes", "reset_peak_memory"]
 

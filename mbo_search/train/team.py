@@ -18,9 +18,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mbo_search.train.environment import process_environment
-from mbo_search.train.reports import Stop
-from mbo_search.train.setup import Device
+from mbo_search.system.environment import process_environment
+from mbo_search.train.setup.setup import Device
+from mbo_search.trial.reports import Stop
 
 __all__ = ["Team", "TeamSeat"]
 

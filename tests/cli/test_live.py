@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from mbo_search.cli.live import PlainLines, best_baseline_loss, draw_progress, progress_line, watch
-from mbo_search.search.progress import ArmProgress, Progress, RunningTrial
+from mbo_search.engine.control.progress import ArmProgress, Progress, RunningTrial
 
 
 def arm(name, *, best=None, complete=0, pruned=0, failed=0):

@@ -7,7 +7,7 @@ import resource
 import pytest
 
 from mbo_search import __version__
-from mbo_search.study.catalogue import CORPORA, LR_SHAPES, OPTIMIZERS, REGULARIZERS
+from mbo_search.study.catalogue.lookup import CORPORA, LR_SHAPES, OPTIMIZERS, REGULARIZERS
 
 CATALOGUE = {"optimizers": OPTIMIZERS, "lr_shapes": LR_SHAPES, "regularizers": REGULARIZERS, "corpora": CORPORA}
 

@@ -8,9 +8,9 @@ import pytest
 
 from mbo_search.errors import RunDirectoryError
 from mbo_search.export.files import export_schedule
-from mbo_search.results.ranking import make_ranking
-from mbo_search.results.winner import schedule_file_of
-from mbo_search.study.schedule_file import load_schedule_file, parse_schedule_file
+from mbo_search.results.ranking.files import make_ranking
+from mbo_search.results.ranking.provenance import schedule_file_of
+from mbo_search.study.files.schedule_file import load_schedule_file, parse_schedule_file
 from tests.results.builder import build_run
 
 

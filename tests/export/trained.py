@@ -9,16 +9,16 @@ import numpy as np
 
 from mbo_search.data.prepare import prepare
 from mbo_search.export.training import never_stop, no_log
-from mbo_search.results.ranking import write_ranking
-from mbo_search.results.records import TrialRecord
-from mbo_search.results.run_directory import RunDirectory
-from mbo_search.study.catalogue import OPTIMIZERS
-from mbo_search.study.schedule import LrShape, Regularizer, Schedule, Stage
-from mbo_search.study.specs import Study
-from mbo_search.study.yaml_file import parse_study
-from mbo_search.train.execute import execute, schedule_path
-from mbo_search.train.setup import TrainSetup, resolve_setup
-from mbo_search.train.store import StageStore
+from mbo_search.results.ranking.files import write_ranking
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.store.local import StageStore
+from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.files.study_file import parse_study
+from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
+from mbo_search.study.spec.study import Study
+from mbo_search.train.execution.execute import execute, schedule_path
+from mbo_search.train.setup.setup import TrainSetup, resolve_setup
 from mbo_search.train.torch_runner import TorchStageRunner
 
 __all__ = ["TRIALS", "build_trained_run", "write_texts"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from mbo_search.report.compare import write_comparison
+from mbo_search.report.comparison.compare import write_comparison
 from tests.report.browser import chromium, watched_page
 from tests.results.builder import build_run
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from mbo_search.data.prepare import PreparedData
-from mbo_search.study.catalogue import OPTIMIZERS
-from mbo_search.study.handover_table import can_carry
-from mbo_search.study.schedule import LrShape, Regularizer, Schedule
-from mbo_search.train.execute import execute
-from mbo_search.train.outcome import TrialOutcome
-from mbo_search.train.path import schedule_path
-from mbo_search.train.setup import TrainSetup
-from mbo_search.train.store import StageStore
+from mbo_search.store.local import StageStore
+from mbo_search.study.catalogue.hand_over import can_carry
+from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule
+from mbo_search.train.execution.execute import execute
+from mbo_search.train.execution.path import schedule_path
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
+from mbo_search.trial.outcome import TrialOutcome
 from tests.train.builder import (
     LINEAR,
     differing,

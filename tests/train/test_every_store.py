@@ -15,13 +15,13 @@ from secrets import token_hex
 
 import pytest
 
-from mbo_search.data.objects import ObjectFolder
 from mbo_search.errors import StoreError, UserError
-from mbo_search.train.manifest import MANIFEST
-from mbo_search.train.node_store import NodeStore
-from mbo_search.train.open_store import open_node_store
-from mbo_search.train.remote_store import RemoteStageStore
-from mbo_search.train.reports import BoundaryReport, CurvePoint, Metrics
+from mbo_search.store.manifest import MANIFEST
+from mbo_search.store.node_store import NodeStore
+from mbo_search.store.open_store import open_node_store
+from mbo_search.store.remote import RemoteStageStore
+from mbo_search.system.object_storage import ObjectFolder
+from mbo_search.trial.reports import BoundaryReport, CurvePoint, Metrics
 from tests.s3 import CREDENTIALS, SECRET, s3_server, s3_url
 
 WINDOWS = "w" * 64

@@ -16,13 +16,12 @@ from mbo_search.data.prepare import PreparedData, prepare
 from mbo_search.data.windows import windows_at
 from mbo_search.errors import DataError, TrialError
 from mbo_search.model.decoder import Decoder, build_decoder
-from mbo_search.study.specs import DataSpec, TokenizerSpec
-from mbo_search.train.evaluate import evaluate
-from mbo_search.train.final_exam import final_exam
+from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.train.evaluation import evaluate
+from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.judge import JudgedLosses, judge
 from mbo_search.train.load import load_model
-from mbo_search.train.path import schedule_path
-from mbo_search.train.setup import (
+from mbo_search.train.setup.setup import (
     TrainSetup,
     evaluation_windows_of,
     judged_text_of,
@@ -30,6 +29,7 @@ from mbo_search.train.setup import (
     validation_parts_of,
     windows_of_setup,
 )
+from mbo_search.train.test_evaluation import final_exam
 from mbo_search.train.torch_runner import TorchStageRunner
 from tests.train.builder import LINEAR, make_schedule, make_stage, tiny_setup, write_corpus
 

@@ -14,11 +14,11 @@ import pytest
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import StudyError
-from mbo_search.study.catalogue import OPTIMIZERS
-from mbo_search.study.schedule import Schedule
-from mbo_search.study.yaml_file import parse_study
-from mbo_search.train.path import schedule_path
-from mbo_search.train.setup import TrainSetup
+from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.files.study_file import parse_study
+from mbo_search.study.spec.schedule import Schedule
+from mbo_search.train.execution.path import schedule_path
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
 from tests.study.studies import SMALL
 from tests.train.builder import (

@@ -15,15 +15,15 @@ import torch
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import DataError, StoreError
-from mbo_search.study.schedule import Regularizer, Schedule
-from mbo_search.train.execute import execute
-from mbo_search.train.holds import work_right
+from mbo_search.store.leases import work_right
+from mbo_search.store.local import StageStore
+from mbo_search.study.spec.schedule import Regularizer, Schedule
+from mbo_search.train.execution.execute import execute
+from mbo_search.train.execution.path import SchedulePath, schedule_path
 from mbo_search.train.partial import Partial
-from mbo_search.train.path import SchedulePath, schedule_path
-from mbo_search.train.reports import BoundaryReport, Node
-from mbo_search.train.setup import TrainSetup
-from mbo_search.train.store import StageStore
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
+from mbo_search.trial.reports import BoundaryReport, Node
 from tests.train.builder import LINEAR, differing, make_schedule, make_stage, read_state, run_whole, tiny_setup
 
 SEED = 3
@@ -257,11 +257,11 @@ def test_a_long_stretch_writes_partial_states_as_it_goes(
 KILLED = """
 import sys
 from pathlib import Path
-from mbo_search.train.execute import execute
+from mbo_search.train.execution.execute import execute
 from mbo_search.train.partial import PartialClock
-from mbo_search.train.path import schedule_path
-from mbo_search.train.setup import TrainSetup
-from mbo_search.train.store import StageStore
+from mbo_search.train.execution.path import schedule_path
+from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.store.local import StageStore
 from mbo_search.train.torch_runner import TorchStageRunner
 from tests.train.test_torch_runner import SEED, schedule
 PartialClock.LEAST_SECONDS = 0.0
@@ -319,8 +319,8 @@ OUT_OF_MEMORY = """
 import resource, sys
 from pathlib import Path
 import torch
-from mbo_search.train.setup import TrainSetup
-from mbo_search.train.path import schedule_path
+from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.torch_runner import TorchStageRunner
 from tests.train.test_torch_runner import SEED, schedule
 setup = TrainSetup.model_validate_json(Path(sys.argv[2]).read_text())

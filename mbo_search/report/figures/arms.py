@@ -17,10 +17,10 @@ from mbo_search.report.figures.base import (
     rounded,
     safe,
 )
-from mbo_search.report.numbers import format_perplexity
-from mbo_search.report.palette import RUNG_SYMBOLS, rung_color
-from mbo_search.results.ranking_values import RankedTrial
-from mbo_search.study.rungs import RUNGS, Rung
+from mbo_search.report.style.numbers import format_perplexity
+from mbo_search.report.style.palette import RUNG_SYMBOLS, rung_color
+from mbo_search.results.evidence.ranking_values import RankedTrial
+from mbo_search.study.spec.rungs import RUNGS, Rung
 
 __all__ = ["ArmsInfo", "Lane", "arms_info", "draw_arms"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, label_row, rounded, safe
-from mbo_search.results.attribution_values import Attribution
-from mbo_search.results.statistics import ALPHA
+from mbo_search.results.evidence.attribution_values import Attribution
+from mbo_search.results.statistics.paired import ALPHA
 
 __all__ = ["PartRow", "attribution_info", "draw_attribution"]
 

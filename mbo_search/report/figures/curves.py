@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, perplexity_axis, rounded, safe, spread
-from mbo_search.report.numbers import format_lr, format_perplexity
-from mbo_search.report.palette import RUNG_DASHES, optimizer_color
-from mbo_search.results.records import CurveRow, TrialRecord
-from mbo_search.study.rungs import Rung
+from mbo_search.report.style.numbers import format_lr, format_perplexity
+from mbo_search.report.style.palette import RUNG_DASHES, optimizer_color
+from mbo_search.results.records.records import CurveRow, TrialRecord
+from mbo_search.study.spec.rungs import Rung
 from mbo_search.units import format_count
 
 __all__ = ["Band", "CurveLine", "CurvesInfo", "curves_info", "draw_curves", "line_legend"]

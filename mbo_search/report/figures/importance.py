@@ -18,8 +18,8 @@ import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
 from mbo_search.report.parameters import parameter_name, stage_of
-from mbo_search.results.records import TrialRecord
-from mbo_search.study.parameters import Parameter
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.space.parameters import Parameter
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -80,7 +80,7 @@ def _ped_anova(
 ) -> dict[str, float]:
     import optuna
 
-    from mbo_search.search.optuna_arm import quiet_study
+    from mbo_search.engine.searcher.optuna_searcher import quiet_study
 
     ranges = {name: _distribution(space[name]) for name in varied}
     study = quiet_study(optuna.samplers.RandomSampler(seed=0))  # never asked: it only holds the trials

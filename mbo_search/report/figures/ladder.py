@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
-from mbo_search.report.numbers import format_perplexity, gain_interval
-from mbo_search.report.palette import RUNG_SYMBOLS, rung_color
-from mbo_search.results.ranking_values import Estimate, LadderRung
-from mbo_search.study.rungs import Rung
+from mbo_search.report.style.numbers import format_perplexity, gain_interval
+from mbo_search.report.style.palette import RUNG_SYMBOLS, rung_color
+from mbo_search.results.evidence.ranking_values import Estimate, LadderRung
+from mbo_search.study.spec.rungs import Rung
 from mbo_search.units import format_count
 
 __all__ = ["LadderInfo", "LadderLane", "draw_ladder", "ladder_info"]

@@ -10,11 +10,11 @@ import plotly.graph_objects as go
 from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
 from mbo_search.report.figures.curves import line_legend
 from mbo_search.report.figures.timelines import lr_path
-from mbo_search.report.numbers import format_lr
-from mbo_search.report.palette import RUNG_DASHES, optimizer_color
-from mbo_search.results.records import CurveRow, TrialRecord
-from mbo_search.study.rungs import Rung
-from mbo_search.study.segments import BudgetSteps, cut
+from mbo_search.report.style.numbers import format_lr
+from mbo_search.report.style.palette import RUNG_DASHES, optimizer_color
+from mbo_search.results.records.records import CurveRow, TrialRecord
+from mbo_search.study.spec.rungs import Rung
+from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.units import format_count
 
 __all__ = ["LrLine", "draw_lr_used", "lr_used_info"]

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, safe
-from mbo_search.report.numbers import format_number, format_perplexity
 from mbo_search.report.parameters import Axis, parameter_axes, parameter_name, stage_of
-from mbo_search.results.records import TrialRecord
+from mbo_search.report.style.numbers import format_number, format_perplexity
+from mbo_search.results.records.records import TrialRecord
 
 __all__ = ["MISSING_LANE", "SHARES", "ParallelInfo", "ParallelLine", "draw_parallel", "parallel_info"]
 

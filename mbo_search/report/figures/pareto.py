@@ -10,10 +10,10 @@ from types import MappingProxyType
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, focus, hover_lines, perplexity_axis, rounded, safe
-from mbo_search.report.numbers import format_perplexity
-from mbo_search.report.palette import RUNG_SYMBOLS, rung_color
-from mbo_search.results.records import TrialRecord
-from mbo_search.study.rungs import RUNGS, Rung
+from mbo_search.report.style.numbers import format_perplexity
+from mbo_search.report.style.palette import RUNG_SYMBOLS, rung_color
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.spec.rungs import RUNGS, Rung
 
 __all__ = ["COSTS", "ParetoInfo", "draw_pareto", "pareto_info"]
 

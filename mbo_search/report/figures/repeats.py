@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, rounded
-from mbo_search.report.numbers import gain_interval, signed_percent
-from mbo_search.results.ranking_values import Estimate, SearchRepeats
-from mbo_search.results.statistics import percent_lower
+from mbo_search.report.style.numbers import gain_interval, signed_percent
+from mbo_search.results.evidence.ranking_values import Estimate, SearchRepeats
+from mbo_search.results.statistics.paired import percent_lower
 
 __all__ = ["RepeatsInfo", "draw_repeats", "repeats_info"]
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, label_row, rounded, safe
-from mbo_search.report.numbers import format_perplexity
-from mbo_search.report.palette import RUNG_SYMBOLS, rung_color
-from mbo_search.results.ranking_values import RankedTrial
-from mbo_search.results.records import TrialRecord
-from mbo_search.study.rungs import Rung
+from mbo_search.report.style.numbers import format_perplexity
+from mbo_search.report.style.palette import RUNG_SYMBOLS, rung_color
+from mbo_search.results.evidence.ranking_values import RankedTrial
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.spec.rungs import Rung
 
 __all__ = ["SeedRow", "draw_seeds", "seeds_info"]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, focus, perplexity_axis, round_ticks, rounded
-from mbo_search.report.palette import sequence
 from mbo_search.report.parameters import Axis, parameter_axes, parameter_name, stage_of
-from mbo_search.results.records import TrialRecord
+from mbo_search.report.style.palette import sequence
+from mbo_search.results.records.records import TrialRecord
 
 __all__ = ["SliceInfo", "draw_slices", "slice_data", "slice_label", "slices_info"]
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, safe, tone_down
-from mbo_search.report.numbers import format_lr, format_perplexity, stage_facts
-from mbo_search.report.palette import optimizer_color
-from mbo_search.results.records import TrialRecord
-from mbo_search.study.schedule import Stage
-from mbo_search.study.segments import BudgetSteps, Segment, cut
+from mbo_search.report.style.numbers import format_lr, format_perplexity, stage_facts
+from mbo_search.report.style.palette import optimizer_color
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.spec.schedule import Stage
+from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
 
 __all__ = ["StageBar", "TimelineRow", "draw_timelines", "lr_path", "timelines_info"]
 

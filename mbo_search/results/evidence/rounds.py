@@ -1,0 +1,61 @@
+"""Rounds of confirming: how often champions were chosen, and what each choice may still spend of the error.
+
+A search that goes on after a confirmation may choose other champions, and a study that confirms whatever looks best
+this time would find a false yes sooner or later. So each choice of champions is a round, and each later round has
+less of the error to spend. The rounds are read off the order of the trials: a round ends where search trials follow
+confirm runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mbo_search.results.evidence.champions import champions
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.results.records.schedule_groups import ScheduleRuns
+from mbo_search.study.spec.rungs import Rung
+
+__all__ = ["last_search_trials", "round_of_pair"]
+
+
+def last_search_trials(records: Sequence[TrialRecord]) -> tuple[int, ...]:
+    """The last search trial before each round's confirm runs.
+
+    Args:
+        records: All records of a study.
+
+    >>> from mbo_search.results.records.records import TrialRecord
+    >>> arms = ["staged", "staged", "confirm", "confirm", "staged", "confirm"]
+    >>> last_search_trials([TrialRecord.model_construct(trial=n, arm=arm) for n, arm in enumerate(arms)])
+    (1, 4)
+    """
+    found: list[int] = []
+    last_search: int | None = None
+    for record in sorted(records, key=lambda record: record.trial):
+        if record.is_search:
+            last_search = record.trial
+        elif record.arm == "confirm" and last_search is not None and last_search not in found:
+            found.append(last_search)
+    return tuple(found)
+
+
+def round_of_pair(
+    groups: Sequence[ScheduleRuns], ends: Sequence[int], *, pair: tuple[int, int], question: Rung
+) -> int:
+    """The first round in which two schedules were champions against one another.
+
+    The same pair in a later round is the same comparison, and its test may be looked at as often as one likes; so
+    it keeps what it was given. A pair that no round has chosen yet begins the next one.
+
+    Args:
+        groups: All schedules of the study.
+        ends: The last search trial of each round.
+        pair: Trials of the question's champion and of its opponent.
+        question: The freedom that the study asks about.
+    """
+    for number, end in enumerate(ends, start=1):
+        known = champions([runs for runs in groups if runs.head.trial <= end], question)
+        trials = [runs.head.trial for runs in known.declared]
+        if known.challenger is not None and trials[0] == pair[0] and pair[1] in trials[1:]:
+            return number
+    return len(ends) + 1
