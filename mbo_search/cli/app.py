@@ -26,8 +26,6 @@ from mbo_search.cli.options import (
     WarmStart,
 )
 
-__all__ = ["app", "main"]
-
 app = typer.Typer(
     name="mbo-search",
     help="Find out in which stages, and with which optimizer, learning rate and regularizer in each, to train a "

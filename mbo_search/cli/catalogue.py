@@ -18,20 +18,11 @@ if TYPE_CHECKING:
 
     from mbo_search.study.catalogue.entries import Hparam
 
-__all__ = ["Kind", "list_catalogue"]
-
 Kind = Literal["optimizers", "lr_shapes", "regularizers", "corpora"]
 
 
 def list_catalogue(kind: Kind) -> CommandResult:
-    """List one kind of names.
-
-    Args:
-        kind: What to list.
-
-    Returns:
-        A row for each name; the document holds everything that the catalogue knows.
-    """
+    """List one kind of names."""
     entries = _ENTRIES[kind]
     return CommandResult(
         schema="mbo-search/catalogue/1",

@@ -10,8 +10,6 @@ from mbo_search.cli.run import BackendOptions, resume_search
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.spec.study import ConfirmSpec
 
-__all__ = ["ConfirmOptions", "confirm_winners"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmOptions:
@@ -30,11 +28,7 @@ class ConfirmOptions:
     attribution: bool | None = None
 
     def settled(self, spec: ConfirmSpec) -> ConfirmSpec:
-        """What the study says, with what is asked for in its place.
-
-        Args:
-            spec: The study's section.
-        """
+        """What the study says, with what is asked for in its place."""
         asked = {
             "top": self.top,
             "seeds": self.seeds,
@@ -46,11 +40,6 @@ class ConfirmOptions:
 
 def confirm_winners(folder: Path, wanted: ConfirmOptions, *, where: BackendOptions) -> CommandResult:
     """Train the champions again on fresh seeds.
-
-    Args:
-        folder: The run directory.
-        wanted: What is asked for.
-        where: Where trials run.
 
     Raises:
         UserError: If the directory cannot be driven.

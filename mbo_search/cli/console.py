@@ -24,17 +24,6 @@ from mbo_search.errors import MboError, Problem, TrialError, UserError
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-__all__ = [
-    "EXIT_FAILED",
-    "EXIT_INTERRUPTED",
-    "EXIT_OK",
-    "EXIT_USER",
-    "CommandResult",
-    "deliver",
-    "error_console",
-    "run_app",
-]
-
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USER = 2
@@ -66,11 +55,6 @@ class CommandResult:
 def deliver(work: Callable[[], CommandResult], *, as_json: bool, quiet: bool) -> None:
     """Do a command's work and print its answer in the form that was asked for.
 
-    Args:
-        work: Works out the answer; what it prints on stdout is sent to stderr.
-        as_json: Print the document instead of the text.
-        quiet: Print one line instead of the text.
-
     Raises:
         typer.Exit: If the answer's exit code is not 0.
     """
@@ -96,15 +80,7 @@ def error_console() -> Console:
 
 
 def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
-    """Run the command line and say how it ended.
-
-    Args:
-        app: The commands.
-        arguments: What stands behind the program's name.
-
-    Returns:
-        0 ok, 1 failed, 2 the user can mend it, 130 interrupted.
-    """
+    """Run the command line and say how it ended."""
     as_json = "--json" in arguments
     try:
         code = app(args=list(arguments), prog_name="mbo-search", standalone_mode=False)

@@ -18,8 +18,6 @@ from mbo_search.cli.tables import facts, table
 from mbo_search.errors import UserError
 from mbo_search.units import format_bytes, format_seconds
 
-__all__ = ["examine"]
-
 _PACKAGES = (
     "mbo-search",
     "torch",
@@ -55,15 +53,7 @@ class _Check:
 
 
 def examine(folder: Path, *, start_ray: bool) -> CommandResult:
-    """Look at versions, processors, memory, GPUs and disk.
-
-    Args:
-        folder: Where runs would be written.
-        start_ray: Also start and stop a local Ray, which takes some seconds.
-
-    Returns:
-        The findings; the exit code is 1 if something keeps studies from running.
-    """
+    """Look at versions, processors, memory, GPUs and disk."""
     versions = {name: _version(name) for name in _PACKAGES}
     checks = [_check_python(), _check_packages(versions), _check_processor(), _check_gpus(), _check_disk(folder)]
     checks += [_check_ray()] if start_ray else []

@@ -18,8 +18,6 @@ from mbo_search.study.files.schedule_file import load_schedule_file
 from mbo_search.system.files import write_atomic
 from mbo_search.units import format_count, format_seconds
 
-__all__ = ["Continuation", "continue_text", "export_schedule", "replay_schedule", "train_model"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Continuation:
@@ -40,12 +38,6 @@ class Continuation:
 
 def export_schedule(folder: Path, out: Path, *, form: Literal["yaml", "json"], trial: int | None) -> CommandResult:
     """Write a schedule of a run directory to a file.
-
-    Args:
-        folder: The run directory.
-        out: The file.
-        form: Its format.
-        trial: Number of a complete trial; None: the best schedule's.
 
     Raises:
         UserError: If there is no such schedule, or the file cannot be written.
@@ -69,10 +61,6 @@ def export_schedule(folder: Path, out: Path, *, form: Literal["yaml", "json"], t
 def replay_schedule(file: Path, *, quiet: bool) -> CommandResult:
     """Train an exported schedule again with its own seed, and compare.
 
-    Args:
-        file: The schedule file.
-        quiet: Show no progress.
-
     Raises:
         UserError: If the file or its text cannot be used.
     """
@@ -93,12 +81,6 @@ def replay_schedule(file: Path, *, quiet: bool) -> CommandResult:
 
 def train_model(file: Path, out: Path, overrides: Sequence[str], *, quiet: bool) -> CommandResult:
     """Train the final model from an exported schedule.
-
-    Args:
-        file: The schedule file.
-        out: The model folder.
-        overrides: `key.path=value`, in order.
-        quiet: Show no progress.
 
     Raises:
         UserError: If the file, the overrides, the text or the folder cannot be used.
@@ -126,10 +108,6 @@ def train_model(file: Path, out: Path, overrides: Sequence[str], *, quiet: bool)
 def continue_text(source: Path, wanted: Continuation) -> CommandResult:
     """Let a trained model continue a text.
 
-    Args:
-        source: A run directory, a model folder, or a schedule file in a run directory.
-        wanted: What to draw.
-
     Raises:
         UserError: If there is no model, or its weights are no longer kept.
     """
@@ -152,14 +130,7 @@ def continue_text(source: Path, wanted: Continuation) -> CommandResult:
 
 @contextmanager
 def _interruptible(hint: str) -> Iterator[Callable[[], bool]]:
-    """Stop at the next step after Ctrl-C or a termination signal.
-
-    Args:
-        hint: What becomes of the training then.
-
-    Yields:
-        Says whether to stop; asked before every step.
-    """
+    """Stop at the next step after Ctrl-C or a termination signal."""
     from mbo_search.engine.backends.stop_signals import stop_on_signals
 
     with stop_on_signals() as event:

@@ -10,16 +10,9 @@ from mbo_search.cli.console import CommandResult
 from mbo_search.cli.paths import data_cache
 from mbo_search.units import format_bytes
 
-__all__ = ["fork_run"]
-
 
 def fork_run(folder: Path, out: Path, overrides: Sequence[str]) -> CommandResult:
     """Begin a new study.
-
-    Args:
-        folder: The old run directory.
-        out: The new one.
-        overrides: `key.path=value`, what the new study changes.
 
     Raises:
         UserError: If either directory or the new study is wrong.

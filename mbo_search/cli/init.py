@@ -9,8 +9,6 @@ from mbo_search.cli.console import CommandResult
 from mbo_search.errors import Problem, UserError
 from mbo_search.system.files import write_atomic
 
-__all__ = ["STARTER", "write_starter"]
-
 STARTER = """\
 # A study: which stages, and which optimizer, learning rate and regularizer in each?
 #
@@ -68,10 +66,6 @@ resources: {workers: auto, gpus_per_trial: auto, store: {limit: auto}}
 
 def write_starter(file: Path, *, force: bool) -> CommandResult:
     """Write a commented study file named after itself.
-
-    Args:
-        file: Where; its folder must exist.
-        force: Replace an existing file.
 
     Raises:
         UserError: If the file exists, or cannot be written.

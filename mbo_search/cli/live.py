@@ -18,8 +18,6 @@ from mbo_search.units import format_count, format_seconds, perplexity
 if TYPE_CHECKING:
     from mbo_search.engine.control.progress import ArmProgress, Progress, RunningTrial
 
-__all__ = ["PlainLines", "best_baseline_loss", "draw_progress", "progress_line", "watch"]
-
 _BAR_CELLS = 30
 _NUM_MESSAGES = 4
 _LARGEST_NATS = 100.0
@@ -29,12 +27,7 @@ _REDRAWS_PER_SECOND = 4.0
 
 
 def watch(console: Console, *, quiet: bool) -> AbstractContextManager[Callable[[Progress], None]]:
-    """Observe a search for as long as the context lasts.
-
-    Args:
-        console: Where to show it; a live table if it is a terminal.
-        quiet: Show nothing.
-    """
+    """Observe a search for as long as the context lasts."""
     if quiet:
         return _nothing()
     return _live_table(console) if console.is_terminal else _plain_lines(console)

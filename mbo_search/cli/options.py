@@ -7,23 +7,6 @@ from typing import Annotated, Literal
 
 import typer
 
-__all__ = [
-    "Address",
-    "AsJson",
-    "Backend",
-    "BackendName",
-    "Example",
-    "Figures",
-    "InsecureCluster",
-    "Language",
-    "Overrides",
-    "Quiet",
-    "RunFolder",
-    "ScheduleArgument",
-    "StudyFile",
-    "WarmStart",
-]
-
 BackendName = Literal["auto", "ray", "local"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]

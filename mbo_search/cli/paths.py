@@ -6,8 +6,6 @@ from pathlib import Path
 
 from mbo_search.system.cache import user_cache
 
-__all__ = ["data_cache", "default_run_folder"]
-
 
 def data_cache() -> Path:
     """Folder of prepared data, shared by all studies of a user."""

@@ -30,18 +30,11 @@ if TYPE_CHECKING:
     from mbo_search.engine.control.confirm_cost import ConfirmCost
     from mbo_search.engine.plan import ArmPlan, StudyPlan
 
-__all__ = ["plan_study"]
-
 _SPARKLINE_CELLS = 40
 
 
 def plan_study(file: Path | None, example: str | None, overrides: Sequence[str]) -> CommandResult:
     """Say what a run would do and cost: prepares the data, and trains for some seconds to measure the speed.
-
-    Args:
-        file: The study file, if there is one.
-        example: Name of a shipped study, if there is one.
-        overrides: `key.path=value`, in order.
 
     Raises:
         UserError: Whatever would keep the study from running.

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from mbo_search.results.ranking.earlier_noise import EarlierNoise
     from mbo_search.results.records.records import Arm
 
-__all__ = ["ladder_of_plan", "power_of_seeds", "question_line", "rung_of_arm"]
-
 _SEEDS = (6, 12, 24)
 _GAINS_PERCENT = (0.5, 1.0, 2.0)
 
@@ -35,12 +33,7 @@ def question_line(plan: StudyPlan) -> str:
 
 
 def rung_of_arm(arm: Arm, question: Rung) -> Rung:
-    """The rung that a search is for.
-
-    Args:
-        arm: Its name.
-        question: The freedom that the study asks about.
-    """
+    """The rung that a search is for."""
     return next((rung for name, rung in RUNG_OF_SEARCH.items() if name == arm), question)
 
 
@@ -78,9 +71,6 @@ def power_of_seeds(noise: EarlierNoise) -> RenderableType | None:
 
     On the judged text as it is, and for other text like it: the choice of documents adds an error of its own, which
     no number of seeds takes away.
-
-    Args:
-        noise: What earlier confirmations tell.
     """
     if noise.sd_nats <= 0:
         return None

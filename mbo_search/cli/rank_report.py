@@ -17,15 +17,9 @@ from mbo_search.results.records.run_directory import RunDirectory
 if TYPE_CHECKING:
     from mbo_search.report.style.i18n import Language
 
-__all__ = ["compare_runs", "rank_run", "report_run"]
-
 
 def rank_run(folder: Path, *, as_csv: bool) -> CommandResult:
     """Rank the schedules of a run directory; nothing is written.
-
-    Args:
-        folder: The run directory.
-        as_csv: Answer with a row for each schedule instead of a table of the best.
 
     Raises:
         RunDirectoryError: If it is no run directory, or damaged.
@@ -43,12 +37,6 @@ def rank_run(folder: Path, *, as_csv: bool) -> CommandResult:
 
 def report_run(folder: Path, out: Path | None, language: Language, figures: Path | None = None) -> CommandResult:
     """Write the report page of a run directory.
-
-    Args:
-        folder: The run directory.
-        out: The page; None: `report.html` in the directory.
-        language: Language of the page.
-        figures: A folder for the figures as files; None: none are written.
 
     Raises:
         RunDirectoryError: If it is no run directory, or damaged.
@@ -72,12 +60,6 @@ def report_run(folder: Path, out: Path | None, language: Language, figures: Path
 
 def compare_runs(names: Sequence[str], out: Path, language: Language, figures: Path | None = None) -> CommandResult:
     """Write a page that compares runs or single schedules.
-
-    Args:
-        names: Run directories, or `DIR:TRIAL`.
-        out: The page.
-        language: Language of the page.
-        figures: A folder for the figures as files; None: none are written.
 
     Raises:
         UserError: If one of them cannot be read, or the page cannot be written, or what draws figures is missing.

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from mbo_search.results.evidence.ranking_values import LadderRung, RankedTrial, Ranking, Totals
     from mbo_search.results.statistics.paired import PairedTest
 
-__all__ = ["ranking_text"]
-
 _MOST_ROWS = 15
 _HEADER = ["rank", "trial", "rung", "perplexity", "loss", "+-", "seeds", "tokens", "schedule"]
 _CONFIRMED_HEADER = [*_HEADER[:7], "searched", "test", *_HEADER[7:]]
@@ -27,12 +25,7 @@ _UNKNOWN = "-"
 
 
 def ranking_text(ranking: Ranking, *, most_rows: int = _MOST_ROWS) -> list[RenderableType]:
-    """Lay out a ranking.
-
-    Args:
-        ranking: The ranking.
-        most_rows: Schedules to show; the best ones, and always the champion of every rung.
-    """
+    """Lay out a ranking."""
     ranked = [row for row in ranking.trials if row.rank is not None]
     others = [row for row in ranking.trials if row.rank is None]
     parts: list[RenderableType] = [*_opening(ranking), ""]

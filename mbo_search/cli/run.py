@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from mbo_search.engine.run import RunOptions, RunSummary
     from mbo_search.results.evidence.ranking_values import Ranking
 
-__all__ = ["BackendOptions", "resume_search", "run_search"]
-
 _ENDS = {
     "trials": "all schedules are done",
     "budget": "the budget of tokens is spent",
@@ -76,13 +74,6 @@ def run_search(
 ) -> CommandResult:
     """Search, or go on with the search of the same study in the same directory.
 
-    Args:
-        file: The study file, if there is one.
-        example: Name of a shipped study, if there is one.
-        overrides: `key.path=value`, in order.
-        out: The run directory; None: `reports/NAME`.
-        where: Where trials run.
-
     Raises:
         UserError: If the study is wrong, or the directory holds something else.
     """
@@ -99,12 +90,6 @@ def resume_search(
     folder: Path, overrides: Sequence[str], *, where: BackendOptions, confirms: bool = False
 ) -> CommandResult:
     """Go on with a search.
-
-    Args:
-        folder: The run directory.
-        overrides: `key.path=value` for limits of the search, confirm and resources.
-        where: Where trials run.
-        confirms: Whether it has failed if nothing was confirmed.
 
     Raises:
         UserError: If the directory cannot be driven, or an override touches anything else.

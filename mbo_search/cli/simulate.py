@@ -8,18 +8,9 @@ from pathlib import Path
 from mbo_search.cli.console import CommandResult
 from mbo_search.cli.tables import table as text_table
 
-__all__ = ["show_tree", "simulate_search"]
-
 
 def simulate_search(file: Path, searchers: Sequence[str], *, budget: int, slots: int, seeds: int) -> CommandResult:
     """Search a stage table in simulated time.
-
-    Args:
-        file: The table.
-        searchers: Names of the searchers to compare.
-        budget: Stage runs of each search.
-        slots: Trials at once.
-        seeds: Searches of each searcher.
 
     Raises:
         UserError: If the file is no table or a searcher has no such name.
@@ -66,9 +57,6 @@ def simulate_search(file: Path, searchers: Sequence[str], *, budget: int, slots:
 
 def show_tree(folder: Path) -> CommandResult:
     """Draw the stage tree of a run: what was trained once and used by how many trials.
-
-    Args:
-        folder: The run directory.
 
     Raises:
         UserError: If it is no run directory.

@@ -8,21 +8,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["facts", "signed", "table"]
-
 
 def table(
     header: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", caption: str = "", right: str = ""
 ) -> RenderableType:
-    """Lay out rows under a header.
-
-    Args:
-        header: Names of the columns.
-        rows: The cells of each row, as many as there are columns.
-        title: Above the table; empty: none.
-        caption: Below the table; empty: none.
-        right: Names of the right-aligned columns, separated by spaces.
-    """
+    """Lay out rows under a header."""
     grid = Table(box=None, pad_edge=False)
     right_aligned = set(right.split())
     for name in header:

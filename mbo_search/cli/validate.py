@@ -12,17 +12,11 @@ from mbo_search.study.files.study_file import load_study
 from mbo_search.study.space.searcher_notes import ModelNote, model_notes
 from mbo_search.study.spec.study import Study
 
-__all__ = ["study_path", "validate_study"]
-
 _MOST_NAMES = 8
 
 
 def study_path(file: Path | None, example: str | None) -> Path:
     """The study file that a command line names.
-
-    Args:
-        file: The argument, if there is one.
-        example: The name behind `--example`, if there is one.
 
     Raises:
         UserError: If neither or both are given, or there is no example of that name.
@@ -36,11 +30,6 @@ def study_path(file: Path | None, example: str | None) -> Path:
 
 def validate_study(file: Path | None, example: str | None, overrides: Sequence[str]) -> CommandResult:
     """Check a study file.
-
-    Args:
-        file: The file, if there is one.
-        example: Name of a shipped study, if there is one.
-        overrides: `key.path=value`, in order.
 
     Raises:
         StudyError: With every mistake of the file.

@@ -17,8 +17,6 @@ from mbo_search.data.split import cut_documents, deal, join_pieces, piece_limit
 from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec
 
-__all__ = ["SplitText", "read_splits"]
-
 _MOST_PROBLEMS = 20
 
 
@@ -39,13 +37,6 @@ class SplitText:
 
 def read_splits(spec: DataSpec, sources: Sequence[Source]) -> SplitText:
     """Read, clean, deduplicate and split the text of a study.
-
-    Args:
-        spec: The study's data section.
-        sources: What `resolve_sources` found, all of it text.
-
-    Returns:
-        The documents of each split.
 
     Raises:
         DataError: With every file that cannot be read; or if no text is left, or too little to split.

@@ -10,19 +10,6 @@ from pydantic import Field
 
 from mbo_search.study.spec.base import Description
 
-__all__ = [
-    "SPLITS",
-    "DataMetadata",
-    "DedupMetadata",
-    "FileMetadata",
-    "SourceMetadata",
-    "Split",
-    "SplitMetadata",
-    "TokenWidth",
-    "WrittenSplits",
-    "data_fingerprint",
-]
-
 Split = Literal["train", "validation", "test"]
 TokenWidth = Literal["uint16", "uint32"]
 
@@ -142,16 +129,7 @@ class DataMetadata(Description):
 
 
 def data_fingerprint(splits: dict[Split, SplitMetadata], *, dtype: TokenWidth, tokenizer_sha256: str) -> str:
-    """Name tokens by their content.
-
-    Args:
-        splits: The splits with the digests of their token files.
-        dtype: Width of the token files.
-        tokenizer_sha256: Digest of `tokenizer.json`.
-
-    Returns:
-        64 hexadecimal digits, the same on every machine.
-    """
+    """Name tokens by their content."""
     material = {name: card.sha256 for name, card in splits.items()} | {
         "dtype": dtype,
         "tokenizer": tokenizer_sha256,

@@ -41,8 +41,6 @@ from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 from mbo_search.system.files import fsync_file, fsync_folder, read_json, sha256_file, write_json
 
-__all__ = ["CARD", "PreparedData", "load_prepared", "prepare"]
-
 CARD = "card.json"
 """Name of the card in a folder of prepared data."""
 
@@ -86,13 +84,6 @@ def prepare(spec: DataSpec, cache: Path) -> PreparedData:
     Text is held in memory while it is prepared, several times its size in all; tokens are not, so a corpus of many
     gigabytes is best given as token shards.
 
-    Args:
-        spec: The study's data section; relative paths start in the current folder.
-        cache: Folder for prepared data; created where it is missing.
-
-    Returns:
-        The prepared data; every file has been compared with its digest.
-
     Raises:
         DataError: With everything that is wrong with the sources or the tokenizer.
     """
@@ -122,12 +113,6 @@ def _prepare_anew(spec: DataSpec, sources: Sequence[Source], target: Path) -> Pr
 
 def load_prepared(folder: Path) -> PreparedData:
     """Open prepared data.
-
-    Args:
-        folder: A folder that `prepare` returned.
-
-    Returns:
-        The prepared data; sizes of files have been compared with the card, digests have not.
 
     Raises:
         DataError: If it is missing or damaged.

@@ -46,8 +46,6 @@ from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec
 from mbo_search.system.files import read_json
 
-__all__ = ["open_shard", "write_shard_splits"]
-
 _HEADER_BYTES = 1024
 _HEADER_WIDTHS: dict[int, TokenWidth] = {20240520: "uint16", 20240801: "uint32"}
 
@@ -77,15 +75,6 @@ def write_shard_splits(
 ) -> WrittenSplits:
     """Deal the documents of token shards to the splits and write the token files.
 
-    Args:
-        spec: The study's data section.
-        sources: What `resolve_sources` found, all of it shards.
-        tokenizer: The tokenizer that made the shards.
-        folder: Where to write.
-
-    Returns:
-        What was written.
-
     Raises:
         DataError: With every shard that is damaged or foreign to the tokenizer; or if there is too little text.
     """
@@ -102,13 +91,6 @@ def write_shard_splits(
 
 def open_shard(file: Path, vocab_size: int) -> TokenArray:
     """Map a shard into memory and check every token id.
-
-    Args:
-        file: The shard.
-        vocab_size: Tokens of the tokenizer.
-
-    Returns:
-        Token ids, shape [num_tokens].
 
     Raises:
         DataError: If the size or an id is impossible.

@@ -15,8 +15,6 @@ from mbo_search.errors import DataError, Problem
 from mbo_search.system.files import fsync_folder, read_json, sha256_file
 from mbo_search.system.object_storage import ObjectFolder
 
-__all__ = ["fetch_prepared", "send_prepared"]
-
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,99})?")
 _MOST_CARD_BYTES = 16 * 2**20
@@ -24,10 +22,6 @@ _MOST_CARD_BYTES = 16 * 2**20
 
 def send_prepared(prepared: PreparedData, objects: ObjectFolder) -> None:
     """Send prepared data, the card last, unless they are there.
-
-    Args:
-        prepared: The data.
-        objects: The store.
 
     Raises:
         OSError: If they cannot be sent.
@@ -42,11 +36,6 @@ def send_prepared(prepared: PreparedData, objects: ObjectFolder) -> None:
 
 def fetch_prepared(fingerprint: str, objects: ObjectFolder, cache: Path) -> PreparedData:
     """Prepared data on this machine: from the cache, or fetched and checked.
-
-    Args:
-        fingerprint: Names the tokens.
-        objects: The store.
-        cache: Folder for prepared data; made where it is missing.
 
     Raises:
         DataError: If the store has no such data, or damaged ones.

@@ -42,8 +42,6 @@ from mbo_search.train.execution.execute import schedule_path, stretches
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import CurveRow
 
-__all__ = ["RunRecorder", "SearchDriver", "nodes_of"]
-
 _NUM_MESSAGES = 20
 _STATUS_EVERY_SECONDS = 10.0
 _COLLECT_PAUSE = 19.0
@@ -86,13 +84,7 @@ class SearchDriver:
     """
 
     def __init__(self, opened: OpenRun, *, backend: Backend, observe: Callable[[Progress], None]) -> None:
-        """Take over the directory as it is.
-
-        Args:
-            opened: The directory.
-            backend: Where trials run.
-            observe: Gets a snapshot now and then.
-        """
+        """Take over the directory as it is."""
         self._opened = opened
         self._observe = observe
         self._slots = slots_of(opened.study, opened.setup, backend)
@@ -116,13 +108,7 @@ class SearchDriver:
         self.director = self._make_director()
 
     def go(self, *, backend: Backend, cluster: Cluster | None, stop: StopRequest) -> None:
-        """Train until nothing is left or a stop is asked for.
-
-        Args:
-            backend: Where trials run.
-            cluster: An existing Ray cluster; None: one of our own, if any.
-            stop: Asks for a stop.
-        """
+        """Train until nothing is left or a stop is asked for."""
         run = self._opened.run
         write_worker_plan(run, self._plan)
         try:
@@ -272,11 +258,6 @@ def _confirmation(opened: OpenRun) -> Confirmation | None:
 
 def nodes_of(schedule: Schedule, seed: int, setup: TrainSetup) -> tuple[PathNode, ...]:
     """Where states are kept on the way of a schedule.
-
-    Args:
-        schedule: The schedule.
-        seed: Its seed.
-        setup: How it trains.
 
     Raises:
         StudyError: If the schedule does not fit the grid, or a warm-up its stage.

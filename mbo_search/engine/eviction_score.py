@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 
 from mbo_search.results.records.records import TrialRecord
 
-__all__ = ["expected_uses"]
-
 END_USES = 0.02
 """Uses expected of the state behind a whole schedule: a sample of text, a second look."""
 
@@ -23,11 +21,7 @@ GOOD_WEIGHT = 4.0
 
 
 def expected_uses(records: Sequence[TrialRecord]) -> Mapping[str, float]:
-    """Expected uses by key of the state, of all that the trials have passed.
-
-    Args:
-        records: The trials that have ended.
-    """
+    """Expected uses by key of the state, of all that the trials have passed."""
     good = _good_trials(records)
     passed: defaultdict[str, float] = defaultdict(float)
     ends: set[str] = set()

@@ -35,8 +35,6 @@ from mbo_search.system.files import fsync_folder, unique_sibling, write_json
 from mbo_search.train.setup.branch_points import branch_points
 from mbo_search.train.setup.setup import TrainSetup, changed_numerics, numerics_here, resolve_setup
 
-__all__ = ["Forked", "fork_study"]
-
 _TRAINING = ("data", "model", "budget", "train", "evaluation")
 """Sections that say how a step is computed and measured."""
 
@@ -64,12 +62,6 @@ class Forked:
 
 def fork_study(source: Path, out: Path, overrides: Sequence[str], *, cache: Path) -> Forked:
     """Begin a new study with what an old one can give it. Nothing is trained; `resume` does that.
-
-    Args:
-        source: The old run directory.
-        out: The new one; it appears whole or not at all.
-        overrides: `key.path=value`, what the new study changes; any key.
-        cache: Where prepared data are kept.
 
     Raises:
         UserError: If either directory or the new study is wrong; nothing is written then.

@@ -19,16 +19,6 @@ from mbo_search.study.spec.segments import cut, resolve_budget
 from mbo_search.study.spec.study import Study
 from mbo_search.train.setup.setup import TrainSetup, changed_numerics, numerics_here, resolve_setup
 
-__all__ = [
-    "OpenRun",
-    "baselines_of",
-    "check_schedules",
-    "create_run",
-    "differences",
-    "open_same",
-    "open_with_overrides",
-]
-
 _RESUMABLE = (
     "confirm",
     "resources",
@@ -63,12 +53,6 @@ class OpenRun:
 def create_run(study: Study, out: Path, *, cache: Path, slots: int) -> OpenRun:
     """Begin a study: everything that can be wrong is found before the directory is made.
 
-    Args:
-        study: The study.
-        out: The new directory.
-        cache: Where prepared data are kept.
-        slots: Trials that run at once.
-
     Raises:
         UserError: If the study cannot be run, or the directory cannot be made.
     """
@@ -79,11 +63,6 @@ def create_run(study: Study, out: Path, *, cache: Path, slots: int) -> OpenRun:
 
 def open_same(study: Study, out: Path, *, cache: Path) -> OpenRun:
     """Open a directory that holds exactly this study.
-
-    Args:
-        study: The study.
-        out: The directory.
-        cache: Where prepared data are kept.
 
     Raises:
         RunDirectoryError: If it holds another study; says what differs.
@@ -105,11 +84,6 @@ def open_same(study: Study, out: Path, *, cache: Path) -> OpenRun:
 def open_with_overrides(out: Path, overrides: Sequence[str], *, cache: Path) -> OpenRun:
     """Open a directory to go on, with other limits if wanted.
 
-    Args:
-        out: The directory.
-        overrides: `key.path=value` for limits of the search, confirm and resources.
-        cache: Where prepared data are kept.
-
     Raises:
         RunDirectoryError: If an override touches anything else.
     """
@@ -126,12 +100,7 @@ def open_with_overrides(out: Path, overrides: Sequence[str], *, cache: Path) -> 
 
 
 def differences(first: Study, second: Study) -> Sequence[tuple[str, str, str]]:
-    """Where two studies differ: key path, value in the first, value in the second.
-
-    Args:
-        first: A study.
-        second: Another.
-    """
+    """Where two studies differ: key path, value in the first, value in the second."""
     old, new = (dict(_leaves("", study.model_dump(mode="json"))) for study in (first, second))
     return [
         (key, str(old.get(key, "not set")), str(new.get(key, "not set")))
@@ -143,9 +112,6 @@ def differences(first: Study, second: Study) -> Sequence[tuple[str, str, str]]:
 def baselines_of(study: Study) -> dict[str, Schedule]:
     """The baselines of a study by name.
 
-    Args:
-        study: The study.
-
     Raises:
         StudyError: If one of them cannot be read.
     """
@@ -154,9 +120,6 @@ def baselines_of(study: Study) -> dict[str, Schedule]:
 
 def check_schedules(study: Study) -> None:
     """Check that every schedule that a study names or can propose fits its budget.
-
-    Args:
-        study: The study.
 
     Raises:
         StudyError: If one does not.

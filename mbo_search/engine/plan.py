@@ -30,17 +30,6 @@ from mbo_search.study.spec.study import Numeric, Range, Study
 from mbo_search.train.execution.execute import schedule_path
 from mbo_search.train.setup.setup import TrainSetup, resolve_setup, validation_parts_of
 
-__all__ = [
-    "ArmPlan",
-    "LrPreview",
-    "LrRange",
-    "ParameterPlan",
-    "SpeedEstimate",
-    "StudyPlan",
-    "make_plan",
-    "measure_pace",
-]
-
 PROBE_SECONDS = 4.0
 """Longest time that the speed of training is measured for."""
 
@@ -199,13 +188,6 @@ def make_plan(
 ) -> StudyPlan:
     """Say what a run of a study would do and cost; this prepares its data and trains for a few seconds.
 
-    Args:
-        study: The study.
-        cache: Folder for prepared data.
-        backend: Where trials would run.
-        folder: A folder on the disk of the run directory.
-        earlier: Folder of run directories whose noise tells how many seeds to confirm on; None: not looked for.
-
     Raises:
         UserError: Whatever would keep the study from running.
     """
@@ -256,13 +238,7 @@ def _worthwhile_percent(study: Study) -> float:
 
 
 def measure_pace(setup: TrainSetup, schedule: Schedule, seed: int) -> SpeedEstimate:
-    """Train the beginning of a schedule for a few seconds at most; nothing is kept.
-
-    Args:
-        setup: How the study trains.
-        schedule: What to train.
-        seed: Its seed.
-    """
+    """Train the beginning of a schedule for a few seconds at most; nothing is kept."""
     from mbo_search.train.torch_runner import TorchStageRunner
 
     path = schedule_path(schedule, setup, seed)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from mbo_search.study.spec.study import Study
 
-__all__ = ["SEEDS_APART", "study_of_repeat"]
-
 SEEDS_APART = 1000
 """Distance of the search seeds of two repeats: fresh seeds follow a search seed, and must not meet the next one."""
 
@@ -13,12 +11,7 @@ _NUM_SEEDS = 2**31
 
 
 def study_of_repeat(study: Study, number: int) -> Study:
-    """The study of an independent search.
-
-    Args:
-        study: The study; it is that of the first search.
-        number: Of the search, from 1.
-    """
+    """The study of an independent search."""
     if number == 1:
         return study
     search = study.search.model_copy(update={"repeats": 1})

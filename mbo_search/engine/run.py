@@ -23,8 +23,6 @@ from mbo_search.study.files.study_file import dump_study
 from mbo_search.study.spec.study import Study
 from mbo_search.system.files import is_disk_trouble, write_atomic
 
-__all__ = ["RunOptions", "RunSummary", "resume_study", "run_study"]
-
 
 def _ignore(progress: Progress) -> None:
     """Nobody watches."""
@@ -84,11 +82,6 @@ class RunSummary:
 def run_study(study: Study, out: Path, means: RunOptions) -> RunSummary:
     """Search, or go on if the directory holds this very study.
 
-    Args:
-        study: The study.
-        out: The run directory.
-        means: What to run it with.
-
     Raises:
         UserError: If the study cannot be run, or the directory holds something else; nothing is written then.
     """
@@ -110,11 +103,6 @@ def _opened(study: Study, out: Path, means: RunOptions) -> OpenRun:
 
 def resume_study(out: Path, means: RunOptions, overrides: Sequence[str] = ()) -> RunSummary:
     """Go on with an interrupted or extended search.
-
-    Args:
-        out: The run directory.
-        means: What to run it with.
-        overrides: `key.path=value` for limits of the search (totals, not extras), confirm and resources.
 
     Raises:
         UserError: If the directory cannot be driven, or an override touches anything else.

@@ -8,8 +8,6 @@ from mbo_search.results.records.describe import describe_schedule
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.base import Description
 
-__all__ = ["TreeNode", "stage_tree"]
-
 
 class TreeNode(Description):
     """The end of a stage.
@@ -30,11 +28,7 @@ class TreeNode(Description):
 
 
 def stage_tree(records: Sequence[TrialRecord]) -> list[TreeNode]:
-    """List the stage ends of all trials of a run, best first at every depth, children behind their parents.
-
-    Args:
-        records: The trials.
-    """
+    """List the stage ends of all trials of a run, best first at every depth, children behind their parents."""
     paths: dict[tuple[str, ...], TreeNode] = {}
     for record in records:
         keys: tuple[str, ...] = ()

@@ -11,21 +11,11 @@ from mbo_search.results.ranking.provenance import schedule_file_of
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.schedule_file import dump_schedule_file
 
-__all__ = ["ExportFormat", "export_schedule"]
-
 ExportFormat = Literal["yaml", "json"]
 
 
 def export_schedule(run: RunDirectory, trial: int | None, export_format: ExportFormat) -> str:
     """Write a schedule with its study's sections and its provenance.
-
-    Args:
-        run: The run directory.
-        trial: Number of a complete search trial; None: the one at the top of the ranking.
-        export_format: Both formats hold the same, and every command that takes a schedule file reads both.
-
-    Returns:
-        The text of the file.
 
     Raises:
         RunDirectoryError: If there is no such schedule, or no schedule is complete.

@@ -26,8 +26,6 @@ from mbo_search.trial.reports import Stop
 if TYPE_CHECKING:
     from mbo_search.model.decoder import Decoder
 
-__all__ = ["FinalModel", "train_final"]
-
 DescriptionT = TypeVar("DescriptionT", bound=Description)
 
 _RESULT = "final.json"
@@ -75,18 +73,6 @@ def train_final(
     log: Log = no_log,
 ) -> FinalModel:
     """Train the final model. A call that was stopped goes on when it is repeated; a finished one returns at once.
-
-    Args:
-        file: The exported schedule.
-        out: Folder of the model; missing, empty, or of an earlier call with the same file and overrides.
-        overrides: Settings of the study's sections that replace the file's, such as `budget.tokens=10M`.
-        cache: Where prepared data is kept.
-        stop: Polled before every step.
-        log: Takes lines for people.
-
-    Returns:
-        What it gave. The folder then holds `model.safetensors`, `config.json`, `generation_config.json`, the
-        tokenizer, `schedule.yaml`, `final.json` and a `README.md`.
 
     Raises:
         UserError: If the folder holds something else, or another process trains in it.

@@ -15,8 +15,6 @@ from mbo_search.study.spec.study import Study, TrainSpec
 from mbo_search.train.setup.setup import Precision, TrainSetup
 from mbo_search.trial.reports import Stop
 
-__all__ = ["TOLERANCE_NATS", "NumericsDifference", "ReplayResult", "replay", "restored_study"]
-
 TOLERANCE_NATS = 0.05
 """How far a replay under other numerics (threads, processor, versions) may end from the recorded loss.
 
@@ -74,17 +72,6 @@ def replay(
 ) -> ReplayResult:
     """Train a schedule again and compare.
 
-    Args:
-        file: The schedule with its provenance.
-        cache: Where prepared data is kept.
-        folder: For states on the way; made if missing, removed at the end. No state of the search is used, so
-            every token is trained again; a replay that was stopped goes on from this folder.
-        stop: Polled before every step.
-        log: Takes lines for people.
-
-    Returns:
-        The comparison.
-
     Raises:
         DataError: If the text is not what it was, or cannot be read.
         StudyError: If the file's sections contradict each other.
@@ -99,11 +86,7 @@ def replay(
 
 
 def restored_study(file: ScheduleFile) -> Study:
-    """The study of a schedule file with the recorded threads, micro batch and precision in place of `auto`.
-
-    Args:
-        file: The schedule with its provenance. What it does not tell stays as the study says.
-    """
+    """The study of a schedule file with the recorded threads, micro batch and precision in place of `auto`."""
     study = study_of(file.study)
     numerics = file.provenance.numerics
     recorded = {

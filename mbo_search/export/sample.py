@@ -16,24 +16,11 @@ if TYPE_CHECKING:
     from mbo_search.data.tokenizer import Tokenizer
     from mbo_search.model.decoder import Decoder
 
-__all__ = ["load_trial", "sample"]
-
 _MOST_TOKENS = 100_000
 
 
 def sample(source: Path, prompt: str, *, num_tokens: int = 100, temperature: float = 0.8, seed: int = 0) -> str:
     """Continue a text.
-
-    Args:
-        source: A model folder written by `train_final`; a run directory, for the schedule at the top of its
-            ranking; or the `best.yaml` or another exported file within one.
-        prompt: The text to continue.
-        num_tokens: Most tokens to add.
-        temperature: 0 takes the likeliest token each time; 1 draws as the model says.
-        seed: Of the draws.
-
-    Returns:
-        What comes behind the prompt.
 
     Raises:
         UserError: If there is no model there, its weights are no longer kept, or a number is out of its range.
@@ -47,13 +34,6 @@ def sample(source: Path, prompt: str, *, num_tokens: int = 100, temperature: flo
 
 def load_trial(run: RunDirectory, trial: int) -> tuple[Decoder, Tokenizer]:
     """Load the model that a trial ended with.
-
-    Args:
-        run: The run directory.
-        trial: Number of a complete trial.
-
-    Returns:
-        The model in evaluation mode, and its tokenizer.
 
     Raises:
         RunDirectoryError: If the trial is not complete or its weights are no longer kept.

@@ -17,8 +17,6 @@ from mbo_search.train.setup.setup import TrainSetup, over_whole_split, resolve_s
 from mbo_search.trial.outcome import TrialOutcome
 from mbo_search.trial.reports import Node, Stop
 
-__all__ = ["Log", "Trained", "never_stop", "no_log", "setup_of_file", "study_of", "train_schedule"]
-
 Log = Callable[[str], None]
 """Takes one line for people."""
 
@@ -62,11 +60,6 @@ def study_of(sections: StudySections) -> Study:
 def setup_of_file(file: ScheduleFile, study: Study, prepared: PreparedData) -> TrainSetup:
     """How to train a schedule from a file here, measured on windows that are chosen as for the file's loss.
 
-    Args:
-        file: The schedule with its provenance.
-        study: Its study, with the settings to be used here.
-        prepared: The study's data.
-
     Raises:
         StudyError: If the sections contradict each other.
         DataError: If there is too little text for the evaluation windows.
@@ -79,14 +72,6 @@ def train_schedule(
     schedule: Schedule, setup: TrainSetup, seed: int, *, folder: Path, stop: Stop, log: Log
 ) -> Trained:
     """Train a schedule; a second call with the same folder goes on where the first one stopped.
-
-    Args:
-        schedule: The recipe.
-        setup: How to train.
-        seed: Seed of initialisation, data order and noise.
-        folder: For states on the way; made if missing.
-        stop: Polled before every step.
-        log: Takes lines for people.
 
     Raises:
         TrialError: If it did not come to its end; reason `signal` if `stop` said so.

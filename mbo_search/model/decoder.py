@@ -18,8 +18,6 @@ from torch import Tensor, nn
 from mbo_search.model.size import head_width, mlp_width
 from mbo_search.study.spec.study import ModelSpec
 
-__all__ = ["RMS_EPS", "ROPE_THETA", "Decoder", "build_decoder", "init_deviation", "set_dropout"]
-
 RMS_EPS = 1.0e-6
 ROPE_THETA = 10_000.0
 

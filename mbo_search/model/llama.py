@@ -6,8 +6,6 @@ from mbo_search.model.decoder import RMS_EPS, ROPE_THETA, init_deviation
 from mbo_search.model.size import head_width, mlp_width
 from mbo_search.study.spec.study import ModelSpec
 
-__all__ = ["llama_config"]
-
 
 def llama_config(spec: ModelSpec, vocab_size: int) -> dict[str, object]:
     """Describe a decoder as a `LlamaConfig`.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from mbo_search.study.spec.study import ModelSpec
 
-__all__ = ["flops_per_token", "head_width", "mlp_width", "num_parameters"]
-
 MLP_MULTIPLE = 32
 """The inner width of the SwiGLU is rounded up to a multiple of this."""
 

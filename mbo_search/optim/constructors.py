@@ -24,8 +24,6 @@ from torch.optim import Optimizer
 from mbo_search.optim.library import AdEMAMix, Muon, Soap
 from mbo_search.optim.state import Layout, Start
 
-__all__ = ["CONSTRUCTORS", "Constructor", "Group", "Implementation", "Settings"]
-
 Group = dict[str, Any]
 """A group of parameters, as torch.optim takes it."""
 

@@ -17,8 +17,6 @@ from mbo_search.model.blocks import block_of, trainable_names
 from mbo_search.optim.constructors import CONSTRUCTORS, Implementation
 from mbo_search.study.spec.schedule import Stage
 
-__all__ = ["Member", "ParamGroup", "acting_optimizer", "divide"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:

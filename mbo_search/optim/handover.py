@@ -26,8 +26,6 @@ from mbo_search.optim.state import OptimizerState
 from mbo_search.study.catalogue.hand_over import Conversion, HandOverRow, hand_over_row
 from mbo_search.study.spec.schedule import HandOver, Stage
 
-__all__ = ["hand_over"]
-
 Hparams = Mapping[str, float]
 
 

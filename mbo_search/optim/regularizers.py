@@ -19,8 +19,6 @@ from torch import Tensor, nn
 
 from mbo_search.study.spec.schedule import Strategy
 
-__all__ = ["Ema", "prepare_gradients", "shrink_weights", "training_loss"]
-
 NOISE_EXPONENT = 0.55
 
 

@@ -21,8 +21,6 @@ from mbo_search.optim.state import OptimizerState, known_keys, read_slots, resto
 from mbo_search.study.catalogue.lookup import OPTIMIZERS
 from mbo_search.study.spec.schedule import Stage
 
-__all__ = ["StageOptimizer", "build_optimizer"]
-
 
 def build_optimizer(model: nn.Module, stage: Stage, *, budget_steps: int) -> StageOptimizer:
     """Build the optimizer of a stage with a fresh state, and let exactly the stage's parameters learn.

@@ -23,8 +23,6 @@ from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.study.spec.study import Study
 from mbo_search.train.setup.setup import TrainSetup
 
-__all__ = ["ReportSource", "read_source", "showcase"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSource:
@@ -99,12 +97,6 @@ class ReportSource:
 
 def read_source(run: RunDirectory) -> ReportSource:
     """Read a run directory and rank its schedules.
-
-    Args:
-        run: The directory.
-
-    Returns:
-        Everything that can be read; damaged records and curves are listed instead of failing the report.
 
     Raises:
         RunDirectoryError: If its setup is damaged.

@@ -12,17 +12,9 @@ from mbo_search.system.files import write_atomic
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["table_paths", "write_tables"]
-
 
 def table_paths(page: Path) -> tuple[Path, Path]:
     """Where the tables of a page lie: beside it, under its name unless that is the usual one.
-
-    Args:
-        page: The page.
-
-    Returns:
-        The table of trials and the table of curves.
 
     >>> [str(path) for path in table_paths(Path("run/report.html"))]
     ['run/trials.parquet', 'run/curves.parquet']
@@ -34,15 +26,7 @@ def table_paths(page: Path) -> tuple[Path, Path]:
 
 
 def write_tables(source: ReportSource, page: Path) -> tuple[Path, Path]:
-    """Write all trials and all learning curves as Parquet files.
-
-    Args:
-        source: The study with its results.
-        page: The page that they belong to.
-
-    Returns:
-        The table of trials and the table of curves.
-    """
+    """Write all trials and all learning curves as Parquet files."""
     from mbo_search.results.ranking.frames import curves_frame, trials_frame
 
     trials, curves = table_paths(page)

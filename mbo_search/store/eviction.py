@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["ONE_USE", "keeping_value"]
-
 ONE_USE = 1.0
 """Uses expected of a state of which nothing is known."""
 
 
 def keeping_value(*, seconds: float, size_bytes: int, idle_seconds: float, expected_uses: float = ONE_USE) -> float:
     """How much a state is worth keeping: seconds that it is expected to save, per byte.
-
-    Args:
-        seconds: What it took to train from the state before.
-        size_bytes: What it takes on disk.
-        idle_seconds: Time since it was written or read last; a state that nobody asked for in an hour is expected
-            to be used half as often.
-        expected_uses: How often it is expected to be asked for.
 
     >>> fresh = keeping_value(seconds=10.0, size_bytes=1000, idle_seconds=0.0)
     >>> fresh > keeping_value(seconds=10.0, size_bytes=1000, idle_seconds=3600.0)

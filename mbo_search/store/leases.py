@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["Leases", "removal_right", "work_right"]
-
 
 class Leases:
     """The folders that this object keeps from being removed."""

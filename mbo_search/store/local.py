@@ -34,8 +34,6 @@ from mbo_search.store.node_store import StoredNode
 from mbo_search.system.files import fsync_folder, remove_leftovers, unique_sibling
 from mbo_search.trial.reports import BoundaryReport, Node
 
-__all__ = ["StageStore", "StoredNode"]
-
 _KEY = re.compile(r"[0-9a-f]{64}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 
@@ -121,12 +119,6 @@ class StageStore:
     def commit(self, key: str, state_dir: Path, report: BoundaryReport) -> Node:
         """Take a state over, durably, and hold it. If the node exists, the newcomer is removed.
 
-        Args:
-            key: Content address of the state.
-            state_dir: Folder of plain files; it is gone afterwards.
-            report: What was measured; its curve runs from the first token on. It joins an existing node if that
-                has no report on these windows, or one that says less.
-
         Raises:
             StoreError: If the disk is full or read-only, or the folder is no state; it stays where it is.
         """
@@ -154,20 +146,13 @@ class StageStore:
         self._protected = frozenset(keys)
 
     def expect(self, uses: Mapping[str, float]) -> None:
-        """Say how often nodes are likely to be asked for again; of the others one use is expected.
-
-        Args:
-            uses: Expected uses by key.
-        """
+        """Say how often nodes are likely to be asked for again; of the others one use is expected."""
         self._expected_uses = dict(uses)
 
     def collect(self) -> int:
         """Remove the nodes that are worth least until the store fits its limit.
 
         Nodes that are protected, or held by any process, stay.
-
-        Returns:
-            Bytes freed.
         """
         if self._limit_bytes is None:
             return 0

@@ -19,17 +19,6 @@ from mbo_search.study.spec.base import Description
 from mbo_search.system.files import fsync_file, read_json, sha256_file, write_json
 from mbo_search.trial.reports import BoundaryReport
 
-__all__ = [
-    "MANIFEST",
-    "FileEntry",
-    "Manifest",
-    "describe_files",
-    "num_evaluations",
-    "read_manifest",
-    "verify_files",
-    "write_manifest",
-]
-
 MANIFEST = "manifest.json"
 """Name of the manifest in a node's folder."""
 
@@ -82,9 +71,6 @@ class Manifest(Description):
 def describe_files(folder: Path) -> dict[str, FileEntry]:
     """Checksum the files of a state and make them durable.
 
-    Args:
-        folder: A folder of plain files; a manifest of an earlier attempt is left out.
-
     Raises:
         StoreError: If it holds anything but plain files, or nothing.
         OSError: If a file cannot be read.
@@ -117,10 +103,6 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 def read_manifest(folder: Path, key: str) -> Manifest:
     """Read the manifest of a node.
 
-    Args:
-        folder: The node's folder.
-        key: The key that it must have.
-
     Raises:
         FileNotFoundError: If there is none.
         OSError: If it cannot be read.
@@ -142,11 +124,6 @@ def read_manifest(folder: Path, key: str) -> Manifest:
 
 def verify_files(folder: Path, files: Mapping[str, FileEntry], *, beside: str = MANIFEST) -> None:
     """Check that a folder holds exactly the files of a manifest, byte for byte.
-
-    Args:
-        folder: The folder.
-        files: Its files as they must be.
-        beside: Name of the file that lists them, which is not among them.
 
     Raises:
         OSError: If a file cannot be read.

@@ -9,8 +9,6 @@ from typing import Protocol
 
 from mbo_search.trial.reports import BoundaryReport, Node
 
-__all__ = ["NodeStore", "StoredNode"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredNode:
@@ -59,12 +57,6 @@ class NodeStore(Protocol):
     def commit(self, key: str, state_dir: Path, report: BoundaryReport) -> Node:
         """Take a state over, durably, and hold it.
 
-        Args:
-            key: Content address of the state.
-            state_dir: Folder of plain files; it is gone afterwards.
-            report: What was measured; it joins an existing node if that has no report on these windows, or one
-                that says less.
-
         Raises:
             StoreError: If it cannot be kept; the state stays where it is.
         """
@@ -83,11 +75,7 @@ class NodeStore(Protocol):
         ...
 
     def collect(self) -> int:
-        """Remove the nodes that are worth least until the store fits its limit.
-
-        Returns:
-            Bytes freed.
-        """
+        """Remove the nodes that are worth least until the store fits its limit."""
         ...
 
     def size_bytes(self) -> int:

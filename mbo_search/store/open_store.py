@@ -9,8 +9,6 @@ from urllib.parse import unquote, urlsplit
 from mbo_search.store.local import StageStore
 from mbo_search.store.node_store import NodeStore
 
-__all__ = ["local_folder", "open_node_store", "store_url"]
-
 _FREE_SHARE = 0.5
 """Share of the free disk space that a local copy may take."""
 
@@ -19,12 +17,6 @@ def open_node_store(
     folder: Path, *, url: str | None, limit_bytes: int | None, windows_fingerprint: str
 ) -> NodeStore:
     """Open a stage store.
-
-    Args:
-        folder: Folder of the store; behind a remote URL, of its local copy.
-        url: Where the nodes are instead; None: in the folder.
-        limit_bytes: What the store is kept to; None: no limit.
-        windows_fingerprint: Fingerprint of the evaluation windows.
 
     Raises:
         UserError: If no file system takes the URL.

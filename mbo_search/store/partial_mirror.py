@@ -16,8 +16,6 @@ from pathlib import Path
 from mbo_search.system.files import unique_sibling
 from mbo_search.system.object_storage import ObjectFolder
 
-__all__ = ["PartialMirror"]
-
 _LOGGER = logging.getLogger(__name__)
 _PLACE = "partial"
 _POINTER = "latest"
@@ -36,23 +34,14 @@ class PartialMirror:
         self._objects = objects
 
     def has(self, key: str) -> bool:
-        """Whether there is a state of an unfinished stretch; False if the store does not answer.
-
-        Args:
-            key: Key of the node behind the stretch.
-        """
+        """Whether there is a state of an unfinished stretch; False if the store does not answer."""
         try:
             return self._objects.info(f"{_PLACE}/{key}/{_POINTER}") is not None
         except OSError:
             return False
 
     def send(self, key: str, state: Path) -> None:
-        """Put a state in place of the one before.
-
-        Args:
-            key: Key of the node behind the stretch.
-            state: Its folder, named by its step.
-        """
+        """Put a state in place of the one before."""
         try:
             for file in sorted(state.iterdir()):
                 self._objects.put(f"{_PLACE}/{key}/{state.name}/{file.name}", file)
@@ -62,12 +51,7 @@ class PartialMirror:
             _LOGGER.warning("a partial state stays on this machine: %s", error)
 
     def fetch(self, key: str, stretch: Path) -> None:
-        """Copy the state of an unfinished stretch to this machine, if there is one; its reader checks it.
-
-        Args:
-            key: Key of the node behind the stretch.
-            stretch: The stretch's folder; it exists.
-        """
+        """Copy the state of an unfinished stretch to this machine, if there is one; its reader checks it."""
         arriving = unique_sibling(stretch / _POINTER)
         arriving.mkdir()
         try:
@@ -87,11 +71,7 @@ class PartialMirror:
             shutil.rmtree(arriving, ignore_errors=True)
 
     def remove(self, key: str) -> None:
-        """Remove what there is of a stretch that is finished.
-
-        Args:
-            key: Key of the node behind the stretch.
-        """
+        """Remove what there is of a stretch that is finished."""
         if not self.has(key):
             return
         try:
@@ -101,11 +81,7 @@ class PartialMirror:
             _LOGGER.warning("a partial state that nobody needs stays in the store: %s", error)
 
     def sweep(self, keys: Collection[str]) -> None:
-        """Remove what there is of stretches that nobody will finish, half sent states included.
-
-        Args:
-            keys: Keys of the nodes behind the stretches.
-        """
+        """Remove what there is of stretches that nobody will finish, half sent states included."""
         try:
             names = [info.name for info in self._objects.listing(_PLACE)]
             unneeded = [name for name in names if name.split("/")[1] in keys]

@@ -36,8 +36,6 @@ from mbo_search.store.node_store import StoredNode
 from mbo_search.system.object_storage import ObjectFolder, ObjectInfo
 from mbo_search.trial.reports import BoundaryReport, Node
 
-__all__ = ["RemoteStageStore"]
-
 _KEY = re.compile(r"[0-9a-f]{64}")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _NODES = "nodes"
@@ -154,11 +152,7 @@ class RemoteStageStore:
         self._local.expect(uses)
 
     def collect(self) -> int:
-        """Remove the nodes that are worth least until the remote store fits its limit.
-
-        Returns:
-            Bytes freed.
-        """
+        """Remove the nodes that are worth least until the remote store fits its limit."""
         if self._limit_bytes is None:
             return 0
         try:

@@ -14,8 +14,6 @@ from pydantic import Field
 from mbo_search.study.spec.base import Description
 from mbo_search.system.files import read_json, unique_sibling
 
-__all__ = ["forget_stretch", "read_progress", "write_progress"]
-
 _PROGRESS = "progress.json"
 
 
@@ -26,11 +24,6 @@ class _Progress(Description):
 
 def write_progress(folder: Path, step: int, wasted_tokens: int) -> None:
     """Say how far training of a stretch came, and what earlier crashes lost.
-
-    Args:
-        folder: The stretch's folder; made where it is missing.
-        step: Optimizer steps of the schedule done.
-        wasted_tokens: Charged tokens that crashes before this call lost.
 
     Raises:
         OSError: If it cannot be written.
@@ -46,11 +39,7 @@ def write_progress(folder: Path, step: int, wasted_tokens: int) -> None:
 
 
 def read_progress(folder: Path) -> tuple[int, int]:
-    """Step to which an earlier call came, and the tokens that calls before it lost; zeros if nobody said.
-
-    Args:
-        folder: The stretch's folder.
-    """
+    """Step to which an earlier call came, and the tokens that calls before it lost; zeros if nobody said."""
     try:
         progress = _Progress.model_validate(read_json(folder / _PROGRESS))
     except (OSError, ValueError):
@@ -59,15 +48,7 @@ def read_progress(folder: Path) -> tuple[int, int]:
 
 
 def forget_stretch(folder: Path, first_step: int) -> tuple[int, int]:
-    """Give an unfinished stretch up.
-
-    Args:
-        folder: The stretch's folder; it is removed.
-        first_step: Step at which the stretch begins.
-
-    Returns:
-        The steps that had been trained of it, and the charged tokens that crashes before had lost.
-    """
+    """Give an unfinished stretch up."""
     came_to_step, lost_tokens = read_progress(folder)
     shutil.rmtree(folder, ignore_errors=True)
     return max(0, came_to_step - first_step), lost_tokens

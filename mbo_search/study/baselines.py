@@ -14,8 +14,6 @@ from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
 from mbo_search.study.spec.study import Numeric, Range, Study
 
-__all__ = ["baseline_schedule"]
-
 _WEIGHT_DECAY = 0.1
 _CLIP_NORM = 1.0
 
@@ -26,10 +24,6 @@ def baseline_schedule(study: Study, name: str) -> Schedule:
     A named baseline is a single stage: the optimizer's reference learning rate, its and the shape's default
     settings, no regularizers, the warm-up of the study's first stage, and weight decay and clipping of
     `stage_defaults` where they are fixed numbers, else 0.1 and 1.0.
-
-    Args:
-        study: The study.
-        name: `<optimizer>_<lr_shape>`, or the path of a schedule file.
 
     Raises:
         StudyError: If the name is unknown, or the file cannot be read.

@@ -8,8 +8,6 @@ from pathlib import Path
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.suggestions import nearest_hint
 
-__all__ = ["example_names", "example_path"]
-
 
 def example_names() -> tuple[str, ...]:
     """Names of the shipped studies, sorted.
@@ -22,9 +20,6 @@ def example_names() -> tuple[str, ...]:
 
 def example_path(name: str) -> Path:
     """The file of a shipped study. Texts that it names lie beside it.
-
-    Args:
-        name: One of `example_names()`.
 
     Raises:
         StudyError: If there is no such study.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["user_cache"]
-
 
 def user_cache() -> Path:
     """The user's cache folder.

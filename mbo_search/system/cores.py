@@ -7,8 +7,6 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["available_cores", "quota_cores"]
-
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -23,11 +21,7 @@ def available_cores() -> int:
 
 
 def quota_cores(cgroup: Path) -> int | None:
-    """Whole cores that a container's quota allows; None without a quota.
-
-    Args:
-        cgroup: Where control groups are mounted; both versions of the interface are read.
-    """
+    """Whole cores that a container's quota allows; None without a quota."""
     try:
         quota, period = (cgroup / "cpu.max").read_text().split()
     except (OSError, ValueError):

@@ -6,15 +6,10 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-__all__ = ["process_environment"]
-
 
 @contextmanager
 def process_environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Set variables of this process, and put them back as they were.
-
-    Args:
-        variables: Values by name.
 
     >>> with process_environment({"MBO_EXAMPLE": "1"}):
     ...     os.environ["MBO_EXAMPLE"]

@@ -14,19 +14,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = [
-    "fsync_file",
-    "fsync_folder",
-    "is_disk_trouble",
-    "read_bounded",
-    "read_json",
-    "remove_leftovers",
-    "sha256_file",
-    "unique_sibling",
-    "write_atomic",
-    "write_json",
-]
-
 _DISK_TROUBLES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 
 _MOST_JSON_BYTES = 16 * 2**20
@@ -35,10 +22,6 @@ _MOST_JSON_BYTES = 16 * 2**20
 
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Write a file by way of a temporary one in the same folder, flushed to disk before it takes the name.
-
-    Args:
-        path: The file; its folder must exist.
-        data: The whole content; text is written as UTF-8.
 
     Raises:
         OSError: If it cannot be written; an old file is then as it was.
@@ -76,12 +59,7 @@ def unique_sibling(path: Path) -> Path:
 
 
 def remove_leftovers(folder: Path, *, age_seconds: float = 3600.0) -> None:
-    """Remove what processes that died left under names of `unique_sibling`.
-
-    Args:
-        folder: Where to look, not deeper; it may be missing.
-        age_seconds: Younger ones may still be in the making.
-    """
+    """Remove what processes that died left under names of `unique_sibling`."""
     now = time.time()
     for path in list(folder.glob(".*")):
         try:
@@ -124,10 +102,6 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_bounded(path: Path, most_bytes: int) -> bytes:
     """Read a plain file of bounded size; a pipe or device in its place is never waited for.
-
-    Args:
-        path: The file.
-        most_bytes: Largest size that is plausible.
 
     Raises:
         OSError: If it cannot be read.

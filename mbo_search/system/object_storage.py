@@ -15,8 +15,6 @@ from typing import Any
 
 from mbo_search.errors import Problem, UserError
 
-__all__ = ["ObjectFolder", "ObjectInfo"]
-
 _APPEARS_WHOLE = frozenset({"s3", "gcs", "abfs"})
 """File systems whose objects appear when they are complete, and that need no folders."""
 
@@ -56,9 +54,6 @@ class ObjectFolder:
     def at(cls, url: str) -> ObjectFolder:
         """Open the folder that a URL names.
 
-        Args:
-            url: Such as `s3://bucket/prefix?endpoint_override=host:port`, or `file:///shared/folder`.
-
         Raises:
             UserError: If no file system takes the URL.
         """
@@ -75,10 +70,6 @@ class ObjectFolder:
     def put(self, name: str, content: Path | bytes) -> None:
         """Write an object; it appears whole, or not at all.
 
-        Args:
-            name: Its name.
-            content: A file, or the bytes.
-
         Raises:
             OSError: If it cannot be written.
         """
@@ -94,11 +85,6 @@ class ObjectFolder:
     def get(self, name: str, target: Path, *, most_bytes: int) -> None:
         """Copy an object to a new file.
 
-        Args:
-            name: Its name.
-            target: The file; its folder exists.
-            most_bytes: What lies beyond is not read.
-
         Raises:
             FileNotFoundError: If there is no such object.
             OSError: If it cannot be read or written.
@@ -111,9 +97,6 @@ class ObjectFolder:
 
     def listing(self, under: str) -> list[ObjectInfo]:
         """All objects below a name; hidden ones, which are in the making, left out.
-
-        Args:
-            under: Name of a folder within this one.
 
         Raises:
             OSError: If it cannot be read.

@@ -11,8 +11,6 @@ from torch import Tensor
 
 from mbo_search.train.setup.setup import Device, Precision
 
-__all__ = ["autocast", "is_out_of_memory", "seed_noise", "to_device"]
-
 _OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
 

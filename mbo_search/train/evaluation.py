@@ -16,8 +16,6 @@ from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.reports import Metrics
 from mbo_search.units import bits_per_byte
 
-__all__ = ["evaluate"]
-
 
 def evaluate(
     model: Decoder, tokens: TokenArray, windows: Windows, *, bytes_per_token: float, setup: TrainSetup

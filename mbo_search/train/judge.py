@@ -17,8 +17,6 @@ from mbo_search.model.decoder import Decoder
 from mbo_search.train.arithmetic import autocast, to_device
 from mbo_search.train.setup.setup import TrainSetup
 
-__all__ = ["JudgedLosses", "judge"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedLosses:

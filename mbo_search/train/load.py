@@ -8,19 +8,9 @@ from mbo_search.model.decoder import Decoder, set_dropout
 from mbo_search.train.saved_state import load_state
 from mbo_search.train.setup.setup import TrainSetup
 
-__all__ = ["load_model"]
-
 
 def load_model(state_dir: Path, setup: TrainSetup) -> Decoder:
     """Load a model for evaluation, sampling or export.
-
-    Args:
-        state_dir: Folder of a node.
-        setup: How the study trained it.
-
-    Returns:
-        The model in evaluation mode, without dropout, on the setup's device; after a schedule-free stage with the
-        averaged weights x, which are the ones that were measured.
 
     Raises:
         StoreError: If the folder holds no state of this model.

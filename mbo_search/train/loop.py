@@ -31,8 +31,6 @@ from mbo_search.train.team import Team
 from mbo_search.train.train_state import SegmentSums, TrainState
 from mbo_search.trial.reports import Stop
 
-__all__ = ["Observe", "StepContext", "StepReport", "begin_segment", "needs_mean", "train_segment"]
-
 HIGH_LOSS_FACTOR = 1.5
 """A loss above this times ln(vocabulary), the loss of a model that knows nothing, is high."""
 

@@ -14,8 +14,6 @@ from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import SegmentSums, TrainState
 from mbo_search.trial.reports import CurvePoint, Metrics
 
-__all__ = ["EvalSet", "measure", "point_behind"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalSet:
@@ -34,11 +32,6 @@ class EvalSet:
 
 def point_behind(live: TrainState, segment: Segment, exam: EvalSet) -> CurvePoint:
     """Measure what is due behind a segment, and end its sums; its mean is kept where it was not measured.
-
-    Args:
-        live: The state right behind the segment; its weights and mode stay as they are.
-        segment: The segment.
-        exam: The validation text.
 
     Raises:
         TrialError: If a loss is not finite.
@@ -61,11 +54,6 @@ def point_behind(live: TrainState, segment: Segment, exam: EvalSet) -> CurvePoin
 
 def measure(live: TrainState, segment: Segment, exam: EvalSet) -> Metrics:
     """Evaluate the weights that are handed out, and at a stage end the averaged ones beside them.
-
-    Args:
-        live: The state right behind the segment; its weights and mode stay as they are.
-        segment: The segment.
-        exam: The validation text.
 
     Raises:
         TrialError: If a loss is not finite.

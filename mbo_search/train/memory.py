@@ -12,8 +12,6 @@ import torch
 
 from mbo_search.train.setup.setup import Device
 
-__all__ = ["free_memory", "peak_memory_bytes", "reset_peak_memory"]
-
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"

@@ -24,8 +24,6 @@ from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import TrainState
 from mbo_search.trial.reports import CurvePoint
 
-__all__ = ["CallRecord", "Partial", "PartialClock"]
-
 _CALL = "call.json"
 _PREFIX = "partial-"
 
@@ -145,12 +143,7 @@ class PartialClock:
         self._write_seconds = 0.0
 
     def is_due(self, *, step: int, now: float) -> bool:
-        """Whether to write a state.
-
-        Args:
-            step: Steps done by this call.
-            now: Seconds on the same clock.
-        """
+        """Whether to write a state."""
         expected_seconds = (now - self._began) / step * self._stretch_steps
         interval = min(self.MOST_SECONDS, expected_seconds / 4)
         if interval < self.LEAST_SECONDS:
@@ -158,10 +151,5 @@ class PartialClock:
         return now - self._last >= max(interval, self._write_seconds / self.MOST_WRITE_SHARE)
 
     def written(self, *, now: float, seconds: float) -> None:
-        """Note that a state was written.
-
-        Args:
-            now: Seconds on the same clock.
-            seconds: What writing took.
-        """
+        """Note that a state was written."""
         self._last, self._write_seconds = now, seconds

@@ -32,8 +32,6 @@ from mbo_search.train.setup.setup import TrainSetup, windows_of_setup
 from mbo_search.train.team import Team, TeamSeat
 from mbo_search.train.train_state import TrainState
 
-__all__ = ["Ranks", "main"]
-
 _SEGMENTS: TypeAdapter[list[Segment]] = TypeAdapter(list[Segment])
 _OUT_OF_MEMORY = 77
 _END_SECONDS = 10
@@ -72,15 +70,7 @@ class Ranks:
     def lead(
         self, live: TrainState, segments: Sequence[Segment], *, seed: int, key: str, node_key: str | None
     ) -> Team:
-        """Bring everybody to the leader's state, and let them train the stretch beside it.
-
-        Args:
-            live: The leader's state, within the stretch or right before it.
-            segments: What is left of the stretch.
-            seed: The trial's seed.
-            key: Key of the node behind the stretch.
-            node_key: Key of the node that the state equals, where it does.
-        """
+        """Bring everybody to the leader's state, and let them train the stretch beside it."""
         team = self.team()
         source = "fresh" if live.optimizer is None else "files"
         if node_key is not None and node_key == self._kept_key:
@@ -144,15 +134,7 @@ def _seat(folder: Path, rank: int, setup: TrainSetup) -> TeamSeat:
 
 
 def main(folder: Path, rank: int) -> int:
-    """Serve a leader until it goes.
-
-    Args:
-        folder: The team's folder.
-        rank: This process's number.
-
-    Returns:
-        The exit code.
-    """
+    """Serve a leader until it goes."""
     setup = TrainSetup.model_validate_json((folder / "setup.json").read_bytes())
     torch.set_num_threads(setup.threads)
     prepared = load_prepared(Path(setup.data_folder))

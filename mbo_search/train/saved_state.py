@@ -32,8 +32,6 @@ from mbo_search.train.averages import SegmentMean
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import SegmentSums, TrainState
 
-__all__ = ["fresh_state", "load_state", "save_state"]
-
 _WEIGHTS = "weights.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
 _AVERAGES = "averages.safetensors"
@@ -81,21 +79,12 @@ class SavedState(Description):
 
 
 def fresh_state(setup: TrainSetup, seed: int) -> TrainState:
-    """The untrained model.
-
-    Args:
-        setup: How the study trains.
-        seed: Seed of the initial weights.
-    """
+    """The untrained model."""
     return TrainState(model=build_decoder(setup.model, setup.vocab_size, seed).to(setup.device))
 
 
 def save_state(live: TrainState, folder: Path) -> None:
     """Write a state between two steps.
-
-    Args:
-        live: The state, with the weights that learn in place.
-        folder: An empty folder.
 
     Raises:
         OSError: If it cannot be written.
@@ -129,11 +118,6 @@ def save_state(live: TrainState, folder: Path) -> None:
 
 def load_state(folder: Path, setup: TrainSetup, *, budget_steps: int) -> TrainState:
     """Read a state.
-
-    Args:
-        folder: A folder that `save_state` filled.
-        setup: How the study trains; its model must be the one that was saved.
-        budget_steps: Optimizer steps of the whole schedule.
 
     Raises:
         StoreError: If a file is missing or unreadable, or holds anything but this model's state.

@@ -13,8 +13,6 @@ from mbo_search.train.partial import CallRecord, Partial, PartialClock
 from mbo_search.train.train_state import TrainState
 from mbo_search.trial.reports import BoundaryReport, CurvePoint, EndReason, Stop
 
-__all__ = ["SegmentTrainer"]
-
 PROGRESS_SECONDS = 0.2
 """Time between two notes of how far a call came."""
 
@@ -114,12 +112,7 @@ class SegmentTrainer:
         return True
 
     def report(self, reason: EndReason | None = None, message: str = "") -> BoundaryReport:
-        """What to tell of the call.
-
-        Args:
-            reason: Why it came back early; None if the stretch is finished.
-            message: A line or a traceback.
-        """
+        """What to tell of the call."""
         is_finished = reason is None
         return BoundaryReport(
             step=self._live.step if self._live else self._first_step,

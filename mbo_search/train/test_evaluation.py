@@ -21,8 +21,6 @@ from mbo_search.train.judge import JudgedLosses, judge
 from mbo_search.train.load import load_model
 from mbo_search.train.setup.setup import TrainSetup, judged_text_of
 
-__all__ = ["ExamText", "TestEvaluation", "final_exam", "no_exam"]
-
 ExamText = Literal["test", "judged"]
 """What a model is examined on: windows of the test split, or the judged documents of the validation split."""
 
@@ -47,17 +45,7 @@ class TestEvaluation:
 def final_exam(
     state_dir: Path, setup: TrainSetup, prepared: PreparedData, texts: Sequence[ExamText]
 ) -> TestEvaluation:
-    """Measure a trained model on text that its search has not seen.
-
-    Args:
-        state_dir: Folder of the node at the end of its schedule.
-        setup: How the study trained it.
-        prepared: The study's data.
-        texts: What to measure it on.
-
-    Returns:
-        The losses, or a sentence that says why there are none: no such trouble makes a confirmation fail.
-    """
+    """Measure a trained model on text that its search has not seen."""
     # A schedule whose every stretch was known has trained nothing here, and sums depend on the threads.
     torch.set_num_threads(setup.threads)
     try:
@@ -72,12 +60,7 @@ def final_exam(
 
 
 def no_exam(texts: Sequence[ExamText], error: BaseException) -> TestEvaluation:
-    """Say why a model could not be examined.
-
-    Args:
-        texts: What it was to be measured on.
-        error: What was in the way.
-    """
+    """Say why a model could not be examined."""
     first_line = str(error).strip().split("\n")[0]
     return TestEvaluation(message="; ".join(f"no {text} loss: {first_line}" for text in texts))
 

@@ -36,9 +36,6 @@ from mbo_search.train.setup.setup import TrainSetup, windows_of_setup
 from mbo_search.train.train_state import TrainState
 from mbo_search.trial.reports import BoundaryReport, EndReason, Metrics, Node, Stop
 
-__all__ = ["TorchStageRunner"]
-
-
 _MOST_RANK_LOSSES = 3
 
 

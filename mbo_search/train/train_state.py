@@ -10,8 +10,6 @@ from mbo_search.optim.staged import StageOptimizer
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.train.averages import SegmentMean
 
-__all__ = ["SegmentSums", "TrainState"]
-
 
 @dataclass(slots=True)
 class SegmentSums:

@@ -13,17 +13,11 @@ from mbo_search.study.spec.segments import Segment
 from mbo_search.trial.outcome import CurveRow
 from mbo_search.trial.reports import CurvePoint
 
-__all__ = ["curve_rows", "join_points"]
-
 
 def join_points(before: Iterable[CurvePoint], after: Iterable[CurvePoint]) -> tuple[CurvePoint, ...]:
     """Points of consecutive calls, each step once; where both have one, the later call's counts.
 
     An evaluation stays, whichever call made it: the later one may only have passed where a stage ends.
-
-    Args:
-        before: Points of the calls before.
-        after: Points of the last call.
     """
     by_step: dict[int, CurvePoint] = {}
     for point in (*before, *after):
@@ -38,10 +32,6 @@ def curve_rows(segments: Sequence[Segment], points: Iterable[CurvePoint]) -> tup
 
     A row stands where all schedules evaluate, and at the schedule's own stage ends. Its training loss and gradient
     norm are means since the row before, weighted by tokens.
-
-    Args:
-        segments: The schedule's segments.
-        points: A point behind each segment, in order, as far as it came; others are left out.
     """
     by_last_step = {segment.last_step: segment for segment in segments}
     rows: list[CurveRow] = []

@@ -7,8 +7,6 @@ from typing import Literal
 from mbo_search.study.spec.base import Description
 from mbo_search.trial.reports import EndReason
 
-__all__ = ["BAD_REGION", "Boundary", "BoundaryEvent", "CurveRow", "State", "TrialOutcome", "state_of"]
-
 State = Literal["complete", "pruned", "failed", "interrupted"]
 """How a trial ended."""
 
@@ -21,9 +19,6 @@ def state_of(reason: EndReason | None) -> State:
 
     >>> state_of("non_finite"), state_of("hung"), state_of("signal")
     ('pruned', 'failed', 'interrupted')
-
-    Args:
-        reason: Why; None: nobody knows.
     """
     if reason == "signal":
         return "interrupted"

@@ -9,8 +9,6 @@ from typing import Literal, Protocol
 
 from mbo_search.study.spec.segments import Segment
 
-__all__ = ["BoundaryReport", "CurvePoint", "EndReason", "Metrics", "Node", "StageRunner", "Stop"]
-
 EndReason = Literal[
     "pruner",
     "probe",
@@ -128,39 +126,15 @@ class StageRunner(Protocol):
     """
 
     def has_begun(self, key: str) -> bool:
-        """Whether a call was stopped or killed on its way to a node, so that the same call would go on from there.
-
-        Args:
-            key: Key of the node.
-        """
+        """Whether a call was stopped or killed on its way to a node, so that the same call would go on from there."""
         ...
 
     def run(
         self, node: Node | None, segments: Sequence[Segment], seed: int, stop: Stop
     ) -> tuple[Path | None, BoundaryReport]:
-        """Train consecutive segments.
-
-        Args:
-            node: The state behind the segment before the first one; None: start from the untrained model.
-            segments: At least one, consecutive.
-            seed: Seed of initialisation, data order and noise.
-            stop: Polled before every step.
-
-        Returns:
-            A folder with the state behind the last segment, owned by the caller from now on (None if the runner
-            came back early), and the report. A call that came back with reason `signal` goes on where it
-            stopped when it is repeated.
-        """
+        """Train consecutive segments."""
         ...
 
     def measure(self, node: Node, segment: Segment) -> Metrics | None:
-        """Evaluate a state as the end of a stage, as training up to there would have done, to the last bit.
-
-        Args:
-            node: The state behind the segment, trained as part of a longer stage.
-            segment: The segment; it ends a stage.
-
-        Returns:
-            The evaluation; None if the state does not hold all that is needed, so that it must be trained again.
-        """
+        """Evaluate a state as the end of a stage, as training up to there would have done, to the last bit."""
         ...

@@ -19,8 +19,6 @@ from mbo_search.system.files import read_json, write_json
 from mbo_search.trial.outcome import TrialOutcome, state_of
 from mbo_search.trial.reports import BoundaryReport, Node, Stop
 
-__all__ = ["FailureNote", "FailureNotingRunner", "read_last_words", "write_last_words"]
-
 _MOST_CHARACTERS = 40_000
 
 
@@ -85,24 +83,13 @@ class FailureNotingRunner:
 
 
 def write_last_words(folder: Path, trial: int, words: FailureNote) -> None:
-    """Leave a note for the next attempt at a trial.
-
-    Args:
-        folder: The folder of trials.
-        trial: Its number.
-        words: How the attempt ended; a very long message is cut.
-    """
+    """Leave a note for the next attempt at a trial."""
     kept = words.model_copy(update={"message": words.message[:_MOST_CHARACTERS]})
     write_json(_file(folder, trial), kept.model_dump(mode="json"))
 
 
 def read_last_words(folder: Path, trial: int) -> FailureNote | None:
-    """Read the note of an earlier attempt; None if there is none that can be read.
-
-    Args:
-        folder: The folder of trials.
-        trial: Number of the trial.
-    """
+    """Read the note of an earlier attempt; None if there is none that can be read."""
     try:
         return FailureNote.model_validate(read_json(_file(folder, trial)))
     except (OSError, ValueError):

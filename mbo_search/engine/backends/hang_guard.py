@@ -24,8 +24,6 @@ from mbo_search.engine.backends.watchdog import Watchdog
 from mbo_search.errors import TrialError
 from mbo_search.units import format_seconds
 
-__all__ = ["HangGuard"]
-
 _SIGNAL = signal.SIGUSR2
 _EXIT_FAILED = 1
 _GRACE_SECONDS = 30.0

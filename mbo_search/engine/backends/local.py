@@ -10,22 +10,13 @@ from mbo_search.engine.control.controller import SearchController
 from mbo_search.engine.tasks.task import TrialTask
 from mbo_search.trial.outcome import BoundaryEvent
 
-__all__ = ["run_locally"]
-
 _OBSERVE_EVERY_SECONDS = 0.5
 
 
 def run_locally(
     director: SearchController, worker: TrialWorker, *, stop: StopRequest, observe: Callable[[], None]
 ) -> None:
-    """Train until the director has nothing left or is told to stop.
-
-    Args:
-        director: The search.
-        worker: Trains tasks.
-        stop: Once set, the trial at work saves its state and the search ends.
-        observe: Called now and then, and after every trial.
-    """
+    """Train until the director has nothing left or is told to stop."""
     while not stop.is_set() and (task := director.ask()) is not None:
         observe()
         _train(director, worker, task, stop=stop, observe=observe)

@@ -14,8 +14,6 @@ from mbo_search.study.spec.study import Study
 from mbo_search.system.cores import available_cores
 from mbo_search.train.setup.setup import TrainSetup
 
-__all__ = ["Backend", "choose_backend", "num_slots", "slots_of", "store_limit_bytes"]
-
 Backend = Literal["auto", "local", "ray"]
 
 _MOST_AUTO_SLOTS = 8
@@ -26,12 +24,7 @@ _STORE_SHARE = 0.5
 
 
 def num_slots(study: Study, backend: Backend) -> int:
-    """Trials that run at once.
-
-    Args:
-        study: The study; `resources.workers` counts where it is a number.
-        backend: Where they run; the local one runs one at a time.
-    """
+    """Trials that run at once."""
     if study.resources.workers != "auto":
         return study.resources.workers
     if backend == "local":
@@ -44,13 +37,7 @@ def num_slots(study: Study, backend: Backend) -> int:
 
 
 def slots_of(study: Study, setup: TrainSetup, backend: Backend) -> RaySlots:
-    """What a cluster must offer for a study.
-
-    Args:
-        study: The study.
-        setup: How it trains.
-        backend: Where.
-    """
+    """What a cluster must offer for a study."""
     return RaySlots(
         slots=num_slots(study, backend),
         cpus_per_trial=setup.threads * setup.ranks,
@@ -71,10 +58,6 @@ def choose_backend(backend: Backend, slots: int, *, is_on_cluster: bool = False)
 
 def store_limit_bytes(study: Study, folder: Path) -> int | None:
     """Most bytes of the stage store; None: no limit.
-
-    Args:
-        study: The study; without a limit of its own, half of the free space, and no limit behind a remote URL.
-        folder: A folder on the disk of the run directory.
 
     Raises:
         UserError: If the shared folder that the study names cannot be used.

@@ -20,8 +20,6 @@ from typing import TypeVar
 
 from mbo_search.system.files import read_json, write_json
 
-__all__ = ["STOP_SIGNALS", "SessionFile", "SessionWatch", "StopRequest", "stop_on_signals", "throttled"]
-
 ResultT = TypeVar("ResultT")
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -37,11 +35,7 @@ class SessionFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """Begin a session; workers of earlier ones stop.
-
-        Args:
-            path: The file.
-        """
+        """Begin a session; workers of earlier ones stop."""
         self.path = path
         self.session = secrets.token_hex(8)
         write_json(path, {"session": self.session, "stop": False})
@@ -55,13 +49,7 @@ class SessionWatch:
     """The worker's side: whether to stop now. Cheap enough to be asked before every step."""
 
     def __init__(self, path: Path, session: str, *, every_seconds: float = 0.25) -> None:
-        """Watch a session.
-
-        Args:
-            path: The driver's session file.
-            session: The session that this worker belongs to.
-            every_seconds: The file is read at most so often.
-        """
+        """Watch a session."""
         self._path = path
         self._session = session
         self._read = throttled(self._is_over, every_seconds)
@@ -114,11 +102,7 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn stop signals into a request for as long as the block lasts.
-
-    Yields:
-        The request, armed.
-    """
+    """Turn stop signals into a request for as long as the block lasts."""
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     request = StopRequest()
     request.arm()
@@ -131,12 +115,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
 
 def throttled(action: Callable[[], ResultT], every_seconds: float) -> Callable[[], ResultT | None]:
-    """Let an action run at most so often; calls in between return None.
-
-    Args:
-        action: What to do.
-        every_seconds: Least time between two runs.
-    """
+    """Let an action run at most so often; calls in between return None."""
     last = -math.inf
 
     def run() -> ResultT | None:

@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["RunningClock", "Watchdog"]
-
 _LONGEST_TICK_SECONDS = 1.0
 _TICKS_PER_LIMIT = 20
 
@@ -41,12 +39,7 @@ class RunningClock:
         self._last_waited = waited
 
     def tick(self, now: float, *, waited: float) -> float:
-        """Running seconds since the tick before: two ticks at most, for nothing was running in the rest.
-
-        Args:
-            now: Seconds on the same clock.
-            waited: Seconds that the thread has waited for a processor so far.
-        """
+        """Running seconds since the tick before: two ticks at most, for nothing was running in the rest."""
         elapsed, self._last = now - self._last, now
         waiting, self._last_waited = waited - self._last_waited, waited
         return max(0.0, min(elapsed - waiting, self._most_seconds))

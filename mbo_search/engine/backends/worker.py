@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from mbo_search.train.test_evaluation import ExamText, TestEvaluation
     from mbo_search.train.torch_runner import TorchStageRunner
 
-__all__ = ["TrialWorker", "WorkerPlan", "as_probe", "open_store", "read_worker_plan", "write_worker_plan"]
-
 
 class WorkerPlan(Description):
     """What every worker of a run has in common.
@@ -60,13 +58,7 @@ class TrialWorker:
     """Trains tasks of one run directory."""
 
     def __init__(self, run: RunDirectory, plan: WorkerPlan, *, mirror: PartialMirror | None = None) -> None:
-        """Make a worker; this imports torch.
-
-        Args:
-            run: The run directory.
-            plan: What every worker has in common.
-            mirror: Keeps partial states for workers on other machines; None: they see the run directory.
-        """
+        """Make a worker; this imports torch."""
         self._mirror = mirror
         self._run = run
         self._plan = plan
@@ -75,16 +67,7 @@ class TrialWorker:
         self._store = open_store(run, plan)
 
     def execute(self, task: TrialTask, *, stop: Stop, on_boundary: Callable[[BoundaryEvent], bool]) -> TrialOutcome:
-        """Train a task as far as it goes.
-
-        Args:
-            task: The task.
-            stop: Polled before every step.
-            on_boundary: Judges each stage end.
-
-        Returns:
-            How it went; a trial's own troubles are outcomes, never exceptions.
-        """
+        """Train a task as far as it goes."""
         self._train_with(self._plan.setup.scaled(task.budget_multiple))
         path = schedule_path(task.schedule, self._setup, task.seed)
         runner = self._runner_of(task)
@@ -175,24 +158,14 @@ def _judgement(exam: TestEvaluation) -> dict[str, object]:
 
 
 def as_probe(outcome: TrialOutcome, task: TrialTask) -> TrialOutcome:
-    """Say of a probe that came to its end that it was one; other outcomes stay as they are.
-
-    Args:
-        outcome: How the task ended.
-        task: The task.
-    """
+    """Say of a probe that came to its end that it was one; other outcomes stay as they are."""
     reached = outcome.boundaries[-1].stage if outcome.boundaries else -1
     is_done = outcome.state == "pruned" and outcome.reason == "pruner" and reached == task.stop_after
     return outcome.model_copy(update={"reason": "probe"}) if is_done else outcome
 
 
 def open_store(run: RunDirectory, plan: WorkerPlan) -> NodeStore:
-    """The stage store of a run.
-
-    Args:
-        run: The run directory; behind a URL, its folder of stages is the local copy.
-        plan: Its workers' plan.
-    """
+    """The stage store of a run."""
     return open_node_store(
         run.stages,
         url=plan.store_url,
@@ -202,19 +175,10 @@ def open_store(run: RunDirectory, plan: WorkerPlan) -> NodeStore:
 
 
 def write_worker_plan(run: RunDirectory, plan: WorkerPlan) -> None:
-    """Leave a plan where workers find it.
-
-    Args:
-        run: The run directory.
-        plan: The plan.
-    """
+    """Leave a plan where workers find it."""
     write_atomic(run.path / "worker.json", plan.model_dump_json() + "\n")
 
 
 def read_worker_plan(run: RunDirectory) -> WorkerPlan:
-    """Read the plan that a driver left.
-
-    Args:
-        run: The run directory.
-    """
+    """Read the plan that a driver left."""
     return WorkerPlan.model_validate(read_json(run.path / "worker.json"))

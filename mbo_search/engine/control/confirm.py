@@ -18,8 +18,6 @@ from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import BudgetSteps, scaled_budget
 from mbo_search.study.spec.study import ConfirmSpec
 
-__all__ = ["TOKEN_MULTIPLES", "ConfirmRun", "Confirmation", "measured_multiples"]
-
 TOKEN_MULTIPLES = (0.8, 1.25)
 """Budgets, over the study's, at which the strongest opponent is trained besides the study's own."""
 
@@ -66,9 +64,6 @@ class Confirmation:
         """Everything that is to be trained on fresh seeds, the question's answer first.
 
         Each part goes seed by seed, so that any stop leaves whole pairs.
-
-        Args:
-            records: Records of the search.
         """
         groups = group_by_schedule(records)
         best = champions(groups, self.question)
@@ -117,10 +112,6 @@ class _Draft:
 
 def measured_multiples(budget: BudgetSteps, num_stages: int = 1) -> tuple[float, ...]:
     """The multiples of a budget that `TOKEN_MULTIPLES` come to on whole steps; those that come to 1 are left out.
-
-    Args:
-        budget: The study's budget in steps.
-        num_stages: Stages of what is trained; the shares of several need the grid as it is.
 
     >>> budget = BudgetSteps(num_segments=20, steps_per_segment=19, batch_tokens=1024)
     >>> measured_multiples(budget), [round(19 * multiple) for multiple in measured_multiples(budget, num_stages=2)]

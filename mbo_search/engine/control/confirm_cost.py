@@ -9,8 +9,6 @@ from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.study.spec.study import Study
 
-__all__ = ["ConfirmCost", "confirm_cost"]
-
 
 class ConfirmCost(Description):
     """The most that a confirmation trains, without any sharing.
@@ -31,12 +29,7 @@ class ConfirmCost(Description):
 
 
 def confirm_cost(study: Study, budget: BudgetSteps) -> ConfirmCost | None:
-    """Count what the study's own confirmation trains at most; None if it has none.
-
-    Args:
-        study: The study.
-        budget: Its budget in steps.
-    """
+    """Count what the study's own confirmation trains at most; None if it has none."""
     spec = study.confirm
     if spec is None:
         return None

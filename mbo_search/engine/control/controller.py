@@ -35,8 +35,6 @@ from mbo_search.errors import StudyError
 from mbo_search.results.records.records import Arm, TrialRecord
 from mbo_search.trial.outcome import Boundary, BoundaryEvent, TrialOutcome
 
-__all__ = ["MOST_RETRIES", "SearchController"]
-
 MOST_RETRIES = 2
 """Repetitions of a trial whose worker was lost."""
 
@@ -52,13 +50,7 @@ class SearchController:
     """
 
     def __init__(self, plan: SearchConfig, arms: Mapping[Arm, Searcher], ports: SearchDependencies) -> None:
-        """Make a director of a new search; call `restore` for one that has been going on.
-
-        Args:
-            plan: What to do.
-            arms: The arms that propose schedules: `staged` and those of its opponents.
-            ports: The world.
-        """
+        """Make a director of a new search; call `restore` for one that has been going on."""
         self.books = TrialTable()
         self.busy = UtilizationMeter(plan.slots)
         self.plan = plan
@@ -102,12 +94,7 @@ class SearchController:
         return self._elapsed_before + self._ports.clock() - self._began_at
 
     def ask(self) -> TrialTask | None:
-        """Hand out a task.
-
-        Returns:
-            The task, or None if there is none now: while others are open, ask again when one of them has reached
-            a boundary or ended; otherwise all is done.
-        """
+        """Hand out a task."""
         if self._is_stopping:
             return None
         task = self._next_queued() or self._next_baseline() or self._next_proposed() or self._next_confirm()
@@ -141,12 +128,7 @@ class SearchController:
     # How it goes
 
     def started(self, trial: int, at: float | None = None) -> None:
-        """Note that a worker has begun an attempt at a task.
-
-        Args:
-            trial: Its number.
-            at: Seconds since the epoch; None: now.
-        """
+        """Note that a worker has begun an attempt at a task."""
         self._running.add(trial)
         moment = self._ports.clock() if at is None else at
         self._heard.pop(trial, None)
@@ -154,28 +136,12 @@ class SearchController:
         self.busy.started(trial, moment)
 
     def heard(self, trial: int, event: BoundaryEvent) -> bool:
-        """Note what an attempt has cost up to a stage's end, in case its worker is lost, and judge it there.
-
-        Args:
-            trial: Number of the task.
-            event: The stage's end.
-
-        Returns:
-            Whether to stop it.
-        """
+        """Note what an attempt has cost up to a stage's end, in case its worker is lost, and judge it there."""
         self._heard[trial] = event
         return self.boundary(trial, event.boundary)
 
     def boundary(self, trial: int, boundary: Boundary) -> bool:
-        """Judge a trial at the end of a stage.
-
-        Args:
-            trial: Its number.
-            boundary: What it showed.
-
-        Returns:
-            Whether to stop it.
-        """
+        """Judge a trial at the end of a stage."""
         self._is_blocked = False
         self._reached[trial] = boundary
         task = self.books.task(trial)
@@ -189,14 +155,7 @@ class SearchController:
         return self._reached.get(trial)
 
     def tell(self, trial: int, outcome: TrialOutcome, *, worker: str = "") -> None:
-        """Note how an attempt ended: on disk first, then to whoever proposed it.
-
-        Args:
-            trial: Number of the task.
-            outcome: How it ended. An interrupted one stays open: it is repeated by the next driver, or by this one
-                unless it is stopping.
-            worker: Where it ran.
-        """
+        """Note how an attempt ended: on disk first, then to whoever proposed it."""
         self._left(trial)
         self._heard.pop(trial, None)
         if outcome.reason == "disk":
@@ -214,12 +173,7 @@ class SearchController:
             self._queue.append(trial)
 
     def lost(self, trial: int, message: str) -> None:
-        """Note that a worker was lost: the task is repeated, at most `MOST_RETRIES` times, then it has failed.
-
-        Args:
-            trial: Number of the task.
-            message: What is known of it.
-        """
+        """Note that a worker was lost: the task is repeated, at most `MOST_RETRIES` times, then it has failed."""
         self.left_alone(trial, message)
         if self._losses[trial] > MOST_RETRIES:
             self.give_up(trial, message)
@@ -227,32 +181,18 @@ class SearchController:
             self._queue.append(trial)
 
     def left_alone(self, trial: int, message: str) -> None:
-        """Note that a worker was lost and that the backend will repeat the task by itself.
-
-        Args:
-            trial: Number of the task.
-            message: What is known of it.
-        """
+        """Note that a worker was lost and that the backend will repeat the task by itself."""
         self._losses[trial] += 1
         self._drop(trial, message)
 
     def abandoned(self, message: str) -> None:
-        """Note that a backend has ended before its trials: all that are open are repeated, at no cost of tries.
-
-        Args:
-            message: What is known of it.
-        """
+        """Note that a backend has ended before its trials: all that are open are repeated, at no cost of tries."""
         for trial in self.running_trials:
             self._drop(trial, message)
         self._queue.extend(sorted(set(self.books.open_trials) - set(self._queue)))
 
     def give_up(self, trial: int, message: str) -> None:
-        """Fail a task whose worker was lost too often.
-
-        Args:
-            trial: Number of the task.
-            message: What is known of it.
-        """
+        """Fail a task whose worker was lost too often."""
         self.tell(trial, TrialOutcome(state="failed", reason="worker_lost", message=message))
 
     # After a restart
@@ -260,14 +200,7 @@ class SearchController:
     def restore(
         self, tasks: Sequence[TrialTask], records: Sequence[TrialRecord], *, next_trial: int, elapsed_seconds: float
     ) -> None:
-        """Take over from the run directory.
-
-        Args:
-            tasks: All tasks in it, by trial number.
-            records: All records in it.
-            next_trial: A number that nothing in it has used.
-            elapsed_seconds: Wall-clock seconds of earlier drivers.
-        """
+        """Take over from the run directory."""
         self._elapsed_before = elapsed_seconds
         self._next_trial = max([next_trial, *(task.trial + 1 for task in tasks)])
         by_trial, numbers = {record.trial: record for record in records}, {task.trial for task in tasks}

@@ -19,8 +19,6 @@ from mbo_search.results.evidence.noise_floor import paired_noise
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import group_by_schedule
 
-__all__ = ["PATIENCE", "is_enough", "noise_floor"]
-
 PATIENCE = 5
 """Proposals in a row that expect less than the noise floor before the search ends."""
 
@@ -33,11 +31,7 @@ LEAST_FLOOR = 1e-4
 
 
 def noise_floor(records: Sequence[TrialRecord]) -> float | None:
-    """Smallest difference of losses that is worth looking for, in nats; None before any trial was complete.
-
-    Args:
-        records: Records of the study, confirm runs included.
-    """
+    """Smallest difference of losses that is worth looking for, in nats; None before any trial was complete."""
     complete = [record for record in records if record.val_loss is not None]
     if not complete:
         return None
@@ -55,12 +49,7 @@ def noise_floor(records: Sequence[TrialRecord]) -> float | None:
 
 
 def is_enough(tasks: Sequence[TrialTask], records: Sequence[TrialRecord]) -> bool:
-    """Whether the last proposals expected less than the noise floor.
-
-    Args:
-        tasks: Tasks of the staged arm, by number; those that no model proposed are overlooked.
-        records: Records of the study.
-    """
+    """Whether the last proposals expected less than the noise floor."""
     gains = [task.expected_gain for task in tasks if task.expected_gain is not None][-PATIENCE:]
     if len(gains) < PATIENCE:
         return False

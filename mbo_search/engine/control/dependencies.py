@@ -19,8 +19,6 @@ from mbo_search.study.spec.schedule import Schedule
 from mbo_search.trial.outcome import CurveRow
 from mbo_search.trial.reports import BoundaryReport
 
-__all__ = ["SearchConfig", "SearchDependencies", "Searcher", "TrialRecorder"]
-
 
 def _unknown(key: str) -> BoundaryReport | None:
     """A world that keeps no reports."""

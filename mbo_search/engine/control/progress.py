@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from mbo_search.results.records.records import Arm
 
-__all__ = ["ArmProgress", "Progress", "RunningTrial"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmProgress:

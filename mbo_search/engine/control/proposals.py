@@ -17,8 +17,6 @@ from mbo_search.results.records.records import Arm
 from mbo_search.results.records.schedule_groups import schedule_identity
 from mbo_search.study.spec.schedule import Schedule
 
-__all__ = ["MOST_ASKS", "ProposalSource"]
-
 _CONFIRMING: tuple[Arm, ...] = ("confirm", "tokens", "attribution")
 
 _Status = Literal["new", "told", "known", "held"]
@@ -38,14 +36,7 @@ class ProposalSource:
     def __init__(
         self, plan: SearchConfig, arms: Mapping[Arm, Searcher], ports: SearchDependencies, books: TrialTable
     ) -> None:
-        """Make a drafter.
-
-        Args:
-            plan: What the search is to do.
-            arms: The arms that propose schedules.
-            ports: The world.
-            books: What is known of the trials; only read.
-        """
+        """Make a drafter."""
         self._plan = plan
         self._arms = arms
         self._ports = ports
@@ -53,11 +44,7 @@ class ProposalSource:
         self._confirm: Sequence[TrialTask] | None = None
 
     def baseline(self, trial: int) -> TrialTask | None:
-        """The next baseline that has not begun, or None.
-
-        Args:
-            trial: Number for the task.
-        """
+        """The next baseline that has not begun, or None."""
         begun = {task.label for task in self._books.tasks_of("baseline")}
         label = next((label for label in self._plan.baselines if label not in begun), None)
         if label is None:
@@ -90,10 +77,6 @@ class ProposalSource:
         What it begins with is taken even if it is known, so that the arm learns of it. If all proposals are known,
         the first of them is returned: it is to be told what is known. If some are held back, random ones are tried;
         if that does not help the arm waits, for training the same nodes a second time would be no faster.
-
-        Args:
-            arm: The arm.
-            trial: Number for the task.
         """
         source = self._arms[arm]
         first = itertools.chain(self._taken_over(arm), source.proposals(trial))
@@ -106,11 +89,7 @@ class ProposalSource:
         return None
 
     def confirm(self, trial: int) -> Sequence[TrialTask]:
-        """Confirm runs that have not begun, in order; to be called only when the search proper has ended.
-
-        Args:
-            trial: Number for the next task.
-        """
+        """Confirm runs that have not begun, in order; to be called only when the search proper has ended."""
         if self._plan.confirm is None:
             return []
         if self._confirm is None:
@@ -120,11 +99,7 @@ class ProposalSource:
         return [task.model_copy(update={"trial": trial}) for task in self._confirm if _identity(task) not in begun]
 
     def is_held(self, task: TrialTask) -> bool:
-        """Whether an open trial will produce the first node that a task lacks.
-
-        Args:
-            task: A task that is not open.
-        """
+        """Whether an open trial will produce the first node that a task lacks."""
         missing = first_missing(task.nodes, self._ports.has_node)
         return missing is not None and self._books.is_coming(missing)
 

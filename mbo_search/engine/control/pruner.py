@@ -11,8 +11,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["BoundaryPruner", "PruneRisk", "PrunerDecision", "PrunerObservation", "spearman", "wilson_interval"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrunerObservation:
@@ -90,12 +88,7 @@ class BoundaryPruner:
     keep: float = 0.5
 
     def judge(self, loss: float, history: Sequence[PrunerObservation]) -> PrunerDecision:
-        """Judge a schedule at a boundary.
-
-        Args:
-            loss: Its averaged loss there, nats per token.
-            history: Never-pruned schedules that passed the same boundary.
-        """
+        """Judge a schedule at a boundary."""
         if len(history) < self.min_schedules:
             return PrunerDecision(prune=False, num_schedules=len(history))
         correlation = spearman([item.boundary_loss for item in history], [item.final_loss for item in history])
@@ -140,11 +133,6 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> float:
 
 def wilson_interval(successes: int, total: int, z: float = 1.96) -> tuple[float, float]:
     """Wilson's score interval of a probability.
-
-    Args:
-        successes: How often it happened.
-        total: Out of how many, at least 1.
-        z: Normal quantile; 1.96 gives 95 %.
 
     >>> low, high = wilson_interval(0, 4)
     >>> round(low, 2), round(high, 2)

@@ -11,23 +11,13 @@ from mbo_search.results.ranking.rank import count_totals
 from mbo_search.results.records.records import SEARCH_ARMS, Arm, TrialRecord
 from mbo_search.trial.outcome import BAD_REGION
 
-__all__ = ["snapshot"]
-
 ARMS: tuple[Arm, ...] = (*SEARCH_ARMS, "confirm", "tokens", "attribution")
 
 
 def snapshot(
     director: SearchController, *, study: str, messages: Sequence[str], interrupted: Sequence[TrialRecord] = ()
 ) -> Progress:
-    """Say how far a search has come.
-
-    Args:
-        director: The search.
-        study: Its name.
-        messages: What happened lately, newest last.
-        interrupted: Records of trials that were stopped and are to go on; what they cost counts already, as it does
-            in a ranking.
-    """
+    """Say how far a search has come."""
     records = director.books.records
     totals = count_totals([*records, *interrupted], {})
     elapsed = director.elapsed_seconds

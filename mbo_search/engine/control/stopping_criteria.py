@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from mbo_search.study.spec.study import SearchSpec
 
-__all__ = ["StoppingCriteria", "Usage", "limits_of"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
@@ -57,10 +55,6 @@ class StoppingCriteria:
 
 
 def limits_of(search: SearchSpec) -> StoppingCriteria:
-    """The limits that a study sets.
-
-    Args:
-        search: The study's section.
-    """
+    """The limits that a study sets."""
     seconds = None if search.hours is None else search.hours * 3600
     return StoppingCriteria(trials=search.trials, tokens=search.budget, seconds=seconds)

@@ -15,8 +15,6 @@ from mbo_search.results.records.records import TrialRecord
 from mbo_search.trial.outcome import Boundary, BoundaryEvent, TrialOutcome
 from mbo_search.trial.reports import BoundaryReport
 
-__all__ = ["TrialCost", "duplicate_record", "effort_of", "make_record", "sentence_of", "with_orphans"]
-
 # What other text says of a model is no part of a search.
 _UNEXAMINED: Mapping[str, object] = MappingProxyType(
     {"test_loss": None, "judged_loss": None, "document_tokens": (), "document_nats": ()}
@@ -46,20 +44,12 @@ class TrialCost:
     started_at: float | None = None
 
     def begun(self, at: float) -> TrialCost:
-        """The effort with another attempt begun.
-
-        Args:
-            at: Seconds since the epoch.
-        """
+        """The effort with another attempt begun."""
         started_at = at if self.started_at is None else self.started_at
         return replace(self, attempts=self.attempts + 1, started_at=started_at)
 
     def plus(self, outcome: TrialOutcome | BoundaryEvent) -> TrialCost:
-        """The effort with what an attempt reported.
-
-        Args:
-            outcome: How the attempt ended, or the last that was heard of it before its worker was lost.
-        """
+        """The effort with what an attempt reported."""
         return replace(
             self,
             executed_tokens=self.executed_tokens + outcome.executed_tokens,
@@ -73,14 +63,7 @@ class TrialCost:
 def with_orphans(
     effort: TrialCost, task: TrialTask, orphans: Sequence[PathNode], reports: Sequence[BoundaryReport]
 ) -> TrialCost:
-    """The effort with nodes that attempts had trained and could not report any more.
-
-    Args:
-        effort: What is accounted for.
-        task: The task.
-        orphans: The nodes, some of the task's.
-        reports: What is known of their training.
-    """
+    """The effort with nodes that attempts had trained and could not report any more."""
     before = dict(zip((node.key for node in task.nodes), (0, *(n.tokens for n in task.nodes)), strict=False))
     tokens = sum(node.tokens - before[node.key] for node in orphans)
     return replace(
@@ -94,11 +77,7 @@ def with_orphans(
 
 
 def effort_of(record: TrialRecord) -> TrialCost:
-    """The effort that a record tells of.
-
-    Args:
-        record: The record of an interrupted trial.
-    """
+    """The effort that a record tells of."""
     return TrialCost(
         attempts=record.attempts,
         executed_tokens=record.executed_tokens,
@@ -113,15 +92,7 @@ def effort_of(record: TrialRecord) -> TrialCost:
 def make_record(
     task: TrialTask, outcome: TrialOutcome, effort: TrialCost, *, worker: str, ended_at: float
 ) -> TrialRecord:
-    """Write down how a trial ended.
-
-    Args:
-        task: What was to be trained.
-        outcome: How the last attempt ended.
-        effort: What all attempts cost, the last one included.
-        worker: Where the last one ran.
-        ended_at: Seconds since the epoch.
-    """
+    """Write down how a trial ended."""
     boundaries = tuple(_own(boundary, effort.produced) for boundary in outcome.boundaries)
     final = boundaries[-1] if outcome.state == "complete" else None
     return TrialRecord(
@@ -161,13 +132,7 @@ def make_record(
 
 
 def duplicate_record(task: TrialTask, known: TrialRecord, *, ended_at: float) -> TrialRecord:
-    """Record a task that trains exactly like an earlier one, without training it.
-
-    Args:
-        task: The task.
-        known: The record of the earlier one.
-        ended_at: Seconds since the epoch.
-    """
+    """Record a task that trains exactly like an earlier one, without training it."""
     shared = tuple(boundary.model_copy(update={"shared": True}) for boundary in known.boundaries)
     changes: dict[str, object] = {
         "trial": task.trial,
@@ -195,11 +160,7 @@ def _own(boundary: Boundary, produced: frozenset[str]) -> Boundary:
 
 
 def sentence_of(record: TrialRecord) -> str:
-    """How a trial ended, in one line for people.
-
-    Args:
-        record: Its record.
-    """
+    """How a trial ended, in one line for people."""
     way = " -> ".join(record.schedule.optimizers)
     how = record.state if record.reason is None else f"{record.state} ({record.reason})"
     loss = "" if record.val_loss is None else f", loss {record.val_loss:.4f}"

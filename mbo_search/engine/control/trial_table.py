@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from mbo_search.engine.tasks.task import HasNode, PathNode, TrialTask, missing_tokens
 from mbo_search.results.records.records import Arm, TrialRecord
 
-__all__ = ["TrialTable"]
-
 
 class TrialTable:
     """Tasks that are open and records of those that ended."""
@@ -47,23 +45,13 @@ class TrialTable:
         return [self._tasks[trial] for trial in sorted(self._tasks) if self._tasks[trial].arm == arm]
 
     def begin(self, task: TrialTask, has_node: HasNode) -> None:
-        """Note that a task is open.
-
-        Args:
-            task: The task.
-            has_node: Whether a node is cached, to know what it will cost.
-        """
+        """Note that a task is open."""
         self._tasks[task.trial] = task
         self._charges.clear()
         self._expected_tokens[task.trial] = missing_tokens(task.nodes, has_node)
 
     def end(self, task: TrialTask, record: TrialRecord) -> None:
-        """Note how a task ended.
-
-        Args:
-            task: The task.
-            record: Its final record.
-        """
+        """Note how a task ended."""
         self._tasks[task.trial] = task
         self._charges.clear()
         self._expected_tokens.pop(task.trial, None)
@@ -72,38 +60,20 @@ class TrialTable:
         self._produced.update(record.produced)
 
     def account(self, keys: Iterable[str]) -> None:
-        """Note nodes that trials of other studies have trained: no attempt of our own did.
-
-        Args:
-            keys: Their keys.
-        """
+        """Note nodes that trials of other studies have trained: no attempt of our own did."""
         self._produced.update(keys)
 
     def known(self, end: str) -> TrialRecord | None:
-        """The record of a trial that trained exactly this, or None.
-
-        Args:
-            end: Key of the trained model.
-        """
+        """The record of a trial that trained exactly this, or None."""
         trial = self._by_end.get(end)
         return None if trial is None else self._records[trial]
 
     def is_coming(self, key: str) -> bool:
-        """Whether an open trial has a node on its way.
-
-        Args:
-            key: The node's key.
-        """
+        """Whether an open trial has a node on its way."""
         return any(key == node.key for trial in self._expected_tokens for node in self._tasks[trial].nodes)
 
     def orphans(self, task: TrialTask, produced: frozenset[str], has_node: HasNode) -> Sequence[PathNode]:
-        """Nodes on a task's way that nobody has accounted for: lost attempts of its own had trained them.
-
-        Args:
-            task: The task.
-            produced: Nodes that its attempts are known to have written.
-            has_node: Whether a node is cached.
-        """
+        """Nodes on a task's way that nobody has accounted for: lost attempts of its own had trained them."""
         others = {
             node.key for trial in self._expected_tokens if trial != task.trial for node in self._tasks[trial].nodes
         }
@@ -115,9 +85,6 @@ class TrialTable:
 
         Every distinct state on the way of their schedules is charged once, whoever trained it; open trials count
         up to their ends. Work that was lost or repeated is charged to whoever lost it.
-
-        Args:
-            arms: The arms, taken together.
         """
         known = self._charges.get(tuple(arms))
         if known is None:

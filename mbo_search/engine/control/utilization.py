@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["UtilizationMeter"]
-
 
 class UtilizationMeter:
     """Adds up the time that slots were at work.
@@ -19,11 +17,7 @@ class UtilizationMeter:
     """
 
     def __init__(self, slots: int) -> None:
-        """Make a meter.
-
-        Args:
-            slots: Trials that can run at once.
-        """
+        """Make a meter."""
         self._slots = slots
         self._open: dict[int, float] = {}
         self._spans: list[tuple[float, float]] = []
@@ -31,30 +25,16 @@ class UtilizationMeter:
         self._last_queued: float | None = None
 
     def queued(self, at: float) -> None:
-        """Note that a trial was handed out.
-
-        Args:
-            at: Seconds.
-        """
+        """Note that a trial was handed out."""
         self._last_queued = at
 
     def started(self, trial: int, at: float) -> None:
-        """Note that a slot began to work on a trial.
-
-        Args:
-            trial: Its number.
-            at: Seconds.
-        """
+        """Note that a slot began to work on a trial."""
         self._open[trial] = at
         self._first_start = at if self._first_start is None else min(at, self._first_start)
 
     def ended(self, trial: int, at: float) -> None:
-        """Note that a slot is free again.
-
-        Args:
-            trial: The trial that it worked on; unknown ones are ignored.
-            at: Seconds.
-        """
+        """Note that a slot is free again."""
         start = self._open.pop(trial, None)
         if start is not None:
             self._spans.append((start, at))

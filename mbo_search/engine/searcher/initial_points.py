@@ -23,8 +23,6 @@ from mbo_search.study.spec.rungs import default_shape
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
 from mbo_search.study.spec.study import Study
 
-__all__ = ["control_points", "initial_points", "points_near"]
-
 _LINES = ((0.5, 1.0), (0.5, 1.4), (0.3, 1.0), (0.7, 1.0))
 """Length of a linear decay and factor of the learning rate that are tried first where a decay's length is free:
 long decays want higher rates (Haegele et al. 2024, arXiv:2405.18392; Bergsma et al. 2025, arXiv:2502.15938)."""
@@ -35,22 +33,12 @@ _RATES = (1.4, 0.7)
 
 
 def initial_points(space: Space) -> Sequence[Draw]:
-    """Each optimizer of a space once, held across the stages that offer it, at its reference learning rate.
-
-    Args:
-        space: The space.
-    """
+    """Each optimizer of a space once, held across the stages that offer it, at its reference learning rate."""
     return _different(draw(functools.partial(propose, space), ReferenceSuggest(name)) for name in _offered(space))
 
 
 def control_points(study: Study, space: Space, most: int) -> Sequence[Draw]:
-    """The points of a control space nearest to the study's baselines, then to untuned ones of other optimizers.
-
-    Args:
-        study: The study.
-        space: The space of single strategies.
-        most: Points that there may be beside those of the baselines.
-    """
+    """The points of a control space nearest to the study's baselines, then to untuned ones of other optimizers."""
     names = _offered(space)
     baselines = [baseline_schedule(study, name) for name in study.baselines]
     known = [schedule for schedule in baselines if set(schedule.optimizers) <= set(names)]
@@ -61,12 +49,7 @@ def control_points(study: Study, space: Space, most: int) -> Sequence[Draw]:
 
 
 def points_near(space: Space, schedule: Schedule) -> Sequence[Draw]:
-    """The point of a space nearest to a schedule, and its kin: other shapes of its rate, higher and lower rates.
-
-    Args:
-        space: The space.
-        schedule: The best that is known.
-    """
+    """The point of a space nearest to a schedule, and its kin: other shapes of its rate, higher and lower rates."""
     if not set(schedule.optimizers) <= set(_offered(space)):
         return ()
     alike = (

@@ -24,24 +24,9 @@ from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.study import Objective
 
-__all__ = [
-    "OptunaSearcher",
-    "SamplerMaker",
-    "SearchEffort",
-    "SearchSpace",
-    "open_study",
-    "quiet_study",
-    "sampler_maker",
-]
-
 
 def open_study(database: Path, name: str, num_objectives: int = 1) -> optuna.Study:
     """Open or make the one Optuna study of a database; a damaged one is set aside and made again.
-
-    Args:
-        database: SQLite file.
-        name: Name of a new study.
-        num_objectives: Values of each trial of a new study, all to be minimized.
 
     Raises:
         RunDirectoryError: If the file is a link, locked by another program, or cannot be written.
@@ -75,12 +60,7 @@ SamplerMaker = Callable[[int, float], optuna.samplers.BaseSampler]
 
 
 def sampler_maker(searcher: str, schedules: float | None = None) -> SamplerMaker:
-    """Samplers that do not care what is spent.
-
-    Args:
-        searcher: Name in `SAMPLERS`.
-        schedules: Whole schedules that the search may train; None: no limit.
-    """
+    """Samplers that do not care what is spent."""
     startup = startup_trials(schedules)
     return lambda seed, spent: SAMPLERS[searcher](seed, startup)
 
@@ -155,14 +135,7 @@ class OptunaSearcher:
         seed: int,
         database: optuna.Study,
     ) -> None:
-        """Make an arm.
-
-        Args:
-            name: Such as `staged` or `tuned`.
-            space: The space.
-            seed: Seed of the study.
-            database: The Optuna study that outlives the process.
-        """
+        """Make an arm."""
         self.name = name
         self.size = space.size
         self._space = space.function
@@ -184,11 +157,7 @@ class OptunaSearcher:
         return self._database.num_trials
 
     def proposals(self, trial: int) -> Iterator[Draw]:
-        """Draw schedules without end, best guess first; the same ones for equal knowledge and trial number.
-
-        Args:
-            trial: Number of the trial that is to be filled.
-        """
+        """Draw schedules without end, best guess first; the same ones for equal knowledge and trial number."""
         yield from (point for point in self._initial if point.params not in self._begun)
         spent = self._effort.spent(schedules=self._num_schedules, tokens=sum(self._tokens.values()))
         self._mirror.study.sampler = self._sampler(proposal_seed(self._seed, self.name, trial), spent)
@@ -196,30 +165,18 @@ class OptunaSearcher:
             yield self._mirror.draw(self._space)
 
     def random_proposals(self, trial: int) -> Iterator[Draw]:
-        """Draw schedules at random without end.
-
-        Args:
-            trial: Number of the trial that is to be filled.
-        """
+        """Draw schedules at random without end."""
         seed = proposal_seed(self._seed, f"{self.name}/random", trial)
         self._mirror.study.sampler = SAMPLERS["random"](seed, 0)
         while True:
             yield self._mirror.draw(self._space)
 
     def taken_over(self, schedule: Schedule) -> Iterator[Draw]:
-        """What comes nearest to a schedule that was found elsewhere, as far as it has not begun here.
-
-        Args:
-            schedule: The schedule.
-        """
+        """What comes nearest to a schedule that was found elsewhere, as far as it has not begun here."""
         yield from (point for point in self._nearest(schedule) if point.params not in self._begun)
 
     def begin(self, task: TrialTask) -> None:
-        """Note that a task is being trained.
-
-        Args:
-            task: A task that was made from one of this arm's proposals.
-        """
+        """Note that a task is being trained."""
         replayed = draw(self._space, FixedSuggest(task.params))
         self._begun.append(task.params)
         self._num_schedules += task.stop_after is None
@@ -227,21 +184,13 @@ class OptunaSearcher:
             book.begin(task.trial, replace(replayed, stop_after=task.stop_after))
 
     def finish(self, record: TrialRecord) -> None:
-        """Learn what became of a task; nothing happens for one that was told before.
-
-        Args:
-            record: Its record; one that was interrupted stays running.
-        """
+        """Learn what became of a task; nothing happens for one that was told before."""
         self._tokens[record.trial] = record.executed_tokens + record.wasted_tokens
         for book in (self._mirror, self._database):
             book.finish(record)
 
     def restore(self, tasks: Sequence[TrialTask], records: Sequence[TrialRecord]) -> None:
         """Catch up with the run directory, whatever the database knows already.
-
-        Args:
-            tasks: This arm's tasks, by trial number.
-            records: This arm's records.
 
         Raises:
             RunDirectoryError: If a task's parameters do not lie in the space.
@@ -258,12 +207,7 @@ class OptunaSearcher:
 
 
 def quiet_study(sampler: optuna.samplers.BaseSampler, num_objectives: int = 1) -> optuna.Study:
-    """Make a study in memory that announces nothing.
-
-    Args:
-        sampler: Its sampler.
-        num_objectives: Values of each trial, all to be minimized.
-    """
+    """Make a study in memory that announces nothing."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(sampler=sampler, directions=["minimize"] * num_objectives)
 

@@ -27,8 +27,6 @@ from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.study import Objective
 from mbo_search.trial.outcome import BAD_REGION
 
-__all__ = ["OptunaStudyAdapter"]
-
 _LOGGER = logging.getLogger(__name__)
 _ONE_EACH = 1
 """Entries of either kind that a driver which was killed may not have written any more."""
@@ -45,13 +43,7 @@ class OptunaStudyAdapter:
     """
 
     def __init__(self, study: optuna.Study, objectives: Sequence[Objective], *, where: str) -> None:
-        """Read the book.
-
-        Args:
-            study: The Optuna study.
-            objectives: What is minimized.
-            where: What to call the book in an error.
-        """
+        """Read the book."""
         self.study = study
         self._objectives = tuple(objectives)
         self._where = where
@@ -65,10 +57,6 @@ class OptunaStudyAdapter:
 
     def begin(self, trial: int, proposal: Draw) -> None:
         """Add a running trial in one transaction, so that no crash can leave half of one.
-
-        Args:
-            trial: Its number.
-            proposal: What is tried.
 
         Raises:
             RunDirectoryError: If the database cannot be used.
@@ -93,9 +81,6 @@ class OptunaStudyAdapter:
     def finish(self, record: TrialRecord) -> None:
         """Enter how a trial ended, unless that was done before or it is to go on.
 
-        Args:
-            record: Its record.
-
         Raises:
             RunDirectoryError: If the database cannot be used.
         """
@@ -112,11 +97,7 @@ class OptunaStudyAdapter:
         self._finished.add(record.trial)
 
     def draw(self, space: SpaceFunction) -> Draw:
-        """Draw by the study's sampler; the Optuna trial that this takes is failed, which samplers overlook.
-
-        Args:
-            space: The space.
-        """
+        """Draw by the study's sampler; the Optuna trial that this takes is failed, which samplers overlook."""
         trial = self.study.ask()
         self.num_trials += 1
         try:

@@ -17,8 +17,6 @@ from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings, swe
 from mbo_search.engine.tree.points import Define
 from mbo_search.engine.tree.prefix_cost import Pieces
 
-__all__ = ["BEAM_WIDTHS", "SEARCHERS", "STAGED_SEARCHERS", "StagedSpace", "searcher_maker"]
-
 BEAM_WIDTHS: Mapping[str, int] = MappingProxyType({"greedy": 1, "beam2": 2, "beam4": 4})
 """Boundaries that the stage-by-stage searchers go on from."""
 
@@ -50,10 +48,6 @@ class StagedSpace:
 
 def searcher_maker(name: str, space: StagedSpace) -> SamplerMaker:
     """Make the samplers of a searcher; they share what can be kept from one proposal to the next.
-
-    Args:
-        name: One of `SEARCHERS`.
-        space: The space.
 
     Raises:
         StudyError: If the searcher cannot search the space.

@@ -10,17 +10,12 @@ from types import MappingProxyType
 import optuna
 from optuna.samplers import BaseSampler
 
-__all__ = ["SAMPLERS", "STARTUP_TRIALS", "proposal_seed", "startup_trials"]
-
 STARTUP_TRIALS = 8
 """Finished trials of an arm, initial points included, before its model of the space is used, unless it is short."""
 
 
 def startup_trials(schedules: float | None) -> int:
     """Finished trials before a model of the space is used: 8, or half of what a short search may train.
-
-    Args:
-        schedules: Whole schedules that the search may train; None: no limit.
 
     >>> startup_trials(None), startup_trials(100), startup_trials(7.3), startup_trials(1)
     (8, 8, 4, 1)
@@ -30,14 +25,6 @@ def startup_trials(schedules: float | None) -> int:
 
 def proposal_seed(study_seed: int, arm: str, trial: int) -> int:
     """Seed of the proposal for a trial: the same whether the driver was restarted before or not.
-
-    Args:
-        study_seed: Seed of the study.
-        arm: Name of the arm.
-        trial: Number of the trial.
-
-    Returns:
-        A number in [0, 2**32).
 
     >>> proposal_seed(0, "staged", 1) == proposal_seed(0, "staged", 1) != proposal_seed(0, "control", 1)
     True

@@ -30,8 +30,6 @@ from mbo_search.study.space.searcher_notes import searcher_of
 from mbo_search.study.space.space import Space, finite_size, parameters, propose
 from mbo_search.study.spec.study import Study
 
-__all__ = ["TAKES_OVER", "arm_shares", "arm_space", "arms_of"]
-
 TAKES_OVER: Mapping[Arm, tuple[Arm, ...]] = MappingProxyType(
     {
         "tuned": ("baseline", "tuned"),
@@ -59,12 +57,7 @@ _WITH_INITIAL_POINTS = ("tree", *SAMPLERS)
 
 
 def arms_of(study: Study, run: RunDirectory) -> dict[Arm, OptunaSearcher]:
-    """The arms of a study, each with its database.
-
-    Args:
-        study: The study.
-        run: Its run directory.
-    """
+    """The arms of a study, each with its database."""
     warm = read_warm_start(run)
     arms: dict[Arm, OptunaSearcher] = {}
     for arm, share in arm_shares(study).items():
@@ -80,11 +73,7 @@ def arms_of(study: Study, run: RunDirectory) -> dict[Arm, OptunaSearcher]:
 
 
 def arm_shares(study: Study) -> dict[Arm, float]:
-    """Share of the search's tokens that each search gets; the opponents' searches lowest rung first.
-
-    Args:
-        study: The study.
-    """
+    """Share of the search's tokens that each search gets; the opponents' searches lowest rung first."""
     names = list(lower_spaces(study))
     if not names:
         return {"staged": 1.0}
@@ -96,13 +85,7 @@ def arm_shares(study: Study) -> dict[Arm, float]:
 
 
 def arm_space(study: Study, arm: Arm, share: float) -> SearchSpace:
-    """The space of an arm with all that its searcher needs.
-
-    Args:
-        study: The study.
-        arm: The search, such as `staged` or `tuned`.
-        share: Share of the trials that the arm is about to get.
-    """
+    """The space of an arm with all that its searcher needs."""
     search = study.search
     spaces: dict[Arm, Space] = dict(search_spaces(study).items())
     space = spaces[arm]

@@ -8,8 +8,6 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from mbo_search.study.space.parameters import Value
 from mbo_search.study.space.space import Space, share_reader
 
-__all__ = ["space_pieces"]
-
 _Piece = tuple[Hashable, float]
 
 MOST_REMEMBERED = 4096
@@ -24,13 +22,6 @@ def space_pieces(space: Space) -> Callable[[Mapping[str, Value]], Sequence[Seque
 
     Segments whose learning rate does not depend on the length of their stage are told apart by the stage's other
     settings alone, so that schedules share them. The stable part of a `wsd` stage is one of them.
-
-    Args:
-        space: The space.
-
-    Returns:
-        Takes the values chosen, by parameter name; gives the segments of each stage: what tells them apart, and
-        their share of the budget.
     """
     shares, segments = share_reader(space), space.budget.num_segments
     fixed = _by_stage({one.name: one.choices[0] for one in space.declared if one.is_fixed}, len(space.stages))

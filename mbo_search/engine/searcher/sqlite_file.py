@@ -17,8 +17,6 @@ from typing import TypeVar
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.system.files import unique_sibling
 
-__all__ = ["TRY_SECONDS", "opened_or_rebuilt", "patiently"]
-
 _LOGGER = logging.getLogger(__name__)
 TRY_SECONDS = 5.0
 """How long SQLite waits for a lock by itself; between two such waits a signal is heard."""
@@ -34,9 +32,6 @@ def patiently(action: Callable[[], OpenedT]) -> OpenedT:
     """Do something with a database, again while another program holds its lock, for two minutes.
 
     A transaction that meets a lock is rolled back, so it can be repeated as it was.
-
-    Args:
-        action: One transaction, or several that may be repeated together.
 
     Raises:
         Exception: What the action raised, if it is no lock, or the last time.
@@ -55,10 +50,6 @@ def patiently(action: Callable[[], OpenedT]) -> OpenedT:
 
 def opened_or_rebuilt(database: Path, opening: Callable[[], OpenedT]) -> OpenedT:
     """Open a database, or set aside what cannot be opened and open a new one.
-
-    Args:
-        database: SQLite file; it may be missing.
-        opening: Opens it, makes it if it is missing, and reads all of it.
 
     Raises:
         RunDirectoryError: If it is a link, cannot be written, or is locked by another program.

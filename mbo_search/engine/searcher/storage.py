@@ -21,18 +21,11 @@ from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.spec.study import Study
 from mbo_search.system.files import read_json, write_json
 
-__all__ = ["arm_study", "server_name"]
-
 _CONNECT_SECONDS = 30
 
 
 def arm_study(run: RunDirectory, arm: Arm, study: Study) -> optuna.Study:
     """Open or make the Optuna study of an arm.
-
-    Args:
-        run: The run directory.
-        arm: The search, such as `staged` or `tuned`.
-        study: The study; `search.storage` says where.
 
     Raises:
         UserError: If the database server cannot be used.
@@ -52,12 +45,7 @@ def _database(run: RunDirectory, arm: Arm) -> Path:
 
 
 def server_name(run: RunDirectory, study: Study) -> str:
-    """What a run directory is called on a database server: the study's name and a number drawn once.
-
-    Args:
-        run: The run directory; the name is kept in it and moves with it.
-        study: The study.
-    """
+    """What a run directory is called on a database server: the study's name and a number drawn once."""
     file = run.path / "storage.json"
     try:
         return str(read_json(file)["name"])

@@ -18,18 +18,6 @@ from mbo_search.engine.tasks.task import Params
 from mbo_search.study.space.parameters import Suggest, round_sampled
 from mbo_search.study.spec.schedule import Schedule
 
-__all__ = [
-    "Draw",
-    "FixedChoices",
-    "FixedSuggest",
-    "NearestSuggest",
-    "OptunaSuggest",
-    "Recorder",
-    "ReferenceSuggest",
-    "SpaceFunction",
-    "draw",
-]
-
 SpaceFunction = Callable[[Suggest], Schedule]
 """A search space as a function: asks for values and returns the schedule that they make."""
 
@@ -58,12 +46,7 @@ class Draw:
 
 
 def draw(space: SpaceFunction, source: Suggest) -> Draw:
-    """Make a schedule out of values from a source.
-
-    Args:
-        space: The space.
-        source: Where the values come from.
-    """
+    """Make a schedule out of values from a source."""
     recorder = Recorder(source)
     schedule = space(recorder)
     return Draw(schedule=schedule, params=recorder.params, distributions=recorder.distributions)

@@ -22,8 +22,6 @@ from mbo_search.study.spec.base import Description
 from mbo_search.system.files import read_json, unique_sibling, write_json
 from mbo_search.train.setup.setup import TrainSetup
 
-__all__ = ["WarmPoint", "WarmStart", "begin_warm", "read_warm_start", "warm_draws"]
-
 MOST_POINTS = 8
 """Schedules of each arm that are tried first."""
 
@@ -66,12 +64,6 @@ class WarmStart(Description):
 
 def begin_warm(run: RunDirectory, setup: TrainSetup, seed: int, sources: Sequence[Path]) -> WarmStart:
     """Take over what can be of earlier studies, and write it down; once, before the first trial.
-
-    Args:
-        run: The run directory.
-        setup: How its study trains.
-        seed: Seed of its search.
-        sources: Run directories of earlier studies.
 
     Raises:
         RunDirectoryError: If one of them is no run directory, or is damaged, or the search began without them.
@@ -122,13 +114,7 @@ def read_warm_start(run: RunDirectory) -> WarmStart:
 
 
 def warm_draws(warm: WarmStart, arm: Arm, space: SpaceFunction) -> Sequence[Draw]:
-    """The schedules to try first that lie in an arm's space.
-
-    Args:
-        warm: What the search began with.
-        arm: The arm.
-        space: Its space.
-    """
+    """The schedules to try first that lie in an arm's space."""
     found = []
     for point in warm.points:
         if point.arm == arm:

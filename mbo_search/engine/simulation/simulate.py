@@ -26,8 +26,6 @@ from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Schedule, Stage
 from mbo_search.trial.outcome import Boundary, CurveRow, TrialOutcome
 
-__all__ = ["DIVERGED_NATS", "CurveStep", "SimulatedSearch", "Simulation", "simulate"]
-
 DIVERGED_NATS = 19.0
 """Losses of a table from here on stand for runs that diverged."""
 
@@ -96,12 +94,7 @@ class Simulation:
 
 
 def simulate(table: StageTable, what: Simulation) -> SimulatedSearch:
-    """Search a table.
-
-    Args:
-        table: The table.
-        what: How to search.
-    """
+    """Search a table."""
     world = _World(table=table)
     director = _director(world, what)
     _run(world, director, what)

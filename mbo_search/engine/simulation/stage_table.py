@@ -18,8 +18,6 @@ from mbo_search.study.space.parameters import Suggest
 from mbo_search.study.spec.base import Description
 from mbo_search.system.files import read_json
 
-__all__ = ["SCHEMA", "OptionPath", "StageTable", "TableSpace", "read_stage_table"]
-
 SCHEMA = "mbo-search/stage-table/1"
 
 OptionPath = tuple[int, ...]
@@ -62,10 +60,6 @@ class StageTable(Description):
 
 def read_stage_table(file: Path, field: str = "loss") -> StageTable:
     """Read a table.
-
-    Args:
-        file: The JSON file.
-        field: Which of the numbers of a node counts as its loss.
 
     Raises:
         DataError: If it is not a complete table.
@@ -123,21 +117,13 @@ class TableSpace:
     """
 
     def __init__(self, table: StageTable) -> None:
-        """Make the space of a table.
-
-        Args:
-            table: The table.
-        """
+        """Make the space of a table."""
         self._options = [_meaning(option, table.options) for option in table.options]
         self._fields = list(dict.fromkeys(name for option in self._options for name in option))
         self._stages = table.stages
 
     def __call__(self, suggest: Suggest) -> OptionPath:
-        """Choose a schedule.
-
-        Args:
-            suggest: Who chooses.
-        """
+        """Choose a schedule."""
         return tuple(self._option(suggest, stage) for stage in range(self._stages))
 
     def _option(self, suggest: Suggest, stage: int) -> int:

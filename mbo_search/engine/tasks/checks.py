@@ -9,18 +9,11 @@ from mbo_search.errors import Problem, RunDirectoryError, StudyError
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.schedule import Schedule
 
-__all__ = ["check_open_tasks"]
-
 NodesOf = Callable[[Schedule, int, float], tuple[PathNode, ...]]
 
 
 def check_open_tasks(tasks: Sequence[TrialTask], records: Sequence[TrialRecord], nodes_of: NodesOf) -> None:
     """Check what is still to be trained, and records whose task is lost, against the study.
-
-    Args:
-        tasks: All tasks of the directory.
-        records: All its records.
-        nodes_of: The nodes on the way of a schedule with a seed, at a multiple of the budget, in this study.
 
     Raises:
         RunDirectoryError: If one cannot be trained here, or names other states than its schedule leads to.

@@ -15,8 +15,6 @@ from pydantic import ValidationError
 from mbo_search.engine.tasks.task import TrialTask
 from mbo_search.system.files import read_bounded, write_atomic
 
-__all__ = ["read_task", "read_tasks", "task_file", "write_task"]
-
 _LOGGER = logging.getLogger(__name__)
 _NAME = re.compile(r"(\d{4,9})\.task\.json")
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -24,22 +22,12 @@ _MOST_BYTES = 4 * 2**20
 
 
 def task_file(folder: Path, trial: int) -> Path:
-    """File of a task.
-
-    Args:
-        folder: The folder of trials.
-        trial: Its number.
-    """
+    """File of a task."""
     return folder / f"{trial:04d}.task.json"
 
 
 def write_task(folder: Path, task: TrialTask) -> None:
-    """Write a task durably.
-
-    Args:
-        folder: The folder of trials.
-        task: The task.
-    """
+    """Write a task durably."""
     write_atomic(task_file(folder, task.trial), task.model_dump_json() + "\n")
 
 
@@ -60,11 +48,7 @@ def read_task(folder: Path, trial: int) -> TrialTask:
 
 
 def read_tasks(folder: Path) -> list[TrialTask]:
-    """Read all tasks by trial number; damaged ones are logged and skipped.
-
-    Args:
-        folder: The folder of trials.
-    """
+    """Read all tasks by trial number; damaged ones are logged and skipped."""
     names = (_NAME.fullmatch(entry.name) for entry in folder.iterdir()) if folder.is_dir() else ()
     tasks = []
     for trial in sorted(int(match[1]) for match in names if match):

@@ -15,8 +15,6 @@ from mbo_search.results.records.records import SEARCH_ARMS, Arm
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Schedule
 
-__all__ = ["HasNode", "Params", "PathNode", "TrialTask", "first_missing", "missing_tokens", "up_to_stage"]
-
 Params = dict[str, float | int | str]
 """What a searcher chose, by parameter name."""
 
@@ -85,12 +83,7 @@ class TrialTask(Description):
 
 
 def first_missing(nodes: Sequence[PathNode], has_node: HasNode) -> str | None:
-    """Key of the node that a trial of this path would train first; None if its end is cached.
-
-    Args:
-        nodes: The path, in order.
-        has_node: Whether a node is cached.
-    """
+    """Key of the node that a trial of this path would train first; None if its end is cached."""
     missing = None
     for node in reversed(nodes):
         if has_node(node.key):
@@ -100,24 +93,13 @@ def first_missing(nodes: Sequence[PathNode], has_node: HasNode) -> str | None:
 
 
 def missing_tokens(nodes: Sequence[PathNode], has_node: HasNode) -> int:
-    """Charged tokens that a trial of this path has still to train.
-
-    Args:
-        nodes: The path, in order.
-        has_node: Whether a node is cached.
-    """
+    """Charged tokens that a trial of this path has still to train."""
     cached = next((node.tokens for node in reversed(nodes) if has_node(node.key)), 0)
     return nodes[-1].tokens - cached
 
 
 def up_to_stage(nodes: Sequence[PathNode], schedule: Schedule, stage: int) -> tuple[PathNode, ...]:
-    """The part of a path that ends behind a stage.
-
-    Args:
-        nodes: The path of the whole schedule; every stage ends at one of its nodes.
-        schedule: The schedule.
-        stage: Position of the last stage to keep, from 0.
-    """
+    """The part of a path that ends behind a stage."""
     share = sum(one.share for one in schedule.stages[: stage + 1])
     end_tokens = round(share * nodes[-1].tokens)
     return tuple(node for node in nodes if node.tokens <= end_tokens)

@@ -10,8 +10,6 @@ from mbo_search.engine.tree.initial_design import InitialDesign, best_beginnings
 from mbo_search.engine.tree.planned_sampler import PlannedSampler, PlannedTrial
 from mbo_search.engine.tree.points import Define
 
-__all__ = ["BEAM_POINTS", "BeamPlanner", "beam_sampler"]
-
 BEAM_POINTS = 12
 """Strategies tried of a stage; all of them where there are not more."""
 
@@ -25,14 +23,7 @@ class BeamPlanner:
     """
 
     def __init__(self, define: Define, sweeper: InitialDesign, *, width: int, seed: int) -> None:
-        """Make a planner.
-
-        Args:
-            define: The space.
-            sweeper: Knows the strategies of a stage.
-            width: Boundaries to go on from.
-            seed: Seed of the schedules behind the last stage's end.
-        """
+        """Make a planner."""
         self._define = define
         self._sweeper = sweeper
         self._num_stages = sweeper.num_stages
@@ -40,11 +31,7 @@ class BeamPlanner:
         self._rng = np.random.default_rng(seed)
 
     def plan(self, history: History) -> PlannedTrial:
-        """Decide what to train next; random schedules fill the slots while a stage's last boundaries are awaited.
-
-        Args:
-            history: What is known.
-        """
+        """Decide what to train next; random schedules fill the slots while a stage's last boundaries are awaited."""
         for stage in range(self._num_stages):
             if any(one.is_running and one.stop_after == stage - 1 for one in history.seen):
                 break
@@ -56,13 +43,6 @@ class BeamPlanner:
 
 
 def beam_sampler(define: Define, sweeper: InitialDesign, *, width: int, seed: int) -> PlannedSampler:
-    """Make an Optuna sampler that searches stage by stage.
-
-    Args:
-        define: The space.
-        sweeper: Knows the strategies of a stage.
-        width: Boundaries to go on from.
-        seed: Seed of the schedules behind the last stage's end.
-    """
+    """Make an Optuna sampler that searches stage by stage."""
     planner = BeamPlanner(define, sweeper, width=width, seed=seed)
     return PlannedSampler(planner=planner, reader=HistoryReader(sweeper.num_stages), seed=seed)

@@ -11,8 +11,6 @@ from mbo_search.engine.tree.history import Beginning, History, Params, beginning
 from mbo_search.engine.tree.points import Define
 from mbo_search.study.space.parameters import round_sampled
 
-__all__ = ["Candidates", "KeepSuggest", "complete_params", "draw_candidates", "ends", "neighbors"]
-
 Candidates = dict[Beginning, Params]
 """Schedules to score, by their blocks."""
 
@@ -29,13 +27,7 @@ class KeepSuggest:
     """
 
     def __init__(self, rng: np.random.Generator, keep: Params, near: Params) -> None:
-        """Prepare to answer.
-
-        Args:
-            rng: Source of randomness.
-            keep: Values to answer with where they are among the choices or in the interval.
-            near: Values around which numbers that are not kept are drawn every other time.
-        """
+        """Prepare to answer."""
         self._rng = rng
         self._keep = keep
         self._near = near
@@ -94,13 +86,7 @@ class _EndsSuggest:
 
 
 def ends(define: Define, rng: np.random.Generator, count: int) -> list[Params]:
-    """Draw schedules whose numbers lie at the ends of their ranges.
-
-    Args:
-        define: The space.
-        rng: Source of randomness.
-        count: How many.
-    """
+    """Draw schedules whose numbers lie at the ends of their ranges."""
     found: list[Params] = []
     for _ in range(count):
         suggest = _EndsSuggest(rng)
@@ -110,28 +96,14 @@ def ends(define: Define, rng: np.random.Generator, count: int) -> list[Params]:
 
 
 def complete_params(define: Define, rng: np.random.Generator, keep: Params, near: Params) -> Params:
-    """Complete some values to a whole schedule of the space.
-
-    Args:
-        define: The space.
-        rng: Source of randomness for what is not kept.
-        keep: Values to keep where the space allows them.
-        near: Values around which other numbers are drawn every other time.
-    """
+    """Complete some values to a whole schedule of the space."""
     suggest = KeepSuggest(rng, keep, near)
     define(suggest)
     return suggest.params
 
 
 def draw_candidates(history: History, define: Define, rng: np.random.Generator, count: int) -> Candidates:
-    """Gather whole schedules to score: half near good ones, a quarter on good beginnings, a quarter random.
-
-    Args:
-        history: What is known; at least one complete trial.
-        define: The space.
-        rng: Source of randomness.
-        count: How many to draw; duplicates are dropped.
-    """
+    """Gather whole schedules to score: half near good ones, a quarter on good beginnings, a quarter random."""
     elites = [one.params for one in history.complete[:NUM_ELITES]]
     nodes = _good_beginnings(history)
     drawn: Candidates = {}
@@ -150,15 +122,7 @@ def draw_candidates(history: History, define: Define, rng: np.random.Generator, 
 def neighbors(
     define: Define, rng: np.random.Generator, centers: Sequence[Params], *, count: int, num_stages: int
 ) -> Candidates:
-    """Gather schedules that differ in one or two values from given ones.
-
-    Args:
-        define: The space.
-        rng: Source of randomness.
-        centers: The given ones.
-        count: How many to draw; duplicates are dropped.
-        num_stages: Stages of a whole schedule.
-    """
+    """Gather schedules that differ in one or two values from given ones."""
     drawn: Candidates = {}
     for index in range(count):
         params = _mutate(define, rng, centers[index % len(centers)])

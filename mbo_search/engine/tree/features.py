@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from mbo_search.engine.tree.history import Params
 
-__all__ = ["ABSENT", "Encoder"]
-
 ABSENT = -1.0
 """Feature of a parameter that a trial does not have; present ones lie in [0, 1]."""
 
@@ -51,14 +49,7 @@ class Encoder:
         }
 
     def encode(self, rows: Sequence[Params]) -> NDArray[np.float32]:
-        """Encode parameters.
-
-        Args:
-            rows: Parameters, one mapping a row; values never seen before are allowed.
-
-        Returns:
-            Array of shape [rows, columns].
-        """
+        """Encode parameters."""
         return np.array([self._row(params) for params in rows], dtype=np.float32).reshape(len(rows), self._width)
 
     def _row(self, params: Params) -> list[float]:

@@ -20,8 +20,6 @@ from mbo_search.engine.tree.history import Beginning, History
 from mbo_search.engine.tree.kernel import Shape, ShapePrior, covariance, variance
 from mbo_search.engine.tree.paths import Floats, Ints, PathEncoder, Paths
 
-__all__ = ["PathModel", "choose_shapes", "fit_path_model", "observed_losses"]
-
 NUM_SHAPES = 32
 """Draws of hyperparameters from their prior at first; a quarter as many whenever they are chosen anew."""
 KEPT_SHAPES = 3
@@ -41,11 +39,7 @@ JITTER = 1e-6
 
 
 def observed_losses(history: History) -> dict[Beginning, float]:
-    """Loss behind every beginning that was trained, in the order of training; infinite behind a dead end.
-
-    Args:
-        history: What is known.
-    """
+    """Loss behind every beginning that was trained, in the order of training; infinite behind a dead end."""
     found: dict[Beginning, float] = {}
     for one in history.seen:
         for stage, loss in sorted(one.boundaries.items()):
@@ -101,19 +95,11 @@ class PathModel:
         self.num_observed = num_observed
 
     def encode(self, beginnings: Sequence[Beginning]) -> Paths:
-        """Beginnings as this model reads them.
-
-        Args:
-            beginnings: Each at least one stage long.
-        """
+        """Beginnings as this model reads them."""
         return self._encoder.encode(beginnings)
 
     def predict(self, paths: Paths) -> tuple[Floats, Floats]:
-        """Mean and spread of the predicted losses, in nats; shape [paths] each.
-
-        Args:
-            paths: What `encode` returned.
-        """
+        """Mean and spread of the predicted losses, in nats; shape [paths] each."""
         known = self._observed
         means, variances = [], []
         for fit in self._fits:
@@ -132,18 +118,7 @@ class PathModel:
 def choose_shapes(
     losses: Mapping[Beginning, float], encoder: PathEncoder, num_stages: int, *, last: Sequence[Floats], seed: int
 ) -> Sequence[Floats]:
-    """The likeliest hyperparameters among the last ones, others near them, and draws from the prior.
-
-    Args:
-        losses: Losses behind beginnings.
-        encoder: Turns beginnings into arrays.
-        num_stages: Stages of a whole schedule.
-        last: What was chosen from fewer losses, as points of the prior's cube; none at first.
-        seed: Seed of the draws.
-
-    Returns:
-        Points of the prior's cube, the likeliest first.
-    """
+    """The likeliest hyperparameters among the last ones, others near them, and draws from the prior."""
     observed = _observe(_thinned(losses, MOST_FOR_SHAPES), encoder, num_stages)
     rng, prior = np.random.default_rng([seed, len(losses)]), ShapePrior(encoder.columns)
     points = [*last, *rng.uniform(size=(NUM_SHAPES if not last else NUM_SHAPES // 4, prior.size))]
@@ -168,14 +143,7 @@ def _near(point: Floats, rng: np.random.Generator) -> Floats:
 def fit_path_model(
     losses: Mapping[Beginning, float], encoder: PathEncoder, shapes: Sequence[Floats], num_stages: int
 ) -> PathModel:
-    """Condition a model on what was observed.
-
-    Args:
-        losses: Losses behind beginnings; at least one.
-        encoder: Turns beginnings into arrays.
-        shapes: Hyperparameters to weigh against each other, as points of the prior's cube.
-        num_stages: Stages of a whole schedule.
-    """
+    """Condition a model on what was observed."""
     prior = ShapePrior(encoder.columns)
     kept = _thinned(losses, MOST_OBSERVATIONS)
     return PathModel(

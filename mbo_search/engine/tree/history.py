@@ -14,19 +14,6 @@ from functools import cache, cached_property
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-__all__ = [
-    "STOP_AFTER",
-    "Beginning",
-    "Block",
-    "History",
-    "HistoryReader",
-    "Params",
-    "TrialView",
-    "beginning",
-    "blocks_of",
-    "stage_of",
-]
-
 STOP_AFTER = "stop_after_stage"
 """User attribute of a trial that is to end behind a stage: a probe of that stage."""
 
@@ -118,22 +105,14 @@ class History:
         return frozenset(self.dead_end(one) for one in self.infeasible)
 
     def dead_end(self, one: TrialView) -> Beginning:
-        """Where a trial came to its end: the first beginning of it that nobody has finished.
-
-        Args:
-            one: A trial whose region is bad.
-        """
+        """Where a trial came to its end: the first beginning of it that nobody has finished."""
         reached = max(one.boundaries, default=-1) + 1
         while reached < self.num_stages - 1 and one.blocks[: reached + 1] in self.cached:
             reached += 1
         return one.blocks[: reached + 1]
 
     def is_dead(self, blocks: Beginning) -> bool:
-        """Whether a schedule begins with a dead end.
-
-        Args:
-            blocks: The schedule, stage by stage.
-        """
+        """Whether a schedule begins with a dead end."""
         ends = self.dead_ends
         return bool(ends) and any(blocks[: stage + 1] in ends for stage in range(len(blocks)))
 
@@ -161,22 +140,14 @@ class History:
         return frozenset(found) - self.cached
 
     def cached_stages(self, blocks: Beginning) -> int:
-        """Number of leading stages whose training is done.
-
-        Args:
-            blocks: A schedule, stage by stage.
-        """
+        """Number of leading stages whose training is done."""
         done = 0
         while done < self.num_stages and blocks[: done + 1] in self.cached:
             done += 1
         return done
 
     def waits(self, blocks: Beginning) -> bool:
-        """Whether a running trial is producing the first thing that a schedule lacks.
-
-        Args:
-            blocks: The schedule, stage by stage.
-        """
+        """Whether a running trial is producing the first thing that a schedule lacks."""
         done = self.cached_stages(blocks)
         return done < self.num_stages and blocks[: done + 1] in self.in_flight
 
@@ -185,21 +156,12 @@ class HistoryReader:
     """Reads what a study knows; trials that have finished are read once."""
 
     def __init__(self, num_stages: int) -> None:
-        """Make a reader.
-
-        Args:
-            num_stages: Stages of a whole schedule.
-        """
+        """Make a reader."""
         self._num_stages = num_stages
         self._finished: dict[int, TrialView | None] = {}
 
     def read(self, study: optuna.Study) -> History:
-        """Read all trials of a study; always the same study.
-
-        Args:
-            study: Any Optuna study with staged parameter names; losses are minimized,
-                `trial.report(loss, step=stage)` gives the loss behind a stage. Failed trials are overlooked.
-        """
+        """Read all trials of a study; always the same study."""
         seen = [self._read(trial) for trial in study.get_trials(deepcopy=False)]
         return History([one for one in seen if one is not None], self._num_stages)
 

@@ -6,22 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-__all__ = ["log_expected_improvement"]
-
 
 def log_expected_improvement(
     best: float, mean: NDArray[np.float64], spread: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Logarithm of the expected improvement over the best loss, in log nats.
-
-    Args:
-        best: Lowest loss so far.
-        mean: Predicted losses.
-        spread: Standard deviations of the predictions, above 0.
-
-    Returns:
-        One value a prediction; very negative where improvement is out of reach.
-    """
+    """Logarithm of the expected improvement over the best loss, in log nats."""
     distance = (best - mean) / spread
     improvement = spread * (distance * norm.cdf(distance) + norm.pdf(distance))
     logarithm: NDArray[np.float64] = np.log(np.maximum(improvement, 1e-300))

@@ -14,19 +14,11 @@ from mbo_search.engine.tree.history import Beginning, History, Params, beginning
 from mbo_search.engine.tree.planned_sampler import PlannedTrial
 from mbo_search.engine.tree.points import Define, stage_points
 
-__all__ = ["InitialDesign", "best_beginnings"]
-
 DRAWS_PER_POINT = 24
 
 
 def best_beginnings(history: History, stage: int, width: int) -> list[Params]:
-    """Parameters up to a stage with the lowest losses behind it.
-
-    Args:
-        history: What is known.
-        stage: The stage; -1 for the untrained model, whose only beginning is empty.
-        width: Most beginnings to return.
-    """
+    """Parameters up to a stage with the lowest losses behind it."""
     if stage < 0:
         return [{}]
     found: dict[Beginning, tuple[float, Params]] = {}
@@ -45,14 +37,7 @@ class InitialDesign:
     """
 
     def __init__(self, define: Define, *, num_stages: int, size: int, seed: int) -> None:
-        """Make a sweeper.
-
-        Args:
-            define: The space.
-            num_stages: Stages of a whole schedule.
-            size: Strategies a stage.
-            seed: Seed of the strategies.
-        """
+        """Make a sweeper."""
         self._define = define
         self.num_stages = num_stages
         self._size = size
@@ -60,34 +45,18 @@ class InitialDesign:
         self._designs: dict[tuple[Beginning, int], list[Params]] = {}
 
     def points(self, base: Params, stage: int) -> list[Params]:
-        """Whole schedules that stand for all ways to train a stage behind a beginning; all, where they are few.
-
-        Args:
-            base: The beginning.
-            stage: The stage behind it.
-        """
+        """Whole schedules that stand for all ways to train a stage behind a beginning; all, where they are few."""
         key = (blocks_of(base, self.num_stages), stage)
         if key not in self._designs:
             self._designs[key] = self._design(base, stage)
         return self._designs[key]
 
     def is_exhaustive(self, base: Params, stage: int) -> bool:
-        """Whether the points are all ways to train a stage.
-
-        Args:
-            base: The beginning.
-            stage: The stage behind it.
-        """
+        """Whether the points are all ways to train a stage."""
         return stage_points(self._define, base, stage, self._size) is not None
 
     def left(self, history: History, base: Params, stage: int) -> list[PlannedTrial]:
-        """The points that nobody has trained or is training.
-
-        Args:
-            history: What is known.
-            base: The beginning.
-            stage: The stage behind it.
-        """
+        """The points that nobody has trained or is training."""
         known = {one.blocks[: stage + 1] for one in history.seen if one.last_stage(self.num_stages) >= stage}
         stop_after = None if stage == self.num_stages - 1 else stage
         return [

@@ -18,8 +18,6 @@ import numpy as np
 
 from mbo_search.engine.tree.paths import Columns, Floats, Ints, Paths
 
-__all__ = ["Shape", "ShapePrior", "covariance", "variance"]
-
 OFFSET = 4.0
 """Prior variance of the mean loss behind a stage, next to a variance of 1 of the main effects."""
 
@@ -67,49 +65,25 @@ class Shape:
     noise: float
 
     def similarity(self, first: Floats, second: Floats) -> Floats:
-        """Similarity of settings, in (0, 1].
-
-        Args:
-            first: Encoded settings; shape [first, columns].
-            second: Others; shape [second, columns].
-
-        Returns:
-            Shape [first, second].
-        """
+        """Similarity of settings, in (0, 1]."""
         scaled = first * self.weights
         squares = (scaled * first).sum(axis=1)[:, None] + (second**2 @ self.weights)[None] - 2 * (scaled @ second.T)
         found: Floats = np.exp(-0.5 * np.maximum(squares, 0.0))
         return found
 
     def similarity_of_pairs(self, first: Floats, second: Floats) -> Floats:
-        """Similarity of each setting to the one at its side, in (0, 1].
-
-        Args:
-            first: Encoded settings; shape [pairs, columns].
-            second: As many others.
-        """
+        """Similarity of each setting to the one at its side, in (0, 1]."""
         found: Floats = np.exp(-0.5 * ((first - second) ** 2 @ self.weights))
         return found
 
     def correlation(self, stage: int, other: int, num_stages: int) -> float:
-        """Correlation of a strategy's effects in two stages.
-
-        Args:
-            stage: One stage.
-            other: The other.
-            num_stages: Stages of a whole schedule.
-        """
+        """Correlation of a strategy's effects in two stages."""
         if stage == other:
             return 1.0
         return self.across * (self.annealed if num_stages - 1 in (stage, other) else 1.0)
 
     def remaining(self, last: Ints, num_stages: int) -> Floats:
-        """What is left of each stage's effect behind the last one; shape [paths, stages].
-
-        Args:
-            last: Last stages.
-            num_stages: Stages of a whole schedule.
-        """
+        """What is left of each stage's effect behind the last one; shape [paths, stages]."""
         age = last[:, None] - np.arange(num_stages)[None, :]
         return np.where(age >= 0, self.persistence ** np.maximum(age, 0), 0.0)
 
@@ -118,20 +92,12 @@ class ShapePrior:
     """The prior of the hyperparameters, as a cube: every point of [0, 1]^size is a shape."""
 
     def __init__(self, columns: Columns) -> None:
-        """Make the prior.
-
-        Args:
-            columns: What the columns of the settings are.
-        """
+        """Make the prior."""
         self._columns = columns
         self.size = len(_RANGES) + columns.num_parameters
 
     def shape(self, point: Floats) -> Shape:
-        """The shape at a point.
-
-        Args:
-            point: Shape [size], in [0, 1].
-        """
+        """The shape at a point."""
         persistence, across, annealed, names, numbers, pair, way, fresh, noise = (
             float(low + (high - low) * at) for (low, high), at in zip(_RANGES, point, strict=False)
         )
@@ -151,16 +117,7 @@ class ShapePrior:
 
 
 def covariance(shape: Shape, first: Paths, second: Paths) -> Floats:
-    """Prior covariance of losses, noise left out.
-
-    Args:
-        shape: The hyperparameters.
-        first: Beginnings.
-        second: Others.
-
-    Returns:
-        Shape [first, second].
-    """
+    """Prior covariance of losses, noise left out."""
     similar = shape.similarity(first.features, second.features)
     stages = first.num_stages
     weights = shape.remaining(first.last, stages), shape.remaining(second.last, stages)
@@ -178,15 +135,7 @@ def covariance(shape: Shape, first: Paths, second: Paths) -> Floats:
 
 
 def variance(shape: Shape, paths: Paths) -> Floats:
-    """Prior variance of the loss behind each beginning, noise left out.
-
-    Args:
-        shape: The hyperparameters.
-        paths: The beginnings.
-
-    Returns:
-        Shape [paths].
-    """
+    """Prior variance of the loss behind each beginning, noise left out."""
     stages = paths.num_stages
     weights = shape.remaining(paths.last, stages)
     found = np.full(len(paths.last), shape.fresh + OFFSET)

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from mbo_search.engine.tree.features import ABSENT, Encoder
 from mbo_search.engine.tree.history import Beginning, Block
 
-__all__ = ["Columns", "PathEncoder", "Paths"]
-
 MIDDLE = 0.5
 """Where a number that a stage does not have stands on the scale of those that others have."""
 
@@ -70,23 +68,14 @@ class PathEncoder:
     """
 
     def __init__(self, examples: Sequence[Beginning], num_stages: int) -> None:
-        """Make columns for settings.
-
-        Args:
-            examples: Beginnings whose settings give the columns and the scales of numbers; others may follow.
-            num_stages: Stages of a whole schedule.
-        """
+        """Make columns for settings."""
         settings = {_settings(block): None for blocks in examples for block in blocks}
         self._encoder = Encoder([dict(one) for one in settings])
         self.columns = Columns(self._encoder.groups, self._encoder.num_numbers)
         self._num_stages = num_stages
 
     def encode(self, beginnings: Sequence[Beginning]) -> Paths:
-        """Encode beginnings.
-
-        Args:
-            beginnings: Each at least one stage long.
-        """
+        """Encode beginnings."""
         found: dict[Block, int] = {}
         rows = np.zeros((len(beginnings), self._num_stages), dtype=np.int_)
         for row, blocks in zip(rows, beginnings, strict=True):

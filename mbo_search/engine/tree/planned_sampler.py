@@ -13,8 +13,6 @@ from optuna.trial import FrozenTrial
 
 from mbo_search.engine.tree.history import STOP_AFTER, History, HistoryReader, Params
 
-__all__ = ["EXPECTED_GAIN", "PlannedSampler", "PlannedTrial", "Planner"]
-
 EXPECTED_GAIN = "expected_gain_nats"
 """User attribute of a trial: the improvement of the best loss that the searcher expected of it."""
 
@@ -45,11 +43,7 @@ class Planner(Protocol):
     """Decides what to train next."""
 
     def plan(self, history: History) -> PlannedTrial:
-        """Decide.
-
-        Args:
-            history: What is known.
-        """
+        """Decide."""
         ...
 
 

@@ -32,8 +32,6 @@ from mbo_search.engine.tree.planned_sampler import PlannedSampler, PlannedTrial
 from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings
 from mbo_search.engine.tree.points import Define
 
-__all__ = ["PlannerState", "TreePlanner", "TreeSettings", "tree_sampler"]
-
 NUM_CENTERS = 10
 """Best candidates of the first round, near which the second round looks."""
 
@@ -61,15 +59,7 @@ class TreePlanner:
     def __init__(
         self, define: Define, settings: TreeSettings, *, seed: int, spent: Callable[[], float], memory: PlannerState
     ) -> None:
-        """Make a planner.
-
-        Args:
-            define: The space as a function that asks for every parameter.
-            settings: How to go about it.
-            seed: Seed of all that is random.
-            spent: Share of the search's budget that is spent, in [0, 1]; asked before each proposal.
-            memory: What is kept from one proposal to the next.
-        """
+        """Make a planner."""
         self._define = define
         self._settings = settings
         self._rng = np.random.default_rng(seed)
@@ -77,11 +67,7 @@ class TreePlanner:
         self._memory = memory
 
     def plan(self, history: History) -> PlannedTrial:
-        """Decide what to train next.
-
-        Args:
-            history: What is known.
-        """
+        """Decide what to train next."""
         opening = self._opening(history)
         if opening is not None:
             return opening
@@ -221,15 +207,7 @@ def tree_sampler(
     spent: Callable[[], float],
     memory: PlannerState | None = None,
 ) -> PlannedSampler:
-    """Make an Optuna sampler that searches a stage tree; any Optuna study with staged parameter names can use it.
-
-    Args:
-        define: The space as a function that asks for every parameter.
-        settings: How to go about it.
-        seed: Seed of all that is random.
-        spent: Share of the search's budget that is spent, in [0, 1]; asked before each proposal.
-        memory: What is kept from one sampler of the study to the next; None: a memory of its own.
-    """
+    """Make an Optuna sampler that searches a stage tree; any Optuna study with staged parameter names can use it."""
     kept = memory or PlannerState(define, settings, seed=seed)
     planner = TreePlanner(define, settings, seed=seed, spent=spent, memory=kept)
     return PlannedSampler(planner=planner, reader=kept.reader, seed=seed)

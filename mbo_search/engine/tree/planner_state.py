@@ -16,8 +16,6 @@ from mbo_search.engine.tree.paths import Floats, PathEncoder, Paths
 from mbo_search.engine.tree.points import Define, all_points
 from mbo_search.engine.tree.prefix_cost import Pieces, PrefixCosts, equal_pieces
 
-__all__ = ["PlannerState", "TreeSettings", "sweep_size"]
-
 MOST_LISTED = 2000
 """Spaces with at most so many points are scored whole; of larger ones candidates are drawn."""
 
@@ -57,9 +55,6 @@ class TreeSettings:
 def sweep_size(schedules: float | None) -> int:
     """Points of the sweep of each stage: two fifths of the effort, at least 4 and at most 12.
 
-    Args:
-        schedules: Whole schedules that the search may train; None: no limit.
-
     >>> sweep_size(60), sweep_size(20), sweep_size(5), sweep_size(None)
     (12, 8, 4, 12)
     """
@@ -81,14 +76,7 @@ class PlannerState:
     def __init__(
         self, define: Define, settings: TreeSettings, pieces: Pieces | None = None, *, seed: int = 0
     ) -> None:
-        """Make a memory for one space and one study.
-
-        Args:
-            define: The space.
-            settings: How to go about it.
-            pieces: Cuts a schedule into pieces that others may share; None: whole stages of equal cost.
-            seed: Seed of the order of the sweeps and of the draws of the model's hyperparameters.
-        """
+        """Make a memory for one space and one study."""
         self.reader = HistoryReader(settings.num_stages)
         self.sweeper = InitialDesign(define, num_stages=settings.num_stages, size=settings.sweep_size, seed=seed)
         self.settings = settings
@@ -110,11 +98,7 @@ class PlannerState:
         self._predicted: tuple[Floats, Floats] | None = None
 
     def model(self, history: History) -> PathModel:
-        """The last model, or a new one when enough stages have been trained since.
-
-        Args:
-            history: What is known; at least one loss behind a stage.
-        """
+        """The last model, or a new one when enough stages have been trained since."""
         losses = observed_losses(history)
         count = _milestones(len(losses), 1 + self.settings.refit_growth)[-1]
         if self._model is None or self._model.num_observed != count:
@@ -136,12 +120,7 @@ class PlannerState:
         return self._shapes
 
     def predicted(self, model: PathModel, drawn: Candidates) -> tuple[Floats, Floats]:
-        """Mean and spread of the final losses of candidates, in nats.
-
-        Args:
-            model: The last model.
-            drawn: The candidates.
-        """
+        """Mean and spread of the final losses of candidates, in nats."""
         if drawn is not self.listed:
             return model.predict(model.encode(list(drawn)))
         if self._encoded is None:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from mbo_search.engine.tree.history import Block, Params, stage_of
 from mbo_search.study.space.parameters import Suggest
 
-__all__ = ["Define", "all_points", "stage_points"]
-
 Define = Callable[[Suggest], object]
 """A staged space: asks for every parameter of a schedule, stage after stage."""
 
@@ -65,18 +63,7 @@ class _Odometer:
 
 
 def all_points(define: Define, limit: int, *, num_stages: int, fixed: Params | None = None) -> list[Params] | None:
-    """List every point of a space.
-
-    Args:
-        define: The space.
-        limit: Most points to list.
-        num_stages: Stages to vary; later ones get the first choice of everything.
-        fixed: Values that do not vary, by name.
-
-    Returns:
-        The points in a fixed order, the last parameters changing fastest; None if there are more than `limit`, or
-        if numbers are drawn from intervals without a step.
-    """
+    """List every point of a space."""
     found: list[Params] = []
     positions: list[int] | None = []
     while positions is not None:
@@ -93,17 +80,7 @@ def all_points(define: Define, limit: int, *, num_stages: int, fixed: Params | N
 
 
 def stage_points(define: Define, base: Params, stage: int, limit: int) -> list[Params] | None:
-    """List every way to go on from a beginning by one stage.
-
-    Args:
-        define: The space.
-        base: The beginning: parameters of all stages before.
-        stage: The stage to vary.
-        limit: Most points to list.
-
-    Returns:
-        Whole schedules, different in the stage; None if there are more than `limit`, or if numbers are drawn.
-    """
+    """List every way to go on from a beginning by one stage."""
     points = all_points(define, limit, num_stages=stage + 1, fixed=base)
     if points is None:
         return None

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from mbo_search.engine.tree.history import Beginning, History, Params, blocks_of
 
-__all__ = ["Piece", "Pieces", "PrefixCosts", "SegmentCosts", "equal_pieces"]
-
 Piece = tuple[Hashable, float]
 """What a stretch of training depends on, besides all that lies before it; and its cost, above 0, in any unit."""
 
@@ -22,11 +20,7 @@ Pieces = Callable[[Params], Sequence[Sequence[Piece]]]
 
 
 def equal_pieces(num_stages: int) -> Pieces:
-    """Every stage is one piece, and all cost the same.
-
-    Args:
-        num_stages: Stages of a whole schedule.
-    """
+    """Every stage is one piece, and all cost the same."""
 
     def pieces(params: Params) -> Sequence[Sequence[Piece]]:
         return [[(block, 1.0 / num_stages)] for block in blocks_of(params, num_stages)]
@@ -51,12 +45,7 @@ class PrefixCosts:
     """Numbers every piece behind every way that was trained, and remembers which are done and which are coming."""
 
     def __init__(self, pieces: Pieces, num_stages: int) -> None:
-        """Begin without any.
-
-        Args:
-            pieces: Cuts a schedule into pieces.
-            num_stages: Stages of a whole schedule.
-        """
+        """Begin without any."""
         self._pieces = pieces
         self._num_stages = num_stages
         self._numbers: dict[tuple[int, Hashable], int] = {}
@@ -66,11 +55,7 @@ class PrefixCosts:
         self._coming: set[int] = set()
 
     def read(self, history: History) -> None:
-        """Learn what is trained and in flight.
-
-        Args:
-            history: What is known.
-        """
+        """Learn what is trained and in flight."""
         self._coming = set()
         for one in history.seen:
             if one.number in self._read:
@@ -84,32 +69,17 @@ class PrefixCosts:
                 self._coming.update(number for stage in numbers for number in stage)
 
     def pieces(self, blocks: Beginning, params: Params) -> Sequence[Sequence[Piece]]:
-        """The pieces of a schedule that is to be asked for again.
-
-        Args:
-            blocks: The schedule, stage by stage.
-            params: The same as one mapping.
-        """
+        """The pieces of a schedule that is to be asked for again."""
         if blocks not in self._known:
             self._known[blocks] = self._pieces(params)
         return self._known[blocks]
 
     def stage_costs(self, blocks: Beginning, params: Params) -> Sequence[float]:
-        """Cost of each stage of a schedule.
-
-        Args:
-            blocks: The schedule, stage by stage.
-            params: The same as one mapping.
-        """
+        """Cost of each stage of a schedule."""
         return [sum(cost for _, cost in stage) for stage in self.pieces(blocks, params)]
 
     def cost(self, blocks: Beginning, params: Params) -> SegmentCosts:
-        """What a schedule lacks.
-
-        Args:
-            blocks: The schedule, stage by stage.
-            params: The same as one mapping.
-        """
+        """What a schedule lacks."""
         before: int | None = -1
         missing, is_coming = 0.0, False
         for stage in self._known.get(blocks) or self._pieces(params):

@@ -30,22 +30,12 @@ from mbo_search.results.statistics.paired import FEWEST_SEEDS, PairedTest, perce
 from mbo_search.system.files import write_atomic
 from mbo_search.units import format_count
 
-__all__ = ["render_comparison", "verdict_between", "write_comparison", "write_comparison_figures"]
-
 _LEVEL_PERCENT = 0.005
 """A smaller gain is none."""
 
 
 def write_comparison(names: Sequence[str], out: Path, *, language: Language = "en") -> Path:
     """Write a page that compares schedules.
-
-    Args:
-        names: Run directories, whose winners are meant, or `DIR:TRIAL`; at least two.
-        out: The HTML file.
-        language: Language of the page.
-
-    Returns:
-        The file.
 
     Raises:
         UserError: If there are fewer than two, or one does not exist, cannot be read or has not finished.
@@ -57,14 +47,6 @@ def write_comparison(names: Sequence[str], out: Path, *, language: Language = "e
 def write_comparison_figures(names: Sequence[str], folder: Path, *, language: Language = "en") -> tuple[Path, ...]:
     """Write the figures of a comparison as SVG and PNG.
 
-    Args:
-        names: As for `write_comparison`.
-        folder: Where to write; made if it is missing.
-        language: Language of the words in them.
-
-    Returns:
-        The files.
-
     Raises:
         UserError: If something cannot be read, kaleido or a browser is missing, or a figure could not be drawn.
     """
@@ -74,12 +56,7 @@ def write_comparison_figures(names: Sequence[str], folder: Path, *, language: La
 
 
 def render_comparison(contestants: Sequence[ComparedRun], *, language: Language = "en") -> str:
-    """The comparison as the text of an HTML file.
-
-    Args:
-        contestants: At least two.
-        language: Language of the page.
-    """
+    """The comparison as the text of an HTML file."""
     text = load_strings(language)
     judged = comparability(contestants)
     ordered = in_order(contestants, judged)
@@ -99,13 +76,7 @@ def render_comparison(contestants: Sequence[ComparedRun], *, language: Language 
 
 
 def verdict_between(ordered: Sequence[ComparedRun], judged: Comparability, text: Strings) -> str:
-    """One plain sentence: who is better than the runner-up and by how much, if that can be said.
-
-    Args:
-        ordered: The contestants, best first.
-        judged: How far they can be compared.
-        text: The words.
-    """
+    """One plain sentence: who is better than the runner-up and by how much, if that can be said."""
     words, (best, other) = text["compare"], ordered[:2]
     if judged.unit is None:
         return words["incomparable"]

@@ -18,18 +18,6 @@ from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.results.statistics.paired import PairedTest, paired_test
 from mbo_search.study.files.long_form import study_mapping
 
-__all__ = [
-    "Comparability",
-    "ComparedRun",
-    "FieldRow",
-    "Pairing",
-    "comparability",
-    "field_rows",
-    "find_contestants",
-    "in_order",
-    "pair",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedRun:
@@ -62,9 +50,6 @@ class ComparedRun:
 
 def find_contestants(names: Sequence[str]) -> tuple[ComparedRun, ...]:
     """Open what the user named.
-
-    Args:
-        names: Run directories, or `DIR:TRIAL` for a schedule other than the winner; at least two.
 
     Raises:
         RunDirectoryError: If a directory cannot be read.
@@ -133,9 +118,6 @@ def comparability(contestants: Sequence[ComparedRun]) -> Comparability:
 
     Equal evaluation windows over equal tokens compare in every unit. Other tokens leave bits per byte, and other
     windows over the same tokens leave nothing.
-
-    Args:
-        contestants: At least two.
     """
     setups = [contestant.source.setup for contestant in contestants]
     same_tokens = len({setup.data_fingerprint for setup in setups}) == 1
@@ -197,13 +179,7 @@ class Pairing:
 
 
 def pair(best: ComparedRun, other: ComparedRun, judged: Comparability) -> Pairing:
-    """Pair two contestants by seed.
-
-    Args:
-        best: The better one.
-        other: The other.
-        judged: How far all contestants can be compared; not at all is no case for a pair.
-    """
+    """Pair two contestants by seed."""
     seeds = [[seed] for seed in judged.seeds] or [[]]
     gains = [_gain_nats(best, other, judged.unit, seed) for seed in seeds]
     fresh = paired_test(gains) if len(gains) >= 2 else None
@@ -240,12 +216,7 @@ class FieldRow:
 
 
 def field_rows(contestants: Sequence[ComparedRun], names: Mapping[str, str]) -> tuple[FieldRow, ...]:
-    """Every setting of every contestant, those that differ first within each group.
-
-    Args:
-        contestants: At least two.
-        names: Words by key: `stage` and the name of each fact of a stage.
-    """
+    """Every setting of every contestant, those that differ first within each group."""
     columns = [dict(_fields(contestant, names)) for contestant in contestants]
     rows = []
     for group, name in dict.fromkeys(name for column in columns for name in column):

@@ -19,8 +19,6 @@ from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.units import format_count
 
-__all__ = ["TreeBlock", "TreeInfo", "draw_tree", "tree_info"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeBlock:
@@ -77,16 +75,7 @@ class _Branch:
 
 
 def tree_info(records: Sequence[TrialRecord], *, budget: BudgetSteps, most_trials: int = 80) -> TreeInfo | None:
-    """Grow the tree of all schedules.
-
-    Args:
-        records: Trials of one seed, best first; unfinished ones count as far as they came.
-        budget: The budget in steps.
-        most_trials: Schedules shown at once.
-
-    Returns:
-        The tree; None if no trial reached the end of a grid segment.
-    """
+    """Grow the tree of all schedules."""
     moved = [record for record in records if record.requested_tokens >= budget.segment_tokens]
     shown = moved[:most_trials]
     if not shown:
@@ -135,15 +124,7 @@ def _collect(
     segment_tokens: int,
     blocks: list[TreeBlock],
 ) -> None:
-    """Turn a branch into blocks; segments that the same schedules pass become one.
-
-    Args:
-        branch: The first segment of a block.
-        place: Segments before it, and its topmost row.
-        losses: Final loss of each finished trial.
-        segment_tokens: Charged tokens of a grid segment.
-        blocks: Collects the result.
-    """
+    """Turn a branch into blocks; segments that the same schedules pass become one."""
     first, row = place
     strategies = [branch.strategy]
     length = 1
@@ -169,12 +150,7 @@ def _collect(
 
 
 def draw_tree(info: TreeInfo, *, names: Mapping[str, str]) -> go.Figure:
-    """Draw the tree; the color is the best final loss that can be reached through a block.
-
-    Args:
-        info: What to draw.
-        names: Words by key: `tokens`, `perplexity`, `schedules`, `best_through`, `unfinished`.
-    """
+    """Draw the tree; the color is the best final loss that can be reached through a block."""
     height = max(320, min(900, 14 * info.num_trials + 90))
     figure = bare_figure(height=height, x_title=names["tokens"])
     tone_down(figure)

@@ -15,8 +15,6 @@ from plotly.offline import get_plotlyjs
 
 from mbo_search.report.style.palette import DARK, LIGHT
 
-__all__ = ["content_policy", "embedded_json", "render_page", "with_code"]
-
 
 def embedded_json(value: object) -> Markup:
     """JSON that may stand inside a script element, whatever it holds.
@@ -47,11 +45,7 @@ def with_code(text: str) -> Markup:
 
 
 def content_policy(scripts: Sequence[str]) -> str:
-    """A policy that runs exactly the given scripts and lets nothing be requested from anywhere.
-
-    Args:
-        scripts: Full text of every inline script.
-    """
+    """A policy that runs exactly the given scripts and lets nothing be requested from anywhere."""
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     return "; ".join(
         [
@@ -71,13 +65,7 @@ def _digest(script: str) -> str:
 
 
 def render_page(template: str, values: Mapping[str, object], *, script: str) -> str:
-    """Fill a template; styles, scripts and the policy come with it.
-
-    Args:
-        template: File name in the folder of templates.
-        values: What the template shows; every string is escaped.
-        script: File name of the page's own script.
-    """
+    """Fill a template; styles, scripts and the policy come with it."""
     own = _asset(script)
     plotly = get_plotlyjs()
     page: str = (

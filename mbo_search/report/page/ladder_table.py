@@ -11,8 +11,6 @@ from mbo_search.results.evidence.ranking_values import LadderRung, Ranking
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.units import format_count, format_seconds
 
-__all__ = ["LadderRow", "ladder_rows"]
-
 _UNKNOWN = "\u2013"
 
 
@@ -34,12 +32,7 @@ class LadderRow:
 
 
 def ladder_rows(ranking: Ranking, text: Strings) -> tuple[LadderRow, ...]:
-    """Format the ladder, lowest rung first; columns of which nothing is known are left out.
-
-    Args:
-        ranking: The study's ranking.
-        text: The words.
-    """
+    """Format the ladder, lowest rung first; columns of which nothing is known are left out."""
     cells = [_cells(row) for row in ranking.ladder]
     known = [key for key in (cells[0] if cells else ()) if any(own[key] != _UNKNOWN for own in cells)]
     return tuple(

@@ -10,8 +10,6 @@ from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
 from mbo_search.units import format_bytes, format_count
 
-__all__ = ["commands", "data_facts", "environment_facts"]
-
 Facts = list[tuple[str, str]]
 
 _SHOWN = frozenset({"micro_batch", "precision", "device", "threads"})
@@ -19,12 +17,7 @@ _SHOWN = frozenset({"micro_batch", "precision", "device", "threads"})
 
 
 def data_facts(source: ReportSource, text: Strings) -> Facts:
-    """What the models were trained and measured on, as (name, value) pairs.
-
-    Args:
-        source: The study with its results.
-        text: The words.
-    """
+    """What the models were trained and measured on, as (name, value) pairs."""
     words, spec, setup = text["data"], source.study.data, source.setup
     facts = [
         (words["source"], ", ".join(spec.source)),
@@ -69,12 +62,7 @@ def _card_facts(card: DataMetadata, words: Mapping[str, str]) -> Facts:
 
 
 def environment_facts(source: ReportSource, text: Strings) -> Facts:
-    """How training was computed, as (name, value) pairs.
-
-    Args:
-        source: The study with its results.
-        text: The words.
-    """
+    """How training was computed, as (name, value) pairs."""
     words, setup, model = text["environment"], source.setup, source.setup.model
     shape = words["model_value"].format(layers=model.layers, width=model.width, heads=model.heads)
     return [

@@ -32,8 +32,6 @@ from mbo_search.study.files.study_file import dump_study
 from mbo_search.system.files import write_atomic
 from mbo_search.units import format_count
 
-__all__ = ["render_report", "write_report"]
-
 SECTIONS = (
     "verdict",
     "ladder",
@@ -66,15 +64,6 @@ def write_report(
 ) -> Path:
     """Write the report of a run directory, and its tables beside it.
 
-    Args:
-        run: The directory; its search may still be running.
-        out: The HTML file; None: `report.html` in the directory.
-        samples: Continuations of text to show, baseline first; None: those of an earlier report.
-        language: Language of the page.
-
-    Returns:
-        The file.
-
     Raises:
         RunDirectoryError: If the directory's setup is damaged.
         StudyError: If its study is damaged.
@@ -103,13 +92,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), language: Language = "en") -> str:
-    """The report as the text of an HTML file.
-
-    Args:
-        source: The study with its results.
-        samples: Continuations of text to show, baseline first.
-        language: Language of the page.
-    """
+    """The report as the text of an HTML file."""
     text = load_strings(language)
     values: dict[str, object] = {
         **frame(text),

@@ -12,15 +12,9 @@ from mbo_search.report.style.i18n import Strings
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.study.spec.rungs import RUNGS
 
-__all__ = ["frame", "shown_block"]
-
 
 def frame(text: Strings) -> dict[str, object]:
-    """The values that every template needs.
-
-    Args:
-        text: The words.
-    """
+    """The values that every template needs."""
     return {
         "text": {"language": text.language, **text.groups},
         "words": _script_words(text),
@@ -37,11 +31,7 @@ def _script_words(text: Strings) -> dict[str, str]:
 
 
 def shown_block(block: FigureBlock) -> dict[str, object]:
-    """A figure as the templates read it.
-
-    Args:
-        block: The figure with its texts.
-    """
+    """A figure as the templates read it."""
     figure = block.figure
     return {
         "key": block.key,

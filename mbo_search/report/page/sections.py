@@ -29,8 +29,6 @@ from mbo_search.study.space.ladder import asked_space
 from mbo_search.study.space.space import parameters
 from mbo_search.units import format_count
 
-__all__ = ["FigureBlock", "figure_blocks"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureBlock:
@@ -54,15 +52,7 @@ class FigureBlock:
 
 
 def figure_blocks(source: ReportSource, text: Strings) -> dict[str, FigureBlock]:
-    """Draw all figures of a report.
-
-    Args:
-        source: The study with its results.
-        text: The words.
-
-    Returns:
-        A block for every figure, by key, whether it could be drawn or not.
-    """
+    """Draw all figures of a report."""
     importance = importance_info(source.finished_of("staged"), parameters(asked_space(source.study)))
     blocks = [
         _ladder(source, text),

@@ -17,8 +17,6 @@ from mbo_search.report.style.i18n import Language, load_strings
 from mbo_search.report.style.palette import LIGHT, resolve
 from mbo_search.results.records.run_directory import RunDirectory
 
-__all__ = ["FORMATS", "first_view", "write_blocks", "write_figures"]
-
 FORMATS = ("svg", "png")
 """What each figure is written as."""
 
@@ -34,14 +32,6 @@ _SHOWN_AT_FIRST = {"curves": 5, "lr": 1}
 def write_figures(run: RunDirectory, folder: Path, *, language: Language = "en") -> tuple[Path, ...]:
     """Write every figure of a report as SVG and PNG.
 
-    Args:
-        run: The run directory.
-        folder: Where to write; made if it is missing.
-        language: Language of the words in them.
-
-    Returns:
-        The files, in the order of the report.
-
     Raises:
         UserError: If kaleido or a browser is missing, or one of the figures could not be drawn.
     """
@@ -51,13 +41,6 @@ def write_figures(run: RunDirectory, folder: Path, *, language: Language = "en")
 
 def write_blocks(blocks: Iterable[FigureBlock], folder: Path) -> tuple[Path, ...]:
     """Write figures as SVG and PNG; those without anything to draw are left out.
-
-    Args:
-        blocks: The figures, each under its own key.
-        folder: Where to write; made if it is missing.
-
-    Returns:
-        The files, in order.
 
     Raises:
         UserError: If kaleido or a browser is missing, or one of the figures could not be drawn.
@@ -81,15 +64,7 @@ def _orders(block: FigureBlock, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def first_view(key: str, spec: dict[str, Any]) -> dict[str, Any]:
-    """A figure as the page shows it before anyone chose anything.
-
-    Args:
-        key: Name of the figure.
-        spec: The figure as plain JSON values, with colors by name.
-
-    Returns:
-        The figure with the colors of light paper, without lines and captions that the page leaves out.
-    """
+    """A figure as the page shows it before anyone chose anything."""
     figure: Any = resolve(spec, LIGHT)
     most = _SHOWN_AT_FIRST.get(key)
     traces = [trace for trace in figure["data"] if most is None or _is_shown(_meta(trace), most)]

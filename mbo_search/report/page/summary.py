@@ -14,8 +14,6 @@ from mbo_search.results.statistics.paired import FEWEST_SEEDS
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.units import format_count
 
-__all__ = ["headline", "next_step", "objections", "question", "repeats_sentence", "sentence", "warnings"]
-
 
 def question(source: ReportSource, text: Strings) -> str:
     """What the study asks."""
@@ -23,12 +21,7 @@ def question(source: ReportSource, text: Strings) -> str:
 
 
 def headline(ranking: Ranking, text: Strings) -> str:
-    """What each rung of the ladder is worth, in one plain sentence, as far as that is known.
-
-    Args:
-        ranking: The study's ranking.
-        text: The words.
-    """
+    """What each rung of the ladder is worth, in one plain sentence, as far as that is known."""
     words = text["headline"]
     best = next((row for row in ranking.trials if row.rank is not None), None)
     if best is None:
@@ -60,12 +53,7 @@ def _worth(row: LadderRung, text: Strings) -> str:
 
 
 def sentence(source: ReportSource, text: Strings) -> str:
-    """The verdict with its statistics; in English the ranking's own sentence, word for word.
-
-    Args:
-        source: The study with its results.
-        text: The words.
-    """
+    """The verdict with its statistics; in English the ranking's own sentence, word for word."""
     ranking, verdict, words = source.ranking, source.ranking.verdict, text["sentence"]
     values = {
         "sentence": verdict.sentence,
@@ -135,23 +123,13 @@ def _rung_of_trial(ranking: Ranking, trial: int | None) -> Rung:
 
 
 def objections(ranking: Ranking, text: Strings) -> tuple[str, ...]:
-    """What forbids a yes besides the numbers; beside a no, what else there is to mind.
-
-    Args:
-        ranking: The study's ranking.
-        text: The words.
-    """
+    """What forbids a yes besides the numbers; beside a no, what else there is to mind."""
     words = text["labels"]["doubt" if ranking.verdict.answer == "no" else "objection"]
     return tuple(words.format(reason=translated(reason, text)) for reason in ranking.verdict.objections)
 
 
 def next_step(ranking: Ranking, text: Strings) -> tuple[str, str]:
-    """What to do next, and the command for it; either may be empty.
-
-    Args:
-        ranking: The study's ranking.
-        text: The words.
-    """
+    """What to do next, and the command for it; either may be empty."""
     said = translated(ranking.verdict.next, text)
     before, mark, command = said.rpartition("mbo-search ")
     if not mark:
@@ -160,12 +138,7 @@ def next_step(ranking: Ranking, text: Strings) -> tuple[str, str]:
 
 
 def repeats_sentence(repeats: SearchRepeats | None, text: Strings) -> str:
-    """What independent searches say together; empty without repeats.
-
-    Args:
-        repeats: What they say.
-        text: The words.
-    """
+    """What independent searches say together; empty without repeats."""
     if repeats is None:
         return ""
     words = text["sentence"]

@@ -18,8 +18,6 @@ from mbo_search.results.evidence.ranking_values import RankedTrial
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Stage
 
-__all__ = ["Column", "StageCell", "Table", "attribution_table", "failures_table", "ranking_table"]
-
 Cell = str | float | int | bool | None
 
 _FACTS = (
@@ -59,12 +57,7 @@ class Table(TypedDict):
 
 
 def ranking_table(source: ReportSource, text: Strings) -> Table:
-    """The finished schedules, best first; columns that no row fills are left out.
-
-    Args:
-        source: The study with its results.
-        text: The words.
-    """
+    """The finished schedules, best first; columns that no row fills are left out."""
     baseline = next((r for r in source.ranked if r.trial == source.ranking.baseline_trial), None)
     rows = [_ranking_row(row, baseline, text["kinds"]) for row in source.ranked]
     kinds = {
@@ -131,12 +124,7 @@ def _ranking_row(row: RankedTrial, baseline: RankedTrial | None, names: Mapping[
 
 
 def failures_table(source: ReportSource, text: Strings) -> Table:
-    """The schedules that did not finish, with what became of them.
-
-    Args:
-        source: The study with its results.
-        text: The words.
-    """
+    """The schedules that did not finish, with what became of them."""
     rows = [row for row in source.ranking.trials if row.rank is None]
     kinds = {
         "trial": "trial",
@@ -151,12 +139,7 @@ def failures_table(source: ReportSource, text: Strings) -> Table:
 
 
 def attribution_table(source: ReportSource, text: Strings) -> Table:
-    """What each part of the question's champion is worth, with the schedule that lacks it.
-
-    Args:
-        source: The study with its results.
-        text: The words.
-    """
+    """What each part of the question's champion is worth, with the schedule that lacks it."""
     found = source.ranking.attribution
     rows = [row for row in found.rows if row.trial in source.records] if found is not None else []
     kinds = {

@@ -12,8 +12,6 @@ from mbo_search.results.evidence.ranking_values import NoiseFloor, Ranking, Verd
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.units import format_count, format_seconds
 
-__all__ = ["Tile", "cost", "tiles"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
@@ -31,12 +29,7 @@ class Tile:
 
 
 def tiles(source: ReportSource, text: Strings) -> tuple[Tile, ...]:
-    """The figures behind the verdict, most important first; what is not known is left out.
-
-    Args:
-        source: The study with its results.
-        text: The words.
-    """
+    """The figures behind the verdict, most important first; what is not known is left out."""
     ranking, words = source.ranking, text["tiles"]
     found = [
         _best(source, text),
@@ -50,12 +43,7 @@ def tiles(source: ReportSource, text: Strings) -> tuple[Tile, ...]:
 
 
 def cost(ranking: Ranking, text: Strings) -> tuple[str, ...]:
-    """What the study took, in a few short phrases.
-
-    Args:
-        ranking: The study's ranking.
-        text: The words.
-    """
+    """What the study took, in a few short phrases."""
     words, totals = text["cost"], ranking.totals
     finished = sum(row.rank is not None for row in ranking.trials)
     saved = totals.saved_tokens / totals.requested_tokens if totals.requested_tokens else 0.0

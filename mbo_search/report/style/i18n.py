@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
 
-__all__ = ["LANGUAGES", "Language", "Strings", "load_strings"]
-
 Language = Literal["en", "zh"]
 """Languages of the pages."""
 
@@ -34,11 +32,7 @@ class Strings:
 
 
 def load_strings(language: Language) -> Strings:
-    """Load the words of a language.
-
-    Args:
-        language: One of `LANGUAGES`.
-    """
+    """Load the words of a language."""
     file = resources.files("mbo_search.report") / "templates" / f"{language}.json"
     groups: dict[str, dict[str, str]] = json.loads(file.read_text(encoding="utf-8"))
     return Strings(language=language, groups=groups)

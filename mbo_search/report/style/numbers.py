@@ -8,18 +8,6 @@ from mbo_search.results.evidence.ranking_values import Estimate
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.units import format_count
 
-__all__ = [
-    "change_percent",
-    "format_loss",
-    "format_lr",
-    "format_number",
-    "format_percent",
-    "format_perplexity",
-    "gain_interval",
-    "signed_percent",
-    "stage_facts",
-]
-
 
 def format_perplexity(loss_nats: float | None) -> str:
     """Perplexity of a loss with four significant digits; `-` where there is none.

@@ -20,18 +20,6 @@ from types import MappingProxyType
 
 from mbo_search.study.spec.rungs import Rung
 
-__all__ = [
-    "DARK",
-    "LIGHT",
-    "OPTIMIZER_CYCLE",
-    "RUNG_DASHES",
-    "RUNG_SYMBOLS",
-    "optimizer_color",
-    "resolve",
-    "rung_color",
-    "sequence",
-]
-
 LIGHT: Mapping[str, str] = MappingProxyType(
     {
         "page": "#f7f6f2",
@@ -147,10 +135,6 @@ def sequence() -> list[tuple[float, str]]:
 
 def resolve(value: object, colors: Mapping[str, str]) -> object:
     """Replace every `var(--name)` in nested lists and dicts by a color.
-
-    Args:
-        value: A figure as plain JSON values.
-        colors: `LIGHT` or `DARK`.
 
     >>> resolve({"color": ["var(--ink)", 3]}, LIGHT)
     {'color': ['#1d1c1a', 3]}

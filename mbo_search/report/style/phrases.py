@@ -12,16 +12,9 @@ import string
 
 from mbo_search.report.style.i18n import Strings, load_strings
 
-__all__ = ["translated"]
-
 
 def translated(sentence: str, text: Strings) -> str:
-    """A sentence of the ranking in the language of a page.
-
-    Args:
-        sentence: In English.
-        text: The words of the page.
-    """
+    """A sentence of the ranking in the language of a page."""
     if text.language == "en":
         return sentence
     for key, pattern in _patterns():

@@ -15,8 +15,6 @@ from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps
 
-__all__ = ["attribute"]
-
 _PART_WORDS = {
     "stage": "whole strategy",
     "optimizer": "optimizer",
@@ -43,18 +41,7 @@ def attribute(
     question: Rung | None = None,
     is_asked: bool = False,
 ) -> Attribution | None:
-    """Say what each part of the question's champion is worth.
-
-    Args:
-        records: All records of a study.
-        reference_lrs: Reference learning rates by optimizer.
-        budget: The budget in steps.
-        question: The freedom that the study asks about; None: the highest that any schedule needs.
-        is_asked: Whether the study asks for it; then it is also said that there is nothing to put back.
-
-    Returns:
-        None while no part was put back, unless there is none and the study asks.
-    """
+    """Say what each part of the question's champion is worth."""
     best = champions(group_by_schedule(records), question)
     challenger = best.challenger
     runs = _attribution_runs(records)

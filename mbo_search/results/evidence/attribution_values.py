@@ -6,8 +6,6 @@ from mbo_search.results.statistics.paired import PairedTest
 from mbo_search.study.space.ablations import Part
 from mbo_search.study.spec.base import Description
 
-__all__ = ["Attribution", "AttributionRow"]
-
 
 class AttributionRow(Description):
     """One part of the schedule, put back to the baseline's.

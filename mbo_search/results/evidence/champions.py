@@ -14,8 +14,6 @@ from mbo_search.results.records.schedule_groups import ScheduleRuns
 from mbo_search.study.spec.rungs import RUNGS, Rung, rungs_below
 from mbo_search.study.spec.schedule import Schedule
 
-__all__ = ["Champions", "Contenders", "champions", "contenders"]
-
 _SAME_RATE = 0.01
 """Relative difference of two learning rates that are the same but for rounding."""
 
@@ -67,11 +65,7 @@ class Champions:
         return tuple(runs for runs in (self.challenger, *reversed(self.opponents)) if runs is not None)
 
     def best_up_to(self, rung: Rung) -> ScheduleRuns | None:
-        """The best schedule that a rung and those below it allow, by the search.
-
-        Args:
-            rung: The rung.
-        """
+        """The best schedule that a rung and those below it allow, by the search."""
         allowed = (*rungs_below(rung), rung)
         return min((self.by_rung[one] for one in allowed if one in self.by_rung), key=_search_order, default=None)
 
@@ -90,12 +84,7 @@ class Contenders:
 
 
 def champions(groups: Sequence[ScheduleRuns], question: Rung | None = None) -> Champions:
-    """Pick the champions by search loss alone, so that fresh seeds judge them without bias.
-
-    Args:
-        groups: All schedules of a study.
-        question: The freedom that the study asks about; None: the highest that any schedule needs.
-    """
+    """Pick the champions by search loss alone, so that fresh seeds judge them without bias."""
     by_search = sorted((runs for runs in groups if runs.search_loss is not None), key=_search_order)
     found = {runs.rung: runs for runs in reversed(by_search)}
     by_rung: dict[Rung, ScheduleRuns] = {rung: found[rung] for rung in RUNGS if rung in found}
@@ -133,13 +122,7 @@ def _has_line_of(schedule: Schedule, other: Schedule) -> bool:
 
 
 def contenders(groups: Sequence[ScheduleRuns], top: int, question: Rung | None = None) -> Contenders:
-    """Pick what `confirm` trains again: the champions, and with `top` above 1 more of every rung alike.
-
-    Args:
-        groups: All schedules of a study.
-        top: Schedules of each rung above the untuned ones; those that train alike count once.
-        question: The freedom that the study asks about; None: the highest that any schedule needs.
-    """
+    """Pick what `confirm` trains again: the champions, and with `top` above 1 more of every rung alike."""
     best = champions(groups, question)
     by_search = sorted((runs for runs in groups if runs.search_loss is not None), key=_search_order)
     rungs = [runs.rung for runs in reversed(best.declared) if runs.rung != "untuned"]

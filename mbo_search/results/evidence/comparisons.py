@@ -17,34 +17,18 @@ from mbo_search.results.statistics.paired import ALPHA, PairedTest, holm, paired
 from mbo_search.results.statistics.sequential import SequentialTest, Spending, sequential_test, spending_of
 from mbo_search.study.spec.rungs import Rung, rungs_below
 
-__all__ = ["compare", "compare_all", "difference_noise", "is_tied", "order", "paired_differences"]
-
 _MOST_COMPARED = 20
 _NORMAL_95 = 1.96
 
 
 def order(groups: Sequence[ScheduleRuns]) -> list[ScheduleRuns]:
-    """Complete schedules from best to worst: confirmed ones first, for a search loss alone flatters.
-
-    Args:
-        groups: All schedules of a study.
-    """
+    """Complete schedules from best to worst: confirmed ones first, for a search loss alone flatters."""
     complete = [runs for runs in groups if runs.loss is not None]
     return sorted(complete, key=lambda runs: (not runs.is_confirmed, runs.loss, runs.head.trial))
 
 
 def compare(runs: ScheduleRuns, other: ScheduleRuns, alpha: float = ALPHA) -> Comparison | None:
-    """Compare two schedules over the fresh seeds that both completed, else over the seed of the search.
-
-    Args:
-        runs: The schedule in question.
-        other: The other.
-        alpha: Level of the test.
-
-    Returns:
-        A `secondary` comparison if there are common fresh seeds, a `search` one if there is a common search seed,
-        else None.
-    """
+    """Compare two schedules over the fresh seeds that both completed, else over the seed of the search."""
     differences = paired_differences(runs, other)
     if differences:
         return _tested(runs, other, paired_test(differences, alpha))
@@ -58,19 +42,7 @@ def compare(runs: ScheduleRuns, other: ScheduleRuns, alpha: float = ALPHA) -> Co
 def compare_all(
     groups: Sequence[ScheduleRuns], question: Rung | None = None, ends: Sequence[int] = ()
 ) -> tuple[Comparison, ...]:
-    """All comparisons of a study.
-
-    Args:
-        groups: All schedules of a study.
-        question: The freedom that the study asks about; None: the highest that any schedule needs.
-        ends: The last search trial of each round of confirming.
-
-    Returns:
-        First the question's champion against the champion of each rung below, lowest first: `declared` where both
-        have fresh seeds. Then each rung's champion against the best champion below it (`ladder`), with error for
-        all rungs together. Then every other pair of the 20 best confirmed schedules, the better one first,
-        Holm-adjusted together.
-    """
+    """All comparisons of a study."""
     best = champions(groups, question)
     declared = _declared(groups, best, ends)
     ladder = _ladder(best)
@@ -143,14 +115,7 @@ def _compared(pairs: Iterable[tuple[ScheduleRuns, ScheduleRuns]]) -> list[Compar
 
 
 def difference_noise(comparisons: Sequence[Comparison]) -> float | None:
-    """Standard deviation of a difference between two schedules over seeds, pooled; None if never measured.
-
-    Args:
-        comparisons: The comparisons of a study.
-
-    Returns:
-        Nats per token.
-    """
+    """Standard deviation of a difference between two schedules over seeds, pooled; None if never measured."""
     tests = [one.test for one in comparisons if one.test is not None and one.role != "ladder"]
     spreads = [(test.sd_nats, test.num_seeds - 1) for test in tests if test.sd_nats is not None]
     freedom = sum(count for _, count in spreads)
@@ -158,16 +123,7 @@ def difference_noise(comparisons: Sequence[Comparison]) -> float | None:
 
 
 def is_tied(runs: ScheduleRuns, best: ScheduleRuns, noise_nats: float | None) -> bool | None:
-    """Whether noise could explain the distance between a schedule and the best of its kind.
-
-    Args:
-        runs: The schedule.
-        best: The best confirmed schedule for a confirmed one, else the best unconfirmed one.
-        noise_nats: Standard deviation of a difference over seeds; None if unknown.
-
-    Returns:
-        None where the noise is unknown.
-    """
+    """Whether noise could explain the distance between a schedule and the best of its kind."""
     assert runs.loss is not None, "only complete schedules can tie"
     assert best.loss is not None, "only complete schedules can tie"
     if runs.loss == best.loss:
@@ -183,10 +139,6 @@ def paired_differences(runs: ScheduleRuns, other: ScheduleRuns) -> list[float]:
     """Loss of another schedule minus that of one, in nats, for each fresh seed that both completed, by seed.
 
     On the judged documents where all these runs were judged, else on the windows of the search.
-
-    Args:
-        runs: The one.
-        other: The other.
     """
     pairs = _pairs(runs, other)
     if all(mine.judged_loss is not None and theirs.judged_loss is not None for mine, theirs in pairs):

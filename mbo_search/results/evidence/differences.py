@@ -12,27 +12,11 @@ from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.results.statistics.paired import PairedTest, percent_lower
 from mbo_search.results.statistics.sequential import SequentialTest
 
-__all__ = [
-    "difference_of",
-    "difference_of_nats",
-    "gain_words",
-    "interval_words",
-    "smallest_difference",
-    "token_estimate",
-]
-
 
 def difference_of_nats(
     mean: float, low: float | None = None, high: float | None = None, level: float | None = None
 ) -> Difference:
-    """A difference in all units that follow from nats.
-
-    Args:
-        mean: Loss of the other minus that of the schedule in question, nats per token.
-        low: Lower end, or None.
-        high: Upper end, or None.
-        level: Of the interval; dropped where there is none.
-    """
+    """A difference in all units that follow from nats."""
     known = level if low is not None and high is not None else None
     return Difference(
         nats=Estimate(mean=mean, low=low, high=high, level=known),
@@ -41,11 +25,7 @@ def difference_of_nats(
 
 
 def difference_of(test: SequentialTest | PairedTest) -> Difference:
-    """The difference that a test is about.
-
-    Args:
-        test: The test.
-    """
+    """The difference that a test is about."""
     level = test.level if isinstance(test, SequentialTest) else 1 - test.alpha
     return difference_of_nats(test.mean_nats, test.low_nats, test.high_nats, level)
 
@@ -56,10 +36,6 @@ def smallest_difference(differences: Sequence[Difference], level: float | None) 
     A schedule beats all of them by at least so much exactly if it beats each by at least so much, so the lower ends
     need no correction for their number; the upper ends share their error. An end that is not known for one of them
     is not known for all.
-
-    Args:
-        differences: At least one.
-        level: Of the interval that results.
 
     References:
         Berger 1982, "Multiparameter hypothesis testing and acceptance sampling", Technometrics 24, on
@@ -75,12 +51,7 @@ def smallest_difference(differences: Sequence[Difference], level: float | None) 
 
 
 def token_estimate(tokens: TokenRatio, level: float) -> Estimate | None:
-    """Equivalent tokens as an estimate; None where they lie outside what was measured.
-
-    Args:
-        tokens: What was measured.
-        level: Of its interval.
-    """
+    """Equivalent tokens as an estimate; None where they lie outside what was measured."""
     value = tokens.value
     if value.mean is None:
         return None

@@ -12,8 +12,6 @@ from mbo_search.study.space.space import finite_size, parameters
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.study import Study
 
-__all__ = ["LadderContext", "charges_of", "ladder_info"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LadderContext:
@@ -42,22 +40,14 @@ class LadderContext:
     hand_picked: Mapping[Rung, tuple[str, ...]] = field(default_factory=dict)
 
     def searches_of(self, rung: Rung) -> tuple[str, ...]:
-        """The searches of a rung; `control` is that of single strategies in directories of earlier versions.
-
-        Args:
-            rung: The rung.
-        """
+        """The searches of a rung; `control` is that of single strategies in directories of earlier versions."""
         lower = tuple(name for name, known in RUNG_OF_SEARCH.items() if known == rung and rung != self.question)
         own = ("staged",) if rung == self.question else ()
         old = ("control",) if rung == "tuned" and rung != self.question else ()
         return (*old, *lower, *own)
 
     def dimensions(self, rung: Rung) -> int | None:
-        """Numbers and names that the largest search of a rung chooses; None if that is not known.
-
-        Args:
-            rung: The rung.
-        """
+        """Numbers and names that the largest search of a rung chooses; None if that is not known."""
         if rung == "untuned":
             return 0
         return max(
@@ -66,13 +56,7 @@ class LadderContext:
 
 
 def ladder_info(study: Study, schedule_tokens: int, charges: Mapping[str, int]) -> LadderContext:
-    """Describe the ladder of a study.
-
-    Args:
-        study: The study.
-        schedule_tokens: Charged tokens of one full schedule.
-        charges: Charged tokens of each search, see `charges_of`.
-    """
+    """Describe the ladder of a study."""
     spaces = search_spaces(study)
     lower = [space for name, space in spaces.items() if name != "staged"]
     names = {choice.name for space in lower for axes in space.stages for choice in axes.optimizers}
@@ -90,12 +74,7 @@ def ladder_info(study: Study, schedule_tokens: int, charges: Mapping[str, int]) 
 
 
 def charges_of(records: Sequence[TrialRecord], status: Mapping[str, object]) -> dict[str, int]:
-    """Charged tokens of each search: what the driver has noted, else what its trials have trained.
-
-    Args:
-        records: All records of a study.
-        status: What the driver wrote of itself.
-    """
+    """Charged tokens of each search: what the driver has noted, else what its trials have trained."""
     noted = status.get("charged_tokens")
     if isinstance(noted, Mapping):
         return {str(name): tokens for name, tokens in noted.items() if isinstance(tokens, int) and tokens >= 0}

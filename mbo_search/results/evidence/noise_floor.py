@@ -18,8 +18,6 @@ from mbo_search.results.evidence.comparisons import order, paired_differences
 from mbo_search.results.evidence.ranking_values import NoiseFloor
 from mbo_search.results.records.schedule_groups import ScheduleRuns
 
-__all__ = ["PairedNoise", "noise_floor", "paired_noise"]
-
 _MOST_SCHEDULES = 20
 _LARGEST_NATS = 600.0
 
@@ -38,11 +36,7 @@ class PairedNoise:
 
 
 def paired_noise(groups: Sequence[ScheduleRuns]) -> PairedNoise | None:
-    """Measure the noise of a difference; None where no two confirmed schedules have two fresh seeds in common.
-
-    Args:
-        groups: All schedules of a study; the 20 best confirmed ones are paired.
-    """
+    """Measure the noise of a difference; None where no two confirmed schedules have two fresh seeds in common."""
     confirmed = [runs for runs in order(groups) if runs.is_confirmed][:_MOST_SCHEDULES]
     pairs = (paired_differences(one, other) for one, other in itertools.combinations(confirmed, 2))
     samples = [differences for differences in pairs if len(differences) > 1]
@@ -54,15 +48,7 @@ def paired_noise(groups: Sequence[ScheduleRuns]) -> PairedNoise | None:
 
 
 def noise_floor(groups: Sequence[ScheduleRuns], best: Champions) -> NoiseFloor | None:
-    """The noise of a difference, and beside it how far the best baseline alone ranges over its fresh seeds.
-
-    Args:
-        groups: All schedules of the study.
-        best: Its champions; without a baseline the strongest opponent or the challenger stands in.
-
-    Returns:
-        None where no two confirmed schedules have two fresh seeds in common.
-    """
+    """The noise of a difference, and beside it how far the best baseline alone ranges over its fresh seeds."""
     noise, shown = paired_noise(groups), best.baseline or best.strongest or best.challenger
     if noise is None or shown is None:
         return None

@@ -14,8 +14,6 @@ from mbo_search.results.statistics.paired import percent_lower
 from mbo_search.study.space.parameters import Parameter
 from mbo_search.units import format_count
 
-__all__ = ["FEWEST_TRIALS", "edges_of", "late_gain", "objections"]
-
 FEWEST_TRIALS = 3
 """Trials of the opponents for each optimizer that they may use, below which they were hardly tuned."""
 
@@ -29,14 +27,7 @@ _MOST_SCHEDULES_BEHIND = 2
 def objections(
     best: Champions, records: Sequence[TrialRecord], info: LadderContext, gain_nats: float
 ) -> tuple[str, ...]:
-    """Say why a gain must not be believed yet, whatever its interval.
-
-    Args:
-        best: The champions.
-        records: All records of the study.
-        info: Its ladder.
-        gain_nats: The gain that would be claimed.
-    """
+    """Say why a gain must not be believed yet, whatever its interval."""
     searched = [record for record in records if record.arm in LOWER_ARMS]
     weak = [*_unequal(info), *_few_trials(searched, info), *_still_improving(searched, gain_nats)]
     found = [*([] if _have_tried_everything(searched, info) else weak), *_edges(best, info)]
@@ -70,13 +61,7 @@ def _is_any(name: str) -> bool:
 
 
 def edges_of(runs: ScheduleRuns, info: LadderContext, counts: Callable[[str], bool] = _is_any) -> Iterator[str]:
-    """Name the ranges at whose edge a schedule lies.
-
-    Args:
-        runs: The schedule, with the search trial that found it.
-        info: The ladder of its study.
-        counts: Whether a parameter of that name is looked at.
-    """
+    """Name the ranges at whose edge a schedule lies."""
     known = {parameter.name: parameter for parameter in info.searched.get(runs.head.arm, ())}
     for name, value in runs.head.params.items():
         parameter = known.get(name)
@@ -100,14 +85,7 @@ def edges_of(runs: ScheduleRuns, info: LadderContext, counts: Callable[[str], bo
 
 
 def late_gain(records: Sequence[TrialRecord]) -> float | None:
-    """By how much the best loss still fell in the last half of some trials' tokens, in nats.
-
-    Args:
-        records: Records of searches; their order is that of the trials.
-
-    Returns:
-        None if nothing was complete in the first half.
-    """
+    """By how much the best loss still fell in the last half of some trials' tokens, in nats."""
     in_order = sorted(records, key=lambda record: record.trial)
     spent = list(itertools.accumulate(record.executed_tokens + record.wasted_tokens for record in in_order))
     if not spent or spent[-1] == 0:

@@ -19,20 +19,6 @@ from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Stage
 
-__all__ = [
-    "Comparison",
-    "Difference",
-    "Estimate",
-    "LadderRung",
-    "NoiseFloor",
-    "RankedRun",
-    "RankedTrial",
-    "Ranking",
-    "SearchRepeats",
-    "Totals",
-    "Verdict",
-]
-
 
 class Estimate(Description):
     """A number with its interval.

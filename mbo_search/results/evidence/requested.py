@@ -9,8 +9,6 @@ from mbo_search.results.records.schedule_groups import schedule_identity
 from mbo_search.study.spec.effective import stages_in_force
 from mbo_search.study.spec.schedule import Schedule
 
-__all__ = ["requested_tokens"]
-
 
 def requested_tokens(records: Sequence[TrialRecord]) -> int:
     """Add up what the distinct schedules of a study would have cost without sharing, up to where each one ended.
@@ -18,12 +16,6 @@ def requested_tokens(records: Sequence[TrialRecord]) -> int:
     A schedule that several records trained with one seed and one budget counts once, as far as the longest of them
     came: whoever has its result asks for it no second time. What a searcher tried for itself (`probe`) nobody asked
     for.
-
-    Args:
-        records: All its records; interrupted ones count as far as they came.
-
-    Returns:
-        Charged tokens.
     """
     alike: dict[Hashable, list[TrialRecord]] = {}
     for record in records:

@@ -15,14 +15,9 @@ from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns
 from mbo_search.study.spec.rungs import Rung
 
-__all__ = ["last_search_trials", "round_of_pair"]
-
 
 def last_search_trials(records: Sequence[TrialRecord]) -> tuple[int, ...]:
     """The last search trial before each round's confirm runs.
-
-    Args:
-        records: All records of a study.
 
     >>> from mbo_search.results.records.records import TrialRecord
     >>> arms = ["staged", "staged", "confirm", "confirm", "staged", "confirm"]
@@ -46,12 +41,6 @@ def round_of_pair(
 
     The same pair in a later round is the same comparison, and its test may be looked at as often as one likes; so
     it keeps what it was given. A pair that no round has chosen yet begins the next one.
-
-    Args:
-        groups: All schedules of the study.
-        ends: The last search trial of each round.
-        pair: Trials of the question's champion and of its opponent.
-        question: The freedom that the study asks about.
     """
     for number, end in enumerate(ends, start=1):
         known = champions([runs for runs in groups if runs.head.trial <= end], question)

@@ -9,8 +9,6 @@ from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns, schedule_identity
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio, equivalent_tokens
 
-__all__ = ["token_ratio"]
-
 _FEWEST_SEEDS = 2
 
 _BySeed = Mapping[int, float]
@@ -19,17 +17,7 @@ _BySeed = Mapping[int, float]
 def token_ratio(
     records: Sequence[TrialRecord], best: Champions, errors: tuple[float, float] | None
 ) -> TokenRatio | None:
-    """How much text the strongest opponent would need to be as good as the question's champion.
-
-    Args:
-        records: All records of a study.
-        best: Its champions.
-        errors: How many standard errors over seeds the declared interval reaches below and above; None: as many as
-            a 95 % interval of these seeds.
-
-    Returns:
-        None without complete runs of both champions and of other budgets on at least two common fresh seeds.
-    """
+    """How much text the strongest opponent would need to be as good as the question's champion."""
     challenger, opponent = best.challenger, best.strongest
     if challenger is None or opponent is None:
         return None

@@ -16,8 +16,6 @@ from mbo_search.results.statistics.sequential import SequentialTest
 from mbo_search.study.spec.base import Description
 from mbo_search.train.setup.setup import TrainSetup
 
-__all__ = ["EarlierNoise", "earlier_noise"]
-
 _MOST_FOLDERS = 500
 
 
@@ -42,17 +40,7 @@ class EarlierNoise(Description):
 
 
 def earlier_noise(root: Path, setup: TrainSetup, worthwhile_percent: float) -> EarlierNoise | None:
-    """Learn from the run directories in a folder that trained the same model as long on the same data.
-
-    Args:
-        root: The folder; it need not exist.
-        setup: How the study at hand trains: whatever makes up the key of its untrained model must be equal, but for
-            the seed and for the arithmetic, whose last bits move no noise.
-        worthwhile_percent: The gain in perplexity that is to be found.
-
-    Returns:
-        None where no such directory was confirmed on two seeds or more. Unreadable ones are passed over.
-    """
+    """Learn from the run directories in a folder that trained the same model as long on the same data."""
     rankings = [(run, make_ranking(run)) for run in _alike(root, setup)]
     used = [(run, ranking) for run, ranking in rankings if difference_noise(ranking.comparisons) is not None]
     sd_nats = difference_noise([one for _, ranking in used for one in ranking.comparisons])

@@ -8,13 +8,7 @@ from mbo_search.model.size import num_parameters
 from mbo_search.results.evidence.attribution import attribute
 from mbo_search.results.evidence.ladder_info import charges_of, ladder_info
 from mbo_search.results.evidence.ranking_values import (
-    Comparison,
-    Difference,
-    RankedRun,
-    RankedTrial,
     Ranking,
-    Totals,
-    Verdict,
 )
 from mbo_search.results.ranking.pareto import mark_front
 from mbo_search.results.ranking.provenance import schedule_file_of
@@ -28,28 +22,9 @@ from mbo_search.study.spec.study import Study
 from mbo_search.system.files import write_atomic, write_json
 from mbo_search.train.setup.setup import TrainSetup
 
-__all__ = [
-    "Comparison",
-    "Difference",
-    "RankedRun",
-    "RankedTrial",
-    "Ranking",
-    "Totals",
-    "Verdict",
-    "count_totals",
-    "make_ranking",
-    "rank",
-    "scale_of",
-    "write_ranking",
-]
-
 
 def make_ranking(run: RunDirectory, known: Sequence[TrialRecord] | None = None) -> Ranking:
     """Rank the schedules of a run directory from its records.
-
-    Args:
-        run: The directory; nothing is written.
-        known: Its records, if they were read before; None: they are read.
 
     Raises:
         RunDirectoryError: If its setup is damaged. Damaged records are logged and left out.
@@ -88,12 +63,6 @@ def _with_repeats(ranking: Ranking, run: RunDirectory, study: Study) -> Ranking:
 def write_ranking(run: RunDirectory) -> Ranking:
     """Rank the schedules and write `ranking.json`, `ranking.csv` and, once a schedule is complete, `best.yaml`.
 
-    Args:
-        run: The directory.
-
-    Returns:
-        The ranking.
-
     Raises:
         RunDirectoryError: If its setup is damaged.
         StudyError: If its study is damaged.
@@ -111,14 +80,7 @@ def write_ranking(run: RunDirectory) -> Ranking:
 
 
 def scale_of(setup: TrainSetup) -> str:
-    """At which size a study's answer holds.
-
-    Args:
-        setup: How the study trains.
-
-    Returns:
-        Such as `at 0.94 M parameters, 0.39 M tokens`.
-    """
+    """At which size a study's answer holds."""
     parameters = num_parameters(setup.model, setup.vocab_size)
     return f"at {_millions(parameters)} parameters, {_millions(setup.budget().total_tokens)} tokens"
 

@@ -15,8 +15,6 @@ from mbo_search.results.records.describe import describe_schedule
 from mbo_search.results.records.optional_stats import perplexity_or_none
 from mbo_search.results.records.records import CurveRow, TrialRecord
 
-__all__ = ["CURVE_COLUMNS", "RANKING_COLUMNS", "TRIAL_COLUMNS", "curves_frame", "ranking_frame", "trials_frame"]
-
 RANKING_COLUMNS = (
     "rank",
     "trial",
@@ -86,26 +84,12 @@ _INTEGERS = ("rank", "num_runs", "stage")
 
 
 def ranking_frame(ranking: Ranking) -> pd.DataFrame:
-    """The ranking as a table, one row a schedule, in its order.
-
-    Args:
-        ranking: The ranking.
-
-    Returns:
-        `RANKING_COLUMNS`; what is not known is missing.
-    """
+    """The ranking as a table, one row a schedule, in its order."""
     return _frame([_ranking_row(row) for row in ranking.trials], RANKING_COLUMNS)
 
 
 def trials_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
-    """All trials as a table, one row a trial.
-
-    Args:
-        records: The records.
-
-    Returns:
-        `TRIAL_COLUMNS`, then every searched parameter in alphabetical order.
-    """
+    """All trials as a table, one row a trial."""
     names = sorted({name for record in records for name in record.params} - set(TRIAL_COLUMNS))
     columns = {name: _column([record.params.get(name) for record in records]) for name in names}
     trials = _frame([_trial_row(record) for record in records], TRIAL_COLUMNS)
@@ -113,14 +97,7 @@ def trials_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
 
 
 def curves_frame(curves: Mapping[int, Iterable[CurveRow]]) -> pd.DataFrame:
-    """Learning curves as a table, one row a point.
-
-    Args:
-        curves: Points by trial.
-
-    Returns:
-        `CURVE_COLUMNS`.
-    """
+    """Learning curves as a table, one row a point."""
     points = [(trial, row) for trial, curve in curves.items() for row in curve]
     columns = {
         "trial": [trial for trial, _ in points],

@@ -12,8 +12,6 @@ from mbo_search.results.records.optional_stats import perplexity_or_none
 from mbo_search.results.records.schedule_groups import ScheduleRuns
 from mbo_search.study.spec.rungs import Rung
 
-__all__ = ["ladder_rows"]
-
 
 def ladder_rows(
     groups: Sequence[ScheduleRuns], best: Champions, comparisons: Sequence[Comparison], info: LadderContext
@@ -21,12 +19,6 @@ def ladder_rows(
     """Make a row of every rung of a study's ladder.
 
     Losses are means over fresh seeds if the champion of every rung has them, else those of the search.
-
-    Args:
-        groups: All schedules of the study.
-        best: The champions.
-        comparisons: The comparisons of the study.
-        info: The study's ladder.
     """
     shown = [best.by_rung[rung] for rung in info.rungs if rung in best.by_rung]
     is_confirmed = all(runs.is_confirmed for runs in shown)

@@ -11,16 +11,9 @@ from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.study import Objective
 
-__all__ = ["mark_front", "non_dominated", "objective_values"]
-
 
 def objective_values(record: TrialRecord, objectives: Sequence[Objective]) -> tuple[float, ...]:
-    """What a complete trial showed in each objective.
-
-    Args:
-        record: Its record.
-        objectives: What the search minimizes.
-    """
+    """What a complete trial showed in each objective."""
     assert record.val_loss is not None, "only complete trials have values"
     seconds = record.train_seconds if record.path_seconds is None else record.path_seconds
     known = {"loss": record.val_loss, "seconds": seconds}
@@ -29,9 +22,6 @@ def objective_values(record: TrialRecord, objectives: Sequence[Objective]) -> tu
 
 def non_dominated(points: Sequence[Sequence[float]]) -> tuple[bool, ...]:
     """Which points no other one beats: by being nowhere worse and somewhere better.
-
-    Args:
-        points: Values of each, all to be minimized.
 
     >>> non_dominated([(1.0, 5.0), (2.0, 2.0), (2.0, 3.0), (1.0, 5.0)])
     (True, True, False, True)
@@ -45,12 +35,7 @@ def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
 
 
 def mark_front(ranking: Ranking, objectives: Sequence[Objective]) -> Ranking:
-    """Mark the schedules on the front of a search with several objectives, all judged by their search runs.
-
-    Args:
-        ranking: The ranking.
-        objectives: What the search minimized; with a single one nothing is marked.
-    """
+    """Mark the schedules on the front of a search with several objectives, all judged by their search runs."""
     if len(objectives) < 2:
         return ranking
     measured = [(row.trial, values) for row in ranking.trials if (values := _values(row, objectives)) is not None]

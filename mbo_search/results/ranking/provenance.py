@@ -12,18 +12,11 @@ from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.schedule_file import Provenance, ScheduleFile, sections_of
 from mbo_search.study.spec.schedule import Schedule
 
-__all__ = ["package_versions", "schedule_file_of"]
-
 _PACKAGES = ("mbo-search", "numpy", "pytorch-optimizer", "tokenizers", "torch")
 
 
 def schedule_file_of(run: RunDirectory, trial: int, ranking: Ranking) -> ScheduleFile:
     """Describe a complete schedule with all that is needed to train it again.
-
-    Args:
-        run: The run directory.
-        trial: Number of its search trial.
-        ranking: The ranking of the directory.
 
     Raises:
         RunDirectoryError: If there is no such schedule, or it is not complete, or the setup is damaged.

@@ -28,8 +28,6 @@ from mbo_search.results.verdict.verdict import Evidence, make_verdict
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.study import ConfirmSpec
 
-__all__ = ["RankingContext", "count_totals", "rank"]
-
 _LARGEST = 1e100
 
 
@@ -47,12 +45,7 @@ class RankingContext:
 
 
 def count_totals(records: Sequence[TrialRecord], status: Mapping[str, object]) -> Totals:
-    """Add up what a study cost.
-
-    Args:
-        records: All its records.
-        status: What the driver wrote of itself; `wall_seconds` and `busy_fraction` are read if they are numbers.
-    """
+    """Add up what a study cost."""
     requested = requested_tokens(records)
     executed = sum(record.executed_tokens for record in records)
     return Totals(
@@ -76,16 +69,7 @@ def rank(
     confirm: ConfirmSpec | None = None,
     context: RankingContext | None = None,
 ) -> Ranking:
-    """Rank the schedules of a study and answer its question as far as the records can.
-
-    Args:
-        records: All its records, in any order.
-        study: Its name.
-        totals: What it cost.
-        scale: At which size it holds, such as "at 0.43 M parameters, 0.1 M tokens".
-        confirm: What the study says of confirmation, and of gains worth having.
-        context: The ladder of the study and where it lies; None: the ladder that its schedules make up.
-    """
+    """Rank the schedules of a study and answer its question as far as the records can."""
     groups = group_by_schedule(records)
     known = _context(groups) if context is None else context
     ordered, best = order(groups), champions(groups, known.info.question)

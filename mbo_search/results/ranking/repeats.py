@@ -15,26 +15,14 @@ from mbo_search.results.evidence.ranking_values import Difference, Ranking, Sear
 from mbo_search.results.statistics.paired import ALPHA, Answer, nats_of_percent, paired_test
 from mbo_search.results.verdict.sentence import FREEDOMS
 
-__all__ = ["repeat_folder", "search_repeats"]
-
 
 def repeat_folder(root: Path, number: int) -> Path:
-    """Where the run directory of an independent search lies.
-
-    Args:
-        root: The run directory of the study, which is that of its first search.
-        number: Of the search, from 1.
-    """
+    """Where the run directory of an independent search lies."""
     return root if number == 1 else root / "repeats" / f"{number:02d}"
 
 
 def search_repeats(rankings: Sequence[Ranking], planned: int) -> SearchRepeats:
-    """Say what independent searches say together.
-
-    Args:
-        rankings: The ranking of each search, confirmed or not.
-        planned: Searches that the study wants.
-    """
+    """Say what independent searches say together."""
     assert rankings, "there is at least the first search"
     gains = [gain for ranking in rankings if (gain := _gain(ranking)) is not None]
     if len(gains) < 2:

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 
 from mbo_search.study.spec.schedule import Stage
 
-__all__ = ["describe_schedule", "describe_stage"]
-
 
 def describe_stage(stage: Stage) -> str:
     """One stage in a few words: share, optimizer, learning rate, shape, and what is special about it.

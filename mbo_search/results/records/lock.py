@@ -20,8 +20,6 @@ from pydantic import Field, ValidationError
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.study.spec.base import Description
 
-__all__ = ["LockHolder", "hold", "holder"]
-
 _MOST_BYTES = 4096
 _TRIES, _PAUSE_SECONDS = 4, 0.05
 """A reader that asks who holds the lock holds it itself for an instant."""
@@ -50,12 +48,6 @@ class LockHolder(Description):
 def hold(path: Path) -> Iterator[LockHolder]:
     """Hold a lock file until the block ends.
 
-    Args:
-        path: The lock file; made if missing. It stays behind, empty, so that its name is never contended.
-
-    Yields:
-        Who holds it now: this process.
-
     Raises:
         RunDirectoryError: If somebody else holds it, or the file system refuses.
     """
@@ -71,11 +63,7 @@ def hold(path: Path) -> Iterator[LockHolder]:
 
 
 def holder(path: Path) -> LockHolder | None:
-    """Who holds a lock file now; None if nobody does.
-
-    Args:
-        path: The lock file.
-    """
+    """Who holds a lock file now; None if nobody does."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 
 from mbo_search.units import perplexity
 
-__all__ = ["mean_or_none", "perplexity_or_none", "sd_or_none"]
-
 
 def mean_or_none(values: Iterable[float | None]) -> float | None:
     """Mean of the values that are there; None if there is none.

@@ -11,18 +11,6 @@ from mbo_search.study.spec.schedule import Schedule
 from mbo_search.trial.outcome import Boundary, CurveRow, State
 from mbo_search.trial.reports import EndReason
 
-__all__ = [
-    "LOWER_ARMS",
-    "SEARCH_ARMS",
-    "Arm",
-    "Boundary",
-    "Curve",
-    "CurveRow",
-    "EndReason",
-    "State",
-    "TrialRecord",
-]
-
 Arm = Literal[
     "baseline", "control", "tuned", "line", "shape", "settings", "staged", "confirm", "tokens", "attribution"
 ]

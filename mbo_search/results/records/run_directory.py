@@ -37,8 +37,6 @@ from mbo_search.study.spec.study import Study
 from mbo_search.system.files import write_atomic, write_json
 from mbo_search.train.setup.setup import TrainSetup
 
-__all__ = ["RecordScan", "RunDirectory"]
-
 _LOGGER = logging.getLogger(__name__)
 _RECORD_NAME = re.compile(r"(\d{4,9})\.json")
 _TRIAL_NAME = re.compile(r"(\d{4,9})\..*")
@@ -74,11 +72,6 @@ class RunDirectory:
     @classmethod
     def create(cls, path: Path, study: Study, setup: TrainSetup) -> RunDirectory:
         """Make a new run directory; `study.yaml` is written last, so a half-made one is no run directory.
-
-        Args:
-            path: A folder that is missing, empty, or was left half made by this function.
-            study: The resolved study.
-            setup: What was resolved once for it.
 
         Raises:
             RunDirectoryError: If the folder holds a study already, or files of somebody else, or cannot be made.
@@ -123,11 +116,7 @@ class RunDirectory:
         return self.path / "study.db"
 
     def rung_database(self, search: str) -> Path:
-        """SQLite file with the Optuna study of an opponents' search.
-
-        Args:
-            search: Its name.
-        """
+        """SQLite file with the Optuna study of an opponents' search."""
         return self.path / "rungs" / f"{search}.db"
 
     @property
@@ -233,12 +222,7 @@ class RunDirectory:
         return _read_description(self.path / "setup.json", TrainSetup)
 
     def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
-        """Write a trial's curve and then its record, each durable; a second call replaces both.
-
-        Args:
-            record: The record.
-            curve: Its learning curve from the first token on.
-        """
+        """Write a trial's curve and then its record, each durable; a second call replaces both."""
         whole = Curve(trial=record.trial, rows=tuple(curve))
         write_atomic(self.curve_file(record.trial), whole.model_dump_json() + "\n")
         write_json(self.record_file(record.trial), record.model_dump(mode="json"))
@@ -278,11 +262,7 @@ class RunDirectory:
         return max(used, default=-1) + 1
 
     def update_status(self, values: Mapping[str, object]) -> None:
-        """Replace some values of `status.json`, such as `wall_seconds`, `busy_fraction`, `finished`.
-
-        Args:
-            values: JSON values by name; the other names stay as they are.
-        """
+        """Replace some values of `status.json`, such as `wall_seconds`, `busy_fraction`, `finished`."""
         write_json(self.path / "status.json", {**self.status(), **values})
 
     def status(self) -> dict[str, Any]:

@@ -10,8 +10,6 @@ from mbo_search.results.records.records import LOWER_ARMS, Arm, TrialRecord
 from mbo_search.study.spec.rungs import Rung, rung_of
 from mbo_search.study.spec.schedule import Schedule
 
-__all__ = ["ScheduleRuns", "group_by_schedule", "schedule_identity"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleRuns:
@@ -85,14 +83,7 @@ def schedule_identity(schedule: Schedule) -> str:
 
 
 def group_by_schedule(records: Sequence[TrialRecord]) -> tuple[ScheduleRuns, ...]:
-    """Group records by what they train; what was trained to explain others is left out.
-
-    Args:
-        records: In any order.
-
-    Returns:
-        One group a schedule, by the trial number of its head.
-    """
+    """Group records by what they train; what was trained to explain others is left out."""
     groups: dict[str, list[TrialRecord]] = {}
     ranked = [record for record in records if record.is_search or record.arm == "confirm"]
     for record in sorted(ranked, key=lambda record: record.trial):

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["FEWEST_DOCUMENTS", "DocumentDifferences", "Parts", "documents_part", "satterthwaite"]
-
 FEWEST_DOCUMENTS = 20
 """With fewer validation documents nothing is said about other text: their spread is not known well enough."""
 

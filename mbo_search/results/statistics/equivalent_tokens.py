@@ -19,8 +19,6 @@ from scipy import optimize
 from mbo_search.results.statistics.paired import ALPHA, student_quantile
 from mbo_search.study.spec.base import Description
 
-__all__ = ["EquivalentTokens", "TokenRatio", "equivalent_tokens"]
-
 _GRID_POINTS = 201
 
 Outside = Literal["below", "above"]

@@ -17,24 +17,6 @@ from scipy import optimize, special
 
 from mbo_search.study.spec.base import Description
 
-__all__ = [
-    "ALPHA",
-    "FEWEST_SEEDS",
-    "POWER",
-    "WORTHWHILE_PERCENT",
-    "Answer",
-    "PairedTest",
-    "holm",
-    "nats_of_percent",
-    "paired_test",
-    "percent_lower",
-    "permutation_p",
-    "seeds_to_detect",
-    "smallest_detectable",
-    "smallest_permutation_p",
-    "student_quantile",
-]
-
 ALPHA = 0.05
 """Two-sided level of the primary test at its first look."""
 

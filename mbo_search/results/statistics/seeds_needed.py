@@ -25,8 +25,6 @@ from mbo_search.results.statistics.sequential import (
     reach,
 )
 
-__all__ = ["documents_to_decide", "power", "seeds_to_decide"]
-
 _NUM_PATHS = 20_000
 _NUM_STEPS = 48
 _FURTHER_LOOKS = range(72, 9_601, 24)

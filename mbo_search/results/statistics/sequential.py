@@ -28,20 +28,6 @@ from mbo_search.results.statistics.paired import (
 )
 from mbo_search.study.spec.base import Description
 
-__all__ = [
-    "PLANNED_LOOKS",
-    "Reach",
-    "SequentialTest",
-    "Spending",
-    "decide",
-    "level_of_look",
-    "mixture_quantile",
-    "reach",
-    "sequential_test",
-    "spending_of",
-    "standard_errors",
-]
-
 PLANNED_LOOKS = (6, 12, 24, 48)
 """Numbers of fresh seeds at which most of the error is spent."""
 

@@ -9,17 +9,9 @@ from mbo_search.results.statistics.paired import FEWEST_SEEDS
 from mbo_search.results.statistics.seeds_needed import documents_to_decide, seeds_to_decide
 from mbo_search.results.verdict.sentence import Findings
 
-__all__ = ["next_step"]
-
 
 def next_step(found: Findings, info: LadderContext, directory: str) -> str:
-    """Say what to do next.
-
-    Args:
-        found: The findings.
-        info: The study's ladder.
-        directory: The run directory, as commands name it.
-    """
+    """Say what to do next."""
     folder = shlex.quote(directory)
     if found.winner is None or found.challenger is None:
         return f"go on searching: mbo-search resume {folder} --set search.trials=N"

@@ -14,8 +14,6 @@ from mbo_search.results.statistics.sequential import SequentialTest
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.units import format_count
 
-__all__ = ["FREEDOMS", "Findings", "ladder_sentence", "verdict_sentence"]
-
 FREEDOMS: Mapping[Rung, str] = {
     "untuned": "no tuning",
     "tuned": "tuning one strategy",
@@ -100,12 +98,7 @@ class Findings:
 
 
 def verdict_sentence(found: Findings, scale: str) -> str:
-    """Say what was found.
-
-    Args:
-        found: The findings.
-        scale: At which size it holds, such as "at 0.43 M parameters, 0.1 M tokens".
-    """
+    """Say what was found."""
     at = scale if found.epochs is None else f"{scale} ({found.epochs:.2g} epochs)"
     if found.winner is None:
         return f"No schedule has completed yet ({at})."
@@ -122,11 +115,7 @@ def verdict_sentence(found: Findings, scale: str) -> str:
 
 
 def ladder_sentence(ladder: Sequence[LadderRung]) -> str:
-    """What each rung is worth; empty before anything can be compared.
-
-    Args:
-        ladder: The rows, lowest first.
-    """
+    """What each rung is worth; empty before anything can be compared."""
     compared = [row for row in ladder if row.gain is not None]
     helpful, vain = [row for row in compared if row.helps], [row for row in compared if not row.helps]
     worth = [f"{_WORTH[row.name]} {'is worth ' * (number == 0)}{_gain(row)}" for number, row in enumerate(helpful)]

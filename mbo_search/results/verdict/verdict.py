@@ -24,8 +24,6 @@ from mbo_search.results.verdict.next_step import next_step
 from mbo_search.results.verdict.sentence import Findings, ladder_sentence, verdict_sentence
 from mbo_search.study.spec.study import ConfirmSpec
 
-__all__ = ["Evidence", "make_verdict"]
-
 _SAME_SPEED = 0.05
 """Share by which seconds per token may differ before the result at equal seconds is given."""
 
@@ -77,11 +75,7 @@ class Evidence:
 
 
 def make_verdict(evidence: Evidence) -> Verdict:
-    """Answer a study's question as far as the runs can tell.
-
-    Args:
-        evidence: What is known.
-    """
+    """Answer a study's question as far as the runs can tell."""
     found = _find(evidence)
     winner = evidence.ordered[0] if evidence.ordered else None
     baseline = evidence.best.baseline

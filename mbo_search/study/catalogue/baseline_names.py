@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from mbo_search.study.catalogue.lookup import LR_SHAPES, OPTIMIZERS
 
-__all__ = ["baseline_names", "is_schedule_path", "split_baseline"]
-
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 

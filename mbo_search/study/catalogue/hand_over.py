@@ -17,17 +17,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = [
-    "ADAM_LIKE",
-    "HAND_OVER_TABLE",
-    "CarriedSlot",
-    "Conversion",
-    "HandOverRow",
-    "can_carry",
-    "carries_second_moments",
-    "hand_over_row",
-]
-
 Conversion = Literal["copy", "mean_to_sum", "mean_to_gradient", "sum_to_gradient"]
 """How numbers change on the way. `mean_to_sum` divides by 1 - momentum of the new stage, where a running mean of
 gradients becomes SGD's running sum. `mean_to_gradient` lets the mean count as the first gradient that the new

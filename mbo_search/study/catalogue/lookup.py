@@ -13,25 +13,7 @@ from mbo_search.study.catalogue.entries import (
     Hparam,
     LrShapeInfo,
     ModelSize,
-    OptimizerInfo,
-    RegularizerInfo,
 )
-from mbo_search.study.catalogue.optimizers import OPTIMIZERS
-from mbo_search.study.catalogue.regularizers import REGULARIZERS
-
-__all__ = [
-    "CORPORA",
-    "LR_SHAPES",
-    "MODEL_SIZES",
-    "OPTIMIZERS",
-    "REGULARIZERS",
-    "CorpusInfo",
-    "Hparam",
-    "LrShapeInfo",
-    "ModelSize",
-    "OptimizerInfo",
-    "RegularizerInfo",
-]
 
 _FLOOR = Hparam(default=0.0, low=0.0, high=1.0, summary="factor of the peak where the decay ends")
 

@@ -20,8 +20,6 @@ from types import MappingProxyType
 
 from mbo_search.study.catalogue.entries import Hparam, OptimizerInfo
 
-__all__ = ["OPTIMIZERS"]
-
 
 def _beta1(default: float, summary: str = "decay of the mean of gradients") -> Hparam:
     return Hparam(default=default, low=0.0, high=0.999, summary=summary)

@@ -10,8 +10,6 @@ from types import MappingProxyType
 
 from mbo_search.study.catalogue.entries import RegularizerInfo
 
-__all__ = ["REGULARIZERS"]
-
 REGULARIZERS: Mapping[str, RegularizerInfo] = MappingProxyType(
     {
         "clip_value": RegularizerInfo(

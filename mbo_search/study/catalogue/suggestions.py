@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["nearest_hint", "nearest_name"]
-
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """The most similar valid name; None if none is similar."""

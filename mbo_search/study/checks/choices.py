@@ -20,8 +20,6 @@ from mbo_search.study.spec.study import (
     is_numeric,
 )
 
-__all__ = ["check_choices", "unknown_name"]
-
 
 def check_choices(study: Study) -> Iterator[Problem]:
     """Check the choices of the defaults and of each stage one by one."""

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from mbo_search.errors import Problem
 from mbo_search.study.spec.study import Study
 
-__all__ = ["FRONT_SEARCHERS", "check_objectives"]
-
 FRONT_SEARCHERS = ("tpe", "random")
 """Searchers that can look for a front."""
 

@@ -13,8 +13,6 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from mbo_search.errors import Problem
 from mbo_search.study.spec.study import Study
 
-__all__ = ["check_places"]
-
 _STORE_SCHEMES = ("s3", "gs", "file")
 _DATABASES = ("postgresql+psycopg",)
 _SECRET = re.compile(r"passw|secret|token|access_?key|credential|sig(nature)?$", re.IGNORECASE)

@@ -17,8 +17,6 @@ from mbo_search.study.checks import sections as check_sections
 from mbo_search.study.checks import shares as check_shares
 from mbo_search.study.spec.study import Study
 
-__all__ = ["RULES", "Rule", "check_study"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
@@ -82,15 +80,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def check_study(study: Study, already_wrong: Collection[str] = ()) -> tuple[Problem, ...]:
-    """Check all rules.
-
-    Args:
-        study: A study whose types are right.
-        already_wrong: Key paths of the long form that were reported before.
-
-    Returns:
-        Every problem, with key paths of the long form; empty for a study that can run.
-    """
+    """Check all rules."""
     problems: list[Problem] = []
     wrong = set(already_wrong)
     for rule in RULES:

@@ -15,21 +15,6 @@ from mbo_search.study.space.ladder import question_of, top_rung
 from mbo_search.study.spec.rungs import RUNGS
 from mbo_search.study.spec.study import Study
 
-__all__ = [
-    "check_attention",
-    "check_baselines",
-    "check_batch",
-    "check_control",
-    "check_micro_batch",
-    "check_name",
-    "check_optimizers_named",
-    "check_ranks",
-    "check_reference_lrs",
-    "check_resources",
-    "check_stage_names",
-    "check_tokenizer",
-]
-
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
 

@@ -19,8 +19,6 @@ from mbo_search.study.spec.schedule import LrShape
 from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.study.spec.study import HparamValue, LrShapeChoice, Numeric, Range, StageSpace, Study, is_numeric
 
-__all__ = ["check_annealed", "check_budget", "check_grid", "check_shares", "check_warmups"]
-
 
 def check_grid(study: Study) -> Iterator[Problem]:
     """The grid divides the budget into a whole number of segments."""

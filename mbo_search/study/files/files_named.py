@@ -14,8 +14,6 @@ from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.study.spec.study import Study
 
-__all__ = ["file_problems", "is_corpus", "with_base"]
-
 
 def is_corpus(source: str) -> bool:
     """Whether a data source is a built-in corpus, or `qa` in a language.
@@ -27,12 +25,7 @@ def is_corpus(source: str) -> bool:
 
 
 def with_base(study: Study, base: Path) -> Study:
-    """Make every path in a study absolute.
-
-    Args:
-        study: A study as written.
-        base: Folder of its file.
-    """
+    """Make every path in a study absolute."""
     data = study.data
     tokenizer_path = data.tokenizer.path
     tokenizer = data.tokenizer.model_copy(update={"path": tokenizer_path and _absolute(tokenizer_path, base)})
@@ -50,13 +43,7 @@ def with_base(study: Study, base: Path) -> Study:
 
 
 def file_problems(study: Study, base: Path, already_wrong: Collection[str]) -> tuple[Problem, ...]:
-    """Report files that a study names but that do not exist, and schedule files that do not fit it.
-
-    Args:
-        study: A study as written.
-        base: Folder of its file.
-        already_wrong: Key paths that were reported before.
-    """
+    """Report files that a study names but that do not exist, and schedule files that do not fit it."""
     budget_is_wrong = any(path.startswith(("budget", "train")) for path in already_wrong)
     budget = None if budget_is_wrong else study_budget(study)
     found = (*_missing(study, base), *_bad_schedules(study, base, budget))

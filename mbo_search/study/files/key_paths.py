@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from mbo_search.study.files.yaml_tree import ListNode, MapNode, Node
 
-__all__ = ["Loc", "find", "loc_of"]
-
 Loc = tuple[str | int, ...]
 """A key path in pieces."""
 
@@ -22,15 +20,7 @@ def loc_of(path: str) -> Loc:
 
 
 def find(root: Node, loc: Sequence[str | int]) -> tuple[Node, Loc]:
-    """The deepest node along a key path.
-
-    Args:
-        root: The tree.
-        loc: Pieces of the path; pieces that lead nowhere are skipped.
-
-    Returns:
-        The node, and the pieces that led to it.
-    """
+    """The deepest node along a key path."""
     node: Node = root
     reached: Loc = ()
     for piece in loc:

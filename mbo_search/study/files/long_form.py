@@ -13,8 +13,6 @@ from mbo_search.study.spec.study import (
     Study,
 )
 
-__all__ = ["study_mapping"]
-
 Plain = object
 
 

@@ -12,18 +12,11 @@ from mbo_search.study.files.overrides import OVERRIDE
 from mbo_search.study.files.yaml_tree import ListNode, MapNode, Node
 from mbo_search.study.spec.study import StageDefaults, Study
 
-__all__ = ["Origin", "origins_in"]
-
 Origin = Literal["file", "--set", "default", "stage_defaults"]
 
 
 def origins_in(root: MapNode, study: Study) -> dict[str, Origin]:
-    """Say for each setting of a study whether it was written, set, or filled in.
-
-    Args:
-        root: The study file in long form, overrides applied.
-        study: What was made of it.
-    """
+    """Say for each setting of a study whether it was written, set, or filled in."""
     return {".".join(str(piece) for piece in loc): _origin(root, loc) for loc in _settings(study)}
 
 

@@ -8,23 +8,12 @@ from dataclasses import replace
 from mbo_search.errors import Problem
 from mbo_search.study.files.yaml_tree import ListNode, MapNode, Node, child_path, read_tree
 
-__all__ = ["OVERRIDE", "with_overrides"]
-
 OVERRIDE = "--set"
 """Where a setting from the command line stands."""
 
 
 def with_overrides(root: MapNode, overrides: Sequence[str]) -> tuple[MapNode, tuple[Problem, ...]]:
-    """Replace settings in a tree.
-
-    Args:
-        root: The tree of a study file as written.
-        overrides: Texts of the form `key.path=value`; the value is YAML, positions in lists are numbers. Missing
-            mappings on the way are made.
-
-    Returns:
-        The tree, and what could not be applied.
-    """
+    """Replace settings in a tree."""
     problems: list[Problem] = []
     for override in overrides:
         key, separator, value = override.partition("=")

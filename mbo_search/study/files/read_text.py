@@ -7,8 +7,6 @@ from pathlib import Path
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.files.yaml_tree import MAX_BYTES
 
-__all__ = ["read_text"]
-
 
 def read_text(path: Path) -> str:
     """Read a text file.

@@ -20,8 +20,6 @@ from mbo_search.study.files.type_errors import type_problems
 from mbo_search.study.files.yaml_tree import MapNode
 from mbo_search.study.spec.study import Study
 
-__all__ = ["Typed", "typed_study"]
-
 _ROUNDS = 8
 
 
@@ -41,12 +39,7 @@ class Typed:
 
 
 def typed_study(root: MapNode, already_reported: frozenset[str]) -> Typed:
-    """Make a study of a tree in long form.
-
-    Args:
-        root: The tree.
-        already_reported: Long-form key paths that were left out of it with a message of their own.
-    """
+    """Make a study of a tree in long form."""
     value = plain(root)
     problems: list[Problem] = []
     replaced: set[str] = set(already_reported)

@@ -25,17 +25,6 @@ from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Schedule, Stage
 from mbo_search.study.spec.study import BudgetSpec, DataSpec, EvaluationSpec, ModelSpec, Study, TrainSpec
 
-__all__ = [
-    "Provenance",
-    "ScheduleFile",
-    "StudySections",
-    "dump_schedule_file",
-    "load_schedule",
-    "load_schedule_file",
-    "parse_schedule_file",
-    "sections_of",
-]
-
 
 class StudySections(Description):
     """The sections of a study that training depends on.
@@ -134,10 +123,6 @@ def load_schedule_file(path: Path) -> ScheduleFile:
 
 def parse_schedule_file(text: str, where: str) -> ScheduleFile:
     """Read the text of a schedule file, YAML or JSON.
-
-    Args:
-        text: The whole file.
-        where: Its name, for messages.
 
     Raises:
         StudyError: If the text breaks the format; with every problem found.

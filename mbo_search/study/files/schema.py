@@ -31,8 +31,6 @@ from mbo_search.study.spec.study import (
     TrainSpec,
 )
 
-__all__ = ["schema_text", "study_schema"]
-
 Schema = dict[str, object]
 
 _NULL: Schema = {"type": "null"}

@@ -17,8 +17,6 @@ from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.files.yaml_tree import ListNode, MapNode, Node, ScalarNode, child_path, shown
 from mbo_search.units import parse_count
 
-__all__ = ["Expanded", "expand", "plain"]
-
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 

@@ -25,20 +25,11 @@ from mbo_search.study.files.yaml_tree import MapNode, read_tree
 from mbo_search.study.space.defaults import with_defaults
 from mbo_search.study.spec.study import Study
 
-__all__ = ["dump_study", "load_study", "origins", "parse_study"]
-
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     """Read a study file.
 
     Relative paths in it are taken from the file's folder, and must exist.
-
-    Args:
-        path: The file.
-        overrides: Settings of the form `key.path=value` that replace the file's.
-
-    Returns:
-        The study, defaults filled in, paths absolute.
 
     Raises:
         StudyError: With every problem found.
@@ -48,14 +39,6 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
 
 def parse_study(text: str, where: str, overrides: Sequence[str] = ()) -> Study:
     """Read a study from text. Paths in it stay as they are and need not exist.
-
-    Args:
-        text: The whole file.
-        where: Its name, for messages.
-        overrides: Settings of the form `key.path=value` that replace the text's.
-
-    Returns:
-        The study, defaults filled in.
 
     Raises:
         StudyError: With every problem found.
@@ -69,16 +52,7 @@ def dump_study(study: Study) -> str:
 
 
 def origins(text: str, overrides: Sequence[str] = ()) -> Mapping[str, Origin]:
-    """Say where each setting of a study comes from.
-
-    Args:
-        text: A study file without mistakes.
-        overrides: Settings that replace the file's.
-
-    Returns:
-        Origin by key path: `budget.grid`, `stages.0.lr` and so on; what a stage takes from `stage_defaults` is
-        listed under the stage.
-    """
+    """Say where each setting of a study comes from."""
     expanded, _ = _long_form(text, "", overrides)
     return origins_in(expanded.root, parse_study(text, "", overrides))
 

@@ -15,21 +15,9 @@ from mbo_search.study.files.key_paths import Loc, find
 from mbo_search.study.files.yaml_tree import MapNode, Node, child_path, shown
 from mbo_search.study.spec.study import ModelSpec
 
-__all__ = ["type_problems"]
-
 
 def type_problems(root: Node, error: ValidationError, model: type[BaseModel]) -> Mapping[Loc, Problem | None]:
-    """Say in our words, and with positions, what does not fit a type.
-
-    Args:
-        root: The tree of what was validated.
-        error: The complaints.
-        model: The type that it was validated against.
-
-    Returns:
-        One problem for each wrong value, by its key path; the members of a union complain as one. None for a
-        missing key that stands there misspelled, which is reported at the misspelling.
-    """
+    """Say in our words, and with positions, what does not fit a type."""
     places = _by_place(root, error)
     meant = {_meant(loc, model) for loc, details in places.items() if details[0]["type"] == "extra_forbidden"}
     return {

@@ -14,20 +14,11 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from mbo_search.study.files.yaml_tree import plain_value
 
-__all__ = ["dump_yaml"]
-
 _LINE_WIDTH = 110
 
 
 def dump_yaml(value: Mapping[str, object]) -> str:
-    """Write a mapping of plain values as YAML 1.2.
-
-    Args:
-        value: Mappings, sequences, text, finite numbers, booleans and None.
-
-    Returns:
-        A document that reads back equal. Mappings and lists that fit into a line are written in one.
-    """
+    """Write a mapping of plain values as YAML 1.2."""
     writer = YAML(typ="rt", pure=True)
     writer.width = _LINE_WIDTH
     writer.brace_single_entry_mapping_in_flow_sequence = True

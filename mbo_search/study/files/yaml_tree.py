@@ -26,20 +26,6 @@ from ruamel.yaml.events import (
 
 from mbo_search.errors import Problem
 
-__all__ = [
-    "MAX_BYTES",
-    "ListNode",
-    "MapNode",
-    "Node",
-    "ScalarNode",
-    "ScalarValue",
-    "Tree",
-    "child_path",
-    "plain_value",
-    "read_tree",
-    "shown",
-]
-
 MAX_BYTES = 256 * 1024
 """Largest study file."""
 
@@ -117,13 +103,7 @@ class Tree:
 
 
 def read_tree(text: str, where: str, path: str = "") -> Tree:
-    """Read one YAML document.
-
-    Args:
-        text: The document.
-        where: Name of its source, for messages; positions are added to it.
-        path: Key path of the whole document.
-    """
+    """Read one YAML document."""
     unreadable = _unreadable(text, where)
     if unreadable:
         return Tree(root=None, problems=unreadable)

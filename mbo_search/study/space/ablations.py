@@ -18,8 +18,6 @@ from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
 
-__all__ = ["PARTS", "Ablation", "Ablations", "Part", "swaps_of"]
-
 Part = Literal["stage", "optimizer", "lr", "regularizers", "hand_over"]
 """What is put back: the whole strategy of a stage, its optimizer with the learning rate, the learning rate alone,
 its regularizers with weight decay and clipping, or what happens to the optimizer's state where it begins."""
@@ -70,12 +68,6 @@ def swaps_of(
     Where the two have different numbers of stages, every stage of the winner is compared with the baseline's last
     one, keeps its own learning-rate shape, and the baseline counts as carrying its state on. A learning rate is put
     back relative to the optimizer's reference.
-
-    Args:
-        winner: The schedule to take apart.
-        baseline: What it is taken back to.
-        reference_lrs: Reference learning rates by optimizer.
-        budget: The budget in steps.
     """
     found: list[Ablation] = []
     impossible: list[tuple[Ablation, str]] = []

@@ -22,8 +22,6 @@ from mbo_search.study.spec.study import (
     RegularizerChoice,
 )
 
-__all__ = ["AbsoluteLr", "RegularizerSet", "StageAxes", "hparam_values", "set_label", "stage_parameters"]
-
 AbsoluteLr = Mapping[str, Numeric]
 """Peak learning rate by optimizer."""
 
@@ -78,14 +76,7 @@ def hparam_values(known: Mapping[str, Hparam], chosen: HparamSpace) -> HparamSpa
 
 
 def stage_parameters(axes: StageAxes, index: int, *, previous: StageAxes | None, grid: float) -> list[Parameter]:
-    """Declare the parameters of a stage, fixed ones included, in the order in which they are chosen.
-
-    Args:
-        axes: The stage.
-        index: Its position, from 0.
-        previous: The stage before it; None for the first.
-        grid: Share of the budget between two grid points.
-    """
+    """Declare the parameters of a stage, fixed ones included, in the order in which they are chosen."""
     at = f"stage/{index}"
     optimizer = f"{at}/optimizer"
     return [

@@ -13,8 +13,6 @@ from mbo_search.study.spec.schedule import HandOver, LrShape, Regularizer, Stage
 from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.units import round_significant
 
-__all__ = ["REWARM_SHARE", "REWARM_STEPS", "auto_rewarm", "build_stage", "rewarm_steps"]
-
 REWARM_SHARE = 0.02
 """Share of the budget of an automatic re-warm-up."""
 
@@ -35,16 +33,7 @@ def build_stage(
     budget: BudgetSteps,
     reference_lrs: Mapping[str, float],
 ) -> Stage:
-    """Turn the chosen values of a stage into the stage.
-
-    Args:
-        axes: The stage's choices.
-        values: What was chosen, by parameter name without `stage/<index>/`.
-        share: Its share of the budget, on the grid.
-        previous: The stage before it; None for the first.
-        budget: The budget in steps.
-        reference_lrs: Reference learning rates by optimizer.
-    """
+    """Turn the chosen values of a stage into the stage."""
     optimizer = str(values["optimizer"])
     hand_over = _hand_over(values, previous, optimizer)
     settings = _settings(values, optimizer, OPTIMIZERS[optimizer].hparams)
@@ -74,10 +63,6 @@ def rewarm_steps(hparams: Mapping[str, float], budget: BudgetSteps) -> int:
 
     2 % of the budget and at least 10 steps; with an optimizer that turns its basis every `precondition_frequency`
     steps at least two of these updates.
-
-    Args:
-        hparams: Settings of the new stage's optimizer.
-        budget: The budget in steps.
     """
     bases = _REWARM_BASES * int(hparams.get("precondition_frequency", 0))
     return max(round(REWARM_SHARE * budget.total_steps), REWARM_STEPS, bases)
@@ -96,14 +81,6 @@ def auto_rewarm(
 
     It takes the steps that are wanted, at most half of the stage, after a reset or where the optimizer keeps second
     moments that do not arrive; else 0.
-
-    Args:
-        previous: The stage before; None for the first stage, which has no automatic warm-up.
-        optimizer: The optimizer of the new stage.
-        hand_over: What happens to the optimizer state.
-        share: The new stage's share of the budget.
-        steps: Steps that are wanted, see `rewarm_steps`.
-        budget: The budget in steps.
     """
     if previous is None:
         return 0.0

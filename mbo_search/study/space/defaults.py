@@ -15,8 +15,6 @@ from mbo_search.study.spec.study import (
     Study,
 )
 
-__all__ = ["BUILT_IN_DEFAULTS", "DEFAULT_TRIALS", "stage_with_defaults", "with_defaults"]
-
 DEFAULT_TRIALS = 32
 """Schedules of a study that sets no limit at all."""
 
@@ -51,16 +49,7 @@ def with_defaults(study: Study) -> Study:
 
 
 def stage_with_defaults(study: Study, index: int) -> StageSpace:
-    """One stage with every setting that can hold for it filled in.
-
-    Args:
-        study: A study, filled or not.
-        index: Position of the stage, from 0.
-
-    Returns:
-        The stage. Only `warmup` is left out of later stages, `hand_over` and `rewarm` out of the first, and the
-        optimizer where the study names none.
-    """
+    """One stage with every setting that can hold for it filled in."""
     filled = with_defaults(study)
     stage = filled.stages[index]
     merged = {

@@ -33,18 +33,6 @@ from mbo_search.study.spec.schedule import LrShape
 from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.study.spec.study import LrShapeChoice, Numeric, OptimizerChoice, Study
 
-__all__ = [
-    "RUNG_OF_SEARCH",
-    "LowerSearch",
-    "SearchName",
-    "asked_space",
-    "lower_spaces",
-    "question_of",
-    "rungs_of",
-    "search_spaces",
-    "top_rung",
-]
-
 LowerSearch = Literal["tuned", "line", "shape", "settings"]
 """A search among the opponents of a study's question."""
 
@@ -62,11 +50,7 @@ _FLOORS = (0.0, 0.05)
 
 
 def top_rung(study: Study) -> Rung:
-    """The highest rung that a study's own stages reach.
-
-    Args:
-        study: A study without mistakes, as reading one gives it.
-    """
+    """The highest rung that a study's own stages reach."""
     stages = resolved_stages(study)
     if len(stages) == 1:
         return "shape" if any(_is_shaped(choice) for choice in stages[0].lr_shapes) else "tuned"
@@ -76,22 +60,14 @@ def top_rung(study: Study) -> Rung:
 
 
 def question_of(study: Study) -> Rung:
-    """The freedom that a study asks about: what it declares, else the highest of its space.
-
-    Args:
-        study: A study without mistakes, as reading one gives it.
-    """
+    """The freedom that a study asks about: what it declares, else the highest of its space."""
     if study.control.keeps == "optimizer":
         return "switch"
     return top_rung(study) if study.control.question == "auto" else study.control.question
 
 
 def rungs_of(study: Study) -> tuple[Rung, ...]:
-    """The rungs of a study's ladder, up to the one that it asks about; those that add nothing are left out.
-
-    Args:
-        study: A study without mistakes, as reading one gives it.
-    """
+    """The rungs of a study's ladder, up to the one that it asks about; those that add nothing are left out."""
     question = question_of(study)
     untuned: tuple[Rung, ...] = ("untuned",) if study.baselines else ()
     if study.control.share == 0:
@@ -102,9 +78,6 @@ def rungs_of(study: Study) -> tuple[Rung, ...]:
 
 def asked_space(study: Study) -> Space:
     """What the side of the question searches: the study's stages, as far as the question goes.
-
-    Args:
-        study: A study without mistakes, as reading one gives it.
 
     Raises:
         StudyError: If the budget is below one optimizer step per grid segment.
@@ -119,9 +92,6 @@ def asked_space(study: Study) -> Space:
 
 def lower_spaces(study: Study) -> dict[LowerSearch, Space]:
     """The spaces of the opponents, lowest rung first; none where nothing is searched below the question.
-
-    Args:
-        study: A study without mistakes, as reading one gives it.
 
     Raises:
         StudyError: If the budget is below one optimizer step per grid segment.
@@ -143,9 +113,6 @@ def lower_spaces(study: Study) -> dict[LowerSearch, Space]:
 
 def search_spaces(study: Study) -> dict[SearchName, Space]:
     """The space of each search: of the question's own first, then of its opponents.
-
-    Args:
-        study: A study without mistakes, as reading one gives it.
 
     Raises:
         StudyError: If the budget is below one optimizer step per grid segment.

@@ -14,19 +14,6 @@ from typing import Protocol
 from mbo_search.study.spec.study import Range
 from mbo_search.units import round_significant
 
-__all__ = [
-    "Condition",
-    "Parameter",
-    "SpaceSize",
-    "Suggest",
-    "Value",
-    "choose",
-    "count_points",
-    "numeric_parameter",
-    "round_sampled",
-    "searched",
-]
-
 Value = str | float
 """What a parameter takes."""
 
@@ -123,15 +110,7 @@ def numeric_parameter(
 
 
 def choose(parameters: Iterable[Parameter], suggest: Suggest) -> dict[str, Value]:
-    """Ask for every parameter that exists, in order.
-
-    Args:
-        parameters: All parameters of a space, the fixed ones included.
-        suggest: Who answers. Fixed parameters are filled in without asking.
-
-    Returns:
-        Values by name, in order of asking; numbers from intervals are rounded to 3 significant digits.
-    """
+    """Ask for every parameter that exists, in order."""
     values: dict[str, Value] = {}
     for parameter in parameters:
         if _exists(parameter, values):

@@ -15,8 +15,6 @@ from mbo_search.study.space.space import parameters
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.study import Study
 
-__all__ = ["ModelNote", "model_notes", "searcher_of"]
-
 _STAGE_BY_STAGE = ("greedy", "beam2", "beam4")
 
 
@@ -40,10 +38,6 @@ def searcher_of(study: Study, num_stages: int) -> str:
     """The searcher that serves a space of so many stages.
 
     The tree searcher has nothing to share in a space of one stage; its model there is TPE's.
-
-    Args:
-        study: The study.
-        num_stages: Stages of the arm's space.
     """
     if len(study.search.objectives) > 1 and study.search.searcher == "auto":
         return "tpe"
@@ -53,11 +47,7 @@ def searcher_of(study: Study, num_stages: int) -> str:
 
 
 def model_notes(study: Study) -> tuple[ModelNote, ...]:
-    """Name the parameters that the searcher of a study cannot model jointly.
-
-    Args:
-        study: A valid study.
-    """
+    """Name the parameters that the searcher of a study cannot model jointly."""
     found = []
     for arm, space in search_spaces(study).items():
         asked = [parameter for parameter in parameters(space) if not parameter.is_fixed]

@@ -20,8 +20,6 @@ from mbo_search.study.spec.study import (
 )
 from mbo_search.units import round_significant
 
-__all__ = ["CONTROL_SHAPES", "control_axes", "union"]
-
 CONTROL_SHAPES = ("cosine", "linear", "wsd")
 """Shapes of tuned single strategies, in their default settings."""
 
@@ -31,10 +29,6 @@ def control_axes(stages: Sequence[StageAxes], reference_lrs: Mapping[str, float]
 
     Learning rates stay relative if all stages give them so; else they are absolute, each optimizer with the union
     over the stages that may use it.
-
-    Args:
-        stages: The study's stages.
-        reference_lrs: Reference learning rates by optimizer.
     """
     relative = [axes.relative_lr for axes in stages if axes.relative_lr is not None]
     all_relative = len(relative) == len(stages)

@@ -20,21 +20,6 @@ from mbo_search.study.spec.schedule import Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.study.spec.study import RelativeLr, Study
 
-__all__ = [
-    "Parameter",
-    "Space",
-    "SpaceSize",
-    "Suggest",
-    "finite_size",
-    "parameters",
-    "propose",
-    "resolved_stages",
-    "share_reader",
-    "space_of",
-    "space_size",
-    "staged_space",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
@@ -68,9 +53,6 @@ class Space:
 def staged_space(study: Study) -> Space:
     """The space that a study describes.
 
-    Args:
-        study: A study without mistakes, as reading one gives it.
-
     Raises:
         StudyError: If the budget is below one optimizer step per grid segment.
     """
@@ -78,25 +60,12 @@ def staged_space(study: Study) -> Space:
 
 
 def resolved_stages(study: Study) -> tuple[StageAxes, ...]:
-    """The stages of a study in order, every setting resolved.
-
-    Args:
-        study: A study without mistakes, as reading one gives it.
-    """
+    """The stages of a study in order, every setting resolved."""
     return tuple(_stage_axes(study, index) for index in range(len(study.stages)))
 
 
 def propose(space: Space, suggest: Suggest) -> Schedule:
-    """Make a schedule by asking for every parameter that exists.
-
-    Args:
-        space: Where to choose.
-        suggest: Who chooses. Parameters with one possible value are not asked for.
-
-    Returns:
-        A complete schedule: settings filled in from the catalogue, sampled numbers rounded to 3 significant
-        digits, learning rates to 4 after multiplying with the reference.
-    """
+    """Make a schedule by asking for every parameter that exists."""
     values = spread(choose(space.declared, suggest), space.tied, len(space.stages))
     counts = _segment_counts(space, values)
     stages: list[Stage] = []
@@ -114,14 +83,7 @@ def propose(space: Space, suggest: Suggest) -> Schedule:
 
 
 def share_reader(space: Space) -> Callable[[Mapping[str, Value]], tuple[float, ...]]:
-    """A function that reads the share of every stage off a point of the space.
-
-    Args:
-        space: The space.
-
-    Returns:
-        Takes the values chosen, by parameter name (those of fixed shares may be missing); gives a share a stage.
-    """
+    """A function that reads the share of every stage off a point of the space."""
     fixed = {parameter.name: parameter.choices[0] for parameter in space.declared if parameter.is_fixed}
 
     def read(values: Mapping[str, Value]) -> tuple[float, ...]:
@@ -147,13 +109,7 @@ def finite_size(space: Space) -> int | None:
 
 
 def space_of(study: Study, stages: tuple[StageAxes, ...], tied: Tied = NOTHING) -> Space:
-    """The space of some stages, trained with a study's budget and reference learning rates.
-
-    Args:
-        study: The study.
-        stages: The stages, every setting resolved.
-        tied: What is chosen in the first stage and holds for all.
-    """
+    """The space of some stages, trained with a study's budget and reference learning rates."""
     names = {choice.name for axes in stages for choice in axes.optimizers}
     return Space(
         stages=stages,

@@ -12,8 +12,6 @@ from typing import Literal
 
 from mbo_search.study.space.parameters import Condition, Parameter, Value
 
-__all__ = ["NOTHING", "Tied", "spread", "tied_parameters"]
-
 Tied = Literal["nothing", "optimizer", "strategy"]
 """What all stages have in common; of a strategy everything but learning rate, its shape and warm-up."""
 
@@ -23,12 +21,7 @@ _OF_THE_LEARNING_RATE = ("lr", "lr_relative", "lr_shape", "rewarm", "share", "wa
 
 
 def tied_parameters(declared: Sequence[Parameter], tied: Tied) -> tuple[Parameter, ...]:
-    """Parameters of stages that have something in common.
-
-    Args:
-        declared: Parameters of all stages in order.
-        tied: What they have in common.
-    """
+    """Parameters of stages that have something in common."""
     if tied == NOTHING:
         return tuple(declared)
     shapes = _shape_names(declared)
@@ -43,13 +36,7 @@ def tied_parameters(declared: Sequence[Parameter], tied: Tied) -> tuple[Paramete
 
 
 def spread(values: Mapping[str, Value], tied: Tied, num_stages: int) -> dict[str, Value]:
-    """Values of all stages out of those that were chosen.
-
-    Args:
-        values: What was chosen, by name.
-        tied: What the stages have in common.
-        num_stages: Stages of a schedule.
-    """
+    """Values of all stages out of those that were chosen."""
     if tied == NOTHING:
         return dict(values)
     first = {name.removeprefix("stage/0/"): value for name, value in values.items() if name.startswith("stage/0/")}

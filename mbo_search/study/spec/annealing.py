@@ -10,8 +10,6 @@ from mbo_search.study.catalogue.lookup import OPTIMIZERS
 from mbo_search.study.spec.lr_shapes import StageClock, lr_factor
 from mbo_search.study.spec.schedule import LrShape
 
-__all__ = ["LAST_FACTOR", "SHORTEST_DECAY", "decay_share", "is_annealed", "last_factor"]
-
 LAST_FACTOR = 0.1
 """Largest factor of the peak at the last step."""
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Description"]
-
 
 class Description(BaseModel):
     """A frozen, serialisable value. Equality is by content; unknown keys are errors; NaN is refused."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from mbo_search.study.spec.segments import BudgetSteps, resolve_budget
 from mbo_search.study.spec.study import Study
 
-__all__ = ["study_budget"]
-
 
 def study_budget(study: Study) -> BudgetSteps:
     """Round a study's budget down to whole optimizer steps in each grid segment.

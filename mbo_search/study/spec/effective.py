@@ -13,8 +13,6 @@ from itertools import takewhile
 from mbo_search.study.catalogue.lookup import REGULARIZERS
 from mbo_search.study.spec.schedule import Regularizer, Stage
 
-__all__ = ["stages_in_force", "trainable_in_force"]
-
 _KINDS = ("attention", "embeddings", "mlp", "norms")
 """Every parameter belongs to exactly one of them."""
 

@@ -17,8 +17,6 @@ from collections.abc import Mapping, Sequence
 from mbo_search.study.catalogue.lookup import OPTIMIZERS
 from mbo_search.study.spec.segments import Segment
 
-__all__ = ["root_key", "segment_keys"]
-
 Json = Mapping[str, object]
 
 

@@ -21,8 +21,6 @@ from types import MappingProxyType
 
 from mbo_search.study.spec.schedule import LrShape
 
-__all__ = ["SHAPES", "StageClock", "lr_factor"]
-
 ONE_CYCLE_START = 0.04
 """Factor with which `one_cycle` begins its rise."""
 

@@ -6,8 +6,6 @@ from mbo_search.study.catalogue.lookup import OPTIMIZERS
 from mbo_search.study.spec.study import Study
 from mbo_search.units import round_significant
 
-__all__ = ["CATALOGUE_WIDTH", "LR_DIGITS", "reference_lr", "reference_lrs"]
-
 CATALOGUE_WIDTH = 256
 """Model width at which the catalogue's learning rates hold."""
 

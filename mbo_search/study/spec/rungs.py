@@ -21,8 +21,6 @@ from mbo_search.study.catalogue.lookup import LR_SHAPES, OPTIMIZERS
 from mbo_search.study.spec.lr_shapes import StageClock, lr_factor
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
 
-__all__ = ["RUNGS", "Rung", "default_shape", "rung_of", "rungs_below"]
-
 Rung = Literal["untuned", "tuned", "shape", "settings", "switch"]
 
 RUNGS: tuple[Rung, ...] = ("untuned", "tuned", "shape", "settings", "switch")

@@ -12,8 +12,6 @@ from pydantic import Field
 
 from mbo_search.study.spec.base import Description
 
-__all__ = ["HandOver", "LrShape", "Regularizer", "Schedule", "Stage", "Strategy"]
-
 HandOver = Literal["carry", "reset"]
 
 

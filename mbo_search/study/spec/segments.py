@@ -15,8 +15,6 @@ from mbo_search.study.spec.effective import stages_in_force
 from mbo_search.study.spec.lr_shapes import StageClock, lr_factor
 from mbo_search.study.spec.schedule import Schedule, Stage
 
-__all__ = ["BudgetSteps", "Segment", "cut", "resolve_budget", "scaled_budget"]
-
 EffectiveHandOver = Literal["start", "continue", "carry", "reset"]
 
 

@@ -13,34 +13,6 @@ from pydantic import Field
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import HandOver
 
-__all__ = [
-    "Auto",
-    "BudgetSpec",
-    "ConfirmSpec",
-    "ControlSpec",
-    "DataSpec",
-    "EvaluationSpec",
-    "HparamSpace",
-    "HparamValue",
-    "LrShapeChoice",
-    "ModelSpec",
-    "Numeric",
-    "Objective",
-    "OptimizerChoice",
-    "Range",
-    "RegularizerChoice",
-    "RelativeLr",
-    "ResourcesSpec",
-    "SearchSpec",
-    "StageDefaults",
-    "StageSpace",
-    "StoreSpec",
-    "Study",
-    "TokenizerSpec",
-    "TrainSpec",
-    "is_numeric",
-]
-
 Auto = Literal["auto"]
 
 

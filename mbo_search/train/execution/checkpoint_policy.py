@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["CheckpointPolicy"]
-
 MOST_WRITE_SHARE = 0.1
 """Largest share of the training time that writing states within a stage may take."""
 
@@ -28,23 +26,13 @@ class CheckpointPolicy:
         self._write_seconds: list[float] = []
 
     def observe(self, *, num_tokens: int, train_seconds: float, write_seconds: float) -> None:
-        """Note what a stretch took.
-
-        Args:
-            num_tokens: Charged tokens trained.
-            train_seconds: Seconds of training and evaluation.
-            write_seconds: Seconds of writing the state behind it.
-        """
+        """Note what a stretch took."""
         self._num_tokens += num_tokens
         self._train_seconds += train_seconds
         self._write_seconds.append(write_seconds)
 
     def is_worth_keeping(self, num_tokens: int) -> bool:
-        """Whether a state pays.
-
-        Args:
-            num_tokens: Charged tokens since the state before.
-        """
+        """Whether a state pays."""
         if not self._num_tokens:
             return True
         saved_seconds = self._train_seconds * num_tokens / self._num_tokens

@@ -19,15 +19,13 @@ from mbo_search.store.node_store import NodeStore, StoredNode
 from mbo_search.study.spec.segments import Segment
 from mbo_search.system.files import is_disk_trouble, unique_sibling
 from mbo_search.train.execution.checkpoint_policy import CheckpointPolicy
-from mbo_search.train.execution.path import SchedulePath, Span, schedule_path, stretches
+from mbo_search.train.execution.path import SchedulePath, Span, stretches
 from mbo_search.train.execution.report_checks import broken_promise, is_finite
 from mbo_search.train.execution.stage_log import stage_banner
 from mbo_search.trial.curve import curve_rows, join_points
 from mbo_search.trial.outcome import Boundary, BoundaryEvent, State, TrialOutcome, state_of
 from mbo_search.trial.reports import BoundaryReport, CurvePoint, EndReason, Metrics, Node, StageRunner, Stop
 from mbo_search.units import format_count, format_seconds
-
-__all__ = ["Log", "OnBoundary", "SchedulePath", "Span", "execute", "schedule_path", "stretches"]
 
 Log = Callable[[str], None]
 """Takes one line for people."""
@@ -45,19 +43,7 @@ def execute(
     on_boundary: OnBoundary,
     log: Log,
 ) -> TrialOutcome:
-    """Train a schedule as far as nobody has trained it before.
-
-    Args:
-        path: The schedule's way through the stage tree.
-        runner: Trains stretches.
-        store: Where states are shared.
-        stop: Polled before every step; True interrupts the trial, which goes on where it stopped when repeated.
-        on_boundary: Judges each stage end; what it says at the last one is ignored.
-        log: Takes lines for people.
-
-    Returns:
-        How it went; a trial's own troubles are outcomes, never exceptions.
-    """
+    """Train a schedule as far as nobody has trained it before."""
     trial = _Trial(path, runner, store, log)
     try:
         return trial.execute(stop, on_boundary)

@@ -13,8 +13,6 @@ from mbo_search.study.spec.segments import Segment, cut
 if TYPE_CHECKING:
     from mbo_search.train.setup.setup import TrainSetup
 
-__all__ = ["SchedulePath", "Span", "schedule_path", "stretches"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulePath:
@@ -70,11 +68,6 @@ class Span:
 def schedule_path(schedule: Schedule, setup: TrainSetup, seed: int) -> SchedulePath:
     """Name the way of a schedule.
 
-    Args:
-        schedule: The complete recipe.
-        setup: How the study trains.
-        seed: Seed of initialisation, data order and noise.
-
     Raises:
         StudyError: If the schedule does not fit the budget's grid.
     """
@@ -93,12 +86,6 @@ def stretches(path: SchedulePath) -> tuple[Span, ...]:
     That is at every stage end and, within a stage, at the grid points where another schedule can take over: up to
     there the learning rate does not depend on the stage's length, and either a schedule of the study may leave a
     stage there, or the decay begins behind it.
-
-    Args:
-        path: The way.
-
-    Returns:
-        Its stretches in order; their segments are all segments of the way.
     """
     kept = sorted(_kept(path))
     tokens_done = path.tokens_done

@@ -8,19 +8,9 @@ from collections.abc import Iterable
 from mbo_search.train.execution.path import Span
 from mbo_search.trial.reports import BoundaryReport, EndReason, Metrics
 
-__all__ = ["broken_promise", "is_finite"]
-
 
 def broken_promise(stretch: Span, report: BoundaryReport) -> tuple[EndReason, str] | None:
-    """Check the report of a call that came back with a state.
-
-    Args:
-        stretch: What was to be trained.
-        report: What the runner says.
-
-    Returns:
-        Why the trial has failed, and a line for people; None if all is well.
-    """
+    """Check the report of a call that came back with a state."""
     steps = [segment.last_step for segment in stretch.segments]
     found = [point.step for point in report.curve]
     if found != steps:

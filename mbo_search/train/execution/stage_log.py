@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.segments import Segment
 
-__all__ = ["stage_banner"]
-
 _HAND_OVER = {
     "start": "fresh optimizer state",
     "continue": "optimizer state goes on untouched",
@@ -18,15 +16,7 @@ _HAND_OVER = {
 
 
 def stage_banner(previous: Stage | None, segment: Segment) -> str:
-    """Say what a stage changes.
-
-    Args:
-        previous: The stage before; None for the first one.
-        segment: First segment of the stage.
-
-    Returns:
-        One line: the stage and its steps, then everything that differs from the stage before.
-    """
+    """Say what a stage changes."""
     stage, clock = segment.stage, segment.clock
     last_step = segment.stage_first_step + clock.stage_steps
     words = f"stage {segment.stage_index + 1} ({stage.name}), steps {segment.stage_first_step + 1} to {last_step}: "

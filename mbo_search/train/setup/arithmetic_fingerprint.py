@@ -20,8 +20,6 @@ from torch import Tensor
 from mbo_search.train.arithmetic import autocast
 from mbo_search.train.setup.setup import Device, Precision
 
-__all__ = ["arithmetic_print", "chosen_instructions"]
-
 _DIGEST_BYTES = 8
 _PRIME = 16_381
 """Inputs are multiples of its inverse: exact to make without any arithmetic that may round otherwise."""
@@ -58,14 +56,6 @@ def arithmetic_print(device: Device, precision: Precision, threads: int) -> str:
     Products of weights and activations forwards and backwards, attention, a norm, cross entropy, and the
     decompositions behind SOAP's bases. Equal digests do not prove that all else is equal; different ones prove that
     it is not.
-
-    Args:
-        device: Where trials compute.
-        precision: Arithmetic of the forward pass; products in float32 are always among them.
-        threads: Processor threads of one trial.
-
-    Returns:
-        16 hexadecimal digits.
     """
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     with _threads(threads):

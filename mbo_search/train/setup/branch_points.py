@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from mbo_search.study.spec.study import Numeric, Range, Study
 
-__all__ = ["branch_points"]
-
 
 def branch_points(study: Study) -> tuple[int, ...]:
-    """Grid points at which some schedule of the study ends a stage, the end of the budget aside.
-
-    Args:
-        study: Its stages and its grid.
-
-    Returns:
-        Numbers of grid segments, ascending.
-    """
+    """Grid points at which some schedule of the study ends a stage, the end of the budget aside."""
     num_segments = round(1 / study.budget.grid)
     reachable = {0}
     found: set[int] = set()

@@ -21,8 +21,6 @@ from mbo_search.study.spec.study import ModelSpec
 from mbo_search.train.arithmetic import autocast, is_out_of_memory
 from mbo_search.train.setup.setup import Device, Precision
 
-__all__ = ["Prober", "arithmetic_versions", "default_device", "faster_precision", "fastest_micro_batch", "prober"]
-
 PROBE_SECONDS = 1.0
 """Time for one question; a pass that has begun is finished."""
 
@@ -81,14 +79,7 @@ class Prober:
 
 @contextmanager
 def prober(spec: ModelSpec, vocab_size: int, *, device: Device, threads: int) -> Iterator[Prober]:
-    """A warmed-up model on a device, with the number of threads of a trial.
-
-    Args:
-        spec: The model.
-        vocab_size: Tokens of the vocabulary.
-        device: Where trials compute.
-        threads: Processor threads of one trial.
-    """
+    """A warmed-up model on a device, with the number of threads of a trial."""
     threads_before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -106,17 +97,7 @@ def prober(spec: ModelSpec, vocab_size: int, *, device: Device, threads: int) ->
 def fastest_micro_batch(
     found: Prober, num_sequences: int, precision: Precision, *, probe_seconds: float = PROBE_SECONDS
 ) -> int:
-    """Sequences of one forward pass: the whole batch, unless a part of it is clearly faster or all that fits.
-
-    Args:
-        found: The model to measure with.
-        num_sequences: Sequences of one optimizer step.
-        precision: Arithmetic of the forward pass.
-        probe_seconds: Time to measure.
-
-    Returns:
-        A power of two, or the whole batch.
-    """
+    """Sequences of one forward pass: the whole batch, unless a part of it is clearly faster or all that fits."""
     sizes = _sizes(num_sequences)
     shortest: dict[int, float] = {}
     deadline = time.monotonic() + probe_seconds
@@ -133,13 +114,7 @@ def fastest_micro_batch(
 
 
 def faster_precision(found: Prober, num_sequences: int, *, probe_seconds: float = PROBE_SECONDS) -> Precision:
-    """bfloat16 autocast if it is measured to be clearly faster than float32, else float32.
-
-    Args:
-        found: The model to measure with.
-        num_sequences: Sequences of one optimizer step; at most eight are measured with.
-        probe_seconds: Time to measure.
-    """
+    """bfloat16 autocast if it is measured to be clearly faster than float32, else float32."""
     size = min(num_sequences, 8)
     full = half = math.inf
     deadline = time.monotonic() + (probe_seconds if _has_fast_bfloat16(found) else 0.0)

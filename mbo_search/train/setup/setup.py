@@ -26,21 +26,6 @@ from mbo_search.train.setup.branch_points import branch_points
 if TYPE_CHECKING:
     from mbo_search.data.prepare import PreparedData
 
-__all__ = [
-    "NUMERICS_VERSION",
-    "Device",
-    "Precision",
-    "TrainSetup",
-    "changed_numerics",
-    "evaluation_windows_of",
-    "judged_text_of",
-    "numerics_here",
-    "over_whole_split",
-    "resolve_setup",
-    "validation_parts_of",
-    "windows_of_setup",
-]
-
 Device = Literal["cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
 
@@ -112,11 +97,7 @@ class TrainSetup(Description):
         )
 
     def scaled(self, multiple: float) -> TrainSetup:
-        """The same setup for a longer or shorter budget, rounded to whole steps.
-
-        Args:
-            multiple: Length of the budget over this one's.
-        """
+        """The same setup for a longer or shorter budget, rounded to whole steps."""
         if multiple == 1.0:
             return self
         budget = scaled_budget(self.budget(), multiple)
@@ -129,9 +110,6 @@ class TrainSetup(Description):
         The length of the budget is part of it although most steps do not depend on it: evaluations lie on its grid,
         and behind its last step no mean of the weights is kept. A node of another budget would lack what is
         measured of it, so that results would depend on what had been trained before.
-
-        Args:
-            seed: Seed of initialisation, data order and noise.
         """
         model = self.model.model_dump(mode="json") | {
             "mlp_width": mlp_width(self.model),
@@ -142,21 +120,12 @@ class TrainSetup(Description):
         return root_key(model=model, data_fingerprint=self.data_fingerprint, seed=seed, numerics=self.numerics)
 
     def is_evaluated(self, index: int) -> bool:
-        """Whether every schedule is evaluated behind a grid segment.
-
-        Args:
-            index: The segment's position on the grid.
-        """
+        """Whether every schedule is evaluated behind a grid segment."""
         return (index + 1) * self.points // self.num_segments > index * self.points // self.num_segments
 
 
 def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSetup:
     """Settle how a study trains here; takes up to a few seconds of measuring.
-
-    Args:
-        study: The study.
-        prepared: Its data.
-        workers: Trials that run at once on this machine.
 
     Raises:
         StudyError: If the batch does not fit the context, or the budget does not fit the grid.
@@ -206,11 +175,6 @@ def numerics_here(setup: TrainSetup) -> dict[str, str]:
 def validation_parts_of(prepared: PreparedData, *, context: int, num_tokens: int) -> ValidationParts:
     """What a new study uses the validation split for.
 
-    Args:
-        prepared: The data.
-        context: Tokens of a window.
-        num_tokens: Tokens of one evaluation.
-
     Raises:
         DataError: If the validation split is too short.
     """
@@ -226,15 +190,7 @@ def validation_parts_of(prepared: PreparedData, *, context: int, num_tokens: int
 def changed_numerics(
     before: Mapping[str, str], after: Mapping[str, str]
 ) -> tuple[tuple[str, str | None, str | None], ...]:
-    """Where two numerics differ.
-
-    Args:
-        before: The one.
-        after: The other.
-
-    Returns:
-        (name, value before, value after) in order of the names; None where a side has no such name.
-    """
+    """Where two numerics differ."""
     names = sorted({*before, *after})
     pairs = ((name, before.get(name), after.get(name)) for name in names)
     return tuple((name, old, new) for name, old, new in pairs if old != new)
@@ -242,11 +198,6 @@ def changed_numerics(
 
 def evaluation_windows_of(prepared: PreparedData, *, context: int, num_tokens: int) -> Windows:
     """Windows all over the validation split, for studies without judged documents.
-
-    Args:
-        prepared: The data.
-        context: Tokens of a window.
-        num_tokens: Tokens of one evaluation.
 
     Raises:
         DataError: If the validation split is too short.
@@ -257,10 +208,6 @@ def evaluation_windows_of(prepared: PreparedData, *, context: int, num_tokens: i
 
 def windows_of_setup(prepared: PreparedData, setup: TrainSetup) -> Windows:
     """The validation windows on which every trial of a study is measured.
-
-    Args:
-        prepared: The data.
-        setup: How the study trains; one without judged documents has its windows all over the split.
 
     Raises:
         DataError: If the data are not those of the setup.
@@ -278,10 +225,6 @@ def windows_of_setup(prepared: PreparedData, setup: TrainSetup) -> Windows:
 def judged_text_of(prepared: PreparedData, setup: TrainSetup) -> JudgedText | None:
     """The documents on which finished models of a study are judged; None if it has none.
 
-    Args:
-        prepared: The data.
-        setup: How the study trains.
-
     Raises:
         DataError: If the data are not those of the setup.
     """
@@ -296,10 +239,6 @@ def judged_text_of(prepared: PreparedData, setup: TrainSetup) -> JudgedText | No
 
 def over_whole_split(setup: TrainSetup, prepared: PreparedData) -> TrainSetup:
     """The same setup without judged documents, with its windows all over the validation split.
-
-    Args:
-        setup: How a study trains.
-        prepared: Its data.
 
     Raises:
         DataError: If the validation split is too short.

@@ -23,8 +23,6 @@ from mbo_search.engine.control.controller import SearchController
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.trial.outcome import BoundaryEvent, TrialOutcome
 
-__all__ = ["BoundaryScheduler", "ControllerSearcher", "HaltStopper", "TrialCallback", "TuneAdapter"]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -57,15 +55,7 @@ class TuneAdapter:
         slots: int,
         keep_log: Callable[[int, str], None] = _drop_log,
     ) -> None:
-        """Take a seat.
-
-        Args:
-            director: The search.
-            config: What every trial's configuration holds besides its number; with the workers' plan in it, the
-                task is added.
-            slots: Trials that Tune may have at once; none is proposed ahead, for it would be proposed knowing less.
-            keep_log: Takes a trial's number and new lines of its log, where workers report them.
-        """
+        """Take a seat."""
         self._keep_log = keep_log
         self.failure: Exception | None = None
         self.is_left = False
@@ -183,11 +173,7 @@ class ControllerSearcher(Searcher):
     """Tune's searcher: asks the director for trials."""
 
     def __init__(self, seat: TuneAdapter) -> None:
-        """Make a searcher.
-
-        Args:
-            seat: The director's seat.
-        """
+        """Make a searcher."""
         super().__init__()
         self._seat = seat
 
@@ -213,11 +199,7 @@ class BoundaryScheduler(FIFOScheduler):
     """Tune's scheduler: first come, first served; the director judges stage ends."""
 
     def __init__(self, seat: TuneAdapter) -> None:
-        """Make a scheduler.
-
-        Args:
-            seat: The director's seat.
-        """
+        """Make a scheduler."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._seat = seat
 
@@ -234,11 +216,7 @@ class HaltStopper(Stopper):
     """Ends the whole of Tune's run once nothing that is worth saving is at work."""
 
     def __init__(self, may_halt: Callable[[], bool]) -> None:
-        """Make a stopper.
-
-        Args:
-            may_halt: Whether to end now.
-        """
+        """Make a stopper."""
         self._may_halt = may_halt
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -257,11 +235,7 @@ class TrialCallback(Callback):
     """Tells the director when workers start trials and when they are lost."""
 
     def __init__(self, seat: TuneAdapter) -> None:
-        """Make a callback.
-
-        Args:
-            seat: The director's seat.
-        """
+        """Make a callback."""
         self._seat = seat
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:

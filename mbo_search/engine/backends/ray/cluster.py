@@ -21,8 +21,6 @@ from typing import Any, Literal
 from mbo_search.engine.backends.stop_signals import throttled
 from mbo_search.errors import Problem, UserError
 
-__all__ = ["Cluster", "StopFlagClient", "StopFlags", "admit"]
-
 Answer = Literal["open", "closed", "silent"]
 
 _PROBE_SECONDS = 90
@@ -57,12 +55,6 @@ class Cluster:
 
 def admit(cluster: Cluster) -> Mapping[str, str]:
     """Find out whether a cluster asks for a token, by knocking without one.
-
-    Args:
-        cluster: The cluster.
-
-    Returns:
-        Environment variables for connecting to it.
 
     Raises:
         UserError: If nobody answers, or everybody may come in and the user does not insist.
@@ -127,11 +119,7 @@ class StopFlags:
     """The driver's word to workers that do not see its files: a small actor beside the driver."""
 
     def __init__(self, session: str) -> None:
-        """Put up a board; it goes with the driver.
-
-        Args:
-            session: Names this driver's session.
-        """
+        """Put up a board; it goes with the driver."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -148,11 +136,7 @@ class StopFlagClient:
     """The worker's side: whether to stop now. Never waits, so a cut line costs nothing."""
 
     def __init__(self, session: str) -> None:
-        """Watch a session.
-
-        Args:
-            session: The driver's session.
-        """
+        """Watch a session."""
         self._session = session
         self._is_stopped = False
         self._asked: list[Any] = []

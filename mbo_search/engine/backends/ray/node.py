@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-__all__ = ["NodeWatch"]
-
 _LOOK_SECONDS = 2.0
 _END_SECONDS = 2.0
 

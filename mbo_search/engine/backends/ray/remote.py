@@ -25,17 +25,11 @@ from mbo_search.store.partial_mirror import PartialMirror
 from mbo_search.system.cache import user_cache
 from mbo_search.system.object_storage import ObjectFolder
 
-__all__ = ["run_id", "train_remote_trial"]
-
 _MOST_LOG_BYTES = 64 * 2**10
 
 
 def train_remote_trial(config: dict[str, Any]) -> None:
-    """Train one trial; the driver may end it at any report.
-
-    Args:
-        config: `plan` and `task` as JSON, `run_id` (names the run directory) and `session` (the driver's session).
-    """
+    """Train one trial; the driver may end it at any report."""
     run = RunDirectory(user_cache() / "worker" / config["run_id"])
     for folder in (run.trials, run.scratch, run.stages):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -66,12 +60,7 @@ def _worker(folder: Path, plan_json: str) -> TrialWorker:
 
 
 def run_id(run: RunDirectory, hostname: str) -> str:
-    """Names a run directory on other machines.
-
-    Args:
-        run: The run directory.
-        hostname: The driver's machine.
-    """
+    """Names a run directory on other machines."""
     return hashlib.sha256(f"{hostname}:{run.path.resolve()}".encode()).hexdigest()[:16]
 
 

@@ -31,8 +31,6 @@ from mbo_search.results.records.run_directory import RunDirectory
 if TYPE_CHECKING:
     from mbo_search.engine.backends.ray.adapter import TuneAdapter
 
-__all__ = ["MOST_STOP_SECONDS", "run_on_ray"]
-
 MOST_STOP_SECONDS = 10.0
 """Time for running trials to save their state before Tune is ended over their heads."""
 
@@ -60,14 +58,6 @@ def run_on_ray(
 
     On somebody's cluster, workers get all that they need from the study's store, if it names one; else they must
     see the run directory under its path.
-
-    Args:
-        director: The search.
-        run: The run directory, where workers find tasks and leave nodes.
-        slots: How many trials run at once, and what each needs.
-        cluster: An existing cluster; None: one of our own on this machine.
-        stop: Once set, the trials at work save their state and the search ends.
-        observe: Called now and then.
 
     Raises:
         UserError: If Ray does not start, the cluster cannot be used, or Ray ends again and again.

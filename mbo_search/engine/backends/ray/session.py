@@ -37,8 +37,6 @@ from mbo_search.engine.backends.stop_signals import StopRequest
 from mbo_search.errors import UserError
 from mbo_search.system.environment import process_environment
 
-__all__ = ["RaySlots", "ray_environment", "ray_session"]
-
 _LOGGER = logging.getLogger(__name__)
 _LONGEST_TEMPORARY_PATH = 24
 """Ray puts sockets below its temporary folder, and their paths must stay under 107 bytes."""
@@ -70,12 +68,7 @@ class RaySlots:
 
 
 def ray_environment(*, slots: int, is_local: bool) -> dict[str, str]:
-    """Environment variables that must stand before Ray is imported.
-
-    Args:
-        slots: Trials that run at once.
-        is_local: Whether the cluster is our own; else it is somebody's, and its token comes from the user.
-    """
+    """Environment variables that must stand before Ray is imported."""
     common = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_AUTO_CONNECT": "0",  # else a thread of Tune's that outlives its session would start another Ray
@@ -107,16 +100,6 @@ def _token() -> str:
 @contextmanager
 def ray_session(slots: RaySlots, *, cluster: Cluster | None, logs: Path, stop: StopRequest) -> Iterator[Path]:
     """Start a cluster of our own, or connect to an existing one, for as long as the block lasts.
-
-    Args:
-        slots: What a cluster of our own is to have.
-        cluster: An existing cluster; None: start one.
-        logs: Folder for what Ray writes about itself.
-        stop: Whether the driver is asked to stop, so that nobody waits for Ray any longer; armed again once it is
-            there.
-
-    Yields:
-        A private folder for files that need not outlive the session.
 
     Raises:
         UserError: If there is no cluster at the address, one that asks for no token, or our own does not start
@@ -172,13 +155,7 @@ def _start(slots: RaySlots, folder: Path, environment: Mapping[str, str]) -> Non
 
 
 def _wait_in_turns(look: Callable[..., int], *place: object, timeout_ms: int) -> int:
-    """Wait for the port of Ray's directory; Ray's own way of waiting keeps Python locked, for minutes maybe.
-
-    Args:
-        look: Ray's function.
-        place: What it is asked for.
-        timeout_ms: Longest wait.
-    """
+    """Wait for the port of Ray's directory; Ray's own way of waiting keeps Python locked, for minutes maybe."""
     deadline = time.monotonic() + timeout_ms / 1e3
     while True:
         try:

@@ -21,16 +21,6 @@ from mbo_search.engine.backends.stop_signals import STOP_SIGNALS, StopRequest
 from mbo_search.errors import Problem, UserError
 from mbo_search.units import format_seconds
 
-__all__ = [
-    "RayStartError",
-    "end_processes_of",
-    "folder_mark",
-    "keep_logs",
-    "patient_settings",
-    "start_attentively",
-    "start_patiently",
-]
-
 _MOST_STARTS = 5
 _LONGEST_SECONDS = 240.0
 """No further start is tried after this time; each may take a minute or two itself."""
@@ -56,25 +46,12 @@ class RayStartError(UserError):
 
 
 def patient_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Ray's settings of how long it waits for its own processes, longer than its own defaults.
-
-    Args:
-        environment: The user's variables; what is set there stays.
-    """
+    """Ray's settings of how long it waits for its own processes, longer than its own defaults."""
     return {name: environment.get(name, seconds) for name, seconds in _PATIENCE.items()}
 
 
 def start_patiently(start: Callable[[], None], folder: Path, logs: Path, *, stop: StopRequest) -> threading.Event:
     """Start Ray, again and again where it does not come up.
-
-    Args:
-        start: Starts Ray's processes in the folder and connects to them.
-        folder: Ray's temporary folder, which nobody else uses.
-        logs: Where Ray's logs are kept of an attempt that failed; it exists.
-        stop: Whether the driver is asked to stop.
-
-    Returns:
-        To be set once Ray has ended; see `start_attentively`.
 
     Raises:
         RayStartError: If Ray does not start, or a stop was asked for before it had.
@@ -100,14 +77,6 @@ def start_attentively(start: Callable[[], None], stop: StopRequest) -> threading
 
     A signal to the whole process group or job (Ctrl-C, a batch scheduler) would end Ray's processes before the
     trials have saved their state. The driver stops them in its own time.
-
-    Args:
-        start: What to do.
-        stop: Whether the driver is asked to stop; armed again afterwards, for Ray's core replaces some handlers.
-
-    Returns:
-        To be set once Ray has ended: the thread stays until then, for Ray's processes end with the thread that has
-        started them.
 
     Raises:
         RayStartError: If a stop was asked for and the attempt has not come to its end soon after; its thread is
@@ -167,12 +136,7 @@ class _Attempt(threading.Thread):
 
 
 def keep_logs(folder: Path, logs: Path) -> None:
-    """Copy what Ray's processes wrote, the ends of long files only.
-
-    Args:
-        folder: Ray's temporary folder.
-        logs: Where the copies go; it exists.
-    """
+    """Copy what Ray's processes wrote, the ends of long files only."""
     for source in folder.glob("session_*/logs/*"):
         if source.is_file() and not source.is_symlink() and source.stat().st_size:
             with source.open("rb") as file:
@@ -181,11 +145,7 @@ def keep_logs(folder: Path, logs: Path) -> None:
 
 
 def folder_mark(folder: Path) -> dict[str, str]:
-    """The variable by which processes are known that do not name the folder on their command line.
-
-    Args:
-        folder: Ray's temporary folder.
-    """
+    """The variable by which processes are known that do not name the folder on their command line."""
     return {"MBO_SEARCH_RAY": f"{folder}{os.sep}"}
 
 
@@ -195,9 +155,6 @@ def end_processes_of(folder: Path) -> None:
     They name it on their command line, have the variable of `folder_mark`, or write to a file below it: Ray's
     agents overwrite their command line and the variables behind it by a title. A process that has just been started
     shows no command line for a moment, so nobody is believed gone before a second look.
-
-    Args:
-        folder: A temporary folder that only Ray's processes of this driver know.
     """
     deadline = time.monotonic() + _GONE_SECONDS
     empty_looks = 0

@@ -19,8 +19,6 @@ from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.trial.outcome import BoundaryEvent
 from mbo_search.trial.reports import Stop
 
-__all__ = ["BOUNDARY", "LOG", "OUTCOME", "PLAN", "TASK", "cap_gpu_memory", "report_trial", "train_trial"]
-
 BOUNDARY = "boundary"
 """Name under which a stage end is reported."""
 
@@ -38,11 +36,7 @@ TASK = "task"
 
 
 def train_trial(config: dict[str, Any]) -> None:
-    """Train one trial; the driver may end it at any report.
-
-    Args:
-        config: `run` (path of the run directory), `session` (the driver's session) and `trial` (its number).
-    """
+    """Train one trial; the driver may end it at any report."""
     run = RunDirectory(Path(config["run"]))
     worker = _worker(config["run"])
     watch = SessionWatch(run.path / "session.json", config["session"])
@@ -50,14 +44,7 @@ def train_trial(config: dict[str, Any]) -> None:
 
 
 def report_trial(worker: TrialWorker, task: TrialTask, *, stop: Stop, extra: Callable[[], dict[str, str]]) -> None:
-    """Train a task and report its stage ends and its outcome to Tune.
-
-    Args:
-        worker: The process's worker.
-        task: The task.
-        stop: Polled before every step.
-        extra: What each report holds besides.
-    """
+    """Train a task and report its stage ends and its outcome to Tune."""
     from ray import tune
 
     def report(event: BoundaryEvent) -> bool:
@@ -80,11 +67,7 @@ def _worker(folder: str) -> TrialWorker:
 
 
 def cap_gpu_memory(fraction: float) -> None:
-    """Fractions of a GPU are only counted by Ray; this makes them real.
-
-    Args:
-        fraction: Share of the GPU's memory that this process may take, in (0, 1].
-    """
+    """Fractions of a GPU are only counted by Ray; this makes them real."""
     import torch
 
     if torch.cuda.is_available():
