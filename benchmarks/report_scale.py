@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 
 from mbo_search.report.page.page import write_report
-from mbo_search.results.records.records import CurveRow
 from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.trial.outcome import CurveRow
 from tests.results.builder import build_records, make_setup, make_study
 
 __all__ = ["main"]

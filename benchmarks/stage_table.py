@@ -21,7 +21,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from mbo_search.data.prepare import prepare
-from mbo_search.study.catalogue.lookup import LR_SHAPES, OPTIMIZERS
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.files.study_file import parse_study
 from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.lr_shapes import StageClock

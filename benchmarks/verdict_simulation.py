@@ -3,7 +3,8 @@
     python benchmarks/verdict_simulation.py --sd-nats 0.0086
 
 Three ways to judge the same differences are compared: one t test at a number of seeds fixed in advance, the same t
-test repeated after every seed until it says yes, and the sequential test of `mbo_search.results.statistics.sequential`.
+test repeated after every seed until it says yes, and the sequential test of
+`mbo_search.results.statistics.sequential`.
 Nothing is trained. Takes about two minutes on one core; prints tables and writes them as JSON.
 """
 

@@ -38,7 +38,7 @@ from mbo_search.study.space.ladder import question_of
 from mbo_search.study.spec.reference_lr import reference_lrs
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.system.object_storage import ObjectFolder
-from mbo_search.train.execution.execute import schedule_path, stretches
+from mbo_search.train.execution.path import schedule_path, stretches
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import CurveRow
 

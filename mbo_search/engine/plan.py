@@ -18,7 +18,7 @@ from mbo_search.model.size import flops_per_token, num_parameters
 from mbo_search.results.ranking.earlier_noise import EarlierNoise, earlier_noise
 from mbo_search.results.records.records import Arm
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.ladder import search_spaces
 from mbo_search.study.space.parameters import SpaceSize
 from mbo_search.study.space.space import Space, parameters, propose, space_size, staged_space
@@ -27,7 +27,7 @@ from mbo_search.study.spec.lr_shapes import StageClock, lr_factor
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut
 from mbo_search.study.spec.study import Numeric, Range, Study
-from mbo_search.train.execution.execute import schedule_path
+from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.setup.setup import TrainSetup, resolve_setup, validation_parts_of
 
 PROBE_SECONDS = 4.0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mbo_search.errors import UserError
 from mbo_search.report.samples import TextSample
-from mbo_search.results.ranking.files import Ranking
+from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.records.run_directory import RunDirectory
 
 _PROMPT_TOKENS = 24

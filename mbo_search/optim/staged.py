@@ -18,7 +18,7 @@ from mbo_search.model.blocks import set_trainable
 from mbo_search.optim.constructors import Group, Settings
 from mbo_search.optim.groups import Member, ParamGroup, divide
 from mbo_search.optim.state import OptimizerState, known_keys, read_slots, restore_slots
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.schedule import Stage
 
 

@@ -12,16 +12,17 @@ from mbo_search.errors import DataError, Problem, RunDirectoryError
 from mbo_search.model.size import num_parameters
 from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
 from mbo_search.results.ranking.files import make_ranking
-from mbo_search.results.records.records import Arm, CurveRow, TrialRecord
+from mbo_search.results.records.records import Arm, TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.results.records.schedule_groups import group_by_schedule
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.ladder import question_of
 from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.rungs import Rung, rungs_below
 from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.study.spec.study import Study
 from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.trial.outcome import CurveRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

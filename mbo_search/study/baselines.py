@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.baseline_names import baseline_names, is_schedule_path, split_baseline
-from mbo_search.study.catalogue.lookup import LR_SHAPES, OPTIMIZERS
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.files.schedule_file import load_schedule
 from mbo_search.study.space.defaults import stage_with_defaults

@@ -22,7 +22,7 @@ from mbo_search.model.decoder import set_dropout
 from mbo_search.optim.handover import hand_over
 from mbo_search.optim.regularizers import Ema, prepare_gradients, shrink_weights, training_loss
 from mbo_search.optim.staged import StageOptimizer, build_optimizer
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.segments import Segment
 from mbo_search.train.arithmetic import autocast, seed_noise, to_device
 from mbo_search.train.averages import SegmentMean

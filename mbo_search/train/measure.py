@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from mbo_search.data.batches import TokenArray
 from mbo_search.data.windows import Windows
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.segments import Segment
 from mbo_search.train.averages import weights_in_place
 from mbo_search.train.evaluation import evaluate

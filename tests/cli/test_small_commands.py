@@ -7,7 +7,9 @@ import resource
 import pytest
 
 from mbo_search import __version__
-from mbo_search.study.catalogue.lookup import CORPORA, LR_SHAPES, OPTIMIZERS, REGULARIZERS
+from mbo_search.study.catalogue.lookup import CORPORA, LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
 
 CATALOGUE = {"optimizers": OPTIMIZERS, "lr_shapes": LR_SHAPES, "regularizers": REGULARIZERS, "corpora": CORPORA}
 

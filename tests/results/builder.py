@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mbo_search.results.evidence.champions import champions
-from mbo_search.results.records.records import Boundary, CurveRow, TrialRecord
+from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.study.baselines import baseline_schedule
@@ -44,6 +44,7 @@ from mbo_search.study.spec.study import (
     TrainSpec,
 )
 from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.trial.outcome import Boundary, CurveRow
 
 __all__ = ["build_records", "build_run", "make_setup", "make_study"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mbo_search.study.catalogue.lookup import LR_SHAPES, OPTIMIZERS
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.study.spec.study import (

@@ -8,7 +8,8 @@ import pytest
 
 from mbo_search.errors import StudyError
 from mbo_search.study.baselines import baseline_schedule
-from mbo_search.study.catalogue.lookup import OPTIMIZERS, REGULARIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.examples import example_names, example_path
 from mbo_search.study.files.study_file import load_study
 from mbo_search.study.space.space import staged_space

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from mbo_search.data.prepare import PreparedData, prepare
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
 from mbo_search.study.spec.study import DataSpec, ModelSpec, TokenizerSpec
 from mbo_search.train.execution.path import SchedulePath, schedule_path

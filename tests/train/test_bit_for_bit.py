@@ -10,7 +10,7 @@ import pytest
 from mbo_search.data.prepare import PreparedData
 from mbo_search.store.local import StageStore
 from mbo_search.study.catalogue.hand_over import can_carry
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule
 from mbo_search.train.execution.execute import execute
 from mbo_search.train.execution.path import schedule_path

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mbo_search.study.catalogue.lookup import REGULARIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.schedule import Regularizer, Schedule, Stage
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.setup.setup import TrainSetup

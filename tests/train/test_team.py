@@ -14,7 +14,7 @@ import pytest
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import StudyError
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.files.study_file import parse_study
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.train.execution.path import schedule_path

@@ -25,7 +25,8 @@ from mbo_search.store.node_store import NodeStore
 from mbo_search.store.open_store import open_node_store
 from mbo_search.study.spec.base import Description
 from mbo_search.system.files import read_json, write_atomic
-from mbo_search.train.execution.execute import execute, schedule_path
+from mbo_search.train.execution.execute import execute
+from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import BoundaryEvent, TrialOutcome
 from mbo_search.trial.reports import StageRunner, Stop

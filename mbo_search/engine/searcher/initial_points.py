@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from mbo_search.engine.searcher.suggest import Draw, NearestSuggest, ReferenceSuggest, draw
 from mbo_search.study.baselines import baseline_schedule
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.parameters import Value
 from mbo_search.study.space.single_strategy import CONTROL_SHAPES
 from mbo_search.study.space.space import Space, propose

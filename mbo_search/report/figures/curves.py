@@ -14,8 +14,9 @@ import plotly.graph_objects as go
 from mbo_search.report.figures.base import bare_figure, hover_lines, perplexity_axis, rounded, safe, spread
 from mbo_search.report.style.numbers import format_lr, format_perplexity
 from mbo_search.report.style.palette import RUNG_DASHES, optimizer_color
-from mbo_search.results.records.records import CurveRow, TrialRecord
+from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.rungs import Rung
+from mbo_search.trial.outcome import CurveRow
 from mbo_search.units import format_count
 
 

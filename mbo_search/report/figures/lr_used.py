@@ -12,9 +12,10 @@ from mbo_search.report.figures.curves import line_legend
 from mbo_search.report.figures.timelines import lr_path
 from mbo_search.report.style.numbers import format_lr
 from mbo_search.report.style.palette import RUNG_DASHES, optimizer_color
-from mbo_search.results.records.records import CurveRow, TrialRecord
+from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.segments import BudgetSteps, cut
+from mbo_search.trial.outcome import CurveRow
 from mbo_search.units import format_count
 
 

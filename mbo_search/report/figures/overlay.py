@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, round_ticks, rounded, safe, spread
-from mbo_search.results.records.records import CurveRow
+from mbo_search.trial.outcome import CurveRow
 from mbo_search.units import format_count
 
 COLORS = (

@@ -11,13 +11,15 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from mbo_search.results.evidence.attribution_values import Attribution
-from mbo_search.results.records.records import Arm, EndReason, State
+from mbo_search.results.records.records import Arm
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT, Answer, PairedTest
 from mbo_search.results.statistics.sequential import SequentialTest
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Stage
+from mbo_search.trial.outcome import State
+from mbo_search.trial.reports import EndReason
 
 
 class Estimate(Description):

@@ -13,7 +13,8 @@ import pandas as pd
 from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
 from mbo_search.results.records.describe import describe_schedule
 from mbo_search.results.records.optional_stats import perplexity_or_none
-from mbo_search.results.records.records import CurveRow, TrialRecord
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.trial.outcome import CurveRow
 
 RANKING_COLUMNS = (
     "rank",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mbo_search.study.catalogue.lookup import LR_SHAPES, OPTIMIZERS
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mbo_search.errors import Problem
 from mbo_search.study.catalogue.baseline_names import baseline_names, is_schedule_path, split_baseline
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.checks.choices import unknown_name
 from mbo_search.study.space.defaults import stage_with_defaults

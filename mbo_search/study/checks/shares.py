@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.hand_over import can_carry, carries_second_moments
-from mbo_search.study.catalogue.lookup import LR_SHAPES, OPTIMIZERS
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.axes import hparam_values
 from mbo_search.study.space.build_stage import rewarm_steps
 from mbo_search.study.space.defaults import stage_with_defaults

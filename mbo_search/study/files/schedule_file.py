@@ -13,7 +13,10 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from mbo_search.errors import Problem, StudyError
-from mbo_search.study.catalogue.lookup import LR_SHAPES, OPTIMIZERS, REGULARIZERS, Hparam
+from mbo_search.study.catalogue.entries import Hparam
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.checks.choices import unknown_name
 from mbo_search.study.files.key_paths import find, loc_of
 from mbo_search.study.files.read_text import read_text

@@ -13,7 +13,10 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel
 
-from mbo_search.study.catalogue.lookup import LR_SHAPES, MODEL_SIZES, OPTIMIZERS, REGULARIZERS, Hparam
+from mbo_search.study.catalogue.entries import Hparam
+from mbo_search.study.catalogue.lookup import LR_SHAPES, MODEL_SIZES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.study import (
     BudgetSpec,
     ConfirmSpec,

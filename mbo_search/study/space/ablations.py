@@ -11,7 +11,7 @@ from typing import Literal
 
 from mbo_search.errors import StudyError
 from mbo_search.study.catalogue.hand_over import can_carry
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.build_stage import auto_rewarm, rewarm_steps
 from mbo_search.study.spec.annealing import is_annealed
 from mbo_search.study.spec.keys import segment_keys

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from mbo_search.study.catalogue.entries import Hparam
 from mbo_search.study.catalogue.hand_over import can_carry
-from mbo_search.study.catalogue.lookup import LR_SHAPES, OPTIMIZERS, REGULARIZERS, Hparam
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.parameters import Condition, Parameter, Value, numeric_parameter
 from mbo_search.study.spec.schedule import HandOver
 from mbo_search.study.spec.study import (

@@ -22,7 +22,8 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Literal
 
-from mbo_search.study.catalogue.lookup import LR_SHAPES, REGULARIZERS
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.axes import StageAxes, hparam_values
 from mbo_search.study.space.single_strategy import control_axes
 from mbo_search.study.space.space import Space, resolved_stages, space_of, staged_space

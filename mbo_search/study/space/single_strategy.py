@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.axes import RegularizerSet, StageAxes, hparam_values, set_label
 from mbo_search.study.spec.reference_lr import LR_DIGITS
 from mbo_search.study.spec.study import (

@@ -6,7 +6,7 @@ every schedule of a space must end annealed.
 
 from __future__ import annotations
 
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.lr_shapes import StageClock, lr_factor
 from mbo_search.study.spec.schedule import LrShape
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
-from mbo_search.study.catalogue.lookup import REGULARIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.schedule import Regularizer, Stage
 
 _KINDS = ("attention", "embeddings", "mlp", "norms")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.study import Study
 from mbo_search.units import round_significant
 

@@ -17,7 +17,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Literal
 
-from mbo_search.study.catalogue.lookup import LR_SHAPES, OPTIMIZERS
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.lr_shapes import StageClock, lr_factor
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
 

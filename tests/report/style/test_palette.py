@@ -16,7 +16,7 @@ from mbo_search.report.style.palette import (
     optimizer_color,
     resolve,
 )
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.rungs import RUNGS
 
 # Machado, Oliveira & Fernandes 2009, severity 1.0, on linear RGB.

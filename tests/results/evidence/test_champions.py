@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from mbo_search.results.evidence.champions import champions, contenders
-from mbo_search.results.records.records import Boundary, TrialRecord
+from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
+from mbo_search.trial.outcome import Boundary
 
 
 def schedule(*optimizers, lr=0.1):

@@ -9,7 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from mbo_search.errors import RunDirectoryError
-from mbo_search.results.ranking.files import Ranking, make_ranking, scale_of, write_ranking
+from mbo_search.results.evidence.ranking_values import Ranking
+from mbo_search.results.ranking.files import make_ranking, scale_of, write_ranking
 from mbo_search.results.ranking.frames import RANKING_COLUMNS
 from mbo_search.results.ranking.provenance import schedule_file_of
 from mbo_search.study.files.schedule_file import load_schedule_file

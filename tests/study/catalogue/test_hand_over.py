@@ -13,7 +13,7 @@ from mbo_search.study.catalogue.hand_over import (
     carries_second_moments,
     hand_over_row,
 )
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 
 PAIRS = list(itertools.product(OPTIMIZERS, repeat=2))
 

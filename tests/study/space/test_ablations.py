@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mbo_search.study.catalogue.hand_over import can_carry
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.ablations import swaps_of
 from mbo_search.study.spec.annealing import is_annealed
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage

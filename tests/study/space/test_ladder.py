@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mbo_search.errors import StudyError
-from mbo_search.study.catalogue.lookup import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.examples import example_names, example_path
 from mbo_search.study.files.study_file import dump_study, load_study, parse_study
 from mbo_search.study.space.ladder import (

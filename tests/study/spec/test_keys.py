@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mbo_search.study.catalogue.lookup import REGULARIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.effective import trainable_in_force
 from mbo_search.study.spec.keys import root_key, segment_keys
 from mbo_search.study.spec.schedule import Regularizer
