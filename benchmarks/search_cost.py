@@ -2,9 +2,9 @@
 
     python benchmarks/search_cost.py --table benchmarks/tables/topics-three-by-twelve.json --seeds 30 --json
 
-Ours and the peers run through the real director in simulated time (`mbo_search.engine.simulation.simulate`). The reference
-is what Ray Tune users run: Optuna's TPE with ASHA, rungs at the stage boundaries, the better of two reduction factors,
-nothing shared; it is replayed here, and `--cross-check` compares the replay with real Ray.
+Ours and the peers run through the real controller in simulated time (`mbo_search.engine.simulation.simulate`). The
+reference is what Ray Tune users run: Optuna's TPE with ASHA, rungs at the stage boundaries, the better of two
+reduction factors, nothing shared; it is replayed here, and `--cross-check` compares the replay with real Ray.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ class StageRunner(Protocol):
     """
 
     def has_begun(self, key: str) -> bool:
-        """Whether a call was stopped or killed on its way to a node, so that the same call would go on from there."""
+        """Whether a call was stopped or killed on its way to a node, so that the same call would resume there."""
         ...
 
     def run(

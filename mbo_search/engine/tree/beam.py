@@ -31,7 +31,7 @@ class BeamPlanner:
         self._rng = np.random.default_rng(seed)
 
     def plan(self, history: History) -> PlannedTrial:
-        """Decide what to train next; random schedules fill the slots while a stage's last boundaries are awaited."""
+        """Decide what to train next; random schedules fill slots while a stage is pending."""
         for stage in range(self._num_stages):
             if any(one.is_running and one.stop_after == stage - 1 for one in history.seen):
                 break

@@ -207,7 +207,7 @@ def tree_sampler(
     spent: Callable[[], float],
     memory: PlannerState | None = None,
 ) -> PlannedSampler:
-    """Make an Optuna sampler that searches a stage tree; any Optuna study with staged parameter names can use it."""
+    """Make an Optuna sampler that searches a stage tree, for any study with staged parameter names."""
     kept = memory or PlannerState(define, settings, seed=seed)
     planner = TreePlanner(define, settings, seed=seed, spent=spent, memory=kept)
     return PlannedSampler(planner=planner, reader=kept.reader, seed=seed)
