@@ -12,7 +12,7 @@ from mbo_search.cli.console import CommandResult
 from mbo_search.cli.paths import data_cache, default_run_folder
 from mbo_search.cli.planned_ladder import ladder_of_plan, power_of_seeds, question_line
 from mbo_search.cli.sparkline import sparkline
-from mbo_search.cli.tables import facts, table
+from mbo_search.api.tables import facts, table
 from mbo_search.cli.validate import study_path
 from mbo_search.results.records.describe import describe_schedule
 from mbo_search.study.files.long_form import study_mapping

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mbo_search.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, CommandResult, error_console
-from mbo_search.cli.live import watch
+from mbo_search.api.live import watch
 from mbo_search.cli.options import BackendName
 from mbo_search.cli.paths import data_cache, default_run_folder
 from mbo_search.cli.ranking_text import ranking_text
-from mbo_search.cli.tables import facts
+from mbo_search.api.tables import facts
 from mbo_search.cli.validate import study_path
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.study_file import load_study
