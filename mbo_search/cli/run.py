@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from mbo_search.engine.backends.ray.cluster import Cluster
     from mbo_search.engine.run import RunOptions, RunSummary
-    from mbo_search.results.evidence.ranking_values import Ranking
 
 _ENDS = {
     "trials": "all schedules are done",
@@ -81,9 +80,10 @@ def run_search(
 
     study = load_study(study_path(file, example), overrides)
     folder = out if out is not None else default_run_folder(study.study)
-    with _means(where) as means:
-        summary = run_study(study, folder, means)
-    return _answer(summary)
+    with _options(where) as options:
+        summary = run_study(study, folder, options)
+        report = _write_report(summary)
+    return _answer(summary, report)
 
 
 def resume_search(
@@ -96,13 +96,14 @@ def resume_search(
     """
     from mbo_search.engine.run import resume_study
 
-    with _means(where) as means:
-        summary = resume_study(folder, means, overrides)
-    return _answer(summary, confirms=confirms)
+    with _options(where) as options:
+        summary = resume_study(folder, options, overrides)
+        report = _write_report(summary)
+    return _answer(summary, report, confirms=confirms)
 
 
 @contextmanager
-def _means(where: BackendOptions) -> Iterator[RunOptions]:
+def _options(where: BackendOptions) -> Iterator[RunOptions]:
     from mbo_search.engine.run import RunOptions
 
     with watch(error_console(), quiet=where.quiet) as observe:
@@ -111,7 +112,6 @@ def _means(where: BackendOptions) -> Iterator[RunOptions]:
             backend=where.backend,
             cluster=_cluster(where),
             observe=observe,
-            write_report=_write_report,
             warm_start=where.warm_start,
         )
 
@@ -124,15 +124,18 @@ def _cluster(where: BackendOptions) -> Cluster | None:
     return Cluster(address=where.address, may_be_insecure=where.insecure_cluster)
 
 
-def _write_report(run: RunDirectory) -> Path:
-    """Write the report unless the one that is there is younger than every record."""
-    if _is_current(run):
-        return run.report_html
+def _write_report(summary: RunSummary) -> Path | None:
+    """Write the report of a search that has ended, unless the one that is there is younger than every record."""
+    if summary.is_interrupted:
+        return None
+    if _is_current(summary.run):
+        return summary.run.report_html
+    from mbo_search.engine.run import reporting_disk_trouble
     from mbo_search.export.continuations import continuations
     from mbo_search.report.page.page import write_report
-    from mbo_search.results.ranking.files import make_ranking
 
-    return write_report(run, samples=continuations(run, make_ranking(run)))
+    with reporting_disk_trouble(summary.run):
+        return write_report(summary.run, samples=continuations(summary.run, summary.ranking))
 
 
 def _is_current(run: RunDirectory) -> bool:
@@ -142,13 +145,10 @@ def _is_current(run: RunDirectory) -> bool:
     return all(path.stat().st_mtime < written for path in (run.study_file, *run.trials.glob("*.json")))
 
 
-def _answer(summary: RunSummary, *, confirms: bool = False) -> CommandResult:
-    from mbo_search.results.ranking.files import make_ranking
-
-    run = RunDirectory(summary.run)
-    ranking = make_ranking(run)
+def _answer(summary: RunSummary, report: Path | None, *, confirms: bool = False) -> CommandResult:
+    run, ranking = summary.run, summary.ranking
     document = {
-        "folder": str(summary.run),
+        "folder": str(run.path),
         "interrupted": summary.is_interrupted,
         "ended_by": summary.ended_by,
         "complete": summary.num_complete,
@@ -156,7 +156,7 @@ def _answer(summary: RunSummary, *, confirms: bool = False) -> CommandResult:
         "failed": summary.num_failed,
         "confirmed": summary.num_confirmed,
         "totals": ranking.totals.model_dump(mode="json"),
-        "report": None if summary.report is None else str(summary.report),
+        "report": None if report is None else str(report),
         "best": str(run.best_yaml) if run.best_yaml.exists() else None,
         "verdict": ranking.verdict.model_dump(mode="json"),
         "warm_start": list(_warm_sentences(run)),
@@ -164,7 +164,7 @@ def _answer(summary: RunSummary, *, confirms: bool = False) -> CommandResult:
     return CommandResult(
         schema="mbo-search/run/1",
         document=document,
-        text=_text(summary, run, ranking),
+        text=_text(summary, report),
         brief=str(run.best_yaml) if run.best_yaml.exists() else str(run.path),
         exit_code=_exit_code(summary, confirms=confirms),
     )
@@ -176,15 +176,16 @@ def _exit_code(summary: RunSummary, *, confirms: bool) -> int:
     return EXIT_OK if (summary.num_confirmed if confirms else summary.num_complete) else EXIT_FAILED
 
 
-def _text(summary: RunSummary, run: RunDirectory, ranking: Ranking) -> list[RenderableType]:
+def _text(summary: RunSummary, report: Path | None) -> list[RenderableType]:
+    run, ranking = summary.run, summary.ranking
     if summary.is_interrupted:
         end = f"Interrupted; everything is saved. Go on with: mbo-search resume {run.path}"
         return [*ranking_text(ranking), "", end]
     ended = f"The search has ended: {_ENDS.get(summary.ended_by or '', 'nothing is left to do')}."
     if not summary.num_complete:
         said = f"No trial completed; {run.trials} holds what each of them said."
-        return [ended, said, *ranking.notes, *([f"The report is {summary.report}."] if summary.report else [])]
-    paths = [("ranking", run.ranking_csv), ("best config", run.best_yaml), ("report", summary.report)]
+        return [ended, said, *ranking.notes, *([f"The report is {report}."] if report else [])]
+    paths = [("ranking", run.ranking_csv), ("best config", run.best_yaml), ("report", report)]
     shown = facts((name, str(path)) for name, path in paths if path is not None)
     return [ended, *_warm_sentences(run), "", *ranking_text(ranking), "", shown]
 
