@@ -132,7 +132,8 @@ def _write_report(run: RunDirectory) -> Path:
     from mbo_search.report.page.page import write_report
     from mbo_search.results.ranking.files import make_ranking
 
-    return write_report(run, samples=continuations(run, make_ranking(run)))
+    ranking = make_ranking(run)
+    return write_report(run, ranking=ranking, samples=continuations(run, ranking))
 
 
 def _is_current(run: RunDirectory) -> bool:

@@ -16,7 +16,7 @@ from mbo_search.engine.open_run import OpenRun, create_run, open_same, open_with
 from mbo_search.engine.repeats import study_of_repeat
 from mbo_search.engine.searcher.warm_start import begin_warm
 from mbo_search.errors import Problem, RunDirectoryError
-from mbo_search.results.ranking.files import write_ranking
+from mbo_search.results.ranking.files import make_ranking, write_ranking
 from mbo_search.results.ranking.repeats import repeat_folder
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.study_file import dump_study
@@ -121,7 +121,7 @@ def _drive_all(opened: OpenRun, out: Path, means: RunOptions, overrides: Sequenc
             return replace(first, is_interrupted=True)
         summary = _drive(_opened_repeat(opened.study, out, number, overrides, quiet), quiet)
     with opened.run.lock():
-        write_ranking(opened.run)
+        write_ranking(opened.run, make_ranking(opened.run))
         report = None if means.write_report is None or summary.is_interrupted else means.write_report(opened.run)
     return replace(first, is_interrupted=summary.is_interrupted, report=report)
 
@@ -146,7 +146,7 @@ def _drive(opened: OpenRun, means: RunOptions) -> RunSummary:
             drive.go(backend=means.backend, cluster=means.cluster, stop=stop)
         if drive.director.trouble:
             raise _cannot_be_written(run, drive.director.trouble)
-        write_ranking(run)
+        write_ranking(run, make_ranking(run, study=opened.study, setup=opened.setup))
         is_interrupted = drive.director.is_stopping
         report = None if means.write_report is None or is_interrupted else means.write_report(run)
         return _summary(drive, run, report)
