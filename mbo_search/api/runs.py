@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from mbo_search.engine.run import RunSummary
+    from mbo_search.report.samples import TextSample
     from mbo_search.report.source import ReportSource
     from mbo_search.report.style.i18n import Language
     from mbo_search.results.evidence.ranking_values import Ranking, Verdict
@@ -34,11 +35,10 @@ class Run:
         summary: How the search ended; None for a run that was only loaded.
     """
 
-    def __init__(self, directory: RunDirectory, *, ranking: Ranking | None = None, summary: RunSummary | None = None):
+    def __init__(self, directory: RunDirectory, *, summary: RunSummary | None = None) -> None:
         self.path: Path = directory.path
         self.summary = summary
         self._directory = directory
-        self._ranking = ranking
 
     @property
     def study(self) -> Study:
@@ -120,11 +120,18 @@ class Run:
 
         return figure_names()
 
-    def report(self, out: Path | str | None = None, *, language: Language = "en") -> Path:
+    def report(
+        self,
+        out: Path | str | None = None,
+        *,
+        samples: Sequence[TextSample] | None = None,
+        language: Language = "en",
+    ) -> Path:
         """Write the report page.
 
         Args:
             out: The file; None is `report.html` in the run directory.
+            samples: Texts to show, which are kept for the next report; None shows those that were kept.
             language: `en` or `zh`.
 
         Returns:
@@ -132,13 +139,16 @@ class Run:
         """
         from mbo_search.report.page.page import write_report
 
-        return write_report(self._source, None if out is None else Path(out), language=language)
+        return write_report(self._source, None if out is None else Path(out), samples=samples, language=language)
 
     @cached_property
     def _source(self) -> ReportSource:
         from mbo_search.report.source import read_source
 
-        return read_source(self._directory, self._ranking)
+        known = self.summary
+        if known is None:
+            return read_source(self._directory)
+        return read_source(self._directory, known.ranking, study=known.study, setup=known.setup)
 
     def __repr__(self) -> str:
         """Name the directory and the verdict."""

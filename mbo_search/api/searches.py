@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mbo_search.engine.fork import Forked
     from mbo_search.engine.run import RunOptions, RunSummary
+    from mbo_search.results.records.run_directory import RunDirectory
     from mbo_search.trial.reports import StageRunner
 
 
@@ -25,7 +26,7 @@ def search(
     out: Path | str | None = None,
     *,
     runner: StageRunner | None = None,
-    searcher: BaseSampler | Callable[[], BaseSampler] | None = None,
+    searcher: BaseSampler | Callable[[int], BaseSampler] | None = None,
     options: Options = Options(),
 ) -> Run:
     """Search for the best schedule; rank, report and export it.
@@ -35,8 +36,9 @@ def search(
     Args:
         study: A study, the path of a study file, or the name of a shipped study.
         out: The run directory; None is `reports/NAME` in the current folder.
-        runner: Trains spans of schedules in place of the built-in trainer.
-        searcher: An Optuna sampler, or a function that makes one, in place of the study's searcher.
+        runner: Trains spans of schedules in place of the built-in trainer. Its class name and its `version`
+            attribute enter every node key; with Ray it must be picklable.
+        searcher: An Optuna sampler, or a function that makes one from a seed, in place of the study's searcher.
         options: Where trials run, and how much is shown.
 
     Returns:
@@ -50,7 +52,7 @@ def search(
     asked = study if isinstance(study, Study) else load_study(study)
     folder = default_run_folder(asked.study) if out is None else Path(out)
     with _running(options, runner, searcher) as running:
-        return finished(run_study(asked, folder, running))
+        return _finished(run_study(asked, folder, running))
 
 
 def resume(run: Run | Path | str, *, overrides: Sequence[str] = (), options: Options = Options()) -> Run:
@@ -67,7 +69,7 @@ def resume(run: Run | Path | str, *, overrides: Sequence[str] = (), options: Opt
     from mbo_search.engine.run import resume_study
 
     with _running(options, None, None) as running:
-        return finished(resume_study(_folder(run), running, overrides))
+        return _finished(resume_study(_folder(run), running, overrides))
 
 
 def confirm(
@@ -122,7 +124,7 @@ def fork(run: Run | Path | str, out: Path | str, *, overrides: Sequence[str] = (
 
 @contextmanager
 def _running(
-    options: Options, runner: StageRunner | None, searcher: BaseSampler | Callable[[], BaseSampler] | None
+    options: Options, runner: StageRunner | None, searcher: BaseSampler | Callable[[int], BaseSampler] | None
 ) -> Iterator[RunOptions]:
     from rich.console import Console
 
@@ -143,18 +145,19 @@ def _running(
         )
 
 
-def finished(summary: RunSummary) -> Run:
+def _finished(summary: RunSummary) -> Run:
     """Write the report of a search that has ended, unless the one that is there is newer than every record."""
-    run = Run(summary.directory, ranking=summary.ranking, summary=summary)
-    if not summary.is_interrupted and not _is_current(run):
+    run = Run(summary.run, summary=summary)
+    if not summary.is_interrupted and not _is_current(summary.run):
+        from mbo_search.engine.run import reporting_disk_trouble
         from mbo_search.export.continuations import continuations
 
-        run.write_report(continuations(summary.directory, summary.ranking))
+        with reporting_disk_trouble(summary.run):
+            run.report(samples=continuations(summary.run, summary.ranking))
     return run
 
 
-def _is_current(run: Run) -> bool:
-    directory = run.directory
+def _is_current(directory: RunDirectory) -> bool:
     if not directory.report_html.exists():
         return False
     written = directory.report_html.stat().st_mtime

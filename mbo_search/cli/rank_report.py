@@ -43,18 +43,19 @@ def report_run(folder: Path, out: Path | None, language: Language, figures: Path
         UserError: If the page cannot be written, or what draws figures is missing.
     """
     from mbo_search.report.page.page import write_report
+    from mbo_search.report.source import read_source
     from mbo_search.report.table_files import table_paths
 
-    run = RunDirectory.open(folder)
+    source = read_source(RunDirectory.open(folder))
     with _writing(out or folder):
-        page = write_report(run, out, language=language)
+        page = write_report(source, out, language=language)
     tables = [str(path) for path in table_paths(page)]
     drawn: Sequence[Path] = ()
     if figures is not None:
         from mbo_search.report.page.static_figures import write_figures
 
         with _writing(figures, "--figures"):
-            drawn = write_figures(run, figures, language=language)
+            drawn = write_figures(source, figures, language=language)
     return _wrote(page, figures, drawn, schema="mbo-search/report/1", more={"tables": tables})
 
 
@@ -65,13 +66,15 @@ def compare_runs(names: Sequence[str], out: Path, language: Language, figures: P
         UserError: If one of them cannot be read, or the page cannot be written, or what draws figures is missing.
     """
     from mbo_search.report.comparison.compare import write_comparison, write_comparison_figures
+    from mbo_search.report.comparison.compared_runs import open_compared_runs
 
+    runs = open_compared_runs(names)
     with _writing(out):
-        page = write_comparison(names, out, language=language)
+        page = write_comparison(runs, out, language=language)
     drawn: Sequence[Path] = ()
     if figures is not None:
         with _writing(figures, "--figures"):
-            drawn = write_comparison_figures(names, figures, language=language)
+            drawn = write_comparison_figures(runs, figures, language=language)
     return _wrote(page, figures, drawn, schema="mbo-search/compare/1", more={})
 
 

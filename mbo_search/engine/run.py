@@ -18,7 +18,7 @@ from mbo_search.engine.repeats import study_of_repeat
 from mbo_search.engine.searcher.warm_start import begin_warm
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.evidence.ranking_values import Ranking
-from mbo_search.results.ranking.files import write_ranking
+from mbo_search.results.ranking.files import make_ranking, write_ranking
 from mbo_search.results.ranking.repeats import repeat_folder
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.study_file import dump_study
@@ -134,7 +134,7 @@ def _search_all(open_run: OpenRun, options: RunOptions, overrides: Sequence[str]
         if not summary.is_interrupted:
             summary = _search(_open_repeat(open_run, number, overrides, repeat_options), repeat_options)
     with open_run.run.lock():
-        return replace(first, is_interrupted=summary.is_interrupted, ranking=write_ranking(open_run.run))
+        return replace(first, is_interrupted=summary.is_interrupted, ranking=_rank(open_run))
 
 
 def _open_repeat(first: OpenRun, number: int, overrides: Sequence[str], options: RunOptions) -> OpenRun:
@@ -156,7 +156,14 @@ def _search(open_run: OpenRun, options: RunOptions) -> RunSummary:
             driver.go(backend=options.backend, cluster=options.cluster, stop=stop)
         if driver.director.trouble:
             raise _cannot_be_written(run, driver.director.trouble)
-        return _summary(driver, open_run, write_ranking(run))
+        return _summary(driver, open_run, _rank(open_run))
+
+
+def _rank(open_run: OpenRun) -> Ranking:
+    run, study, setup = open_run.run, open_run.study, open_run.setup
+    ranking = make_ranking(run, study=study, setup=setup)
+    write_ranking(run, ranking, study=study, setup=setup)
+    return ranking
 
 
 @contextmanager

@@ -180,7 +180,7 @@ def test_confirm_runs_follow_the_search_on_fresh_seeds_paired(toy_world):
     director = world.run(world.director())
     confirm = of_arm(director, "confirm")
     groups = group_by_schedule(director.books.records)
-    wanted = {f"{runs.head.arm}:{runs.head.trial}" for runs in contenders(groups, 1).schedules}
+    wanted = {f"{runs.head.arm}:{runs.head.trial}" for runs in contenders(groups, champions(groups), 1).schedules}
     assert {label.split(":")[0] for label in wanted} == {"staged", "tuned", "baseline"}
     by_label: dict[str, set[int]] = {}
     for record in confirm:
