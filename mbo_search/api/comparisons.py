@@ -40,6 +40,20 @@ class Comparison:
 
         return write_comparison(self._compared, Path(path), language=language)
 
+    def save_figures(self, folder: Path | str, *, language: Language = "en") -> tuple[Path, ...]:
+        """Write the figures of the comparison as SVG and PNG.
+
+        Args:
+            folder: Where to write them; it is made if it does not exist.
+            language: `en` or `zh`.
+
+        Raises:
+            UserError: If kaleido or a browser is missing, or a figure could not be drawn.
+        """
+        from mbo_search.report.comparison.compare import write_comparison_figures
+
+        return write_comparison_figures(self._compared, Path(folder), language=language)
+
     def __repr__(self) -> str:
         """Say the verdict."""
         return f"<Comparison: {self.verdict}>"
@@ -54,6 +68,6 @@ def compare(runs: Sequence[Run | Path | str]) -> Comparison:
     Raises:
         UserError: If there are fewer than two, or one does not exist, cannot be read or has not finished.
     """
-    from mbo_search.report.comparison.compared_runs import find_contestants
+    from mbo_search.report.comparison.compared_runs import open_compared_runs
 
-    return Comparison(find_contestants(paths_of(runs)))
+    return Comparison(open_compared_runs(paths_of(runs)))

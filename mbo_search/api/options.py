@@ -31,3 +31,6 @@ class Options:
     insecure_cluster: bool = False
     warm_start: Sequence[Path | str] = ()
     quiet: bool = False
+
+
+DEFAULT_OPTIONS = Options()

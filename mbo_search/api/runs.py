@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mbo_search.api.schedules import FoundSchedule
-from mbo_search.results.ranking.files import make_ranking
-from mbo_search.results.ranking.provenance import schedule_file_of
+from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.records.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class Run:
 
     @cached_property
     def ranking(self) -> pd.DataFrame:
-        """The schedules, best first: one row each, with losses in nats per token and costs in tokens and seconds."""
+        """The schedules, best first: losses in nats per token, costs in tokens and seconds."""
         from mbo_search.results.ranking.frames import ranking_frame
 
         return ranking_frame(self.result)
@@ -94,8 +93,14 @@ class Run:
         Raises:
             RunDirectoryError: If there is no such trial, or it is not complete.
         """
-        number = trial if trial is not None else self.verdict.winner_trial
-        return FoundSchedule.of(schedule_file_of(self._directory, -1 if number is None else number, self.result))
+        from mbo_search.results.ranking.provenance import schedule_file_of
+
+        source, where = self._source, str(self.path)
+        number = self.verdict.winner_trial if trial is None else trial
+        if number is None:
+            raise RunDirectoryError([Problem(key="", where=where, rule="holds no complete schedule yet")])
+        found = schedule_file_of(source.ranking, number, study=source.study, setup=source.setup, where=where)
+        return FoundSchedule.of(found)
 
     def figure(self, name: str) -> go.Figure:
         """Draw a figure of the report.
@@ -115,10 +120,10 @@ class Run:
 
     @property
     def figures(self) -> tuple[str, ...]:
-        """Names of the figures."""
+        """Names of the figures that this run has something to show in."""
         from mbo_search.report.page.sections import figure_names
 
-        return figure_names()
+        return figure_names(self._source)
 
     def report(
         self,
@@ -140,6 +145,23 @@ class Run:
         from mbo_search.report.page.page import write_report
 
         return write_report(self._source, None if out is None else Path(out), samples=samples, language=language)
+
+    def save_figures(self, folder: Path | str, *, language: Language = "en") -> tuple[Path, ...]:
+        """Write every figure of the report as SVG and PNG.
+
+        Args:
+            folder: Where to write them; it is made if it does not exist.
+            language: `en` or `zh`.
+
+        Returns:
+            The files.
+
+        Raises:
+            UserError: If kaleido or a browser is missing, or a figure could not be drawn.
+        """
+        from mbo_search.report.page.static_figures import write_figures
+
+        return write_figures(self._source, Path(folder), language=language)
 
     @cached_property
     def _source(self) -> ReportSource:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mbo_search.api.options import Options
+from mbo_search.api.options import DEFAULT_OPTIONS, Options
 from mbo_search.api.runs import Run, load_run
 from mbo_search.api.studies import data_cache, default_run_folder, load_study
 from mbo_search.study.spec.study import ConfirmSpec, Study
@@ -27,7 +27,7 @@ def search(
     *,
     runner: StageRunner | None = None,
     searcher: BaseSampler | Callable[[int], BaseSampler] | None = None,
-    options: Options = Options(),
+    options: Options = DEFAULT_OPTIONS,
 ) -> Run:
     """Search for the best schedule; rank, report and export it.
 
@@ -55,7 +55,7 @@ def search(
         return _finished(run_study(asked, folder, running))
 
 
-def resume(run: Run | Path | str, *, overrides: Sequence[str] = (), options: Options = Options()) -> Run:
+def resume(run: Run | Path | str, *, overrides: Sequence[str] = (), options: Options = DEFAULT_OPTIONS) -> Run:
     """Continue an interrupted search, or extend a finished one.
 
     Args:
@@ -79,7 +79,7 @@ def confirm(
     seeds: int | None = None,
     equivalent_tokens: bool | None = None,
     attribution: bool | None = None,
-    options: Options = Options(),
+    options: Options = DEFAULT_OPTIONS,
 ) -> Run:
     """Train the champion of each rung again on fresh seeds, and decide.
 
