@@ -203,7 +203,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_store import *
+from test_local import *
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 try:
     store_at(Path(sys.argv[2])).commit(key_of(1), Path(sys.argv[2]) / "a", report_of(1))
@@ -388,7 +388,7 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_store import *
+from test_local import *
 kept = store_at(Path(sys.argv[2]))
 kept.load(key_of(1))
 print("held", flush=True)
