@@ -179,10 +179,12 @@ def main(out: Path, names: Sequence[str]) -> None:
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     _clean_environment()
-    StepClock().install()
+    clock = StepClock()
+    clock.install()
     program = entry_point()
     for name in names:
         began = sum(os.times()[:2])
+        clock.restart()
         with tempfile.TemporaryDirectory() as folder:
             found = record(name, program, Path(folder) / "work")
             os.chdir(out)

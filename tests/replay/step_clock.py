@@ -28,5 +28,9 @@ class StepClock:
         time.monotonic = time.perf_counter = lambda: self._ticks * _TICK
         time.time = lambda: _EPOCH + self._ticks * _TICK
 
+    def restart(self) -> None:
+        """Begin at zero again."""
+        self._ticks = 0
+
     def _tick(self) -> None:
         self._ticks += 1

@@ -4,10 +4,10 @@
 shape; what it finds is compared with the recordings in `recorded/`, which an earlier version wrote.
 
 Where the arithmetic is that of the recording (the numerics of the run directory's `setup.json`, and the versions
-of what proposes), everything must be equal to the last bit. On any other arithmetic only that can be asked which does
-not hang on the last bits: answers that hold no trained number are equal; trials are compared one after the other for
-as long as the proposals are the same, what was to be trained exactly and the losses approximately. The first
-proposal that differs is taken to follow from other losses, and nothing behind it is compared.
+of what proposes), everything must be equal to the last bit. On any other arithmetic only that can be asked which
+does not hang on the last bits: answers that hold no trained number are equal; trials are compared one after the
+other for as long as the proposals are the same, what was to be trained exactly and the losses approximately. The
+first proposal that differs is taken to follow from other losses, and nothing behind it is compared.
 
 A change that is meant to change any of this records it anew with `python tests/replay/record.py
 tests/replay/recorded`, looks through the differences, and says in its commit message why they are wanted.
