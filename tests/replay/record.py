@@ -31,6 +31,9 @@ ROOT = HERE.parents[1]
 COMMANDS = "commands"
 """Name of the recording of what needs no search."""
 
+DIRECTORY = "directory"
+"""Name of the recording of what is done with a run directory that an earlier version wrote."""
+
 STUDIES = sorted({file.stem for file in (HERE / "studies").glob("*.yaml")} - {"broken"})
 _PACKAGES = ("numpy", "optuna", "scipy", "tokenizers")
 """Packages besides those of the numerics on which the bits of a proposal depend."""
@@ -92,7 +95,16 @@ def record(name: str, main: Callable[[], object], work: Path) -> dict[str, Any]:
     os.environ["MBO_SEARCH_CACHE"] = str(work / "cache")
     canon = Canon([(work.resolve(), "WORK"), (work, "WORK")])
     program = Program(main, canon)
-    return record_commands(program) if name == COMMANDS else record_study(name, program, canon)
+    if name == COMMANDS:
+        return record_commands(program)
+    if name == DIRECTORY:
+        return record_directory(program, canon)
+    _before(program, name)
+    program("run", f"{name}.yaml", "--json")
+    for command in _MORE.get(name, ()):
+        program(*command)
+    _after(program, f"reports/{name}")
+    return _found(f"reports/{name}", program, canon)
 
 
 def record_commands(program: Program) -> dict[str, Any]:
@@ -105,22 +117,40 @@ def record_commands(program: Program) -> dict[str, Any]:
     return {"made_with": _versions(), "answers": program.answers}
 
 
-def record_study(name: str, program: Program, canon: Canon) -> dict[str, Any]:
-    """Run the commands of a study, and read what they left."""
+def record_directory(program: Program, canon: Canon) -> dict[str, Any]:
+    """Read a directory that an earlier version wrote, go on with it, and fork it."""
+    read, resumed = "reports/read", "reports/resumed"
+    for folder in (read, resumed):
+        _copy_directory(Path(folder))
+    program("rank", read)
+    program("rank", read, "--json")
+    program("tree", read)
+    program("report", read, "--out", "read.html", "--json")
+    program("fork", read, "reports/forked", "--set", "search.trials=14", "--json")
+    program("resume", resumed, "--json")
+    program("confirm", resumed, "--seeds", "2", "--json")
+    program("replay", f"{resumed}/best.yaml", "--json")
+    _after(program, resumed)
+    return _found(resumed, program, canon)
+
+
+def _copy_directory(run: Path) -> None:
+    """Copy it, with the folders of this run in place of those of the machine that wrote it."""
+    shutil.copytree(HERE / "directory", run)
+    for file in (*run.glob("*.yaml"), *run.glob("*.json")):
+        file.write_text(file.read_text().replace("WORK", str(Path.cwd())))
+
+
+def _found(run: str, program: Program, canon: Canon) -> dict[str, Any]:
+    """All that a study's commands answered and left."""
     from tests.replay.directory_values import page_values, read_directory
 
-    work = Path.cwd()
-    run = Path("reports") / name
-    _before(program, name)
-    program("run", f"{name}.yaml", "--json")
-    for command in _MORE.get(name, ()):
-        program(*command)
-    _after(program, run)
+    pages = sorted(Path().glob("*.html"))
     return {
-        "made_with": _made_with(run),
+        "made_with": _made_with(Path(run)),
         "answers": program.answers,
-        "directory": read_directory(run, canon),
-        "pages": {file.name: page_values(file, canon) for file in sorted(work.glob("*.html"))},
+        "directory": read_directory(Path(run), canon),
+        "pages": {file.name: page_values(file, canon) for file in pages},
     }
 
 
@@ -130,10 +160,10 @@ def _before(program: Program, name: str) -> None:
     program("plan", f"{name}.yaml")
 
 
-def _after(program: Program, run: Path) -> None:
-    program("rank", str(run))
-    program("tree", str(run))
-    program("export", str(run), "--out", "one.json", "--to", "json", "--trial", "1", "--json")
+def _after(program: Program, run: str) -> None:
+    program("rank", run)
+    program("tree", run)
+    program("export", run, "--out", "one.json", "--to", "json", "--trial", "1", "--json")
 
 
 _SIMULATED = ("tree", "tpe", "random", "gp", "greedy", "beam2", "beam4", "grid")
@@ -197,4 +227,4 @@ def main(out: Path, names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:] or [COMMANDS, *STUDIES])
+    main(Path(sys.argv[1]), sys.argv[2:] or [COMMANDS, DIRECTORY, *STUDIES])

@@ -1,7 +1,8 @@
 """Proves that what the program does stays what it was: proposals, losses, node keys, rankings, pages, files.
 
 `record.py` drives the command line through small studies, which use every searcher, optimizer, regularizer and
-shape; what it finds is compared with the recordings in `recorded/`, which an earlier version wrote.
+shape, and through the run directory of an interrupted search in `directory/`, which an earlier version wrote. What
+it finds is compared with the recordings in `recorded/`.
 
 Where the arithmetic is that of the recording (the numerics of the run directory's `setup.json`, and the versions
 of what proposes), everything must be equal to the last bit. On any other arithmetic only that can be asked which
@@ -31,8 +32,8 @@ from tests.replay.compare import difference_elsewhere, first_difference
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RECORDED = HERE / "recorded"
-QUICK = ("greedy",)
-"""Studies that the default tests replay; the others take a minute."""
+QUICK = ("directory", "greedy")
+"""Recordings that the default tests replay; the others take a minute."""
 
 NAMES = sorted(file.stem for file in RECORDED.glob("*.json"))
 
