@@ -1,7 +1,7 @@
 """Write the run directory of an interrupted search, small enough to keep.
 
-Run it as `python tests/replay/make_directory.py OUT`. `directory/` was written so by an earlier version, which is its
-worth: later versions must read it. Write it anew only where a version may no longer read it, and say so in the
+Run it as `python tests/replay/make_directory.py OUT`. `directory/` was written so by an earlier version, which is
+its worth: later versions must read it. Write it anew only where a version may no longer read it, and say so in the
 commit message.
 """
 

@@ -128,7 +128,7 @@ def record_directory(program: Program, canon: Canon) -> dict[str, Any]:
     program("report", read, "--out", "read.html", "--json")
     program("fork", read, "reports/forked", "--set", "search.trials=14", "--json")
     program("resume", resumed, "--json")
-    program("confirm", resumed, "--seeds", "2", "--json")
+    program("confirm", resumed, "--seeds", "2", "--no-equivalent-tokens", "--json")
     program("replay", f"{resumed}/best.yaml", "--json")
     _after(program, resumed)
     return _found(resumed, program, canon)

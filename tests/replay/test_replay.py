@@ -32,7 +32,7 @@ from tests.replay.compare import difference_elsewhere, first_difference
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RECORDED = HERE / "recorded"
-QUICK = ("directory", "greedy")
+QUICK = ("directory",)
 """Recordings that the default tests replay; the others take a minute."""
 
 NAMES = sorted(file.stem for file in RECORDED.glob("*.json"))
