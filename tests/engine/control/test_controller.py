@@ -153,7 +153,9 @@ def test_interrupted_trials_stay_open_and_resume_under_their_own_number(toy_worl
     assert again.ask() == task
     again.started(task.trial)
     outcome = world.execute(task)
-    again.tell(task.trial, outcome.model_copy(update={"executed_tokens": 120}))
+    again.tell(
+        task.trial, outcome.model_copy(update={"cost": outcome.cost.model_copy(update={"executed_tokens": 120})})
+    )
     assert (world.disk.records[0].attempts, world.disk.records[0].executed_tokens) == (2, 160)
 
 
