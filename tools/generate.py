@@ -1,6 +1,7 @@
 """Files that follow from the code: written by `make docs`, and compared with what is committed by `make check`.
 
 docs/cli.md               every command's help
+docs/architecture.svg     the rooms of the package and the imports between them
 docs/catalogue.md         optimizers, learning-rate shapes, regularizers and corpora with their papers
 tests/cli/surface.txt     the commands and options that the command line promises
 studies/study.schema.json JSON Schema of study files, for editors
@@ -15,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from architecture import architecture_svg
 from typer.main import get_command
 
 from mbo_search.cli.app import app
@@ -199,6 +201,7 @@ def _settings(hparams: Mapping[str, Hparam]) -> str:
 
 
 GENERATED: Mapping[str, Callable[[], str]] = {
+    "docs/architecture.svg": architecture_svg,
     "docs/cli.md": command_line_page,
     "docs/catalogue.md": catalogue_page,
     "studies/study.schema.json": schema_text,
