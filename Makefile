@@ -90,8 +90,9 @@ format: $(DEVELOPMENT) ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix .
 
 .PHONY: docs
-docs: $(DEVELOPMENT) ## Write the generated files again: docs/cli.md, the study schema, the list of commands
+docs: $(DEVELOPMENT) ## Write the generated files again and build the documentation in build/site
 	$(BIN)/python tools/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # The locks are what pip resolves from pyproject.toml today, written down. Local build tags (+cpu) and the
 # CUDA libraries of a GPU build are left out, so that one file serves every platform. The S3 server of the tests
@@ -106,7 +107,7 @@ lock: ## Resolve pyproject.toml anew and write requirements.lock and requirement
 	build/lock/bin/python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --no-deps torch==2.13.0
 	build/lock/bin/python -m pip install --quiet 'setuptools>=77' 'python-dateutil<3' '.[corpora]'
 	{ echo '# Written by `make lock`: what running needs.'; build/lock/bin/python $(FREEZE) | $(PLAIN); } > requirements.lock
-	build/lock/bin/python -m pip install --quiet '.[corpora,test,check]'
+	build/lock/bin/python -m pip install --quiet '.[corpora,test,check,docs]'
 	{ echo '# Written by `make lock`: what tests and checks need besides.'; echo '-r requirements.lock'; \
 	  build/lock/bin/python $(FREEZE) | $(PLAIN) | grep -vxFf requirements.lock; } > requirements-dev.lock
 	rm -rf build/lock
