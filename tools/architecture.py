@@ -21,10 +21,10 @@ __all__ = ["Room", "architecture_svg", "import_counts", "read_rooms"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
-_TEXT_WIDTH, _COLUMN, _ROW = 316, 62, 56
-_TOP, _LEFT, _MARGIN = 96, 28, 28
-_BOX_WIDTH, _BOX_HEIGHT = 56, 30
-_SUMMARY_CHARACTERS, _PARTS_CHARACTERS, _LINE = 43, 50, 15
+_TEXT_WIDTH, _COLUMN, _ROW = 300, 58, 56
+_TOP, _LEFT, _MARGIN = 92, 24, 22
+_BOX_WIDTH, _BOX_HEIGHT = 60, 32
+_SUMMARY_CHARACTERS, _PARTS_CHARACTERS, _LINE = 37, 44, 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,11 +183,12 @@ class _Picture:
 
     def _row(self, row: int, room: Room) -> Iterator[str]:
         middle = self._y(row)
-        summary = textwrap.wrap(room.summary, _SUMMARY_CHARACTERS, max_lines=2, placeholder=" ...")
+        most = 2 if room.parts else 3
+        summary = textwrap.wrap(room.summary, _SUMMARY_CHARACTERS, max_lines=most, placeholder=" ...")
         parts = textwrap.shorten(" / ".join(room.parts), _PARTS_CHARACTERS, placeholder=" ...")
         lines = [*(("quiet", line) for line in summary), *([("parts", parts)] if parts else [])]
         first = middle + 4 - _LINE * (len(lines) - 1) / 2
-        start = _LEFT + _TEXT_WIDTH - 16
+        start = _LEFT + _TEXT_WIDTH
         yield f'  <line class="leader" x1="{start}" y1="{middle}" x2="{self._x(row)}" y2="{middle}"/>'
         for index, (kind, line) in enumerate(lines):
             yield f'  <text class="{kind}" x="{_LEFT}" y="{first + _LINE * index:g}">{html.escape(line)}</text>'
@@ -221,7 +222,7 @@ class _Picture:
             f'  <g class="{kind}"><title>{html.escape(names)}</title>'
             f'<circle class="paper" cx="{x}" cy="{y}" r="14"/>'
             f'<circle class="dot" cx="{x}" cy="{y}" r="14" fill-opacity="{strength:.2f}"/>'
-            f'<text x="{x}" y="{y + 4}" text-anchor="middle">{count}</text></g>'
+            f'<text x="{x}" y="{y + 4.5:g}" text-anchor="middle">{count}</text></g>'
         )
 
     def _box(self, row: int, room: Room) -> str:
@@ -241,17 +242,17 @@ class _Picture:
 
 _STYLE = """  <style>
     .card { fill: #ffffff; stroke: #d0d7de }
-    .title { font-size: 19px; font-weight: 600; fill: #1f2328 }
-    .quiet { font-size: 13px; fill: #57606a } .parts { font-size: 12px; font-weight: 600; fill: #0969da }
+    .title { font-size: 21px; font-weight: 600; fill: #1f2328 }
+    .quiet { font-size: 14px; fill: #57606a } .parts { font-size: 13px; font-weight: 600; fill: #0969da }
     .leader { stroke: #d8dee4; stroke-dasharray: 1 5; stroke-linecap: round; stroke-width: 2 }
     .wire { stroke: #b6c4d6; stroke-width: 1.6 }
     .head { fill: #7d93b2 }
     .paper { fill: #ffffff }
     .dot { fill: #0969da; stroke: #0969da; stroke-opacity: .35 }
-    .weak text, .strong text, .up text { font-size: 12px; font-weight: 600; font-variant-numeric: tabular-nums }
+    .weak text, .strong text, .up text { font-size: 13px; font-weight: 600; font-variant-numeric: tabular-nums }
     .weak text { fill: #0a3069 } .strong text, .up text { fill: #ffffff }
     .up .dot { fill: #cf222e; stroke: #cf222e } .wire.up { stroke: #cf222e }
-    .room rect { fill: #0a3069 } .room text { font-size: 13px; font-weight: 600; fill: #ffffff }
+    .room rect { fill: #0a3069 } .room text { font-size: 14px; font-weight: 600; fill: #ffffff }
     @media (prefers-color-scheme: dark) {
       .card { fill: #0d1117; stroke: #30363d } .paper { fill: #0d1117 }
       .title { fill: #e6edf3 } .quiet { fill: #9198a1 } .parts { fill: #58a6ff } .leader { stroke: #262c34 }
