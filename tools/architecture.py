@@ -133,6 +133,10 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+def _label(room: Room) -> str:
+    return "python" if room.name == "__init__" else room.name
+
+
 class _Picture:
     """Boxes on a diagonal: arrows leave a room to the right and arrive from above."""
 
@@ -167,7 +171,7 @@ class _Picture:
         )
 
     def _description(self) -> str:
-        names = ", ".join(room.name for room in self.rooms)
+        names = ", ".join(map(_label, self.rooms))
         return f"From the highest room to the lowest: {names}. {self._balance()}."
 
     def _heading(self) -> list[str]:
@@ -216,7 +220,7 @@ class _Picture:
         count = self.counts[row, column]
         strength = min(1.0, 0.12 + 0.88 * (count / max(self.counts.values())) ** 0.5)
         kind = "up" if row > column else "strong" if strength > 0.5 else "weak"
-        names = f"{self.rooms[row].name} imports {self.rooms[column].name}: {count}"
+        names = f"{_label(self.rooms[row])} imports {_label(self.rooms[column])}: {count}"
         x, y = self._x(column), self._y(row)
         return (
             f'  <g class="{kind}"><title>{html.escape(names)}</title>'
@@ -230,7 +234,7 @@ class _Picture:
         return (
             f'  <g class="room"><rect x="{x - _BOX_WIDTH / 2:g}" y="{y - _BOX_HEIGHT / 2:g}" width="{_BOX_WIDTH}" '
             f'height="{_BOX_HEIGHT}" rx="7"/>'
-            f'<text x="{x}" y="{y + 4.5:g}" text-anchor="middle">{html.escape(room.name)}</text></g>'
+            f'<text x="{x}" y="{y + 4.5:g}" text-anchor="middle">{html.escape(_label(room))}</text></g>'
         )
 
     def _x(self, column: int) -> int:
