@@ -32,8 +32,10 @@ from mbo_search.study.spec.study import DataSpec, ModelSpec, TokenizerSpec
 from mbo_search.train.evaluation import evaluate
 from mbo_search.train.loop import StepContext, train_segment
 from mbo_search.train.saved_state import fresh_state, load_state, save_state
+from mbo_search.train.setup.eval_text import evaluation_windows_of
 from mbo_search.train.setup.probe import fastest_micro_batch, prober
-from mbo_search.train.setup.setup import TrainSetup, evaluation_windows_of, numerics_here
+from mbo_search.train.setup.resolve import numerics_here
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import TrainState
 from mbo_search.trial.cost import Cost
 from mbo_search.trial.reports import BoundaryReport

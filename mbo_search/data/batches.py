@@ -52,7 +52,7 @@ class TokenStream:
             )
         self._tokens = tokens
         self._block_tokens = block_tokens
-        self._seed = seed
+        self.seed = seed
         self._num_blocks = (len(tokens) - 1) // block_tokens
         self._orders: dict[int, npt.NDArray[np.int64]] = {}
 
@@ -90,7 +90,7 @@ class TokenStream:
         if epoch not in self._orders:
             while len(self._orders) >= _KEPT_EPOCHS:
                 del self._orders[next(iter(self._orders))]
-            self._orders[epoch] = _permutation(self._num_blocks, seed=self._seed, epoch=epoch)
+            self._orders[epoch] = _permutation(self._num_blocks, seed=self.seed, epoch=epoch)
         return self._orders[epoch]
 
 

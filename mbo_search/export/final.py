@@ -96,7 +96,7 @@ def train_final(
 
 def _train(file: ScheduleFile, out: Path, *, cache: Path, stop: Stop, log: Log) -> FinalModel:
     from mbo_search.export.hub_folder import write_hub_folder
-    from mbo_search.train.load import load_model
+    from mbo_search.train.saved_state import load_model
 
     prepared = prepare(file.study.data, cache)
     setup = _setup(file, out / _WORK, prepared)

@@ -12,7 +12,8 @@ from mbo_search.export.training import Log, never_stop, no_log, setup_of_file, s
 from mbo_search.study.files.schedule_file import ScheduleFile
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.study import Study, TrainSpec
-from mbo_search.train.setup.setup import Precision, TrainSetup
+from mbo_search.system.device import Precision
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.reports import Stop
 
 TOLERANCE_NATS = 0.05

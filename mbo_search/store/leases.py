@@ -62,7 +62,7 @@ class Leases:
 
 
 @contextmanager
-def removal_right(folder: Path) -> Iterator[bool]:
+def removal_lease(folder: Path) -> Iterator[bool]:
     """Try to get a folder for oneself; True if nobody holds it.
 
     On a file system without such locks nobody can know, so nobody gets the right.
@@ -79,7 +79,7 @@ def removal_right(folder: Path) -> Iterator[bool]:
 
 
 @contextmanager
-def work_right(folder: Path) -> Iterator[bool]:
+def work_lease(folder: Path) -> Iterator[bool]:
     """Try to work in a folder alone; made where it is missing, removed afterwards if nothing is left in it.
 
     False if another process works there. On a file system without such locks everybody gets the right.

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from mbo_search.errors import StoreError
 from mbo_search.store.eviction import ONE_USE, keeping_value
-from mbo_search.store.leases import Leases, removal_right
+from mbo_search.store.leases import Leases, removal_lease
 from mbo_search.store.manifest import (
     MANIFEST,
     Manifest,
@@ -251,7 +251,7 @@ class StageStore:
 
 
 def _remove(folder: Path) -> bool:
-    with removal_right(folder) as mine:
+    with removal_lease(folder) as mine:
         if mine:
             _discard(folder)
     return mine

@@ -22,7 +22,7 @@ def state_of(reason: EndReason | None) -> State:
     >>> state_of("non_finite"), state_of("hung"), state_of("signal")
     ('pruned', 'failed', 'interrupted')
     """
-    if reason == "signal":
+    if reason in ("signal", "disk"):
         return "interrupted"
     return "pruned" if reason in BAD_REGION else "failed"
 

@@ -13,7 +13,9 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
 from mbo_search.study.spec.study import DataSpec, ModelSpec, TokenizerSpec
 from mbo_search.train.execution.path import SchedulePath, schedule_path
-from mbo_search.train.setup.setup import TrainSetup, evaluation_windows_of, numerics_here
+from mbo_search.train.setup.eval_text import evaluation_windows_of
+from mbo_search.train.setup.resolve import numerics_here
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
 
 TEXT = (

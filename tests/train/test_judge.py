@@ -19,17 +19,16 @@ from mbo_search.model.decoder import Decoder, build_decoder
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 from mbo_search.train.evaluation import evaluate
 from mbo_search.train.execution.path import schedule_path
-from mbo_search.train.held_out import evaluate_held_out
-from mbo_search.train.judge import JudgedLosses, judge
-from mbo_search.train.load import load_model
-from mbo_search.train.setup.setup import (
-    TrainSetup,
+from mbo_search.train.held_out import JudgedLosses, evaluate_held_out, judge
+from mbo_search.train.saved_state import load_model
+from mbo_search.train.setup.eval_text import (
     evaluation_windows_of,
     judged_text_of,
     over_whole_split,
     validation_parts_of,
     windows_of_setup,
 )
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
 from tests.train.builder import LINEAR, make_schedule, make_stage, tiny_setup, write_corpus
 

@@ -15,10 +15,11 @@ from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import TrialError
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
 from mbo_search.study.spec.segments import cut
+from mbo_search.train.evaluation import EvalSet, finish_segment
 from mbo_search.train.loop import StepContext, StepReport, train_segment
-from mbo_search.train.measure import EvalSet, point_behind
 from mbo_search.train.saved_state import fresh_state
-from mbo_search.train.setup.setup import TrainSetup, evaluation_windows_of
+from mbo_search.train.setup.eval_text import evaluation_windows_of
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import TrainState
 from tests.train.builder import LINEAR, make_schedule, make_stage
 
@@ -262,7 +263,7 @@ def test_a_point_tells_of_its_own_segment_and_leaves_the_weights_alone(trainer: 
     reports: list[StepReport] = []
     live = trainer.train(stages, lambda live, report: reports.append(report), num_segments=4)
     before = weights_of(live)
-    point = point_behind(live, cut(stages, setup.budget())[3], exam)
+    point = finish_segment(live, cut(stages, setup.budget())[3], exam)
     assert all(torch.equal(weights, before[name]) for name, weights in weights_of(live).items())
     assert live.model.training
     assert point.train_loss == pytest.approx((reports[-1].loss + reports[-2].loss) / 2)

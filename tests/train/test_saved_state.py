@@ -16,9 +16,9 @@ from mbo_search.errors import StoreError
 from mbo_search.study.spec.study import ModelSpec
 from mbo_search.train.evaluation import evaluate
 from mbo_search.train.execution.path import schedule_path
-from mbo_search.train.load import load_model
-from mbo_search.train.saved_state import load_state, save_state
-from mbo_search.train.setup.setup import TrainSetup, evaluation_windows_of
+from mbo_search.train.saved_state import load_model, load_state, save_state
+from mbo_search.train.setup.eval_text import evaluation_windows_of
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
 from tests.train.builder import differing, every_regularizer, make_schedule, make_stage, read_state
 

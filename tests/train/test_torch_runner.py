@@ -15,7 +15,7 @@ import torch
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import DataError, StoreError
-from mbo_search.store.leases import work_right
+from mbo_search.store.leases import work_lease
 from mbo_search.store.local import StageStore
 from mbo_search.study.spec.schedule import Regularizer, Schedule
 from mbo_search.train.execution.execute import execute
@@ -165,7 +165,7 @@ def test_a_partial_state_of_a_dead_writer_is_ignored(setup: TrainSetup, tmp_path
 def test_two_processes_on_one_stretch_do_not_disturb_each_other(
     setup: TrainSetup, tmp_path: Path, path: SchedulePath
 ) -> None:
-    with work_right(tmp_path / path.keys[-1]) as is_alone:
+    with work_lease(tmp_path / path.keys[-1]) as is_alone:
         assert is_alone
         folder, report = run(setup, tmp_path, path)
     assert folder is not None, report.message
@@ -363,6 +363,6 @@ def test_a_lack_of_memory_is_a_reason(data: PreparedData, tmp_path: Path) -> Non
     ],
 )
 def test_a_lack_of_memory_is_told_from_other_errors(error: Exception, expected: bool) -> None:
-    from mbo_search.train.arithmetic import is_out_of_memory
+    from mbo_search.train.device import is_out_of_memory
 
     assert is_out_of_memory(error) == expected

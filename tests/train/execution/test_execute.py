@@ -71,8 +71,7 @@ def bench(tmp_path: Path) -> Bench:
 
 def results_of(outcome: TrialOutcome) -> dict:
     """What an outcome says of the schedule, its cost and who trained what aside."""
-    cost = {"executed_tokens", "wasted_tokens", "train_seconds", "path_seconds", "peak_memory_bytes", "produced"}
-    shown = outcome.model_dump(exclude=cost)
+    shown = outcome.model_dump(exclude={"cost", "path_seconds", "produced"})
     for boundary in shown["boundaries"]:
         boundary.pop("shared")
     return shown
@@ -296,7 +295,7 @@ class Liar(ToyRunner):
     ("change", "reason", "message"),
     [
         (lambda report: replace(report, metrics=None), "exception", "gave no evaluation at step 12"),
-        (lambda report: replace(report, curve=()), "exception", "one behind each segment"),
+        (lambda report: replace(report, curve=()), "exception", "one at the end of each segment"),
         (
             lambda report: replace(report, metrics=replace(report.metrics, loss=float("nan"))),
             "non_finite",
@@ -380,7 +379,7 @@ def test_a_store_that_cannot_be_written_costs_sharing_but_not_the_trial(bench: B
     outcome = bench.execute(path)
     assert outcome.state == "complete"
     assert outcome.produced == ()
-    assert sum("goes on without sharing it" in line for line in bench.lines) == 2
+    assert sum("continues without sharing it" in line for line in bench.lines) == 2
     assert list((bench.root / "scratch").iterdir()) == []
     whole = Bench(bench.root / "whole")
     assert results_of(whole.execute(path)) == results_of(outcome)

@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from mbo_search.train.setup.arithmetic_fingerprint import arithmetic_print, chosen_instructions
-from mbo_search.train.setup.setup import TrainSetup, changed_numerics, numerics_here
+from mbo_search.train.setup.resolve import numerics_here
+from mbo_search.train.setup.setup import TrainSetup, changed_numerics
 
 _ELSEWHERE = """
 import json, sys, torch
-from mbo_search.train.setup.setup import TrainSetup, numerics_here
+from mbo_search.train.setup.resolve import numerics_here
+from mbo_search.train.setup.setup import TrainSetup
 numerics = numerics_here(TrainSetup.model_validate_json(sys.stdin.read()))
 torch.set_num_threads(1)
 left = (torch.arange(96 * 352, dtype=torch.float64) ** 2 % 16381 / 16381 - 0.5).float().reshape(96, 352)

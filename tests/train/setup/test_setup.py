@@ -22,7 +22,8 @@ from mbo_search.study.spec.study import (
 )
 from mbo_search.system.cores import available_cores, quota_cores
 from mbo_search.train.setup.probe import faster_precision, fastest_micro_batch, prober
-from mbo_search.train.setup.setup import TrainSetup, numerics_here, resolve_setup
+from mbo_search.train.setup.resolve import numerics_here, resolve_setup
+from mbo_search.train.setup.setup import TrainSetup
 
 
 def study(**changes: object) -> Study:
