@@ -70,15 +70,15 @@ def _data(root: Path) -> PreparedData:
 
 
 def _setup(data: PreparedData, steps: int, batch_tokens: int) -> TrainSetup:
-    with prober(MODEL, data.card.vocab_size, device="cpu", threads=1) as found:
+    with prober(MODEL, data.metadata.vocab_size, device="cpu", threads=1) as found:
         micro_batch = fastest_micro_batch(found, batch_tokens // MODEL.context, "float32")
     windows = evaluation_windows_of(data, context=MODEL.context, num_tokens=EVALUATION_TOKENS)
     setup = TrainSetup(
         model=MODEL,
-        vocab_size=data.card.vocab_size,
+        vocab_size=data.metadata.vocab_size,
         data_folder=str(data.folder),
-        data_fingerprint=data.card.fingerprint,
-        bytes_per_token=data.card.splits["validation"].bytes_per_token or 1.0,
+        data_fingerprint=data.metadata.fingerprint,
+        bytes_per_token=data.metadata.splits["validation"].bytes_per_token or 1.0,
         num_segments=steps,
         steps_per_segment=1,
         batch_tokens=batch_tokens,

@@ -75,7 +75,7 @@ class DuplicateFilter:
         return self._add_signature(text, group)
 
     def add_bytes(self, content: bytes, group: str) -> Repeat | None:
-        """Remember content that is no text unless it equals earlier content."""
+        """Remember binary content unless it equals earlier content."""
         if self._kind == "none":
             return None
         digest = hashlib.blake2b(content, digest_size=16).digest()

@@ -76,9 +76,9 @@ def _parse(line: str, where: str) -> dict[str, object]:
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
-        raise _problem(f"{where}:{error.colno}", f"is no JSON: {error.msg}") from error
+        raise _problem(f"{where}:{error.colno}", f"is not JSON: {error.msg}") from error
     except (ValueError, RecursionError) as error:
-        raise _problem(where, f"is no JSON that can be read: {error}") from error
+        raise _problem(where, f"is not readable JSON: {error}") from error
     if not isinstance(record, dict):
         hint = 'such as {"text": "..."}'
         raise _problem(where, f"must be an object, not {type(record).__name__}", hint)
@@ -133,7 +133,7 @@ def _no_field(text_field: str, names: Sequence[str], where: str) -> DataError:
             Problem(
                 key="data.text_field",
                 value=text_field,
-                rule="is no field of the file",
+                rule="is not a field of the file",
                 hint=f"{nearest}fields: {fields}",
                 where=where,
             )

@@ -1,4 +1,4 @@
-"""What the entries of `data.source` and `data.validation` stand for: corpora, files, folders, globs, shards."""
+"""Resolution of the entries of `data.source` and `data.validation`: corpora, files, folders, globs, shards."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Source:
 
     @property
     def is_shards(self) -> bool:
-        """Whether the files hold tokens instead of text."""
+        """Return whether the files hold tokens instead of text."""
         return self.corpus is None and self.files[0].suffix.lower() == SHARD_SUFFIX
 
 
@@ -141,13 +141,13 @@ def _raise_unreadable(error: OSError) -> None:
 
 
 def _glob_files(path: Path, entry: str) -> tuple[Path, ...]:
-    # Folders that exist are no part of the pattern, even where their names hold its characters.
+    # Existing folders are not part of the pattern, even where their names hold its characters.
     base = next(parent for parent in path.parents if parent.exists())
     try:
         matches = base.glob(str(path.relative_to(base)))
         found = [match for match in matches if not _is_hidden(match.relative_to(base))]
     except (OSError, ValueError) as error:
-        raise _problem(entry, f"is no glob that can be searched: {error}") from error
+        raise _problem(entry, f"is not a valid glob: {error}") from error
     return _readable(found, entry)
 
 
@@ -156,7 +156,7 @@ def _is_hidden(path: Path) -> bool:
 
 
 def _readable(found: Sequence[Path], entry: str) -> tuple[Path, ...]:
-    """Text files among those found, or shards if there is no text."""
+    """Text files among those found, or shards if there are no text files."""
     files = sorted((path for path in found if path.is_file()), key=lambda path: path.as_posix())
     texts = tuple(path for path in files if path.suffix.lower() in TEXT_SUFFIXES)
     shards = tuple(path for path in files if path.suffix.lower() == SHARD_SUFFIX)

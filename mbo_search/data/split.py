@@ -85,7 +85,7 @@ def cut_documents(documents: Iterable[Document], limit: int) -> list[Document]:
 
 
 def cut_text(text: str, limit: int) -> list[str]:
-    """Cut a text behind paragraphs, else lines, else sentences, else words, else anywhere."""
+    """Cut a text after paragraphs, else lines, else sentences, else words, else anywhere."""
     pieces: list[str] = []
     start = 0
     while len(text) - start > limit:

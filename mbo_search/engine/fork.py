@@ -213,7 +213,7 @@ def _setup(old: RunDirectory, study: Study, cache: Path) -> TrainSetup:
     if any(_section(before, name) != _section(study, name) for name in _TRAINING):
         return resolve_setup(study, prepare(study.data, cache), num_slots(study, "auto"))
     prepared = _prepared(study, setup, cache)
-    if prepared.card.fingerprint != setup.data_fingerprint:
+    if prepared.metadata.fingerprint != setup.data_fingerprint:
         return resolve_setup(study, prepared, num_slots(study, "auto"))
     changes = {
         "data_folder": str(prepared.folder.resolve()),

@@ -137,7 +137,7 @@ def _opened(run: RunDirectory, study: Study, cache: Path) -> OpenRun:
     setup = run.setup()
     _check_numerics(run, setup)
     prepared = _data_again(study, setup, cache)
-    if prepared.card.fingerprint != setup.data_fingerprint:
+    if prepared.metadata.fingerprint != setup.data_fingerprint:
         rule = "give other tokens than when the study began"
         hint = f"restore the texts, or {_fork(run.path)}"
         raise RunDirectoryError([Problem(key="data.source", where=str(run.path), rule=rule, hint=hint)])

@@ -323,7 +323,7 @@ def _reference_schedule(study: Study) -> Schedule:
 
 
 def _train_tokens(prepared: PreparedData) -> int:
-    return prepared.card.splits["train"].num_tokens
+    return prepared.metadata.splits["train"].num_tokens
 
 
 def _most_tokens(study: Study, schedule_tokens: int) -> int | None:

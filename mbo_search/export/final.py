@@ -117,7 +117,7 @@ def _setup(file: ScheduleFile, work: Path, prepared: PreparedData) -> TrainSetup
     """Settled once, so that a resumed training computes as it began."""
     path = work / "setup.json"
     begun = _read(path, TrainSetup)
-    if begun is not None and begun.data_fingerprint == prepared.card.fingerprint:
+    if begun is not None and begun.data_fingerprint == prepared.metadata.fingerprint:
         return begun.model_copy(update={"data_folder": str(prepared.folder.resolve())})
     setup = setup_of_file(file, study_of(file.study), prepared)
     write_json(path, setup.model_dump(mode="json"))

@@ -79,7 +79,7 @@ def replay(
         TrialError: If the training did not come to its end.
     """
     prepared = prepare(file.study.data, cache)
-    _check_data(file, prepared.card.fingerprint)
+    _check_data(file, prepared.metadata.fingerprint)
     setup = setup_of_file(file, restored_study(file), prepared)
     trained = train_schedule(file.schedule, setup, file.provenance.seed, folder=folder, stop=stop, log=log)
     shutil.rmtree(folder, ignore_errors=True)

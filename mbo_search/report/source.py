@@ -130,7 +130,7 @@ def read_source(run: RunDirectory) -> ReportSource:
 def _card(folder: Path) -> DataMetadata | None:
     """The data may lie on another machine, or be gone: a report can do without."""
     try:
-        return load_prepared(folder).card
+        return load_prepared(folder).metadata
     except DataError:
         return None
 

@@ -1,1 +1,1 @@
-"""Learn: the staged loop, evaluation, state on disk, and the store of shared beginnings."""
+"""Training: the staged loop, evaluation, states on disk, and the execution of schedules."""

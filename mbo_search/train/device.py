@@ -47,7 +47,7 @@ def seed_noise(device: Device, seed: int) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out, on a GPU or in torch's CPU allocator."""
+    """Return whether an error means that memory ran out, on a GPU or in torch's CPU allocator."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     text = str(error).lower()

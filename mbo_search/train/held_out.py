@@ -36,7 +36,7 @@ _TROUBLES = (DataError, StoreError, TrialError, MemoryError, RuntimeError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedLosses:
-    """What a model loses on each judged document.
+    """Losses of a model on each judged document.
 
     Attributes:
         document_tokens: Predicted tokens of each document, in the order of the split.
@@ -105,7 +105,7 @@ def _tested(model: Decoder, setup: TrainSetup, prepared: PreparedData) -> HeldOu
 
 def _test_windows(setup: TrainSetup, prepared: PreparedData) -> Windows:
     """Windows like those of the validation split."""
-    split = prepared.card.splits["test"]
+    split = prepared.metadata.splits["test"]
     return evaluation_windows(
         split.num_tokens,
         context=setup.model.context,
@@ -120,7 +120,7 @@ def _judged(model: Decoder, setup: TrainSetup, prepared: PreparedData) -> HeldOu
     if text is None:
         return HeldOutLosses()
     tokens = prepared.tokens("validation")
-    return HeldOutLosses(judged=judge(model, tokens, text, eos_id=prepared.card.eos_id, setup=setup))
+    return HeldOutLosses(judged=judge(model, tokens, text, eos_id=prepared.metadata.eos_id, setup=setup))
 
 
 def judge(model: Decoder, tokens: TokenArray, text: JudgedText, *, eos_id: int, setup: TrainSetup) -> JudgedLosses:

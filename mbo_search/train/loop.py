@@ -60,7 +60,7 @@ Observe = Callable[[StepReport], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepContext:
-    """What every step of a trial needs besides the state.
+    """Everything that a step of a trial needs besides the state.
 
     Attributes:
         setup: How the study trains.
@@ -182,7 +182,7 @@ def begin_segment(state: TrainState, segment: Segment, *, budget_steps: int, has
 
 
 def needs_mean(segment: Segment, setup: TrainSetup) -> bool:
-    """Whether the mean of the weights over a segment is needed at its end.
+    """Return whether the mean of the weights over a segment is needed at its end.
 
     It is measured at stage ends, to compare what a decay would make of them, and kept where stages of other
     schedules may end. It is not needed at the schedule's end, where the weights are final, and not for

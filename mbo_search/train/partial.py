@@ -31,7 +31,7 @@ _PREFIX = "partial-"
 
 
 class CallRecord(Description):
-    """What a call has done so far, beside its partial state.
+    """Progress of a call, stored beside its partial state.
 
     Attributes:
         points: Points of the finished segments.
@@ -62,7 +62,7 @@ class Partial:
     mirror: PartialMirror | None = None
 
     def exists(self) -> bool:
-        """Whether there is a partial state, sound or not."""
+        """Return whether there is a partial state, sound or not."""
         return any(self.folder.glob(f"{_PREFIX}*"))
 
     def save(self, state: TrainState, call: CallRecord) -> None:
@@ -119,7 +119,7 @@ class Partial:
 
 
 class PartialClock:
-    """When a partial state is due: every 30 seconds, or every quarter of a shorter span.
+    """Decides when a partial state is due: every 30 seconds, or every quarter of a shorter span.
 
     A span of a few seconds needs none, and writing takes at most a twentieth of the time.
 
@@ -141,7 +141,7 @@ class PartialClock:
         self._write_seconds = 0.0
 
     def is_due(self, *, step: int, now: float) -> bool:
-        """Whether to write a state."""
+        """Return whether to write a state."""
         expected_seconds = (now - self._began) / step * self._span_steps
         interval = min(self.MOST_SECONDS, expected_seconds / 4)
         if interval < self.LEAST_SECONDS:
@@ -173,7 +173,7 @@ class PartialSaver:
             partial.note_progress(step, self.wasted_tokens)
 
     def is_due(self, step: int) -> bool:
-        """Whether to save a state after a step."""
+        """Return whether to save a state after a step."""
         return self._clock.is_due(step=step - self._first_step, now=time.monotonic())
 
     def note(self, step: int) -> None:

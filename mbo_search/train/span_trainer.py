@@ -104,7 +104,7 @@ class SpanTrainer:
         )
 
     def _misses_points(self, points: Sequence[CurvePoint], step: int) -> bool:
-        """Whether a finished segment has no point because the earlier call had begun later, on another node."""
+        """Return whether a finished segment has no point, as the earlier call began later, on another node."""
         measured = {point.step for point in points}
         return any(segment.last_step < step and segment.last_step not in measured for segment in self.segments)
 

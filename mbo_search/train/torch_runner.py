@@ -64,7 +64,7 @@ class TorchStageRunner:
         self._ranks = Ranks(setup, scratch)
 
     def has_begun(self, key: str) -> bool:
-        """Whether a call was on its way to a node; see `StageRunner.has_begun`."""
+        """Return whether a call was on its way to a node; see `StageRunner.has_begun`."""
         return (self._scratch / key).is_dir() or (self._mirror is not None and self._mirror.has(key))
 
     def run(
@@ -157,10 +157,10 @@ class TorchStageRunner:
             yield Partial(folder, self._mirror) if is_alone else Partial(unique_sibling(folder))
 
     def _failure(self, error: Exception) -> tuple[EndReason, str] | None:
-        """Why a call failed; None if another process of the team was lost and a new team can resume.
+        """Explain why a call failed; None if another process of the team was lost and a new team can resume.
 
         Raises:
-            OSError: If a disk takes no more, which is no fault of the trial: what it has there is kept.
+            OSError: If a disk is full or broken, which is not the trial's fault: its partial state is kept.
         """
         if isinstance(error, TrialError):
             return cast(EndReason, error.reason), str(error)

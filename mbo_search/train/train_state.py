@@ -1,4 +1,4 @@
-"""What changes while a trial trains: the model, its optimizer, and where it stands. A mutable object, no files."""
+"""The mutable state of a trial in training: the model, its optimizer, and the position. No files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SegmentSums:
     num_steps: int = 0
 
     def add(self, *, loss_sum: float, num_tokens: int, grad_norm: float) -> None:
-        """Take a step into the sums."""
+        """Add a step to the sums."""
         self.loss_sum += loss_sum
         self.num_tokens += num_tokens
         self.grad_norm_sum += grad_norm

@@ -159,7 +159,7 @@ def test_missing_damaged_and_foreign_tokenizers_say_what_to_do(tmp_path):
     with pytest.raises(DataError, match=r"nowhere does not exist"):
         save_tokenizer_file(str(tmp_path / "nowhere"), tmp_path)
     (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(DataError, match=r"is no tokenizer that `tokenizers`"):
+    with pytest.raises(DataError, match=r"is not a tokenizer that `tokenizers`"):
         save_tokenizer_file(str(tmp_path), tmp_path)
 
 
@@ -168,5 +168,5 @@ def test_loading_needs_an_end_token(tmp_path, byte_folder):
     with pytest.raises(DataError, match=r"names no eos_token"):
         load_tokenizer(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text("{broken")
-    with pytest.raises(DataError, match=r"is no JSON"):
+    with pytest.raises(DataError, match=r"is not JSON"):
         load_tokenizer(tmp_path)

@@ -49,10 +49,10 @@ def tiny_setup(data: PreparedData, **changes: object) -> TrainSetup:
     windows = evaluation_windows_of(data, context=16, num_tokens=256)
     setup = TrainSetup(
         model=ModelSpec(layers=2, width=32, heads=2, context=16),
-        vocab_size=data.card.vocab_size,
+        vocab_size=data.metadata.vocab_size,
         data_folder=str(data.folder),
-        data_fingerprint=data.card.fingerprint,
-        bytes_per_token=data.card.splits["validation"].bytes_per_token,
+        data_fingerprint=data.metadata.fingerprint,
+        bytes_per_token=data.metadata.splits["validation"].bytes_per_token,
         num_segments=10,
         steps_per_segment=2,
         batch_tokens=96,

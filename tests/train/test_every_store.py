@@ -194,7 +194,7 @@ def test_what_is_no_key_never_becomes_a_path(place, key):
         lambda: store.load(key),
         lambda: store.commit(key, state, report_of(1)),
     ):
-        with pytest.raises(StoreError, match="is no key"):
+        with pytest.raises(StoreError, match="is not a key"):
             attempt()
     assert state.is_dir()
 

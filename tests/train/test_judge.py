@@ -66,13 +66,13 @@ def text(many: PreparedData, judged_setup: TrainSetup) -> JudgedText:
 
 
 def judged(model: Decoder, many: PreparedData, text: JudgedText, setup: TrainSetup) -> JudgedLosses:
-    return judge(model, many.tokens("validation"), text, eos_id=many.card.eos_id, setup=setup)
+    return judge(model, many.tokens("validation"), text, eos_id=many.metadata.eos_id, setup=setup)
 
 
 def naive_nats(model: Decoder, many: PreparedData, start: int, length: int) -> float:
     """One document, sixteen tokens at a time."""
     tokens = torch.from_numpy(many.tokens("validation").astype("int64"))
-    document = torch.cat([torch.tensor([many.card.eos_id]), tokens[start : start + length]])
+    document = torch.cat([torch.tensor([many.metadata.eos_id]), tokens[start : start + length]])
     total = 0.0
     for first in range(0, length, 16):
         piece = document[first : first + 17]
@@ -95,10 +95,10 @@ def test_losses_are_those_of_a_plain_loop(
 def test_the_documents_are_whole_ones_of_the_split(many: PreparedData, text: JudgedText) -> None:
     tokens = many.tokens("validation")
     for start, length in zip(text.starts, text.lengths, strict=True):
-        assert start == 0 or tokens[start - 1] == many.card.eos_id
+        assert start == 0 or tokens[start - 1] == many.metadata.eos_id
         document = tokens[start : start + length]
-        assert document[-1] == many.card.eos_id
-        assert many.card.eos_id not in document[:-1]
+        assert document[-1] == many.metadata.eos_id
+        assert many.metadata.eos_id not in document[:-1]
         assert many.tokenizer().decode(document[:-1].tolist()).startswith("Document ")
 
 
@@ -115,7 +115,7 @@ def test_padding_never_counts(model: Decoder, many: PreparedData, text: JudgedTe
     pieces, tokens = text.pieces(16), many.tokens("validation")
     chosen = pieces.lengths.argsort()[[0, 1, -1]]
     assert pieces.lengths[chosen[0]] < 16
-    batches = [read_pieces(tokens, pieces, chosen, eos_id=many.card.eos_id, padding=fill) for fill in (0, 65)]
+    batches = [read_pieces(tokens, pieces, chosen, eos_id=many.metadata.eos_id, padding=fill) for fill in (0, 65)]
     assert (batches[0].inputs != batches[1].inputs).any()
     logits = [model(torch.from_numpy(batch.inputs))[torch.from_numpy(batch.is_real)] for batch in batches]
     assert torch.equal(*logits)

@@ -76,7 +76,7 @@ class Ranks:
         return self._team
 
     def loss(self) -> str | None:
-        """What became of the others: `out_of_memory`, `lost`, or None while all are there."""
+        """Fate of the others: `out_of_memory`, `lost`, or None while all are running."""
         codes = [code for other in self._others if (code := _code_soon(other)) is not None]
         if not codes:
             return None

@@ -29,7 +29,7 @@ _LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
 
 
 class Team:
-    """A team of one: this process has the whole batch, and nobody to talk to.
+    """A team of one: this process takes the whole batch and communicates with no other.
 
     >>> team = Team()
     >>> team.part(8), team.sum(0.5), team.agree(lambda: True)
@@ -50,7 +50,7 @@ class Team:
         return value
 
     def agree(self, stop: Stop) -> bool:
-        """Whether the leader wants to stop."""
+        """Return whether the leader wants to stop."""
         return stop()
 
 
@@ -108,7 +108,7 @@ class ProcessTeam(Team):
         return float(total)
 
     def agree(self, stop: Stop) -> bool:
-        """Whether the leader wants to stop."""
+        """Return whether the leader wants to stop."""
         wish = torch.tensor([int(stop()) if self.rank == 0 else 0], dtype=torch.int64)
         dist.broadcast(wish, src=0)
         return bool(wish)

@@ -1,4 +1,4 @@
-"""Whether keeping a state within a stage pays, by what training and writing were measured to take."""
+"""Return whether keeping a state within a stage pays, by what training and writing were measured to take."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CheckpointPolicy:
         self._write_seconds.append(write_seconds)
 
     def is_worth_keeping(self, num_tokens: int) -> bool:
-        """Whether a state pays."""
+        """Return whether a state pays."""
         if not self._num_tokens:
             return True
         saved_seconds = self._train_seconds * num_tokens / self._num_tokens

@@ -40,7 +40,7 @@ def execute(
     on_boundary: OnBoundary,
     log: Log,
 ) -> TrialOutcome:
-    """Train a schedule as far as nobody has trained it before."""
+    """Train the part of a schedule that no other trial has trained."""
     trial = _Trial(path, runner, store, log)
     try:
         while True:
@@ -63,7 +63,7 @@ def execute(
 
 
 class _Trial:
-    """Where an execution stands, what it has to show, and what it cost so far."""
+    """Position, results and cost of an execution so far."""
 
     def __init__(self, path: SchedulePath, runner: StageRunner, store: NodeStore, log: Log) -> None:
         self._path = path
@@ -113,7 +113,7 @@ class _Trial:
         spans = next_spans(self._path, self._position.num_done)
         begun = [span for span in spans if self._runner.has_begun(span.key)]
         worthwhile = (span for span in spans[:-1] if self._policy.is_worth_keeping(span.tokens))
-        # An earlier attempt may have been on its way somewhere; its partial state is there.
+        # An earlier attempt may have left a partial state on the way to a node.
         chosen = begun[-1] if begun else next(worthwhile, spans[-1])
         first = chosen.segments[0]
         if first.first_step == first.stage_first_step:
@@ -148,7 +148,7 @@ class _Trial:
         )
 
     def fall_back(self, error: StoreError) -> bool:
-        """Go back to an earlier state because the runner cannot read this one; False if there is no use in that."""
+        """Go back to an earlier state because the runner cannot read this one; False if that is useless."""
         if self.node is None or not self._shared.refuse(self.node):
             return False
         self._log(f"{error}; going back to an earlier state")

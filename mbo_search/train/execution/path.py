@@ -36,7 +36,7 @@ class SchedulePath:
         return tuple(accumulate(segment.tokens for segment in self.segments))
 
     def last_step(self, num_done: int) -> int:
-        """Optimizer steps done when so many segments are."""
+        """Optimizer steps done after a number of segments."""
         return self.segments[num_done - 1].last_step if num_done else 0
 
     def tokens_at(self, step: int) -> int:
@@ -66,7 +66,7 @@ class Span:
 
     @property
     def ends_stage(self) -> bool:
-        """Whether its end is a boundary."""
+        """Return whether its end is a boundary."""
         return self.segments[-1].ends_stage
 
     def joined(self, following: Span) -> Span:
@@ -129,6 +129,6 @@ def _kept(path: SchedulePath) -> set[int]:
 
 
 def _is_free_of_length(segment: Segment) -> bool:
-    """Whether a longer stage of the same strategy would train the segment alike."""
+    """Return whether a longer stage of the same strategy would train the segment alike."""
     longer = replace(segment, clock=replace(segment.clock, stage_steps=10 * segment.clock.budget_steps))
     return all(segment.lr(step) == longer.lr(step) for step in range(segment.first_step, segment.last_step))

@@ -57,7 +57,7 @@ def wrong_report(span: Span, report: BoundaryReport) -> tuple[EndReason, str] | 
 
 
 def is_finite(metrics: Metrics) -> bool:
-    """Whether every loss of an evaluation is a finite number."""
+    """Return whether every loss of an evaluation is a finite number."""
     return _are_finite([metrics.loss, metrics.averaged_loss, metrics.ema_loss])
 
 

@@ -1,4 +1,4 @@
-"""What other trials have trained: the longest shared prefix of a schedule, with every stage end measured."""
+"""The prefix of a schedule that other trials have trained, with every stage end measured."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """Where a trial stands on its path.
+    """The place of a trial on its path.
 
     Attributes:
         node: The state there; None for the untrained model.
@@ -38,7 +38,7 @@ class Position:
 
 
 class SharedNodes:
-    """Finds the nodes of a schedule in the store, and evaluates those that were only passed on the way.
+    """Finds the nodes of a schedule in the store, and evaluates those that were trained through without evaluation.
 
     Attributes:
         evaluation_seconds: Time spent on evaluations so far.
@@ -91,7 +91,7 @@ class SharedNodes:
         return joined
 
     def _evaluated(self, found: StoredNode, segment: Segment) -> tuple[CurvePoint, ...]:
-        """The points of a node, evaluated now where it has only been passed on the way of longer stages."""
+        """The points of a node, evaluated now if longer stages were trained through it without evaluation."""
         curve = found.report.curve
         if not curve or _measures(curve, segment.last_step):
             return curve
@@ -107,7 +107,7 @@ class SharedNodes:
         began = time.monotonic()
         try:
             metrics = self._runner.measure(node, segment)
-        except Exception as error:  # it is trained again, where lasting trouble becomes an outcome
+        except Exception as error:  # it is trained again; a lasting failure becomes an outcome there
             self._log(f"node {node.key[:12]} cannot be evaluated: {error}")
             return None
         finally:
@@ -133,5 +133,5 @@ def with_end_metrics(report: BoundaryReport) -> tuple[CurvePoint, ...]:
 
 
 def _measures(points: Iterable[CurvePoint], step: int) -> bool:
-    """Whether there is a full evaluation at a step."""
+    """Return whether there is a full evaluation at a step."""
     return any(point.step == step and point.metrics is not None for point in points)

@@ -47,7 +47,7 @@ _VARIABLES = (
     "OPENBLAS_CORETYPE",
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
 )
-"""With these, libraries are told to choose other instructions; numbers of threads are a setting of the study."""
+"""Variables that make libraries choose other instructions; numbers of threads are settings of the study."""
 
 
 def numerics(setup: TrainSetup) -> dict[str, str]:
@@ -67,7 +67,7 @@ def numerics(setup: TrainSetup) -> dict[str, str]:
 
 
 def arithmetic_versions(device: Device) -> dict[str, str]:
-    """What decides the last bit besides a study's own settings: CPU or GPU, and library versions."""
+    """CPU or GPU and library versions, which decide the last bit besides a study's own settings."""
     if device == "cuda":
         major, minor = torch.cuda.get_device_capability()
         unit = f"cuda sm_{major}{minor}"
@@ -108,7 +108,7 @@ def _threads(threads: int) -> Iterator[None]:
 
 
 def _results(device: Device, precision: Precision) -> Iterator[Tensor]:
-    """What a small decoder computes in a step, piece by piece."""
+    """Compute what a small decoder computes in a step, piece by piece."""
     weight_VD = _numbers(512, 96, first=1, device=device).requires_grad_()
     x_ND = _numbers(160, 96, first=2, device=device).requires_grad_()
     up_ID = _numbers(256, 96, first=3, device=device)

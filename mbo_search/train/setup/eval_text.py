@@ -1,4 +1,4 @@
-"""What a study uses the validation split for: windows for every trial, documents to judge finished models on."""
+"""The uses of the validation split: windows for every trial, documents to judge finished models on."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from mbo_search.train.setup.setup import TrainSetup
 
 
 def validation_parts_of(prepared: PreparedData, *, context: int, num_tokens: int) -> ValidationParts:
-    """What a new study uses the validation split for.
+    """Divide the validation split for a new study.
 
     Raises:
         DataError: If the validation split is too short.
     """
     return validation_parts(
         prepared.tokens("validation"),
-        eos_id=prepared.card.eos_id,
+        eos_id=prepared.metadata.eos_id,
         context=context,
         num_tokens=num_tokens,
-        split_sha256=prepared.card.splits["validation"].sha256,
+        split_sha256=prepared.metadata.splits["validation"].sha256,
     )
 
 
 def evaluation_windows_of(prepared: PreparedData, *, context: int, num_tokens: int) -> Windows:
-    """Windows all over the validation split, for studies without judged documents.
+    """Spread windows over the whole validation split, for studies without judged documents.
 
     Raises:
         DataError: If the validation split is too short.
     """
-    split = prepared.card.splits["validation"]
+    split = prepared.metadata.splits["validation"]
     return evaluation_windows(split.num_tokens, context=context, num_tokens=num_tokens, split_sha256=split.sha256)
 
 
@@ -46,13 +46,13 @@ def windows_of_setup(prepared: PreparedData, setup: TrainSetup) -> Windows:
         windows = evaluation_windows_of(prepared, context=context, num_tokens=num_tokens)
     else:
         windows = validation_parts_of(prepared, context=context, num_tokens=num_tokens).windows
-    if (prepared.card.fingerprint, windows.fingerprint) != (setup.data_fingerprint, setup.windows_fingerprint):
-        raise DataError(f"{setup.data_folder} holds other data than the study was set up with")
+    if (prepared.metadata.fingerprint, windows.fingerprint) != (setup.data_fingerprint, setup.windows_fingerprint):
+        raise DataError(f"{setup.data_folder} does not hold the data that the study was set up with")
     return windows
 
 
 def judged_text_of(prepared: PreparedData, setup: TrainSetup) -> JudgedText | None:
-    """The documents on which finished models of a study are judged; None if it has none.
+    """Documents on which finished models of a study are judged; None if it has none.
 
     Raises:
         DataError: If the data are not those of the setup.
@@ -62,7 +62,7 @@ def judged_text_of(prepared: PreparedData, setup: TrainSetup) -> JudgedText | No
     context, num_tokens = setup.model.context, setup.evaluation_tokens
     judged = validation_parts_of(prepared, context=context, num_tokens=num_tokens).judged
     if judged is None or judged.fingerprint != setup.judged_fingerprint:
-        raise DataError(f"{setup.data_folder} holds other documents to judge on than the study was set up with")
+        raise DataError(f"{setup.data_folder} does not hold the judged documents that the study was set up with")
     return judged
 
 

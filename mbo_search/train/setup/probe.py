@@ -20,13 +20,13 @@ from mbo_search.system.device import Device, Precision
 from mbo_search.train.device import autocast, is_out_of_memory
 
 PROBE_SECONDS = 1.0
-"""Time for one question; a pass that has begun is finished."""
+"""Time for one question; a pass that has begun is completed."""
 
 CLEAR_GAIN = 1.15
-"""How much faster something must be to be preferred to the simpler choice."""
+"""Ratio by which something must be faster to be preferred to the simpler choice."""
 
 _HOPELESS_LOSS = 4.0
-"""How much slower a first pass, which also sets things up, may be for a second look."""
+"""Ratio by which a first pass, which also sets things up, may be slower to get a second look."""
 
 _STATE_FLOATS = 5
 """Floats per parameter that a trial on a GPU needs beside weights and gradients, kept free while measuring."""
@@ -38,7 +38,7 @@ def default_device() -> Device:
 
 
 def choose_arithmetic(study: Study, vocab_size: int, *, device: Device, threads: int) -> tuple[Precision, int]:
-    """What `auto` means here for precision and micro-batch; nothing is measured for what the study says itself."""
+    """Settle precision and micro-batch; only what is `auto` in the study is measured."""
     precision, micro_batch = study.train.precision, study.train.micro_batch
     if precision != "auto" and micro_batch != "auto":
         return precision, micro_batch

@@ -24,7 +24,7 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
     _check_batch(study)
     parts = validation_parts_of(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
     budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
-    model, vocab_size, train = study.model, prepared.card.vocab_size, study.train
+    model, vocab_size, train = study.model, prepared.metadata.vocab_size, study.train
     ranks = study.resources.workers_per_trial
     threads = max(1, available_cores() // (workers * ranks)) if train.threads == "auto" else train.threads
     device = default_device() if train.device == "auto" else train.device
@@ -34,7 +34,7 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         model=model,
         vocab_size=vocab_size,
         data_folder=str(prepared.folder.resolve()),
-        data_fingerprint=prepared.card.fingerprint,
+        data_fingerprint=prepared.metadata.fingerprint,
         bytes_per_token=_bytes_per_token(prepared),
         num_segments=budget.num_segments,
         steps_per_segment=budget.steps_per_segment,
@@ -56,14 +56,14 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
 
 
 def numerics_here(setup: TrainSetup) -> dict[str, str]:
-    """What the numerics of a setup are on this machine; equal to its own where it trains to the same bits."""
+    """The numerics of a setup on this machine; equal to its own where it trains to the same bits."""
     from mbo_search.train.setup.arithmetic_fingerprint import numerics
 
     return numerics(setup)
 
 
 def _bytes_per_token(prepared: PreparedData) -> float:
-    bytes_per_token = prepared.card.splits["validation"].bytes_per_token
+    bytes_per_token = prepared.metadata.splits["validation"].bytes_per_token
     assert bytes_per_token is not None, "a split with windows has tokens"
     return bytes_per_token
 

@@ -1,4 +1,4 @@
-"""How a study trains on this machine: every `auto` resolved once, written down, and never probed again.
+"""The resolved settings of training on one machine: every `auto` is settled once, recorded, and not probed again.
 
 The setup also names the arithmetic. Two runs with equal numerics give equal bits; so the numerics are part of every
 node's key, and a schedule that is trained again elsewhere can say whether its losses are comparable.
@@ -37,7 +37,7 @@ class TrainSetup(Description):
         precision: Arithmetic of the forward pass.
         threads: CPU threads of one trial.
         device: Where trials compute.
-        ranks: Processes that train one trial together, each with so many threads, or a GPU of its own.
+        ranks: Processes that train one trial together, each with `threads` threads, or a GPU of its own.
         evaluation_tokens: Validation tokens of one evaluation.
         points: Evaluations along a full schedule.
         windows_fingerprint: Names the evaluation windows.
@@ -106,14 +106,14 @@ class TrainSetup(Description):
         return root_key(model=model, data_fingerprint=self.data_fingerprint, seed=seed, numerics=self.numerics)
 
     def is_evaluated(self, index: int) -> bool:
-        """Whether every schedule is evaluated at the end of a grid segment."""
+        """Return whether every schedule is evaluated at the end of a grid segment."""
         return (index + 1) * self.points // self.num_segments > index * self.points // self.num_segments
 
 
 def changed_numerics(
     before: Mapping[str, str], after: Mapping[str, str]
 ) -> tuple[tuple[str, str | None, str | None], ...]:
-    """Where two numerics differ: name, old value, new value."""
+    """Compare two numerics: name, old value and new value of each difference."""
     names = sorted({*before, *after})
     pairs = ((name, before.get(name), after.get(name)) for name in names)
     return tuple((name, old, new) for name, old, new in pairs if old != new)

@@ -47,7 +47,7 @@ def test_every_auto_becomes_a_value(data: PreparedData) -> None:
     assert setup.device == ("cuda" if torch.cuda.is_available() else "cpu")
     assert setup.budget().total_tokens == 10 * 10 * 96
     assert setup.branch_points == (3, 5)
-    assert setup.data_fingerprint == data.card.fingerprint
+    assert setup.data_fingerprint == data.metadata.fingerprint
     assert setup.numerics["torch"] == torch.__version__
     assert numerics_here(setup) == setup.numerics
 
