@@ -156,7 +156,7 @@ def _node(setup: TrainSetup, live: TrainState, root: Path) -> dict[str, float]:
         store.commit(key, folder, report)
         keep_seconds.append(time.perf_counter() - began)
         began = time.perf_counter()
-        load_state(store.load(key).node.path, setup, budget_steps=setup.budget().total_steps)
+        load_state(store.load(key).node.path, setup)
         load_seconds.append(time.perf_counter() - began)
     size = store.size_bytes() / 8
     shutil.rmtree(root / "stages")

@@ -13,7 +13,7 @@ from mbo_search.errors import DataError, Problem
 from mbo_search.units import format_bytes
 
 LONGEST_LINE_BYTES = 64 * 2**20
-"""A longer line of a .jsonl file is refused: it is a .json file by mistake, or no text at all."""
+"""A longer line of a .jsonl file is refused: it is probably a .json file, or not text."""
 
 _ROWS_AT_ONCE = 1024
 
@@ -25,7 +25,7 @@ def read_file(file: Path, text_field: str) -> Iterator[Document]:
     documents. A line of a .jsonl file and a row of a .parquet file is one document.
 
     Raises:
-        DataError: If the file cannot be read, is not UTF-8, or has no such field; says where.
+        DataError: If the file cannot be read, is not UTF-8, or lacks the field; says where.
     """
     try:
         if file.suffix.lower() == ".jsonl":

@@ -49,9 +49,9 @@ def resolve_sources(spec: DataSpec) -> tuple[Source, ...]:
     """Find everything that a study reads, and digest it.
 
     A bare name of a built-in corpus always means the corpus (a folder of that name is `./docs`). A folder is
-    searched for text files, and for shards only where it holds no text; hidden files are passed over and links to
-    folders are not followed. A file is read once, whatever number of entries find it, and never for training if it
-    is a validation file.
+    searched for text files, and for shards only if it holds no text; hidden files are skipped and links to folders
+    are not followed. A file is read once, however many entries match it, and never for training if it is a
+    validation file.
 
     Raises:
         DataError: With every entry that cannot be read.
@@ -166,7 +166,7 @@ def _readable(found: Sequence[Path], entry: str) -> tuple[Path, ...]:
 
 
 def _clashes(sources: Sequence[Source], spec: DataSpec) -> list[Problem]:
-    """Text and shards exclude each other, and shards leave less to choose."""
+    """Refuse text mixed with shards, and settings that shards do not have."""
     shards = [source for source in sources if source.is_shards]
     if not shards:
         return []
@@ -195,7 +195,7 @@ def _with_digest(source: Source) -> Source:
 
 
 def _digest(files: Sequence[Path]) -> str:
-    """Digest of names and contents; folders above the files do not enter, so that data may be moved."""
+    """Digest of names and contents; folders above the files are left out, so that data may be moved."""
     total = hashlib.sha256()
     for file in files:
         total.update(f"{file.name}\0{sha256_file(file)}\0".encode())

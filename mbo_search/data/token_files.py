@@ -1,4 +1,4 @@
-"""Writing the token file of a split, and reading it back without loading it."""
+"""The token file of a split: written once, and mapped into memory to read it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mbo_search.data.split import cut_text
 from mbo_search.data.tokenizer import Tokenizer
 
 TOKENS_AT_ONCE = 1 << 24
-"""Tokens of a mapped file that are looked at together, to bound the memory of it."""
+"""Tokens of a mapped file that are processed together, to bound memory."""
 
 
-# A tokenizer needs some hundred bytes of memory a character of one text.
+# A tokenizer needs about a hundred bytes of memory per character of a text.
 _CHARACTERS_AT_ONCE = 1 << 20
 
 

@@ -21,7 +21,7 @@ from mbo_search.errors import DataError, Problem
 from mbo_search.system.files import read_json, write_atomic, write_json
 
 EOS = "<|endoftext|>"
-"""The end-of-document token of tokenizers that are made here, and of files that name none."""
+"""The end-of-document token of tokenizers built here, and of files that name none."""
 
 _KNOWN_EOS = (
     EOS,
@@ -39,7 +39,7 @@ _COMPANIONS = ("special_tokens_map.json", "chat_template.jinja")
 
 
 class Tokenizer:
-    """Turns text into token ids and back.
+    """Converts text to token ids and back.
 
     Text that spells a special token is encoded as plain text, so that no document can end itself.
 

@@ -17,7 +17,7 @@ from mbo_search.errors import DataError, Problem
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
-    """Stretches of a split on which models are measured.
+    """Pieces of a split on which models are measured.
 
     Attributes:
         starts: Index of each window's first token in the split, ascending; windows do not overlap.
@@ -31,7 +31,7 @@ class Windows:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens that are predicted in one evaluation."""
+        """Tokens predicted in one evaluation."""
         return len(self.starts) * self.context
 
     def read(

@@ -77,7 +77,7 @@ class RemoteStageStore:
         self._seconds: dict[tuple[str, float], float] = {}
 
     def has(self, key: str) -> bool:
-        """Return whether a node with a report on these windows exists; a yes is cached for a minute, a no for a second.
+        """Return whether a node with a report on these windows exists, as the store said lately.
 
         Raises:
             StoreError: If the key is malformed.

@@ -122,7 +122,7 @@ def read_json(path: Path) -> Any:
 
     Raises:
         OSError: If it cannot be read.
-        ValueError: If it is no JSON, nested too deeply, or too large for one of ours.
+        ValueError: If it is not JSON, nested too deeply, or too large for one of ours.
     """
     content = read_bounded(path, _MOST_JSON_BYTES)
     try:
@@ -132,7 +132,7 @@ def read_json(path: Path) -> Any:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _finite(text: str) -> float:

@@ -17,17 +17,14 @@ from torch import Tensor
 
 from mbo_search.data.batches import TokenStream
 from mbo_search.errors import TrialError
-from mbo_search.model.decoder import set_dropout
-from mbo_search.optim.handover import hand_over
-from mbo_search.optim.regularizers import Ema, prepare_gradients, shrink_weights, training_loss
-from mbo_search.optim.staged import StageOptimizer, build_optimizer
-from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.optim.regularizers import prepare_gradients, shrink_weights, training_loss
+from mbo_search.optim.staged import StageOptimizer
 from mbo_search.study.spec.segments import Segment
-from mbo_search.train.averages import SegmentMean
 from mbo_search.train.device import autocast, seed_noise, to_device
 from mbo_search.train.distributed.team import Team
+from mbo_search.train.segment_start import begin_segment
 from mbo_search.train.setup.setup import TrainSetup
-from mbo_search.train.train_state import SegmentSums, TrainState
+from mbo_search.train.train_state import TrainState
 from mbo_search.trial.reports import Stop
 
 HIGH_LOSS_FACTOR = 1.5
@@ -87,8 +84,7 @@ def train_segment(
         TrialError: If a loss or gradient is not finite, or the loss explodes.
     """
     if state.segment_index != segment.index:
-        setup = context.setup
-        begin_segment(state, segment, budget_steps=setup.budget().total_steps, has_mean=needs_mean(segment, setup))
+        begin_segment(state, segment, context.setup)
     while state.step < segment.last_step:
         if context.team.agree(stop):
             return False
@@ -162,65 +158,6 @@ def _guard(state: TrainState, loss: float, grad_norm: float) -> None:
     if state.high_losses >= MOST_HIGH_LOSSES:
         message = f"loss {loss:.3g} at step {state.step + 1}; above {high_loss:.3g} for {state.high_losses} steps"
         raise TrialError("loss_explosion", message)
-
-
-def begin_segment(state: TrainState, segment: Segment, *, budget_steps: int, has_mean: bool) -> None:
-    """Put a segment's strategy in force; at a stage's start that includes the hand-over.
-
-    The state, changed in place, stands at the end of the segment before. `has_mean` says whether the mean of the
-    weights over the segment is kept.
-    """
-    assert state.step == segment.first_step, (state.step, segment.first_step)
-    if state.optimizer is None or state.stage != segment.stage or segment.hand_over != "continue":
-        state.optimizer = _begin_stage(state, segment, budget_steps)
-    set_dropout(state.model, segment.stage.strength("dropout") or 0.0)
-    state.ema = _ema(state, segment)
-    state.stage = segment.stage
-    state.sums = SegmentSums()
-    state.mean = SegmentMean(state.model) if has_mean else None
-    state.segment_index = segment.index
-
-
-def needs_mean(segment: Segment, setup: TrainSetup) -> bool:
-    """Return whether the mean of the weights over a segment is needed at its end.
-
-    It is measured at stage ends, to compare what a decay would make of them, and kept where stages of other
-    schedules may end. It is not needed at the schedule's end, where the weights are final, and not for
-    schedule-free optimizers, whose evaluated weights are a mean already.
-    """
-    may_end = segment.ends_stage or segment.index + 1 in setup.branch_points
-    is_boundary = may_end and segment.last_step < setup.budget().total_steps
-    return is_boundary and not OPTIMIZERS[segment.stage.optimizer].constant_lr_only
-
-
-def _begin_stage(state: TrainState, segment: Segment, budget_steps: int) -> StageOptimizer:
-    if state.optimizer is None or state.stage is None:
-        assert segment.hand_over == "start", segment.hand_over
-        return build_optimizer(state.model, segment.stage, budget_steps=budget_steps)
-    exported = state.optimizer.export_state()
-    if segment.hand_over == "continue":
-        optimizer = build_optimizer(state.model, segment.stage, budget_steps=budget_steps)
-        optimizer.import_state(exported)
-        return optimizer
-    assert segment.hand_over != "start"
-    return hand_over(
-        exported,
-        model=state.model,
-        previous=state.stage,
-        stage=segment.stage,
-        mode=segment.hand_over,
-        budget_steps=budget_steps,
-    )
-
-
-def _ema(state: TrainState, segment: Segment) -> Ema | None:
-    """The average of the segment: it continues while the decay stays the same, and else starts at the weights."""
-    decay = segment.stage.strength("ema")
-    if decay is None:
-        return None
-    if state.ema is not None and state.stage is not None and state.stage.strength("ema") == decay:
-        return state.ema
-    return Ema(state.model, decay)
 
 
 def _optimizer(state: TrainState) -> StageOptimizer:

@@ -98,7 +98,7 @@ class Partial:
             try:
                 metadata = _PartialMetadata.model_validate(read_json(folder / _CALL))
                 verify_files(folder, metadata.files, beside=_CALL)
-                return load_state(folder, setup, budget_steps=setup.budget().total_steps), metadata.call
+                return load_state(folder, setup), metadata.call
             except (FileNotFoundError, ValueError, StoreError):
                 shutil.rmtree(folder, ignore_errors=True)  # damaged: the previous one, or the node, takes its place
         return None

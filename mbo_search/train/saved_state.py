@@ -116,7 +116,7 @@ def save_state(state: TrainState, folder: Path) -> None:
     (folder / _STATE).write_text(json.dumps(saved.model_dump(mode="json"), sort_keys=True, allow_nan=False))
 
 
-def load_state(folder: Path, setup: TrainSetup, *, budget_steps: int) -> TrainState:
+def load_state(folder: Path, setup: TrainSetup) -> TrainState:
     """Read a state.
 
     Raises:
@@ -131,7 +131,7 @@ def load_state(folder: Path, setup: TrainSetup, *, budget_steps: int) -> TrainSt
     averages = _read_averages(state.model, saved, folder / _AVERAGES)
     _load_weights(state.model, weights, where=folder / _WEIGHTS)
     try:
-        state.optimizer = build_optimizer(state.model, saved.stage, budget_steps=budget_steps)
+        state.optimizer = build_optimizer(state.model, saved.stage, budget_steps=setup.budget().total_steps)
         state.optimizer.import_state(OptimizerState(tensors, dict(saved.optimizer_numbers)))
         set_dropout(state.model, saved.stage.strength("dropout") or 0.0)
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, StudyError) as error:
@@ -150,7 +150,7 @@ def load_model(state_dir: Path, setup: TrainSetup) -> Decoder:
     Raises:
         StoreError: If the folder holds no state of this model.
     """
-    state = load_state(state_dir, setup, budget_steps=setup.budget().total_steps)
+    state = load_state(state_dir, setup)
     assert state.optimizer is not None
     state.optimizer.eval_mode()
     set_dropout(state.model, 0.0)

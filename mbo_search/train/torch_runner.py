@@ -28,9 +28,10 @@ from mbo_search.train.device import free_memory, is_out_of_memory, reset_peak_me
 from mbo_search.train.distributed.ranks import Ranks
 from mbo_search.train.distributed.team import Team
 from mbo_search.train.evaluation import measure, validation_set
-from mbo_search.train.loop import StepContext, needs_mean
+from mbo_search.train.loop import StepContext
 from mbo_search.train.partial import Partial
 from mbo_search.train.saved_state import fresh_state, load_state, save_state
+from mbo_search.train.segment_start import needs_mean
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.span_trainer import SpanTrainer
 from mbo_search.train.train_state import KeptState, TrainState
@@ -177,7 +178,7 @@ class TorchStageRunner:
         return fresh_state(self._setup, seed) if node is None else self._load(node, step)
 
     def _load(self, node: Node, step: int) -> TrainState:
-        state = load_state(node.path, self._setup, budget_steps=self._setup.budget().total_steps)
+        state = load_state(node.path, self._setup)
         if state.step != step:
             raise StoreError(f"{node.path}: holds the state of step {state.step}, not of step {step}")
         return state

@@ -74,7 +74,7 @@ def test_only_as_much_is_set_aside_as_the_windows_need():
     assert 12_800 < len(tokens) - found.judged.num_tokens < 1.25 * 12_800
 
 
-def test_both_parts_come_from_every_stretch_of_the_split():
+def test_both_parts_come_from_all_over_the_split():
     tokens = split_of([60] * 1000)
     found = parted(tokens, context=16, num_tokens=16 * 160)
     assert found.judged is not None

@@ -275,7 +275,7 @@ def test_processes_that_prepare_at_once_get_the_same_data(tmp_path, source):
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [outputs[0].split()[0]]
 
 
-def test_what_killed_processes_left_behind_is_removed_after_a_day(tmp_path, source):
+def test_what_killed_processes_left_is_removed_after_a_day(tmp_path, source):
     cache = tmp_path / "cache"
     old, new = cache / ".building-old", cache / ".building-new"
     for folder in (old, new):
@@ -288,7 +288,7 @@ def test_what_killed_processes_left_behind_is_removed_after_a_day(tmp_path, sour
     assert new.exists()
 
 
-def test_bad_files_are_all_named_and_nothing_is_left_behind(tmp_path):
+def test_bad_files_are_all_named_and_nothing_is_left(tmp_path):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "texts" / "b.jsonl").write_text("{broken")

@@ -147,7 +147,7 @@ def test_the_configured_end_token_is_taken_and_other_settings_stay(tmp_path, eos
     assert (tmp_path / "saved" / "chat_template.jinja").read_text() == "{{ x }}"
 
 
-def test_a_tokenizer_without_end_token_gets_one_behind_its_vocabulary(tmp_path):
+def test_a_tokenizer_without_end_token_gets_one_after_its_vocabulary(tmp_path):
     tokenizer = save_and_load(user_tokenizer(tmp_path, None), tmp_path)
     assert (tokenizer.eos, tokenizer.eos_id, tokenizer.vocab_size) == (EOS, 280, 281)
 

@@ -172,7 +172,7 @@ def trained(
     return folder, report.curve[-1].loss
 
 
-def test_held_out_losses_judges_the_weights_that_were_measured(
+def test_held_out_losses_are_those_of_the_weights_that_were_measured(
     trained: tuple[Path, float], many: PreparedData, judged_setup: TrainSetup, text: JudgedText
 ) -> None:
     """With the averaged weights after a schedule-free stage, and with the same bits each time."""
@@ -201,7 +201,7 @@ def test_pieces_have_the_losses_of_windows(model: Decoder, many: PreparedData, j
     assert (nats[1].document_nats[0] - nats[0].document_nats[0]) / 144 == pytest.approx(measured.loss, rel=1e-6)
 
 
-def test_held_out_losses_on_judged_documents_leaves_the_test_split_alone(
+def test_held_out_losses_on_judged_documents_leave_the_test_split_alone(
     trained: tuple[Path, float], many: PreparedData, judged_setup: TrainSetup
 ) -> None:
     losses = evaluate_held_out(trained[0], judged_setup, many, ("judged",))
@@ -210,7 +210,7 @@ def test_held_out_losses_on_judged_documents_leaves_the_test_split_alone(
     assert math.isfinite(losses.judged.loss)
 
 
-def test_troubles_of_held_out_losses_are_told_and_fail_nothing(
+def test_failures_of_held_out_losses_are_reported_and_fail_nothing(
     trained: tuple[Path, float], many: PreparedData, judged_setup: TrainSetup, tmp_path: Path
 ) -> None:
     other = judged_setup.model_copy(update={"judged_fingerprint": "x"})

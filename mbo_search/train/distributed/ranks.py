@@ -168,7 +168,7 @@ def _state(order: dict[str, Any], kept: KeptState | None, setup: TrainSetup, tea
         return kept.state
     with tempfile.TemporaryDirectory() as folder:
         team.receive_files(Path(folder))
-        return load_state(Path(folder), setup, budget_steps=setup.budget().total_steps)
+        return load_state(Path(folder), setup)
 
 
 def _never() -> bool:

@@ -1,4 +1,4 @@
-"""Proves where states are kept along a schedule, where schedules of a study can part, and what a banner says."""
+"""Proves where states are kept along a schedule, where schedules can part, and what the log says of a stage."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.train.toy import path_of, stage
 
 def ends(schedule: Schedule, branch_points: list[int] | None = None) -> list[int]:
     found = spans(path_of(schedule, branch_points=branch_points or []))
-    assert [segment.index for stretch in found for segment in stretch.segments] == list(range(10))
-    return [stretch.segments[-1].index + 1 for stretch in found]
+    assert [segment.index for span in found for segment in span.segments] == list(range(10))
+    return [span.segments[-1].index + 1 for span in found]
 
 
 def one(shape: LrShape, **settings: object) -> Schedule:
@@ -65,7 +65,7 @@ def test_branch_points_lie_within_each_stage() -> None:
     assert ends(schedule, [2, 4, 7]) == [2, 4, 10]
 
 
-def test_stretches_know_their_key_and_their_tokens() -> None:
+def test_spans_know_their_key_and_their_tokens() -> None:
     path = path_of(Schedule(stages=(stage("a", 0.3), stage("b", 0.7, hand_over="carry"))))
     first, second = spans(path)
     assert (first.key, second.key) == (path.keys[2], path.keys[9])
@@ -102,7 +102,7 @@ def test_branch_points_are_all_places_where_a_stage_may_end(shares: tuple, expec
     assert branch_points(study(*shares)) == expected
 
 
-def test_a_banner_says_what_changes_and_nothing_else() -> None:
+def test_a_stage_line_says_what_changes_and_nothing_else() -> None:
     before = stage("a", 0.5, regularizers=(Regularizer(kind="dropout", strength=0.1),), hparams={"beta1": 0.9})
     after = stage("b", 0.5, optimizer="lion", lr=0.01, hand_over="carry", clip_norm=None, warmup=0.1, lr_shape=WSD)
     path = path_of(Schedule(stages=(before, after)))
