@@ -153,9 +153,9 @@ def test_a_setup_without_judged_documents_keeps_its_windows(many: PreparedData, 
 
 
 def test_other_text_is_not_taken_for_the_judged_one(many: PreparedData, judged_setup: TrainSetup) -> None:
-    with pytest.raises(DataError, match="other documents to judge on"):
+    with pytest.raises(DataError, match="does not hold the judged documents"):
         judged_text_of(many, judged_setup.model_copy(update={"judged_fingerprint": "x"}))
-    with pytest.raises(DataError, match="other data"):
+    with pytest.raises(DataError, match="does not hold the data"):
         windows_of_setup(many, judged_setup.model_copy(update={"windows_fingerprint": "x"}))
 
 

@@ -236,9 +236,9 @@ def test_a_node_that_cannot_be_read_is_a_store_error(setup: TrainSetup, tmp_path
 
 
 def test_data_other_than_the_setups_are_refused(setup: TrainSetup, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="other data"):
+    with pytest.raises(DataError, match="does not hold the data"):
         TorchStageRunner(setup.model_copy(update={"data_fingerprint": "x"}), tmp_path)
-    with pytest.raises(DataError, match="other data"):
+    with pytest.raises(DataError, match="does not hold the data"):
         TorchStageRunner(setup.model_copy(update={"windows_fingerprint": "x"}), tmp_path)
 
 
