@@ -38,7 +38,7 @@ from mbo_search.study.space.ladder import question_of
 from mbo_search.study.spec.reference_lr import reference_lrs
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.system.object_storage import ObjectFolder
-from mbo_search.train.execution.path import schedule_path, stretches
+from mbo_search.train.execution.path import schedule_path, spans
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import CurveRow
 
@@ -263,7 +263,7 @@ def nodes_of(schedule: Schedule, seed: int, setup: TrainSetup) -> tuple[PathNode
         StudyError: If the schedule does not fit the grid, or a warm-up its stage.
     """
     path = schedule_path(schedule, setup, seed)
-    return tuple(PathNode(key=stretch.key, tokens=stretch.end_tokens) for stretch in stretches(path))
+    return tuple(PathNode(key=stretch.key, tokens=stretch.end_tokens) for stretch in spans(path))
 
 
 def _best_ends(records: Sequence[TrialRecord]) -> set[str]:

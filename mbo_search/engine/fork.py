@@ -32,8 +32,8 @@ from mbo_search.study.space.space import Space, propose
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.study import Study
 from mbo_search.system.files import fsync_folder, unique_sibling, write_json
-from mbo_search.train.setup.branch_points import branch_points
-from mbo_search.train.setup.setup import TrainSetup, changed_numerics, numerics_here, resolve_setup
+from mbo_search.train.setup.resolve import branch_points, numerics_here, resolve_setup
+from mbo_search.train.setup.setup import TrainSetup, changed_numerics
 
 _TRAINING = ("data", "model", "budget", "train", "evaluation")
 """Sections that say how a step is computed and measured."""
@@ -213,7 +213,7 @@ def _setup(old: RunDirectory, study: Study, cache: Path) -> TrainSetup:
     if any(_section(before, name) != _section(study, name) for name in _TRAINING):
         return resolve_setup(study, prepare(study.data, cache), num_slots(study, "auto"))
     prepared = _prepared(study, setup, cache)
-    if prepared.card.fingerprint != setup.data_fingerprint:
+    if prepared.metadata.fingerprint != setup.data_fingerprint:
         return resolve_setup(study, prepared, num_slots(study, "auto"))
     changes = {
         "data_folder": str(prepared.folder.resolve()),

@@ -17,7 +17,8 @@ from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut, resolve_budget
 from mbo_search.study.spec.study import Study
-from mbo_search.train.setup.setup import TrainSetup, changed_numerics, numerics_here, resolve_setup
+from mbo_search.train.setup.resolve import numerics_here, resolve_setup
+from mbo_search.train.setup.setup import TrainSetup, changed_numerics
 
 _RESUMABLE = (
     "confirm",
@@ -136,7 +137,7 @@ def _opened(run: RunDirectory, study: Study, cache: Path) -> OpenRun:
     setup = run.setup()
     _check_numerics(run, setup)
     prepared = _data_again(study, setup, cache)
-    if prepared.card.fingerprint != setup.data_fingerprint:
+    if prepared.metadata.fingerprint != setup.data_fingerprint:
         rule = "give other tokens than when the study began"
         hint = f"restore the texts, or {_fork(run.path)}"
         raise RunDirectoryError([Problem(key="data.source", where=str(run.path), rule=rule, hint=hint)])

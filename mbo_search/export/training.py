@@ -14,7 +14,9 @@ from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.study import LrShapeChoice, OptimizerChoice, StageSpace, Study
 from mbo_search.train.execution.execute import execute
 from mbo_search.train.execution.path import schedule_path
-from mbo_search.train.setup.setup import TrainSetup, over_whole_split, resolve_setup
+from mbo_search.train.setup.eval_text import over_whole_split
+from mbo_search.train.setup.resolve import resolve_setup
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import TrialOutcome
 from mbo_search.trial.reports import Node, Stop
 

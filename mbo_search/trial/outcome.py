@@ -1,4 +1,4 @@
-"""How a trial ended, as a value that any process can send to any other: plain data, no torch."""
+"""The outcome of a trial, as plain data that any process can send to any other. No torch."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from mbo_search.trial.flat import Flat
 from mbo_search.trial.reports import EndReason
 
 State = Literal["complete", "pruned", "failed", "interrupted"]
-"""How a trial ended."""
+"""The way in which a trial ended."""
 
 BAD_REGION: frozenset[EndReason] = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
-"""Reasons that lie in what was to be trained: such a trial is pruned, and the searcher learns to avoid its like."""
+"""Reasons that lie in the schedule: such a trial is pruned, so that the searcher learns to avoid similar ones."""
 
 
 def state_of(reason: EndReason | None) -> State:
-    """How a trial that did not come to its end has ended.
+    """State of a trial that ended before its last step.
 
     >>> state_of("non_finite"), state_of("hung"), state_of("signal")
     ('pruned', 'failed', 'interrupted')
     """
-    if reason == "signal":
+    if reason in ("signal", "disk"):
         return "interrupted"
     return "pruned" if reason in BAD_REGION else "failed"
 
@@ -76,7 +76,7 @@ class CurveRow(Description):
 
 
 class BoundaryEvent(Flat):
-    """A trial has reached the end of a stage; what it cost so far, in case that is the last heard of it.
+    """A trial has reached the end of a stage; its cost so far is kept in case no later message arrives.
 
     Attributes:
         boundary: What it showed.
@@ -96,7 +96,7 @@ class BoundaryEvent(Flat):
 
 
 class TrialOutcome(Flat):
-    """What executing one schedule with one seed gave.
+    """Result of executing one schedule with one seed.
 
     Attributes:
         state: How it ended.
@@ -109,7 +109,7 @@ class TrialOutcome(Flat):
         document_nats: Their cross entropies in nats, summed, document by document.
         epochs: How often a complete run read the training text, where that was noted.
         boundaries: The ends of its stages, as far as it came.
-        curve: Its learning curve from the first token, shared stretches included.
+        curve: Its learning curve from the first token, including the shared prefix.
         produced: Keys of the nodes that it wrote.
         requested_tokens: Charged tokens up to where it ended, without sharing.
         cost: What its own training and evaluation cost.

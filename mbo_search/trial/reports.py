@@ -1,4 +1,4 @@
-"""What training tells the rooms behind it: frozen values, and the one interface between deciding and training."""
+"""Reports of training as frozen values, and `StageRunner`, the interface between searching and training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EndReason = Literal[
     "signal",
     "disk",
 ]
-"""Why a trial ended before its last step. A `probe` was meant to end behind a stage: the searcher looked at it."""
+"""Why a trial ended before its last step. A `probe` was meant to end after a stage, for the searcher to look at."""
 
 Stop = Callable[[], bool]
 """Polled before every step; True asks the runner to save its state and come back."""
@@ -65,7 +65,7 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
-    """What is known behind one grid segment.
+    """Measurements at the end of one grid segment.
 
     Nothing in a point depends on where a call of the runner began, so points of different calls can be joined.
 
@@ -90,13 +90,13 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundaryReport:
-    """What one call of a runner did.
+    """Result of one call of a runner.
 
     Attributes:
         step: Optimizer steps of the schedule done when it came back.
         cost: What no report named before: the cost of this call, and of what a crashed call left; the tokens that a
             crashed call trained and that this call trained again are wasted.
-        metrics: Evaluation behind the last segment, given if that ends a stage; None if the runner came back early.
+        metrics: Evaluation at the end of the last segment if that ends a stage; None if the runner came back early.
         curve: A point for each finished segment, in order, the work of an interrupted call included.
         path_seconds: Seconds from the first step on, as if nothing had been shared; set where a state is kept, None
             where that is not known.
@@ -114,14 +114,14 @@ class BoundaryReport:
 
 
 class StageRunner(Protocol):
-    """Trains a stretch of a schedule. The search knows nothing else of training.
+    """Trains a span of a schedule. The search knows nothing else about training.
 
-    Implemented by the live trainer and, for other trainers or simulated time, by anything that keeps its promise:
-    the state behind a stretch depends on the node, the segments and the seed alone.
+    `TorchStageRunner` implements it, and so can other trainers and simulations that keep one promise: the state at
+    the end of a span depends on the node, the segments and the seed alone.
     """
 
     def has_begun(self, key: str) -> bool:
-        """Whether a call was stopped or killed on its way to a node, so that the same call would resume there."""
+        """Return whether a call on its way to a node was stopped or killed, so that the same call resumes."""
         ...
 
     def run(

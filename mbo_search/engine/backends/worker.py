@@ -124,7 +124,7 @@ class TrialWorker:
         if outcome.state != "complete" or task.is_search:
             return outcome
         prepared = load_prepared(Path(self._setup.data_folder))
-        num_tokens = prepared.card.splits["train"].num_tokens
+        num_tokens = prepared.metadata.splits["train"].num_tokens
         found: dict[str, object] = {"epochs": self._setup.budget().total_tokens / num_tokens}
         if texts := _held_out_texts(task.arm, self._setup):
             losses = self._held_out_losses(end, prepared, texts)

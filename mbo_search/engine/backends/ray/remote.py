@@ -42,7 +42,8 @@ def train_remote_trial(config: dict[str, Any]) -> None:
 @functools.lru_cache(maxsize=1)
 def _worker(folder: Path, plan_json: str) -> TrialWorker:
     """The process's worker, with the data on this machine."""
-    from mbo_search.train.setup.setup import changed_numerics, numerics_here
+    from mbo_search.train.setup.resolve import numerics_here
+    from mbo_search.train.setup.setup import changed_numerics
 
     plan = WorkerPlan.model_validate_json(plan_json)
     assert plan.store_url is not None, "without a store workers must see the driver's files"
