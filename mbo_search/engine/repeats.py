@@ -1,4 +1,4 @@
-"""The studies of independent searches: the same question with seeds of its own."""
+"""Studies of independent searches: the same question, each with its own seeds."""
 
 from __future__ import annotations
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from mbo_search.engine.control.stopping_criteria import StoppingCriteria
+from mbo_search.engine.tasks.files import read_tasks, task_file
+
 from mbo_search.engine.run import RunOptions, resume_study, run_study
 from mbo_search.engine.searcher.optuna_searcher import open_study
-from mbo_search.engine.tasks.files import read_tasks, task_file
 from mbo_search.errors import RunDirectoryError
 from tests.damage import changed_somewhere
 from tests.engine.tiny import tiny_study

@@ -1,4 +1,4 @@
-"""Searches on a stage table in simulated time: the real director, the real arms and pruner, training looked up.
+"""Searches on a stage table in simulated time: the real controller, searchers and pruner, training looked up.
 
 Every stage run of a table takes the same simulated time. Whatever holds here for a searcher holds for it in a
 study, for nothing but the training is replaced.
@@ -15,11 +15,11 @@ import optuna
 from mbo_search.engine.control.controller import SearchController
 from mbo_search.engine.control.dependencies import SearchConfig, SearchDependencies
 from mbo_search.engine.control.pruner import BoundaryPruner
-from mbo_search.engine.control.stopping_criteria import StoppingCriteria
+from mbo_search.engine.control.stopping import StoppingCriteria
 from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SearchEffort, SearchSpace, quiet_study
 from mbo_search.engine.searcher.registry import StagedSpace, searcher_maker
 from mbo_search.engine.simulation.stage_table import OptionPath, StageTable, TableSpace
-from mbo_search.engine.tasks.task import PathNode, TrialTask
+from mbo_search.engine.tasks import PathNode, TrialTask
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.space.parameters import Suggest
 from mbo_search.study.spec.base import Description
@@ -97,8 +97,8 @@ class Simulation:
 def simulate(table: StageTable, what: Simulation) -> SimulatedSearch:
     """Search a table."""
     world = _World(table=table)
-    director = _director(world, what)
-    _run(world, director, what)
+    controller = _controller(world, what)
+    _run(world, controller, what)
     best = world.best[: what.budget_stage_runs]
     best += [best[-1] if best else None] * (what.budget_stage_runs - len(best))
     return SimulatedSearch(
@@ -107,7 +107,7 @@ def simulate(table: StageTable, what: Simulation) -> SimulatedSearch:
         seed=what.seed,
         slots=what.slots,
         curve=tuple(CurveStep(stage_runs=index + 1, best_loss=loss) for index, loss in enumerate(best)),
-        trials=len(director.books.records),
+        trials=len(controller.table.records),
         hours=world.now,
         regret=None if best[-1] is None else best[-1] - table.best_loss,
     )
@@ -182,18 +182,18 @@ class _World:
             self.best[-1] = loss if last is None else min(last, loss)
 
 
-def _run(world: _World, director: SearchController, what: Simulation) -> None:
+def _run(world: _World, controller: SearchController, what: Simulation) -> None:
     busy: list[tuple[float, int, TrialOutcome]] = []
     while True:
-        while len(busy) < what.slots and (task := director.ask()) is not None:
-            director.started(task.trial, world.now)
-            outcome = _judged(director, task, world.execute(task))
+        while len(busy) < what.slots and (task := controller.ask()) is not None:
+            controller.started(task.trial, world.now)
+            outcome = _judged(controller, task, world.execute(task))
             heapq.heappush(busy, (world.now + _stage_runs(outcome), task.trial, outcome))
         if not busy:
             return
         world.now, trial, outcome = heapq.heappop(busy)
         world.pay(outcome)
-        director.tell(trial, outcome)
+        controller.tell(trial, outcome)
         if what.ends_at_best and world.has_best:
             return
 
@@ -202,10 +202,10 @@ def _stage_runs(outcome: TrialOutcome) -> int:
     return outcome.cost.tokens // SEGMENT_TOKENS
 
 
-def _judged(director: SearchController, task: TrialTask, outcome: TrialOutcome) -> TrialOutcome:
+def _judged(controller: SearchController, task: TrialTask, outcome: TrialOutcome) -> TrialOutcome:
     """End a trial at the boundary at which the pruner gives it up."""
     for index, boundary in enumerate(outcome.boundaries[:-1]):
-        if director.boundary(task.trial, boundary):
+        if controller.boundary(task.trial, boundary):
             kept = tuple(node.key for node in task.nodes[: index + 1] if node.key in outcome.produced)
             return outcome.model_copy(
                 update={
@@ -220,7 +220,7 @@ def _judged(director: SearchController, task: TrialTask, outcome: TrialOutcome) 
     return outcome
 
 
-def _director(world: _World, what: Simulation) -> SearchController:
+def _controller(world: _World, what: Simulation) -> SearchController:
     table, space = world.table, TableSpace(world.table)
 
     def function(suggest: Suggest) -> Schedule:
@@ -230,7 +230,7 @@ def _director(world: _World, what: Simulation) -> SearchController:
     staged = StagedSpace(
         define=space, num_stages=table.stages, schedules=what.budget_stage_runs / table.stages, seed=what.seed
     )
-    arm = OptunaSearcher(
+    searcher = OptunaSearcher(
         "staged",
         SearchSpace(
             function=function,
@@ -241,14 +241,14 @@ def _director(world: _World, what: Simulation) -> SearchController:
         seed=what.seed,
         database=quiet_study(optuna.samplers.RandomSampler(seed=0)),
     )
-    ports = SearchDependencies(
-        memory=world,
+    dependencies = SearchDependencies(
+        recorder=world,
         has_node=world.nodes.__contains__,
         nodes_of=world.nodes_of,
         clock=lambda: world.now,
         log=lambda line: None,
     )
-    plan = SearchConfig(
+    config = SearchConfig(
         seed=what.seed,
         limits=StoppingCriteria(tokens=tokens, trials=_MOST_TRIALS_PER_STAGE_RUN * what.budget_stage_runs),
         shares={"staged": 1.0},
@@ -256,7 +256,7 @@ def _director(world: _World, what: Simulation) -> SearchController:
         pruner=what.pruner,
         slots=what.slots,
     )
-    return SearchController(plan, {"staged": arm}, ports)
+    return SearchController(config, {"staged": searcher}, dependencies)
 
 
 def _schedule(table: StageTable, path: OptionPath) -> Schedule:
