@@ -16,7 +16,7 @@ from mbo_search.engine.options import RunOptions as RunOptions
 from mbo_search.engine.repeats import study_of_repeat
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.evidence.ranking_values import Ranking
-from mbo_search.results.ranking.files import write_ranking
+from mbo_search.results.ranking.files import make_ranking, write_ranking
 from mbo_search.results.ranking.repeats import repeat_folder
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.spec.study import Study
@@ -88,7 +88,7 @@ def _search_all(first_run: OpenRun, options: RunOptions, overrides: Sequence[str
         if not summary.is_interrupted:
             summary = _search(_open_repeat(first_run, number, overrides, repeat_options), repeat_options)
     with first_run.run.lock():
-        return replace(first, is_interrupted=summary.is_interrupted, ranking=write_ranking(first_run.run))
+        return replace(first, is_interrupted=summary.is_interrupted, ranking=_rank(first_run))
 
 
 def _open_repeat(first: OpenRun, number: int, overrides: Sequence[str], options: RunOptions) -> OpenRun:
@@ -107,7 +107,13 @@ def _search(found: OpenRun, options: RunOptions) -> RunSummary:
             controller = compose(found, options).run(stop)
         if controller.trouble:
             raise _cannot_be_written(found.run, controller.trouble)
-        return _summary(controller, found, write_ranking(found.run))
+        return _summary(controller, found, _rank(found))
+
+
+def _rank(found: OpenRun) -> Ranking:
+    ranking = make_ranking(found.run, study=found.study, setup=found.setup)
+    write_ranking(found.run, ranking, study=found.study, setup=found.setup)
+    return ranking
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from mbo_search.engine.tasks import (
     task_file,
     write_task,
 )
-from mbo_search.results.evidence.champions import contenders
+from mbo_search.results.evidence.champions import champions, contenders
 from mbo_search.results.evidence.requested import requested_tokens
 from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.study.spec.study import ConfirmSpec
@@ -70,7 +70,8 @@ def test_confirm_runs_go_seed_by_seed_with_every_contender(toy_world):
     records = world.run(world.controller()).table.records
     spec = ConfirmSpec(top=2, seeds=2, equivalent_tokens=False)
     runs = Confirmation(spec=spec, search_seed=7, budget=BUDGET).runs(records)
-    schedules = contenders(group_by_schedule(records), 2).schedules
+    groups = group_by_schedule(records)
+    schedules = contenders(groups, champions(groups), 2).schedules
     assert [run.seed for run in runs] == [8] * len(schedules) + [9] * len(schedules)
     assert [run.schedule for run in runs[: len(schedules)]] == [one.head.schedule for one in schedules]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mbo_search.cli.live import progress_line
+from mbo_search.api.live import progress_line
 from mbo_search.cli.ranking_text import ranking_text
 from mbo_search.engine.control.progress import progress_of
 from mbo_search.engine.control.stopping import StoppingCriteria

@@ -12,7 +12,6 @@ from mbo_search.results.evidence.champions import champions, contenders
 from mbo_search.results.records.schedule_groups import group_by_schedule, schedule_identity
 from mbo_search.study.space.ablations import swaps_of
 from mbo_search.study.spec.study import ConfirmSpec
-from mbo_search.trial.cost import Cost
 from mbo_search.trial.outcome import TrialOutcome
 from tests.engine.toy import BUDGET, OPTIMA
 
@@ -156,7 +155,9 @@ def test_interrupted_trials_stay_open_and_resume_under_their_own_number(toy_worl
     assert again.ask() == task
     again.started(task.trial)
     outcome = world.execute(task)
-    again.tell(task.trial, outcome.model_copy(update={"cost": Cost(executed_tokens=120)}))
+    again.tell(
+        task.trial, outcome.model_copy(update={"cost": outcome.cost.model_copy(update={"executed_tokens": 120})})
+    )
     assert (world.disk.records[0].attempts, world.disk.records[0].cost.executed_tokens) == (2, 160)
 
 
@@ -183,7 +184,7 @@ def test_confirm_runs_follow_the_search_on_fresh_seeds_paired(toy_world):
     controller = world.run(world.controller())
     confirm = of_arm(controller, "confirm")
     groups = group_by_schedule(controller.table.records)
-    wanted = {f"{runs.head.arm}:{runs.head.trial}" for runs in contenders(groups, 1).schedules}
+    wanted = {f"{runs.head.arm}:{runs.head.trial}" for runs in contenders(groups, champions(groups), 1).schedules}
     assert {label.split(":")[0] for label in wanted} == {"staged", "tuned", "baseline"}
     by_label: dict[str, set[int]] = {}
     for record in confirm:
