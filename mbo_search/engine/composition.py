@@ -46,17 +46,17 @@ def compose(found: OpenRun, options: RunOptions) -> SearchDriver:
     slots = slots_of(found.study, found.setup, options.backend)
     plan = worker_plan(found, slots)
     store = open_store(found.run, plan)
-    recorder, log, status = RunRecorder(run=found.run), MessageLog(found.run), found.run.status()
+    log, status = MessageLog(found.run), found.run.status()
     controller = SearchController(
         search_config(found, slots.slots),
         arms_of(found.study, found.run, options.searcher),
-        _dependencies(found, store, recorder, log),
+        _dependencies(found, store, log),
     )
-    _restore(controller, found, recorder, elapsed_seconds=number(status.get("wall_seconds")))
+    _restore(controller, found, elapsed_seconds=number(status.get("wall_seconds")))
     housekeeper = Housekeeper(
         StoreCollector(controller, store, _mirror(plan)),
         StatusWriter(found.run, controller, status),
-        ProgressReporter(found.study.study, recorder, log, options.observe),
+        ProgressReporter(found.study.study, log, options.observe),
     )
     return SearchDriver(controller, _backend(found, options, plan, slots), housekeeper)
 
@@ -89,9 +89,9 @@ def search_config(found: OpenRun, slots: int) -> SearchConfig:
     )
 
 
-def _dependencies(found: OpenRun, store: NodeStore, recorder: RunRecorder, log: MessageLog) -> SearchDependencies:
+def _dependencies(found: OpenRun, store: NodeStore, log: MessageLog) -> SearchDependencies:
     return SearchDependencies(
-        recorder=recorder,
+        recorder=RunRecorder(run=found.run),
         has_node=store.has,
         nodes_of=lambda schedule, seed, multiple: nodes_of(schedule, seed, found.setup.scaled(multiple)),
         clock=time.time,
@@ -100,14 +100,10 @@ def _dependencies(found: OpenRun, store: NodeStore, recorder: RunRecorder, log: 
     )
 
 
-def _restore(
-    controller: SearchController, found: OpenRun, recorder: RunRecorder, *, elapsed_seconds: float
-) -> None:
+def _restore(controller: SearchController, found: OpenRun, *, elapsed_seconds: float) -> None:
     """Bring a controller to where the run directory says that the search is."""
     tasks, records = read_tasks(found.run.trials), found.run.records()
     check_open_tasks(tasks, records, controller.dependencies.nodes_of)
-    for record in records:
-        recorder.note(record)
     controller.table.account(read_warm_start(found.run).nodes)
     controller.restore(tasks, records, next_trial=found.run.next_trial(), elapsed_seconds=elapsed_seconds)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mbo_search.engine.backends.stop_signals import throttled
@@ -31,11 +31,9 @@ class RunRecorder:
 
     Attributes:
         run: The directory.
-        interrupted: The last records of trials that were stopped and are to continue, by number.
     """
 
     run: RunDirectory
-    interrupted: dict[int, TrialRecord] = field(default_factory=dict)
 
     def write_task(self, task: TrialTask) -> None:
         """Keep a task, durably."""
@@ -44,13 +42,6 @@ class RunRecorder:
     def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
         """Keep a record and its curve, durably; a second one of the same trial replaces them."""
         self.run.write_record(record, curve)
-        self.note(record)
-
-    def note(self, record: TrialRecord) -> None:
-        """Remember a record that is on disk, if its trial is to continue."""
-        self.interrupted.pop(record.trial, None)
-        if record.state == "interrupted":
-            self.interrupted[record.trial] = record
 
 
 class MessageLog:
@@ -142,18 +133,14 @@ class StatusWriter:
 class ProgressReporter:
     """Shows snapshots of a search to an observer."""
 
-    def __init__(
-        self, study: str, recorder: RunRecorder, log: MessageLog, show: Callable[[Progress], None]
-    ) -> None:
+    def __init__(self, study: str, log: MessageLog, show: Callable[[Progress], None]) -> None:
         self._study = study
-        self._recorder = recorder
         self._log = log
         self._show = show
 
     def report(self, controller: SearchController) -> None:
         """Show how far the search is."""
-        interrupted = tuple(self._recorder.interrupted.values())
-        self._show(progress_of(controller, study=self._study, messages=self._log.recent, interrupted=interrupted))
+        self._show(progress_of(controller, study=self._study, messages=self._log.recent))
 
 
 class Housekeeper:

@@ -18,6 +18,7 @@ from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.ranking.files import make_ranking, write_ranking
 from mbo_search.results.ranking.repeats import repeat_folder
+from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.spec.study import Study
 from mbo_search.system.files import is_disk_trouble
@@ -88,7 +89,9 @@ def _search_all(first_run: OpenRun, options: RunOptions, overrides: Sequence[str
         if not summary.is_interrupted:
             summary = _search(_open_repeat(first_run, number, overrides, repeat_options), repeat_options)
     with first_run.run.lock():
-        return replace(first, is_interrupted=summary.is_interrupted, ranking=_rank(first_run))
+        return replace(
+            first, is_interrupted=summary.is_interrupted, ranking=_rank(first_run, first_run.run.records())
+        )
 
 
 def _open_repeat(first: OpenRun, number: int, overrides: Sequence[str], options: RunOptions) -> OpenRun:
@@ -107,11 +110,11 @@ def _search(found: OpenRun, options: RunOptions) -> RunSummary:
             controller = compose(found, options).run(stop)
         if controller.trouble:
             raise _cannot_be_written(found.run, controller.trouble)
-        return _summary(controller, found, _rank(found))
+        return _summary(controller, found, _rank(found, controller.table.all_records))
 
 
-def _rank(found: OpenRun) -> Ranking:
-    ranking = make_ranking(found.run, study=found.study, setup=found.setup)
+def _rank(found: OpenRun, records: Sequence[TrialRecord]) -> Ranking:
+    ranking = make_ranking(found.run, study=found.study, setup=found.setup, records=records)
     write_ranking(found.run, ranking, study=found.study, setup=found.setup)
     return ranking
 

@@ -57,8 +57,7 @@ def test_the_live_table_and_the_ranking_count_the_same_at_any_moment(toy_world, 
         else:
             controller.tell(task.trial, world.execute(task))
         records = list(world.disk.records.values())
-        interrupted = [record for record in records if record.state == "interrupted"]
-        seen = progress_of(controller, study="toy", messages=[], interrupted=interrupted)
+        seen = progress_of(controller, study="toy", messages=[])
         totals = count_totals(records, {})
         assert (seen.executed_tokens, seen.saved_tokens, seen.wasted_tokens) == (
             totals.executed_tokens,

@@ -180,6 +180,7 @@ class SearchController:
             self._end(task, record, outcome)
             return
         self.dependencies.recorder.write_record(record, outcome.curve)
+        self.table.interrupt(record)
         if not self._is_stopping:
             self._queue.append(trial)
 
@@ -223,6 +224,8 @@ class SearchController:
                 self.table.begin(task, self.dependencies.has_node)
                 self._queue.append(task.trial)
                 self._ledger.restore(task, record)
+                if record is not None:
+                    self.table.interrupt(record)
         self._ledger.settle_all()
         self._proposals.restore()
 

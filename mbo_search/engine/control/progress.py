@@ -109,12 +109,10 @@ class Progress:
         return sum(arm.complete + arm.pruned + arm.failed for arm in self.arms)
 
 
-def progress_of(
-    controller: SearchController, *, study: str, messages: Sequence[str], interrupted: Sequence[TrialRecord] = ()
-) -> Progress:
+def progress_of(controller: SearchController, *, study: str, messages: Sequence[str]) -> Progress:
     """Take a snapshot of a search."""
     records = controller.table.records
-    totals = count_totals([*records, *interrupted], {})
+    totals = count_totals(controller.table.all_records, {})
     elapsed = controller.elapsed_seconds
     confirm_left = _confirm_tasks_left(controller)
     return Progress(

@@ -18,6 +18,7 @@ class TrialTable:
         self._tasks: dict[int, TrialTask] = {}
         self._expected_tokens: dict[int, int] = {}
         self._records: dict[int, TrialRecord] = {}
+        self._interrupted: dict[int, TrialRecord] = {}
         self._by_end: dict[str, int] = {}
         self._produced: set[str] = set()
         self._charges: dict[tuple[Arm, ...], int] = {}
@@ -26,6 +27,12 @@ class TrialTable:
     def records(self) -> Sequence[TrialRecord]:
         """Records of the trials that ended, by number."""
         return [self._records[trial] for trial in sorted(self._records)]
+
+    @property
+    def all_records(self) -> Sequence[TrialRecord]:
+        """Records by number, the last ones of trials that were stopped and are to continue included."""
+        found = {**self._interrupted, **self._records}
+        return [found[trial] for trial in sorted(found)]
 
     @property
     def open_trials(self) -> Sequence[int]:
@@ -58,6 +65,10 @@ class TrialTable:
         self._records[task.trial] = record
         self._by_end.setdefault(task.end, task.trial)
         self._produced.update(record.produced)
+
+    def interrupt(self, record: TrialRecord) -> None:
+        """Note what an open trial has cost that was stopped and is to continue."""
+        self._interrupted[record.trial] = record
 
     def account(self, keys: Iterable[str]) -> None:
         """Note nodes that trials of other studies have trained, not attempts of our own."""
