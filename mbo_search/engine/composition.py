@@ -62,7 +62,7 @@ def compose(found: OpenRun, options: RunOptions) -> SearchDriver:
 
 
 def worker_plan(found: OpenRun, slots: RaySlots) -> WorkerPlan:
-    """What all workers of a search have in common."""
+    """Everything that the workers of a search have in common."""
     resources = found.study.resources
     return WorkerPlan(
         setup=found.setup,
@@ -74,7 +74,7 @@ def worker_plan(found: OpenRun, slots: RaySlots) -> WorkerPlan:
 
 
 def search_config(found: OpenRun, slots: int) -> SearchConfig:
-    """What a search does, as its study says."""
+    """Instructions to the controller, as the study gives them."""
     study = found.study
     return SearchConfig(
         seed=study.seed,

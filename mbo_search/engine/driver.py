@@ -21,7 +21,7 @@ from mbo_search.trial.reports import StageRunner
 
 
 class TrainingBackend(Protocol):
-    """Where trials are executed."""
+    """A place where trials are executed."""
 
     def train(self, controller: SearchController, *, stop: StopRequest, observe: Callable[[], None]) -> None:
         """Execute what the controller asks for until nothing is left or a stop is requested."""

@@ -137,7 +137,7 @@ class _TrialChecker:
 
     @property
     def shares_nodes(self) -> bool:
-        """Whether the untrained model, the text and the arithmetic are the same."""
+        """True if the untrained model, the text and the arithmetic are the same."""
         return self._old.root_key(0) == self._new.root_key(0)
 
     def reused(self, record: TrialRecord, task: TrialTask | None) -> TrialTask | str:
@@ -156,7 +156,7 @@ class _TrialChecker:
         return self._renumbered(task.model_copy(update={"params": params}))
 
     def _params(self, task: TrialTask) -> Params | None:
-        """What a searcher of the new study would have chosen to get the same schedule; None if it could not."""
+        """Values by which a searcher of the new study would have got the same schedule; None if it could not."""
         if task.arm == "baseline":
             return task.params if self._baselines.get(task.label) == task.schedule else None
         if task.arm not in self._spaces:
@@ -207,7 +207,7 @@ class _CheckedSuggest(FixedSuggest):
 
 
 def _setup(old: RunDirectory, study: Study, cache: Path) -> TrainSetup:
-    """How the new study trains: as the old one, as far as its sections and this machine are the same.
+    """Setup of the new study: that of the old one, as far as its sections and this machine are the same.
 
     A runner that was passed to the old study stays named, so that the new one must be given the same.
     """

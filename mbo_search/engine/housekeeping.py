@@ -1,4 +1,4 @@
-"""What a driver keeps on disk beside training: tasks and records, the stage store's size, status and messages."""
+"""Housekeeping of a driver: tasks and records on disk, the stage store's size, status and messages."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class StatusWriter:
         )
 
     def _charged_tokens(self) -> dict[str, int]:
-        """What each search is charged, and the opponents together, whose states count once."""
+        """Tokens charged to each search, and to the opponents together, whose states count once."""
         table, shares = self._controller.table, self._controller.config.shares
         lower: tuple[Arm, ...] = tuple(arm for arm in shares if arm != "staged")
         arms: tuple[Arm, ...] = ("baseline", *shares)

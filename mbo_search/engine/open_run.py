@@ -34,10 +34,10 @@ _RESUMABLE = (
     "search.storage",
     "search.trials",
 )
-"""What may change between two drivers of one run directory."""
+"""Sections that may change between two drivers of one run directory."""
 
 _SETTLED = ("resources.workers_per_trial",)
-"""What may not, because it decides the arithmetic."""
+"""Settings that may not, because they decide the arithmetic."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ def reopen_run(out: Path, options: RunOptions, overrides: Sequence[str] = ()) ->
 
 
 def differences(first: Study, second: Study) -> Sequence[tuple[str, str, str]]:
-    """Where two studies differ: key path, value in the first, value in the second."""
+    """Differences of two studies: key path, value in the first, value in the second."""
     old, new = (dict(_leaves("", study.model_dump(mode="json"))) for study in (first, second))
     return [
         (key, str(old.get(key, "not set")), str(new.get(key, "not set")))

@@ -1,4 +1,4 @@
-"""Options of a search that are no part of its question."""
+"""Options of a search that are not part of its question."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _ignore(progress: Progress) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """Where and how a search runs, and who watches it.
+    """Options of a search: where it runs, with which runner and searcher, and who watches it.
 
     Attributes:
         cache: Folder for prepared data.

@@ -13,7 +13,6 @@ from mbo_search.engine.composition import compose
 from mbo_search.engine.control.controller import SearchController
 from mbo_search.engine.open_run import OpenRun, open_run, reopen_run
 from mbo_search.engine.options import RunOptions as RunOptions
-from mbo_search.engine.repeats import study_of_repeat
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.ranking.files import make_ranking, write_ranking
@@ -23,6 +22,11 @@ from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.spec.study import Study
 from mbo_search.system.files import is_disk_trouble
 from mbo_search.train.setup.setup import TrainSetup
+
+SEEDS_APART = 1000
+"""Distance of the search seeds of two repeats: fresh seeds follow a search seed, and must not meet the next one."""
+
+_NUM_SEEDS = 2**31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +104,15 @@ def _open_repeat(first: OpenRun, number: int, overrides: Sequence[str], options:
     if not (folder / "study.yaml").exists():
         return open_run(study_of_repeat(first.study, number), folder, options)
     return reopen_run(folder, options, [one for one in overrides if not one.startswith("search.repeats=")])
+
+
+def study_of_repeat(study: Study, number: int) -> Study:
+    """The study of an independent search."""
+    if number == 1:
+        return study
+    search = study.search.model_copy(update={"repeats": 1})
+    seed = (study.seed + SEEDS_APART * (number - 1)) % _NUM_SEEDS
+    return study.model_copy(update={"study": f"{study.study}-{number}", "seed": seed, "search": search})
 
 
 def _search(found: OpenRun, options: RunOptions) -> RunSummary:

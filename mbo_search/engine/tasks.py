@@ -1,9 +1,9 @@
 """Tasks: what a worker is given, one schedule with one seed, as a value and as a file.
 
 A task is written to the run directory, as `trials/NNNN.task.json` beside the record that it will become, before
-anything else happens with it. So a driver that dies at any moment leaves behind what it had decided, and a task
-without a final record was running, or about to. Whatever is read is bounded and validated, because a run directory
-may come from a stranger.
+anything else happens with it. So a driver that dies at any moment leaves a record of what it had decided,
+and a task without a final record was running, or about to. Whatever is read is bounded and validated, because a run
+directory may come from a stranger.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mbo_search.train.execution.path import schedule_path, stretches
 from mbo_search.train.setup.setup import TrainSetup
 
 HasNode = Callable[[str], bool]
-"""Whether a node is in the stage store."""
+"""True if a node is in the stage store."""
 
 _LOGGER = logging.getLogger(__name__)
 _NAME = re.compile(r"(\d{4,9})\.task\.json")
@@ -77,7 +77,7 @@ class TrialTask(TrialSpec):
 
 
 def nodes_of(schedule: Schedule, seed: int, setup: TrainSetup) -> tuple[PathNode, ...]:
-    """Where states are kept on the path of a schedule.
+    """Places on the path of a schedule where states are kept.
 
     Raises:
         StudyError: If the schedule does not fit the grid, or a warm-up its stage.

@@ -46,7 +46,7 @@ class ConfirmRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """What is to be confirmed, and how.
+    """Instructions for confirming: what, on how many seeds, against what.
 
     Attributes:
         spec: The study's section.
@@ -96,7 +96,7 @@ class Confirmation:
 
 
 class ConfirmCost(Description):
-    """The most that a confirmation trains without any sharing, before anybody knows who is confirmed.
+    """The most that a confirmation trains without any sharing, before it is known which are confirmed.
 
     Attributes:
         seeds: Fresh seeds.

@@ -51,7 +51,7 @@ class SearchController:
         dependencies: Everything else in the world.
         table: What is known of the trials.
         utilization: How busy the slots were.
-        trouble: Why nobody can continue before a person has done something; empty while all is well.
+        trouble: What a person has to fix before the search can continue; empty while all is well.
     """
 
     def __init__(
@@ -75,13 +75,13 @@ class SearchController:
 
     @property
     def has_more(self) -> bool:
-        """Whether `ask` may still return a task, now or after an open trial has continued."""
+        """True if `ask` may still return a task, now or after an open trial has continued."""
         is_left = self.table.open_trials or self.ended_by() is None or self.confirm_left()
         return bool(is_left) and not self._is_stopping
 
     @property
     def is_stopping(self) -> bool:
-        """Whether `stop` was called."""
+        """True if `stop` was called."""
         return self._is_stopping
 
     @property
@@ -166,7 +166,7 @@ class SearchController:
     # Tell
 
     def tell(self, trial: int, outcome: TrialOutcome, *, worker: str = "") -> None:
-        """Note how an attempt ended: on disk first, then for whoever proposed it."""
+        """Note how an attempt ended: on disk first, then for its searcher."""
         self._free_slot(trial)
         if outcome.reason == "disk":
             self.trouble = outcome.message

@@ -87,7 +87,7 @@ class SearchDependencies:
             for one that cannot be trained.
         clock: Seconds since the epoch.
         log: Takes one line for people.
-        report_of: What the training of a cached node gave and cost; None if nobody knows.
+        report_of: Report of the training of a cached node; None if it is not known.
     """
 
     recorder: TrialRecorder
@@ -108,7 +108,7 @@ class SearchConfig:
         shares: Share of the search's tokens that each arm gets; they sum to 1.
         takes_over: By arm, those whose best schedule it begins with.
         baselines: Untuned schedules to start with, by name.
-        pruner: Judges at stage boundaries; None: nobody.
+        pruner: Judges at stage boundaries; None: no pruner.
         confirm: What is trained on fresh seeds when the search has ended; None: nothing.
         slots: Trials that can run at once.
         ends_itself: Whether the search ends when its searcher expects less than the noise hides.

@@ -139,7 +139,7 @@ class ProposalSource:
         return [task.model_copy(update={"trial": trial}) for task in self._confirm if _identity(task) not in begun]
 
     def is_held(self, task: TrialTask) -> bool:
-        """Whether an open trial will produce the first node that a task lacks."""
+        """True if an open trial will produce the first node that a task lacks."""
         missing = first_missing(task.nodes, self._dependencies.has_node)
         return missing is not None and self._table.is_coming(missing)
 
@@ -163,7 +163,7 @@ class ProposalSource:
 
     @property
     def _is_closing(self) -> bool:
-        """Whether only the trials are left in which each opponent may try the best of the rungs above."""
+        """True if only the trials are left in which each opponent may try the best of the rungs above."""
         return self._closing_arm() is not None
 
     def _closing_arm(self) -> Arm | None:
@@ -226,5 +226,5 @@ class ProposalSource:
 
 
 def _identity(task: TrialTask) -> tuple[Arm, str, int, float]:
-    """What a confirm run is for and what it trains."""
+    """Purpose of a confirm run, and what it trains."""
     return task.arm, schedule_identity(task.schedule), task.seed, task.budget_multiple

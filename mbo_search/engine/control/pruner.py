@@ -20,7 +20,7 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrunerObservation:
-    """What a complete, never-pruned schedule showed at one boundary and at the end.
+    """Losses of a complete, never-pruned schedule at one boundary and at the end.
 
     Attributes:
         boundary_loss: Averaged loss at the boundary (the plain one where there is none), nats per token.
@@ -33,7 +33,7 @@ class PrunerObservation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneRisk:
-    """How often schedules of the best quarter would have been pruned, had the rule judged them.
+    """Frequency with which the rule would have pruned schedules of the best quarter.
 
     Attributes:
         pruned: Schedules of the best quarter that the rule would have stopped.

@@ -85,7 +85,7 @@ def stopping_criteria(search: SearchSpec) -> StoppingCriteria:
 
 
 def has_converged(tasks: Sequence[TrialTask], records: Sequence[TrialRecord]) -> bool:
-    """Whether the last proposals expected less than the resolution."""
+    """True if the last proposals expected less than the resolution."""
     gains = [task.expected_gain for task in tasks if task.expected_gain is not None][-PATIENCE:]
     if len(gains) < PATIENCE:
         return False

@@ -19,7 +19,7 @@ from mbo_search.trial.outcome import Boundary, BoundaryEvent, TrialOutcome, Tria
 from mbo_search.trial.reports import BoundaryReport
 
 ReportOf = Callable[[str], BoundaryReport | None]
-"""What the training of a cached node gave and cost; None if nobody knows."""
+"""Report of the training of a cached node; None if it is not known."""
 
 # What other text says of a model is not part of a search.
 _UNEXAMINED: Mapping[str, object] = MappingProxyType(
@@ -185,7 +185,7 @@ def duplicate_record(task: TrialTask, known: TrialRecord, *, ended_at: float) ->
 
 
 def sentence_of(record: TrialRecord) -> str:
-    """How a trial ended, in one line for people."""
+    """Ending of a trial in one line for people."""
     optimizers = " -> ".join(record.schedule.optimizers)
     ending = record.state if record.reason is None else f"{record.state} ({record.reason})"
     loss = "" if record.val_loss is None else f", loss {record.val_loss:.4f}"

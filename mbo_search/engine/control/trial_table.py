@@ -80,11 +80,11 @@ class TrialTable:
         return None if trial is None else self._records[trial]
 
     def is_coming(self, key: str) -> bool:
-        """Whether an open trial has a node on its path."""
+        """True if an open trial has a node on its path."""
         return any(key == node.key for trial in self._expected_tokens for node in self._tasks[trial].nodes)
 
     def orphans(self, task: TrialTask, produced: frozenset[str], has_node: HasNode) -> Sequence[PathNode]:
-        """Nodes on a task's path that nobody has accounted for: lost attempts of its own had trained them."""
+        """Nodes on a task's path that are not accounted for: lost attempts of its own had trained them."""
         others = {
             node.key for trial in self._expected_tokens if trial != task.trial for node in self._tasks[trial].nodes
         }
@@ -92,10 +92,10 @@ class TrialTable:
         return [node for node in task.nodes if node.key not in accounted and has_node(node.key)]
 
     def charged_tokens(self, arms: Sequence[Arm]) -> int:
-        """What the schedules of some arms would have cost if nobody else had trained anything.
+        """Cost that the schedules of some arms would have had if no other arm had trained anything.
 
-        Every distinct state on the path of their schedules is charged once, whoever trained it; open trials count
-        up to their ends. Work that was lost or repeated is charged to whoever lost it.
+        Every distinct state on the path of their schedules is charged once, whichever arm trained it; open trials
+        count up to their ends. Work that was lost or repeated is charged to the arm that lost it.
         """
         known = self._charges.get(tuple(arms))
         if known is None:

@@ -1,7 +1,7 @@
-"""Searches on a stage table in simulated time: the real controller, searchers and pruner, training looked up.
+"""Searches on a stage table in simulated time: the real controller, searchers and pruner; training is looked up.
 
 Every stage run of a table takes the same simulated time. Whatever holds here for a searcher holds for it in a
-study, for nothing but the training is replaced.
+study, because nothing but the training is replaced.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ SEGMENT_TOKENS = 1_000
 """Charged tokens of a stage run; any number would do."""
 
 _MOST_TRIALS_PER_STAGE_RUN = 4
-"""A searcher that does not know the cache may propose what is known for ever, and would never spend its budget."""
+"""A searcher that does not know the cache may propose known schedules forever, and would never spend its budget."""
 
 
 class CurveStep(Description):
-    """What a search had found when it had paid for so many stage runs.
+    """Best result of a search after so many stage runs.
 
     Attributes:
         stage_runs: Stage runs executed.
@@ -50,14 +50,14 @@ class CurveStep(Description):
 
 
 class SimulatedSearch(Description):
-    """How a search on a table went.
+    """Course of a search on a table.
 
     Attributes:
         table: Name of the table.
         searcher: Who proposed.
         seed: Seed of the searcher.
         slots: Trials at once.
-        curve: The best loss behind every stage run, from the first one to the budget; flat behind the last one.
+        curve: The best loss after every stage run, from the first one to the budget; flat after the last one.
         trials: Trials, probes and duplicates included.
         hours: Simulated time, in durations of a stage run.
         regret: Best loss found less the table's lowest, in nats; None if no schedule was finished.
@@ -75,15 +75,15 @@ class SimulatedSearch(Description):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
-    """What to simulate.
+    """Settings of a simulation.
 
     Attributes:
         searcher: Name of the searcher.
         budget_stage_runs: Stage runs to spend.
         seed: Seed of the searcher.
         slots: Trials at once.
-        pruner: Judge at boundaries; None: nobody.
-        ends_at_best: Whether the search ends when it has found the table's best schedule; its curve goes on flat.
+        pruner: Judges at boundaries; None: no pruner.
+        ends_at_best: Whether the search ends when it has found the table's best schedule; its curve continues flat.
     """
 
     searcher: str
@@ -123,13 +123,13 @@ class _World:
     best: list[float | None] = field(default_factory=list)
 
     def write_task(self, task: TrialTask) -> None:
-        """Nothing to keep."""
+        """Keep nothing."""
 
     def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
-        """Nothing to keep."""
+        """Keep nothing."""
 
     def nodes_of(self, schedule: Schedule, seed: int, multiple: float = 1.0) -> tuple[PathNode, ...]:
-        """A node behind every stage."""
+        """A node after every stage."""
         path = _path(schedule)
         return tuple(
             PathNode(key=",".join(map(str, path[:length])), tokens=length * SEGMENT_TOKENS)
@@ -137,7 +137,7 @@ class _World:
         )
 
     def execute(self, task: TrialTask) -> TrialOutcome:
-        """Look a task up; what is cached costs nothing, and a stage run that diverges is cached by nobody."""
+        """Look a task up; what is cached costs nothing, and a stage run that diverges is never cached."""
         boundaries: list[Boundary] = []
         produced: list[str] = []
         for stage, node in enumerate(task.nodes):
@@ -168,7 +168,7 @@ class _World:
 
     @property
     def has_best(self) -> bool:
-        """Whether nothing better can be found."""
+        """True if nothing better can be found."""
         last = self.best[-1] if self.best else None
         return last is not None and last <= self.table.best_loss
 

@@ -13,9 +13,10 @@ from mbo_search.trial.outcome import CurveRow, Loss, TrialResult
 Arm = Literal[
     "baseline", "control", "tuned", "line", "shape", "settings", "staged", "confirm", "tokens", "attribution"
 ]
-"""Why a trial was run. The searches come first: baselines, then those of the opponents (`control` in directories of
-earlier versions), then `staged`, that of the study's question. `confirm` trains the champions again on fresh seeds,
-`tokens` the strongest opponent with less and more text, `attribution` the winner with one part of it put back."""
+"""Reason why a trial was run. The searches come first: baselines, then those of the opponents (`control` in
+directories of earlier versions), then `staged`, that of the study's question. `confirm` trains the champions on
+fresh seeds, `tokens` the strongest opponent with less and more text, `attribution` the winner with one part
+put back."""
 
 SEARCH_ARMS: tuple[Arm, ...] = ("baseline", "control", "tuned", "line", "shape", "settings", "staged")
 """The searches that find schedules; the others judge them."""
@@ -24,7 +25,7 @@ LOWER_ARMS: tuple[Arm, ...] = ("control", "tuned", "line", "shape", "settings")
 """The searches of the opponents."""
 
 Params = dict[str, float | int | str]
-"""What a searcher chose, by parameter name."""
+"""Choices of a searcher by parameter name."""
 
 _Seconds = Annotated[float, Field(ge=0, le=1e11)]
 
@@ -54,7 +55,7 @@ class TrialSpec(Description):
 
     @property
     def is_search(self) -> bool:
-        """Whether it belongs to the search, and not to what `confirm` trains."""
+        """True if it belongs to the search, and not to what `confirm` trains."""
         return self.arm in SEARCH_ARMS
 
     def spec_fields(self) -> dict[str, Any]:

@@ -224,7 +224,7 @@ class RunDirectory:
         return read_mapping(self.path / "setup.json")
 
     def setup(self) -> TrainSetup:
-        """What was resolved once for the study, read once.
+        """Everything that was resolved once for the study, read once.
 
         Raises:
             RunDirectoryError: If the file is missing or damaged.

@@ -40,7 +40,7 @@ def train_remote_trial(config: dict[str, Any], sent: SentRunner | None = None) -
 
 
 @functools.lru_cache(maxsize=1)
-def _worker(folder: Path, plan_json: str, sent: SentRunner | None) -> TrialWorker:
+def _worker(folder: Path, plan_json: str, sent: SentRunner | None = None) -> TrialWorker:
     """The process's worker, with the data on this machine."""
     from mbo_search.train.runners import runner_numerics
     from mbo_search.train.setup.setup import changed_numerics, numerics_here
