@@ -13,13 +13,30 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "mbo_search"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PROSE = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
-    + [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("en.json"), *PACKAGE.rglob("*.html")]
+    [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *PACKAGE.rglob("*.py"),
+        *PACKAGE.rglob("en.json"),
+        *PACKAGE.rglob("*.html"),
+    ]
 )
 
-RETIRED_CLASSES = """
-Director Drafter StudyBook RunMemory Workplace StretchCall FinalExam StopBoard BoardWatch OptunaArm TreeMemory Swaps
-""".split()
+RETIRED_CLASSES = [
+    "Director",
+    "Drafter",
+    "StudyBook",
+    "RunMemory",
+    "Workplace",
+    "StretchCall",
+    "FinalExam",
+    "StopBoard",
+    "BoardWatch",
+    "OptunaArm",
+    "TreeMemory",
+    "Swaps",
+]
 """Names that the field has another word for."""
 
 RETIRED_PHRASES = {
