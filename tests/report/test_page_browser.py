@@ -324,6 +324,7 @@ def test_a_plain_figure_of_another_package_is_drawn_like_the_others(browser, tmp
     with with_extensions(plain):
         page = write_report(build_run(tmp_path / "run", num_trials=12))
     with watched_page(browser, width=width) as watched:
-        watched.open(page, "#plain")
+        watched.open(page)
+        watched.page.locator("[data-figure=plain]").scroll_into_view_if_needed()
         watched.page.wait_for_selector("[data-figure=plain] .main-svg", state="attached")
         watched.assert_clean()

@@ -58,8 +58,10 @@ def _title(text: str) -> dict[str, Any]:
 
 
 def dressed(figure: go.Figure) -> go.Figure:
-    """Give a figure of another package what the page relies on, wherever it has no such setting of its own."""
+    """Give a figure that was not begun with `bare_figure` what the page relies on, unless it says otherwise."""
     bare, given = bare_figure(height=_HEIGHT).layout, figure.layout
+    if given.height is not None and given.margin.l is not None:
+        return figure
     for name in ("height", "paper_bgcolor", "plot_bgcolor"):
         if given[name] is None:
             given[name] = bare[name]

@@ -301,7 +301,7 @@
       const room = width - spec.layout.margin.l - spec.layout.margin.r;
       const font = { ...spec.layout.legend.font, size: 11 };
       // Two columns beside a vertical axis; elsewhere the names simply flow.
-      const columns = spec.layout.yaxis.visible === false ? {} : { entrywidth: width / 2 - 50 };
+      const columns = spec.layout.yaxis?.visible === false ? {} : { entrywidth: width / 2 - 50 };
       spec.layout.legend = { ...spec.layout.legend, ...columns, font, x: (4 - spec.layout.margin.l) / room };
     }
     if (matchMedia("(pointer: coarse)").matches || narrow) spec.layout.dragmode = false;

@@ -1,4 +1,4 @@
-"""Proves that a figure is one object: drawn by name, on the page with words of its own, and harmless if it fails."""
+"""Proves that a figure is one object: drawn by name, shown with words of its own, and harmless if it fails."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_figure_is_drawn_by_its_name_without_a_page(source, name):
 
 
 def test_a_wrong_name_gives_the_right_ones(source):
-    with pytest.raises(UserError, match="figure: timeline does not exist .*ladder, .*timelines"):
+    with pytest.raises(UserError, match=r"figure: timeline does not exist .*ladder, .*timelines"):
         figure(source, "timeline")
 
 
