@@ -82,8 +82,8 @@ def nodes_of(schedule: Schedule, seed: int, setup: TrainSetup) -> tuple[PathNode
     Raises:
         StudyError: If the schedule does not fit the grid, or a warm-up its stage.
     """
-    spans = spans(schedule_path(schedule, setup, seed))
-    return tuple(PathNode(key=span.key, tokens=span.end_tokens) for span in spans)
+    path = schedule_path(schedule, setup, seed)
+    return tuple(PathNode(key=span.key, tokens=span.end_tokens) for span in spans(path))
 
 
 def task_of(record: TrialRecord, nodes_of: NodesOf) -> TrialTask:
