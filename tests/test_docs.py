@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mbo_search.results.ranking_values import Ranking
-from mbo_search.study import specs
-from mbo_search.study.yaml_file import load_study, parse_study
+from mbo_search.results.evidence.ranking_values import Ranking
+from mbo_search.study.files.study_file import load_study, parse_study
+from mbo_search.study.spec import study as specs
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "studies").glob("*.md")])

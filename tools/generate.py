@@ -25,10 +25,12 @@ from typer.main import get_command
 import mbo_search
 from mbo_search.cli.app import app
 from mbo_search.cli.console import run_app
-from mbo_search.study.catalogue import CORPORA, LR_SHAPES, OPTIMIZERS, REGULARIZERS
-from mbo_search.study.handover_table import ADAM_LIKE, HAND_OVER_TABLE, CarriedSlot
-from mbo_search.study.infos import Hparam
-from mbo_search.study.schema import schema_text
+from mbo_search.study.catalogue.entries import Hparam
+from mbo_search.study.catalogue.hand_over import ADAM_LIKE, HAND_OVER_TABLE, CarriedSlot
+from mbo_search.study.catalogue.lookup import CORPORA, LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.files.schema import schema_text
 
 __all__ = ["GENERATED", "stale_files"]
 
