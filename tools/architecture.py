@@ -21,7 +21,7 @@ __all__ = ["Room", "architecture_svg", "import_counts", "read_rooms"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
-_TEXT_WIDTH, _COLUMN, _ROW = 300, 58, 62
+_TEXT_WIDTH, _COLUMN, _ROW = 300, 58, 66
 _TOP, _LEFT, _MARGIN = 92, 24, 22
 _BOX_WIDTH, _BOX_HEIGHT = 60, 32
 _SUMMARY_CHARACTERS, _PARTS_CHARACTERS, _LINE = 37, 42, 15
