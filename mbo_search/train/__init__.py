@@ -1,1 +1,1 @@
-"""Training: the staged loop, evaluation, states on disk, and the execution of schedules."""
+"""Learn: the staged loop, evaluation, and states on disk."""

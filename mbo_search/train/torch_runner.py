@@ -17,7 +17,7 @@ from typing import cast
 import torch
 
 from mbo_search.data.batches import TokenStream
-from mbo_search.data.prepare import load_prepared
+from mbo_search.data.prepare import PreparedData, load_prepared
 from mbo_search.errors import StoreError, TrialError
 from mbo_search.store.leases import work_lease
 from mbo_search.store.partial_mirror import PartialMirror
@@ -46,14 +46,22 @@ class TorchStageRunner:
     Args:
         setup: How the study trains.
         scratch: Folder for unfinished spans; created where it is missing.
+        prepared: The prepared data; None reads those in the setup's folder.
         mirror: Keeps copies of their states where other machines find them, if there are any.
 
     Raises:
         DataError: If the prepared data are missing, damaged, or not those of the setup.
     """
 
-    def __init__(self, setup: TrainSetup, scratch: Path, *, mirror: PartialMirror | None = None) -> None:
-        prepared = load_prepared(Path(setup.data_folder))
+    def __init__(
+        self,
+        setup: TrainSetup,
+        scratch: Path,
+        *,
+        prepared: PreparedData | None = None,
+        mirror: PartialMirror | None = None,
+    ) -> None:
+        prepared = load_prepared(Path(setup.data_folder)) if prepared is None else prepared
         remove_leftovers(scratch)
         self._setup = setup
         self._scratch = scratch

@@ -1,4 +1,4 @@
-"""Reports of training as frozen values, and `StageRunner`, the interface between searching and training."""
+"""What training tells the rooms behind it: frozen values, and the one interface between deciding and training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EndReason = Literal[
     "signal",
     "disk",
 ]
-"""Why a trial ended before its last step. A `probe` was meant to end after a stage, for the searcher to look at."""
+"""Why a trial ended before its last step. A `probe` was meant to end behind a stage: the searcher looked at it."""
 
 Stop = Callable[[], bool]
 """Polled before every step; True asks the runner to save its state and come back."""
@@ -65,7 +65,7 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
-    """Measurements at the end of one grid segment.
+    """What is known behind one grid segment.
 
     Nothing in a point depends on where a call of the runner began, so points of different calls can be joined.
 
@@ -90,13 +90,13 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundaryReport:
-    """Result of one call of a runner.
+    """What one call of a runner did.
 
     Attributes:
         step: Optimizer steps of the schedule done when it came back.
         cost: What no report named before: the cost of this call, and of what a crashed call left; the tokens that a
             crashed call trained and that this call trained again are wasted.
-        metrics: Evaluation at the end of the last segment if that ends a stage; None if the runner came back early.
+        metrics: Evaluation behind the last segment, given if that ends a stage; None if the runner came back early.
         curve: A point for each finished segment, in order, the work of an interrupted call included.
         path_seconds: Seconds from the first step on, as if nothing had been shared; set where a state is kept, None
             where that is not known.
@@ -116,12 +116,15 @@ class BoundaryReport:
 class StageRunner(Protocol):
     """Trains a span of a schedule. The search knows nothing else about training.
 
-    `TorchStageRunner` implements it, and so can other trainers and simulations that keep one promise: the state at
-    the end of a span depends on the node, the segments and the seed alone.
+    Implemented by the live trainer and, for other trainers or simulated time, by anything that keeps its promise:
+    the state after a span depends on the node, the segments and the seed alone.
+
+    A runner that is passed to a search is named in every node key by its class and, if it has one, its `version`.
+    Its `close` method, if it has one, is called before a trial with another budget, and has to free memory only.
     """
 
     def has_begun(self, key: str) -> bool:
-        """Return whether a call on its way to a node was stopped or killed, so that the same call resumes."""
+        """Whether a call was stopped or killed on its way to a node, so that the same call would resume there."""
         ...
 
     def run(

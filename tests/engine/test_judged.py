@@ -13,7 +13,7 @@ from mbo_search.engine.control.trial_cost import duplicate_record
 from mbo_search.engine.fork import fork_study
 from mbo_search.engine.plan import make_plan
 from mbo_search.engine.run import RunOptions, resume_study, run_study
-from mbo_search.engine.tasks.files import read_tasks
+from mbo_search.engine.tasks import read_tasks
 from mbo_search.export.replay import replay
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.schedule_file import load_schedule_file
