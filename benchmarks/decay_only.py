@@ -15,13 +15,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from mbo_search.files import write_json
-from mbo_search.results.ranking import make_ranking
-from mbo_search.results.ranking_values import Ranking
-from mbo_search.results.run_directory import RunDirectory
-from mbo_search.search.run import Means, run_study
-from mbo_search.study.rungs import RUNGS
-from mbo_search.study.yaml_file import load_study
+from mbo_search.engine.run import RunOptions, run_study
+from mbo_search.results.evidence.ranking_values import Ranking
+from mbo_search.results.ranking.files import make_ranking
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.study.files.study_file import load_study
+from mbo_search.study.spec.rungs import RUNGS
+from mbo_search.system.files import write_json
 
 STUDY = Path(__file__).with_name("decay.yaml")
 
@@ -73,7 +73,7 @@ def numbers(ranking: Ranking) -> dict[str, object]:
 def _searched(seed: int, out: Path) -> Ranking:
     study = load_study(STUDY, [f"seed={seed}"])
     folder = out / f"seed-{seed}"
-    run_study(study, folder, Means(cache=out / "cache", backend="local"))
+    run_study(study, folder, RunOptions(cache=out / "cache", backend="local"))
     return make_ranking(RunDirectory.open(folder))
 
 

@@ -25,8 +25,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from mbo_search.results.run_directory import RunDirectory
-from mbo_search.study.yaml_file import parse_study
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.study.files.study_file import parse_study
 
 __all__ = ["Tally", "main", "measure"]
 
@@ -140,14 +140,14 @@ class Bench:
 
     def live(self, study: Path, out: Path, backend: str) -> None:
         """A driver's life: begin the search, or go on with it."""
-        from mbo_search.search.run import Means, resume_study, run_study
-        from mbo_search.study.yaml_file import load_study
+        from mbo_search.engine.run import RunOptions, resume_study, run_study
+        from mbo_search.study.files.study_file import load_study
 
-        means = Means(cache=self.root / "cache", backend=backend)
+        options = RunOptions(cache=self.root / "cache", backend=backend)
         if (out / "study.yaml").exists():
-            resume_study(out, means)
+            resume_study(out, options)
         else:
-            run_study(load_study(study), out, means)
+            run_study(load_study(study), out, options)
 
     def start_local(self, study: Path, out: Path) -> int:
         """Fork a driver, so that libraries need not be imported for each life."""
@@ -231,7 +231,7 @@ def undisturbed(bench: Bench, study: Path, whole: Path) -> float:
 
 
 def _preload() -> None:
-    for name in ("mbo_search.search.run", "mbo_search.train.torch_runner", "mbo_search.train.probe"):
+    for name in ("mbo_search.engine.run", "mbo_search.train.torch_runner", "mbo_search.train.setup.probe"):
         importlib.import_module(name)
 
 
@@ -312,7 +312,7 @@ def compare(tally: Tally, whole: RunDirectory, run: RunDirectory) -> None:
 
 def ranked(run: RunDirectory) -> list[tuple[int, float]]:
     """Trials and losses in the order of the ranking."""
-    from mbo_search.results.ranking import make_ranking
+    from mbo_search.results.ranking.files import make_ranking
 
     return [(entry.trial, entry.val_loss) for entry in make_ranking(run).trials if entry.val_loss is not None]
 

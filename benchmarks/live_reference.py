@@ -21,17 +21,17 @@ import optuna
 from search_cost import AshaReplay
 
 from mbo_search.data.prepare import prepare
-from mbo_search.files import read_json, write_json
-from mbo_search.search.initial_points import initial_points
-from mbo_search.search.ray_session import RaySlots, ray_session
-from mbo_search.search.stopping import stop_on_signals
-from mbo_search.search.suggest import OptunaSuggest
-from mbo_search.study.schedule import Schedule
-from mbo_search.study.space import propose, staged_space
-from mbo_search.study.specs import Study
-from mbo_search.train.execute import schedule_path
-from mbo_search.train.reports import Node
-from mbo_search.train.setup import TrainSetup, resolve_setup
+from mbo_search.engine.backends.ray.session import RaySlots, ray_session
+from mbo_search.engine.backends.stop_signals import stop_on_signals
+from mbo_search.engine.searcher.initial_points import initial_points
+from mbo_search.engine.searcher.suggest import OptunaSuggest
+from mbo_search.study.space.space import propose, staged_space
+from mbo_search.study.spec.schedule import Schedule
+from mbo_search.study.spec.study import Study
+from mbo_search.system.files import read_json, write_json
+from mbo_search.train.execution.path import schedule_path
+from mbo_search.train.setup.setup import TrainSetup, resolve_setup
+from mbo_search.trial.reports import Node
 
 DIVERGED = 20.0
 """Loss reported for a schedule that broke; a missing one would never be stopped or learned from."""
@@ -94,7 +94,7 @@ def stage_reports(config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         for stage in range(last + 1):
             segments = [segment for segment in path.segments if segment.stage_index == stage]
             state, report = runner.run(node, segments, path.seed, lambda: False)
-            cost = {"tokens": report.executed_tokens, "train_seconds": report.seconds}
+            cost = {"tokens": report.cost.executed_tokens, "train_seconds": report.cost.train_seconds}
             if state is None or report.metrics is None:
                 yield {"loss": DIVERGED, "stage": last + 1, **cost}
                 return

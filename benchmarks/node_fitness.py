@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import ConstantInputWarning, spearmanr
 
-from mbo_search.files import read_json
-from mbo_search.search.stage_table import OptionPath, read_stage_table
+from mbo_search.engine.simulation.stage_table import OptionPath, read_stage_table
+from mbo_search.system.files import read_json
 
 DIVERGED = 20.0
 """Loss of a stage run that diverged, and of everything behind it."""

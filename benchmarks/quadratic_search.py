@@ -28,12 +28,12 @@ from optuna.trial import Trial, TrialState
 from quadratic_table import DIRECTIONS, DIVERGED, POWERS, STEPS, Quadratic, State, Strategy
 from search_cost import AshaReplay
 
-from mbo_search.search.suggest import OptunaSuggest
-from mbo_search.search.tree.history import STOP_AFTER, Params, blocks_of
-from mbo_search.search.tree.memory import TreeMemory, TreeSettings, sweep_size
-from mbo_search.search.tree.sampler import tree_sampler
-from mbo_search.search.tree.ways import Piece
-from mbo_search.study.parameters import Suggest
+from mbo_search.engine.searcher.suggest import OptunaSuggest
+from mbo_search.engine.tree.history import STOP_AFTER, Params, blocks_of
+from mbo_search.engine.tree.planner import tree_sampler
+from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings, sweep_size
+from mbo_search.engine.tree.prefix_cost import Piece
+from mbo_search.study.space.parameters import Suggest
 
 SHARES = (0.3, 0.3, 0.4)
 BUDGET = 40.0
@@ -168,7 +168,7 @@ class Search:
 def ours(problem: Problem, seed: int) -> Curve:
     """The tree searcher on an Optuna study, one trial at a time."""
     settings = TreeSettings(num_stages=len(SHARES), sweep_size=sweep_size(BUDGET))
-    memory = TreeMemory(problem.way, settings, _pieces, seed=seed)
+    memory = PlannerState(problem.way, settings, _pieces, seed=seed)
     study, search = optuna.create_study(), Search(problem)
     for optimizer in POWERS:
         study.enqueue_trial(_beginning(optimizer))

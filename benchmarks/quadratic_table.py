@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mbo_search.files import write_json
+from mbo_search.system.files import write_json
 
 DIRECTIONS = 64
 STEPS = 150

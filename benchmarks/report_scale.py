@@ -18,9 +18,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from mbo_search.report.page import write_report
-from mbo_search.results.records import CurveRow
-from mbo_search.results.run_directory import RunDirectory
+from mbo_search.report.page.page import write_report
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.trial.outcome import CurveRow
 from tests.results.builder import build_records, make_setup, make_study
 
 __all__ = ["main"]

@@ -30,18 +30,18 @@ from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
-from mbo_search.results.ranking import make_ranking
-from mbo_search.results.run_directory import RunDirectory
-from mbo_search.search.arms import arm_space
-from mbo_search.search.director import Director
-from mbo_search.search.driving import RunMemory, nodes_of
-from mbo_search.search.limits import Limits
-from mbo_search.search.optuna_arm import OptunaArm, open_study
-from mbo_search.search.ports import Ports, SearchPlan
-from mbo_search.search.snapshot import snapshot
-from mbo_search.search.task import TrialTask
-from mbo_search.study.specs import SearchSpec, Study
-from mbo_search.train.outcome import Boundary, CurveRow, TrialOutcome
+from mbo_search.engine.control.controller import SearchController
+from mbo_search.engine.control.dependencies import SearchConfig, SearchDependencies
+from mbo_search.engine.control.snapshot import snapshot
+from mbo_search.engine.control.stopping_criteria import StoppingCriteria
+from mbo_search.engine.driver import RunRecorder, nodes_of
+from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, open_study
+from mbo_search.engine.searcher.searches import arm_space
+from mbo_search.engine.tasks.task import TrialTask
+from mbo_search.results.ranking.files import make_ranking
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.study.spec.study import SearchSpec, Study
+from mbo_search.trial.outcome import Boundary, CurveRow, TrialOutcome
 from tests.results.builder import make_setup, make_study
 
 __all__ = ["main"]
@@ -189,7 +189,7 @@ def run(path: Path, arguments: argparse.Namespace) -> list[dict[str, object]]:
         while len(busy) < arguments.slots and (task := ask.measure(director.ask)) is not None:
             director.started(task.trial, world.now)
             outcome = world.execute(task)
-            heapq.heappush(busy, (world.now + outcome.executed_tokens, task.trial, outcome))
+            heapq.heappush(busy, (world.now + outcome.cost.executed_tokens, task.trial, outcome))
         if not busy:
             return lines
         world.now, trial, outcome = heapq.heappop(busy)
@@ -214,30 +214,30 @@ def line(ended: int, directory: RunDirectory, clocks: dict[str, Clock]) -> dict[
     }
 
 
-def make_director(study: Study, directory: RunDirectory, world: World, slots: int) -> Director:
+def make_director(study: Study, directory: RunDirectory, world: World, slots: int) -> SearchController:
     """A director as a driver makes it, with simulated time and a store of names."""
     setup = make_setup(study)
-    arm = OptunaArm(
+    arm = OptunaSearcher(
         "staged",
         arm_space(study, "staged", 1.0),
         seed=study.seed,
         database=open_study(directory.database, study.study),
     )
-    ports = Ports(
-        memory=RunMemory(run=directory),
+    ports = SearchDependencies(
+        memory=RunRecorder(run=directory),
         has_node=world.nodes.__contains__,
         nodes_of=lambda schedule, seed, multiple: nodes_of(schedule, seed, setup.scaled(multiple)),
         clock=lambda: world.now,
         log=lambda _: None,
     )
-    plan = SearchPlan(
+    plan = SearchConfig(
         seed=study.seed,
-        limits=Limits(trials=study.search.trials),
+        limits=StoppingCriteria(trials=study.search.trials),
         control=0.0,
         baselines={},
         slots=slots,
     )
-    return Director(plan, {"staged": arm}, ports)
+    return SearchController(plan, {"staged": arm}, ports)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python benchmarks/search_cost.py --table benchmarks/tables/topics-three-by-twelve.json --seeds 30 --json
 
-Ours and the peers run through the real director in simulated time (`mbo_search.search.simulate`). The reference is
-what Ray Tune users run: Optuna's TPE with ASHA, rungs at the stage boundaries, the better of two reduction factors,
-nothing shared; it is replayed here, and `--cross-check` compares the replay with real Ray.
+Ours and the peers run through the real controller in simulated time (`mbo_search.engine.simulation.simulate`). The
+reference is what Ray Tune users run: Optuna's TPE with ASHA, rungs at the stage boundaries, the better of two
+reduction factors, nothing shared; it is replayed here, and `--cross-check` compares the replay with real Ray.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 
-from mbo_search.search.simulate import DIVERGED_NATS, Simulation, simulate
-from mbo_search.search.stage_table import OptionPath, StageTable, TableSpace, read_stage_table
-from mbo_search.search.suggest import OptunaSuggest
+from mbo_search.engine.searcher.suggest import OptunaSuggest
+from mbo_search.engine.simulation.simulate import DIVERGED_NATS, Simulation, simulate
+from mbo_search.engine.simulation.stage_table import OptionPath, StageTable, TableSpace, read_stage_table
 
 REDUCTION_FACTORS = (2, 4)
 PEERS = ("random", "optuna-tpe", "optuna-gp", "greedy", "beam2", "beam4", "local")

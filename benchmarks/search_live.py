@@ -29,12 +29,12 @@ from typing import Any, Literal
 import numpy as np
 import optuna
 from live_reference import Row, rows_as_json, search, search_here
+from mbo_search.cli.paths import data_cache
 
-from mbo_search.cli.places import data_cache
 from mbo_search.data.prepare import prepare
-from mbo_search.files import read_json, write_json
-from mbo_search.study.specs import Study
-from mbo_search.study.yaml_file import load_study
+from mbo_search.study.files.study_file import load_study
+from mbo_search.study.spec.study import Study
+from mbo_search.system.files import read_json, write_json
 
 OURS = "ours"
 FACTORS = (2, 4)
@@ -89,10 +89,10 @@ def run_side(study: Study, side: str, out: Path, *, backend: Backend) -> None:
 
 
 def _search_ours(study: Study, out: Path, backend: Backend) -> list[Row]:
-    from mbo_search.results.run_directory import RunDirectory
-    from mbo_search.search.run import Means, run_study
+    from mbo_search.engine.run import RunOptions, run_study
+    from mbo_search.results.records.run_directory import RunDirectory
 
-    run_study(study, out, Means(cache=data_cache(), backend=backend))
+    run_study(study, out, RunOptions(cache=data_cache(), backend=backend))
     return [
         Row(
             started=record.started_at,

@@ -25,9 +25,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mbo_search.files import read_json
-from mbo_search.search.simulate import Simulation, simulate
-from mbo_search.search.stage_table import OptionPath, StageTable, read_stage_table
+from mbo_search.engine.simulation.simulate import Simulation, simulate
+from mbo_search.engine.simulation.stage_table import OptionPath, StageTable, read_stage_table
+from mbo_search.system.files import read_json
 
 SHARE = 0.3
 """Share of the budget from which on a beginning is checked."""

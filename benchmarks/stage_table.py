@@ -21,18 +21,19 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from mbo_search.data.prepare import prepare
-from mbo_search.files import read_json, write_json
-from mbo_search.study.catalogue import LR_SHAPES, OPTIMIZERS
-from mbo_search.study.keys import segment_keys
-from mbo_search.study.lr_shapes import StageClock
-from mbo_search.study.reference_lr import reference_lr
-from mbo_search.study.schedule import LrShape, Regularizer, Schedule, Stage
-from mbo_search.study.segments import BudgetSteps, Segment, cut
-from mbo_search.study.specs import Study
-from mbo_search.study.yaml_file import parse_study
-from mbo_search.train.reports import Node
-from mbo_search.train.setup import TrainSetup, resolve_setup
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.files.study_file import parse_study
+from mbo_search.study.spec.keys import segment_keys
+from mbo_search.study.spec.lr_shapes import StageClock
+from mbo_search.study.spec.reference_lr import reference_lr
+from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
+from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
+from mbo_search.study.spec.study import Study
+from mbo_search.system.files import read_json, write_json
+from mbo_search.train.setup.setup import TrainSetup, resolve_setup
 from mbo_search.train.torch_runner import TorchStageRunner
+from mbo_search.trial.reports import Node
 
 DIVERGED = 20.0
 """Loss noted for a stage run that diverged, and for everything behind it."""

@@ -15,12 +15,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mbo_search.files import write_json
-from mbo_search.results.champions import champions
-from mbo_search.results.records import TrialRecord
-from mbo_search.results.run_directory import RunDirectory
-from mbo_search.results.schedule_runs import ScheduleRuns, group_by_schedule
-from mbo_search.results.statistics import (
+from mbo_search.results.evidence.champions import champions
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.results.records.schedule_groups import ScheduleRuns, group_by_schedule
+from mbo_search.results.statistics.paired import (
     WORTHWHILE_PERCENT,
     Answer,
     PairedTest,
@@ -29,6 +28,7 @@ from mbo_search.results.statistics import (
     paired_test,
     percent_lower,
 )
+from mbo_search.system.files import write_json
 
 SEEDS = tuple(range(1, 9))
 """The fresh seeds of the protocol."""

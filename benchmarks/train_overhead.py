@@ -25,17 +25,18 @@ import torch.nn.functional as F
 from mbo_search.data.batches import TokenStream
 from mbo_search.data.prepare import PreparedData, prepare
 from mbo_search.model.decoder import build_decoder
-from mbo_search.study.schedule import Schedule, Stage
-from mbo_search.study.segments import cut
-from mbo_search.study.specs import DataSpec, ModelSpec, TokenizerSpec
-from mbo_search.train.evaluate import evaluate
-from mbo_search.train.live import Live
-from mbo_search.train.loop import Workplace, train_segment
-from mbo_search.train.probe import fastest_micro_batch, prober
-from mbo_search.train.reports import BoundaryReport
-from mbo_search.train.setup import TrainSetup, evaluation_windows_of, numerics_here
-from mbo_search.train.state import fresh_state, load_state, save_state
-from mbo_search.train.store import StageStore
+from mbo_search.store.local import StageStore
+from mbo_search.study.spec.schedule import Schedule, Stage
+from mbo_search.study.spec.segments import cut
+from mbo_search.study.spec.study import DataSpec, ModelSpec, TokenizerSpec
+from mbo_search.train.evaluation import evaluate
+from mbo_search.train.loop import StepContext, train_segment
+from mbo_search.train.saved_state import fresh_state, load_state, save_state
+from mbo_search.train.setup.probe import fastest_micro_batch, prober
+from mbo_search.train.setup.setup import TrainSetup, evaluation_windows_of, numerics_here
+from mbo_search.train.train_state import TrainState
+from mbo_search.trial.cost import Cost
+from mbo_search.trial.reports import BoundaryReport
 
 MODEL = ModelSpec(layers=2, width=96, heads=3, context=128)
 EVALUATION_TOKENS = 10_240
@@ -92,10 +93,10 @@ def _setup(data: PreparedData, steps: int, batch_tokens: int) -> TrainSetup:
     return setup.model_copy(update={"numerics": numerics_here(setup)})
 
 
-def _steps(setup: TrainSetup, data: PreparedData, live: Live) -> dict[str, float]:
+def _steps(setup: TrainSetup, data: PreparedData, live: TrainState) -> dict[str, float]:
     stage = Stage(name="only", share=1.0, optimizer="adamw", hparams={"beta1": 0.9, "beta2": 0.95}, lr=4e-3)
     stream = TokenStream(data.tokens("train"), setup.block_tokens, 0)
-    workplace = Workplace(setup=setup, stream=stream, seed=0)
+    workplace = StepContext(setup=setup, stream=stream, seed=0)
     bare_step = _bare(setup)
     loop_seconds, bare_seconds = [], []
     for segment in cut(Schedule(stages=(stage,)), setup.budget()):
@@ -129,7 +130,7 @@ def _bare(setup: TrainSetup) -> Callable[[np.ndarray, np.ndarray], None]:
     return step
 
 
-def _evaluation(setup: TrainSetup, data: PreparedData, live: Live) -> dict[str, float]:
+def _evaluation(setup: TrainSetup, data: PreparedData, live: TrainState) -> dict[str, float]:
     windows = evaluation_windows_of(data, context=MODEL.context, num_tokens=EVALUATION_TOKENS)
     tokens = data.tokens("validation")
     seconds = _quartile(
@@ -141,11 +142,9 @@ def _evaluation(setup: TrainSetup, data: PreparedData, live: Live) -> dict[str, 
     return {"evaluation_us_per_token": 1e6 * seconds / windows.num_tokens}
 
 
-def _node(setup: TrainSetup, live: Live, root: Path) -> dict[str, float]:
+def _node(setup: TrainSetup, live: TrainState, root: Path) -> dict[str, float]:
     store = StageStore(root / "stages", None, setup.windows_fingerprint)
-    report = BoundaryReport(
-        step=live.step, executed_tokens=0, metrics=None, curve=(), seconds=1.0, peak_memory_bytes=0
-    )
+    report = BoundaryReport(step=live.step, cost=Cost(train_seconds=1.0), metrics=None, curve=())
     keep_seconds, load_seconds = [], []
     for number in range(8):
         key, folder = f"{number:064x}", root / "state"

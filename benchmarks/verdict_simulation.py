@@ -3,7 +3,8 @@
     python benchmarks/verdict_simulation.py --sd-nats 0.0086
 
 Three ways to judge the same differences are compared: one t test at a number of seeds fixed in advance, the same t
-test repeated after every seed until it says yes, and the sequential test of `mbo_search.results.sequential`.
+test repeated after every seed until it says yes, and the sequential test of
+`mbo_search.results.statistics.sequential`.
 Nothing is trained. Takes about two minutes on one core; prints tables and writes them as JSON.
 """
 
@@ -20,10 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from mbo_search.files import write_json
-from mbo_search.results.documents import DocumentDifferences
-from mbo_search.results.sequential import PLANNED_LOOKS, SequentialTest, decide, sequential_test, spending_of
-from mbo_search.results.statistics import FEWEST_SEEDS, nats_of_percent
+from mbo_search.results.statistics.documents import DocumentDifferences
+from mbo_search.results.statistics.paired import FEWEST_SEEDS, nats_of_percent
+from mbo_search.results.statistics.sequential import (
+    PLANNED_LOOKS,
+    SequentialTest,
+    decide,
+    sequential_test,
+    spending_of,
+)
+from mbo_search.system.files import write_json
 
 MOST_SEEDS = 60
 NUM_ROUNDS = 6

@@ -16,17 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = [
-    "DataError",
-    "MboError",
-    "Problem",
-    "RunDirectoryError",
-    "StoreError",
-    "StudyError",
-    "TrialError",
-    "UserError",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:

@@ -4,27 +4,11 @@ from __future__ import annotations
 
 import math
 
-__all__ = [
-    "bits_per_byte",
-    "format_bytes",
-    "format_count",
-    "format_seconds",
-    "parse_count",
-    "perplexity",
-    "round_significant",
-]
-
 _SUFFIXES = {"k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
 
 
 def parse_count(text: str | int) -> int:
     """Read a count such as 400000, "400k", "2M" or "1.5B".
-
-    Args:
-        text: The count; the suffixes k, M and B stand for 1e3, 1e6 and 1e9.
-
-    Returns:
-        The count as an integer.
 
     Raises:
         ValueError: If the text is no count, or not a whole number.

@@ -1,4 +1,4 @@
-"""Proves that the house rules hold: light imports, sorted surfaces, one-way layers, small functions."""
+"""Proves that the house rules hold: light imports, one-way layers, small functions and folders."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SOURCES = sorted(
 HEAVY = ("torch", "ray", "optuna", "plotly", "pandas", "pyarrow", "tokenizers", "scipy", "sklearn", "numpy")
 PICKLES = ("import pickle", "import cloudpickle", "torch.load(", "torch.save(", "import joblib")
 COMMAND_LINE = "from mbo_search.cli.app import app; from mbo_search.cli.console import run_app"
-LIBRARY_ADAPTERS = (PACKAGE / "optim" / "library.py", PACKAGE / "search" / "ray_adapter.py")
+LIBRARY_ADAPTERS = (PACKAGE / "optim" / "library.py", PACKAGE / "engine" / "backends" / "ray" / "adapter.py")
 
 MOST_FUNCTION_LINES = 40
-MOST_MODULE_LINES = 400
+MOST_MODULES_IN_A_FOLDER = 21
 MOST_PARAMETERS = 6
 
 
@@ -65,44 +65,8 @@ def test_importing_and_help_load_no_heavy_library(code):
 
 
 def test_reading_a_study_file_loads_no_heavy_library():
-    loaded = loaded_modules("import mbo_search.study.yaml_file, mbo_search.study.space")
+    loaded = loaded_modules("import mbo_search.study.files.study_file, mbo_search.study.space.space")
     assert loaded.isdisjoint(set(HEAVY) - {"numpy"})
-
-
-@pytest.mark.parametrize("path", MODULES, ids=relative)
-def test_every_module_states_a_sorted_surface(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    surfaces = [
-        node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets)
-    ]
-    if path.name == "__init__.py" and not surfaces:
-        assert not [node for node in tree.body if not isinstance(node, ast.Expr | ast.ImportFrom)]
-        return
-    assert len(surfaces) == 1, "a module has exactly one __all__"
-    names = ast.literal_eval(surfaces[0])
-    assert names == sorted(names, key=isort_key)
-    defined = set(top_level_names(tree))
-    assert set(names) <= defined, sorted(set(names) - defined)
-
-
-def isort_key(name: str) -> tuple[int, str]:
-    """Constants, then classes, then functions: the order that the linter keeps."""
-    kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
-    return kind, name
-
-
-def top_level_names(tree: ast.Module) -> Iterator[str]:
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield node.name
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            yield from (alias.asname or alias.name for alias in node.names)
-        elif isinstance(node, ast.Assign):
-            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            yield node.target.id
 
 
 @pytest.mark.parametrize("path", MODULES, ids=relative)
@@ -110,10 +74,14 @@ def test_every_module_says_what_it_owns(path):
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
 
+@pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES}), ids=relative)
+def test_no_folder_is_a_crowd(folder):
+    assert len(list(folder.glob("*.py"))) <= MOST_MODULES_IN_A_FOLDER
+
+
 @pytest.mark.parametrize("path", MODULES, ids=relative)
-def test_modules_and_functions_stay_small(path):
+def test_functions_stay_small(path):
     text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= MOST_MODULE_LINES
     for function in functions(ast.parse(text)):
         assert body_lines(function) <= MOST_FUNCTION_LINES, function.name
         if "cli" in path.parts and is_command(function):

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from mbo_search import __version__
+from mbo_search.api.options import Options
 from mbo_search.cli.console import deliver, run_app
 from mbo_search.cli.options import (
     Address,
@@ -26,13 +27,11 @@ from mbo_search.cli.options import (
     WarmStart,
 )
 
-__all__ = ["app", "main"]
-
 app = typer.Typer(
     name="mbo-search",
     help="Find out in which stages, and with which optimizer, learning rate and regularizer in each, to train a "
     "language model.",
-    epilog="Exit codes: 0 ok, 1 failed, 2 something to mend in what was asked, 130 interrupted.",
+    epilog="Exit codes: 0 ok, 1 failed, 2 invalid input, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -67,7 +66,7 @@ def init(
     quiet: Quiet = False,
 ) -> None:
     """Write a commented study file to start from."""
-    from mbo_search.cli.starter import write_starter
+    from mbo_search.cli.init import write_starter
 
     deliver(lambda: write_starter(file, force=force), as_json=as_json, quiet=quiet)
 
@@ -81,7 +80,7 @@ def validate(
     quiet: Quiet = False,
 ) -> None:
     """Check a study file and report all mistakes at once."""
-    from mbo_search.cli.describe import validate_study
+    from mbo_search.cli.validate import validate_study
 
     deliver(lambda: validate_study(study, example, overrides or []), as_json=as_json, quiet=quiet)
 
@@ -99,7 +98,7 @@ def plan(
     The resolved study with the origin of each value, learning rates, the size of the space, tokens, disk space, and
     an estimate of the time from a short measurement.
     """
-    from mbo_search.cli.planning import plan_study
+    from mbo_search.cli.plan import plan_study
 
     deliver(lambda: plan_study(study, example, overrides or []), as_json=as_json, quiet=quiet)
 
@@ -123,10 +122,18 @@ def run(
 
     An existing run directory of the same study is resumed; one of another study is refused.
     """
-    from mbo_search.cli.searching import Where, run_search
+    from mbo_search.cli.run import run_search
 
-    where = Where.warm(warm_start, backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
-    deliver(lambda: run_search(study, example, overrides or [], out=out, where=where), as_json=as_json, quiet=quiet)
+    options = Options(
+        backend=backend,
+        address=address,
+        insecure_cluster=insecure_cluster,
+        warm_start=tuple(warm_start or ()),
+        quiet=quiet,
+    )
+    deliver(
+        lambda: run_search(study, example, overrides or [], out=out, options=options), as_json=as_json, quiet=quiet
+    )
 
 
 @app.command()
@@ -139,14 +146,14 @@ def resume(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Go on with an interrupted or extended search.
+    """Continue an interrupted or extended search.
 
     --set may change limits of the search, confirm and resources only. Limits are totals, not extras.
     """
-    from mbo_search.cli.searching import Where, resume_search
+    from mbo_search.cli.run import resume_search
 
-    where = Where(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
-    deliver(lambda: resume_search(folder, overrides or [], where=where), as_json=as_json, quiet=quiet)
+    options = Options(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
+    deliver(lambda: resume_search(folder, overrides or [], options=options), as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -157,12 +164,12 @@ def fork(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Begin another study with what still holds of this one.
+    """Start a new study that reuses compatible trials of this one.
 
     Says what differs, and takes over the trials and trained states that the new study would train to the same bits.
-    `resume NEWDIR` goes on from there.
+    `resume NEWDIR` continues from there.
     """
-    from mbo_search.cli.forking import fork_run
+    from mbo_search.cli.fork import fork_run
 
     deliver(lambda: fork_run(folder, out, overrides or []), as_json=as_json, quiet=quiet)
 
@@ -201,15 +208,14 @@ def confirm(
     """Train the champion of each rung again on fresh seeds, and decide.
 
     A search that was interrupted is finished first. Seeds may be added as often as one likes: the intervals hold
-    however often they are looked at. Champions that only a longer search has found begin another round, which has
+    however often they are looked at. Champions that only a longer search has found start a new round, which has
     less of the error to spend.
     """
-    from mbo_search.cli.confirming import Wanted, confirm_winners
-    from mbo_search.cli.searching import Where
+    from mbo_search.cli.confirm import ConfirmOptions, confirm_winners
 
-    where = Where(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
-    wanted = Wanted(top=top, seeds=seeds, equivalent_tokens=equivalent_tokens, attribution=attribution)
-    deliver(lambda: confirm_winners(folder, wanted, where=where), as_json=as_json, quiet=quiet)
+    options = Options(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
+    wanted = ConfirmOptions(top=top, seeds=seeds, equivalent_tokens=equivalent_tokens, attribution=attribution)
+    deliver(lambda: confirm_winners(folder, wanted, options=options), as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -220,7 +226,7 @@ def rank(
     quiet: Quiet = False,
 ) -> None:
     """Rank the schedules of a run, and say how sure that is."""
-    from mbo_search.cli.telling import rank_run
+    from mbo_search.cli.rank_report import rank_run
 
     deliver(lambda: rank_run(folder, as_csv=as_csv), as_json=as_json, quiet=quiet)
 
@@ -240,7 +246,7 @@ def report(
 
     All trials and curves lie beside it as Parquet tables. Figures as files need an installed Chrome or Chromium.
     """
-    from mbo_search.cli.telling import report_run
+    from mbo_search.cli.rank_report import report_run
 
     deliver(lambda: report_run(folder, out, language, figures), as_json=as_json, quiet=quiet)
 
@@ -257,7 +263,7 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Compare runs or single schedules on one page, and say what cannot be compared."""
-    from mbo_search.cli.telling import compare_runs
+    from mbo_search.cli.rank_report import compare_runs
 
     deliver(lambda: compare_runs(names, out, language, figures), as_json=as_json, quiet=quiet)
 
@@ -277,7 +283,7 @@ def export(
 
     `replay` and `train` read it.
     """
-    from mbo_search.cli.handing_out import export_schedule
+    from mbo_search.cli.export import export_schedule
 
     deliver(lambda: export_schedule(folder, out, form=to, trial=trial), as_json=as_json, quiet=quiet)
 
@@ -289,7 +295,7 @@ def replay(file: ScheduleArgument, as_json: AsJson = False, quiet: Quiet = False
     With the seed of its search trial. Where the numerics match, the losses are equal bit for bit; elsewhere they
     must agree within a tolerance. The answer says which.
     """
-    from mbo_search.cli.handing_out import replay_schedule
+    from mbo_search.cli.export import replay_schedule
 
     deliver(lambda: replay_schedule(file, quiet=quiet), as_json=as_json, quiet=quiet)
 
@@ -307,7 +313,7 @@ def train(
     `transformers` loads the folder. Budget and size may be changed, such as --set budget.tokens=10M
     --set model.width=256.
     """
-    from mbo_search.cli.handing_out import train_model
+    from mbo_search.cli.export import train_model
 
     deliver(lambda: train_model(file, out, overrides or [], quiet=quiet), as_json=as_json, quiet=quiet)
 
@@ -325,7 +331,7 @@ def sample(
     quiet: Quiet = False,
 ) -> None:
     """Let a trained model continue a text."""
-    from mbo_search.cli.handing_out import Continuation, continue_text
+    from mbo_search.cli.export import Continuation, continue_text
 
     wanted = Continuation(prompt=prompt, num_tokens=num_tokens, temperature=temperature, seed=seed)
     deliver(lambda: continue_text(source, wanted), as_json=as_json, quiet=quiet)
@@ -360,7 +366,7 @@ def doctor(
 ) -> None:
     """Say what this machine has, and what is missing.
 
-    Versions, processors, memory, GPUs and disk.
+    Versions, CPU cores, memory, GPUs and disk.
     """
     from mbo_search.cli.doctor import examine
 
@@ -384,7 +390,7 @@ def simulate(
 
     Nothing is trained: losses are looked up, time is simulated.
     """
-    from mbo_search.cli.tree_searching import simulate_search
+    from mbo_search.cli.simulate import simulate_search
 
     names = searchers or ["tree", "tpe"]
     deliver(
@@ -395,6 +401,6 @@ def simulate(
 @app.command()
 def tree(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Print the stage tree of a run: what was trained once, and how many trials used it."""
-    from mbo_search.cli.tree_searching import show_tree
+    from mbo_search.cli.simulate import show_tree
 
     deliver(lambda: show_tree(folder), as_json=as_json, quiet=quiet)

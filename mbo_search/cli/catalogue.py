@@ -8,32 +8,25 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic_core import to_jsonable_python
 
-from mbo_search.cli.console import Answer
-from mbo_search.cli.tables import table
-from mbo_search.study.catalogue import CORPORA, LR_SHAPES, OPTIMIZERS, REGULARIZERS
+from mbo_search.api.tables import table
+from mbo_search.cli.console import CommandResult
+from mbo_search.study.catalogue.lookup import CORPORA, LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.units import format_count
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from mbo_search.study.infos import Hparam
-
-__all__ = ["Kind", "list_catalogue"]
+    from mbo_search.study.catalogue.entries import Hparam
 
 Kind = Literal["optimizers", "lr_shapes", "regularizers", "corpora"]
 
 
-def list_catalogue(kind: Kind) -> Answer:
-    """List one kind of names.
-
-    Args:
-        kind: What to list.
-
-    Returns:
-        A row for each name; the document holds everything that the catalogue knows.
-    """
+def list_catalogue(kind: Kind) -> CommandResult:
+    """List one kind of names."""
     entries = _ENTRIES[kind]
-    return Answer(
+    return CommandResult(
         schema="mbo-search/catalogue/1",
         document={"kind": kind, "entries": to_jsonable_python(dict(entries), fallback=dict)},
         text=[_TABLES[kind]()],

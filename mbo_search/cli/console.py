@@ -1,6 +1,6 @@
-"""What every command shares: how an answer is delivered, and which exit code an exception becomes.
+"""Shared by every command: delivery of results, and exit codes for exceptions.
 
-A command works out an `Answer`: one JSON document, the same for people as text, and one line for `--quiet`.
+A command works out an `CommandResult`: one JSON document, the same for people as text, and one line for `--quiet`.
 `deliver` prints the form that was asked for on stdout; whatever else is printed meanwhile goes to stderr, so that
 `--json` leaves exactly one document on stdout. `run_app` is the only place that turns exceptions into exit codes.
 """
@@ -24,17 +24,6 @@ from mbo_search.errors import MboError, Problem, TrialError, UserError
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-__all__ = [
-    "EXIT_FAILED",
-    "EXIT_INTERRUPTED",
-    "EXIT_OK",
-    "EXIT_USER",
-    "Answer",
-    "deliver",
-    "error_console",
-    "run_app",
-]
-
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USER = 2
@@ -45,8 +34,8 @@ _PIPE_WIDTH = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a command found out.
+class CommandResult:
+    """Result of a command.
 
     Attributes:
         schema: Name and version of the document, such as `mbo-search/plan/1`.
@@ -63,13 +52,8 @@ class Answer:
     exit_code: int = EXIT_OK
 
 
-def deliver(work: Callable[[], Answer], *, as_json: bool, quiet: bool) -> None:
-    """Do a command's work and print its answer in the form that was asked for.
-
-    Args:
-        work: Works out the answer; what it prints on stdout is sent to stderr.
-        as_json: Print the document instead of the text.
-        quiet: Print one line instead of the text.
+def deliver(work: Callable[[], CommandResult], *, as_json: bool, quiet: bool) -> None:
+    """Do a command's work and print its result in the requested form.
 
     Raises:
         typer.Exit: If the answer's exit code is not 0.
@@ -96,15 +80,7 @@ def error_console() -> Console:
 
 
 def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
-    """Run the command line and say how it ended.
-
-    Args:
-        app: The commands.
-        arguments: What stands behind the program's name.
-
-    Returns:
-        0 ok, 1 failed, 2 the user can mend it, 130 interrupted.
-    """
+    """Run the command line and say how it ended."""
     as_json = "--json" in arguments
     try:
         code = app(args=list(arguments), prog_name="mbo-search", standalone_mode=False)

@@ -5,28 +5,26 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from mbo_search.cli.tables import table
-from mbo_search.results.seeds_needed import power
-from mbo_search.results.sequential import spending_of
-from mbo_search.results.statistics import nats_of_percent
-from mbo_search.results.verdict_sentence import FREEDOMS
-from mbo_search.study.ladder import RUNG_OF_SEARCH, question_of, rungs_of
-from mbo_search.study.rungs import Rung
+from mbo_search.api.tables import table
+from mbo_search.results.statistics.paired import nats_of_percent
+from mbo_search.results.statistics.seeds_needed import power
+from mbo_search.results.statistics.sequential import spending_of
+from mbo_search.results.verdict.sentence import FREEDOMS
+from mbo_search.study.space.ladder import RUNG_OF_SEARCH, question_of, rungs_of
+from mbo_search.study.spec.rungs import Rung
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from mbo_search.results.earlier_noise import EarlierNoise
-    from mbo_search.results.records import Arm
-    from mbo_search.search.plan import ArmPlan, Plan
-
-__all__ = ["ladder_of_plan", "power_of_seeds", "question_line", "rung_of_arm"]
+    from mbo_search.engine.plan import ArmPlan, StudyPlan
+    from mbo_search.results.ranking.earlier_noise import EarlierNoise
+    from mbo_search.results.records.records import Arm
 
 _SEEDS = (6, 12, 24)
 _GAINS_PERCENT = (0.5, 1.0, 2.0)
 
 
-def question_line(plan: Plan) -> str:
+def question_line(plan: StudyPlan) -> str:
     """What the study asks, and what the answer has to beat."""
     question = question_of(plan.study)
     below = [rung for rung in rungs_of(plan.study) if rung != question]
@@ -35,18 +33,13 @@ def question_line(plan: Plan) -> str:
 
 
 def rung_of_arm(arm: Arm, question: Rung) -> Rung:
-    """The rung that a search is for.
-
-    Args:
-        arm: Its name.
-        question: The freedom that the study asks about.
-    """
+    """The rung that a search is for."""
     return next((rung for name, rung in RUNG_OF_SEARCH.items() if name == arm), question)
 
 
-def ladder_of_plan(plan: Plan) -> RenderableType:
+def ladder_of_plan(plan: StudyPlan) -> RenderableType:
     """A row for each search, lowest rung first, the question's own last."""
-    from mbo_search.search.arms import arm_shares
+    from mbo_search.engine.searcher.searches import arm_shares
 
     shares, question = arm_shares(plan.study), question_of(plan.study)
     arms = sorted(plan.arms, key=lambda arm: arm.arm == "staged")
@@ -78,9 +71,6 @@ def power_of_seeds(noise: EarlierNoise) -> RenderableType | None:
 
     On the judged text as it is, and for other text like it: the choice of documents adds an error of its own, which
     no number of seeds takes away.
-
-    Args:
-        noise: What earlier confirmations tell.
     """
     if noise.sd_nats <= 0:
         return None

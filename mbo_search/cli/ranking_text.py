@@ -6,18 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mbo_search.cli.tables import signed, table
-from mbo_search.results.describe import describe_schedule
+from mbo_search.api.tables import signed, table
+from mbo_search.results.records.describe import describe_schedule
 from mbo_search.units import format_count, format_seconds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from mbo_search.results.attribution_values import Attribution
-    from mbo_search.results.ranking_values import LadderRung, RankedTrial, Ranking, Totals
-    from mbo_search.results.statistics import PairedTest
-
-__all__ = ["ranking_text"]
+    from mbo_search.results.evidence.attribution_values import Attribution
+    from mbo_search.results.evidence.ranking_values import LadderRung, RankedTrial, Ranking, Totals
+    from mbo_search.results.statistics.paired import PairedTest
 
 _MOST_ROWS = 15
 _HEADER = ["rank", "trial", "rung", "perplexity", "loss", "+-", "seeds", "tokens", "schedule"]
@@ -27,12 +25,7 @@ _UNKNOWN = "-"
 
 
 def ranking_text(ranking: Ranking, *, most_rows: int = _MOST_ROWS) -> list[RenderableType]:
-    """Lay out a ranking.
-
-    Args:
-        ranking: The ranking.
-        most_rows: Schedules to show; the best ones, and always the champion of every rung.
-    """
+    """Lay out a ranking."""
     ranked = [row for row in ranking.trials if row.rank is not None]
     others = [row for row in ranking.trials if row.rank is None]
     parts: list[RenderableType] = [*_opening(ranking), ""]

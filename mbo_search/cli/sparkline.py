@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-__all__ = ["sparkline"]
-
 _LEVELS = "_.:-=+*#"
 _BLOCKS = "".join(chr(0x2581 + level) for level in range(8))
 
 
 def sparkline(values: Sequence[float], *, width: int = 32, plain: bool = False) -> str:
     """Draw values from 0 to their maximum, each cell the mean of the values that fall into it.
-
-    Args:
-        values: At least one, none negative.
-        width: Cells; fewer values than cells are drawn one a cell.
-        plain: Use ASCII characters instead of blocks.
 
     >>> sparkline([0.0, 0.25, 0.5, 0.75, 1.0], plain=True)
     '_:=+#'

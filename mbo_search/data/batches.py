@@ -13,8 +13,6 @@ import numpy.typing as npt
 
 from mbo_search.errors import DataError
 
-__all__ = ["TokenArray", "TokenStream"]
-
 TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 """Token ids of one split, int of shape [num_tokens], usually memory-mapped."""
 
@@ -70,16 +68,7 @@ class TokenStream:
     def batch(
         self, position_tokens: int, num_sequences: int, context: int
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Read the next tokens of the stream.
-
-        Args:
-            position_tokens: Tokens consumed before, at least 0.
-            num_sequences: Rows of the batch.
-            context: Tokens of a row.
-
-        Returns:
-            Inputs and targets, int64 of shape [num_sequences, context] each; the stream runs along the rows.
-        """
+        """Read the next tokens of the stream."""
         places = self._places(position_tokens, num_sequences * context)
         inputs = self._tokens[places].astype(np.int64)
         targets = self._tokens[places + 1].astype(np.int64)

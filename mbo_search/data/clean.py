@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["clean_text"]
-
 # Line ends of old systems and of Unicode, next line (U+0085) included.
 _LINE_END = re.compile("\r\n|[\r\x85\u2028\u2029]")
 # Controls besides tab and newline, byte order marks, and halves of surrogate pairs, which UTF-8 cannot hold.
@@ -17,12 +15,6 @@ def clean_text(text: str) -> str:
     r"""Normalise a text to NFC, with newline line ends and without control characters.
 
     Empty lines at both ends and white space at the end are dropped; an indented first line stays indented.
-
-    Args:
-        text: Any text, even one that holds lone surrogates.
-
-    Returns:
-        A text that UTF-8 can hold; cleaning it again changes nothing.
 
     >>> clean_text("\r\n  cafe\u0301\x00\r\nau lait \n") == "  caf\u00e9\nau lait"
     True

@@ -23,8 +23,6 @@ from typing import Any
 from mbo_search.data.document import Document
 from mbo_search.errors import DataError, Problem
 
-__all__ = ["READERS", "Corpus", "open_corpus"]
-
 _EXCLUDED_PACKAGES = frozenset(
     {
         "dist-packages",
@@ -72,12 +70,6 @@ class Corpus:
 
 def open_corpus(name: str) -> Corpus | None:
     """Find a built-in corpus.
-
-    Args:
-        name: As written in a study.
-
-    Returns:
-        The corpus; None if no corpus has this name.
 
     Raises:
         DataError: If this machine lacks its files.

@@ -7,17 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mbo_search.data.card import DedupCard, SourceCard, Split
 from mbo_search.data.clean import clean_text
 from mbo_search.data.dedup import DuplicateFilter
 from mbo_search.data.document import Document
+from mbo_search.data.metadata import DedupMetadata, SourceMetadata, Split
 from mbo_search.data.readers import read_file
 from mbo_search.data.sources import Role, Source
 from mbo_search.data.split import cut_documents, deal, join_pieces, piece_limit
 from mbo_search.errors import DataError, Problem
-from mbo_search.study.specs import DataSpec
-
-__all__ = ["SplitText", "read_splits"]
+from mbo_search.study.spec.study import DataSpec
 
 _MOST_PROBLEMS = 20
 
@@ -33,19 +31,12 @@ class SplitText:
     """
 
     splits: dict[Split, list[Document]]
-    sources: tuple[SourceCard, ...]
-    dedup: DedupCard
+    sources: tuple[SourceMetadata, ...]
+    dedup: DedupMetadata
 
 
 def read_splits(spec: DataSpec, sources: Sequence[Source]) -> SplitText:
     """Read, clean, deduplicate and split the text of a study.
-
-    Args:
-        spec: The study's data section.
-        sources: What `resolve_sources` found, all of it text.
-
-    Returns:
-        The documents of each split.
 
     Raises:
         DataError: With every file that cannot be read; or if no text is left, or too little to split.
@@ -58,19 +49,19 @@ def read_splits(spec: DataSpec, sources: Sequence[Source]) -> SplitText:
             raise _no_text(role, spec, num_read=len(read.documents[role]))
     train, counts = _without_duplicates(spec, long_enough["train"], long_enough.get("validation", []))
     splits = _split(spec, train, long_enough.get("validation"))
-    dedup = DedupCard(kind=spec.dedup, too_short=too_short, **counts)
+    dedup = DedupMetadata(kind=spec.dedup, too_short=too_short, **counts)
     return SplitText(splits=splits, sources=read.cards, dedup=dedup)
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
     documents: dict[Role, list[Document]]
-    cards: tuple[SourceCard, ...]
+    cards: tuple[SourceMetadata, ...]
 
 
 def _read(spec: DataSpec, sources: Sequence[Source]) -> _Read:
     documents: dict[Role, list[Document]] = {source.role: [] for source in sources}
-    cards: list[SourceCard] = []
+    cards: list[SourceMetadata] = []
     problems: list[Problem] = []
     for source in sources:
         num_before = len(documents[source.role])
@@ -96,8 +87,8 @@ def _streams(source: Source, text_field: str) -> Iterator[Iterable[Document]]:
             yield read_file(file, text_field)
 
 
-def _card(source: Source, documents: Sequence[Document]) -> SourceCard:
-    return SourceCard(
+def _card(source: Source, documents: Sequence[Document]) -> SourceMetadata:
+    return SourceMetadata(
         name=source.name,
         role=source.role,
         num_files=len(source.files),

@@ -12,8 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from datasketch import MinHash, MinHashLSH
 
-__all__ = ["NEAR_THRESHOLD", "SHINGLE_WORDS", "DuplicateFilter", "Repeat", "shingles"]
-
 NEAR_THRESHOLD = 0.75
 """Documents are near duplicates from this estimated Jaccard similarity of their shingles on."""
 
@@ -70,30 +68,14 @@ class DuplicateFilter:
         self._blank = MinHash(num_perm=_BANDS * _ROWS, seed=_SEED, hashfunc=_identity)
 
     def add(self, text: str, group: str) -> Repeat | None:
-        """Remember a document unless it repeats an earlier one.
-
-        Args:
-            text: The document.
-            group: A label that is given back for its repetitions.
-
-        Returns:
-            What it repeats; None for a new document.
-        """
+        """Remember a document unless it repeats an earlier one."""
         repeat = self.add_bytes(text.encode(), group)
         if repeat is not None or self._kind != "near":
             return repeat
         return self._add_signature(text, group)
 
     def add_bytes(self, content: bytes, group: str) -> Repeat | None:
-        """Remember content that is no text unless it equals earlier content.
-
-        Args:
-            content: The content.
-            group: A label that is given back for its repetitions.
-
-        Returns:
-            What it repeats; None for new content.
-        """
+        """Remember content that is no text unless it equals earlier content."""
         if self._kind == "none":
             return None
         digest = hashlib.blake2b(content, digest_size=16).digest()
@@ -125,12 +107,6 @@ class DuplicateFilter:
 
 def shingles(text: str) -> npt.NDArray[np.uint32]:
     """Hashes of a text's distinct word 5-grams; of all its words together, if it has fewer.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        Ascending numbers, shape [num_shingles]; empty for a text without words.
 
     >>> len(shingles("One, two; three four five six")), len(shingles("...")), len(shingles("\u4f60\u597d"))
     (2, 0, 1)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-__all__ = ["Document"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:

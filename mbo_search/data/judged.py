@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from mbo_search.data.batches import TokenArray
 
-__all__ = ["JudgedText", "PieceBatch", "Pieces", "read_pieces"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedText:
@@ -46,14 +44,7 @@ class JudgedText:
         return hashlib.sha256(json.dumps(material).encode()).hexdigest()
 
     def pieces(self, context: int) -> Pieces:
-        """Cut each document into consecutive pieces, the last one shorter where it must be.
-
-        Args:
-            context: Most tokens of a piece, at least 1.
-
-        Returns:
-            The pieces in the order of the text; none holds tokens of two documents.
-        """
+        """Cut each document into consecutive pieces, the last one shorter where it must be."""
         lengths = np.asarray(self.lengths, dtype=np.int64)
         counts = -(-lengths // context)
         documents = np.repeat(np.arange(len(lengths), dtype=np.int64), counts)
@@ -85,14 +76,7 @@ class Pieces:
     begins_document: npt.NDArray[np.bool_]
 
     def batches(self, most_tokens: int) -> list[npt.NDArray[np.int64]]:
-        """Put pieces of like length together, the longest first, so that little is padded.
-
-        Args:
-            most_tokens: Most tokens of a batch, padding included; a single piece may be longer.
-
-        Returns:
-            Positions of the pieces of each batch; each piece is in one of them.
-        """
+        """Put pieces of like length together, the longest first, so that little is padded."""
         order = np.argsort(-self.lengths, kind="stable")
         found, first = [], 0
         while first < len(order):
@@ -124,13 +108,6 @@ def read_pieces(
 
     The first token of a document is predicted from an end-of-document token, as in training; the first token of any
     other piece from the one before it.
-
-    Args:
-        tokens: Token ids of the split, shape [num_tokens].
-        pieces: Pieces of the split's judged documents.
-        chosen: Positions of the pieces to read, at least one.
-        eos_id: The end-of-document token.
-        padding: Token that fills up; a model that only looks back does not see it.
     """
     starts, lengths = pieces.starts[chosen], pieces.lengths[chosen]
     steps = np.arange(int(lengths.max()), dtype=np.int64)

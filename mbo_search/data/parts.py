@@ -18,16 +18,6 @@ from mbo_search.data.judged import JudgedText
 from mbo_search.data.token_files import document_ends
 from mbo_search.data.windows import Windows, evaluation_windows, spread_starts, windows_at
 
-__all__ = [
-    "FEWEST_JUDGED_DOCUMENTS",
-    "FEWEST_JUDGED_TOKENS",
-    "MOST_DOCUMENT_TOKENS",
-    "MOST_JUDGED_DOCUMENTS",
-    "MOST_JUDGED_TOKENS",
-    "ValidationParts",
-    "validation_parts",
-]
-
 FEWEST_JUDGED_DOCUMENTS = 20
 """With fewer, the spread from document to document is hardly known, and nothing can be said about other text."""
 
@@ -72,16 +62,6 @@ def validation_parts(
 
     Where the windows leave too little, they are spread over the whole split and nothing is judged, so that a split
     that is long enough for its windows is never refused.
-
-    Args:
-        tokens: Token ids of the split, shape [num_tokens].
-        eos_id: The end-of-document token, the last one of each document.
-        context: Tokens of a window, at least 1.
-        num_tokens: Tokens of one evaluation; rounded down to whole windows, but at least one.
-        split_sha256: SHA-256 of the split's token file.
-
-    Returns:
-        Windows, and the documents to judge on.
 
     Raises:
         DataError: If the split is too short for its windows.

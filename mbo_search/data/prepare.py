@@ -24,8 +24,8 @@ import pydantic
 import tokenizers
 
 from mbo_search.data.batches import TokenArray
-from mbo_search.data.card import SPLITS, DataCard, FileCard, Split, WrittenSplits, data_fingerprint
 from mbo_search.data.corpus_text import read_splits
+from mbo_search.data.metadata import SPLITS, DataMetadata, FileMetadata, Split, WrittenSplits, data_fingerprint
 from mbo_search.data.shards import write_shard_splits
 from mbo_search.data.sources import Source, resolve_sources
 from mbo_search.data.token_files import open_tokens, token_file, token_width, tokenizable_texts, write_documents
@@ -38,10 +38,8 @@ from mbo_search.data.tokenizer import (
     train_bpe_tokenizer,
 )
 from mbo_search.errors import DataError, Problem
-from mbo_search.files import fsync_file, fsync_folder, read_json, sha256_file, write_json
-from mbo_search.study.specs import DataSpec, TokenizerSpec
-
-__all__ = ["CARD", "PreparedData", "load_prepared", "prepare"]
+from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.system.files import fsync_file, fsync_folder, read_json, sha256_file, write_json
 
 CARD = "card.json"
 """Name of the card in a folder of prepared data."""
@@ -64,7 +62,7 @@ class PreparedData:
     """
 
     folder: Path
-    card: DataCard
+    card: DataMetadata
 
     @property
     def tokenizer_folder(self) -> Path:
@@ -85,13 +83,6 @@ def prepare(spec: DataSpec, cache: Path) -> PreparedData:
 
     Text is held in memory while it is prepared, several times its size in all; tokens are not, so a corpus of many
     gigabytes is best given as token shards.
-
-    Args:
-        spec: The study's data section; relative paths start in the current folder.
-        cache: Folder for prepared data; created where it is missing.
-
-    Returns:
-        The prepared data; every file has been compared with its digest.
 
     Raises:
         DataError: With everything that is wrong with the sources or the tokenizer.
@@ -123,17 +114,11 @@ def _prepare_anew(spec: DataSpec, sources: Sequence[Source], target: Path) -> Pr
 def load_prepared(folder: Path) -> PreparedData:
     """Open prepared data.
 
-    Args:
-        folder: A folder that `prepare` returned.
-
-    Returns:
-        The prepared data; sizes of files have been compared with the card, digests have not.
-
     Raises:
         DataError: If it is missing or damaged.
     """
     try:
-        card = DataCard.model_validate(read_json(folder / CARD), strict=False)
+        card = DataMetadata.model_validate(read_json(folder / CARD), strict=False)
     except (OSError, ValueError, pydantic.ValidationError) as error:
         raise DataError([Problem(key="", rule=f"holds no prepared data: {error}", where=str(folder))]) from error
     for name, expected in card.files.items():
@@ -191,7 +176,7 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path) -> None:
     width = token_width(tokenizer.vocab_size)
     files = _file_cards(folder)
     tokenizer_sha256 = files[f"{_TOKENIZER}/tokenizer.json"].sha256
-    card = DataCard(
+    card = DataMetadata(
         fingerprint=data_fingerprint(written.splits, dtype=width, tokenizer_sha256=tokenizer_sha256),
         tokenizer_kind=spec.tokenizer.kind,
         vocab_size=tokenizer.vocab_size,
@@ -236,10 +221,10 @@ def _given_path(spec: TokenizerSpec) -> str:
     return spec.path
 
 
-def _file_cards(folder: Path) -> dict[str, FileCard]:
+def _file_cards(folder: Path) -> dict[str, FileMetadata]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
-        path.relative_to(folder).as_posix(): FileCard(size_bytes=path.stat().st_size, sha256=sha256_file(path))
+        path.relative_to(folder).as_posix(): FileMetadata(size_bytes=path.stat().st_size, sha256=sha256_file(path))
         for path in files
     }
 

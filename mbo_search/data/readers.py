@@ -12,8 +12,6 @@ from mbo_search.data.tokenizer import EOS
 from mbo_search.errors import DataError, Problem
 from mbo_search.units import format_bytes
 
-__all__ = ["LONGEST_LINE_BYTES", "read_file"]
-
 LONGEST_LINE_BYTES = 64 * 2**20
 """A longer line of a .jsonl file is refused: it is a .json file by mistake, or no text at all."""
 
@@ -25,13 +23,6 @@ def read_file(file: Path, text_field: str) -> Iterator[Document]:
 
     A .md or .py file is one document; a .txt file too, unless it holds `<|endoftext|>`, which then stands between
     documents. A line of a .jsonl file and a row of a .parquet file is one document.
-
-    Args:
-        file: The file.
-        text_field: Field of .jsonl and .parquet files that holds the text; null counts as empty.
-
-    Yields:
-        The documents in order.
 
     Raises:
         DataError: If the file cannot be read, is not UTF-8, or has no such field; says where.

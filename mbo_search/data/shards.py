@@ -21,8 +21,16 @@ import numpy as np
 import numpy.typing as npt
 
 from mbo_search.data.batches import TokenArray
-from mbo_search.data.card import SPLITS, DedupCard, SourceCard, Split, SplitCard, TokenWidth, WrittenSplits
 from mbo_search.data.dedup import DuplicateFilter
+from mbo_search.data.metadata import (
+    SPLITS,
+    DedupMetadata,
+    SourceMetadata,
+    Split,
+    SplitMetadata,
+    TokenWidth,
+    WrittenSplits,
+)
 from mbo_search.data.sources import Role, Source
 from mbo_search.data.split import deal, piece_limit
 from mbo_search.data.token_files import (
@@ -35,10 +43,8 @@ from mbo_search.data.token_files import (
 )
 from mbo_search.data.tokenizer import Tokenizer
 from mbo_search.errors import DataError, Problem
-from mbo_search.files import read_json
-from mbo_search.study.specs import DataSpec
-
-__all__ = ["open_shard", "write_shard_splits"]
+from mbo_search.study.spec.study import DataSpec
+from mbo_search.system.files import read_json
 
 _HEADER_BYTES = 1024
 _HEADER_WIDTHS: dict[int, TokenWidth] = {20240520: "uint16", 20240801: "uint32"}
@@ -69,15 +75,6 @@ def write_shard_splits(
 ) -> WrittenSplits:
     """Deal the documents of token shards to the splits and write the token files.
 
-    Args:
-        spec: The study's data section.
-        sources: What `resolve_sources` found, all of it shards.
-        tokenizer: The tokenizer that made the shards.
-        folder: Where to write.
-
-    Returns:
-        What was written.
-
     Raises:
         DataError: With every shard that is damaged or foreign to the tokenizer; or if there is too little text.
     """
@@ -94,13 +91,6 @@ def write_shard_splits(
 
 def open_shard(file: Path, vocab_size: int) -> TokenArray:
     """Map a shard into memory and check every token id.
-
-    Args:
-        file: The shard.
-        vocab_size: Tokens of the tokenizer.
-
-    Returns:
-        Token ids, shape [num_tokens].
 
     Raises:
         DataError: If the size or an id is impossible.
@@ -184,7 +174,7 @@ def _runs(tokens: TokenArray, eos_id: int, limit: int) -> Iterator[_Run]:
         start = end
 
 
-def _without_duplicates(spec: DataSpec, runs: dict[Role, list[_Run]]) -> tuple[list[_Run], DedupCard]:
+def _without_duplicates(spec: DataSpec, runs: dict[Role, list[_Run]]) -> tuple[list[_Run], DedupMetadata]:
     seen = DuplicateFilter(spec.dedup)
     for run in runs["validation"]:
         seen.add_bytes(run.content(), "validation")
@@ -196,7 +186,7 @@ def _without_duplicates(spec: DataSpec, runs: dict[Role, list[_Run]]) -> tuple[l
             fresh.append(run)
         else:
             counts[repeat.group] += 1
-    return fresh, DedupCard(
+    return fresh, DedupMetadata(
         kind=spec.dedup, too_short=0, exact=counts["train"], near=0, in_validation=counts["validation"]
     )
 
@@ -212,12 +202,12 @@ def _split_hash(run: _Run) -> int:
     return int.from_bytes(hashlib.blake2b(run.content(), digest_size=8).digest())
 
 
-def _write(path: Path, runs: Sequence[_Run], tokenizer: Tokenizer) -> SplitCard:
+def _write(path: Path, runs: Sequence[_Run], tokenizer: Tokenizer) -> SplitMetadata:
     width = token_width(tokenizer.vocab_size)
     num_tokens, sha256 = write_runs(path, _separated(runs, tokenizer.eos_id), width)
     num_bytes = _num_bytes(open_tokens(path, width), tokenizer.byte_lengths())
     continued = sum(run.continues(before) for before, run in itertools.pairwise(runs))
-    return SplitCard(
+    return SplitMetadata(
         num_documents=len(runs) - continued,
         num_tokens=num_tokens,
         num_bytes=num_bytes,
@@ -245,12 +235,12 @@ def _num_bytes(tokens: TokenArray, byte_lengths: npt.NDArray[np.int64]) -> int:
 
 def _source_cards(
     sources: Sequence[Source], shards: Sequence[tuple[Source, TokenArray]], eos_id: int
-) -> tuple[SourceCard, ...]:
-    cards: list[SourceCard] = []
+) -> tuple[SourceMetadata, ...]:
+    cards: list[SourceMetadata] = []
     for source in sources:
         arrays = [tokens for owner, tokens in shards if owner is source]
         cards.append(
-            SourceCard(
+            SourceMetadata(
                 name=source.name,
                 role=source.role,
                 num_files=len(source.files),

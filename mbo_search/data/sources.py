@@ -12,10 +12,8 @@ from typing import Literal
 
 from mbo_search.data.corpora import READERS, Corpus, open_corpus
 from mbo_search.errors import DataError, Problem
-from mbo_search.files import sha256_file
-from mbo_search.study.specs import DataSpec
-
-__all__ = ["SHARD_SUFFIX", "TEXT_SUFFIXES", "Source", "resolve_sources"]
+from mbo_search.study.spec.study import DataSpec
+from mbo_search.system.files import sha256_file
 
 TEXT_SUFFIXES = (".txt", ".md", ".py", ".jsonl", ".parquet")
 SHARD_SUFFIX = ".bin"
@@ -54,12 +52,6 @@ def resolve_sources(spec: DataSpec) -> tuple[Source, ...]:
     searched for text files, and for shards only where it holds no text; hidden files are passed over and links to
     folders are not followed. A file is read once, whatever number of entries find it, and never for training if it
     is a validation file.
-
-    Args:
-        spec: The study's data section; relative paths start in the current folder.
-
-    Returns:
-        The sources in the study's order, validation last.
 
     Raises:
         DataError: With every entry that cannot be read.

@@ -18,11 +18,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from mbo_search.data.card import SPLITS, Split
 from mbo_search.data.document import Document
+from mbo_search.data.metadata import SPLITS, Split
 from mbo_search.errors import DataError
-
-__all__ = ["SMALLEST_LIMIT", "cut_documents", "cut_text", "deal", "join_pieces", "piece_limit"]
 
 SMALLEST_LIMIT = 2048
 """Documents up to this many characters (tokens for shards) are never cut."""
@@ -45,15 +43,6 @@ def deal(
     hashes: npt.NDArray[np.uint64], sizes: npt.NDArray[np.int64], *, share: float, has_validation: bool
 ) -> dict[Split, npt.NDArray[np.int64]]:
     """Deal documents to the splits.
-
-    Args:
-        hashes: One number a document, shape [num_documents].
-        sizes: Characters or tokens of each document, shape [num_documents].
-        share: Share of the text for validation, and the same again for test; in (0, 0.5).
-        has_validation: Whether a separate validation text exists; then only test is taken out of these documents.
-
-    Returns:
-        Indices of the documents of each split, ascending.
 
     Raises:
         DataError: If there are fewer documents than splits.
@@ -82,13 +71,6 @@ def cut_documents(documents: Iterable[Document], limit: int) -> list[Document]:
 
     Ends of paragraphs are chosen by the text that follows them, so that two versions of a long document fall into
     mostly equal pieces, wherever they differ.
-
-    Args:
-        documents: Documents.
-        limit: Most characters of a piece.
-
-    Returns:
-        The documents in the same order, long ones as consecutive pieces whose texts add up to the whole.
     """
     pieces: list[Document] = []
     for document in documents:
@@ -103,15 +85,7 @@ def cut_documents(documents: Iterable[Document], limit: int) -> list[Document]:
 
 
 def cut_text(text: str, limit: int) -> list[str]:
-    """Cut a text behind paragraphs, else lines, else sentences, else words, else anywhere.
-
-    Args:
-        text: A text.
-        limit: Most characters of a piece.
-
-    Returns:
-        The pieces in order; they add up to the text. No piece but the last is shorter than a quarter of the limit.
-    """
+    """Cut a text behind paragraphs, else lines, else sentences, else words, else anywhere."""
     pieces: list[str] = []
     start = 0
     while len(text) - start > limit:
@@ -122,14 +96,7 @@ def cut_text(text: str, limit: int) -> list[str]:
 
 
 def join_pieces(documents: Iterable[Document]) -> list[Document]:
-    """Join consecutive pieces of one document again.
-
-    Args:
-        documents: Documents and pieces of one split, in order.
-
-    Returns:
-        The documents, without empty lines at the ends of pieces.
-    """
+    """Join consecutive pieces of one document again."""
     groups: list[list[Document]] = []
     for document in documents:
         before = groups[-1][-1] if groups else None

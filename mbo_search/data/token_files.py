@@ -10,21 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mbo_search.data.batches import TokenArray
-from mbo_search.data.card import Split, SplitCard, TokenWidth
 from mbo_search.data.document import Document
+from mbo_search.data.metadata import Split, SplitMetadata, TokenWidth
 from mbo_search.data.split import cut_text
 from mbo_search.data.tokenizer import Tokenizer
-
-__all__ = [
-    "TOKENS_AT_ONCE",
-    "document_ends",
-    "open_tokens",
-    "token_file",
-    "token_width",
-    "tokenizable_texts",
-    "write_documents",
-    "write_runs",
-]
 
 TOKENS_AT_ONCE = 1 << 24
 """Tokens of a mapped file that are looked at together, to bound the memory of it."""
@@ -49,16 +38,7 @@ def token_file(split: Split) -> str:
 
 
 def open_tokens(path: Path, width: TokenWidth, *, offset_bytes: int = 0) -> TokenArray:
-    """Map a file of little-endian token ids into memory, read-only.
-
-    Args:
-        path: The file.
-        width: Width of an id.
-        offset_bytes: Bytes in front of the ids.
-
-    Returns:
-        Token ids, shape [num_tokens].
-    """
+    """Map a file of little-endian token ids into memory, read-only."""
     dtype = np.dtype(np.uint16 if width == "uint16" else np.uint32).newbyteorder("<")
     if path.stat().st_size <= offset_bytes:
         return np.empty(0, dtype=dtype)
@@ -67,10 +47,6 @@ def open_tokens(path: Path, width: TokenWidth, *, offset_bytes: int = 0) -> Toke
 
 def document_ends(tokens: TokenArray, eos_id: int) -> npt.NDArray[np.int64]:
     """Where documents end: the places behind their end-of-document tokens, ascending.
-
-    Args:
-        tokens: Token ids, shape [num_tokens].
-        eos_id: The end-of-document token.
 
     >>> document_ends(np.array([5, 0, 6, 7, 0, 8], dtype=np.uint16), 0).tolist()
     [2, 5]
@@ -89,21 +65,12 @@ def tokenizable_texts(text: str) -> list[str]:
     return cut_text(text, _CHARACTERS_AT_ONCE)
 
 
-def write_documents(path: Path, documents: Sequence[Document], tokenizer: Tokenizer) -> SplitCard:
-    """Tokenize documents into a file, an end-of-document token behind each.
-
-    Args:
-        path: The file to write.
-        documents: The documents of a split.
-        tokenizer: The tokenizer; its number of tokens decides the width of an id.
-
-    Returns:
-        The split's card.
-    """
+def write_documents(path: Path, documents: Sequence[Document], tokenizer: Tokenizer) -> SplitMetadata:
+    """Tokenize documents into a file, an end-of-document token behind each."""
     runs = (run for portion in _portions(documents) for run in _encoded(portion, tokenizer))
     num_tokens, sha256 = write_runs(path, runs, token_width(tokenizer.vocab_size))
     num_bytes = sum(len(document.text.encode()) for document in documents)
-    return SplitCard(
+    return SplitMetadata(
         num_documents=len(documents),
         num_tokens=num_tokens,
         num_bytes=num_bytes,
@@ -113,16 +80,7 @@ def write_documents(path: Path, documents: Sequence[Document], tokenizer: Tokeni
 
 
 def write_runs(path: Path, runs: Iterable[Sequence[int] | TokenArray], width: TokenWidth) -> tuple[int, str]:
-    """Write runs of token ids one behind the other.
-
-    Args:
-        path: The file to write.
-        runs: Token ids.
-        width: Width of an id.
-
-    Returns:
-        Number of tokens written, and the SHA-256 of the file.
-    """
+    """Write runs of token ids one behind the other."""
     dtype = np.dtype(width).newbyteorder("<")
     digest, num_tokens = hashlib.sha256(), 0
     with path.open("wb") as file:

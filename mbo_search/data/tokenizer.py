@@ -18,17 +18,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from mbo_search.errors import DataError, Problem
-from mbo_search.files import read_json, write_atomic, write_json
-
-__all__ = [
-    "EOS",
-    "Tokenizer",
-    "load_tokenizer",
-    "save_byte_tokenizer",
-    "save_tokenizer_file",
-    "tokenizer_files",
-    "train_bpe_tokenizer",
-]
+from mbo_search.system.files import read_json, write_atomic, write_json
 
 EOS = "<|endoftext|>"
 """The end-of-document token of tokenizers that are made here, and of files that name none."""
@@ -104,12 +94,6 @@ class Tokenizer:
 def load_tokenizer(folder: Path) -> Tokenizer:
     """Load a tokenizer that this module has saved.
 
-    Args:
-        folder: Holds `tokenizer.json` and `tokenizer_config.json`.
-
-    Returns:
-        The tokenizer.
-
     Raises:
         DataError: If the files are missing or damaged.
     """
@@ -133,12 +117,6 @@ def save_byte_tokenizer(folder: Path) -> None:
 def train_bpe_tokenizer(texts: Iterable[str], *, vocab_size: int, folder: Path) -> None:
     """Train and save a byte-level BPE tokenizer. Equal texts give an equal tokenizer.
 
-    Args:
-        texts: The documents of the training split, and no others.
-        vocab_size: Most tokens, the 256 bytes and the end-of-document token (id 0) included; a short text
-            gives fewer.
-        folder: Where to save it; exists.
-
     References:
         Sennrich, Haddow, Birch 2016, Neural Machine Translation of Rare Words with Subword Units, arXiv:1508.07909.
         Differs from the paper: works on bytes, with the word pattern of GPT-2.
@@ -159,12 +137,6 @@ def train_bpe_tokenizer(texts: Iterable[str], *, vocab_size: int, folder: Path) 
 def tokenizer_files(path: str) -> tuple[Path, ...]:
     """Find the files of a tokenizer that a study names.
 
-    Args:
-        path: A `tokenizer.json`, or a folder that holds one.
-
-    Returns:
-        The `tokenizer.json`, and those of the files with its settings that lie beside it.
-
     Raises:
         DataError: If there is no `tokenizer.json`.
     """
@@ -181,10 +153,6 @@ def save_tokenizer_file(path: str, folder: Path) -> None:
 
     The end-of-document token is the `eos_token` of `tokenizer_config.json`, else the first well-known one in the
     vocabulary, else `<|endoftext|>` is added behind the vocabulary.
-
-    Args:
-        path: A `tokenizer.json`, or a folder that holds one.
-        folder: Where to save it; exists.
 
     Raises:
         DataError: If there is no such file, or it is no tokenizer.

@@ -14,8 +14,6 @@ import numpy.typing as npt
 from mbo_search.data.batches import TokenArray
 from mbo_search.errors import DataError, Problem
 
-__all__ = ["Windows", "evaluation_windows", "spread_starts", "windows_at"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
@@ -39,16 +37,7 @@ class Windows:
     def read(
         self, tokens: TokenArray, first: int, last: int
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Read some of the windows.
-
-        Args:
-            tokens: Token ids of the split, shape [num_tokens].
-            first: First window.
-            last: The window to stop before.
-
-        Returns:
-            Inputs and targets, int64 of shape [last - first, context] each.
-        """
+        """Read some of the windows."""
         starts = np.asarray(self.starts[first:last], dtype=np.int64)
         places = starts[:, None] + np.arange(self.context, dtype=np.int64)
         return tokens[places].astype(np.int64), tokens[places + 1].astype(np.int64)
@@ -58,16 +47,6 @@ def evaluation_windows(
     num_split_tokens: int, *, context: int, num_tokens: int, split_sha256: str, split: str = "validation"
 ) -> Windows:
     """Spread windows evenly over a split.
-
-    Args:
-        num_split_tokens: Tokens of the split.
-        context: Tokens of a window, at least 1.
-        num_tokens: Tokens of one evaluation; rounded down to whole windows, but at least one.
-        split_sha256: SHA-256 of the split's token file; part of the fingerprint.
-        split: Name of the split, for the message.
-
-    Returns:
-        The windows.
 
     Raises:
         DataError: If the split is too short; says how much is needed.
@@ -84,11 +63,6 @@ def evaluation_windows(
 def spread_starts(first: int, last: int, count: int) -> list[int]:
     """Spread windows evenly over a stretch, whose last token is nothing but a target.
 
-    Args:
-        first: First token of the stretch.
-        last: The token to stop before.
-        count: Windows; they do not overlap where the stretch is longer than all of them.
-
     >>> spread_starts(100, 201, 4)
     [100, 125, 150, 175]
     """
@@ -96,13 +70,7 @@ def spread_starts(first: int, last: int, count: int) -> list[int]:
 
 
 def windows_at(starts: Sequence[int], *, context: int, split_sha256: str) -> Windows:
-    """Windows at given places of a split, with the fingerprint that names them.
-
-    Args:
-        starts: Index of each window's first token, ascending.
-        context: Tokens of a window.
-        split_sha256: SHA-256 of the split's token file.
-    """
+    """Windows at given places of a split, with the fingerprint that names them."""
     material = json.dumps({"split": split_sha256, "starts": tuple(starts), "context": context})
     fingerprint = hashlib.sha256(material.encode()).hexdigest()
     return Windows(starts=tuple(starts), context=context, fingerprint=fingerprint)

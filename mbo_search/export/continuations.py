@@ -6,10 +6,8 @@ from pathlib import Path
 
 from mbo_search.errors import UserError
 from mbo_search.report.samples import TextSample
-from mbo_search.results.ranking import Ranking
-from mbo_search.results.run_directory import RunDirectory
-
-__all__ = ["continuations"]
+from mbo_search.results.evidence.ranking_values import Ranking
+from mbo_search.results.records.run_directory import RunDirectory
 
 _PROMPT_TOKENS = 24
 _NUM_TOKENS = 96
@@ -18,15 +16,7 @@ _SEED = 0
 
 
 def continuations(run: RunDirectory, ranking: Ranking) -> tuple[TextSample, ...]:
-    """Let the best baseline and the best schedule continue the beginning of the validation text.
-
-    Args:
-        run: The run directory.
-        ranking: Its ranking.
-
-    Returns:
-        One sample each, baseline first; a schedule whose weights are no longer kept is left out.
-    """
+    """Let the best baseline and the best schedule continue the first words of the validation text."""
     trials = dict.fromkeys([ranking.baseline_trial, ranking.verdict.winner_trial])
     samples = [_sample(run, ranking, trial) for trial in trials if trial is not None]
     return tuple(sample for sample in samples if sample is not None)

@@ -6,12 +6,10 @@ import json
 from typing import Literal
 
 from mbo_search.errors import Problem, RunDirectoryError
-from mbo_search.results.ranking import make_ranking
-from mbo_search.results.run_directory import RunDirectory
-from mbo_search.results.winner import schedule_file_of
-from mbo_search.study.schedule_file import dump_schedule_file
-
-__all__ = ["ExportFormat", "export_schedule"]
+from mbo_search.results.ranking.files import make_ranking
+from mbo_search.results.ranking.provenance import schedule_file_of
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.study.files.schedule_file import dump_schedule_file
 
 ExportFormat = Literal["yaml", "json"]
 
@@ -19,25 +17,18 @@ ExportFormat = Literal["yaml", "json"]
 def export_schedule(run: RunDirectory, trial: int | None, export_format: ExportFormat) -> str:
     """Write a schedule with its study's sections and its provenance.
 
-    Args:
-        run: The run directory.
-        trial: Number of a complete search trial; None: the one at the top of the ranking.
-        export_format: Both formats hold the same, and every command that takes a schedule file reads both.
-
-    Returns:
-        The text of the file.
-
     Raises:
         RunDirectoryError: If there is no such schedule, or no schedule is complete.
         StudyError: If the study is damaged.
     """
-    ranking = make_ranking(run)
+    study, setup = run.study(), run.setup()
+    ranking = make_ranking(run, study=study, setup=setup)
     chosen = ranking.verdict.winner_trial if trial is None else trial
     if chosen is None:
         hint = "resume the search with `mbo-search resume`"
         problem = Problem(key="", where=str(run.path), rule="holds no complete schedule yet", hint=hint)
         raise RunDirectoryError([problem])
-    file = schedule_file_of(run, chosen, ranking)
+    file = schedule_file_of(ranking, chosen, study=study, setup=setup, where=str(run.path))
     if export_format == "yaml":
         return dump_schedule_file(file)
     return json.dumps(file.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"

@@ -14,19 +14,17 @@ from mbo_search.errors import Problem, UserError
 from mbo_search.export.model_card import model_card
 from mbo_search.export.overrides import with_overrides
 from mbo_search.export.training import Log, Trained, never_stop, no_log, setup_of_file, study_of, train_schedule
-from mbo_search.files import write_atomic, write_json
 from mbo_search.model.size import num_parameters
-from mbo_search.results.lock import hold
-from mbo_search.results.values import perplexity_or_none
-from mbo_search.study.base import Description
-from mbo_search.study.schedule_file import ScheduleFile, dump_schedule_file
-from mbo_search.train.reports import Stop
-from mbo_search.train.setup import TrainSetup
+from mbo_search.results.records.lock import hold
+from mbo_search.results.records.optional_stats import perplexity_or_none
+from mbo_search.study.files.schedule_file import ScheduleFile, dump_schedule_file
+from mbo_search.study.spec.base import Description
+from mbo_search.system.files import write_atomic, write_json
+from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.trial.reports import Stop
 
 if TYPE_CHECKING:
     from mbo_search.model.decoder import Decoder
-
-__all__ = ["FinalModel", "train_final"]
 
 DescriptionT = TypeVar("DescriptionT", bound=Description)
 
@@ -36,7 +34,7 @@ _REQUEST = "request.json"
 
 
 class FinalModel(Description):
-    """What training the final model gave: the content of `final.json`.
+    """Result of training the final model: the content of `final.json`.
 
     Attributes:
         schema_version: Version of this format.
@@ -74,19 +72,7 @@ def train_final(
     stop: Stop = never_stop,
     log: Log = no_log,
 ) -> FinalModel:
-    """Train the final model. A call that was stopped goes on when it is repeated; a finished one returns at once.
-
-    Args:
-        file: The exported schedule.
-        out: Folder of the model; missing, empty, or of an earlier call with the same file and overrides.
-        overrides: Settings of the study's sections that replace the file's, such as `budget.tokens=10M`.
-        cache: Where prepared data is kept.
-        stop: Polled before every step.
-        log: Takes lines for people.
-
-    Returns:
-        What it gave. The folder then holds `model.safetensors`, `config.json`, `generation_config.json`, the
-        tokenizer, `schedule.yaml`, `final.json` and a `README.md`.
+    """Train the final model. A call that was stopped continues when it is repeated; a finished one returns at once.
 
     Raises:
         UserError: If the folder holds something else, or another process trains in it.
@@ -130,9 +116,9 @@ def _train(file: ScheduleFile, out: Path, *, cache: Path, stop: Stop, log: Log) 
 def _setup(file: ScheduleFile, work: Path, prepared: PreparedData) -> TrainSetup:
     """Settled once, so that a resumed training computes as it began."""
     path = work / "setup.json"
-    begun = _read(path, TrainSetup)
-    if begun is not None and begun.data_fingerprint == prepared.card.fingerprint:
-        return begun.model_copy(update={"data_folder": str(prepared.folder.resolve())})
+    started = _read(path, TrainSetup)
+    if started is not None and started.data_fingerprint == prepared.card.fingerprint:
+        return started.model_copy(update={"data_folder": str(prepared.folder.resolve())})
     setup = setup_of_file(file, study_of(file.study), prepared)
     write_json(path, setup.model_dump(mode="json"))
     return setup
@@ -150,7 +136,7 @@ def _describe(file: ScheduleFile, setup: TrainSetup, trained: Trained) -> FinalM
         accuracy=last.accuracy,
         data_fingerprint=setup.data_fingerprint,
         numerics=setup.numerics,
-        train_seconds=trained.outcome.train_seconds,
+        train_seconds=trained.outcome.cost.train_seconds,
     )
 
 
@@ -174,7 +160,7 @@ def _check_folder(out: Path, wanted: ScheduleFile) -> None:
 
 
 def _read(path: Path, kind: type[DescriptionT]) -> DescriptionT | None:
-    """What an earlier call has written; None if it is missing or damaged."""
+    """Read what an earlier call has written; None if it is missing or damaged."""
     try:
         return kind.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):

@@ -10,25 +10,11 @@ from torch import Tensor
 from mbo_search.data.tokenizer import Tokenizer
 from mbo_search.model.decoder import Decoder
 
-__all__ = ["continue_text", "generate"]
-
 
 def continue_text(
     model: Decoder, tokenizer: Tokenizer, prompt: str, *, num_tokens: int, temperature: float, seed: int
 ) -> str:
-    """Continue a text.
-
-    Args:
-        model: The model, in evaluation mode.
-        tokenizer: Its tokenizer.
-        prompt: The text; an empty one lets the model begin a document.
-        num_tokens: Most tokens to add; it stops earlier at the end of a document.
-        temperature: 0 takes the likeliest token each time; 1 draws as the model says.
-        seed: Of the draws.
-
-    Returns:
-        What comes behind the prompt.
-    """
+    """Continue a text."""
     ids = tokenizer.encode(prompt) or [tokenizer.eos_id]
     added = generate(model, ids, num_tokens=num_tokens, temperature=temperature, seed=seed, eos_id=tokenizer.eos_id)
     # Decoded together, because bytes of one character may lie on both sides.
@@ -39,19 +25,7 @@ def continue_text(
 def generate(
     model: Decoder, ids: Sequence[int], *, num_tokens: int, temperature: float, seed: int, eos_id: int
 ) -> list[int]:
-    """Draw tokens behind others.
-
-    Args:
-        model: The model, in evaluation mode; it sees the last `context` tokens.
-        ids: Token ids to begin with, at least one.
-        num_tokens: Most tokens to draw.
-        temperature: 0 takes the likeliest token each time.
-        seed: Of the draws.
-        eos_id: Ends the text; it is not part of the result.
-
-    Returns:
-        The drawn ids.
-    """
+    """Draw tokens that continue a text."""
     assert not model.training, "dropout would blur what the model says"
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(seed)

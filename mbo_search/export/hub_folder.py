@@ -14,12 +14,10 @@ from safetensors.torch import load, save
 
 from mbo_search.data.tokenizer import Tokenizer, load_tokenizer
 from mbo_search.errors import Problem, UserError
-from mbo_search.files import read_json, write_atomic, write_json
 from mbo_search.model.decoder import Decoder, build_decoder
 from mbo_search.model.llama import llama_config
-from mbo_search.study.specs import ModelSpec
-
-__all__ = ["CONFIG", "WEIGHTS", "read_hub_folder", "write_hub_folder"]
+from mbo_search.study.spec.study import ModelSpec
+from mbo_search.system.files import read_json, write_atomic, write_json
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -36,13 +34,7 @@ _SPEC_KEYS = {
 
 
 def write_hub_folder(model: Decoder, tokenizer_folder: Path, folder: Path) -> None:
-    """Write a decoder with its tokenizer; each file appears whole, the configuration last.
-
-    Args:
-        model: The decoder, on any device.
-        tokenizer_folder: Holds `tokenizer.json` and what belongs to it.
-        folder: Exists.
-    """
+    """Write a decoder with its tokenizer; each file appears whole, the configuration last."""
     for source in sorted(path for path in tokenizer_folder.iterdir() if path.is_file()):
         shutil.copyfile(source, folder / source.name)
     tokenizer = load_tokenizer(folder)
@@ -57,12 +49,6 @@ def write_hub_folder(model: Decoder, tokenizer_folder: Path, folder: Path) -> No
 
 def read_hub_folder(folder: Path) -> tuple[Decoder, Tokenizer]:
     """Read what `write_hub_folder` has written.
-
-    Args:
-        folder: The folder.
-
-    Returns:
-        The decoder on the CPU in evaluation mode, and its tokenizer.
 
     Raises:
         UserError: If a file is missing, damaged, or describes another kind of model.

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from mbo_search.results.describe import describe_stage
-from mbo_search.study.schedule_file import ScheduleFile
+from mbo_search.results.records.describe import describe_stage
+from mbo_search.study.files.schedule_file import ScheduleFile
 from mbo_search.units import format_count
-
-__all__ = ["model_card"]
 
 
 def model_card(file: ScheduleFile, *, num_parameters: int, total_tokens: int, val_loss: float) -> str:
-    """Write the model card.
-
-    Args:
-        file: The schedule and the sections that the model was trained with.
-        num_parameters: Trainable parameters.
-        total_tokens: Charged tokens of its training.
-        val_loss: Its final validation loss, nats per token.
-
-    Returns:
-        Markdown with the front matter that model hubs read.
-    """
+    """Write the model card."""
     study, provenance = file.study, file.provenance
     stages = [
         f"| {index} | {stage.name} | {describe_stage(stage)} |" for index, stage in enumerate(file.schedule.stages)

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.export.training import study_of
-from mbo_search.study.schedule_file import ScheduleFile, sections_of
-from mbo_search.study.yaml_file import dump_study, parse_study
-
-__all__ = ["OVERRIDABLE", "with_overrides"]
+from mbo_search.study.files.schedule_file import ScheduleFile, sections_of
+from mbo_search.study.files.study_file import dump_study, parse_study
 
 OVERRIDABLE = ("budget", "data", "evaluation", "model", "seed", "train")
 """Sections of a study that a final model may change; the schedule itself is what was exported."""
@@ -19,10 +17,6 @@ def with_overrides(file: ScheduleFile, overrides: Sequence[str]) -> ScheduleFile
     """Replace settings of the study's sections, such as `budget.tokens=10M`, `model.layers=8`, `seed=3`.
 
     Shares and warm-ups of the schedule are shares of the budget, so they stretch with it; learning rates stay.
-
-    Args:
-        file: The schedule file.
-        overrides: Settings of the form `key.path=value`, as for a study file.
 
     Raises:
         StudyError: With every setting that is unknown, may not be changed, or breaks the rules of study files.

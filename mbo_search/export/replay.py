@@ -9,16 +9,14 @@ from typing import get_args
 from mbo_search.data.prepare import prepare
 from mbo_search.errors import DataError, Problem
 from mbo_search.export.training import Log, never_stop, no_log, setup_of_file, study_of, train_schedule
-from mbo_search.study.base import Description
-from mbo_search.study.schedule_file import ScheduleFile
-from mbo_search.study.specs import Study, TrainSpec
-from mbo_search.train.reports import Stop
-from mbo_search.train.setup import Precision, TrainSetup
-
-__all__ = ["TOLERANCE_NATS", "NumericsDifference", "ReplayResult", "replay", "restored_study"]
+from mbo_search.study.files.schedule_file import ScheduleFile
+from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.study import Study, TrainSpec
+from mbo_search.train.setup.setup import Precision, TrainSetup
+from mbo_search.trial.reports import Stop
 
 TOLERANCE_NATS = 0.05
-"""How far a replay under other numerics (threads, processor, versions) may end from the recorded loss.
+"""Largest distance from the recorded loss at which a replay under other numerics still agrees.
 
 Training amplifies a changed last bit. With sums taken in another order, baselines of the quickstart ended up to
 0.018 nats (adamw) and less than 1e-6 nats (muon) away.
@@ -40,7 +38,7 @@ class NumericsDifference(Description):
 
 
 class ReplayResult(Description):
-    """How a replay compares with the record.
+    """Comparison of a replay with its record.
 
     Attributes:
         trial: Number of the trial in its run directory.
@@ -74,17 +72,6 @@ def replay(
 ) -> ReplayResult:
     """Train a schedule again and compare.
 
-    Args:
-        file: The schedule with its provenance.
-        cache: Where prepared data is kept.
-        folder: For states on the way; made if missing, removed at the end. No state of the search is used, so
-            every token is trained again; a replay that was stopped goes on from this folder.
-        stop: Polled before every step.
-        log: Takes lines for people.
-
-    Returns:
-        The comparison.
-
     Raises:
         DataError: If the text is not what it was, or cannot be read.
         StudyError: If the file's sections contradict each other.
@@ -95,15 +82,11 @@ def replay(
     setup = setup_of_file(file, restored_study(file), prepared)
     trained = train_schedule(file.schedule, setup, file.provenance.seed, folder=folder, stop=stop, log=log)
     shutil.rmtree(folder, ignore_errors=True)
-    return _compare(file, setup, trained.val_loss, trained.outcome.train_seconds)
+    return _compare(file, setup, trained.val_loss, trained.outcome.cost.train_seconds)
 
 
 def restored_study(file: ScheduleFile) -> Study:
-    """The study of a schedule file with the recorded threads, micro batch and precision in place of `auto`.
-
-    Args:
-        file: The schedule with its provenance. What it does not tell stays as the study says.
-    """
+    """The study of a schedule file with the recorded threads, micro batch and precision in place of `auto`."""
     study = study_of(file.study)
     numerics = file.provenance.numerics
     recorded = {

@@ -7,33 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mbo_search.errors import Problem, RunDirectoryError, StoreError, UserError
-from mbo_search.results.ranking import make_ranking
-from mbo_search.results.run_directory import RunDirectory
-from mbo_search.study.schedule_file import load_schedule_file
-from mbo_search.train.open_store import open_node_store
+from mbo_search.results.ranking.files import make_ranking
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.store.open_store import open_node_store
+from mbo_search.study.files.schedule_file import load_schedule_file
 
 if TYPE_CHECKING:
     from mbo_search.data.tokenizer import Tokenizer
     from mbo_search.model.decoder import Decoder
-
-__all__ = ["load_trial", "sample"]
 
 _MOST_TOKENS = 100_000
 
 
 def sample(source: Path, prompt: str, *, num_tokens: int = 100, temperature: float = 0.8, seed: int = 0) -> str:
     """Continue a text.
-
-    Args:
-        source: A model folder written by `train_final`; a run directory, for the schedule at the top of its
-            ranking; or the `best.yaml` or another exported file within one.
-        prompt: The text to continue.
-        num_tokens: Most tokens to add.
-        temperature: 0 takes the likeliest token each time; 1 draws as the model says.
-        seed: Of the draws.
-
-    Returns:
-        What comes behind the prompt.
 
     Raises:
         UserError: If there is no model there, its weights are no longer kept, or a number is out of its range.
@@ -48,20 +35,13 @@ def sample(source: Path, prompt: str, *, num_tokens: int = 100, temperature: flo
 def load_trial(run: RunDirectory, trial: int) -> tuple[Decoder, Tokenizer]:
     """Load the model that a trial ended with.
 
-    Args:
-        run: The run directory.
-        trial: Number of a complete trial.
-
-    Returns:
-        The model in evaluation mode, and its tokenizer.
-
     Raises:
         RunDirectoryError: If the trial is not complete or its weights are no longer kept.
         DataError: If the prepared data, which holds the tokenizer, is gone.
     """
     from mbo_search.data.prepare import load_prepared
     from mbo_search.train.load import load_model
-    from mbo_search.train.probe import default_device
+    from mbo_search.train.setup.probe import default_device
 
     setup = run.setup().model_copy(update={"device": default_device()})
     record = next((record for record in run.records() if record.trial == trial), None)

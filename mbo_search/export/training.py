@@ -8,16 +8,15 @@ from pathlib import Path
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import TrialError
-from mbo_search.study.schedule import Schedule
-from mbo_search.study.schedule_file import ScheduleFile, StudySections
-from mbo_search.study.specs import LrShapeChoice, OptimizerChoice, StageSpace, Study
-from mbo_search.train.execute import execute, schedule_path
-from mbo_search.train.outcome import TrialOutcome
-from mbo_search.train.reports import Node, Stop
-from mbo_search.train.setup import TrainSetup, over_whole_split, resolve_setup
-from mbo_search.train.store import StageStore
-
-__all__ = ["Log", "Trained", "never_stop", "no_log", "setup_of_file", "study_of", "train_schedule"]
+from mbo_search.store.local import StageStore
+from mbo_search.study.files.schedule_file import ScheduleFile, StudySections
+from mbo_search.study.spec.schedule import Schedule
+from mbo_search.study.spec.study import LrShapeChoice, OptimizerChoice, StageSpace, Study
+from mbo_search.train.execution.execute import execute
+from mbo_search.train.execution.path import schedule_path
+from mbo_search.train.setup.setup import TrainSetup, over_whole_split, resolve_setup
+from mbo_search.trial.outcome import TrialOutcome
+from mbo_search.trial.reports import Node, Stop
 
 Log = Callable[[str], None]
 """Takes one line for people."""
@@ -28,8 +27,8 @@ class Trained:
     """A schedule trained to its end.
 
     Attributes:
-        node: The state behind its last step.
-        outcome: How it went.
+        node: The state after its last step.
+        outcome: Outcome of the trial.
         val_loss: Final validation loss, nats per token.
     """
 
@@ -62,11 +61,6 @@ def study_of(sections: StudySections) -> Study:
 def setup_of_file(file: ScheduleFile, study: Study, prepared: PreparedData) -> TrainSetup:
     """How to train a schedule from a file here, measured on windows that are chosen as for the file's loss.
 
-    Args:
-        file: The schedule with its provenance.
-        study: Its study, with the settings to be used here.
-        prepared: The study's data.
-
     Raises:
         StudyError: If the sections contradict each other.
         DataError: If there is too little text for the evaluation windows.
@@ -78,15 +72,7 @@ def setup_of_file(file: ScheduleFile, study: Study, prepared: PreparedData) -> T
 def train_schedule(
     schedule: Schedule, setup: TrainSetup, seed: int, *, folder: Path, stop: Stop, log: Log
 ) -> Trained:
-    """Train a schedule; a second call with the same folder goes on where the first one stopped.
-
-    Args:
-        schedule: The recipe.
-        setup: How to train.
-        seed: Seed of initialisation, data order and noise.
-        folder: For states on the way; made if missing.
-        stop: Polled before every step.
-        log: Takes lines for people.
+    """Train a schedule; a second call with the same folder continues where the first one stopped.
 
     Raises:
         TrialError: If it did not come to its end; reason `signal` if `stop` said so.

@@ -14,8 +14,6 @@ from torch import nn
 
 from mbo_search.errors import Problem, StudyError
 
-__all__ = ["block_of", "layer_of", "set_trainable", "trainable_names"]
-
 _RULE = "must be `all`, or blocks joined by `+` from embeddings, attention, mlp, norms, layers:A-B"
 _KINDS = ("embeddings", "attention", "mlp", "norms")
 _LAYER = re.compile(r"model\.layers\.(\d+)\.")

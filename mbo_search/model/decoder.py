@@ -16,9 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mbo_search.model.size import head_width, mlp_width
-from mbo_search.study.specs import ModelSpec
-
-__all__ = ["RMS_EPS", "ROPE_THETA", "Decoder", "build_decoder", "init_deviation", "set_dropout"]
+from mbo_search.study.spec.study import ModelSpec
 
 RMS_EPS = 1.0e-6
 ROPE_THETA = 10_000.0

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from mbo_search.study.specs import ModelSpec
-
-__all__ = ["flops_per_token", "head_width", "mlp_width", "num_parameters"]
+from mbo_search.study.spec.study import ModelSpec
 
 MLP_MULTIPLE = 32
 """The inner width of the SwiGLU is rounded up to a multiple of this."""

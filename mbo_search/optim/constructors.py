@@ -24,8 +24,6 @@ from torch.optim import Optimizer
 from mbo_search.optim.library import AdEMAMix, Muon, Soap
 from mbo_search.optim.state import Layout, Start
 
-__all__ = ["CONSTRUCTORS", "Constructor", "Group", "Method", "Settings"]
-
 Group = dict[str, Any]
 """A group of parameters, as torch.optim takes it."""
 
@@ -51,7 +49,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Method:
+class Implementation:
     """One class of optimizers.
 
     Attributes:
@@ -76,8 +74,8 @@ class Constructor:
         rest: For embeddings, head and one-dimensional parameters, where `method` is for hidden matrices only.
     """
 
-    method: Method
-    rest: Method | None = None
+    method: Implementation
+    rest: Implementation | None = None
 
 
 def _sgd_nesterov(groups: list[Group], settings: Settings) -> Optimizer:
@@ -138,15 +136,15 @@ def _sf_adamw(groups: list[Group], settings: Settings) -> Optimizer:
 
 _MOMENTS: Mapping[str, Start] = MappingProxyType({"exp_avg": "zeros", "exp_avg_sq": "zeros"})
 
-_ADAM = Method(build=_adam, layout=Layout(slots=_MOMENTS, has_step=True), step_on_gpu=True)
-_ADAMW = Method(build=_adamw, layout=Layout(slots=_MOMENTS, has_step=True), step_on_gpu=True)
+_ADAM = Implementation(build=_adam, layout=Layout(slots=_MOMENTS, has_step=True), step_on_gpu=True)
+_ADAMW = Implementation(build=_adamw, layout=Layout(slots=_MOMENTS, has_step=True), step_on_gpu=True)
 
 CONSTRUCTORS: Mapping[str, Constructor] = MappingProxyType(
     {
         "adam": Constructor(method=_ADAM),
         "adamw": Constructor(method=_ADAMW),
         "ademamix": Constructor(
-            method=Method(
+            method=Implementation(
                 build=_ademamix,
                 layout=Layout(
                     slots=MappingProxyType({**_MOMENTS, "exp_avg_slow": "zeros"}),
@@ -155,20 +153,20 @@ CONSTRUCTORS: Mapping[str, Constructor] = MappingProxyType(
             )
         ),
         "lion": Constructor(
-            method=Method(build=_lion, layout=Layout(slots=MappingProxyType({"exp_avg": "zeros"})))
+            method=Implementation(build=_lion, layout=Layout(slots=MappingProxyType({"exp_avg": "zeros"})))
         ),
         "muon": Constructor(
-            method=Method(build=_muon, layout=Layout(slots=MappingProxyType({"momentum_buffer": "zeros"}))),
+            method=Implementation(build=_muon, layout=Layout(slots=MappingProxyType({"momentum_buffer": "zeros"}))),
             rest=_ADAMW,
         ),
         "nadamw": Constructor(
-            method=Method(
+            method=Implementation(
                 build=_nadamw,
                 layout=Layout(slots=MappingProxyType({**_MOMENTS, "mu_product": "one"}), has_step=True),
             )
         ),
         "sf_adamw": Constructor(
-            method=Method(
+            method=Implementation(
                 build=_sf_adamw,
                 layout=Layout(
                     slots=MappingProxyType({"exp_avg_sq": "zeros", "z": "weights"}),
@@ -178,10 +176,12 @@ CONSTRUCTORS: Mapping[str, Constructor] = MappingProxyType(
             )
         ),
         "sgd_nesterov": Constructor(
-            method=Method(build=_sgd_nesterov, layout=Layout(slots=MappingProxyType({"momentum_buffer": "zeros"})))
+            method=Implementation(
+                build=_sgd_nesterov, layout=Layout(slots=MappingProxyType({"momentum_buffer": "zeros"}))
+            )
         ),
         "soap": Constructor(
-            method=Method(
+            method=Implementation(
                 build=_soap,
                 layout=Layout(
                     slots=MappingProxyType({"exp_avg": "zeros", "exp_avg_sq": "library"}),

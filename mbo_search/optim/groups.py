@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from mbo_search.model.blocks import block_of, trainable_names
-from mbo_search.optim.constructors import CONSTRUCTORS, Method
-from mbo_search.study.schedule import Stage
-
-__all__ = ["Member", "Membership", "acting_optimizer", "divide"]
+from mbo_search.optim.constructors import CONSTRUCTORS, Implementation
+from mbo_search.study.spec.schedule import Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +34,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Membership:
+class ParamGroup:
     """A part of an optimizer: the parameters that one class updates.
 
     Attributes:
@@ -47,7 +45,7 @@ class Membership:
     """
 
     part: str
-    method: Method
+    method: Implementation
     lr_ratio: float
     members: tuple[Member, ...]
 
@@ -65,7 +63,7 @@ def acting_optimizer(optimizer: str, name: str, num_dimensions: int) -> str:
     return "adamw" if for_matrices_only and not is_hidden_matrix else optimizer
 
 
-def divide(model: nn.Module, stage: Stage) -> tuple[Membership, ...]:
+def divide(model: nn.Module, stage: Stage) -> tuple[ParamGroup, ...]:
     """Divide the parameters that a stage trains among the parts of its optimizer.
 
     Args:
@@ -94,9 +92,9 @@ def divide(model: nn.Module, stage: Stage) -> tuple[Membership, ...]:
     return _parts(("matrices", constructor.method, 1.0, own), ("rest", constructor.rest, ratio, rest))
 
 
-def _parts(*parts: tuple[str, Method, float, list[Member]]) -> tuple[Membership, ...]:
+def _parts(*parts: tuple[str, Implementation, float, list[Member]]) -> tuple[ParamGroup, ...]:
     return tuple(
-        Membership(part=part, method=method, lr_ratio=lr_ratio, members=tuple(members))
+        ParamGroup(part=part, method=method, lr_ratio=lr_ratio, members=tuple(members))
         for part, method, lr_ratio, members in parts
         if members
     )

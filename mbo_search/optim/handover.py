@@ -23,10 +23,8 @@ from mbo_search.optim.constructors import CONSTRUCTORS
 from mbo_search.optim.groups import acting_optimizer
 from mbo_search.optim.staged import StageOptimizer, build_optimizer
 from mbo_search.optim.state import OptimizerState
-from mbo_search.study.handover_table import Conversion, HandOverRow, hand_over_row
-from mbo_search.study.schedule import HandOver, Stage
-
-__all__ = ["hand_over"]
+from mbo_search.study.catalogue.hand_over import Conversion, HandOverRow, hand_over_row
+from mbo_search.study.spec.schedule import HandOver, Stage
 
 Hparams = Mapping[str, float]
 

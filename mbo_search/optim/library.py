@@ -18,8 +18,6 @@ import pytorch_optimizer
 import torch
 from torch import Tensor
 
-__all__ = ["AdEMAMix", "Muon", "Soap", "orthogonalize"]
-
 ORTHOGONALIZE_STEPS = 5
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _TINY = 1.0e-7

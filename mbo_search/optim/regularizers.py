@@ -17,9 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mbo_search.study.schedule import Strategy
-
-__all__ = ["Ema", "prepare_gradients", "shrink_weights", "training_loss"]
+from mbo_search.study.spec.schedule import Strategy
 
 NOISE_EXPONENT = 0.55
 

@@ -16,12 +16,10 @@ from torch.optim import Optimizer
 
 from mbo_search.model.blocks import set_trainable
 from mbo_search.optim.constructors import Group, Settings
-from mbo_search.optim.groups import Member, Membership, divide
+from mbo_search.optim.groups import Member, ParamGroup, divide
 from mbo_search.optim.state import OptimizerState, known_keys, read_slots, restore_slots
-from mbo_search.study.catalogue import OPTIMIZERS
-from mbo_search.study.schedule import Stage
-
-__all__ = ["StageOptimizer", "build_optimizer"]
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.spec.schedule import Stage
 
 
 def build_optimizer(model: nn.Module, stage: Stage, *, budget_steps: int) -> StageOptimizer:
@@ -46,14 +44,14 @@ def build_optimizer(model: nn.Module, stage: Stage, *, budget_steps: int) -> Sta
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    membership: Membership
+    membership: ParamGroup
     optimizer: Optimizer
 
 
 class StageOptimizer:
     """Updates the parameters that a stage trains. Built by `build_optimizer` and `hand_over`."""
 
-    def __init__(self, memberships: tuple[Membership, ...], settings: Settings, weight_decay: float) -> None:
+    def __init__(self, memberships: tuple[ParamGroup, ...], settings: Settings, weight_decay: float) -> None:
         self._memberships = memberships
         self._settings = settings
         self._weight_decay = weight_decay
@@ -153,7 +151,7 @@ class StageOptimizer:
             for membership in self._memberships
         )
 
-    def _decay(self, membership: Membership, lr: float) -> None:
+    def _decay(self, membership: ParamGroup, lr: float) -> None:
         if self._weight_decay and not membership.method.decays_itself:
             matrices = [member.parameter.detach() for member in membership.members if member.decays]
             if matrices:
@@ -170,7 +168,7 @@ class StageOptimizer:
 
 
 def _build_part(
-    membership: Membership, settings: Settings, weight_decay: float, state: OptimizerState
+    membership: ParamGroup, settings: Settings, weight_decay: float, state: OptimizerState
 ) -> Optimizer:
     """Group members that share their numbers and their decay, then restore what the state knows of each."""
     method, layout = membership.method, membership.method.layout

@@ -16,8 +16,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-__all__ = ["Layout", "Number", "OptimizerState", "Start", "known_keys", "read_slots", "restore_slots"]
-
 Number = int | float | bool
 
 Start = Literal["zeros", "weights", "one", "library"]

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mbo_search.results.records import TrialRecord
-
-__all__ = ["Axis", "parameter_axes", "parameter_name", "stage_of"]
+from mbo_search.results.records.records import TrialRecord
 
 Value = float | int | str
 
@@ -58,11 +56,7 @@ class Axis:
 
 
 def parameter_axes(records: Sequence[TrialRecord]) -> tuple[Axis, ...]:
-    """The settings that differ between trials, in order of the stages, optimizers first.
-
-    Args:
-        records: Trials of one arm.
-    """
+    """The settings that differ between trials, in order of the stages, optimizers first."""
     names = sorted({name for record in records for name in record.params}, key=_order)
     axes = [_axis(name, [record.params for record in records]) for name in names]
     return tuple(axis for axis in axes if axis is not None)

@@ -8,10 +8,8 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from mbo_search.files import write_atomic
-from mbo_search.study.base import Description
-
-__all__ = ["TextSample", "load_samples", "save_samples"]
+from mbo_search.study.spec.base import Description
+from mbo_search.system.files import write_atomic
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -43,21 +41,12 @@ def _file(folder: Path) -> Path:
 
 
 def save_samples(folder: Path, samples: Sequence[TextSample]) -> None:
-    """Keep samples in a run directory, so that a later report shows them as well.
-
-    Args:
-        folder: The run directory.
-        samples: At most 100.
-    """
+    """Keep samples in a run directory, so that a later report shows them as well."""
     write_atomic(_file(folder), _SampleFile(samples=tuple(samples)).model_dump_json(indent=1) + "\n")
 
 
 def load_samples(folder: Path) -> tuple[TextSample, ...]:
-    """Read the samples of a run directory; none if it has none, or if they are damaged (a warning says so).
-
-    Args:
-        folder: The run directory.
-    """
+    """Read the samples of a run directory; none if it has none, or if they are damaged (a warning says so)."""
     try:
         return _SampleFile.model_validate_json(_file(folder).read_bytes()).samples
     except FileNotFoundError:

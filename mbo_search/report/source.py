@@ -6,24 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mbo_search.data.card import DataCard
+from mbo_search.data.metadata import DataMetadata
 from mbo_search.data.prepare import load_prepared
 from mbo_search.errors import DataError, Problem, RunDirectoryError
 from mbo_search.model.size import num_parameters
-from mbo_search.results.ranking import make_ranking
-from mbo_search.results.ranking_values import RankedTrial, Ranking
-from mbo_search.results.records import Arm, CurveRow, TrialRecord
-from mbo_search.results.run_directory import RunDirectory
-from mbo_search.results.schedule_runs import group_by_schedule
-from mbo_search.study.catalogue import OPTIMIZERS
-from mbo_search.study.ladder import question_of
-from mbo_search.study.reference_lr import reference_lr
-from mbo_search.study.rungs import Rung, rungs_below
-from mbo_search.study.segments import BudgetSteps
-from mbo_search.study.specs import Study
-from mbo_search.train.setup import TrainSetup
-
-__all__ = ["ReportSource", "read_source", "showcase"]
+from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
+from mbo_search.results.ranking.files import make_ranking
+from mbo_search.results.records.records import Arm, TrialRecord
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.results.records.schedule_groups import group_by_schedule
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.space.ladder import question_of
+from mbo_search.study.spec.reference_lr import reference_lr
+from mbo_search.study.spec.rungs import Rung, rungs_below
+from mbo_search.study.spec.segments import BudgetSteps
+from mbo_search.study.spec.study import Study
+from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.trial.outcome import CurveRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +50,7 @@ class ReportSource:
     fresh: Mapping[int, tuple[TrialRecord, ...]]
     curves: Mapping[int, tuple[CurveRow, ...]]
     setup: TrainSetup
-    card: DataCard | None
+    card: DataMetadata | None
     problems: tuple[Problem, ...]
 
     @property
@@ -97,44 +96,56 @@ class ReportSource:
         return self.ranking.verdict.question or question_of(self.study)
 
 
-def read_source(run: RunDirectory) -> ReportSource:
-    """Read a run directory and rank its schedules.
-
-    Args:
-        run: The directory.
-
-    Returns:
-        Everything that can be read; damaged records and curves are listed instead of failing the report.
+def read_source(
+    run: RunDirectory,
+    ranking: Ranking | None = None,
+    *,
+    study: Study | None = None,
+    setup: TrainSetup | None = None,
+) -> ReportSource:
+    """Read a run directory; only what the caller does not pass is read or ranked.
 
     Raises:
         RunDirectoryError: If its setup is damaged.
         StudyError: If its study is damaged.
     """
+    study = run.study() if study is None else study
+    setup = run.setup() if setup is None else setup
     scan = run.scan()
-    problems: list[Problem] = list(scan.problems)
-    curves: dict[int, tuple[CurveRow, ...]] = {}
-    for record in scan.records:
-        try:
-            curves[record.trial] = tuple(run.curve(record.trial))
-        except RunDirectoryError as error:
-            problems += error.problems
-    setup = run.setup()
+    curves, damaged = _curves(run, scan.records)
     groups = group_by_schedule(scan.records)
     return ReportSource(
         path=run.path,
-        study=run.study(),
-        ranking=make_ranking(run, scan.records),
+        study=study,
+        ranking=make_ranking(run, study=study, setup=setup, records=scan.records) if ranking is None else ranking,
         records={record.trial: record for record in scan.records},
         rungs={record.trial: runs.rung for runs in groups for record in runs.records},
         fresh={runs.head.trial: runs.fresh for runs in groups},
-        curves={trial: rows for trial, rows in curves.items() if rows},
+        curves=curves,
         setup=setup,
-        card=_card(Path(setup.data_folder)),
-        problems=tuple(problems),
+        card=_metadata(Path(setup.data_folder)),
+        problems=(*scan.problems, *damaged),
     )
 
 
-def _card(folder: Path) -> DataCard | None:
+def _curves(
+    run: RunDirectory, records: Sequence[TrialRecord]
+) -> tuple[dict[int, tuple[CurveRow, ...]], list[Problem]]:
+    """The learning curves of trials that have one, and what could not be read."""
+    curves: dict[int, tuple[CurveRow, ...]] = {}
+    problems: list[Problem] = []
+    for record in records:
+        try:
+            rows = tuple(run.curve(record.trial))
+        except RunDirectoryError as error:
+            problems += error.problems
+            continue
+        if rows:
+            curves[record.trial] = rows
+    return curves, problems
+
+
+def _metadata(folder: Path) -> DataMetadata | None:
     """The data may lie on another machine, or be gone: a report can do without."""
     try:
         return load_prepared(folder).card

@@ -6,23 +6,15 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mbo_search.files import write_atomic
 from mbo_search.report.source import ReportSource
+from mbo_search.system.files import write_atomic
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["table_paths", "write_tables"]
-
 
 def table_paths(page: Path) -> tuple[Path, Path]:
     """Where the tables of a page lie: beside it, under its name unless that is the usual one.
-
-    Args:
-        page: The page.
-
-    Returns:
-        The table of trials and the table of curves.
 
     >>> [str(path) for path in table_paths(Path("run/report.html"))]
     ['run/trials.parquet', 'run/curves.parquet']
@@ -34,16 +26,8 @@ def table_paths(page: Path) -> tuple[Path, Path]:
 
 
 def write_tables(source: ReportSource, page: Path) -> tuple[Path, Path]:
-    """Write all trials and all learning curves as Parquet files.
-
-    Args:
-        source: The study with its results.
-        page: The page that they belong to.
-
-    Returns:
-        The table of trials and the table of curves.
-    """
-    from mbo_search.results.frames import curves_frame, trials_frame
+    """Write all trials and all learning curves as Parquet files."""
+    from mbo_search.results.ranking.frames import curves_frame, trials_frame
 
     trials, curves = table_paths(page)
     write_atomic(trials, _parquet(trials_frame(tuple(source.records.values()))))

@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from mbo_search.errors import Problem, StudyError
-from mbo_search.study.baseline_names import baseline_names, is_schedule_path, split_baseline
-from mbo_search.study.catalogue import LR_SHAPES, OPTIMIZERS
-from mbo_search.study.defaults import stage_with_defaults
-from mbo_search.study.nearest import nearest_hint
-from mbo_search.study.reference_lr import reference_lr
-from mbo_search.study.schedule import LrShape, Schedule, Stage
-from mbo_search.study.schedule_file import load_schedule
-from mbo_search.study.specs import Numeric, Range, Study
-
-__all__ = ["baseline_schedule"]
+from mbo_search.study.catalogue.baseline_names import baseline_names, is_schedule_path, split_baseline
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.suggestions import nearest_hint
+from mbo_search.study.files.schedule_file import load_schedule
+from mbo_search.study.space.defaults import stage_with_defaults
+from mbo_search.study.spec.reference_lr import reference_lr
+from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
+from mbo_search.study.spec.study import Numeric, Range, Study
 
 _WEIGHT_DECAY = 0.1
 _CLIP_NORM = 1.0
@@ -26,10 +25,6 @@ def baseline_schedule(study: Study, name: str) -> Schedule:
     A named baseline is a single stage: the optimizer's reference learning rate, its and the shape's default
     settings, no regularizers, the warm-up of the study's first stage, and weight decay and clipping of
     `stage_defaults` where they are fixed numbers, else 0.1 and 1.0.
-
-    Args:
-        study: The study.
-        name: `<optimizer>_<lr_shape>`, or the path of a schedule file.
 
     Raises:
         StudyError: If the name is unknown, or the file cannot be read.

@@ -6,9 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mbo_search.errors import Problem, StudyError
-from mbo_search.study.nearest import nearest_hint
-
-__all__ = ["example_names", "example_path"]
+from mbo_search.study.catalogue.suggestions import nearest_hint
 
 
 def example_names() -> tuple[str, ...]:
@@ -22,9 +20,6 @@ def example_names() -> tuple[str, ...]:
 
 def example_path(name: str) -> Path:
     """The file of a shipped study. Texts that it names lie beside it.
-
-    Args:
-        name: One of `example_names()`.
 
     Raises:
         StudyError: If there is no such study.

@@ -9,9 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mbo_search.train.setup import Device, Precision
-
-__all__ = ["autocast", "is_out_of_memory", "seed_noise", "to_device"]
+from mbo_search.train.setup.setup import Device, Precision
 
 _OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-__all__ = ["SegmentMean", "weights_in_place"]
-
 
 class SegmentMean:
     """The equal mean of a model's weights behind each step of a grid segment.

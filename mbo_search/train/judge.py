@@ -15,9 +15,7 @@ from mbo_search.data.judged import JudgedText, PieceBatch, read_pieces
 from mbo_search.errors import TrialError
 from mbo_search.model.decoder import Decoder
 from mbo_search.train.arithmetic import autocast, to_device
-from mbo_search.train.setup import TrainSetup
-
-__all__ = ["JudgedLosses", "judge"]
+from mbo_search.train.setup.setup import TrainSetup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,22 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from mbo_search.model.decoder import Decoder, set_dropout
-from mbo_search.train.setup import TrainSetup
-from mbo_search.train.state import load_state
-
-__all__ = ["load_model"]
+from mbo_search.train.saved_state import load_state
+from mbo_search.train.setup.setup import TrainSetup
 
 
 def load_model(state_dir: Path, setup: TrainSetup) -> Decoder:
     """Load a model for evaluation, sampling or export.
-
-    Args:
-        state_dir: Folder of a node.
-        setup: How the study trained it.
-
-    Returns:
-        The model in evaluation mode, without dropout, on the setup's device; after a schedule-free stage with the
-        averaged weights x, which are the ones that were measured.
 
     Raises:
         StoreError: If the folder holds no state of this model.

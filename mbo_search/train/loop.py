@@ -22,16 +22,14 @@ from mbo_search.model.decoder import set_dropout
 from mbo_search.optim.handover import hand_over
 from mbo_search.optim.regularizers import Ema, prepare_gradients, shrink_weights, training_loss
 from mbo_search.optim.staged import StageOptimizer, build_optimizer
-from mbo_search.study.catalogue import OPTIMIZERS
-from mbo_search.study.segments import Segment
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.spec.segments import Segment
 from mbo_search.train.arithmetic import autocast, seed_noise, to_device
 from mbo_search.train.averages import SegmentMean
-from mbo_search.train.live import Live, SegmentSums
-from mbo_search.train.reports import Stop
-from mbo_search.train.setup import TrainSetup
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.team import Team
-
-__all__ = ["Observe", "StepReport", "Workplace", "begin_segment", "needs_mean", "train_segment"]
+from mbo_search.train.train_state import SegmentSums, TrainState
+from mbo_search.trial.reports import Stop
 
 HIGH_LOSS_FACTOR = 1.5
 """A loss above this times ln(vocabulary), the loss of a model that knows nothing, is high."""
@@ -62,7 +60,7 @@ Observe = Callable[[StepReport], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workplace:
+class StepContext:
     """What every step of a trial needs besides the live state.
 
     Attributes:
@@ -78,7 +76,9 @@ class Workplace:
     team: Team | None = None
 
 
-def train_segment(live: Live, segment: Segment, workplace: Workplace, *, stop: Stop, observe: Observe) -> bool:
+def train_segment(
+    live: TrainState, segment: Segment, workplace: StepContext, *, stop: Stop, observe: Observe
+) -> bool:
     """Train to the end of a grid segment, from wherever in it the state stands.
 
     Args:
@@ -104,7 +104,7 @@ def train_segment(live: Live, segment: Segment, workplace: Workplace, *, stop: S
     return True
 
 
-def _train_step(live: Live, segment: Segment, workplace: Workplace) -> StepReport:
+def _train_step(live: TrainState, segment: Segment, workplace: StepContext) -> StepReport:
     stage, step, optimizer = segment.stage, live.step, _optimizer(live)
 
     lr = segment.lr(step)
@@ -131,7 +131,7 @@ def _train_step(live: Live, segment: Segment, workplace: Workplace) -> StepRepor
     return StepReport(step=live.step, lr=lr, loss=loss, grad_norm=grad_norm)
 
 
-def _forward_backward(live: Live, segment: Segment, workplace: Workplace) -> float:
+def _forward_backward(live: TrainState, segment: Segment, workplace: StepContext) -> float:
     """Add up the gradients of the mean loss over the whole batch, micro-batch by micro-batch.
 
     In a team each process takes its part of the batch, and the last micro-batch averages the gradients.
@@ -163,7 +163,7 @@ def _forward_backward(live: Live, segment: Segment, workplace: Workplace) -> flo
 
 
 @contextmanager
-def _averaging(live: Live, team: Team | None, *, is_last: bool) -> Iterator[nn.Module]:
+def _averaging(live: TrainState, team: Team | None, *, is_last: bool) -> Iterator[nn.Module]:
     """The model to call; in a team its gradients are averaged over all processes behind the last micro-batch."""
     if team is None:
         yield live.model
@@ -173,7 +173,7 @@ def _averaging(live: Live, team: Team | None, *, is_last: bool) -> Iterator[nn.M
         yield model
 
 
-def _guard(live: Live, loss: float, grad_norm: float) -> None:
+def _guard(live: TrainState, loss: float, grad_norm: float) -> None:
     """End a trial that cannot recover, before it costs more."""
     if not math.isfinite(loss) or not math.isfinite(grad_norm):
         what = f"loss {loss}" if not math.isfinite(loss) else f"gradient norm {grad_norm}"
@@ -185,7 +185,7 @@ def _guard(live: Live, loss: float, grad_norm: float) -> None:
         raise TrialError("loss_explosion", message)
 
 
-def begin_segment(live: Live, segment: Segment, *, budget_steps: int, has_mean: bool) -> None:
+def begin_segment(live: TrainState, segment: Segment, *, budget_steps: int, has_mean: bool) -> None:
     """Put a segment's strategy in force; at a stage's start that includes the hand-over.
 
     Args:
@@ -221,7 +221,7 @@ def needs_mean(segment: Segment, setup: TrainSetup) -> bool:
     return is_boundary and not OPTIMIZERS[segment.stage.optimizer].constant_lr_only
 
 
-def _begin_stage(live: Live, segment: Segment, budget_steps: int) -> StageOptimizer:
+def _begin_stage(live: TrainState, segment: Segment, budget_steps: int) -> StageOptimizer:
     if live.optimizer is None or live.stage is None:
         assert segment.hand_over == "start", segment.hand_over
         return build_optimizer(live.model, segment.stage, budget_steps=budget_steps)
@@ -241,7 +241,7 @@ def _begin_stage(live: Live, segment: Segment, budget_steps: int) -> StageOptimi
     )
 
 
-def _ema(live: Live, segment: Segment) -> Ema | None:
+def _ema(live: TrainState, segment: Segment) -> Ema | None:
     """The average of the segment: it goes on while the decay stays the same, else it starts at the weights."""
     decay = segment.stage.strength("ema")
     if decay is None:
@@ -251,7 +251,7 @@ def _ema(live: Live, segment: Segment) -> Ema | None:
     return Ema(live.model, decay)
 
 
-def _optimizer(live: Live) -> StageOptimizer:
+def _optimizer(live: TrainState) -> StageOptimizer:
     assert live.optimizer is not None, "a segment begins before its first step"
     return live.optimizer
 

@@ -6,19 +6,17 @@ from dataclasses import dataclass, replace
 
 from mbo_search.data.batches import TokenArray
 from mbo_search.data.windows import Windows
-from mbo_search.study.catalogue import OPTIMIZERS
-from mbo_search.study.segments import Segment
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.spec.segments import Segment
 from mbo_search.train.averages import weights_in_place
-from mbo_search.train.evaluate import evaluate
-from mbo_search.train.live import Live, SegmentSums
-from mbo_search.train.reports import CurvePoint, Metrics
-from mbo_search.train.setup import TrainSetup
-
-__all__ = ["Exam", "measure", "point_behind"]
+from mbo_search.train.evaluation import evaluate
+from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.train.train_state import SegmentSums, TrainState
+from mbo_search.trial.reports import CurvePoint, Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exam:
+class EvalSet:
     """The validation text on which every trial of a study is measured.
 
     Attributes:
@@ -32,13 +30,8 @@ class Exam:
     setup: TrainSetup
 
 
-def point_behind(live: Live, segment: Segment, exam: Exam) -> CurvePoint:
+def point_behind(live: TrainState, segment: Segment, exam: EvalSet) -> CurvePoint:
     """Measure what is due behind a segment, and end its sums; its mean is kept where it was not measured.
-
-    Args:
-        live: The state right behind the segment; its weights and mode stay as they are.
-        segment: The segment.
-        exam: The validation text.
 
     Raises:
         TrialError: If a loss is not finite.
@@ -59,13 +52,8 @@ def point_behind(live: Live, segment: Segment, exam: Exam) -> CurvePoint:
     )
 
 
-def measure(live: Live, segment: Segment, exam: Exam) -> Metrics:
+def measure(live: TrainState, segment: Segment, exam: EvalSet) -> Metrics:
     """Evaluate the weights that are handed out, and at a stage end the averaged ones beside them.
-
-    Args:
-        live: The state right behind the segment; its weights and mode stay as they are.
-        segment: The segment.
-        exam: The validation text.
 
     Raises:
         TrialError: If a loss is not finite.
@@ -87,6 +75,6 @@ def measure(live: Live, segment: Segment, exam: Exam) -> Metrics:
     return replace(metrics, averaged_loss=averaged_loss, ema_loss=ema_loss)
 
 
-def _evaluate(live: Live, exam: Exam) -> Metrics:
+def _evaluate(live: TrainState, exam: EvalSet) -> Metrics:
     setup = exam.setup
     return evaluate(live.model, exam.tokens, exam.windows, bytes_per_token=setup.bytes_per_token, setup=setup)

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import torch
 
-from mbo_search.train.setup import Device
-
-__all__ = ["free_memory", "peak_memory_bytes", "reset_peak_memory"]
+from mbo_search.train.setup.setup import Device
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")

@@ -14,17 +14,15 @@ from pathlib import Path
 from pydantic import Field
 
 from mbo_search.errors import StoreError
-from mbo_search.files import fsync_folder, read_json, unique_sibling, write_json
-from mbo_search.study.base import Description
-from mbo_search.train.live import Live
-from mbo_search.train.manifest import FileEntry, describe_files, verify_files
-from mbo_search.train.partial_mirror import PartialMirror
-from mbo_search.train.reports import CurvePoint
-from mbo_search.train.scratch import read_progress, write_progress
-from mbo_search.train.setup import TrainSetup
-from mbo_search.train.state import load_state, save_state
-
-__all__ = ["CallRecord", "Partial", "PartialClock"]
+from mbo_search.store.manifest import FileEntry, describe_files, verify_files
+from mbo_search.store.partial_mirror import PartialMirror
+from mbo_search.store.scratch import read_progress, write_progress
+from mbo_search.study.spec.base import Description
+from mbo_search.system.files import fsync_folder, read_json, unique_sibling, write_json
+from mbo_search.train.saved_state import load_state, save_state
+from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.train.train_state import TrainState
+from mbo_search.trial.reports import CurvePoint
 
 _CALL = "call.json"
 _PREFIX = "partial-"
@@ -44,7 +42,7 @@ class CallRecord(Description):
     seconds: float = Field(default=0.0, ge=0)
 
 
-class _PartialCard(Description):
+class _PartialMetadata(Description):
     call: CallRecord
     files: dict[str, FileEntry]
 
@@ -65,7 +63,7 @@ class Partial:
         """Whether there is a partial state, sound or not."""
         return any(self.folder.glob(f"{_PREFIX}*"))
 
-    def save(self, live: Live, call: CallRecord) -> None:
+    def save(self, live: TrainState, call: CallRecord) -> None:
         """Write a partial state in place of the one before.
 
         Raises:
@@ -76,7 +74,7 @@ class Partial:
         new.mkdir(parents=True)
         try:
             save_state(live, new)
-            card = _PartialCard(call=call, files=describe_files(new))
+            card = _PartialMetadata(call=call, files=describe_files(new))
             write_json(new / _CALL, card.model_dump(mode="json"))
             shutil.rmtree(target, ignore_errors=True)
             new.rename(target)
@@ -90,13 +88,13 @@ class Partial:
         if self.mirror is not None:
             self.mirror.send(self.folder.name, target)
 
-    def load(self, setup: TrainSetup) -> tuple[Live, CallRecord] | None:
+    def load(self, setup: TrainSetup) -> tuple[TrainState, CallRecord] | None:
         """Read the latest sound partial state, of another machine if there is none here; None if there is none."""
         if self.mirror is not None and self.folder.is_dir() and not self.exists():
             self.mirror.fetch(self.folder.name, self.folder)
         for folder in sorted(self.folder.glob(f"{_PREFIX}*"), reverse=True):
             try:
-                card = _PartialCard.model_validate(read_json(folder / _CALL))
+                card = _PartialMetadata.model_validate(read_json(folder / _CALL))
                 verify_files(folder, card.files, beside=_CALL)
                 return load_state(folder, setup, budget_steps=setup.budget().total_steps), card.call
             except (FileNotFoundError, ValueError, StoreError):
@@ -145,12 +143,7 @@ class PartialClock:
         self._write_seconds = 0.0
 
     def is_due(self, *, step: int, now: float) -> bool:
-        """Whether to write a state.
-
-        Args:
-            step: Steps done by this call.
-            now: Seconds on the same clock.
-        """
+        """Whether to write a state."""
         expected_seconds = (now - self._began) / step * self._stretch_steps
         interval = min(self.MOST_SECONDS, expected_seconds / 4)
         if interval < self.LEAST_SECONDS:
@@ -158,10 +151,5 @@ class PartialClock:
         return now - self._last >= max(interval, self._write_seconds / self.MOST_WRITE_SHARE)
 
     def written(self, *, now: float, seconds: float) -> None:
-        """Note that a state was written.
-
-        Args:
-            now: Seconds on the same clock.
-            seconds: What writing took.
-        """
+        """Note that a state was written."""
         self._last, self._write_seconds = now, seconds

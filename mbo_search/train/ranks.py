@@ -22,17 +22,15 @@ from pydantic import TypeAdapter
 from mbo_search.data.batches import TokenStream
 from mbo_search.data.prepare import load_prepared
 from mbo_search.errors import TrialError
-from mbo_search.files import write_atomic
-from mbo_search.study.segments import Segment
+from mbo_search.study.spec.segments import Segment
+from mbo_search.system.files import write_atomic
 from mbo_search.train.arithmetic import is_out_of_memory
-from mbo_search.train.live import Live
-from mbo_search.train.loop import Workplace, train_segment
-from mbo_search.train.measure import Exam, point_behind
-from mbo_search.train.setup import TrainSetup, windows_of_setup
-from mbo_search.train.state import fresh_state, load_state, save_state
+from mbo_search.train.loop import StepContext, train_segment
+from mbo_search.train.measure import EvalSet, point_behind
+from mbo_search.train.saved_state import fresh_state, load_state, save_state
+from mbo_search.train.setup.setup import TrainSetup, windows_of_setup
 from mbo_search.train.team import Team, TeamSeat
-
-__all__ = ["Ranks", "main"]
+from mbo_search.train.train_state import TrainState
 
 _SEGMENTS: TypeAdapter[list[Segment]] = TypeAdapter(list[Segment])
 _OUT_OF_MEMORY = 77
@@ -42,7 +40,7 @@ _END_SECONDS = 10
 @dataclass(frozen=True, slots=True)
 class _Kept:
     key: str
-    live: Live
+    live: TrainState
 
 
 class Ranks:
@@ -69,16 +67,10 @@ class Ranks:
             self._team = self._start()
         return self._team
 
-    def lead(self, live: Live, segments: Sequence[Segment], *, seed: int, key: str, node_key: str | None) -> Team:
-        """Bring everybody to the leader's state, and let them train the stretch beside it.
-
-        Args:
-            live: The leader's state, within the stretch or right before it.
-            segments: What is left of the stretch.
-            seed: The trial's seed.
-            key: Key of the node behind the stretch.
-            node_key: Key of the node that the state equals, where it does.
-        """
+    def lead(
+        self, live: TrainState, segments: Sequence[Segment], *, seed: int, key: str, node_key: str | None
+    ) -> Team:
+        """Bring everybody to the leader's state, and let them train the stretch beside it."""
         team = self.team()
         source = "fresh" if live.optimizer is None else "files"
         if node_key is not None and node_key == self._kept_key:
@@ -142,25 +134,17 @@ def _seat(folder: Path, rank: int, setup: TrainSetup) -> TeamSeat:
 
 
 def main(folder: Path, rank: int) -> int:
-    """Serve a leader until it goes.
-
-    Args:
-        folder: The team's folder.
-        rank: This process's number.
-
-    Returns:
-        The exit code.
-    """
+    """Serve a leader until it goes."""
     setup = TrainSetup.model_validate_json((folder / "setup.json").read_bytes())
     torch.set_num_threads(setup.threads)
     prepared = load_prepared(Path(setup.data_folder))
-    exam = Exam(tokens=prepared.tokens("validation"), windows=windows_of_setup(prepared, setup), setup=setup)
+    exam = EvalSet(tokens=prepared.tokens("validation"), windows=windows_of_setup(prepared, setup), setup=setup)
     team = Team(_seat(folder, rank, setup), setup.device)
     kept: _Kept | None = None
     while True:
         order = team.hear()
         stream = TokenStream(prepared.tokens("train"), setup.block_tokens, order["seed"])
-        workplace = Workplace(setup=setup, stream=stream, seed=order["seed"], team=team)
+        workplace = StepContext(setup=setup, stream=stream, seed=order["seed"], team=team)
         try:
             kept = _serve(order, kept, workplace, exam)
         except TrialError:
@@ -171,7 +155,7 @@ def main(folder: Path, rank: int) -> int:
             raise
 
 
-def _serve(order: dict[str, Any], kept: _Kept | None, workplace: Workplace, exam: Exam) -> _Kept | None:
+def _serve(order: dict[str, Any], kept: _Kept | None, workplace: StepContext, exam: EvalSet) -> _Kept | None:
     """Train a stretch in step with the leader."""
     live = _state(order, kept, workplace)
     for segment in _SEGMENTS.validate_python(order["segments"], strict=False):
@@ -181,7 +165,7 @@ def _serve(order: dict[str, Any], kept: _Kept | None, workplace: Workplace, exam
     return _Kept(order["key"], live)
 
 
-def _state(order: dict[str, Any], kept: _Kept | None, workplace: Workplace) -> Live:
+def _state(order: dict[str, Any], kept: _Kept | None, workplace: StepContext) -> TrainState:
     setup, team = workplace.setup, workplace.team
     if order["source"] == "fresh":
         return fresh_state(setup, order["seed"])

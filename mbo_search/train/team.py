@@ -18,11 +18,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mbo_search.train.environment import process_environment
-from mbo_search.train.reports import Stop
-from mbo_search.train.setup import Device
-
-__all__ = ["Team", "TeamSeat"]
+from mbo_search.system.environment import process_environment
+from mbo_search.train.setup.setup import Device
+from mbo_search.trial.reports import Stop
 
 _TIMEOUT = timedelta(minutes=30)
 _LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
@@ -52,12 +50,7 @@ class Team:
     """
 
     def __init__(self, seat: TeamSeat, device: Device) -> None:
-        """Meet the others; waits for them.
-
-        Args:
-            seat: This process's place.
-            device: Where the trial computes; on GPUs each process takes the one of its number.
-        """
+        """Meet the others; waits for them."""
         self.rank = seat.rank
         self.size = seat.size
         self._parallel: DistributedDataParallel | None = None
@@ -74,11 +67,7 @@ class Team:
             )
 
     def part(self, num_sequences: int) -> range:
-        """The sequences of a batch that are this process's.
-
-        Args:
-            num_sequences: Sequences of the batch, a multiple of the team's size.
-        """
+        """The sequences of a batch that are this process's."""
         own = num_sequences // self.size
         return range(self.rank * own, (self.rank + 1) * own)
 

@@ -19,25 +19,22 @@ import torch
 from mbo_search.data.batches import TokenStream
 from mbo_search.data.prepare import load_prepared
 from mbo_search.errors import StoreError, TrialError
-from mbo_search.files import is_disk_trouble, remove_leftovers, unique_sibling
-from mbo_search.study.keys import segment_keys
-from mbo_search.study.segments import Segment
+from mbo_search.store.leases import work_right
+from mbo_search.store.partial_mirror import PartialMirror
+from mbo_search.study.spec.keys import segment_keys
+from mbo_search.study.spec.segments import Segment
+from mbo_search.system.files import is_disk_trouble, remove_leftovers, unique_sibling
 from mbo_search.train.arithmetic import is_out_of_memory
-from mbo_search.train.call import StretchCall
-from mbo_search.train.holds import work_right
-from mbo_search.train.live import Live
-from mbo_search.train.loop import Workplace, needs_mean
-from mbo_search.train.measure import Exam, measure
+from mbo_search.train.loop import StepContext, needs_mean
+from mbo_search.train.measure import EvalSet, measure
 from mbo_search.train.memory import free_memory, reset_peak_memory
 from mbo_search.train.partial import Partial
-from mbo_search.train.partial_mirror import PartialMirror
 from mbo_search.train.ranks import Ranks
-from mbo_search.train.reports import BoundaryReport, EndReason, Metrics, Node, Stop
-from mbo_search.train.setup import TrainSetup, windows_of_setup
-from mbo_search.train.state import fresh_state, load_state, save_state
-
-__all__ = ["TorchStageRunner"]
-
+from mbo_search.train.saved_state import fresh_state, load_state, save_state
+from mbo_search.train.segment_trainer import SegmentTrainer
+from mbo_search.train.setup.setup import TrainSetup, windows_of_setup
+from mbo_search.train.train_state import TrainState
+from mbo_search.trial.reports import BoundaryReport, EndReason, Metrics, Node, Stop
 
 _MOST_RANK_LOSSES = 3
 
@@ -51,7 +48,7 @@ class _Kept:
     """A state in memory, and the key of the node that it equals."""
 
     key: str
-    live: Live
+    live: TrainState
 
 
 class TorchStageRunner:
@@ -74,8 +71,8 @@ class TorchStageRunner:
         self._scratch = scratch
         self._mirror = mirror
         self._tokens = prepared.tokens("train")
-        self._exam = Exam(tokens=prepared.tokens("validation"), windows=windows, setup=setup)
-        self._workplace: Workplace | None = None
+        self._exam = EvalSet(tokens=prepared.tokens("validation"), windows=windows, setup=setup)
+        self._workplace: StepContext | None = None
         self._kept: _Kept | None = None
         self._ranks = Ranks(setup, scratch) if setup.ranks > 1 else None
 
@@ -102,10 +99,10 @@ class TorchStageRunner:
                 partial = Partial(folder, self._mirror) if is_alone else Partial(unique_sibling(folder))
                 for _ in range(_MOST_RANK_LOSSES):
                     try:
-                        return self._run(StretchCall(segments, partial, self._exam, key=key), node, seed, stop)
+                        return self._run(SegmentTrainer(segments, partial, self._exam, key=key), node, seed, stop)
                     except _RankLostError:
                         continue  # from the last partial state, with new processes
-                call = StretchCall(segments, partial, self._exam, key=key)
+                call = SegmentTrainer(segments, partial, self._exam, key=key)
                 return None, call.report("worker_lost", "a process of the trial's team was lost, again and again")
         finally:
             if self._kept is None:
@@ -133,7 +130,7 @@ class TorchStageRunner:
         free_memory(self._setup.device)
 
     def _run(
-        self, call: StretchCall, node: Node | None, seed: int, stop: Stop
+        self, call: SegmentTrainer, node: Node | None, seed: int, stop: Stop
     ) -> tuple[Path | None, BoundaryReport]:
         """Turn a trial's troubles into reports; nothing is kept of a trial that failed."""
         try:
@@ -151,7 +148,7 @@ class TorchStageRunner:
         return None, call.report(*failure)
 
     def _train(
-        self, call: StretchCall, node: Node | None, seed: int, stop: Stop
+        self, call: SegmentTrainer, node: Node | None, seed: int, stop: Stop
     ) -> tuple[Path | None, BoundaryReport]:
         kept, self._kept = self._kept, None
         if call.partial.exists():
@@ -185,7 +182,7 @@ class TorchStageRunner:
             raise _RankLostError from error
         return loss == "out_of_memory" or is_out_of_memory(error)
 
-    def _load(self, node: Node | None, seed: int, step: int) -> Live:
+    def _load(self, node: Node | None, seed: int, step: int) -> TrainState:
         if node is None:
             return fresh_state(self._setup, seed)
         live = load_state(node.path, self._setup, budget_steps=self._setup.budget().total_steps)
@@ -193,7 +190,7 @@ class TorchStageRunner:
             raise StoreError(f"{node.path}: holds the state of step {live.step}, not of step {step}")
         return live
 
-    def _write(self, call: StretchCall) -> Path:
+    def _write(self, call: SegmentTrainer) -> Path:
         """Write the state behind a stretch, and keep it in memory if the schedule goes on."""
         folder = unique_sibling(self._scratch / call.key)
         folder.mkdir()
@@ -206,8 +203,8 @@ class TorchStageRunner:
             self._kept = _Kept(call.key, call.live)
         return folder
 
-    def _workplace_of(self, seed: int) -> Workplace:
+    def _workplace_of(self, seed: int) -> StepContext:
         if self._workplace is None or self._workplace.seed != seed:
             stream = TokenStream(self._tokens, self._setup.block_tokens, seed)
-            self._workplace = Workplace(setup=self._setup, stream=stream, seed=seed)
+            self._workplace = StepContext(setup=self._setup, stream=stream, seed=seed)
         return self._workplace

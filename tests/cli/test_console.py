@@ -9,7 +9,7 @@ import sys
 import pytest
 import typer
 
-from mbo_search.cli.console import Answer, deliver, run_app
+from mbo_search.cli.console import CommandResult, deliver, run_app
 from mbo_search.errors import Problem, StoreError, StudyError, TrialError, UserError
 
 PROBLEMS = [
@@ -33,7 +33,7 @@ def app_of(work):
 
 
 def answer(**changes):
-    return Answer(schema="mbo-search/x/1", document={"a": 1}, text=["long text"], brief="short", **changes)
+    return CommandResult(schema="mbo-search/x/1", document={"a": 1}, text=["long text"], brief="short", **changes)
 
 
 def raising(error):
@@ -78,7 +78,7 @@ def test_what_is_printed_meanwhile_goes_to_stderr(capfd):
 
 
 def test_brackets_in_an_answer_are_no_markup(capfd):
-    run_app(app_of(lambda: Answer(schema="x", document={}, text=["a [bold]b[/bold] c"])), [])
+    run_app(app_of(lambda: CommandResult(schema="x", document={}, text=["a [bold]b[/bold] c"])), [])
     assert capfd.readouterr().out == "a [bold]b[/bold] c\n"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mbo_search.cli.starter import STARTER
+from mbo_search.cli.init import STARTER
 from mbo_search.study.examples import example_names
 
 

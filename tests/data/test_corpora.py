@@ -10,7 +10,7 @@ import pytest
 
 from mbo_search.data.corpora import READERS, open_corpus
 from mbo_search.errors import DataError
-from mbo_search.study.catalogue import CORPORA
+from mbo_search.study.catalogue.lookup import CORPORA
 
 
 @pytest.fixture(scope="module")

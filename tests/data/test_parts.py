@@ -15,8 +15,8 @@ from mbo_search.data.prepare import prepare
 from mbo_search.data.token_files import document_ends
 from mbo_search.data.windows import evaluation_windows
 from mbo_search.errors import DataError
-from mbo_search.study.specs import DataSpec, TokenizerSpec
-from mbo_search.train.setup import evaluation_windows_of, validation_parts_of
+from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.train.setup.setup import evaluation_windows_of, validation_parts_of
 
 EOS = 0
 

@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from mbo_search.data.batches import TokenStream
-from mbo_search.data.card import DataCard
 from mbo_search.data.corpora import open_corpus
+from mbo_search.data.metadata import DataMetadata
 from mbo_search.data.prepare import PreparedData, load_prepared, prepare
 from mbo_search.data.windows import evaluation_windows
 from mbo_search.errors import DataError
-from mbo_search.study.specs import DataSpec, TokenizerSpec
+from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 
 SPLITS = ("train", "validation", "test")
 BYTES = TokenizerSpec(kind="bytes")
@@ -180,7 +180,7 @@ def test_wide_vocabularies_get_wide_token_files(tmp_path, source):
 def test_card_agrees_with_the_files_and_survives_json(tmp_path, source):
     prepared = prepare(DataSpec(source=(source,), tokenizer=BYTES), tmp_path / "cache")
     card = prepared.card
-    assert DataCard.model_validate_json(card.model_dump_json()) == card
+    assert DataMetadata.model_validate_json(card.model_dump_json()) == card
     assert set(card.files) == {
         "test.tokens", "tokenizer/tokenizer.json", "tokenizer/tokenizer_config.json", "train.tokens",
         "validation.tokens",
@@ -261,7 +261,7 @@ def test_processes_that_prepare_at_once_get_the_same_data(tmp_path, source):
     code = (
         "import sys; from pathlib import Path\n"
         "from mbo_search.data.prepare import prepare\n"
-        "from mbo_search.study.specs import DataSpec, TokenizerSpec\n"
+        "from mbo_search.study.spec.study import DataSpec, TokenizerSpec\n"
         "spec = DataSpec(source=(sys.argv[1],), tokenizer=TokenizerSpec(kind='bpe', vocab_size=400))\n"
         "prepared = prepare(spec, Path(sys.argv[2]))\n"
         "assert len(prepared.tokens('train')) == prepared.card.splits['train'].num_tokens\n"

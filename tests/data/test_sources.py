@@ -8,7 +8,7 @@ import pytest
 
 from mbo_search.data.sources import resolve_sources
 from mbo_search.errors import DataError
-from mbo_search.study.specs import DataSpec, TokenizerSpec
+from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mbo_search.results.run_directory import RunDirectory
+from mbo_search.results.records.run_directory import RunDirectory
 from tests.export.trained import build_trained_run
 
 

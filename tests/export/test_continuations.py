@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 
 from mbo_search.export.continuations import continuations
-from mbo_search.results.ranking import make_ranking
-from mbo_search.results.run_directory import RunDirectory
+from mbo_search.results.ranking.files import make_ranking
+from mbo_search.results.records.run_directory import RunDirectory
 
 
 def test_baseline_and_winner_continue_the_same_text(run):

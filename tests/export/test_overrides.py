@@ -6,7 +6,7 @@ import pytest
 
 from mbo_search.errors import StudyError
 from mbo_search.export.overrides import with_overrides
-from mbo_search.study.schedule_file import load_schedule_file
+from mbo_search.study.files.schedule_file import load_schedule_file
 
 
 @pytest.fixture(scope="module")

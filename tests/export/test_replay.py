@@ -6,7 +6,7 @@ import pytest
 
 from mbo_search.errors import DataError, TrialError
 from mbo_search.export.replay import TOLERANCE_NATS, replay, restored_study
-from mbo_search.study.schedule_file import load_schedule_file
+from mbo_search.study.files.schedule_file import load_schedule_file
 
 
 @pytest.fixture(scope="module")

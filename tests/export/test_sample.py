@@ -12,8 +12,8 @@ from mbo_search.errors import RunDirectoryError, UserError
 from mbo_search.export.final import train_final
 from mbo_search.export.generate import generate
 from mbo_search.export.sample import load_trial, sample
-from mbo_search.results.run_directory import RunDirectory
-from mbo_search.study.schedule_file import load_schedule_file
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.study.files.schedule_file import load_schedule_file
 from tests.results.builder import build_run
 
 

@@ -10,7 +10,7 @@ import transformers
 from mbo_search.model.decoder import build_decoder, set_dropout
 from mbo_search.model.llama import llama_config
 from mbo_search.model.size import num_parameters
-from mbo_search.study.specs import ModelSpec
+from mbo_search.study.spec.study import ModelSpec
 
 VOCAB = 96
 

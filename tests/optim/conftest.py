@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from mbo_search.model.decoder import build_decoder
 from mbo_search.optim.staged import build_optimizer
 from mbo_search.optim.state import OptimizerState
-from mbo_search.study.catalogue import OPTIMIZERS
-from mbo_search.study.schedule import Stage
-from mbo_search.study.specs import ModelSpec
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.spec.schedule import Stage
+from mbo_search.study.spec.study import ModelSpec
 
 VOCAB, BUDGET_STEPS = 40, 60
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mbo_search.optim.constructors import CONSTRUCTORS
-from mbo_search.study.catalogue import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 
 NAMES = sorted(OPTIMIZERS)
 every_optimizer = pytest.mark.parametrize("name", NAMES)

@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from mbo_search.errors import StudyError
-from mbo_search.study.catalogue import OPTIMIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 
 EXPRESSIONS = [
     "+".join(blocks)

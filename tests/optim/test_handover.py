@@ -12,8 +12,8 @@ import torch
 from mbo_search.errors import StudyError
 from mbo_search.optim.groups import acting_optimizer
 from mbo_search.optim.handover import hand_over
-from mbo_search.study.catalogue import OPTIMIZERS
-from mbo_search.study.handover_table import can_carry
+from mbo_search.study.catalogue.hand_over import can_carry
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 
 NAMES = sorted(OPTIMIZERS)
 PAIRS = list(itertools.product(NAMES, NAMES))

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from mbo_search.optim.regularizers import Ema, prepare_gradients, shrink_weights, training_loss
-from mbo_search.study.catalogue import REGULARIZERS
-from mbo_search.study.schedule import Regularizer
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.spec.schedule import Regularizer
 
 HERE = {"label_smoothing", "z_loss", "l2", "gradient_noise", "clip_value", "l1", "ema"}
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from mbo_search.results.records import CurveRow, TrialRecord
-from mbo_search.study.schedule import HandOver, LrShape, Schedule, Stage
-from mbo_search.study.segments import BudgetSteps
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.spec.schedule import HandOver, LrShape, Schedule, Stage
+from mbo_search.study.spec.segments import BudgetSteps
+from mbo_search.trial.outcome import CurveRow
 
 __all__ = ["BUDGET", "make_record", "make_rows", "make_stage"]
 

@@ -12,12 +12,12 @@ import pytest
 from rich.console import Console
 
 from mbo_search.cli.ranking_text import ranking_text
-from mbo_search.report.headline import sentence
-from mbo_search.report.ladder_table import ladder_rows
-from mbo_search.report.sections import figure_blocks
+from mbo_search.report.page.ladder_table import ladder_rows
+from mbo_search.report.page.sections import figure_blocks
+from mbo_search.report.page.summary import sentence
+from mbo_search.report.page.tiles import tiles
 from mbo_search.report.source import ReportSource, read_source
-from mbo_search.report.strings import LANGUAGES, load_strings
-from mbo_search.report.tiles import tiles
+from mbo_search.report.style.i18n import LANGUAGES, load_strings
 from tests.results.builder import build_run
 
 STUDIES = [(24, 6, 1), (40, 6, 2), (40, 12, 3), (40, 24, 4), (60, 12, 5), (60, 8, 6)]

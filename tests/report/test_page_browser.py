@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from mbo_search.report.page import SECTIONS, write_report
-from mbo_search.report.palette import DARK, LIGHT
+from mbo_search.report.page.page import SECTIONS, write_report
 from mbo_search.report.samples import TextSample
+from mbo_search.report.style.palette import DARK, LIGHT
 from tests.report.browser import Watched, chromium, watched_page
 from tests.results.builder import build_run
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mbo_search.report.parameters import parameter_axes
-from mbo_search.results.records import TrialRecord
-from mbo_search.study.schedule import Schedule, Stage
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.spec.schedule import Schedule, Stage
 
 
 def record(trial: int, **params: float | str) -> TrialRecord:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mbo_search.report.page import write_report
-from mbo_search.results.run_directory import RunDirectory
+from mbo_search.report.page.page import write_report
+from mbo_search.results.records.run_directory import RunDirectory
 from tests.results.builder import build_run, make_setup, make_study
 
 

@@ -17,18 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from mbo_search.results.champions import champions
-from mbo_search.results.records import Boundary, CurveRow, TrialRecord
-from mbo_search.results.run_directory import RunDirectory
-from mbo_search.results.schedule_runs import group_by_schedule
+from mbo_search.results.evidence.champions import champions
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.study.baselines import baseline_schedule
-from mbo_search.study.defaults import with_defaults
-from mbo_search.study.keys import segment_keys
-from mbo_search.study.ladder import SearchName, search_spaces
-from mbo_search.study.schedule import Schedule
-from mbo_search.study.segments import BudgetSteps, Segment, cut, resolve_budget
-from mbo_search.study.space import Space, propose
-from mbo_search.study.specs import (
+from mbo_search.study.space.defaults import with_defaults
+from mbo_search.study.space.ladder import SearchName, search_spaces
+from mbo_search.study.space.space import Space, propose
+from mbo_search.study.spec.keys import segment_keys
+from mbo_search.study.spec.schedule import Schedule
+from mbo_search.study.spec.segments import BudgetSteps, Segment, cut, resolve_budget
+from mbo_search.study.spec.study import (
     BudgetSpec,
     DataSpec,
     EvaluationSpec,
@@ -43,7 +43,8 @@ from mbo_search.study.specs import (
     Study,
     TrainSpec,
 )
-from mbo_search.train.setup import TrainSetup
+from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.trial.outcome import Boundary, CurveRow
 
 __all__ = ["build_records", "build_run", "make_setup", "make_study"]
 

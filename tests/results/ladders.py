@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from mbo_search.results.ladder_info import LadderInfo
-from mbo_search.results.rank import RankingContext, count_totals, rank
-from mbo_search.results.records import TrialRecord
-from mbo_search.study.rungs import RUNGS
-from mbo_search.study.schedule import Regularizer, Schedule, Stage
-from mbo_search.study.specs import ConfirmSpec
+from mbo_search.results.evidence.ladder_info import LadderContext
+from mbo_search.results.ranking.rank import RankingContext, count_totals, rank
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.spec.rungs import RUNGS
+from mbo_search.study.spec.schedule import Regularizer, Schedule, Stage
+from mbo_search.study.spec.study import ConfirmSpec
 
 SEARCH_OF = {"untuned": "baseline", "tuned": "tuned", "shape": "shape", "settings": "settings", "switch": "staged"}
 SCALE = "at 0.43 M parameters, 0.1 M tokens"
@@ -76,7 +76,7 @@ def spread(mean, num_seeds=6, step=0.001):
 
 def info_of(question="switch", **fields):
     """A ladder up to a question, with enough effort on both sides to say nothing against a yes."""
-    return LadderInfo(question=question, rungs=RUNGS[: RUNGS.index(question) + 1], **fields)
+    return LadderContext(question=question, rungs=RUNGS[: RUNGS.index(question) + 1], **fields)
 
 
 def ranked(records, *, seeds=None, info=None):

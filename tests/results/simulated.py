@@ -13,16 +13,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mbo_search.results.champions import champions
-from mbo_search.results.comparisons import compare_all
-from mbo_search.results.ladder_info import LadderInfo
-from mbo_search.results.rank import RankingContext, rank
-from mbo_search.results.ranking_values import Comparison, Ranking, Totals
-from mbo_search.results.records import TrialRecord
-from mbo_search.results.rounds import last_search_trials
-from mbo_search.results.schedule_runs import ScheduleRuns, group_by_schedule, schedule_identity
-from mbo_search.study.rungs import RUNGS, Rung
-from mbo_search.study.schedule import Schedule
+from mbo_search.results.evidence.champions import champions
+from mbo_search.results.evidence.comparisons import compare_all
+from mbo_search.results.evidence.ladder_info import LadderContext
+from mbo_search.results.evidence.ranking_values import Comparison, Ranking, Totals
+from mbo_search.results.evidence.rounds import champions_by_round
+from mbo_search.results.ranking.rank import RankingContext, rank
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.results.records.schedule_groups import ScheduleRuns, group_by_schedule, schedule_identity
+from mbo_search.study.spec.rungs import RUNGS, Rung
+from mbo_search.study.spec.schedule import Schedule
 from tests.results.ladders import SEARCH_OF, schedule_of
 
 NOISE = 0.0086
@@ -34,7 +34,7 @@ COUNTS: dict[Rung, int] = {"untuned": 1, "tuned": 6, "shape": 2, "settings": 3, 
 """Schedules of each rung: the question's side has the most luck."""
 
 TOKENS = tuple(60 + 17 * index % 140 for index in range(30))
-INFO = RankingContext(info=LadderInfo(question="switch", rungs=RUNGS))
+INFO = RankingContext(info=LadderContext(question="switch", rungs=RUNGS))
 
 ONE_RUNG_AS_GOOD: dict[Rung, float] = {"untuned": 0.1, "tuned": 0.1, "shape": 0.1}
 """Nats by which all rungs but `settings` are worse: the hardest case, where a single test prevents a false yes."""
@@ -112,11 +112,12 @@ class SimulatedStudy:
 
     def compared(self, role: str) -> list[Comparison]:
         """Comparisons of the champions as the ranking has them; a whole ranking takes many times as long."""
-        ends, groups = last_search_trials(self.records), self.groups()
+        groups = self.groups()
         champion = {runs.head.trial for runs in champions(groups, "switch").declared}
         # Earlier champions are compared with everybody, but only among the secondary comparisons.
         known = [runs if runs.head.trial in champion else replace(runs, fresh=()) for runs in groups]
-        return [one for one in compare_all(known, "switch", ends) if one.role == role]
+        best, rounds = champions(known, "switch"), champions_by_round(known, self.records, "switch")
+        return [one for one in compare_all(known, best, rounds) if one.role == role]
 
     def true_gain(self, trial: int, other: int) -> float:
         """By how much a trial's schedule is truly better than another's, on any text."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mbo_search.results.documents import DocumentDifferences
-from mbo_search.results.sequential import SequentialTest, Spending, sequential_test
+from mbo_search.results.statistics.documents import DocumentDifferences
+from mbo_search.results.statistics.sequential import SequentialTest, Spending, sequential_test
 
 SD_NATS = 0.0086
 MOST_SEEDS = 60

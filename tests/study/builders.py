@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from mbo_search.study.catalogue import LR_SHAPES, OPTIMIZERS
-from mbo_search.study.schedule import LrShape, Schedule, Stage
-from mbo_search.study.segments import BudgetSteps
-from mbo_search.study.specs import (
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
+from mbo_search.study.spec.segments import BudgetSteps
+from mbo_search.study.spec.study import (
     BudgetSpec,
     DataSpec,
     LrShapeChoice,

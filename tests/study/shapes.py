@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from mbo_search.study.catalogue import LR_SHAPES
-from mbo_search.study.lr_shapes import StageClock
-from mbo_search.study.schedule import LrShape
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.spec.lr_shapes import StageClock
+from mbo_search.study.spec.schedule import LrShape
 
 
 def clocks(max_steps=400):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from mbo_search.study.baseline_names import baseline_names
-from mbo_search.study.catalogue import LR_SHAPES, OPTIMIZERS, REGULARIZERS
-from mbo_search.study.defaults import with_defaults
-from mbo_search.study.specs import (
+from mbo_search.study.catalogue.baseline_names import baseline_names
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.space.defaults import with_defaults
+from mbo_search.study.spec.study import (
     BudgetSpec,
     ConfirmSpec,
     ControlSpec,

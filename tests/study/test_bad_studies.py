@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mbo_search.errors import StudyError
-from mbo_search.study.yaml_file import load_study, parse_study
+from mbo_search.study.files.study_file import load_study, parse_study
 from tests.study.studies import SMALL
 
 

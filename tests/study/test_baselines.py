@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from mbo_search.errors import StudyError
-from mbo_search.study.baseline_names import baseline_names, split_baseline
 from mbo_search.study.baselines import baseline_schedule
-from mbo_search.study.catalogue import LR_SHAPES, OPTIMIZERS
-from mbo_search.study.reference_lr import reference_lr
-from mbo_search.study.segments import cut
-from mbo_search.study.space import staged_space
-from mbo_search.study.specs import ModelSpec, Range, StageDefaults
-from mbo_search.study.yaml_file import load_study
+from mbo_search.study.catalogue.baseline_names import baseline_names, split_baseline
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.files.study_file import load_study
+from mbo_search.study.space.space import staged_space
+from mbo_search.study.spec.reference_lr import reference_lr
+from mbo_search.study.spec.segments import cut
+from mbo_search.study.spec.study import ModelSpec, Range, StageDefaults
 from tests.study.builders import stage_space, study
 from tests.study.studies import SMALL
 

@@ -8,10 +8,11 @@ import pytest
 
 from mbo_search.errors import StudyError
 from mbo_search.study.baselines import baseline_schedule
-from mbo_search.study.catalogue import OPTIMIZERS, REGULARIZERS
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.examples import example_names, example_path
-from mbo_search.study.space import staged_space
-from mbo_search.study.yaml_file import load_study
+from mbo_search.study.files.study_file import load_study
+from mbo_search.study.space.space import staged_space
 
 STUDIES = Path(__file__).parents[2] / "studies"
 names = pytest.mark.parametrize("name", example_names())

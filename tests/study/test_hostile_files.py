@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mbo_search.errors import StudyError
-from mbo_search.study.long_form import study_mapping
-from mbo_search.study.read_text import read_text
-from mbo_search.study.schedule_file import dump_schedule_file, parse_schedule_file
-from mbo_search.study.segments import cut, resolve_budget
-from mbo_search.study.space import space_size, staged_space
-from mbo_search.study.yaml_file import dump_study, parse_study
+from mbo_search.study.files.long_form import study_mapping
+from mbo_search.study.files.read_text import read_text
+from mbo_search.study.files.schedule_file import dump_schedule_file, parse_schedule_file
+from mbo_search.study.files.study_file import dump_study, parse_study
+from mbo_search.study.space.space import space_size, staged_space
+from mbo_search.study.spec.segments import cut, resolve_budget
 from tests.damage import changed_somewhere
+from tests.study.files.test_schedule_file import FILE
 from tests.study.studies import SMALL
-from tests.study.test_schedule_file import FILE
 
 MANY_BYTES = 128 * 2**20
 FUZZ = settings(max_examples=30)

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 
 from mbo_search.data.prepare import PreparedData, prepare
-from mbo_search.study.catalogue import OPTIMIZERS
-from mbo_search.study.schedule import LrShape, Regularizer, Schedule, Stage
-from mbo_search.study.specs import DataSpec, ModelSpec, TokenizerSpec
-from mbo_search.train.path import SchedulePath, schedule_path
-from mbo_search.train.setup import TrainSetup, evaluation_windows_of, numerics_here
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
+from mbo_search.study.spec.study import DataSpec, ModelSpec, TokenizerSpec
+from mbo_search.train.execution.path import SchedulePath, schedule_path
+from mbo_search.train.setup.setup import TrainSetup, evaluation_windows_of, numerics_here
 from mbo_search.train.torch_runner import TorchStageRunner
 
 TEXT = (

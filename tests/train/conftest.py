@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mbo_search.data.prepare import PreparedData
-from mbo_search.train.setup import TrainSetup
+from mbo_search.train.setup.setup import TrainSetup
 from tests.train.builder import tiny_data, tiny_setup
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mbo_search.study.catalogue import REGULARIZERS
-from mbo_search.study.schedule import Regularizer, Schedule, Stage
-from mbo_search.train.path import schedule_path
-from mbo_search.train.setup import TrainSetup
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.spec.schedule import Regularizer, Schedule, Stage
+from mbo_search.train.execution.path import schedule_path
+from mbo_search.train.setup.setup import TrainSetup
 from tests.train.builder import differing, make_schedule, make_stage, run_whole
 
 _OFF = sorted(kind for kind, info in REGULARIZERS.items() if info.low == 0 and kind != "ema")

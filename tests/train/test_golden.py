@@ -19,12 +19,12 @@ import torch
 
 from mbo_search.data.batches import TokenStream
 from mbo_search.data.prepare import PreparedData
-from mbo_search.study.schedule import LrShape, Regularizer, Schedule
-from mbo_search.study.segments import cut
-from mbo_search.train.loop import Workplace, train_segment
-from mbo_search.train.measure import Exam, point_behind
-from mbo_search.train.setup import TrainSetup, evaluation_windows_of
-from mbo_search.train.state import fresh_state
+from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule
+from mbo_search.study.spec.segments import cut
+from mbo_search.train.loop import StepContext, train_segment
+from mbo_search.train.measure import EvalSet, point_behind
+from mbo_search.train.saved_state import fresh_state
+from mbo_search.train.setup.setup import TrainSetup, evaluation_windows_of
 from tests.train.builder import make_schedule, make_stage, tiny_data, tiny_setup
 
 TRACE = Path(__file__).parent / "golden" / "three_stages.json"
@@ -56,9 +56,9 @@ def trace(data: PreparedData) -> dict:
     """Losses of every step, and validation losses at the boundaries, of the schedule on a tiny model."""
     setup = tiny_setup(data)
     windows = evaluation_windows_of(data, context=16, num_tokens=256)
-    exam = Exam(tokens=data.tokens("validation"), windows=windows, setup=setup)
+    exam = EvalSet(tokens=data.tokens("validation"), windows=windows, setup=setup)
     stream = TokenStream(data.tokens("train"), setup.block_tokens, 0)
-    workplace = Workplace(setup=setup, stream=stream, seed=0)
+    workplace = StepContext(setup=setup, stream=stream, seed=0)
     live = fresh_state(setup, 0)
     losses: list[float] = []
     boundaries: list[list[float | None]] = []

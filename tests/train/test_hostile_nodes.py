@@ -21,17 +21,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mbo_search.errors import StoreError
-from mbo_search.files import read_json
 from mbo_search.model.decoder import build_decoder
-from mbo_search.train.execute import execute
-from mbo_search.train.live import Live
-from mbo_search.train.manifest import MANIFEST, read_manifest
-from mbo_search.train.setup import TrainSetup
-from mbo_search.train.state import load_state
-from mbo_search.train.store import StageStore
+from mbo_search.store.local import StageStore
+from mbo_search.store.manifest import MANIFEST, read_manifest
+from mbo_search.system.files import read_json
+from mbo_search.train.execution.execute import execute
+from mbo_search.train.saved_state import load_state
+from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.train.train_state import TrainState
 from tests.damage import changed_somewhere
 from tests.train.builder import differing, read_state
-from tests.train.test_state import trained
+from tests.train.test_saved_state import trained
 from tests.train.toy import ToyRunner, constant_then_linear, path_of
 
 FUZZ = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
@@ -122,7 +122,7 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def loaded_or_refused(setup: TrainSetup, state: Path, root: Path, name: str, content: bytes) -> Live | None:
+def loaded_or_refused(setup: TrainSetup, state: Path, root: Path, name: str, content: bytes) -> TrainState | None:
     """Load a copy of a state with one file replaced, within a bound of memory; None if it is refused."""
     folder = root / "copy"
     shutil.copytree(state, folder)
@@ -138,7 +138,7 @@ def loaded_or_refused(setup: TrainSetup, state: Path, root: Path, name: str, con
     return live
 
 
-def is_of_this_model(live: Live, setup: TrainSetup) -> bool:
+def is_of_this_model(live: TrainState, setup: TrainSetup) -> bool:
     """Whether a state that was let in has the tensors of the model, each of its own shape and type."""
     model = build_decoder(setup.model, setup.vocab_size, seed=0)
     wanted, found = (

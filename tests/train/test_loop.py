@@ -13,16 +13,16 @@ from torch import Tensor
 from mbo_search.data.batches import TokenStream
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import TrialError
-from mbo_search.study.schedule import LrShape, Regularizer, Schedule, Stage
-from mbo_search.study.segments import cut
-from mbo_search.train.live import Live
-from mbo_search.train.loop import StepReport, Workplace, train_segment
-from mbo_search.train.measure import Exam, point_behind
-from mbo_search.train.setup import TrainSetup, evaluation_windows_of
-from mbo_search.train.state import fresh_state
+from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
+from mbo_search.study.spec.segments import cut
+from mbo_search.train.loop import StepContext, StepReport, train_segment
+from mbo_search.train.measure import EvalSet, point_behind
+from mbo_search.train.saved_state import fresh_state
+from mbo_search.train.setup.setup import TrainSetup, evaluation_windows_of
+from mbo_search.train.train_state import TrainState
 from tests.train.builder import LINEAR, make_schedule, make_stage
 
-Watch = Callable[[Live, StepReport], None]
+Watch = Callable[[TrainState, StepReport], None]
 
 
 class Trainer:
@@ -34,9 +34,9 @@ class Trainer:
 
     def train(
         self, schedule: Schedule, watch: Watch = lambda live, report: None, *, seed: int = 0, num_segments: int = 10
-    ) -> Live:
+    ) -> TrainState:
         stream = TokenStream(self.data.tokens("train"), self.setup.block_tokens, seed)
-        workplace = Workplace(setup=self.setup, stream=stream, seed=seed)
+        workplace = StepContext(setup=self.setup, stream=stream, seed=seed)
         live = fresh_state(self.setup, seed)
         for segment in cut(schedule, self.setup.budget())[:num_segments]:
             train_segment(live, segment, workplace, stop=lambda: False, observe=lambda report: watch(live, report))
@@ -48,7 +48,7 @@ def trainer(data: PreparedData, setup: TrainSetup) -> Trainer:
     return Trainer(data, setup)
 
 
-def weights_of(live: Live) -> dict[str, Tensor]:
+def weights_of(live: TrainState) -> dict[str, Tensor]:
     return {name: parameter.detach().clone() for name, parameter in live.model.named_parameters()}
 
 
@@ -135,7 +135,7 @@ def test_noise_of_equal_data_differs_between_micro_batches(data: PreparedData, s
     seen = []
     for micro_batch in (1, 6):
         changed = setup.model_copy(update={"micro_batch": micro_batch})
-        workplace = Workplace(setup=changed, stream=Same(data.tokens("train"), 16, 0), seed=0)
+        workplace = StepContext(setup=changed, stream=Same(data.tokens("train"), 16, 0), seed=0)
         live = fresh_state(changed, 0)
         segment = cut(constant(regularizers=dropout(0.5)), changed.budget())[0]
         reports: list[StepReport] = []
@@ -206,7 +206,7 @@ def test_only_the_trainable_block_changes(trainer: Trainer) -> None:
 
 
 def test_dropout_changes_with_the_stage(trainer: Trainer) -> None:
-    def probabilities(live: Live) -> set[float]:
+    def probabilities(live: TrainState) -> set[float]:
         return {module.p for module in live.model.modules() if isinstance(module, torch.nn.Dropout)}
 
     seen: list[set[float]] = []
@@ -238,7 +238,7 @@ def test_an_exploded_loss_ends_the_trial_after_ten_high_losses_in_a_row(trainer:
 
 
 def test_a_stop_is_asked_for_before_every_step(data: PreparedData, setup: TrainSetup) -> None:
-    workplace = Workplace(setup=setup, stream=TokenStream(data.tokens("train"), 16, 0), seed=0)
+    workplace = StepContext(setup=setup, stream=TokenStream(data.tokens("train"), 16, 0), seed=0)
     live = fresh_state(setup, 0)
     segments = cut(constant(), setup.budget())
     polls: list[int] = []
@@ -253,7 +253,7 @@ def test_a_stop_is_asked_for_before_every_step(data: PreparedData, setup: TrainS
 def test_a_point_tells_of_its_own_segment_and_leaves_the_weights_alone(trainer: Trainer) -> None:
     setup, data = trainer.setup, trainer.data
     windows = evaluation_windows_of(data, context=16, num_tokens=256)
-    exam = Exam(tokens=data.tokens("validation"), windows=windows, setup=setup)
+    exam = EvalSet(tokens=data.tokens("validation"), windows=windows, setup=setup)
     extras = (Regularizer(kind="ema", strength=0.5), Regularizer(kind="dropout", strength=0.1))
     stages = make_schedule(
         make_stage("a", 0.4, "adamw", regularizers=extras),

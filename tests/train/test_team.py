@@ -14,11 +14,11 @@ import pytest
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import StudyError
-from mbo_search.study.catalogue import OPTIMIZERS
-from mbo_search.study.schedule import Schedule
-from mbo_search.study.yaml_file import parse_study
-from mbo_search.train.path import schedule_path
-from mbo_search.train.setup import TrainSetup
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.files.study_file import parse_study
+from mbo_search.study.spec.schedule import Schedule
+from mbo_search.train.execution.path import schedule_path
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
 from tests.study.studies import SMALL
 from tests.train.builder import (
@@ -98,7 +98,7 @@ def test_stopped_and_resumed_equals_undisturbed_bit_for_bit_and_a_lost_process_c
         folder, report = whole(runner, together, schedule, kill_another_in_its_stride)
         assert folder is not None, report.message
         assert differing(read_state(folder) | {"curve": report.curve}, expected) == []
-        assert report.executed_tokens + stopped.executed_tokens == together.budget().total_tokens
+        assert report.cost.executed_tokens + stopped.cost.executed_tokens == together.budget().total_tokens
     finally:
         runner.close()
 

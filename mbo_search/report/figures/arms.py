@@ -17,12 +17,10 @@ from mbo_search.report.figures.base import (
     rounded,
     safe,
 )
-from mbo_search.report.numbers import format_perplexity
-from mbo_search.report.palette import RUNG_SYMBOLS, rung_color
-from mbo_search.results.ranking_values import RankedTrial
-from mbo_search.study.rungs import RUNGS, Rung
-
-__all__ = ["ArmsInfo", "Lane", "arms_info", "draw_arms"]
+from mbo_search.report.style.numbers import format_perplexity
+from mbo_search.report.style.palette import RUNG_SYMBOLS, rung_color
+from mbo_search.results.evidence.ranking_values import RankedTrial
+from mbo_search.study.spec.rungs import RUNGS, Rung
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +58,7 @@ class ArmsInfo:
 
 
 def arms_info(rows: Sequence[RankedTrial]) -> ArmsInfo | None:
-    """Bundle finished schedules by rung.
-
-    Args:
-        rows: Rows of the ranking, best first.
-
-    Returns:
-        The lanes; None if nothing finished.
-    """
+    """Bundle finished schedules by rung."""
     done = [(row, row.val_loss) for row in rows if row.rank is not None and row.val_loss is not None]
     if not done:
         return None
@@ -89,12 +80,7 @@ def _lane(rung: Rung, done: Sequence[tuple[RankedTrial, float]], highest: float)
 
 
 def draw_arms(info: ArmsInfo, *, names: Mapping[str, str]) -> go.Figure:
-    """Draw the lanes; the best of each rung is named.
-
-    Args:
-        info: What to draw.
-        names: Words by key: `perplexity`, `beyond` (a format of `count`) and the name of each rung.
-    """
+    """Draw the lanes; the best of each rung is named."""
     figure = bare_figure(height=84 * len(info.lanes) + 58, x_title=names["perplexity"])
     perplexity_axis(figure, "x", info.lowest, info.highest)
     figure.update_xaxes(showgrid=True, fixedrange=True)

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, label_row, rounded, safe
-from mbo_search.results.attribution_values import Attribution
-from mbo_search.results.statistics import ALPHA
-
-__all__ = ["PartRow", "attribution_info", "draw_attribution"]
+from mbo_search.results.evidence.attribution_values import Attribution
+from mbo_search.results.statistics.paired import ALPHA
 
 _ROW_PIXELS = 44
 _FRAME_PIXELS = 84
@@ -43,11 +41,7 @@ class PartRow:
 
 
 def attribution_info(attribution: Attribution | None) -> tuple[PartRow, ...]:
-    """The parts that were measured, in order of the stages; of those that train alike only the first.
-
-    Args:
-        attribution: What each part is worth; None if that was not measured.
-    """
+    """The parts that were measured, in order of the stages; of those that train alike only the first."""
     if attribution is None:
         return ()
     firsts = {row.trial: row for row in reversed(attribution.rows)}
@@ -68,13 +62,7 @@ def attribution_info(attribution: Attribution | None) -> tuple[PartRow, ...]:
 
 
 def draw_attribution(rows: Sequence[PartRow], *, names: Mapping[str, str], parts: Mapping[str, str]) -> go.Figure:
-    """Draw a lane for each part: what it is worth, with its interval; filled where the adjusted p is below 5 %.
-
-    Args:
-        rows: What to draw; at least one.
-        names: Words by key: `worth`, `stage`, `adjusted_p`.
-        parts: Names of the parts.
-    """
+    """Draw a lane for each part: what it is worth, with its interval; filled where the adjusted p is below 5 %."""
     figure = bare_figure(height=_ROW_PIXELS * len(rows) + _FRAME_PIXELS, x_title=names["worth"])
     figure.update_xaxes(showgrid=True, fixedrange=True, zeroline=True, zerolinecolor="var(--faint)")
     figure.update_yaxes(visible=False, fixedrange=True, range=[len(rows) - 0.5, -0.9])

@@ -9,21 +9,6 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-__all__ = [
-    "FONT",
-    "bare_figure",
-    "focus",
-    "hover_lines",
-    "label_row",
-    "perplexity_axis",
-    "perplexity_ticks",
-    "round_ticks",
-    "rounded",
-    "safe",
-    "spread",
-    "tone_down",
-]
-
 FONT = (
     'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Noto Sans CJK SC", '
     '"PingFang SC", "Microsoft YaHei", Arial, sans-serif'
@@ -31,13 +16,7 @@ FONT = (
 
 
 def bare_figure(*, height: int, x_title: str = "", y_title: str = "") -> go.Figure:
-    """An empty figure without plotly's decoration: no background of its own, thin grid, quiet text.
-
-    Args:
-        height: Pixels.
-        x_title: Title of the horizontal axis.
-        y_title: Title of the vertical axis.
-    """
+    """An empty figure without plotly's decoration: no background of its own, thin grid, quiet text."""
     figure = go.Figure()
     axis: dict[str, Any] = {
         "gridcolor": "var(--grid)",
@@ -75,14 +54,7 @@ def _title(text: str) -> dict[str, Any]:
 
 
 def label_row(figure: go.Figure, height: float, text: str, *, color: str) -> None:
-    """Write a row's name above it, at the left edge.
-
-    Args:
-        figure: The figure, changed in place.
-        height: Lower edge of the text on the y axis.
-        text: Escaped text, with markup.
-        color: A color or a variable of the page.
-    """
+    """Write a row's name above it, at the left edge."""
     figure.add_annotation(
         x=0,
         xref="paper",
@@ -116,13 +88,6 @@ def tone_down(figure: go.Figure) -> None:
 
 def focus(losses: Sequence[float], keep: float | None = None) -> tuple[float, float]:
     """The losses worth looking at: hopeless schedules must not squeeze the good ones together.
-
-    Args:
-        losses: At least one, nats per token.
-        keep: A loss that must stay in view, such as the baseline's.
-
-    Returns:
-        Lowest and highest loss in view, nats per token.
 
     >>> focus([3.0, 3.1, 3.2, 9.0])
     (3.0, 3.5)
@@ -162,14 +127,7 @@ def round_ticks(low: float, high: float) -> list[float]:
 
 
 def perplexity_axis(figure: go.Figure, axis: Literal["x", "y"], low_nats: float, high_nats: float) -> None:
-    """Make an axis logarithmic in perplexity, with readable ticks.
-
-    Args:
-        figure: The figure.
-        axis: Which axis.
-        low_nats: Lowest loss in view.
-        high_nats: Highest loss in view.
-    """
+    """Make an axis logarithmic in perplexity, with readable ticks."""
     pad = max(0.004, (high_nats - low_nats) * 0.05)
     low, high = low_nats - pad, high_nats + pad
     ticks = perplexity_ticks(low, high)

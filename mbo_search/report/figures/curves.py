@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, perplexity_axis, rounded, safe, spread
-from mbo_search.report.numbers import format_lr, format_perplexity
-from mbo_search.report.palette import RUNG_DASHES, optimizer_color
-from mbo_search.results.records import CurveRow, TrialRecord
-from mbo_search.study.rungs import Rung
+from mbo_search.report.style.numbers import format_lr, format_perplexity
+from mbo_search.report.style.palette import RUNG_DASHES, optimizer_color
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.spec.rungs import Rung
+from mbo_search.trial.outcome import CurveRow
 from mbo_search.units import format_count
-
-__all__ = ["Band", "CurveLine", "CurvesInfo", "curves_info", "draw_curves", "line_legend"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +85,7 @@ def curves_info(
     asked: Rung,
     most_lines: int = 40,
 ) -> CurvesInfo:
-    """Choose and bundle learning curves.
-
-    Args:
-        records: Complete trials of the search, best first.
-        curves: Learning curve of each trial.
-        rungs: The freedom that each trial needs, by its number.
-        asked: The freedom that the study asks about.
-        most_lines: Lines of that rung drawn one by one; of each other rung only the best is.
-    """
+    """Choose and bundle learning curves."""
     lines: list[CurveLine] = []
     places: dict[Rung, int] = {}
     for record in records:
@@ -155,12 +146,7 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 
 
 def draw_curves(info: CurvesInfo, *, names: Mapping[str, str]) -> go.Figure:
-    """Draw learning curves; every trace carries its rung and place for the top-K filter.
-
-    Args:
-        info: What to draw; at least one line.
-        names: Words by key: `tokens`, `perplexity`, `band` and the name of each rung.
-    """
+    """Draw learning curves; every trace carries its rung and place for the top-K filter."""
     figure = bare_figure(height=480, x_title=names["tokens"], y_title=names["perplexity"])
     figure.update_xaxes(tickformat="~s", rangemode="tozero")
     figure.update_layout(meta={"schedules": len(info.lines) + info.num_hidden})
@@ -235,14 +221,7 @@ def _hover(who: str, optimizer: str, row: CurveRow) -> str:
 def line_legend(
     figure: go.Figure, optimizers: Iterable[str], rungs: Iterable[Rung], *, names: Mapping[str, str]
 ) -> None:
-    """Name the colors and the line styles of a figure apart from any one schedule.
-
-    Args:
-        figure: The figure.
-        optimizers: The optimizers in it; repeats are named once.
-        rungs: The rungs in it; repeats are named once.
-        names: Words by key: the name of each rung.
-    """
+    """Name the colors and the line styles of a figure apart from any one schedule."""
     entries: list[tuple[str, dict[str, object], dict[str, object]]] = [
         (name, {"color": optimizer_color(name), "width": 6}, {"place": -1, "names": name})
         for name in dict.fromkeys(optimizers)

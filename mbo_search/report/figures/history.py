@@ -9,13 +9,11 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, focus, hover_lines, perplexity_axis, rounded, safe
-from mbo_search.report.numbers import format_perplexity
-from mbo_search.report.palette import RUNG_SYMBOLS, rung_color
-from mbo_search.results.records import TrialRecord
-from mbo_search.study.rungs import RUNGS, Rung
+from mbo_search.report.style.numbers import format_perplexity
+from mbo_search.report.style.palette import RUNG_SYMBOLS, rung_color
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.spec.rungs import RUNGS, Rung
 from mbo_search.units import format_count
-
-__all__ = ["HistoryPoint", "draw_history", "history_info"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +38,7 @@ class HistoryPoint:
 
 
 def history_info(records: Sequence[TrialRecord], rungs: Mapping[int, Rung]) -> tuple[HistoryPoint, ...]:
-    """Put the trials of the search in the order in which they ended.
-
-    Args:
-        records: All records; runs on fresh seeds are left out, unfinished ones only add their tokens.
-        rungs: The freedom that each needs, by trial number.
-    """
+    """Put the trials of the search in the order in which they ended."""
     points: list[HistoryPoint] = []
     best: dict[Rung, float] = {}
     tokens = 0
@@ -70,12 +63,7 @@ def history_info(records: Sequence[TrialRecord], rungs: Mapping[int, Rung]) -> t
 
 
 def draw_history(points: Sequence[HistoryPoint], *, names: Mapping[str, str]) -> go.Figure:
-    """Draw every schedule as a dot and the best so far of each rung as a step line.
-
-    Args:
-        points: What to draw; at least one.
-        names: Words by key: `executed_tokens`, `perplexity`, `best_so_far` and the name of each rung.
-    """
+    """Draw every schedule as a dot and the best so far of each rung as a step line."""
     figure = bare_figure(height=420, x_title=names["executed_tokens"], y_title=names["perplexity"])
     figure.update_xaxes(tickformat="~s", rangemode="tozero")
     baseline = min((point.loss for point in points if point.rung == "untuned"), default=None)

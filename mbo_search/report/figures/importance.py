@@ -18,14 +18,12 @@ import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
 from mbo_search.report.parameters import parameter_name, stage_of
-from mbo_search.results.records import TrialRecord
-from mbo_search.study.parameters import Parameter
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.space.parameters import Parameter
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
-
-__all__ = ["FEWEST_TRIALS", "ImportanceInfo", "draw_importance", "importance_info"]
 
 FEWEST_TRIALS = 12
 """Below so many complete trials the figures would be noise."""
@@ -49,15 +47,7 @@ class ImportanceInfo:
 
 
 def importance_info(records: Sequence[TrialRecord], space: Sequence[Parameter]) -> ImportanceInfo | None:
-    """Compute importances from the trials of an arm.
-
-    Args:
-        records: Trials of one arm.
-        space: The parameters that the arm could choose.
-
-    Returns:
-        The importances; None if there are too few complete trials, or nothing was searched.
-    """
+    """Compute importances from the trials of an arm."""
     done = [(record.params, record.val_loss) for record in records if record.val_loss is not None]
     values: dict[str, set[float | int | str | None]] = {
         parameter.name: {params.get(parameter.name) for params, _ in done} for parameter in space
@@ -80,7 +70,7 @@ def _ped_anova(
 ) -> dict[str, float]:
     import optuna
 
-    from mbo_search.search.optuna_arm import quiet_study
+    from mbo_search.engine.searcher.optuna_searcher import quiet_study
 
     ranges = {name: _distribution(space[name]) for name in varied}
     study = quiet_study(optuna.samplers.RandomSampler(seed=0))  # never asked: it only holds the trials
@@ -126,14 +116,7 @@ def _distribution(parameter: Parameter) -> BaseDistribution:
 def draw_importance(
     info: ImportanceInfo, *, stage_names: Sequence[str], names: Mapping[str, str], most_rows: int = 8
 ) -> go.Figure:
-    """Draw horizontal bars, grouped by stage, each group with its sum.
-
-    Args:
-        info: What to draw.
-        stage_names: Name of each stage.
-        names: Words by key: `importance`, `stage`.
-        most_rows: Settings shown of each stage; the smallest are left out.
-    """
+    """Draw horizontal bars, grouped by stage, each group with its sum."""
     rows: list[tuple[str, float, bool]] = []
     for stage in sorted({own for own, _, _ in info.shares}):
         title = f"{names['stage']} {stage + 1}: {stage_names[stage] if 0 <= stage < len(stage_names) else ''}"

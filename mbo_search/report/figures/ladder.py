@@ -8,13 +8,11 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
-from mbo_search.report.numbers import format_perplexity, gain_interval
-from mbo_search.report.palette import RUNG_SYMBOLS, rung_color
-from mbo_search.results.ranking_values import Estimate, LadderRung
-from mbo_search.study.rungs import Rung
+from mbo_search.report.style.numbers import format_perplexity, gain_interval
+from mbo_search.report.style.palette import RUNG_SYMBOLS, rung_color
+from mbo_search.results.evidence.ranking_values import Estimate, LadderRung
+from mbo_search.study.spec.rungs import Rung
 from mbo_search.units import format_count
-
-__all__ = ["LadderInfo", "LadderLane", "draw_ladder", "ladder_info"]
 
 _LANE_PIXELS = 68
 _FRAME_PIXELS = 64
@@ -66,15 +64,7 @@ class LadderInfo:
 
 
 def ladder_info(ladder: Sequence[LadderRung], worthwhile_percent: float) -> LadderInfo | None:
-    """Take from the rows of a ladder what the picture shows.
-
-    Args:
-        ladder: The rows, lowest first.
-        worthwhile_percent: Smallest gain worth having.
-
-    Returns:
-        None where no rung can be compared with one below.
-    """
+    """Take from the rows of a ladder what the picture shows."""
     if not any(row.gain is not None for row in ladder):
         return None
     lanes = [
@@ -94,15 +84,7 @@ def ladder_info(ladder: Sequence[LadderRung], worthwhile_percent: float) -> Ladd
 
 
 def draw_ladder(info: LadderInfo, *, names: Mapping[str, str], words: Mapping[str, str]) -> go.Figure:
-    """Draw a lane for each rung: its gain over everything below, right of 0 if it is better.
-
-    Args:
-        info: What to draw.
-        names: The name of each rung.
-        words: Words by key: `axis`, `worthwhile` (a format of `percent`), `against` (of `trial`), and what is
-            written beside a lane: `effort` and `unsearched` (of `tokens`, `trials`, `dimensions`), `champion` (of
-            `perplexity`), `lowest`, `nothing`.
-    """
+    """Draw a lane for each rung: its gain over everything below, right of 0 if it is better."""
     figure = bare_figure(height=_LANE_PIXELS * len(info.lanes) + _FRAME_PIXELS, x_title=words["axis"])
     figure.update_xaxes(showgrid=True, fixedrange=True, ticksuffix=" %", range=_range(info))
     figure.update_yaxes(visible=False, fixedrange=True, range=[len(info.lanes) - 0.5, -0.72])

@@ -10,14 +10,13 @@ import plotly.graph_objects as go
 from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
 from mbo_search.report.figures.curves import line_legend
 from mbo_search.report.figures.timelines import lr_path
-from mbo_search.report.numbers import format_lr
-from mbo_search.report.palette import RUNG_DASHES, optimizer_color
-from mbo_search.results.records import CurveRow, TrialRecord
-from mbo_search.study.rungs import Rung
-from mbo_search.study.segments import BudgetSteps, cut
+from mbo_search.report.style.numbers import format_lr
+from mbo_search.report.style.palette import RUNG_DASHES, optimizer_color
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.spec.rungs import Rung
+from mbo_search.study.spec.segments import BudgetSteps, cut
+from mbo_search.trial.outcome import CurveRow
 from mbo_search.units import format_count
-
-__all__ = ["LrLine", "draw_lr_used", "lr_used_info"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,18 +52,7 @@ def lr_used_info(
     rungs: Mapping[int, Rung],
     asked: Rung,
 ) -> tuple[LrLine, ...]:
-    """Lay planned and measured learning rates beside each other.
-
-    Args:
-        records: The trials to show, best first within each rung.
-        curves: Learning curve of each trial.
-        budget: The budget in steps.
-        rungs: The freedom that each trial needs, by its number.
-        asked: The freedom that the study asks about.
-
-    Returns:
-        One line a stage of each trial.
-    """
+    """Lay planned and measured learning rates beside each other."""
     lines: list[LrLine] = []
     places: dict[Rung, int] = {}
     for record in records:
@@ -91,13 +79,7 @@ def lr_used_info(
 
 
 def draw_lr_used(lines: Sequence[LrLine], *, num_schedules: int, names: Mapping[str, str]) -> go.Figure:
-    """Draw learning rates: the plan as lines, what was measured as dots.
-
-    Args:
-        lines: What to draw; at least one.
-        num_schedules: Finished schedules of the study, for saying how many are not drawn.
-        names: Words by key: `tokens`, `learning_rate`, `measured` and the name of each rung.
-    """
+    """Draw learning rates: the plan as lines, what was measured as dots."""
     figure = bare_figure(height=420, x_title=names["tokens"], y_title=names["learning_rate"])
     figure.update_xaxes(tickformat="~s", rangemode="tozero")
     figure.update_yaxes(type="log", tickformat=".0e", dtick=1)

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, round_ticks, rounded, safe, spread
-from mbo_search.results.records import CurveRow
+from mbo_search.trial.outcome import CurveRow
 from mbo_search.units import format_count
-
-__all__ = ["COLORS", "OverlayLine", "draw_overlay", "overlay_line"]
 
 COLORS = (
     "var(--rung-switch)",
@@ -47,14 +45,7 @@ class OverlayLine:
 def overlay_line(
     mark: str, name: str, rows: Sequence[CurveRow], *, bytes_per_token: float | None = None
 ) -> OverlayLine:
-    """Turn a learning curve into one that can lie over others.
-
-    Args:
-        mark: The letter that stands for it.
-        name: Study and trial.
-        rows: Its points.
-        bytes_per_token: Where tokens differ: bytes per token, for bits per byte; None: perplexity.
-    """
+    """Turn a learning curve into one that can lie over others."""
     values = [
         math.exp(min(row.loss, 30)) if bytes_per_token is None else row.loss / math.log(2) / bytes_per_token
         for row in rows
@@ -70,13 +61,7 @@ def overlay_line(
 
 
 def draw_overlay(lines: Sequence[OverlayLine], *, x_title: str, y_title: str) -> go.Figure:
-    """Draw the curves; the first steps, where all are bad, lie beyond the upper edge.
-
-    Args:
-        lines: What to draw; at least one, each with a point.
-        x_title: Title of the horizontal axis.
-        y_title: Title of the vertical axis.
-    """
+    """Draw the curves; the first steps, where all are bad, lie beyond the upper edge."""
     figure = bare_figure(height=480, x_title=x_title, y_title=y_title)
     low = min(min(line.values) for line in lines) * 0.98
     high = max(line.values[len(line.values) // 20] for line in lines) * 1.02

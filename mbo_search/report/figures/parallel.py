@@ -14,11 +14,9 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, safe
-from mbo_search.report.numbers import format_number, format_perplexity
 from mbo_search.report.parameters import Axis, parameter_axes, parameter_name, stage_of
-from mbo_search.results.records import TrialRecord
-
-__all__ = ["MISSING_LANE", "SHARES", "ParallelInfo", "ParallelLine", "draw_parallel", "parallel_info"]
+from mbo_search.report.style.numbers import format_number, format_perplexity
+from mbo_search.results.records.records import TrialRecord
 
 MISSING_LANE = -0.14
 """Height of the lane for settings that a schedule does not have."""
@@ -73,16 +71,7 @@ class ParallelInfo:
 def parallel_info(
     records: Sequence[TrialRecord], *, importance: Mapping[str, float], most_axes: int = 14
 ) -> ParallelInfo | None:
-    """Lay schedules out along their settings.
-
-    Args:
-        records: Complete trials of the question's own search.
-        importance: Share of each parameter, to choose axes by where there are too many; may be empty.
-        most_axes: Axes shown at once.
-
-    Returns:
-        The layout; None for fewer than two schedules or settings.
-    """
+    """Lay schedules out along their settings."""
     done = sorted(((r.val_loss, r) for r in records if r.val_loss is not None), key=lambda pair: pair[0])
     every = parameter_axes([record for _, record in done])
     if len(done) < 2 or not every:
@@ -135,13 +124,7 @@ def _height(axis: Axis, value: float | int | str | None) -> float:
 
 
 def draw_parallel(info: ParallelInfo, *, stage_names: Sequence[str], names: Mapping[str, str]) -> go.Figure:
-    """Draw the lines, worst first, so that the best lie on top.
-
-    Args:
-        info: What to draw.
-        stage_names: Name of each stage.
-        names: Words by key: `perplexity_short`, `missing`.
-    """
+    """Draw the lines, worst first, so that the best lie on top."""
     figure = bare_figure(height=540)
     figure.update_layout(margin={"l": 40, "r": 92, "t": 104, "b": 16}, showlegend=False)
     count = len(info.axes) + 1

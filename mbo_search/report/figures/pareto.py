@@ -10,12 +10,10 @@ from types import MappingProxyType
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, focus, hover_lines, perplexity_axis, rounded, safe
-from mbo_search.report.numbers import format_perplexity
-from mbo_search.report.palette import RUNG_SYMBOLS, rung_color
-from mbo_search.results.records import TrialRecord
-from mbo_search.study.rungs import RUNGS, Rung
-
-__all__ = ["COSTS", "ParetoInfo", "draw_pareto", "pareto_info"]
+from mbo_search.report.style.numbers import format_perplexity
+from mbo_search.report.style.palette import RUNG_SYMBOLS, rung_color
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.spec.rungs import RUNGS, Rung
 
 COSTS: Mapping[str, Callable[[TrialRecord], float | None]] = MappingProxyType(
     {
@@ -49,15 +47,7 @@ class ParetoInfo:
 
 
 def pareto_info(records: Sequence[TrialRecord], rungs: Mapping[int, Rung]) -> ParetoInfo | None:
-    """Find the fronts.
-
-    Args:
-        records: Complete trials of the search.
-        rungs: The freedom that each needs, by trial number.
-
-    Returns:
-        The fronts; None if nothing was measured.
-    """
+    """Find the fronts."""
     done = tuple(record for record in records if record.val_loss is not None)
     every = {
         name: [value for record in done if (value := cost(record)) is not None] for name, cost in COSTS.items()
@@ -89,12 +79,7 @@ def _front(costs: Sequence[float], losses: Sequence[float]) -> tuple[int, ...]:
 
 
 def draw_pareto(info: ParetoInfo, *, names: Mapping[str, str]) -> go.Figure:
-    """Draw the first kind of cost; the others wait in the figure for the reader's choice.
-
-    Args:
-        info: What to draw.
-        names: Words by key: `perplexity`, `front`, the name of each kind of cost and of each rung.
-    """
+    """Draw the first kind of cost; the others wait in the figure for the reader's choice."""
     first = next(iter(info.costs))
     figure = bare_figure(height=440, x_title=names[first], y_title=names["perplexity"])
     perplexity_axis(figure, "y", *focus(info.losses))

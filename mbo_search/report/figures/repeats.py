@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, rounded
-from mbo_search.report.numbers import gain_interval, signed_percent
-from mbo_search.results.ranking_values import Estimate, SearchRepeats
-from mbo_search.results.statistics import percent_lower
-
-__all__ = ["RepeatsInfo", "draw_repeats", "repeats_info"]
+from mbo_search.report.style.numbers import gain_interval, signed_percent
+from mbo_search.results.evidence.ranking_values import Estimate, SearchRepeats
+from mbo_search.results.statistics.paired import percent_lower
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +27,7 @@ class RepeatsInfo:
 
 
 def repeats_info(repeats: SearchRepeats | None) -> RepeatsInfo | None:
-    """Take the gains of the searches; None where none is known.
-
-    Args:
-        repeats: What the searches say together.
-    """
+    """Take the gains of the searches; None where none is known."""
     if repeats is None or not repeats.gains_nats:
         return None
     return RepeatsInfo(
@@ -43,12 +37,7 @@ def repeats_info(repeats: SearchRepeats | None) -> RepeatsInfo | None:
 
 
 def draw_repeats(info: RepeatsInfo, *, words: Mapping[str, str]) -> go.Figure:
-    """Draw a strip: a dot for each search, their mean as a bar with its interval.
-
-    Args:
-        info: What to draw.
-        words: Words by key: `axis`, `search` (a format of `number`), `mean`.
-    """
+    """Draw a strip: a dot for each search, their mean as a bar with its interval."""
     figure = bare_figure(height=132, x_title=words["axis"])
     figure.update_xaxes(showgrid=True, fixedrange=True, ticksuffix=" %")
     figure.update_yaxes(visible=False, fixedrange=True, range=[1, -1])

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, label_row, rounded, safe
-from mbo_search.report.numbers import format_perplexity
-from mbo_search.report.palette import RUNG_SYMBOLS, rung_color
-from mbo_search.results.ranking_values import RankedTrial
-from mbo_search.results.records import TrialRecord
-from mbo_search.study.rungs import Rung
-
-__all__ = ["SeedRow", "draw_seeds", "seeds_info"]
+from mbo_search.report.style.numbers import format_perplexity
+from mbo_search.report.style.palette import RUNG_SYMBOLS, rung_color
+from mbo_search.results.evidence.ranking_values import RankedTrial
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.spec.rungs import Rung
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +40,7 @@ class SeedRow:
 
 
 def seeds_info(rows: Sequence[RankedTrial], fresh: Mapping[int, Sequence[TrialRecord]]) -> tuple[SeedRow, ...]:
-    """Collect confirmed schedules, best first.
-
-    Args:
-        rows: Rows of the ranking, best first.
-        fresh: Complete runs of each schedule on fresh seeds, by the number of its search trial.
-    """
+    """Collect confirmed schedules, best first."""
     return tuple(
         _row(row, row.val_loss, fresh[row.trial]) for row in rows if row.confirmed and row.val_loss is not None
     )
@@ -67,12 +60,7 @@ def _row(row: RankedTrial, mean: float, runs: Sequence[TrialRecord]) -> SeedRow:
 
 
 def draw_seeds(rows: Sequence[SeedRow], *, names: Mapping[str, str]) -> go.Figure:
-    """Draw one lane a schedule: its seeds as dots, their mean as a bar, the search's value as a hollow mark.
-
-    Args:
-        rows: What to draw; at least one.
-        names: Words by key: `perplexity`, `seed`, `search_value`, `mean` and the name of each rung.
-    """
+    """Draw one lane a schedule: its seeds as dots, their mean as a bar, the search's value as a hollow mark."""
     figure = bare_figure(height=76 * len(rows) + 58, x_title=names["perplexity"])
     figure.update_xaxes(showgrid=True, fixedrange=True)
     figure.update_yaxes(visible=False, fixedrange=True, range=[len(rows) - 0.5, -0.65])

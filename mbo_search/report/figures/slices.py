@@ -12,11 +12,9 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, focus, perplexity_axis, round_ticks, rounded
-from mbo_search.report.palette import sequence
 from mbo_search.report.parameters import Axis, parameter_axes, parameter_name, stage_of
-from mbo_search.results.records import TrialRecord
-
-__all__ = ["SliceInfo", "draw_slices", "slice_data", "slice_label", "slices_info"]
+from mbo_search.report.style.palette import sequence
+from mbo_search.results.records.records import TrialRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,15 +35,7 @@ class SliceInfo:
 
 
 def slices_info(records: Sequence[TrialRecord], *, importance: Mapping[str, float]) -> SliceInfo | None:
-    """Collect the values of every searched setting.
-
-    Args:
-        records: Complete trials of the question's own search.
-        importance: Share of each parameter, to order the settings by; may be empty.
-
-    Returns:
-        The values; None for fewer than two schedules or no setting.
-    """
+    """Collect the values of every searched setting."""
     done = [(record, record.val_loss) for record in records if record.val_loss is not None]
     axes = parameter_axes([record for record, _ in done])
     if len(done) < 2 or not axes:
@@ -97,13 +87,7 @@ def _number(value: float | str | None) -> float | None:
 
 
 def draw_slices(info: SliceInfo, *, stage_names: Sequence[str], names: Mapping[str, str]) -> go.Figure:
-    """Draw the first setting against perplexity; dots are colored by perplexity, the best strongest.
-
-    Args:
-        info: What to draw.
-        stage_names: Name of each stage.
-        names: Words by key: `perplexity`.
-    """
+    """Draw the first setting against perplexity; dots are colored by perplexity, the best strongest."""
     axis = info.axes[0]
     figure = bare_figure(height=460, x_title=slice_label(axis, stage_names), y_title=names["perplexity"])
     perplexities = rounded(math.exp(min(loss, 30)) for loss in info.losses)

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, safe, tone_down
-from mbo_search.report.numbers import format_lr, format_perplexity, stage_facts
-from mbo_search.report.palette import optimizer_color
-from mbo_search.results.records import TrialRecord
-from mbo_search.study.schedule import Stage
-from mbo_search.study.segments import BudgetSteps, Segment, cut
-
-__all__ = ["StageBar", "TimelineRow", "draw_timelines", "lr_path", "timelines_info"]
+from mbo_search.report.style.numbers import format_lr, format_perplexity, stage_facts
+from mbo_search.report.style.palette import optimizer_color
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.spec.schedule import Stage
+from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
 
 _POINTS_PER_STAGE = 40
 
@@ -67,18 +65,7 @@ def timelines_info(
     losses: Mapping[int, float],
     labels: Mapping[int, str],
 ) -> tuple[TimelineRow, ...]:
-    """Lay out schedules as timelines.
-
-    Args:
-        records: The trials to show, in order.
-        budget: The budget in steps.
-        reference_lrs: Reference learning rate of each optimizer; without one a stage fills its own height.
-        losses: What each trial is ranked by, nats per token.
-        labels: What each trial is called, by its number.
-
-    Returns:
-        One row a trial; heights are comparable within a row.
-    """
+    """Lay out schedules as timelines."""
     return tuple(
         TimelineRow(
             mark=f"#{record.trial}",
@@ -111,15 +98,7 @@ def _bar(stage: Stage, segments: Sequence[Segment], scale: float) -> StageBar:
 
 
 def lr_path(segments: Sequence[Segment]) -> tuple[tuple[int, float], ...]:
-    """Learning rate along consecutive segments of one stage.
-
-    Args:
-        segments: At least one, all of one stage.
-
-    Returns:
-        (charged tokens done, learning rate of the step that begins there) at some 40 steps, the last step included;
-        the last pair repeats the last rate at the end.
-    """
+    """Learning rate along consecutive segments of one stage."""
     first, last = segments[0].first_step, segments[-1].last_step
     batch_tokens, per_segment = segments[0].batch_tokens, segments[0].num_steps
     count = min(_POINTS_PER_STAGE, last - first)
@@ -136,12 +115,7 @@ _BAR_HALF = 0.2
 
 
 def draw_timelines(rows: Sequence[TimelineRow], *, names: Mapping[str, str]) -> go.Figure:
-    """Draw timelines, the first row on top.
-
-    Args:
-        rows: What to draw; at least one.
-        names: Words by key: `tokens`.
-    """
+    """Draw timelines, the first row on top."""
     figure = bare_figure(height=_ROW_PIXELS * len(rows) + 70, x_title=names["tokens"])
     tone_down(figure)
     figure.update_layout(margin={"l": 12, "r": 12, "t": 34, "b": 46})

@@ -13,17 +13,15 @@ from dataclasses import dataclass, field
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, safe, tone_down
-from mbo_search.report.numbers import format_perplexity
-from mbo_search.results.records import TrialRecord
-from mbo_search.study.keys import segment_keys
-from mbo_search.study.segments import BudgetSteps, cut
+from mbo_search.report.style.numbers import format_perplexity
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.spec.keys import segment_keys
+from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.units import format_count
-
-__all__ = ["Block", "TreeInfo", "draw_tree", "tree_info"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class TreeBlock:
     """A stretch of training that nothing enters or leaves in between.
 
     Attributes:
@@ -55,7 +53,7 @@ class TreeInfo:
         total_tokens: Charged tokens of one full schedule.
     """
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[TreeBlock, ...]
     num_trials: int
     num_hidden: int
     shared_tokens: int
@@ -77,16 +75,7 @@ class _Branch:
 
 
 def tree_info(records: Sequence[TrialRecord], *, budget: BudgetSteps, most_trials: int = 80) -> TreeInfo | None:
-    """Grow the tree of all schedules.
-
-    Args:
-        records: Trials of one seed, best first; unfinished ones count as far as they came.
-        budget: The budget in steps.
-        most_trials: Schedules shown at once.
-
-    Returns:
-        The tree; None if no trial reached the end of a grid segment.
-    """
+    """Grow the tree of all schedules."""
     moved = [record for record in records if record.requested_tokens >= budget.segment_tokens]
     shown = moved[:most_trials]
     if not shown:
@@ -95,7 +84,7 @@ def tree_info(records: Sequence[TrialRecord], *, budget: BudgetSteps, most_trial
     for record in shown:
         _insert(root, record, budget)
     losses = {record.trial: record.val_loss for record in shown if record.val_loss is not None}
-    blocks: list[Block] = []
+    blocks: list[TreeBlock] = []
     row = 0
     for child in _by_best(root, losses):
         _collect(child, (0, row), losses, budget.segment_tokens, blocks)
@@ -129,17 +118,13 @@ def _best(branch: _Branch, losses: Mapping[int, float]) -> float | None:
 
 
 def _collect(
-    branch: _Branch, place: tuple[int, int], losses: Mapping[int, float], segment_tokens: int, blocks: list[Block]
+    branch: _Branch,
+    place: tuple[int, int],
+    losses: Mapping[int, float],
+    segment_tokens: int,
+    blocks: list[TreeBlock],
 ) -> None:
-    """Turn a branch into blocks; segments that the same schedules pass become one.
-
-    Args:
-        branch: The first segment of a block.
-        place: Segments before it, and its topmost row.
-        losses: Final loss of each finished trial.
-        segment_tokens: Charged tokens of a grid segment.
-        blocks: Collects the result.
-    """
+    """Turn a branch into blocks; segments that the same schedules pass become one."""
     first, row = place
     strategies = [branch.strategy]
     length = 1
@@ -150,7 +135,7 @@ def _collect(
         branch = only
         length += 1
     blocks.append(
-        Block(
+        TreeBlock(
             start_tokens=first * segment_tokens,
             end_tokens=(first + length) * segment_tokens,
             first_row=row,
@@ -165,12 +150,7 @@ def _collect(
 
 
 def draw_tree(info: TreeInfo, *, names: Mapping[str, str]) -> go.Figure:
-    """Draw the tree; the color is the best final loss that can be reached through a block.
-
-    Args:
-        info: What to draw.
-        names: Words by key: `tokens`, `perplexity`, `schedules`, `best_through`, `unfinished`.
-    """
+    """Draw the tree; the color is the best final loss that can be reached through a block."""
     height = max(320, min(900, 14 * info.num_trials + 90))
     figure = bare_figure(height=height, x_title=names["tokens"])
     tone_down(figure)
@@ -190,7 +170,7 @@ def draw_tree(info: TreeInfo, *, names: Mapping[str, str]) -> go.Figure:
     return figure
 
 
-def _place(block: Block, names: Mapping[str, str]) -> list[int | str]:
+def _place(block: TreeBlock, names: Mapping[str, str]) -> list[int | str]:
     """Where a block begins, its topmost schedule, how many it has, and what it is called: for zooming to it."""
     strategies = ", ".join(dict.fromkeys(block.strategies))
     tokens = f"{format_count(block.start_tokens)}\u2013{format_count(block.end_tokens)} {names['tokens']}"
@@ -199,7 +179,7 @@ def _place(block: Block, names: Mapping[str, str]) -> list[int | str]:
 
 
 def _draw_blocks(
-    figure: go.Figure, blocks: Sequence[Block], loss_range: tuple[float, float], names: Mapping[str, str]
+    figure: go.Figure, blocks: Sequence[TreeBlock], loss_range: tuple[float, float], names: Mapping[str, str]
 ) -> None:
     figure.add_bar(
         orientation="h",
@@ -226,7 +206,7 @@ def _color(loss: float | None, loss_range: tuple[float, float]) -> str:
     return "var(--raised)" if loss is None else f"var(--seq-{min(4, int((loss - low) / (high - low) * 5))})"
 
 
-def _hover(block: Block, names: Mapping[str, str]) -> str:
+def _hover(block: TreeBlock, names: Mapping[str, str]) -> str:
     trials = ", ".join(f"#{trial}" for trial in block.trials[:8]) + (", \u2026" if len(block.trials) > 8 else "")
     best = format_perplexity(block.best_loss) if block.best_loss is not None else names["unfinished"]
     return hover_lines(

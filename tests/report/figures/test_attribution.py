@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from mbo_search.report.figures.attribution import attribution_info, draw_attribution
-from mbo_search.report.strings import load_strings
-from mbo_search.results.attribution_values import Attribution, AttributionRow
-from mbo_search.results.statistics import paired_test
+from mbo_search.report.style.i18n import load_strings
+from mbo_search.results.evidence.attribution_values import Attribution, AttributionRow
+from mbo_search.results.statistics.paired import paired_test
 
 TEXT = load_strings("en")
 

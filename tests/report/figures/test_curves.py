@@ -7,8 +7,8 @@ import math
 import pytest
 
 from mbo_search.report.figures.curves import curves_info, draw_curves
-from mbo_search.report.strings import load_strings
-from mbo_search.study.rungs import RUNGS, Rung
+from mbo_search.report.style.i18n import load_strings
+from mbo_search.study.spec.rungs import RUNGS, Rung
 from tests.report.records import make_record, make_rows, make_stage
 
 NAMES = load_strings("en")["names"]

@@ -6,9 +6,9 @@ import pytest
 
 from mbo_search.report.figures.ladder import draw_ladder, ladder_info
 from mbo_search.report.figures.repeats import draw_repeats, repeats_info
-from mbo_search.report.strings import LANGUAGES, load_strings
-from mbo_search.results.differences import difference_of_nats
-from mbo_search.results.ranking_values import LadderRung, SearchRepeats
+from mbo_search.report.style.i18n import LANGUAGES, load_strings
+from mbo_search.results.evidence.differences import difference_of_nats
+from mbo_search.results.evidence.ranking_values import LadderRung, SearchRepeats
 
 LADDER = (
     LadderRung(name="untuned", champion_trial=0, best_needing=3.5, perplexity=33.1, executed_tokens=4000, trials=1),

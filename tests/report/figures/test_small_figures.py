@@ -12,11 +12,11 @@ from mbo_search.report.figures.base import focus, perplexity_ticks
 from mbo_search.report.figures.history import draw_history, history_info
 from mbo_search.report.figures.lr_used import draw_lr_used, lr_used_info
 from mbo_search.report.figures.seeds import draw_seeds, seeds_info
-from mbo_search.report.strings import load_strings
-from mbo_search.results.rank import rank
-from mbo_search.results.ranking_values import Totals
-from mbo_search.results.schedule_runs import group_by_schedule
-from mbo_search.study.rungs import RUNGS, Rung
+from mbo_search.report.style.i18n import load_strings
+from mbo_search.results.evidence.ranking_values import Totals
+from mbo_search.results.ranking.rank import rank
+from mbo_search.results.records.schedule_groups import group_by_schedule
+from mbo_search.study.spec.rungs import RUNGS, Rung
 from tests.report.records import BUDGET, make_record, make_rows, make_stage
 from tests.results.builder import build_records, make_study
 

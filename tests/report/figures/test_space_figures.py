@@ -11,8 +11,8 @@ from mbo_search.report.figures.parallel import MISSING_LANE, draw_parallel, para
 from mbo_search.report.figures.pareto import draw_pareto, pareto_info
 from mbo_search.report.figures.slices import slice_data, slices_info
 from mbo_search.report.figures.tree import draw_tree, tree_info
-from mbo_search.report.strings import load_strings
-from mbo_search.study.space import parameters, staged_space
+from mbo_search.report.style.i18n import load_strings
+from mbo_search.study.space.space import parameters, staged_space
 from tests.report.records import BUDGET, make_record, make_stage
 from tests.results.builder import build_records, make_study
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mbo_search.report.figures.timelines import draw_timelines, lr_path, timelines_info
-from mbo_search.study.segments import cut
+from mbo_search.study.spec.segments import cut
 from tests.report.records import BUDGET, make_record, make_stage
 
 NAMES = {"tokens": "tokens"}

@@ -1,0 +1,150 @@
+"""`export`, `replay`, `train` and `sample`: what becomes of a schedule once it is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from mbo_search.api.studies import data_cache
+from mbo_search.api.tables import facts
+from mbo_search.cli.console import EXIT_FAILED, EXIT_OK, CommandResult, error_console
+from mbo_search.errors import Problem, TrialError, UserError
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.study.files.schedule_file import load_schedule_file
+from mbo_search.system.files import write_atomic
+from mbo_search.units import format_count, format_seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continuation:
+    """Settings of `sample`.
+
+    Attributes:
+        prompt: The text to continue.
+        num_tokens: Most tokens to add.
+        temperature: 0 takes the likeliest token each time.
+        seed: Of the draws.
+    """
+
+    prompt: str
+    num_tokens: int
+    temperature: float
+    seed: int
+
+
+def export_schedule(folder: Path, out: Path, *, form: Literal["yaml", "json"], trial: int | None) -> CommandResult:
+    """Write a schedule of a run directory to a file.
+
+    Raises:
+        UserError: If there is no such schedule, or the file cannot be written.
+    """
+    from mbo_search.export.files import export_schedule as export_text
+
+    text = export_text(RunDirectory.open(folder), trial, form)
+    try:
+        write_atomic(out, text)
+    except OSError as error:
+        problem = Problem(key="--out", rule=f"cannot be written: {error.strerror}", where=str(out))
+        raise UserError([problem]) from error
+    return CommandResult(
+        schema="mbo-search/export/1",
+        document={"file": str(out), "format": form},
+        text=[f"Wrote {out}.", f"Train it again: mbo-search replay {out}"],
+        brief=str(out),
+    )
+
+
+def replay_schedule(file: Path, *, quiet: bool) -> CommandResult:
+    """Train an exported schedule again with its own seed, and compare.
+
+    Raises:
+        UserError: If the file or its text cannot be used.
+    """
+    from mbo_search.export.replay import replay
+
+    with _interruptible("nothing was kept") as stop, TemporaryDirectory(prefix="mbo-replay-") as folder:
+        result = replay(
+            load_schedule_file(file), cache=data_cache(), folder=Path(folder), stop=stop, log=_log(quiet=quiet)
+        )
+    return CommandResult(
+        schema="mbo-search/replay/1",
+        document=result.model_dump(mode="json"),
+        text=[result.sentence],
+        brief=result.sentence,
+        exit_code=EXIT_OK if result.is_met else EXIT_FAILED,
+    )
+
+
+def train_model(file: Path, out: Path, overrides: Sequence[str], *, quiet: bool) -> CommandResult:
+    """Train the final model from an exported schedule.
+
+    Raises:
+        UserError: If the file, the overrides, the text or the folder cannot be used.
+    """
+    from mbo_search.export.final import train_final
+
+    with _interruptible(f"repeat the command to continue in {out}") as stop:
+        final = train_final(
+            load_schedule_file(file), out, overrides, cache=data_cache(), stop=stop, log=_log(quiet=quiet)
+        )
+    perplexity = "-" if final.val_perplexity is None else f"{final.val_perplexity:.2f}"
+    rows = [
+        ("parameters", format_count(final.num_parameters)),
+        ("tokens", format_count(final.total_tokens)),
+        ("perplexity", perplexity),
+        ("loss", f"{final.val_loss:.4f} nats per token"),
+        ("bits per byte", f"{final.bits_per_byte:.4f}"),
+        ("training", format_seconds(final.train_seconds)),
+        ("model", f"{out} (transformers.AutoModelForCausalLM.from_pretrained loads it)"),
+    ]
+    document = {"folder": str(out), **final.model_dump(mode="json", exclude={"schema_version"})}
+    return CommandResult(schema="mbo-search/train/1", document=document, text=[facts(rows)], brief=str(out))
+
+
+def continue_text(source: Path, wanted: Continuation) -> CommandResult:
+    """Let a trained model continue a text.
+
+    Raises:
+        UserError: If there is no model, or its weights are no longer kept.
+    """
+    from mbo_search.export.sample import sample
+
+    text = sample(
+        source,
+        wanted.prompt,
+        num_tokens=wanted.num_tokens,
+        temperature=wanted.temperature,
+        seed=wanted.seed,
+    )
+    return CommandResult(
+        schema="mbo-search/sample/1",
+        document={"prompt": wanted.prompt, "continuation": text, "seed": wanted.seed},
+        text=[f"{wanted.prompt}{text}"],
+        brief=text.replace("\n", " "),
+    )
+
+
+@contextmanager
+def _interruptible(hint: str) -> Iterator[Callable[[], bool]]:
+    """Stop at the next step after Ctrl-C or a termination signal."""
+    from mbo_search.engine.backends.stop_signals import stop_on_signals
+
+    with stop_on_signals() as event:
+        try:
+            yield event.is_set
+        except TrialError as error:
+            if error.reason != "signal":
+                raise
+            raise TrialError("signal", f"interrupted; {hint}") from error
+
+
+def _log(*, quiet: bool) -> Callable[[str], None]:
+    """Where the lines of a training go: stderr, or nowhere."""
+    if quiet:
+        return lambda _: None
+    console = error_console()
+    return lambda line: console.print(line)

@@ -1,0 +1,209 @@
+"""`plan`: what a study means, chooses and costs, before anything is trained."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mbo_search.api.tables import facts, table
+from mbo_search.cli.console import CommandResult
+from mbo_search.cli.planned_ladder import ladder_of_plan, power_of_seeds, question_line
+from mbo_search.cli.sparkline import sparkline
+from mbo_search.cli.validate import study_path
+from mbo_search.results.records.describe import describe_schedule
+from mbo_search.study.files.long_form import study_mapping
+from mbo_search.study.files.read_text import read_text
+from mbo_search.study.files.study_file import load_study, origins
+from mbo_search.study.space.defaults import stage_with_defaults
+from mbo_search.study.space.ladder import rungs_of
+from mbo_search.study.spec.rungs import Rung
+from mbo_search.study.spec.study import Study
+from mbo_search.units import format_bytes, format_count, format_seconds
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from mbo_search.engine.control.confirm_cost import ConfirmCost
+    from mbo_search.engine.plan import ArmPlan, StudyPlan
+
+_SPARKLINE_CELLS = 40
+
+
+def plan_study(file: Path | None, example: str | None, overrides: Sequence[str]) -> CommandResult:
+    """Say what a run would do and cost: prepares the data, and trains for some seconds to measure the speed.
+
+    Raises:
+        UserError: Whatever would keep the study from running.
+    """
+    from mbo_search.api.plans import plan as make_plan
+
+    path = study_path(file, example)
+    study = load_study(path, overrides)
+    plan = make_plan(study)
+    sources = origins(read_text(path), overrides)
+    return CommandResult(
+        schema="mbo-search/plan/1",
+        document={"file": str(path), "origins": sources, **plan.model_dump(mode="json")},
+        text=[
+            *_head(plan),
+            "",
+            question_line(plan),
+            "",
+            ladder_of_plan(plan),
+            "",
+            table(["setting", "value", "from"], _settings(plan, sources), title="Settings"),
+            *(part for arm in plan.arms if arm.arm == "staged" for part in ("", *_arm(arm))),
+            "",
+            table(["baseline", "schedule"], _baselines(plan), title="Baselines, untuned, trained first"),
+            "",
+            _cost(plan),
+            "",
+            *_seeds(plan),
+        ],
+        brief=_brief(plan),
+    )
+
+
+def _head(plan: StudyPlan) -> list[RenderableType]:
+    budget = plan.study.budget.tokens
+    rounded = "" if plan.schedule_tokens == budget else f", rounded down from {budget} to whole steps"
+    schedule = f"{plan.schedule_tokens} tokens in {plan.steps} steps of {plan.setup.batch_tokens}{rounded}"
+    grid = f"{plan.setup.num_segments} segments of {plan.setup.steps_per_segment} steps"
+    text = f"{format_count(plan.train_tokens)} tokens; a full schedule sees them {plan.epochs:.2g} times"
+    model = f"{format_count(plan.num_parameters)} parameters, {format_count(plan.flops_per_token)}FLOP per token"
+    pairs = [("study", plan.study.study), ("model", model), ("training text", text), ("schedule", schedule)]
+    return [facts([*pairs, ("grid", grid), ("evaluation", _evaluation(plan))])]
+
+
+def _evaluation(plan: StudyPlan) -> str:
+    """Text that every trial is measured on, and text that judges runs on fresh seeds."""
+    windows = f"{plan.num_windows * plan.setup.model.context} tokens in {plan.num_windows} windows"
+    if plan.judged_documents:
+        tokens = format_count(plan.judged_tokens)
+        return f"{windows}; fresh seeds are judged on {plan.judged_documents} other documents, {tokens} tokens"
+    return f"{windows}; nothing is judged on other documents: {plan.why_not_judged}"
+
+
+def _settings(plan: StudyPlan, sources: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    measured = {
+        "train.micro_batch": str(plan.setup.micro_batch),
+        "train.precision": plan.setup.precision,
+        "train.threads": str(plan.setup.threads),
+        "train.device": plan.setup.device,
+        "resources.workers": str(plan.slots),
+    }
+    for key, value in _leaves(plan.study):
+        if key.startswith("stage_defaults.") and sources.get(key) == "default":
+            continue
+        if value == "auto" and key in measured:
+            yield key, f"auto: {measured[key]}", f"{sources.get(key, 'default')}, worked out here"
+        else:
+            yield key, _flow(value), sources.get(key, "default")
+
+
+def _leaves(study: Study) -> Iterator[tuple[str, object]]:
+    """Settings in the order of a study file, those of stages with what `stage_defaults` gives them."""
+    stages = tuple(stage_with_defaults(study, index) for index in range(len(study.stages)))
+    for section, value in study_mapping(study.model_copy(update={"stages": stages})).items():
+        if section == "stages" and isinstance(value, list):
+            for index, stage in enumerate(value):
+                yield from ((f"stages.{index}.{key}", setting) for key, setting in stage.items())
+        elif isinstance(value, Mapping) and value:
+            yield from ((f"{section}.{key}", setting) for key, setting in value.items() if setting is not None)
+        elif section != "stage_defaults" and value not in (None, {}):
+            yield section, value
+
+
+def _flow(value: object) -> str:
+    """A value as it would stand in a study file."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_flow(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else str(value)
+
+
+def _arm(arm: ArmPlan) -> list[RenderableType]:
+    numbers = "1 free number" if arm.free_numbers == 1 else f"{arm.free_numbers} free numbers"
+    free = f" and {numbers}" if arm.free_numbers else ""
+    title = f"The question's own search: {arm.combinations:,} combinations{free}"
+    lrs = [
+        (row.stage, row.optimizer, f"{row.reference_lr:.3g}", f"{row.low:.3g} .. {row.high:.3g}")
+        for row in arm.lr_ranges
+    ]
+    return [
+        table(["stage", "optimizer", "reference lr", "peak lr"], lrs, title=title),
+        "",
+        _shapes(arm),
+        "The spaces of the opponents' searches are in the answer with --json.",
+    ]
+
+
+def _shapes(arm: ArmPlan) -> RenderableType:
+    plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    rows = [
+        (stage, preview.lr_shape, sparkline(preview.factors, width=_SPARKLINE_CELLS, plain=plain))
+        for stage, previews in groupby(arm.lr_previews, key=lambda preview: preview.stage)
+        for preview in previews
+    ]
+    return table(["stage", "lr_shape", "learning rate over the stage"], rows)
+
+
+def _baselines(plan: StudyPlan) -> list[tuple[str, str]]:
+    return [(name, describe_schedule(schedule.stages)) for name, schedule in plan.baselines.items()]
+
+
+def _cost(plan: StudyPlan) -> RenderableType:
+    trials = "no limit" if plan.trials is None else str(plan.trials)
+    tokens = "no limit" if plan.most_tokens is None else f"at most {format_count(plan.most_tokens)}"
+    states = f"of {format_bytes(plan.node_bytes)}, without limit"
+    if plan.nodes_that_fit is not None and plan.store_bytes is not None:
+        count = format_count(plan.nodes_that_fit)
+        states = f"{count} of {format_bytes(plan.node_bytes)} fit into {format_bytes(plan.store_bytes)}"
+    pairs = [
+        ("trials", f"{trials}, {plan.slots} at once, backend {plan.backend}"),
+        ("tokens", f"{tokens}, less by what is shared"),
+        ("cached states", states),
+    ]
+    if plan.pace is not None:
+        pairs.append(("speed", f"{format_count(plan.pace.tokens_per_second)} tokens a second and trial, measured"))
+    if plan.most_seconds is not None:
+        pairs.append(("time", f"about {format_seconds(plan.most_seconds)}, start and report aside"))
+    if plan.confirm is not None:
+        pairs.append(("confirmation", _confirmation(plan.confirm, rungs_of(plan.study))))
+    return facts(pairs)
+
+
+def _confirmation(cost: ConfirmCost, rungs: Sequence[Rung]) -> str:
+    others = [f"{multiple:.3g}x" for multiple in cost.token_multiples]
+    extra = [f"the strongest opponent at {' and '.join(others)} tokens"] if others else []
+    extra += [f"{cost.parts} parts put back"] if cost.parts else []
+    what = " and ".join([f"{cost.schedules} schedules, the champions of {', '.join(rungs)} among them", *extra])
+    return f"at most {what}, on {cost.seeds} fresh seeds: at most {format_count(cost.tokens)} tokens more"
+
+
+def _seeds(plan: StudyPlan) -> list[RenderableType]:
+    """Seeds needed to tell a worthwhile gain from noise, as far as earlier studies know."""
+    noise = plan.noise
+    if noise is None:
+        return [
+            "How many fresh seeds a confirmation needs is not known: no earlier run directory beside this one has "
+            "confirmed schedules of the same data and model."
+        ]
+    seeds = "more than 10,000" if noise.seeds is None else str(noise.seeds)
+    source = f"differences vary by {noise.sd_nats:.4f} nats from seed to seed in {', '.join(noise.folders)}"
+    gain = f"A gain of {noise.worthwhile_percent:g} % of perplexity"
+    found = power_of_seeds(noise)
+    sentence = f"{gain} takes {seeds} fresh seeds to be found four times out of five: {source}."
+    return [sentence, *([] if found is None else ["", found])]
+
+
+def _brief(plan: StudyPlan) -> str:
+    trials = "any number of" if plan.trials is None else str(plan.trials)
+    time = "" if plan.most_seconds is None else f", about {format_seconds(plan.most_seconds)}"
+    return f"{plan.study.study}: {trials} trials of {format_count(plan.schedule_tokens)} tokens{time}"

@@ -1,0 +1,90 @@
+"""`rank`, `report` and `compare`: the ranking, the report page and the comparison page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from mbo_search.cli.console import CommandResult
+from mbo_search.cli.ranking_text import ranking_text
+from mbo_search.errors import Problem, UserError
+
+if TYPE_CHECKING:
+    from mbo_search.report.style.i18n import Language
+
+
+def rank_run(folder: Path, *, as_csv: bool) -> CommandResult:
+    """Rank the schedules of a run directory; nothing is written.
+
+    Raises:
+        RunDirectoryError: If it is not a run directory, or damaged.
+    """
+    from mbo_search.api.runs import load_run
+
+    run = load_run(folder)
+    csv = Text(run.ranking.to_csv(index=False).rstrip("\n"), no_wrap=True, overflow="ignore")
+    text = [csv] if as_csv else ranking_text(run.result)
+    document = run.result.model_dump(mode="json")
+    schema = document.pop("schema")
+    return CommandResult(schema=schema, document=document, text=text, brief=run.verdict.sentence)
+
+
+def report_run(folder: Path, out: Path | None, language: Language, figures: Path | None = None) -> CommandResult:
+    """Write the report page of a run directory.
+
+    Raises:
+        RunDirectoryError: If it is not a run directory, or damaged.
+        UserError: If the page cannot be written, or what draws figures is missing.
+    """
+    from mbo_search.api.runs import load_run
+    from mbo_search.report.table_files import table_paths
+
+    run = load_run(folder)
+    with _writing(out or folder):
+        page = run.report(out, language=language)
+    tables = [str(path) for path in table_paths(page)]
+    drawn: Sequence[Path] = ()
+    if figures is not None:
+        with _writing(figures, "--figures"):
+            drawn = run.save_figures(figures, language=language)
+    return _wrote(page, figures, drawn, schema="mbo-search/report/1", more={"tables": tables})
+
+
+def compare_runs(names: Sequence[str], out: Path, language: Language, figures: Path | None = None) -> CommandResult:
+    """Write a page that compares runs or single schedules.
+
+    Raises:
+        UserError: If one of them cannot be read, or the page cannot be written, or what draws figures is missing.
+    """
+    from mbo_search.api.comparisons import compare
+
+    comparison = compare(names)
+    with _writing(out):
+        page = comparison.save(out, language=language)
+    drawn: Sequence[Path] = ()
+    if figures is not None:
+        with _writing(figures, "--figures"):
+            drawn = comparison.save_figures(figures, language=language)
+    return _wrote(page, figures, drawn, schema="mbo-search/compare/1", more={})
+
+
+def _wrote(
+    page: Path, folder: Path | None, drawn: Sequence[Path], *, schema: str, more: Mapping[str, object]
+) -> CommandResult:
+    text = [f"Wrote {page}.", *([f"Wrote {len(drawn)} files to {folder}."] if folder is not None else [])]
+    document = {"file": str(page), "figures": [str(path) for path in drawn], **more}
+    return CommandResult(schema=schema, document=document, text=text, brief=str(page))
+
+
+@contextmanager
+def _writing(target: Path, option: str = "--out") -> Iterator[None]:
+    """Turn a page or folder that cannot be written into a user error."""
+    try:
+        yield
+    except OSError as error:
+        problem = Problem(key=option, rule=f"cannot be written: {error.strerror}", where=str(target))
+        raise UserError([problem]) from error

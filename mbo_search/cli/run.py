@@ -1,0 +1,109 @@
+"""`run` and `resume`: search with a live table, and show the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mbo_search.api.options import Options
+from mbo_search.api.tables import facts
+from mbo_search.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, CommandResult
+from mbo_search.cli.ranking_text import ranking_text
+from mbo_search.cli.validate import study_path
+from mbo_search.study.files.study_file import load_study
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from mbo_search.api.runs import Run
+    from mbo_search.engine.run import RunSummary
+    from mbo_search.results.records.run_directory import RunDirectory
+
+_ENDS = {
+    "trials": "all schedules are done",
+    "budget": "the budget of tokens is spent",
+    "hours": "the time is up",
+    "space": "every schedule of the space has been tried",
+    "enough": "nothing more to expect: what another schedule may gain is less than the noise hides",
+}
+
+
+def run_search(
+    file: Path | None, example: str | None, overrides: Sequence[str], *, out: Path | None, options: Options
+) -> CommandResult:
+    """Search, or continue the search of the same study in the same directory.
+
+    Raises:
+        UserError: If the study is wrong, or the directory holds something else.
+    """
+    from mbo_search.api.searches import search
+
+    return run_result(search(load_study(study_path(file, example), overrides), out, options=options))
+
+
+def resume_search(folder: Path, overrides: Sequence[str], *, options: Options) -> CommandResult:
+    """Continue a search.
+
+    Raises:
+        UserError: If the directory cannot be driven, or an override touches anything else.
+    """
+    from mbo_search.api.searches import resume
+
+    return run_result(resume(folder, overrides=overrides, options=options))
+
+
+def run_result(run: Run, *, confirms: bool = False) -> CommandResult:
+    """Describe the result of a search."""
+    summary = run.summary
+    assert summary is not None, "it was searched just now"
+    directory, ranking = summary.run, summary.ranking
+    report = None if summary.is_interrupted else directory.report_html
+    best = directory.best_yaml if directory.best_yaml.exists() else None
+    document = {
+        "folder": str(run.path),
+        "interrupted": summary.is_interrupted,
+        "ended_by": summary.ended_by,
+        "complete": summary.num_complete,
+        "pruned": summary.num_pruned,
+        "failed": summary.num_failed,
+        "confirmed": summary.num_confirmed,
+        "totals": ranking.totals.model_dump(mode="json"),
+        "report": None if report is None else str(report),
+        "best": None if best is None else str(best),
+        "verdict": ranking.verdict.model_dump(mode="json"),
+        "warm_start": list(_warm_sentences(directory)),
+    }
+    return CommandResult(
+        schema="mbo-search/run/1",
+        document=document,
+        text=_text(summary, report),
+        brief=str(best or run.path),
+        exit_code=_exit_code(summary, confirms=confirms),
+    )
+
+
+def _exit_code(summary: RunSummary, *, confirms: bool) -> int:
+    if summary.is_interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_OK if (summary.num_confirmed if confirms else summary.num_complete) else EXIT_FAILED
+
+
+def _text(summary: RunSummary, report: Path | None) -> list[RenderableType]:
+    run, ranking = summary.run, summary.ranking
+    if summary.is_interrupted:
+        end = f"Interrupted; everything is saved. Continue with: mbo-search resume {run.path}"
+        return [*ranking_text(ranking), "", end]
+    ended = f"The search has ended: {_ENDS.get(summary.ended_by or '', 'nothing is left to do')}."
+    if not summary.num_complete:
+        said = f"No trial completed; {run.trials} holds what each of them said."
+        return [ended, said, *ranking.notes, *([f"The report is {report}."] if report else [])]
+    paths = [("ranking", run.ranking_csv), ("best config", run.best_yaml), ("report", report)]
+    shown = facts((name, str(path)) for name, path in paths if path is not None)
+    return [ended, *_warm_sentences(run), "", *ranking_text(ranking), "", shown]
+
+
+def _warm_sentences(run: RunDirectory) -> tuple[str, ...]:
+    from mbo_search.engine.searcher.warm_start import read_warm_start
+
+    return read_warm_start(run).sentences

@@ -1,0 +1,61 @@
+"""`validate`: read a study file and say what it holds, or all that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mbo_search.cli.console import CommandResult
+from mbo_search.errors import UserError
+from mbo_search.study.examples import example_path
+from mbo_search.study.files.study_file import load_study
+from mbo_search.study.space.searcher_notes import ModelNote, model_notes
+from mbo_search.study.spec.study import Study
+
+_MOST_NAMES = 8
+
+
+def study_path(file: Path | None, example: str | None) -> Path:
+    """The study file that a command line names.
+
+    Raises:
+        UserError: If neither or both are given, or there is no example of that name.
+    """
+    if file is not None and example is None:
+        return file
+    if example is not None and file is None:
+        return example_path(example)
+    raise UserError("give a study file or --example NAME, and not both")
+
+
+def validate_study(file: Path | None, example: str | None, overrides: Sequence[str]) -> CommandResult:
+    """Check a study file.
+
+    Raises:
+        StudyError: With every mistake of the file.
+    """
+    path = study_path(file, example)
+    study = load_study(path, overrides)
+    notes = model_notes(study)
+    return CommandResult(
+        schema="mbo-search/validate/1",
+        document={
+            "file": str(path),
+            "valid": True,
+            "study": study.model_dump(mode="json"),
+            "notes": [note.model_dump(mode="json") for note in notes],
+        },
+        text=[f"{path} is valid: study {study.study}, {_stages(study)}.", *map(_sentence, notes)],
+    )
+
+
+def _sentence(note: ModelNote) -> str:
+    names = ", ".join(note.parameters[:_MOST_NAMES])
+    more = len(note.parameters) - _MOST_NAMES
+    others = f" and {more} more" if more > 0 else ""
+    return f"Note, search {note.arm}, searcher {note.searcher}: {names}{others} {note.sentence}."
+
+
+def _stages(study: Study) -> str:
+    names = ", ".join(stage.name for stage in study.stages)
+    return f"stage {names}" if len(study.stages) == 1 else f"{len(study.stages)} stages ({names})"

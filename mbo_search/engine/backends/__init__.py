@@ -1,0 +1,1 @@
+"""Where trials run: this process, a watchdog beside it, or Ray."""

@@ -1,0 +1,308 @@
+"""Ray Tune's two roles, searcher and scheduler, played by the director.
+
+Tune calls them from its controller thread. An exception in one of these calls would end the whole search, so each
+is caught, kept, and turned into an orderly stop; the driver raises it again when Tune has come back.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from ray.tune import Callback, Stopper
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from mbo_search.engine.backends.failure_note import FailureNote, read_last_words, write_last_words
+from mbo_search.engine.backends.ray.worker import BOUNDARY, LOG, OUTCOME, PLAN, TASK
+from mbo_search.engine.control.controller import SearchController
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.trial.outcome import BoundaryEvent, TrialOutcome
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _drop_log(trial: int, lines: str) -> None:
+    """Workers that see the run directory write their logs themselves."""
+
+
+_MEMORY_SIGNS = ("OutOfMemoryError", "running low on memory")
+"""What Ray says of a worker that its memory monitor has killed, before the kernel would have killed something."""
+
+_VICTIM_SIGN = "Selected to kill"
+"""Begins the lines of such an error that name a killed worker; others name those that it has spared."""
+
+
+class TuneAdapter:
+    """The director's seat at Tune's table: one call at a time, and no exception gets out.
+
+    Attributes:
+        failure: The first exception of a call, or None.
+        is_left: Whether nobody sits there any more; Tune may still be at the table, and is not heard.
+        lock: Held during every call.
+    """
+
+    def __init__(
+        self,
+        director: SearchController,
+        config: dict[str, Any],
+        *,
+        slots: int,
+        keep_log: Callable[[int, str], None] = _drop_log,
+    ) -> None:
+        """Take a seat."""
+        self._keep_log = keep_log
+        self.failure: Exception | None = None
+        self.is_left = False
+        self.lock = threading.RLock()
+        self._director = director
+        self._config = config
+        self._slots = slots
+        self._numbers: dict[str, int] = {}
+        self._events: dict[int, list[BoundaryEvent]] = {}
+        self._words: dict[int, FailureNote] = {}
+        self._actors: dict[str, str] = {}
+        self._told: set[str] = set()
+        self._over: set[str] = set()
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Hand out nothing more, and judge no trial by how it ends from now on: it goes on elsewhere."""
+        self._is_closed = True
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial's configuration, None to be asked again, or `FINISHED`."""
+        if self.failure is not None or self._is_closed:
+            return Searcher.FINISHED
+        if len(self._numbers) - len(self._over) >= self._slots:
+            return None
+        task = self._director.ask()
+        if task is not None:
+            self._numbers[trial_id] = task.trial
+            sent = {TASK: task.model_dump_json()} if PLAN in self._config else {}
+            return {**self._config, "trial": task.trial, **sent}
+        return None if self._director.has_more else Searcher.FINISHED
+
+    def started(self, trial_id: str, actor: str = "") -> None:
+        """A worker, as Ray names it, has begun a trial, for the first time or again."""
+        self._actors[trial_id] = actor
+        self._events[self._numbers[trial_id]] = []
+        self._director.started(self._numbers[trial_id])
+
+    def lost(self, trial_id: str, error: str) -> None:
+        """A worker was lost; Tune will start another, which is told if this one had taken too much memory."""
+        if _is_for_memory(error):
+            self._note_for_memory(trial_id, error)
+        self._director.left_alone(self._numbers[trial_id], _last_line(error))
+
+    def killed_for_memory(self, error: str) -> bool:
+        """Note which trials' workers Ray has killed for memory, as far as an error that ended Tune says so.
+
+        Those that it names are not tried again as they are; the others go on in another session.
+        """
+        if not _is_for_memory(error):
+            return False
+        victims = "".join(line for line in error.splitlines() if _VICTIM_SIGN in line)
+        for trial_id in self._numbers.keys() - self._over - self._told:
+            actor = self._actors.get(trial_id)
+            if actor and actor in victims:
+                self._note_for_memory(trial_id, error)
+        return True
+
+    def reported(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Take a report; True ends the trial."""
+        number = self._numbers[trial_id]
+        if result.get(LOG):
+            self._keep_log(number, str(result[LOG]))
+        if OUTCOME in result:
+            self._tell(trial_id, TrialOutcome.model_validate_json(result[OUTCOME]), result)
+        elif BOUNDARY in result:
+            event = BoundaryEvent.model_validate_json(result[BOUNDARY])
+            self._events[number].append(event)
+            if self._director.heard(number, event):
+                self._tell(trial_id, _pruned(self._events[number]), result)
+        return trial_id in self._told
+
+    def ended(self, trial_id: str, error: str) -> None:
+        """Tune has done with a trial; one that told no outcome is lost, unless all are being stopped.
+
+        Tune repeats only what was at work: a trial that was handed to a kept worker which turned out to be dead is
+        dropped at once, and comes back from here.
+        """
+        if trial_id in self._over:
+            return
+        self._over.add(trial_id)
+        if trial_id in self._told or self._director.is_stopping or self._is_closed:
+            return
+        number = self._numbers[trial_id]
+        words = self._words.get(number) or self._words_left(number)
+        if words is None:
+            self._director.lost(number, _last_line(error))
+        else:
+            self._director.tell(number, words.outcome)
+
+    @property
+    def _trials(self) -> Path | None:
+        """The folder of trials; None where workers do not see it."""
+        return RunDirectory(Path(self._config["run"])).trials if "run" in self._config else None
+
+    def _words_left(self, number: int) -> FailureNote | None:
+        """What a worker that ended itself has left, if no later attempt got as far as telling it."""
+        return None if self._trials is None else read_last_words(self._trials, number)
+
+    def _note_for_memory(self, trial_id: str, error: str) -> None:
+        """Leave a note for the next attempt; where workers do not see it, there is none."""
+        number = self._numbers[trial_id]
+        words = self._words[number] = FailureNote(reason="out_of_memory", message=error)
+        if self._trials is not None:
+            write_last_words(self._trials, number, words)
+        elif self._is_closed:
+            self._director.tell(number, words.outcome)
+
+    def _tell(self, trial_id: str, outcome: TrialOutcome, result: dict[str, Any]) -> None:
+        self._told.add(trial_id)
+        self._director.tell(self._numbers[trial_id], outcome, worker=str(result.get("hostname", "")))
+
+
+class ControllerSearcher(Searcher):
+    """Tune's searcher: asks the director for trials."""
+
+    def __init__(self, seat: TuneAdapter) -> None:
+        """Make a searcher."""
+        super().__init__()
+        self._seat = seat
+
+    def suggest(self, trial_id: str) -> Any:
+        """Configuration of the next trial, None to be asked again, or `FINISHED`."""
+        return _guarded(self._seat, self._seat.suggest, Searcher.FINISHED)(trial_id)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """A trial is over for Tune."""
+        _guarded(self._seat, self._seat.ended, None)(trial_id, "the worker ended without an outcome")
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing is saved here: the run directory is the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing is restored here: the run directory is the truth."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class BoundaryScheduler(FIFOScheduler):
+    """Tune's scheduler: first come, first served; the director judges stage ends."""
+
+    def __init__(self, seat: TuneAdapter) -> None:
+        """Make a scheduler."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._seat = seat
+
+    def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
+        """Go on or stop."""
+        is_over = _guarded(self._seat, self._seat.reported, True)(trial.trial_id, result)
+        return str(self.STOP if is_over else self.CONTINUE)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class HaltStopper(Stopper):
+    """Ends the whole of Tune's run once nothing that is worth saving is at work."""
+
+    def __init__(self, may_halt: Callable[[], bool]) -> None:
+        """Make a stopper."""
+        self._may_halt = may_halt
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No trial is ended for its own sake."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether to end everything."""
+        return self._may_halt()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class TrialCallback(Callback):
+    """Tells the director when workers start trials and when they are lost."""
+
+    def __init__(self, seat: TuneAdapter) -> None:
+        """Make a callback."""
+        self._seat = seat
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A worker begins a trial."""
+        _guarded(self._seat, self._seat.started, None)(trial.trial_id, _actor(trial))
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Tune says nothing of trials whose reused worker could not be reset, so look for them."""
+        for trial in trials:
+            if trial.status in (Trial.ERROR, Trial.TERMINATED):
+                _guarded(self._seat, self._seat.ended, None)(trial.trial_id, _error(trial))
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A worker was lost and the trial will be repeated."""
+        _guarded(self._seat, self._seat.lost, None)(trial.trial_id, _error(trial))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+def _guarded(seat: TuneAdapter, action: Callable[P, T], otherwise: T) -> Callable[P, T]:
+    """One call at a time, as long as somebody sits there; an exception becomes the seat's failure."""
+
+    @functools.wraps(action)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        with seat.lock:
+            if seat.is_left:
+                return otherwise
+            try:
+                return action(*args, **kwargs)
+            except Exception as error:
+                seat.failure = seat.failure or error
+                return otherwise
+
+    return call
+
+
+def _pruned(events: list[BoundaryEvent]) -> TrialOutcome:
+    """The outcome of a trial that was ended at its last report."""
+    last = events[-1]
+    return TrialOutcome(
+        state="pruned",
+        reason="pruner",
+        boundaries=tuple(event.boundary for event in events),
+        curve=last.curve,
+        produced=last.produced,
+        requested_tokens=last.boundary.tokens,
+        cost=last.cost,
+    )
+
+
+def _is_for_memory(error: str) -> bool:
+    return any(sign in error for sign in _MEMORY_SIGNS)
+
+
+def _actor(trial: Trial) -> str:
+    """Ray's name of the worker that is at a trial, as its errors tell it."""
+    actor = trial.temporary_state.ray_actor
+    return "" if actor is None else str(actor._actor_id.hex())
+
+
+def _error(trial: Trial) -> str:
+    """What is known of a trial's error; Tune keeps it in a file on the driver's side."""
+    file = trial.error_file
+    return Path(file).read_text(encoding="utf-8", errors="replace") if file and Path(file).exists() else ""
+
+
+def _last_line(error: str) -> str:
+    lines = error.strip().splitlines()
+    return lines[-1].strip() if lines else "the worker ended without an outcome"

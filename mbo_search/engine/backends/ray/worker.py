@@ -1,0 +1,74 @@
+"""What a Ray worker process runs: one trial after the other, reporting stage ends and outcomes to the driver.
+
+A trial's configuration is only where to look (run directory, session, trial number); the task itself is a file.
+Reports are JSON texts, so that nothing of ours crosses Ray as a pickle.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mbo_search.engine.backends.stop_signals import SessionWatch
+from mbo_search.engine.backends.worker import TrialWorker, read_worker_plan
+from mbo_search.engine.tasks.files import read_task
+from mbo_search.engine.tasks.task import TrialTask
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.trial.outcome import BoundaryEvent
+from mbo_search.trial.reports import Stop
+
+BOUNDARY = "boundary"
+"""Name under which a stage end is reported."""
+
+LOG = "log"
+"""Name under which new lines of the trial's log are reported by workers that do not see the driver's files."""
+
+OUTCOME = "outcome"
+"""Name under which the outcome is reported."""
+
+PLAN = "plan"
+"""Name of the workers' plan in the configuration of a trial whose worker does not see the driver's files."""
+
+TASK = "task"
+"""Name of the task there."""
+
+
+def train_trial(config: dict[str, Any]) -> None:
+    """Train one trial; the driver may end it at any report."""
+    run = RunDirectory(Path(config["run"]))
+    worker = _worker(config["run"])
+    watch = SessionWatch(run.path / "session.json", config["session"])
+    report_trial(worker, read_task(run.trials, config["trial"]), stop=watch, extra=dict)
+
+
+def report_trial(worker: TrialWorker, task: TrialTask, *, stop: Stop, extra: Callable[[], dict[str, str]]) -> None:
+    """Train a task and report its stage ends and its outcome to Tune."""
+    from ray import tune
+
+    def report(event: BoundaryEvent) -> bool:
+        if not event.is_last:
+            tune.report({BOUNDARY: event.model_dump_json(), **extra()})
+        return False  # a pruned trial does not come back from the report
+
+    outcome = worker.execute(task, stop=stop, on_boundary=report)
+    tune.report({OUTCOME: outcome.model_dump_json(), **extra()})
+
+
+@functools.lru_cache(maxsize=1)
+def _worker(folder: str) -> TrialWorker:
+    """The process's worker: torch is imported once, and the data stays mapped from trial to trial."""
+    run = RunDirectory(Path(folder))
+    plan = read_worker_plan(run)
+    if plan.memory_fraction < 1.0:
+        cap_gpu_memory(plan.memory_fraction)
+    return TrialWorker(run, plan)
+
+
+def cap_gpu_memory(fraction: float) -> None:
+    """Fractions of a GPU are only counted by Ray; this makes them real."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(fraction)

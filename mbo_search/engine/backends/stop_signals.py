@@ -1,0 +1,129 @@
+"""How a search is asked to stop: signals reach the driver, a small file carries the word to every worker.
+
+Workers may be on other machines, so the word travels through the run directory. The file also names the driver's
+session: a worker that outlives its driver sees another session, or none, and stops as well.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TypeVar
+
+from mbo_search.system.files import read_json, write_json
+
+ResultT = TypeVar("ResultT")
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""Signals that make a driver save and stop: Ctrl-C, the usual end of a process, and a scheduler's warning."""
+
+
+class SessionFile:
+    """The driver's side: announces a session and tells its workers to stop.
+
+    Attributes:
+        path: The file.
+        session: Names this driver's session.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Begin a session; workers of earlier ones stop."""
+        self.path = path
+        self.session = secrets.token_hex(8)
+        write_json(path, {"session": self.session, "stop": False})
+
+    def stop(self) -> None:
+        """Tell all workers to save their state and come back."""
+        write_json(self.path, {"session": self.session, "stop": True})
+
+
+class SessionWatch:
+    """The worker's side: whether to stop now. Cheap enough to be asked before every step."""
+
+    def __init__(self, path: Path, session: str, *, every_seconds: float = 0.25) -> None:
+        """Watch a session."""
+        self._path = path
+        self._session = session
+        self._read = throttled(self._is_over, every_seconds)
+        self._is_stopped = False
+
+    def __call__(self) -> bool:
+        """Whether to stop; once True, always True."""
+        self._is_stopped = self._is_stopped or bool(self._read())
+        return self._is_stopped
+
+    def _is_over(self) -> bool:
+        try:
+            value = read_json(self._path)
+        except FileNotFoundError:
+            return True  # the run directory is gone
+        except (OSError, json.JSONDecodeError):
+            return False  # a hiccup of a shared file system is no reason to stop
+        return not isinstance(value, dict) or value.get("session") != self._session or bool(value.get("stop"))
+
+
+class StopRequest:
+    """Whether a stop was asked for: by a signal, or by whoever calls `set`."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def is_set(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._event.is_set()
+
+    def set(self) -> None:
+        """Ask for a stop."""
+        self._event.set()
+
+    def arm(self) -> None:
+        """Let stop signals ask for a stop; a second Ctrl-C interrupts at once.
+
+        To be called again after a library has put its own handlers in place, as Ray's core does when it starts.
+        Outside the main thread Python allows no handlers, and nothing happens.
+        """
+        if threading.current_thread() is threading.main_thread():
+            for number in STOP_SIGNALS:
+                signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.set()
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Turn stop signals into a request for as long as the block lasts."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    request = StopRequest()
+    request.arm()
+    try:
+        yield request
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def throttled(action: Callable[[], ResultT], every_seconds: float) -> Callable[[], ResultT | None]:
+    """Let an action run at most so often; calls in between return None."""
+    last = -math.inf
+
+    def run() -> ResultT | None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < every_seconds:
+            return None
+        last = now
+        return action()
+
+    return run

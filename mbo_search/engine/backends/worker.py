@@ -1,0 +1,185 @@
+"""A worker: trains tasks one after the other in its process, whatever backend feeds it.
+
+The plan of all workers of a run is one small JSON file in the run directory, so that a process on another machine
+needs nothing but the path.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from mbo_search.data.prepare import PreparedData, load_prepared
+from mbo_search.engine.backends.failure_note import FailureNotingRunner, read_last_words
+from mbo_search.engine.backends.hang_guard import HangGuard
+from mbo_search.engine.tasks.task import TrialTask
+from mbo_search.errors import StoreError, TrialError
+from mbo_search.results.records.records import Arm
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.store.node_store import NodeStore
+from mbo_search.store.open_store import open_node_store
+from mbo_search.study.spec.base import Description
+from mbo_search.system.files import read_json, write_atomic
+from mbo_search.train.execution.execute import execute
+from mbo_search.train.execution.path import schedule_path
+from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.trial.outcome import BoundaryEvent, TrialOutcome
+from mbo_search.trial.reports import StageRunner, Stop
+
+if TYPE_CHECKING:
+    from mbo_search.store.partial_mirror import PartialMirror
+    from mbo_search.train.held_out import HeldOutLosses, HeldOutText
+    from mbo_search.train.torch_runner import TorchStageRunner
+
+
+class WorkerPlan(Description):
+    """What every worker of a run has in common.
+
+    Attributes:
+        setup: How trials are trained.
+        store_limit_bytes: Most bytes of the stage store; None: no limit.
+        store_url: Where the stage store is; None: in the run directory.
+        memory_fraction: Share of a GPU's memory that a trial may take, in (0, 1].
+        hang_seconds: Running time without a step after which a trial hangs.
+    """
+
+    setup: TrainSetup
+    store_limit_bytes: int | None = None
+    store_url: str | None = None
+    memory_fraction: float = 1.0
+    hang_seconds: float = Field(default=600.0, gt=0)
+
+
+class TrialWorker:
+    """Trains tasks of one run directory."""
+
+    def __init__(self, run: RunDirectory, plan: WorkerPlan, *, mirror: PartialMirror | None = None) -> None:
+        """Make a worker; this imports torch."""
+        self._mirror = mirror
+        self._run = run
+        self._plan = plan
+        self._setup = plan.setup
+        self._runner = self._new_runner()
+        self._store = open_store(run, plan)
+
+    def execute(self, task: TrialTask, *, stop: Stop, on_boundary: Callable[[BoundaryEvent], bool]) -> TrialOutcome:
+        """Train a task as far as it goes."""
+        self._train_with(self._plan.setup.scaled(task.budget_multiple))
+        path = schedule_path(task.schedule, self._setup, task.seed)
+        runner = self._runner_of(task)
+        guard = HangGuard(self._run.trials, task.trial, self._plan.hang_seconds)
+
+        def stop_and_beat() -> bool:
+            guard.beat()
+            return stop()
+
+        def judge(event: BoundaryEvent) -> bool:
+            with guard.paused():
+                return on_boundary(event) or event.boundary.stage == task.stop_after
+
+        try:
+            with guard.on_guard(), self._log(task.trial) as log:
+                outcome = execute(path, runner, self._store, stop=stop_and_beat, on_boundary=judge, log=log)
+        except TrialError as error:
+            return TrialOutcome(state="failed", reason="hung", message=str(error))
+        return self._examined(as_probe(outcome, task), task, path.keys[-1])
+
+    def _runner_of(self, task: TrialTask) -> StageRunner:
+        """The trainer, unless it is known how an earlier attempt ended and why another would end alike."""
+        words = read_last_words(self._run.trials, task.trial)
+        if words is None:
+            return self._runner
+        return FailureNotingRunner(words, self._setup.root_key(task.seed), self._run.scratch)
+
+    @contextmanager
+    def _log(self, trial: int) -> Iterator[Callable[[str], None]]:
+        """A trial's log; a disk that takes no more costs its lines, not the trial."""
+        with self._run.trial_log(trial).open("a", encoding="utf-8", errors="replace", buffering=1) as file:
+
+            def log(line: str) -> None:
+                with suppress(OSError):
+                    print(time.strftime("%Y-%m-%d %H:%M:%S"), line, file=file, flush=True)
+
+            yield log
+
+    def _train_with(self, setup: TrainSetup) -> None:
+        """Change the budget between trials; one runner at a time, for each may hold a model."""
+        if setup != self._setup:
+            self._setup = setup
+            self._runner.close()
+            self._runner = self._new_runner()
+
+    def _new_runner(self) -> TorchStageRunner:
+        from mbo_search.train.torch_runner import TorchStageRunner
+
+        return TorchStageRunner(self._setup, self._run.scratch, mirror=self._mirror)
+
+    def _examined(self, outcome: TrialOutcome, task: TrialTask, end: str) -> TrialOutcome:
+        """Add what is noted of complete runs on fresh seeds only: losses on other text, passes over the text."""
+        if outcome.state != "complete" or task.is_search:
+            return outcome
+        prepared = load_prepared(Path(self._setup.data_folder))
+        num_tokens = prepared.card.splits["train"].num_tokens
+        found: dict[str, object] = {"epochs": self._setup.budget().total_tokens / num_tokens}
+        if texts := _held_out_texts(task.arm, self._setup):
+            losses = self._held_out_losses(end, prepared, texts)
+            found |= {"test_loss": losses.test_loss, "message": losses.message} | _judgement(losses)
+        return outcome.model_copy(update=found)
+
+    def _held_out_losses(self, end: str, prepared: PreparedData, texts: Sequence[HeldOutText]) -> HeldOutLosses:
+        from mbo_search.train.held_out import evaluate_held_out, missing_losses
+
+        try:
+            return evaluate_held_out(self._store.load(end).node.path, self._setup, prepared, texts)
+        except StoreError as error:
+            return missing_losses(texts, error)
+        finally:
+            self._store.release()
+
+
+def _held_out_texts(arm: Arm, setup: TrainSetup) -> tuple[HeldOutText, ...]:
+    """What a finished run is examined on: the test split is for the confirmed schedules alone."""
+    judged: tuple[HeldOutText, ...] = () if setup.judged_fingerprint is None else ("judged",)
+    return ("test", *judged) if arm == "confirm" else judged
+
+
+def _judgement(losses: HeldOutLosses) -> dict[str, object]:
+    if losses.judged is None:
+        return {}
+    return {
+        "judged_loss": losses.judged.loss,
+        "document_tokens": losses.judged.document_tokens,
+        "document_nats": losses.judged.document_nats,
+    }
+
+
+def as_probe(outcome: TrialOutcome, task: TrialTask) -> TrialOutcome:
+    """Say of a probe that came to its end that it was one; other outcomes stay as they are."""
+    reached = outcome.boundaries[-1].stage if outcome.boundaries else -1
+    is_done = outcome.state == "pruned" and outcome.reason == "pruner" and reached == task.stop_after
+    return outcome.model_copy(update={"reason": "probe"}) if is_done else outcome
+
+
+def open_store(run: RunDirectory, plan: WorkerPlan) -> NodeStore:
+    """The stage store of a run."""
+    return open_node_store(
+        run.stages,
+        url=plan.store_url,
+        limit_bytes=plan.store_limit_bytes,
+        windows_fingerprint=plan.setup.windows_fingerprint,
+    )
+
+
+def write_worker_plan(run: RunDirectory, plan: WorkerPlan) -> None:
+    """Leave a plan where workers find it."""
+    write_atomic(run.path / "worker.json", plan.model_dump_json() + "\n")
+
+
+def read_worker_plan(run: RunDirectory) -> WorkerPlan:
+    """Read the plan that a driver left."""
+    return WorkerPlan.model_validate(read_json(run.path / "worker.json"))

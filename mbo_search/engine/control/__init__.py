@@ -1,0 +1,1 @@
+"""The search controller: what to train next, and when to stop."""

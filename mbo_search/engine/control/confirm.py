@@ -1,0 +1,131 @@
+"""Confirm runs: what is trained on fresh seeds once the search has ended, all of it paired by seed.
+
+A winner was picked because it looked best on the search seed, so its value there flatters it. On fresh seeds all
+contenders stand on equal ground. The search seed is never used again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mbo_search.results.evidence.champions import Champions, champions, contenders
+from mbo_search.results.records.records import Arm, TrialRecord
+from mbo_search.results.records.schedule_groups import ScheduleRuns, group_by_schedule
+from mbo_search.study.space.ablations import swaps_of
+from mbo_search.study.spec.rungs import Rung
+from mbo_search.study.spec.schedule import Schedule
+from mbo_search.study.spec.segments import BudgetSteps, scaled_budget
+from mbo_search.study.spec.study import ConfirmSpec
+
+TOKEN_MULTIPLES = (0.8, 1.25)
+"""Budgets, over the study's, at which the strongest opponent is trained besides the study's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmRun:
+    """A schedule to be trained on a fresh seed.
+
+    Attributes:
+        arm: `confirm`, `tokens` or `attribution`.
+        label: Arm and trial number of the search trial that it repeats, such as `staged:17`; for attribution what
+            was put back, such as `stage 1 optimizer`.
+        schedule: Its schedule.
+        seed: The fresh seed.
+        budget_multiple: Its budget over the study's.
+    """
+
+    arm: Arm = "confirm"
+    label: str
+    schedule: Schedule
+    seed: int
+    budget_multiple: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """What is to be confirmed, and how.
+
+    Attributes:
+        spec: The study's section.
+        search_seed: Seed of the search.
+        budget: The study's budget in steps.
+        reference_lrs: Reference learning rate of every optimizer at the study's width.
+        question: The freedom that the study asks about; None: the highest that any schedule needs.
+    """
+
+    spec: ConfirmSpec
+    search_seed: int
+    budget: BudgetSteps
+    reference_lrs: Mapping[str, float] = field(default_factory=dict)
+    question: Rung | None = None
+
+    def runs(self, records: Sequence[TrialRecord]) -> Sequence[ConfirmRun]:
+        """Everything that is to be trained on fresh seeds, the question's answer first.
+
+        Each part goes seed by seed, so that any stop leaves whole pairs.
+        """
+        groups = group_by_schedule(records)
+        best = champions(groups, self.question)
+        again = [_again(runs) for runs in contenders(groups, best, self.spec.top).schedules]
+        seeds = [self.search_seed + 1 + index for index in range(self.spec.seeds)]
+        parts = (again, self._with_other_tokens(best), self._attribution(best))
+        return [run(seed) for part in parts for seed in seeds for run in part]
+
+    def _with_other_tokens(self, best: Champions) -> Sequence[_Draft]:
+        """A curve through losses has no interval below two seeds, and without a champion nothing to meet."""
+        if not self.spec.equivalent_tokens or self.spec.seeds < 2 or best.challenger is None:
+            return []
+        opponent = best.strongest
+        if opponent is None:
+            return []
+        return [
+            _Draft(arm="tokens", label=_label(opponent), schedule=opponent.head.schedule, budget_multiple=multiple)
+            for multiple in measured_multiples(self.budget, len(opponent.head.schedule.stages))
+        ]
+
+    def _attribution(self, best: Champions) -> Sequence[_Draft]:
+        if not self.spec.attribution or best.challenger is None or best.baseline is None:
+            return []
+        swaps = swaps_of(
+            best.challenger.head.schedule, best.baseline.head.schedule, self.reference_lrs, self.budget
+        )
+        return [_Draft(arm="attribution", label=swap.label, schedule=swap.schedule) for swap in swaps.found]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    arm: Arm
+    label: str
+    schedule: Schedule
+    budget_multiple: float = 1.0
+
+    def __call__(self, seed: int) -> ConfirmRun:
+        return ConfirmRun(
+            arm=self.arm,
+            label=self.label,
+            schedule=self.schedule,
+            seed=seed,
+            budget_multiple=self.budget_multiple,
+        )
+
+
+def measured_multiples(budget: BudgetSteps, num_stages: int = 1) -> tuple[float, ...]:
+    """The multiples of a budget that `TOKEN_MULTIPLES` come to on whole steps; those that come to 1 are left out.
+
+    >>> budget = BudgetSteps(num_segments=20, steps_per_segment=19, batch_tokens=1024)
+    >>> measured_multiples(budget), [round(19 * multiple) for multiple in measured_multiples(budget, num_stages=2)]
+    ((0.8, 1.25), [15, 24])
+    """
+    steps = budget.steps_per_segment
+    on_the_grid = {max(1, round(multiple * steps)) / steps for multiple in TOKEN_MULTIPLES}
+    nearest = {scaled_budget(budget, multiple).total_steps / budget.total_steps for multiple in TOKEN_MULTIPLES}
+    return tuple(sorted((nearest if num_stages == 1 else on_the_grid) - {1.0}))
+
+
+def _again(runs: ScheduleRuns) -> _Draft:
+    return _Draft(arm="confirm", label=_label(runs), schedule=runs.head.schedule)
+
+
+def _label(runs: ScheduleRuns) -> str:
+    return f"{runs.head.arm}:{runs.head.trial}"

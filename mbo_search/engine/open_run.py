@@ -1,0 +1,178 @@
+"""Opening a run directory for a search: a new one, or one that must hold the very same study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mbo_search.data.prepare import PreparedData, load_prepared, prepare
+from mbo_search.errors import DataError, Problem, RunDirectoryError
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.study.baselines import baseline_schedule
+from mbo_search.study.files.study_file import load_study
+from mbo_search.study.space.ladder import lower_spaces
+from mbo_search.study.space.space import staged_space
+from mbo_search.study.spec.schedule import Schedule
+from mbo_search.study.spec.segments import cut, resolve_budget
+from mbo_search.study.spec.study import Study
+from mbo_search.train.setup.setup import TrainSetup, changed_numerics, numerics_here, resolve_setup
+
+_RESUMABLE = (
+    "confirm",
+    "resources",
+    "search.budget",
+    "search.hours",
+    "search.repeats",
+    "search.stop",
+    "search.storage",
+    "search.trials",
+)
+"""What may change between two drivers of one run directory."""
+
+_SETTLED = ("resources.workers_per_trial",)
+"""What may not, for it decides the arithmetic."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRun:
+    """A run directory that is ready to be driven.
+
+    Attributes:
+        run: The directory.
+        study: The study as it is to be driven; limits may have changed.
+        setup: How it trains, with the place where its data lie now.
+    """
+
+    run: RunDirectory
+    study: Study
+    setup: TrainSetup
+
+
+def create_run(study: Study, out: Path, *, cache: Path, slots: int) -> OpenRun:
+    """Begin a study: everything that can be wrong is found before the directory is made.
+
+    Raises:
+        UserError: If the study cannot be run, or the directory cannot be made.
+    """
+    check_schedules(study)
+    setup = resolve_setup(study, prepare(study.data, cache), slots)
+    return OpenRun(run=RunDirectory.create(out, study, setup), study=study, setup=setup)
+
+
+def open_same(study: Study, out: Path, *, cache: Path) -> OpenRun:
+    """Open a directory that holds exactly this study.
+
+    Raises:
+        RunDirectoryError: If it holds another study; says what differs.
+    """
+    run = RunDirectory.open(out)
+    changed = [
+        Problem(key=key, where=str(out), value=new, rule=f"is {old} in the run directory")
+        for key, old, new in differences(run.study(), study)
+    ]
+    if changed:
+        hint = (
+            f"choose another --out, change limits with `mbo-search resume {out} --set KEY=VALUE`, or {_fork(out)}"
+        )
+        rule = "holds another study; this differs:"
+        raise RunDirectoryError([Problem(key="", where=str(out), rule=rule, hint=hint), *changed])
+    return _opened(run, study, cache)
+
+
+def open_with_overrides(out: Path, overrides: Sequence[str], *, cache: Path) -> OpenRun:
+    """Open a directory to go on, with other limits if wanted.
+
+    Raises:
+        RunDirectoryError: If an override touches anything else.
+    """
+    run = RunDirectory.open(out)
+    study = load_study(run.study_file, overrides) if overrides else run.study()
+    forbidden = [
+        Problem(key=key, value=new, rule=f"cannot change any more; it is {old}", hint=_fork(out))
+        for key, old, new in differences(run.study(), study)
+        if not key.startswith(_RESUMABLE) or key in _SETTLED
+    ]
+    if forbidden:
+        raise RunDirectoryError(forbidden)
+    return _opened(run, study, cache)
+
+
+def differences(first: Study, second: Study) -> Sequence[tuple[str, str, str]]:
+    """Where two studies differ: key path, value in the first, value in the second."""
+    old, new = (dict(_leaves("", study.model_dump(mode="json"))) for study in (first, second))
+    return [
+        (key, str(old.get(key, "not set")), str(new.get(key, "not set")))
+        for key in sorted({*old, *new})
+        if old.get(key, "not set") != new.get(key, "not set")
+    ]
+
+
+def baselines_of(study: Study) -> dict[str, Schedule]:
+    """The baselines of a study by name.
+
+    Raises:
+        StudyError: If one of them cannot be read.
+    """
+    return {name: baseline_schedule(study, name) for name in study.baselines}
+
+
+def check_schedules(study: Study) -> None:
+    """Check that every schedule that a study names or can propose fits its budget.
+
+    Raises:
+        StudyError: If one does not.
+    """
+    budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
+    staged_space(study)
+    lower_spaces(study)
+    for schedule in baselines_of(study).values():
+        cut(schedule, budget)
+
+
+def _opened(run: RunDirectory, study: Study, cache: Path) -> OpenRun:
+    run.refuse_links()
+    setup = run.setup()
+    _check_numerics(run, setup)
+    prepared = _data_again(study, setup, cache)
+    if prepared.card.fingerprint != setup.data_fingerprint:
+        rule = "give other tokens than when the study began"
+        hint = f"restore the texts, or {_fork(run.path)}"
+        raise RunDirectoryError([Problem(key="data.source", where=str(run.path), rule=rule, hint=hint)])
+    folder = str(prepared.folder.resolve())
+    return OpenRun(run=run, study=study, setup=setup.model_copy(update={"data_folder": folder}))
+
+
+def _data_again(study: Study, setup: TrainSetup, cache: Path) -> PreparedData:
+    """The prepared data where they were, or prepared anew if the cache was cleared."""
+    try:
+        return load_prepared(Path(setup.data_folder))
+    except DataError:
+        return prepare(study.data, cache)
+
+
+def _check_numerics(run: RunDirectory, setup: TrainSetup) -> None:
+    changed = [
+        Problem(key=name, where=str(run.path), value=now, rule=f"was {before or 'not set'} when the study began")
+        for name, before, now in changed_numerics(setup.numerics, numerics_here(setup))
+    ]
+    if changed:
+        rule = "was begun with other arithmetic, so new losses could not be compared with its old ones"
+        hint = f"go on where it was begun, or {_fork(run.path)}"
+        raise RunDirectoryError([Problem(key="", where=str(run.path), rule=rule, hint=hint), *changed])
+
+
+def _fork(run: Path) -> str:
+    return f"begin another study with what still holds: `mbo-search fork {run} NEWDIR`"
+
+
+def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _leaves(f"{prefix}.{key}" if prefix else str(key), item)
+    elif isinstance(value, list) and value:
+        for index, item in enumerate(value):
+            yield from _leaves(f"{prefix}.{index}", item)
+    else:
+        yield prefix, value

@@ -1,0 +1,1 @@
+"""Searchers: Optuna studies, samplers, initial points, storage."""

@@ -1,0 +1,175 @@
+"""What an arm begins with, before its searcher knows anything: schedules that people would begin with.
+
+The question's own search sees each optimizer once, held across the stages at its reference learning rate. Its
+lowest opponent begins with the study's own baselines as far as its space holds them: that costs nothing, for they
+are trained anyway. Then comes each other optimizer as an untuned baseline of it would. The opponents above begin
+with what is nearest to the best that those below have found.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from mbo_search.engine.searcher.suggest import Draw, NearestSuggest, ReferenceSuggest, draw
+from mbo_search.study.baselines import baseline_schedule
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.space.parameters import Value
+from mbo_search.study.space.single_strategy import CONTROL_SHAPES
+from mbo_search.study.space.space import Space, propose
+from mbo_search.study.spec.rungs import default_shape
+from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
+from mbo_search.study.spec.study import Study
+
+_LINES = ((0.5, 1.0), (0.5, 1.4), (0.3, 1.0), (0.7, 1.0))
+"""Length of a linear decay and factor of the learning rate that are tried first where a decay's length is free:
+long decays want higher rates (Haegele et al. 2024, arXiv:2405.18392; Bergsma et al. 2025, arXiv:2502.15938)."""
+
+
+_RATES = (1.4, 0.7)
+"""Factors of all learning rates that are tried around the best that is known."""
+
+
+def initial_points(space: Space) -> Sequence[Draw]:
+    """Each optimizer of a space once, held across the stages that offer it, at its reference learning rate."""
+    return _different(draw(functools.partial(propose, space), ReferenceSuggest(name)) for name in _offered(space))
+
+
+def control_points(study: Study, space: Space, most: int) -> Sequence[Draw]:
+    """The points of a control space nearest to the study's baselines, then to untuned ones of other optimizers."""
+    names = _offered(space)
+    baselines = [baseline_schedule(study, name) for name in study.baselines]
+    known = [schedule for schedule in baselines if set(schedule.optimizers) <= set(names)]
+    seen = {name for schedule in known for name in schedule.optimizers}
+    others = [_untuned(study, name) for name in names if name not in seen]
+    points = _different(_nearest(space, schedule) for schedule in (*known, *others[:most]))
+    return [replace(point, is_beginning=True) for point in points]
+
+
+def points_near(space: Space, schedule: Schedule) -> Sequence[Draw]:
+    """The point of a space nearest to a schedule, and its kin: other shapes of its rate, higher and lower rates."""
+    if not set(schedule.optimizers) <= set(_offered(space)):
+        return ()
+    alike = (
+        *_with_other_lines(space, schedule),
+        schedule,
+        *_with_one_optimizer(space, schedule),
+        *_with_other_shapes(space, schedule),
+        *(_at_other_rates(schedule, factor) for factor in _RATES),
+    )
+    return [replace(point, is_beginning=True) for point in _different(_nearest(space, one) for one in alike)]
+
+
+def _with_other_lines(space: Space, schedule: Schedule) -> Sequence[Schedule]:
+    stage = schedule.stages[-1]
+    wsd = next((choice for choice in space.stages[0].lr_shapes if choice.kind == "wsd" and choice.hparams), None)
+    if len(space.stages) > 1 or wsd is None or OPTIMIZERS[stage.optimizer].constant_lr_only:
+        return ()
+    shapes = [
+        (LrShape(kind="wsd", hparams={"decay": decay, "kind": "linear", "floor": 0.0}), factor)
+        for decay, factor in _LINES
+    ]
+    changed = ({"lr_shape": shape, "lr": stage.lr * factor, "share": 1.0} for shape, factor in shapes)
+    return [Schedule(stages=(stage.model_copy(update=update),)) for update in changed]
+
+
+def _with_other_shapes(space: Space, schedule: Schedule) -> Sequence[Schedule]:
+    """A single strategy with the other named shapes."""
+    stage = schedule.stages[-1]
+    if len(space.stages) > 1 or OPTIMIZERS[stage.optimizer].constant_lr_only:
+        return ()
+    others = [kind for kind in CONTROL_SHAPES if kind != stage.lr_shape.kind]
+    return [
+        Schedule(stages=(stage.model_copy(update={"lr_shape": default_shape(kind), "share": 1.0}),))
+        for kind in others
+    ]
+
+
+def _at_other_rates(schedule: Schedule, factor: float) -> Schedule:
+    """A schedule with every learning rate multiplied."""
+    stages = (stage.model_copy(update={"lr": stage.lr * factor}) for stage in schedule.stages)
+    return Schedule(stages=tuple(stages))
+
+
+def _with_one_optimizer(space: Space, schedule: Schedule) -> Sequence[Schedule]:
+    """A schedule that changes its optimizer, with its last one throughout, at the same rates over the reference."""
+    last = schedule.stages[-1]
+    if len(set(schedule.optimizers)) == 1 or len(schedule.stages) != len(space.stages):
+        return ()
+    kept = {"optimizer": last.optimizer, "hparams": last.hparams}
+    references = space.reference_lrs
+    rates = [stage.lr / references[stage.optimizer] * references[last.optimizer] for stage in schedule.stages]
+    changed = [stage.model_copy(update=kept | {"lr": lr}) for stage, lr in zip(schedule.stages, rates, strict=True)]
+    return (Schedule(stages=tuple(changed)),)
+
+
+def _offered(space: Space) -> Sequence[str]:
+    return tuple(dict.fromkeys(choice.name for axes in space.stages for choice in axes.optimizers))
+
+
+def _different(points: Iterable[Draw]) -> Sequence[Draw]:
+    found: list[Draw] = []
+    for point in points:
+        if all(point.params != other.params for other in found):
+            found.append(point)
+    return found
+
+
+def _untuned(study: Study, optimizer: str) -> Schedule:
+    shape = "constant" if OPTIMIZERS[optimizer].constant_lr_only else CONTROL_SHAPES[0]
+    return baseline_schedule(study, f"{optimizer}_{shape}")
+
+
+def _nearest(space: Space, schedule: Schedule) -> Draw:
+    wanted = _values(schedule, len(space.stages), space.reference_lrs)
+    source = NearestSuggest(wanted, otherwise=ReferenceSuggest(schedule.stages[-1].optimizer))
+    return draw(functools.partial(propose, space), source)
+
+
+def _values(schedule: Schedule, num_stages: int, reference_lrs: Mapping[str, float]) -> dict[str, Value]:
+    """What a schedule would have been chosen as in a space of so many stages.
+
+    One of another number of stages lends its last stage to all of the space's, and counts as carrying its state on.
+    """
+    stages = schedule.stages if len(schedule.stages) == num_stages else _as_stages(schedule.stages[-1], num_stages)
+    return {
+        f"stage/{index}/{name}": value
+        for index, stage in enumerate(stages)
+        for name, value in _stage_values(stage, reference_lrs).items()
+    }
+
+
+def _as_stages(stage: Stage, num_stages: int) -> tuple[Stage, ...]:
+    """One strategy in several stages: its rate held, then falling over as much as its own shape decays."""
+    shape = stage.lr_shape
+    decay = float(shape.hparams.get("decay", 1.0)) if shape.kind == "wsd" else 1.0
+    held = {
+        "hand_over": "carry",
+        "lr_shape": LrShape(kind="constant"),
+        "share": (1 - decay) / max(1, num_stages - 1),
+    }
+    last = {"hand_over": "carry", "lr_shape": LrShape(kind="linear") if shape.kind == "wsd" else shape}
+    return (*(stage.model_copy(update=held),) * (num_stages - 1), stage.model_copy(update=last))
+
+
+def _stage_values(stage: Stage, reference_lrs: Mapping[str, float]) -> dict[str, Value]:
+    label = "+".join(sorted(regularizer.kind for regularizer in stage.regularizers)) or "none"
+    return {
+        "share": stage.share,
+        "optimizer": stage.optimizer,
+        **{f"{stage.optimizer}/{name}": value for name, value in stage.hparams.items()},
+        "lr_relative": stage.lr / reference_lrs[stage.optimizer],
+        f"lr/{stage.optimizer}": stage.lr,
+        "lr_shape": stage.lr_shape.kind,
+        **{f"{stage.lr_shape.kind}/{name}": value for name, value in stage.lr_shape.hparams.items()},
+        "warmup": stage.warmup,
+        "rewarm": stage.warmup,
+        "weight_decay": stage.weight_decay,
+        "clip_norm": math.inf if stage.clip_norm is None else stage.clip_norm,
+        "regularizers": label,
+        **{f"regularizers/{label}/{item.kind}": item.strength for item in stage.regularizers},
+        "trainable": stage.trainable,
+        "hand_over": stage.hand_over or "carry",
+    }

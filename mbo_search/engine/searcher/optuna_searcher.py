@@ -1,0 +1,218 @@
+"""An arm of a study: one search space, one searcher, one Optuna study in a database of its own.
+
+Proposals are made on a mirror of the study in memory, where a draw that is thrown away costs nothing; the database
+sees only trials that are trained. Both are derived: they can be rebuilt from the tasks and records of the run
+directory at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import optuna
+from optuna.trial import TrialState
+
+from mbo_search.engine.searcher.optuna_study import OptunaStudyAdapter
+from mbo_search.engine.searcher.samplers import SAMPLERS, proposal_seed, startup_trials
+from mbo_search.engine.searcher.sqlite_file import TRY_SECONDS, opened_or_rebuilt
+from mbo_search.engine.searcher.suggest import Draw, FixedSuggest, SpaceFunction, draw
+from mbo_search.engine.tasks.task import TrialTask
+from mbo_search.errors import Problem, RunDirectoryError, StudyError
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.spec.schedule import Schedule
+from mbo_search.study.spec.study import Objective
+
+
+def open_study(database: Path, name: str, num_objectives: int = 1) -> optuna.Study:
+    """Open or make the one Optuna study of a database; a damaged one is set aside and made again.
+
+    Raises:
+        RunDirectoryError: If the file is a link, locked by another program, or cannot be written.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces every study on stderr
+    return opened_or_rebuilt(database, lambda: _open(database, name, num_objectives))
+
+
+def _open(database: Path, name: str, num_objectives: int) -> optuna.Study:
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{database}",
+        engine_kwargs={"connect_args": {"timeout": TRY_SECONDS}},
+        skip_compatibility_check=False,
+    )
+    study = optuna.create_study(
+        storage=storage,
+        study_name=name,
+        load_if_exists=True,
+        sampler=optuna.samplers.RandomSampler(seed=0),  # never asked: proposals come from the mirror
+        directions=["minimize"] * num_objectives,
+    )
+    for trial in study.get_trials(deepcopy=False):
+        int(trial.user_attrs.get("trial", 0))
+        if trial.state == TrialState.COMPLETE and len(trial.values or ()) != num_objectives:
+            raise ValueError(f"trial {trial.number} is complete without its values")
+    return study
+
+
+SamplerMaker = Callable[[int, float], optuna.samplers.BaseSampler]
+"""(seed, share of the arm's effort that is spent) -> a fresh sampler."""
+
+
+def sampler_maker(searcher: str, schedules: float | None = None) -> SamplerMaker:
+    """Samplers that do not care what is spent."""
+    startup = startup_trials(schedules)
+    return lambda seed, spent: SAMPLERS[searcher](seed, startup)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchEffort:
+    """What an arm may use; None: no limit.
+
+    Attributes:
+        schedules: Whole schedules.
+        tokens: Charged tokens.
+    """
+
+    schedules: float | None = None
+    tokens: float | None = None
+
+    def spent(self, *, schedules: int, tokens: int) -> float:
+        """Share that is spent of whichever limit is nearer, in [0, 1].
+
+        >>> ArmEffort(schedules=10.0, tokens=1e6).spent(schedules=2, tokens=500_000)
+        0.5
+        """
+        shares = [
+            used / limit
+            for used, limit in ((schedules, self.schedules), (tokens, self.tokens))
+            if limit is not None
+        ]
+        return min(1.0, max(shares, default=0.0))
+
+
+def _nothing_near(schedule: Schedule) -> Sequence[Draw]:
+    """Nothing is taken over."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSpace:
+    """Where an arm searches.
+
+    Attributes:
+        function: The space.
+        sampler: Makes the sampler of a proposal out of its seed and what is spent of the arm's effort, in [0, 1].
+        initial: Schedules to begin with.
+        size: Number of different schedules; None if it is not finite.
+        effort: What the arm may use in all.
+        objectives: What is minimized.
+        nearest: Points near a schedule that was found elsewhere, the nearest first.
+    """
+
+    function: SpaceFunction
+    sampler: SamplerMaker
+    initial: Sequence[Draw] = ()
+    size: int | None = None
+    effort: SearchEffort = SearchEffort()
+    objectives: tuple[Objective, ...] = ("loss",)
+    nearest: Callable[[Schedule], Sequence[Draw]] = _nothing_near
+
+
+class OptunaSearcher:
+    """Proposes schedules out of one space and learns from what became of them.
+
+    Attributes:
+        name: Such as `staged` or `tuned`.
+        size: Number of different schedules in its space; None if it is not finite.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        space: SearchSpace,
+        *,
+        seed: int,
+        database: optuna.Study,
+    ) -> None:
+        """Make an arm."""
+        self.name = name
+        self.size = space.size
+        self._space = space.function
+        self._sampler = space.sampler
+        self._effort = space.effort
+        self._seed = seed
+        self._initial = tuple(space.initial)
+        self._nearest = space.nearest
+        self._database = OptunaStudyAdapter(database, space.objectives, where=f"database of the {name} arm")
+        mirror = quiet_study(space.sampler(seed, 0.0), len(space.objectives))
+        self._mirror = OptunaStudyAdapter(mirror, space.objectives, where="memory")
+        self._begun: list[dict[str, float | int | str]] = []
+        self._num_schedules = 0
+        self._tokens: dict[int, int] = {}
+
+    @property
+    def next_number(self) -> int:
+        """Number that the next trial will have in the Optuna study."""
+        return self._database.num_trials
+
+    def proposals(self, trial: int) -> Iterator[Draw]:
+        """Draw schedules without end, best guess first; the same ones for equal knowledge and trial number."""
+        yield from (point for point in self._initial if point.params not in self._begun)
+        spent = self._effort.spent(schedules=self._num_schedules, tokens=sum(self._tokens.values()))
+        self._mirror.study.sampler = self._sampler(proposal_seed(self._seed, self.name, trial), spent)
+        while True:
+            yield self._mirror.draw(self._space)
+
+    def random_proposals(self, trial: int) -> Iterator[Draw]:
+        """Draw schedules at random without end."""
+        seed = proposal_seed(self._seed, f"{self.name}/random", trial)
+        self._mirror.study.sampler = SAMPLERS["random"](seed, 0)
+        while True:
+            yield self._mirror.draw(self._space)
+
+    def taken_over(self, schedule: Schedule) -> Iterator[Draw]:
+        """What comes nearest to a schedule that was found elsewhere, as far as it has not begun here."""
+        yield from (point for point in self._nearest(schedule) if point.params not in self._begun)
+
+    def begin(self, task: TrialTask) -> None:
+        """Note that a task is being trained."""
+        replayed = draw(self._space, FixedSuggest(task.params))
+        self._begun.append(task.params)
+        self._num_schedules += task.stop_after is None
+        for book in (self._mirror, self._database):
+            book.begin(task.trial, replace(replayed, stop_after=task.stop_after))
+
+    def finish(self, record: TrialRecord) -> None:
+        """Learn what became of a task; nothing happens for one that was told before."""
+        self._tokens[record.trial] = record.executed_tokens + record.wasted_tokens
+        for book in (self._mirror, self._database):
+            book.finish(record)
+
+    def restore(self, tasks: Sequence[TrialTask], records: Sequence[TrialRecord]) -> None:
+        """Catch up with the run directory, whatever the database knows already.
+
+        Raises:
+            RunDirectoryError: If a task's parameters do not lie in the space.
+        """
+        for task in tasks:
+            try:
+                self.begin(task)
+            except (LookupError, StudyError, TypeError, ValueError) as error:
+                raise _foreign(task, error) from error
+        for record in records:
+            self.finish(record)
+        self._database.fail_strangers()
+        self._database.tell_what_was_missing()
+
+
+def quiet_study(sampler: optuna.samplers.BaseSampler, num_objectives: int = 1) -> optuna.Study:
+    """Make a study in memory that announces nothing."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(sampler=sampler, directions=["minimize"] * num_objectives)
+
+
+def _foreign(task: TrialTask, error: Exception) -> RunDirectoryError:
+    rule = f"holds parameters that are not of this study's space: {str(error)[:200]}"
+    where = f"trials/{task.trial:04d}.task.json"
+    return RunDirectoryError([Problem(key="params", where=where, rule=rule, hint="remove the file, or restore it")])

@@ -1,0 +1,1 @@
+"""Simulated searches on exhaustive stage tables."""

@@ -1,0 +1,290 @@
+"""Searches on a stage table in simulated time: the real director, the real arms and pruner, training looked up.
+
+Every stage run of a table takes the same simulated time. Whatever holds here for a searcher holds for it in a
+study, for nothing but the training is replaced.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import optuna
+
+from mbo_search.engine.control.controller import SearchController
+from mbo_search.engine.control.dependencies import SearchConfig, SearchDependencies
+from mbo_search.engine.control.pruner import BoundaryPruner
+from mbo_search.engine.control.stopping_criteria import StoppingCriteria
+from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SearchEffort, SearchSpace, quiet_study
+from mbo_search.engine.searcher.registry import StagedSpace, searcher_maker
+from mbo_search.engine.simulation.stage_table import OptionPath, StageTable, TableSpace
+from mbo_search.engine.tasks.task import PathNode, TrialTask
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.space.parameters import Suggest
+from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.schedule import Schedule, Stage
+from mbo_search.trial.cost import Cost
+from mbo_search.trial.outcome import Boundary, CurveRow, TrialOutcome
+
+DIVERGED_NATS = 19.0
+"""Losses of a table from here on stand for runs that diverged."""
+
+SEGMENT_TOKENS = 1_000
+"""Charged tokens of a stage run; any number would do."""
+
+_MOST_TRIALS_PER_STAGE_RUN = 4
+"""A searcher that does not know the cache may propose what is known for ever, and would never spend its budget."""
+
+
+class CurveStep(Description):
+    """What a search had found when it had paid for so many stage runs.
+
+    Attributes:
+        stage_runs: Stage runs executed.
+        best_loss: Lowest final loss so far, in nats; None before the first.
+    """
+
+    stage_runs: int
+    best_loss: float | None
+
+
+class SimulatedSearch(Description):
+    """How a search on a table went.
+
+    Attributes:
+        table: Name of the table.
+        searcher: Who proposed.
+        seed: Seed of the searcher.
+        slots: Trials at once.
+        curve: The best loss behind every stage run, from the first one to the budget; flat behind the last one.
+        trials: Trials, probes and duplicates included.
+        hours: Simulated time, in durations of a stage run.
+        regret: Best loss found less the table's lowest, in nats; None if no schedule was finished.
+    """
+
+    table: str
+    searcher: str
+    seed: int
+    slots: int
+    curve: tuple[CurveStep, ...]
+    trials: int
+    hours: float
+    regret: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """What to simulate.
+
+    Attributes:
+        searcher: Name of the searcher.
+        budget_stage_runs: Stage runs to spend.
+        seed: Seed of the searcher.
+        slots: Trials at once.
+        pruner: Judge at boundaries; None: nobody.
+        ends_at_best: Whether the search ends when it has found the table's best schedule; its curve goes on flat.
+    """
+
+    searcher: str
+    budget_stage_runs: int
+    seed: int = 0
+    slots: int = 1
+    pruner: BoundaryPruner | None = None
+    ends_at_best: bool = False
+
+
+def simulate(table: StageTable, what: Simulation) -> SimulatedSearch:
+    """Search a table."""
+    world = _World(table=table)
+    director = _director(world, what)
+    _run(world, director, what)
+    best = world.best[: what.budget_stage_runs]
+    best += [best[-1] if best else None] * (what.budget_stage_runs - len(best))
+    return SimulatedSearch(
+        table=table.name,
+        searcher=what.searcher,
+        seed=what.seed,
+        slots=what.slots,
+        curve=tuple(CurveStep(stage_runs=index + 1, best_loss=loss) for index, loss in enumerate(best)),
+        trials=len(director.books.records),
+        hours=world.now,
+        regret=None if best[-1] is None else best[-1] - table.best_loss,
+    )
+
+
+@dataclass(kw_only=True)
+class _World:
+    """Simulated time, the stage store, and memory that forgets nothing because nothing dies."""
+
+    table: StageTable
+    now: float = 0.0
+    nodes: set[str] = field(default_factory=set)
+    best: list[float | None] = field(default_factory=list)
+
+    def write_task(self, task: TrialTask) -> None:
+        """Nothing to keep."""
+
+    def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
+        """Nothing to keep."""
+
+    def nodes_of(self, schedule: Schedule, seed: int, multiple: float = 1.0) -> tuple[PathNode, ...]:
+        """A node behind every stage."""
+        path = _path(schedule)
+        return tuple(
+            PathNode(key=",".join(map(str, path[:length])), tokens=length * SEGMENT_TOKENS)
+            for length in range(1, len(path) + 1)
+        )
+
+    def execute(self, task: TrialTask) -> TrialOutcome:
+        """Look a task up; what is cached costs nothing, and a stage run that diverges is cached by nobody."""
+        boundaries: list[Boundary] = []
+        produced: list[str] = []
+        for stage, node in enumerate(task.nodes):
+            loss = self.table.losses[_path(task.schedule)[: stage + 1]]
+            if loss >= DIVERGED_NATS:
+                return self._outcome(task, boundaries, produced, reason="non_finite")
+            is_new = node.key not in self.nodes
+            if is_new:
+                produced.append(node.key)
+            boundaries.append(_boundary(stage, node, loss, shared=not is_new))
+        return self._outcome(task, boundaries, produced, reason=None if task.stop_after is None else "probe")
+
+    def _outcome(
+        self, task: TrialTask, boundaries: list[Boundary], produced: list[str], *, reason: str | None
+    ) -> TrialOutcome:
+        states = {None: "complete", "probe": "pruned", "non_finite": "failed", "pruner": "pruned"}
+        return TrialOutcome.model_validate(
+            {
+                "state": states[reason],
+                "reason": reason,
+                "boundaries": boundaries,
+                "produced": produced,
+                "requested_tokens": task.tokens,
+                "executed_tokens": len(produced) * SEGMENT_TOKENS,
+                "wasted_tokens": SEGMENT_TOKENS if reason == "non_finite" else 0,
+            }
+        )
+
+    @property
+    def has_best(self) -> bool:
+        """Whether nothing better can be found."""
+        last = self.best[-1] if self.best else None
+        return last is not None and last <= self.table.best_loss
+
+    def pay(self, outcome: TrialOutcome) -> None:
+        """Keep the nodes of a trial that has ended, and write the curve on."""
+        last = self.best[-1] if self.best else None
+        self.nodes.update(outcome.produced)
+        self.best += [last] * _stage_runs(outcome)
+        if outcome.state == "complete" and outcome.produced:
+            loss = outcome.boundaries[-1].loss
+            self.best[-1] = loss if last is None else min(last, loss)
+
+
+def _run(world: _World, director: SearchController, what: Simulation) -> None:
+    busy: list[tuple[float, int, TrialOutcome]] = []
+    while True:
+        while len(busy) < what.slots and (task := director.ask()) is not None:
+            director.started(task.trial, world.now)
+            outcome = _judged(director, task, world.execute(task))
+            heapq.heappush(busy, (world.now + _stage_runs(outcome), task.trial, outcome))
+        if not busy:
+            return
+        world.now, trial, outcome = heapq.heappop(busy)
+        world.pay(outcome)
+        director.tell(trial, outcome)
+        if what.ends_at_best and world.has_best:
+            return
+
+
+def _stage_runs(outcome: TrialOutcome) -> int:
+    return outcome.cost.tokens // SEGMENT_TOKENS
+
+
+def _judged(director: SearchController, task: TrialTask, outcome: TrialOutcome) -> TrialOutcome:
+    """End a trial at the boundary at which the pruner gives it up."""
+    for index, boundary in enumerate(outcome.boundaries[:-1]):
+        if director.boundary(task.trial, boundary):
+            kept = tuple(node.key for node in task.nodes[: index + 1] if node.key in outcome.produced)
+            return outcome.model_copy(
+                update={
+                    "state": "pruned",
+                    "reason": "pruner",
+                    "boundaries": outcome.boundaries[: index + 1],
+                    "produced": kept,
+                    "requested_tokens": (index + 1) * SEGMENT_TOKENS,
+                    "cost": Cost(executed_tokens=len(kept) * SEGMENT_TOKENS),
+                }
+            )
+    return outcome
+
+
+def _director(world: _World, what: Simulation) -> SearchController:
+    table, space = world.table, TableSpace(world.table)
+
+    def function(suggest: Suggest) -> Schedule:
+        return _schedule(table, space(suggest))
+
+    tokens = what.budget_stage_runs * SEGMENT_TOKENS
+    staged = StagedSpace(
+        define=space, num_stages=table.stages, schedules=what.budget_stage_runs / table.stages, seed=what.seed
+    )
+    arm = OptunaSearcher(
+        "staged",
+        SearchSpace(
+            function=function,
+            sampler=searcher_maker(what.searcher, staged),
+            size=len(table.options) ** table.stages,
+            effort=SearchEffort(tokens=float(tokens)),
+        ),
+        seed=what.seed,
+        database=quiet_study(optuna.samplers.RandomSampler(seed=0)),
+    )
+    ports = SearchDependencies(
+        memory=world,
+        has_node=world.nodes.__contains__,
+        nodes_of=world.nodes_of,
+        clock=lambda: world.now,
+        log=lambda line: None,
+    )
+    plan = SearchConfig(
+        seed=what.seed,
+        limits=StoppingCriteria(tokens=tokens, trials=_MOST_TRIALS_PER_STAGE_RUN * what.budget_stage_runs),
+        shares={"staged": 1.0},
+        baselines={},
+        pruner=what.pruner,
+        slots=what.slots,
+    )
+    return SearchController(plan, {"staged": arm}, ports)
+
+
+def _schedule(table: StageTable, path: OptionPath) -> Schedule:
+    return Schedule(
+        stages=tuple(
+            Stage(
+                name=str(option),
+                share=1 / table.stages,
+                optimizer=str(table.options[option]["optimizer"]),
+                lr=float(table.options[option]["lr"]),
+            )
+            for option in path
+        )
+    )
+
+
+def _path(schedule: Schedule) -> OptionPath:
+    return tuple(int(stage.name) for stage in schedule.stages)
+
+
+def _boundary(stage: int, node: PathNode, loss: float, *, shared: bool) -> Boundary:
+    return Boundary(
+        stage=stage,
+        step=node.tokens,
+        tokens=node.tokens,
+        loss=loss,
+        accuracy=0.0,
+        bits_per_byte=0.0,
+        node=node.key,
+        shared=shared,
+    )

@@ -1,0 +1,1 @@
+"""Tasks: one schedule with one seed, as values and as files."""

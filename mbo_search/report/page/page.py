@@ -1,0 +1,138 @@
+"""The report of a study: one HTML file that holds everything and asks nobody for anything."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mbo_search.report.page.html import render_page
+from mbo_search.report.page.ladder_table import ladder_rows
+from mbo_search.report.page.metadata import commands, data_facts, environment_facts
+from mbo_search.report.page.page_context import frame, shown_block
+from mbo_search.report.page.sections import figure_blocks
+from mbo_search.report.page.summary import (
+    headline,
+    next_step,
+    objections,
+    question,
+    repeats_sentence,
+    sentence,
+    warnings,
+)
+from mbo_search.report.page.tables import attribution_table, failures_table, ranking_table
+from mbo_search.report.page.tiles import cost, tiles
+from mbo_search.report.samples import TextSample, load_samples, save_samples
+from mbo_search.report.source import ReportSource, read_source
+from mbo_search.report.style.i18n import Language, load_strings
+from mbo_search.report.table_files import write_tables
+from mbo_search.results.evidence.ranking_values import Ranking
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.study.files.study_file import dump_study
+from mbo_search.system.files import write_atomic
+from mbo_search.units import format_count
+
+SECTIONS = (
+    "verdict",
+    "ladder",
+    "ranking",
+    "timelines",
+    "curves",
+    "lr",
+    "attribution",
+    "history",
+    "parallel",
+    "importance",
+    "slices",
+    "pareto",
+    "tree",
+    "samples",
+    "failures",
+    "data",
+    "environment",
+    "reproduce",
+)
+"""The sections of a report in their order."""
+
+
+def write_report(
+    run: RunDirectory | ReportSource,
+    out: Path | None = None,
+    *,
+    ranking: Ranking | None = None,
+    samples: Sequence[TextSample] | None = None,
+    language: Language = "en",
+) -> Path:
+    """Write the report of a run, and its tables beside it, to its run directory or to another file.
+
+    Args:
+        run: The run directory, or what has been read from it.
+        out: The page; None: `report.html` in the run directory.
+        ranking: The ranking of the run directory, if it is known already.
+        samples: Texts to show, which are kept for the next report; None: those that were kept.
+        language: Language of the page.
+
+    Raises:
+        RunDirectoryError: If the directory's setup is damaged.
+        StudyError: If its study is damaged.
+    """
+    path = run.path
+    target = RunDirectory(path).report_html if out is None else out
+    shown = load_samples(path) if samples is None else samples
+    if samples is not None:
+        save_samples(path, samples)
+    with _no_garbage_collection():
+        source = run if isinstance(run, ReportSource) else read_source(run, ranking)
+        write_atomic(target, render_report(source, samples=shown, language=language))
+        write_tables(source, target)
+    return target
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A large study is hundreds of thousands of small values without cycles: looking for some doubles the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), language: Language = "en") -> str:
+    """The report as the text of an HTML file."""
+    text = load_strings(language)
+    values: dict[str, object] = {
+        **frame(text),
+        "sections": SECTIONS,
+        "study": source.study.study,
+        "scale_note": text["notes"]["scale"].format(
+            parameters=format_count(source.num_parameters), tokens=format_count(source.budget.total_tokens)
+        ),
+        "question": question(source, text),
+        "headline": headline(source.ranking, text),
+        "sentence": sentence(source, text),
+        "repeats": repeats_sentence(source.ranking.repeats, text),
+        "objections": objections(source.ranking, text),
+        "next_step": next_step(source.ranking, text),
+        "tiles": tiles(source, text),
+        "cost": cost(source.ranking, text),
+        "warnings": warnings(source, text),
+        "problems": [str(problem) for problem in source.problems],
+        "confirmed": any(row.confirmed for row in source.ranked),
+        "ties": any(row.tied for row in source.ranked),
+        "ladder": ladder_rows(source.ranking, text),
+        "ranking": ranking_table(source, text),
+        "failures": failures_table(source, text),
+        "attribution": attribution_table(source, text),
+        "blocks": {key: shown_block(block) for key, block in figure_blocks(source, text).items()},
+        "samples": samples,
+        "data_facts": data_facts(source, text),
+        "environment_facts": environment_facts(source, text),
+        "has_card": source.card is not None,
+        "commands": commands(source),
+        "study_yaml": dump_study(source.study),
+    }
+    return render_page("page.html", values, script="page.js")

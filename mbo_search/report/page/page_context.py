@@ -1,0 +1,51 @@
+"""What every page carries: its words, the version and date in its footer, and figures ready for the template."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from importlib.metadata import PackageNotFoundError, version
+
+from mbo_search.report.page.html import embedded_json
+from mbo_search.report.page.sections import FigureBlock
+from mbo_search.report.style.i18n import Strings
+from mbo_search.results.evidence.ranking_values import Ranking
+from mbo_search.study.spec.rungs import RUNGS
+
+
+def frame(text: Strings) -> dict[str, object]:
+    """The values that every template needs."""
+    return {
+        "text": {"language": text.language, **text.groups},
+        "words": _script_words(text),
+        "version": _package_version(),
+        "ranking_schema": Ranking.model_fields["schema_version"].default,
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def _script_words(text: Strings) -> dict[str, str]:
+    names, labels = text["names"], text["labels"]
+    own = {key: names[key] for key in (*RUNGS, "perplexity")}
+    return {**text["script"], **own, **{key: labels[key] for key in ("search", "search_hint", "kind", "csv")}}
+
+
+def shown_block(block: FigureBlock) -> dict[str, object]:
+    """A figure as the templates read it."""
+    figure = block.figure
+    return {
+        "key": block.key,
+        "lead": block.lead,
+        "missing": block.missing,
+        "notes": block.notes,
+        "data": block.data,
+        "figure_json": embedded_json(json.loads(figure.to_json())) if figure is not None else None,
+        "height": figure.layout.height if figure is not None else 0,
+    }
+
+
+def _package_version() -> str:
+    try:
+        return version("mbo-search")
+    except PackageNotFoundError:
+        return "0"

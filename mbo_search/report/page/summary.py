@@ -1,0 +1,171 @@
+"""The first screen in words: what the ladder is worth, the verdict, what forbids a yes, and what to do next.
+
+English takes over the ranking's own sentences; other languages compose theirs from the ranking's values.
+"""
+
+from __future__ import annotations
+
+from mbo_search.report.source import ReportSource
+from mbo_search.report.style.i18n import Strings
+from mbo_search.report.style.numbers import format_percent, format_perplexity, signed_percent
+from mbo_search.report.style.phrases import translated
+from mbo_search.results.evidence.ranking_values import Difference, LadderRung, Ranking, SearchRepeats
+from mbo_search.results.statistics.paired import FEWEST_SEEDS
+from mbo_search.study.spec.rungs import Rung
+from mbo_search.units import format_count
+
+
+def question(source: ReportSource, text: Strings) -> str:
+    """What the study asks."""
+    return text["questions"][source.question]
+
+
+def headline(ranking: Ranking, text: Strings) -> str:
+    """What each rung of the ladder is worth, in one plain sentence, as far as that is known."""
+    words = text["headline"]
+    best = next((row for row in ranking.trials if row.rank is not None), None)
+    if best is None:
+        return words["none"]
+    compared = [row for row in ranking.ladder if row.gain is not None]
+    if not compared:
+        return words["alone"].format(perplexity=format_perplexity(best.val_loss))
+    helpful, vain = [row for row in compared if row.helps], [row for row in compared if not row.helps]
+    parts = [words["worth"].format(what=words["and"].join(_worth(row, text) for row in helpful))] if helpful else []
+    if vain:
+        names = words["or"].join(text["freedoms"][row.name] for row in vain)
+        tokens = format_count(sum(row.executed_tokens for row in vain))
+        parts.append(words["vain"].format(tokens=tokens, what=names))
+    is_tested = any(row.gain is not None and row.gain.nats.low is not None for row in compared)
+    composed = ("" if is_tested else words["unconfirmed"]) + words["between"].join(parts)
+    return _unbroken(text["sentence"]["ladder"].format(sentence=ranking.verdict.ladder_sentence, composed=composed))
+
+
+def _unbroken(sentence: str) -> str:
+    """Keep a number and its percent sign on one line."""
+    return sentence.replace(" %", "\u00a0%")
+
+
+def _worth(row: LadderRung, text: Strings) -> str:
+    assert row.gain is not None, "only compared rungs are worth something"
+    percent = signed_percent(row.gain.perplexity_percent.mean).removeprefix("+")
+    percent = text["headline"]["at_most"].format(percent=percent) if row.gain_at_most else percent
+    return text["headline"]["worth_of"].format(freedom=text["freedoms"][row.name], percent=percent)
+
+
+def sentence(source: ReportSource, text: Strings) -> str:
+    """The verdict with its statistics; in English the ranking's own sentence, word for word."""
+    ranking, verdict, words = source.ranking, source.ranking.verdict, text["sentence"]
+    values = {
+        "sentence": verdict.sentence,
+        "freedom": text["freedoms"][source.question],
+        "found": text["found"][source.question],
+        "trial": verdict.champion_trial,
+        "parameters": format_count(source.num_parameters),
+        "tokens": format_count(source.budget.total_tokens),
+        "searched": format_count(sum(row.executed_tokens for row in ranking.ladder if row.name == source.question)),
+    }
+    kind = _kind(ranking)
+    if kind not in ("search", "confirmed"):
+        return _unbroken(words[kind].format(**values))
+    assert verdict.difference is not None, "something was compared"
+    values |= {
+        "other": verdict.opponent_trial,
+        "rung": text["names"][_rung_of_trial(ranking, verdict.opponent_trial)],
+        "gain": signed_percent(verdict.difference.perplexity_percent.mean),
+        "nats": f"{verdict.difference.nats.mean:.4f}",
+    }
+    return _unbroken(words[kind].format(**values, **_evidence(ranking, verdict.difference, text)))
+
+
+def _kind(ranking: Ranking) -> str:
+    """Which of the sentences the verdict's values ask for."""
+    verdict = ranking.verdict
+    if verdict.winner_trial is None:
+        return "none"
+    if verdict.champion_trial is None:
+        return "no_champion"
+    if verdict.difference is None:
+        return "alone"
+    if verdict.num_seeds is None:
+        return "search" if verdict.answer is None else "unfinished"
+    return "confirmed"
+
+
+def _evidence(ranking: Ranking, difference: Difference, text: Strings) -> dict[str, object]:
+    """The parts of the sentence that only fresh seeds can fill."""
+    verdict, words, nats = ranking.verdict, text["evidence"], difference.nats
+    interval = ""
+    if nats.low is not None and nats.high is not None and nats.level is not None:
+        ends = {"low": f"{nats.low:.4f}", "high": f"{nats.high:.4f}"}
+        interval = words["interval"].format(level=format_percent(nats.level), **ends)
+    documents = verdict.num_documents
+    return {
+        "answer": _opening(ranking, text),
+        "interval": interval,
+        "seeds": verdict.num_seeds,
+        "covered": words["this_text"] if documents is None else words["documents"].format(count=documents),
+        "ending": words["no"].format(percent=f"{verdict.worthwhile_percent:g}") if verdict.answer == "no" else "",
+    }
+
+
+def _opening(ranking: Ranking, text: Strings) -> str:
+    verdict, words = ranking.verdict, text["answers"]
+    answer = words[verdict.answer or "none"]
+    if verdict.num_seeds is not None and verdict.num_seeds < FEWEST_SEEDS:
+        answer = words["indicative"]
+    if not verdict.is_interim:
+        return answer
+    return words["interim"].format(seeds=verdict.num_seeds, planned=verdict.planned_seeds, answer=answer)
+
+
+def _rung_of_trial(ranking: Ranking, trial: int | None) -> Rung:
+    return next((row.rung for row in ranking.trials if row.trial == trial), "untuned")
+
+
+def objections(ranking: Ranking, text: Strings) -> tuple[str, ...]:
+    """What forbids a yes besides the numbers; beside a no, what else there is to mind."""
+    words = text["labels"]["doubt" if ranking.verdict.answer == "no" else "objection"]
+    return tuple(words.format(reason=translated(reason, text)) for reason in ranking.verdict.objections)
+
+
+def next_step(ranking: Ranking, text: Strings) -> tuple[str, str]:
+    """What to do next, and the command for it; either may be empty."""
+    said = translated(ranking.verdict.next, text)
+    before, mark, command = said.rpartition("mbo-search ")
+    if not mark:
+        return said, ""
+    return before.rstrip().rstrip(":\uff1a"), mark + command
+
+
+def repeats_sentence(repeats: SearchRepeats | None, text: Strings) -> str:
+    """What independent searches say together; empty without repeats."""
+    if repeats is None:
+        return ""
+    words = text["sentence"]
+    values = {"sentence": repeats.sentence, "searches": repeats.searches, "planned": repeats.planned}
+    if repeats.gain is None:
+        return words["repeats_few"].format(**values)
+    percent = repeats.gain.perplexity_percent
+    ends = [signed_percent(end) for end in (percent.low, percent.high) if end is not None]
+    return words["repeats"].format(
+        **values,
+        answer=text["answers"][repeats.answer or "none"],
+        gain=signed_percent(percent.mean),
+        interval=text["repeats"]["interval"].format(low=ends[0], high=ends[1]) if len(ends) == 2 else "",
+    )
+
+
+def warnings(source: ReportSource, text: Strings) -> tuple[str, ...]:
+    """What the reader must know before believing the verdict, in plain sentences."""
+    words, ranking = text["missing"], source.ranking
+    if not source.ranked:
+        return tuple(translated(note, text) for note in ranking.notes)
+    verdict, rungs = ranking.verdict, {row.rung for row in source.ranked}
+    found = [words["no_champion"].format(found=text["found"][source.question])] * (verdict.champion_trial is None)
+    lacking = [row.name for row in ranking.ladder if row.name not in rungs and row.name != source.question]
+    found += [words["no_rung"].format(rung=text["names"][rung]) for rung in lacking]
+    if "untuned" not in rungs and "untuned" not in lacking:
+        found.append(words["no_rung"].format(rung=text["names"]["untuned"]))
+    if not any(row.confirmed for row in ranking.trials):
+        found.append(words["no_confirm"])
+    return (*found, *(translated(note, text) for note in ranking.notes))

@@ -1,0 +1,210 @@
+"""The tables of the pages as values: columns, rows of raw numbers, and the recipe behind each row.
+
+The page's script sorts, filters, formats and downloads them; nothing is formatted here, so that sorting and CSV see
+the numbers themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+from mbo_search.report.source import ReportSource
+from mbo_search.report.style.i18n import Strings
+from mbo_search.report.style.numbers import change_percent, stage_facts
+from mbo_search.results.evidence.attribution_values import AttributionRow
+from mbo_search.results.evidence.ranking_values import RankedTrial
+from mbo_search.study.spec.rungs import Rung
+from mbo_search.study.spec.schedule import Stage
+
+Cell = str | float | int | bool | None
+
+_FACTS = (
+    "optimizer",
+    "lr",
+    "lr_shape",
+    "share",
+    "warmup",
+    "weight_decay",
+    "clip_norm",
+    "regularizers",
+    "trainable",
+    "hand_over",
+    "hparams",
+)
+
+
+class Column(TypedDict):
+    """One column: its key in the rows, its title, and how its numbers are written."""
+
+    key: str
+    title: str
+    kind: str
+
+
+StageCell = list[str | float]
+"""One stage: its name, its share, then its facts in the order of the table's fact names."""
+
+
+class Table(TypedDict):
+    """A table: columns in order, names of a stage's facts, rows by column key, and the stages of each row."""
+
+    columns: list[Column]
+    facts: list[str]
+    rows: list[dict[str, Cell]]
+    stages: list[list[StageCell]]
+
+
+def ranking_table(source: ReportSource, text: Strings) -> Table:
+    """The finished schedules, best first; columns that no row fills are left out."""
+    baseline = next((r for r in source.ranked if r.trial == source.ranking.baseline_trial), None)
+    rows = [_ranking_row(row, baseline, text["kinds"]) for row in source.ranked]
+    kinds = {
+        "rank": "rank",
+        "trial": "trial",
+        "perplexity": "perplexity",
+        "change": "change",
+        "arm": "arm",
+        "stages": "stages",
+        "val_loss": "loss",
+        "sd": "loss",
+        "search_loss": "loss",
+        "test_perplexity": "perplexity",
+        "bits_per_byte": "loss",
+        "accuracy": "percent",
+        "executed": "count",
+        "seconds": "seconds",
+        "path_seconds": "seconds",
+        "front": "mark",
+        "memory": "bytes",
+    }
+    used = {key: kinds[key] for key in kinds if key == "stages" or any(row.get(key) is not None for row in rows)}
+    return _table(used, rows, [row.stages for row in source.ranked], text)
+
+
+def _table(
+    kinds: Mapping[str, str], rows: list[dict[str, Cell]], stages: Sequence[tuple[Stage, ...]], text: Strings
+) -> Table:
+    """A table with these columns, by key with their kind, and the recipe of each row."""
+    return {
+        "columns": [{"key": key, "title": text["columns"][key], "kind": kind} for key, kind in kinds.items()],
+        "facts": _facts(text["facts"]),
+        "rows": rows,
+        "stages": [_stages(own) for own in stages],
+    }
+
+
+def _ranking_row(row: RankedTrial, baseline: RankedTrial | None, names: Mapping[str, str]) -> dict[str, Cell]:
+    change = None
+    if baseline is not None and baseline.val_loss is not None and row.val_loss is not None and row is not baseline:
+        change = _significant(change_percent(row.val_loss, baseline.val_loss))
+    return {
+        "rank": row.rank,
+        "trial": row.trial,
+        "kind": row.rung,
+        "arm": row.label or names[row.rung],
+        "confirmed": row.confirmed,
+        "tied": row.tied,
+        "perplexity": _significant(_finite(row.val_perplexity)),
+        "change": change,
+        "val_loss": _significant(row.val_loss),
+        "sd": _significant(row.val_loss_sd, 3),
+        "search_loss": _significant(row.search_val_loss) if row.confirmed else None,
+        "test_perplexity": _significant(row.test_perplexity),
+        "bits_per_byte": _significant(row.bits_per_byte, 5),
+        "accuracy": _significant(row.accuracy, 5),
+        "executed": row.executed_tokens,
+        "requested": row.requested_tokens,
+        "seconds": _significant(row.train_seconds, 4),
+        "path_seconds": _significant(row.path_seconds, 4) if row.on_front is not None else None,
+        "front": row.on_front,
+        "memory": row.peak_memory_bytes or None,
+    }
+
+
+def failures_table(source: ReportSource, text: Strings) -> Table:
+    """The schedules that did not finish, with what became of them."""
+    rows = [row for row in source.ranking.trials if row.rank is None]
+    kinds = {
+        "trial": "trial",
+        "arm": "arm",
+        "stages": "stages",
+        "state": "text",
+        "reason": "text",
+        "reached": "percent",
+        "message": "text",
+    }
+    return _table(kinds, [_failure_row(row, source, text) for row in rows], [row.stages for row in rows], text)
+
+
+def attribution_table(source: ReportSource, text: Strings) -> Table:
+    """What each part of the question's champion is worth, with the schedule that lacks it."""
+    found = source.ranking.attribution
+    rows = [row for row in found.rows if row.trial in source.records] if found is not None else []
+    kinds = {
+        "trial": "trial",
+        "stage": "text",
+        "part": "text",
+        "put_back": "text",
+        "worth": "loss",
+        "low": "loss",
+        "high": "loss",
+        "adjusted_p": "p",
+        "seeds": "text",
+        "remark": "text",
+    }
+    stages = [source.records[row.trial].schedule.stages for row in rows]
+    return _table(kinds, [_part_row(row, source.question, text) for row in rows], stages, text)
+
+
+def _part_row(row: AttributionRow, rung: Rung, text: Strings) -> dict[str, Cell]:
+    test = row.test
+    remarks = [*row.notes, *([row.sentence] if test is None else [])]
+    return {
+        "trial": row.trial,
+        "kind": rung,
+        "arm": text["kinds"][rung],
+        "stage": f"{row.stage + 1} {row.stage_name}",
+        "part": text["parts"][row.part],
+        "put_back": row.change.replace("->", "\u2192"),
+        "worth": _significant(test.mean_nats) if test is not None else None,
+        "low": _significant(test.low_nats) if test is not None else None,
+        "high": _significant(test.high_nats) if test is not None else None,
+        "adjusted_p": _significant(row.adjusted_p, 3),
+        "seeds": test.num_seeds if test is not None else None,
+        "remark": "; ".join(remarks) or None,
+    }
+
+
+def _failure_row(row: RankedTrial, source: ReportSource, text: Strings) -> dict[str, Cell]:
+    record = source.records.get(row.trial)
+    reached = record.requested_tokens if record is not None else row.requested_tokens
+    return {
+        "trial": row.trial,
+        "kind": row.rung,
+        "arm": row.label or text["kinds"][row.rung],
+        "state": text["states"][row.state],
+        "reason": text["reasons"][row.reason] if row.reason is not None else None,
+        "reached": round(min(1.0, reached / source.budget.total_tokens), 3),
+        "message": row.message[:300] or None,
+    }
+
+
+def _facts(words: Mapping[str, str]) -> list[str]:
+    return [words[key] for key in _FACTS]
+
+
+def _stages(stages: tuple[Stage, ...]) -> list[StageCell]:
+    facts = [stage_facts(stage) for stage in stages]
+    return [
+        [stage.name, stage.share, *(own[key] for key in _FACTS)] for stage, own in zip(stages, facts, strict=True)
+    ]
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _significant(value: float | None, digits: int = 7) -> float | None:
+    return None if value is None else float(f"{value:.{digits}g}")

@@ -1,0 +1,148 @@
+"""The figures of the first screen that back the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mbo_search.report.source import ReportSource
+from mbo_search.report.style.i18n import Strings
+from mbo_search.report.style.numbers import format_percent, format_perplexity, gain_interval, signed_percent
+from mbo_search.results.evidence.ranking_values import NoiseFloor, Ranking, Verdict
+from mbo_search.results.statistics.equivalent_tokens import TokenRatio
+from mbo_search.units import format_count, format_seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One figure of the first screen.
+
+    Attributes:
+        label: What it is.
+        value: The figure, formatted.
+        note: What belongs to it.
+    """
+
+    label: str
+    value: str
+    note: str
+
+
+def tiles(source: ReportSource, text: Strings) -> tuple[Tile, ...]:
+    """The figures behind the verdict, most important first; what is not known is left out."""
+    ranking, words = source.ranking, text["tiles"]
+    found = [
+        _best(source, text),
+        _gain(ranking, text),
+        _evidence(ranking.verdict, words),
+        _tokens(ranking.verdict.equivalent_tokens, words),
+        _seconds(ranking.verdict, words),
+        _floor(ranking.noise_floor, words),
+    ]
+    return tuple(tile for tile in found if tile is not None)
+
+
+def cost(ranking: Ranking, text: Strings) -> tuple[str, ...]:
+    """What the study took, in a few short phrases."""
+    words, totals = text["cost"], ranking.totals
+    finished = sum(row.rank is not None for row in ranking.trials)
+    saved = totals.saved_tokens / totals.requested_tokens if totals.requested_tokens else 0.0
+    found = [
+        words["schedules"].format(finished=finished, count=sum(row.reason != "probe" for row in ranking.trials)),
+        words["tokens"].format(tokens=format_count(totals.executed_tokens)),
+    ]
+    if saved >= 0.005:
+        found.append(words["saved"].format(percent=format_percent(saved)))
+    if totals.saved_tokens < 0 < totals.requested_tokens:
+        found.append(words["overspent"].format(tokens=format_count(-totals.saved_tokens)))
+    if totals.stages_found:
+        found.append(words["found"].format(found=totals.stages_found, asked=totals.stages_asked))
+    if totals.wall_seconds is not None:
+        found.append(words["time"].format(time=format_seconds(totals.wall_seconds)))
+    if totals.busy_fraction is not None:
+        found.append(words["busy"].format(percent=format_percent(totals.busy_fraction)))
+    return tuple(found)
+
+
+def _best(source: ReportSource, text: Strings) -> Tile | None:
+    if not source.ranked:
+        return None
+    best = source.ranked[0]
+    return Tile(
+        label=text["tiles"]["best"],
+        value=format_perplexity(best.val_loss),
+        note=text["tiles"]["best_note"].format(trial=best.trial, rung=text["kinds"][best.rung]),
+    )
+
+
+def _gain(ranking: Ranking, text: Strings) -> Tile | None:
+    """Over the opponent that it gains least over: the number that the answer goes by."""
+    verdict, words = ranking.verdict, text["tiles"]
+    if verdict.difference is None:
+        return None
+    percent = verdict.difference.perplexity_percent
+    rung = next((row.rung for row in ranking.trials if row.trial == verdict.opponent_trial), "untuned")
+    note = words["gain_note"].format(trial=verdict.opponent_trial, rung=text["kinds"][rung])
+    if percent.low is not None and percent.high is not None:
+        _, _, interval = gain_interval(percent).partition(" ")
+        note = words["gain_interval"].format(interval=interval, note=note)
+    return Tile(label=words["gain"], value=signed_percent(percent.mean), note=note)
+
+
+def _evidence(verdict: Verdict, words: Mapping[str, str]) -> Tile | None:
+    """How sure that is: seeds, documents, and which of them is the larger part of the uncertainty."""
+    if verdict.difference is None:
+        return None
+    if verdict.num_seeds is None:
+        return Tile(label=words["evidence"], value=words["one_seed"], note=words["one_seed_note"])
+    planned = verdict.planned_seeds
+    seeds = words["seeds"].format(seeds=verdict.num_seeds)
+    if verdict.is_interim and planned is not None:
+        seeds = words["seeds_of"].format(seeds=verdict.num_seeds, planned=planned)
+    documents = verdict.num_documents
+    notes = [words["this_text"] if documents is None else words["documents"].format(count=documents)]
+    notes += [words[f"larger_{verdict.larger_part}"]] if verdict.larger_part is not None else []
+    return Tile(label=words["evidence"], value=seeds, note="; ".join(notes))
+
+
+def _tokens(tokens: TokenRatio | None, words: Mapping[str, str]) -> Tile | None:
+    """How much text the gain is worth, as far as it was measured."""
+    if tokens is None:
+        return None
+    below, above = f"< {_times(tokens.measured_low)}", f"> {_times(tokens.measured_high)}"
+    low, mean, high = tokens.value.low, tokens.value.mean, tokens.value.high
+    if tokens.undefined:
+        value, note = words["tokens_undefined"], words["tokens_undefined_note"]
+    elif mean is None:
+        value = above if tokens.outside == "above" else below
+        measured = {"low": _times(tokens.measured_low), "high": _times(tokens.measured_high)}
+        note = words["tokens_outside_note"].format(**measured)
+    else:
+        value = _times(mean)
+        ends = {"low": below if low is None else _times(low), "high": above if high is None else _times(high)}
+        note = words["tokens_note"].format(**ends)
+    note += f"; {words['tokens_repeats']}" if tokens.repeats_data else ""
+    return Tile(label=words["tokens"], value=value, note=note)
+
+
+def _seconds(verdict: Verdict, words: Mapping[str, str]) -> Tile | None:
+    """What remains of the gain where both train for the same time, if they are not equally fast."""
+    equal, ratio = verdict.equal_seconds, verdict.seconds_ratio
+    if equal is None or ratio is None:
+        return None
+    note = words["seconds_note"].format(ratio=_times(ratio))
+    if equal.low is not None and equal.high is not None:
+        note = words["seconds_interval"].format(low=_times(equal.low), high=_times(equal.high), note=note)
+    return Tile(label=words["seconds_label"], value=_times(equal.mean), note=note)
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.3g}\u00d7"
+
+
+def _floor(floor: NoiseFloor | None, words: Mapping[str, str]) -> Tile | None:
+    if floor is None:
+        return None
+    value = words["floor_value"].format(percent=f"{floor.sd_percent:.2g}\u00a0%")
+    note = words["floor_note"].format(sd=f"{floor.sd_nats:.4f}", seeds=floor.num_seeds)
+    return Tile(label=words["floor"], value=value, note=note)

@@ -1,0 +1,1 @@
+"""Colors, numbers and words that all pages share."""

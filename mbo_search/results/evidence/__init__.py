@@ -1,0 +1,1 @@
+"""What the records say: champions, comparisons, differences, noise, objections."""

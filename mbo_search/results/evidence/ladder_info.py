@@ -1,0 +1,96 @@
+"""What a study's ladder is made of beyond its records: rungs, spaces, and what each side was charged."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mbo_search.results.records.records import LOWER_ARMS, Arm, TrialRecord
+from mbo_search.study.space.ladder import RUNG_OF_SEARCH, question_of, rungs_of, search_spaces
+from mbo_search.study.space.parameters import Parameter
+from mbo_search.study.space.space import finite_size, parameters
+from mbo_search.study.spec.rungs import Rung
+from mbo_search.study.spec.study import Study
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LadderContext:
+    """A study's ladder.
+
+    Attributes:
+        question: The freedom that the study asks about.
+        rungs: Its rungs, lowest first.
+        has_opponents: Whether anything below the question is searched.
+        schedule_tokens: Charged tokens of one full schedule; 0: not known.
+        charges: Charged tokens of each search, and of all `opponents` together.
+        searched: What each search chooses.
+        sizes: Different schedules of each of the opponents' searches; None for a space without end.
+        optimizers: Optimizers that the opponents may use.
+        hand_picked: By rung, what its searches hold fixed.
+    """
+
+    question: Rung
+    rungs: tuple[Rung, ...]
+    has_opponents: bool = True
+    schedule_tokens: int = 0
+    charges: Mapping[str, int] = field(default_factory=dict)
+    searched: Mapping[str, tuple[Parameter, ...]] = field(default_factory=dict)
+    sizes: Mapping[str, int | None] = field(default_factory=dict)
+    optimizers: tuple[str, ...] = ()
+    hand_picked: Mapping[Rung, tuple[str, ...]] = field(default_factory=dict)
+
+    def searches_of(self, rung: Rung) -> tuple[str, ...]:
+        """The searches of a rung; `control` is that of single strategies in directories of earlier versions."""
+        lower = tuple(name for name, known in RUNG_OF_SEARCH.items() if known == rung and rung != self.question)
+        own = ("staged",) if rung == self.question else ()
+        old = ("control",) if rung == "tuned" and rung != self.question else ()
+        return (*old, *lower, *own)
+
+    def dimensions(self, rung: Rung) -> int | None:
+        """Numbers and names that the largest search of a rung chooses; None if that is not known."""
+        if rung == "untuned":
+            return 0
+        return max(
+            (len(self.searched[name]) for name in self.searches_of(rung) if name in self.searched), default=None
+        )
+
+
+def ladder_info(study: Study, schedule_tokens: int, charges: Mapping[str, int]) -> LadderContext:
+    """Describe the ladder of a study."""
+    spaces = search_spaces(study)
+    lower = [space for name, space in spaces.items() if name != "staged"]
+    names = {choice.name for space in lower for axes in space.stages for choice in axes.optimizers}
+    return LadderContext(
+        question=question_of(study),
+        rungs=rungs_of(study),
+        has_opponents=bool(lower) or bool(study.baselines),
+        schedule_tokens=schedule_tokens,
+        charges=charges,
+        searched={name: parameters(space) for name, space in spaces.items()},
+        sizes={name: finite_size(space) for name, space in spaces.items() if name != "staged"},
+        optimizers=tuple(sorted(names)),
+        hand_picked=_hand_picked(set(spaces)),
+    )
+
+
+def charges_of(records: Sequence[TrialRecord], status: Mapping[str, object]) -> dict[str, int]:
+    """Charged tokens of each search: what the driver has noted, else what its trials have trained."""
+    noted = status.get("charged_tokens")
+    if isinstance(noted, Mapping):
+        return {str(name): tokens for name, tokens in noted.items() if isinstance(tokens, int) and tokens >= 0}
+    arms: tuple[Arm, ...] = ("baseline", "staged", *LOWER_ARMS)
+    found = {arm: _trained(records, (arm,)) for arm in arms}
+    return {**{arm: tokens for arm, tokens in found.items() if tokens}, "opponents": _trained(records, LOWER_ARMS)}
+
+
+def _trained(records: Sequence[TrialRecord], arms: Sequence[Arm]) -> int:
+    return sum(record.executed_tokens + record.wasted_tokens for record in records if record.arm in arms)
+
+
+def _hand_picked(spaces: Collection[str]) -> dict[Rung, tuple[str, ...]]:
+    found: dict[Rung, tuple[str, ...]] = {"untuned": ("reference learning rates", "settings of the catalogue")}
+    if "tuned" in spaces:
+        found["tuned"] = ("settings of the shapes, such as a square-root decay over the last 30 %",)
+    if "line" in spaces:
+        found["shape"] = ("decays in tenths of the budget where there is one stage", "stages as the study has them")
+    return found

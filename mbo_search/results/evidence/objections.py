@@ -1,0 +1,132 @@
+"""What forbids a yes although the numbers say it: opponents that had too little, and ranges that end too early."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+from mbo_search.results.evidence.champions import Champions
+from mbo_search.results.evidence.ladder_info import LadderContext
+from mbo_search.results.records.records import LOWER_ARMS, TrialRecord
+from mbo_search.results.records.schedule_groups import ScheduleRuns
+from mbo_search.results.statistics.paired import percent_lower
+from mbo_search.study.space.parameters import Parameter
+from mbo_search.units import format_count
+
+FEWEST_TRIALS = 3
+"""Trials of the opponents for each optimizer that they may use, below which they were hardly tuned."""
+
+EDGE = 0.05
+"""Share of a range at either end that counts as its edge; rates are measured on a logarithmic scale."""
+
+_MOST_SCHEDULES_BEHIND = 2
+"""Schedules by which the opponents may be behind in tokens: searches are interleaved a schedule at a time."""
+
+
+def objections(
+    best: Champions, records: Sequence[TrialRecord], info: LadderContext, gain_nats: float
+) -> tuple[str, ...]:
+    """Say why a gain must not be believed yet, whatever its interval."""
+    searched = [record for record in records if record.arm in LOWER_ARMS]
+    weak = [*_unequal(info), *_few_trials(searched, info), *_still_improving(searched, gain_nats)]
+    found = [*([] if _have_tried_everything(searched, info) else weak), *_edges(best, info)]
+    return tuple(dict.fromkeys(found))
+
+
+def _have_tried_everything(searched: Sequence[TrialRecord], info: LadderContext) -> bool:
+    """Whether the opponents' spaces are finite and no schedule of them is left: nothing makes them stronger."""
+    tried = {
+        name: {tuple(sorted(one.params.items())) for one in searched if one.arm == name} for name in info.sizes
+    }
+    return bool(info.sizes) and all(
+        size is not None and len(tried[name]) >= size for name, size in info.sizes.items()
+    )
+
+
+def _edges(best: Champions, info: LadderContext) -> Iterator[str]:
+    """The challenger with all its numbers; of the opponents the rates, which decide how good they could be."""
+    if best.challenger is not None:
+        yield from edges_of(best.challenger, info)
+    for runs in best.opponents:
+        yield from edges_of(runs, info, _is_rate)
+
+
+def _is_rate(name: str) -> bool:
+    return "/lr_relative" in name or "/lr/" in name
+
+
+def _is_any(name: str) -> bool:
+    return True
+
+
+def edges_of(runs: ScheduleRuns, info: LadderContext, counts: Callable[[str], bool] = _is_any) -> Iterator[str]:
+    """Name the ranges at whose edge a schedule lies."""
+    known = {parameter.name: parameter for parameter in info.searched.get(runs.head.arm, ())}
+    for name, value in runs.head.params.items():
+        parameter = known.get(name)
+        if (
+            parameter is None
+            or not counts(name)
+            or isinstance(value, str)
+            or parameter.choices
+            or parameter.step is not None
+        ):
+            continue
+        place = _place(parameter, float(value))
+        if place <= EDGE and parameter.low == 0:
+            continue  # nothing lies below
+        if not EDGE < place < 1 - EDGE:
+            end, bound = ("lower", parameter.low) if place <= EDGE else ("upper", parameter.high)
+            yield (
+                f"trial {runs.head.trial} lies at the {end} edge of a searched range: {name} is {value:g}, "
+                f"and the range ends at {bound:g}; extend it there"
+            )
+
+
+def late_gain(records: Sequence[TrialRecord]) -> float | None:
+    """By how much the best loss still fell in the last half of some trials' tokens, in nats."""
+    in_order = sorted(records, key=lambda record: record.trial)
+    spent = list(itertools.accumulate(record.executed_tokens + record.wasted_tokens for record in in_order))
+    if not spent or spent[-1] == 0:
+        return None
+    losses = [math.inf if record.val_loss is None else record.val_loss for record in in_order]
+    early = min(
+        (loss for loss, tokens in zip(losses, spent, strict=True) if 2 * tokens <= spent[-1]), default=math.inf
+    )
+    return None if math.isinf(early) else max(0.0, early - min(losses))
+
+
+def _place(parameter: Parameter, value: float) -> float:
+    """Where in its range a value lies, from 0 to 1."""
+    low, high = parameter.low, parameter.high
+    if parameter.log and low > 0:
+        return math.log(value / low) / math.log(high / low) if value > 0 else 0.0
+    return (value - low) / (high - low)
+
+
+def _unequal(info: LadderContext) -> Iterator[str]:
+    own, theirs = info.charges.get("staged", 0), info.charges.get("opponents", 0)
+    if own - theirs > max(_MOST_SCHEDULES_BEHIND * info.schedule_tokens, own // 10):
+        yield (
+            f"the opponents were searched with {format_count(theirs)} tokens, the question's side with "
+            f"{format_count(own)}; only equal efforts can be compared"
+        )
+
+
+def _few_trials(searched: Sequence[TrialRecord], info: LadderContext) -> Iterator[str]:
+    complete = sum(record.state == "complete" for record in searched)
+    if info.optimizers and complete < FEWEST_TRIALS * len(info.optimizers):
+        yield (
+            f"the opponents had {complete} trials for {len(info.optimizers)} optimizers, and fewer than "
+            f"{FEWEST_TRIALS} for each are no tuning"
+        )
+
+
+def _still_improving(searched: Sequence[TrialRecord], gain_nats: float) -> Iterator[str]:
+    late = late_gain(searched)
+    if late is not None and gain_nats > 0 and late > gain_nats:
+        yield (
+            f"the opponents still gained {percent_lower(late):.2g} % in the last half of their tokens, more than "
+            f"the {percent_lower(gain_nats):.2g} % that would be claimed"
+        )

@@ -1,0 +1,98 @@
+"""The ranking of a run directory: from its records to `ranking.json`, `ranking.csv` and `best.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mbo_search.model.size import num_parameters
+from mbo_search.results.evidence.attribution import AttributionContext
+from mbo_search.results.evidence.ladder_info import charges_of, ladder_info
+from mbo_search.results.evidence.ranking_values import Ranking
+from mbo_search.results.ranking.provenance import schedule_file_of
+from mbo_search.results.ranking.rank import RankingContext, count_totals, rank
+from mbo_search.results.ranking.repeats import repeat_folder, search_repeats
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.study.files.schedule_file import dump_schedule_file
+from mbo_search.study.spec.reference_lr import reference_lrs
+from mbo_search.study.spec.study import Study
+from mbo_search.system.files import write_atomic, write_json
+from mbo_search.train.setup.setup import TrainSetup
+
+
+def make_ranking(
+    run: RunDirectory,
+    *,
+    study: Study | None = None,
+    setup: TrainSetup | None = None,
+    records: Sequence[TrialRecord] | None = None,
+) -> Ranking:
+    """Rank the schedules of a run directory; only what the caller does not pass is read from it.
+
+    Raises:
+        RunDirectoryError: If its setup is damaged. Damaged records are logged and left out.
+        StudyError: If its study is damaged.
+    """
+    study = run.study() if study is None else study
+    ranking = _ranking_of_search(
+        run, study, run.setup() if setup is None else setup, run.records() if records is None else records
+    )
+    return ranking if study.search.repeats == 1 else _with_repeats(ranking, run, study.search.repeats)
+
+
+def _ranking_of_search(
+    run: RunDirectory, study: Study, setup: TrainSetup, records: Sequence[TrialRecord]
+) -> Ranking:
+    status, budget = run.status(), setup.budget()
+    context = RankingContext(
+        info=ladder_info(study, budget.total_tokens, charges_of(records, status)),
+        directory=str(run.path),
+        objectives=study.search.objectives,
+        attribution=AttributionContext(
+            reference_lrs=reference_lrs(study),
+            budget=budget,
+            is_asked=study.confirm is not None and study.confirm.attribution,
+        ),
+    )
+    totals = count_totals(records, status)
+    return rank(records, study.study, totals, scale=scale_of(setup), confirm=study.confirm, context=context)
+
+
+def _with_repeats(ranking: Ranking, run: RunDirectory, planned: int) -> Ranking:
+    """The ranking of the first search, with what the others say; those that have not begun say nothing."""
+    folders = [repeat_folder(run.path, number) for number in range(2, planned + 1)]
+    others = [make_ranking(RunDirectory(folder)) for folder in folders if (folder / "study.yaml").is_file()]
+    found = search_repeats([ranking, *others], planned)
+    return ranking.model_copy(update={"repeats": found, "declared": "searching"})
+
+
+def write_ranking(
+    run: RunDirectory, ranking: Ranking, *, study: Study | None = None, setup: TrainSetup | None = None
+) -> None:
+    """Write `ranking.json`, `ranking.csv` and, once a schedule is complete, `best.yaml`.
+
+    Raises:
+        RunDirectoryError: If the directory's setup is damaged.
+        StudyError: If its study is damaged.
+    """
+    from mbo_search.results.ranking.frames import ranking_frame
+
+    write_json(run.ranking_json, ranking.model_dump(mode="json"))
+    write_atomic(run.ranking_csv, ranking_frame(ranking).to_csv(index=False))
+    winner = ranking.verdict.winner_trial
+    if winner is not None:
+        study = run.study() if study is None else study
+        setup = run.setup() if setup is None else setup
+        best = schedule_file_of(ranking, winner, study=study, setup=setup, where=str(run.path))
+        write_atomic(run.best_yaml, dump_schedule_file(best))
+
+
+def scale_of(setup: TrainSetup) -> str:
+    """At which size a study's answer holds."""
+    parameters = num_parameters(setup.model, setup.vocab_size)
+    return f"at {_millions(parameters)} parameters, {_millions(setup.budget().total_tokens)} tokens"
+
+
+def _millions(count: int) -> str:
+    millions = count / 1e6
+    return f"{millions:.0f} M" if millions >= 100 else f"{millions:.2g} M"

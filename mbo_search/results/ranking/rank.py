@@ -1,0 +1,195 @@
+"""From records to a ranking, as a pure function.
+
+A row is a schedule; its confirm runs are folded into it. Confirmed schedules come first, by their mean loss over
+fresh seeds; then unconfirmed ones by the loss of their one search run, which flatters the best of many. Schedules
+that did not complete stand apart without a rank.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mbo_search.results.evidence.attribution import AttributionContext, attribute
+from mbo_search.results.evidence.champions import Champions, champions, contenders
+from mbo_search.results.evidence.comparisons import compare_all, difference_noise, is_tied, order
+from mbo_search.results.evidence.ladder_info import LadderContext
+from mbo_search.results.evidence.noise_floor import noise_floor
+from mbo_search.results.evidence.ranking_values import Comparison, RankedRun, RankedTrial, Ranking, Totals
+from mbo_search.results.evidence.requested import requested_tokens
+from mbo_search.results.evidence.rounds import champions_by_round
+from mbo_search.results.evidence.token_scaling import token_ratio
+from mbo_search.results.ranking.ladder_rows import ladder_rows
+from mbo_search.results.ranking.pareto import mark_front
+from mbo_search.results.records.optional_stats import mean_or_none, perplexity_or_none, sd_or_none
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.results.records.schedule_groups import ScheduleRuns, group_by_schedule
+from mbo_search.results.statistics.sequential import SequentialTest, standard_errors
+from mbo_search.results.verdict.verdict import Evidence, make_verdict
+from mbo_search.study.spec.study import ConfirmSpec, Objective
+
+_LARGEST = 1e100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankingContext:
+    """What a ranking needs besides records.
+
+    Attributes:
+        info: The study's ladder.
+        directory: The run directory, as commands name it.
+        objectives: What the search minimizes.
+        attribution: What the worth of single parts is worked out from; None: nobody wants to know.
+    """
+
+    info: LadderContext
+    directory: str = "DIR"
+    objectives: Sequence[Objective] = ("loss",)
+    attribution: AttributionContext | None = None
+
+
+def count_totals(records: Sequence[TrialRecord], status: Mapping[str, object]) -> Totals:
+    """Add up what a study cost."""
+    requested = requested_tokens(records)
+    executed = sum(record.executed_tokens for record in records)
+    return Totals(
+        requested_tokens=requested,
+        executed_tokens=executed,
+        saved_tokens=requested - executed,
+        wasted_tokens=sum(record.wasted_tokens for record in records),
+        stages_asked=sum(len(record.boundaries) for record in records),
+        stages_found=sum(boundary.shared for record in records for boundary in record.boundaries),
+        wall_seconds=_finite(status.get("wall_seconds")),
+        busy_fraction=_finite(status.get("busy_fraction")),
+    )
+
+
+def rank(
+    records: Sequence[TrialRecord],
+    study: str,
+    totals: Totals,
+    *,
+    scale: str,
+    confirm: ConfirmSpec | None = None,
+    context: RankingContext | None = None,
+) -> Ranking:
+    """Rank the schedules of a study and answer its question as far as the records can."""
+    groups = group_by_schedule(records)
+    known = _context(groups) if context is None else context
+    ordered, best = order(groups), champions(groups, known.info.question)
+    comparisons = compare_all(groups, best, champions_by_round(groups, records, best.question))
+    tokens = token_ratio(records, best, _errors_against(best.strongest, comparisons))
+    ladder = ladder_rows(groups, best, comparisons, known.info)
+    evidence = Evidence(
+        records=records,
+        ordered=ordered,
+        best=best,
+        comparisons=comparisons,
+        ladder=ladder,
+        info=known.info,
+        tokens=tokens,
+        confirm=confirm,
+        scale=scale,
+        directory=known.directory,
+    )
+    rows = (*_ranked_rows(ordered, comparisons), *(_row(runs) for runs in groups if runs.loss is None))
+    return Ranking(
+        study=study,
+        scale=scale,
+        verdict=make_verdict(evidence),
+        ladder=ladder,
+        baseline_trial=best.baseline.head.trial if best.baseline is not None else None,
+        trials=mark_front(rows, known.objectives),
+        comparisons=comparisons,
+        totals=totals,
+        noise_floor=noise_floor(groups, best),
+        attribution=None if known.attribution is None else attribute(records, best, known.attribution),
+        notes=_notes(groups, best, confirm),
+    )
+
+
+def _errors_against(opponent: ScheduleRuns | None, comparisons: Sequence[Comparison]) -> tuple[float, float] | None:
+    """How many standard errors the declared interval against an opponent reaches to either side."""
+    tests = (one.test for one in comparisons if opponent is not None and one.other == opponent.head.trial)
+    declared = next((test for test in tests if isinstance(test, SequentialTest)), None)
+    return None if declared is None else standard_errors(declared)
+
+
+def _context(groups: Sequence[ScheduleRuns]) -> RankingContext:
+    """The ladder that a study's own schedules make up."""
+    best = champions(groups)
+    return RankingContext(info=LadderContext(question=best.question, rungs=tuple(best.by_rung)))
+
+
+def _notes(groups: Sequence[ScheduleRuns], best: Champions, confirm: ConfirmSpec | None) -> tuple[str, ...]:
+    """What a reader of a confirmed study would look for in vain, and why."""
+    if confirm is None:
+        return ()
+    untested = [run.message for runs in groups for run in runs.fresh if run.test_loss is None and run.message]
+    reasons = [f"There is {message}." for message in dict.fromkeys(untested) if message.startswith("no test loss")]
+    return (*contenders(groups, best, confirm.top).notes, *reasons[:1])
+
+
+def _finite(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < _LARGEST and not math.isnan(value) else None
+
+
+def _ranked_rows(ordered: Sequence[ScheduleRuns], comparisons: Sequence[Comparison]) -> list[RankedTrial]:
+    noise = difference_noise(comparisons)
+    confirmed = [runs for runs in ordered if runs.is_confirmed]
+    unconfirmed = [runs for runs in ordered if not runs.is_confirmed]
+    ties = [tie for peers in (confirmed, unconfirmed) for tie in _ties(peers, noise)]
+    return [
+        _row(runs).model_copy(update={"rank": position, "tied": tie})
+        for position, (runs, tie) in enumerate(zip(ordered, ties, strict=True), start=1)
+    ]
+
+
+def _ties(peers: Sequence[ScheduleRuns], noise: float | None) -> list[bool | None]:
+    """Whether each one ties with the best; the best does if the second does."""
+    others = [is_tied(runs, peers[0], noise) for runs in peers[1:]]
+    return [*(others[:1] or [False]), *others] if peers else []
+
+
+def _row(runs: ScheduleRuns) -> RankedTrial:
+    head, records, loss = runs.head, runs.records, runs.loss
+    test_loss = mean_or_none(run.test_loss for run in runs.fresh)
+    return RankedTrial(
+        trial=head.trial,
+        arm=runs.arm,
+        rung=runs.rung,
+        label=head.label,
+        state=head.state,
+        reason=head.reason,
+        message=head.message.strip().split("\n")[0],
+        confirmed=runs.is_confirmed,
+        val_loss=loss,
+        judged=runs.is_confirmed and runs.is_judged,
+        val_perplexity=perplexity_or_none(loss),
+        val_loss_sd=sd_or_none(runs.losses),
+        search_val_loss=runs.search_loss,
+        runs=_complete_runs(runs),
+        test_loss=test_loss,
+        test_perplexity=perplexity_or_none(test_loss),
+        bits_per_byte=mean_or_none(run.bits_per_byte for run in runs.measured),
+        accuracy=mean_or_none(run.accuracy for run in runs.measured),
+        stages=head.schedule.stages,
+        requested_tokens=sum(record.requested_tokens for record in records),
+        executed_tokens=sum(record.executed_tokens for record in records),
+        wasted_tokens=sum(record.wasted_tokens for record in records),
+        train_seconds=math.fsum(record.train_seconds for record in records),
+        path_seconds=head.path_seconds,
+        peak_memory_bytes=max(record.peak_memory_bytes for record in records),
+    )
+
+
+def _complete_runs(runs: ScheduleRuns) -> tuple[RankedRun, ...]:
+    searched = (runs.head,) if runs.search_loss is not None else ()
+    return tuple(
+        RankedRun(seed=record.seed, val_loss=record.val_loss)
+        for record in (*searched, *runs.fresh)
+        if record.val_loss is not None
+    )

@@ -1,0 +1,1 @@
+"""Tests, intervals and plans: statistics that know nothing of studies."""

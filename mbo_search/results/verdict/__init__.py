@@ -1,0 +1,1 @@
+"""The verdict, its sentence, and the next step."""

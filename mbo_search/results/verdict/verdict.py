@@ -1,0 +1,199 @@
+"""The verdict: does the freedom that a study asks about beat everything below it, and how sure is that?
+
+The answer is yes only if the question's champion beats the champion of every rung below, and nothing else speaks
+against it. The numbers are those of the closest opponent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mbo_search.results.evidence.champions import Champions
+from mbo_search.results.evidence.comparisons import compare
+from mbo_search.results.evidence.differences import smallest_difference, token_estimate
+from mbo_search.results.evidence.ladder_info import LadderContext
+from mbo_search.results.evidence.objections import objections
+from mbo_search.results.evidence.ranking_values import Comparison, Difference, Estimate, LadderRung, Verdict
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.results.records.schedule_groups import ScheduleRuns
+from mbo_search.results.statistics.equivalent_tokens import TokenRatio
+from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT, Answer
+from mbo_search.results.statistics.sequential import SequentialTest, decide, spending_of
+from mbo_search.results.verdict.next_step import next_step
+from mbo_search.results.verdict.sentence import Findings, ladder_sentence, verdict_sentence
+from mbo_search.study.spec.study import ConfirmSpec
+
+_SAME_SPEED = 0.05
+"""Share by which seconds per token may differ before the result at equal seconds is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that a verdict rests on.
+
+    Attributes:
+        records: All records of the study.
+        ordered: Complete schedules, best first.
+        best: The champions.
+        comparisons: The comparisons of the study.
+        ladder: The rows of the ladder.
+        info: What the ladder is made of.
+        tokens: How much text the gain is worth, if that was measured.
+        confirm: What the study says of confirmation.
+        scale: At which size all this holds.
+        directory: The run directory, as commands name it.
+    """
+
+    records: Sequence[TrialRecord]
+    ordered: Sequence[ScheduleRuns]
+    best: Champions
+    comparisons: Sequence[Comparison]
+    ladder: Sequence[LadderRung]
+    info: LadderContext
+    tokens: TokenRatio | None
+    confirm: ConfirmSpec | None
+    scale: str
+    directory: str
+
+    @property
+    def worthwhile_percent(self) -> float:
+        """Smallest gain in perplexity worth having."""
+        return WORTHWHILE_PERCENT if self.confirm is None else self.confirm.worthwhile_percent
+
+    @property
+    def declared(self) -> tuple[Comparison, ...]:
+        """The champion against those of the rungs below, whether tested or seen on one seed."""
+        challenger = self.best.challenger
+        return tuple(
+            one
+            for one in self.comparisons
+            if challenger is not None
+            and one.trial == challenger.head.trial
+            and (one.role == "declared" or (one.role == "search" and one.rung is not None))
+        )
+
+
+def make_verdict(evidence: Evidence) -> Verdict:
+    """Answer a study's question as far as the runs can tell."""
+    found = _find(evidence)
+    winner = evidence.ordered[0] if evidence.ordered else None
+    baseline = evidence.best.baseline
+    to_baseline = compare(winner, baseline) if winner is not None and baseline is not None else None
+    closest = found.closest
+    ratio = None if closest is None else _seconds_ratio(evidence.best, closest)
+    return Verdict(
+        sentence=verdict_sentence(found, evidence.scale),
+        ladder_sentence=ladder_sentence(evidence.ladder),
+        answer=found.answer,
+        question=evidence.info.question,
+        winner_trial=None if winner is None else winner.head.trial,
+        champion_trial=None if evidence.best.challenger is None else evidence.best.challenger.head.trial,
+        opponent_trial=None if closest is None else closest.other,
+        num_seeds=found.num_seeds,
+        planned_seeds=found.planned_seeds,
+        is_interim=found.is_interim,
+        num_documents=found.num_documents,
+        larger_part=_weakest(found.tests).larger_part if found.tests else None,
+        looks=_weakest(found.tests).looks if found.tests else (),
+        difference=found.difference,
+        baseline_difference=None if to_baseline is None else to_baseline.difference,
+        objections=found.objections,
+        next=next_step(found, evidence.info, evidence.directory),
+        worthwhile_percent=evidence.worthwhile_percent,
+        equivalent_tokens=evidence.tokens,
+        seconds_ratio=ratio,
+        equal_seconds=_equal_seconds(evidence.tokens, ratio, found.difference),
+    )
+
+
+def _find(evidence: Evidence) -> Findings:
+    declared = evidence.declared
+    tests = tuple(one.test for one in declared if isinstance(one.test, SequentialTest))
+    is_tested = bool(tests) and len(tests) == len(declared) == len(evidence.best.opponents)
+    level = min((spending_of(one.round).level for one in declared if one.round is not None), default=None)
+    difference = smallest_difference([one.difference for one in declared], level) if declared else None
+    if difference is not None and evidence.tokens is not None and difference.nats.level is not None:
+        tokens = token_estimate(evidence.tokens, difference.nats.level)
+        difference = difference.model_copy(update={"equivalent_tokens": tokens})
+    against = _objections(evidence, difference)
+    planned = None if evidence.confirm is None else evidence.confirm.seeds
+    num_seeds = min((test.num_seeds for test in tests), default=None) if is_tested else None
+    return Findings(
+        question=evidence.info.question,
+        has_opponents=evidence.info.has_opponents and bool(evidence.best.opponents),
+        challenger=evidence.best.challenger,
+        winner=evidence.ordered[0] if evidence.ordered else None,
+        closest=min(declared, key=lambda one: one.difference.nats.mean, default=None),
+        opponents={runs.head.trial: runs.rung for runs in evidence.best.opponents},
+        tests=tests if is_tested else (),
+        difference=difference,
+        answer=_answer(evidence, tests, against) if is_tested else _unfinished_answer(evidence.best),
+        unfinished=_unfinished(evidence.best),
+        objections=against,
+        num_seeds=num_seeds,
+        planned_seeds=planned,
+        searched_tokens=evidence.info.charges.get("staged", 0),
+        worthwhile_percent=evidence.worthwhile_percent,
+        tokens=evidence.tokens,
+        dimensions=(_dimensions(evidence.ladder[-1:]), _dimensions(evidence.ladder[:-1])),
+        epochs=max((record.epochs for record in evidence.records if record.epochs is not None), default=None),
+    )
+
+
+def _answer(evidence: Evidence, tests: Sequence[SequentialTest], against: Sequence[str]) -> Answer | None:
+    if not evidence.info.has_opponents:
+        return None
+    if _unfinished(evidence.best):
+        # Dropping the seeds on which a champion failed would compare it by its lucky ones.
+        return "undecided"
+    answers = [decide(test, evidence.worthwhile_percent) for test in tests]
+    if "no" in answers:
+        return "no"
+    return "yes" if all(answer == "yes" for answer in answers) and not against else "undecided"
+
+
+def _unfinished_answer(best: Champions) -> Answer | None:
+    """A champion that completes on no fresh seed at all has been confirmed to fail; that is no gain."""
+    return "undecided" if best.challenger is not None and _unfinished(best) else None
+
+
+def _unfinished(best: Champions) -> dict[int, int]:
+    """Fresh seeds on which champions did not complete, by trial."""
+    return {runs.head.trial: runs.num_unfinished_fresh for runs in best.declared if runs.num_unfinished_fresh}
+
+
+def _objections(evidence: Evidence, difference: Difference | None) -> tuple[str, ...]:
+    if difference is None or not evidence.info.has_opponents:
+        return ()
+    return objections(evidence.best, evidence.records, evidence.info, difference.nats.mean)
+
+
+def _weakest(tests: Sequence[SequentialTest]) -> SequentialTest:
+    return min(tests, key=lambda test: (test.num_seeds, test.mean_nats))
+
+
+def _dimensions(rows: Sequence[LadderRung]) -> int | None:
+    return max((row.dimensions for row in rows if row.dimensions is not None), default=None)
+
+
+def _seconds_ratio(best: Champions, closest: Comparison) -> float | None:
+    """Seconds of the champion over those of the closest opponent, both as if nothing had been shared."""
+    challenger = best.challenger
+    other = next((runs for runs in best.opponents if runs.head.trial == closest.other), None)
+    if challenger is None or other is None:
+        return None
+    own, theirs = challenger.head.path_seconds, other.head.path_seconds
+    return own / theirs if own and theirs else None
+
+
+def _equal_seconds(
+    tokens: TokenRatio | None, ratio: float | None, difference: Difference | None
+) -> Estimate | None:
+    if tokens is None or ratio is None or difference is None or abs(ratio - 1) <= _SAME_SPEED:
+        return None
+    known = token_estimate(tokens, difference.nats.level or 0.95)
+    if known is None:
+        return None
+    low, high = (None if end is None else end / ratio for end in (known.low, known.high))
+    return Estimate(mean=known.mean / ratio, low=low, high=high, level=known.level)

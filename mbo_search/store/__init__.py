@@ -1,0 +1,1 @@
+"""Keep: the nodes of the stage tree, on a disk or behind a URL."""

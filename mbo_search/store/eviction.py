@@ -1,0 +1,18 @@
+"""What a cached state is worth: which ones to keep where space is limited, as pure functions."""
+
+from __future__ import annotations
+
+ONE_USE = 1.0
+"""Uses expected of a state of which nothing is known."""
+
+
+def keeping_value(*, seconds: float, size_bytes: int, idle_seconds: float, expected_uses: float = ONE_USE) -> float:
+    """How much a state is worth keeping: seconds that it is expected to save, per byte.
+
+    >>> fresh = keeping_value(seconds=10.0, size_bytes=1000, idle_seconds=0.0)
+    >>> fresh > keeping_value(seconds=10.0, size_bytes=1000, idle_seconds=3600.0)
+    True
+    >>> keeping_value(seconds=10.0, size_bytes=1000, idle_seconds=0.0, expected_uses=3.0) == 3 * fresh
+    True
+    """
+    return expected_uses * seconds / max(1, size_bytes) / (1.0 + max(0.0, idle_seconds) / 3600.0)

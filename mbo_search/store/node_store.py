@@ -1,0 +1,83 @@
+"""What every stage store can do, wherever it keeps its nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from mbo_search.trial.reports import BoundaryReport, Node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredNode:
+    """A node as it was found: the state, and what was measured there.
+
+    Attributes:
+        node: The state.
+        report: The report; its curve runs from the first token on.
+    """
+
+    node: Node
+    report: BoundaryReport
+
+
+class NodeStore(Protocol):
+    """A content-addressed store of training states: a folder, or a remote one behind a local copy.
+
+    One test suite holds for all of them. The folder of a node that was loaded or committed stays readable until
+    `release`, whatever others remove.
+    """
+
+    def has(self, key: str) -> bool:
+        """Whether a node with a report on these windows is there; whether it is sound shows when it is loaded.
+
+        Raises:
+            StoreError: If the key is none.
+        """
+        ...
+
+    def report(self, key: str) -> BoundaryReport | None:
+        """What the training of a node gave and cost; None if it is not there. Its files are not checked.
+
+        Raises:
+            StoreError: If the key is none.
+        """
+        ...
+
+    def load(self, key: str) -> StoredNode:
+        """Check a node against its checksums and hold it.
+
+        Raises:
+            StoreError: If there is no such node, it cannot be read, or it is damaged; a damaged one is dropped.
+        """
+        ...
+
+    def commit(self, key: str, state_dir: Path, report: BoundaryReport) -> Node:
+        """Take a state over, durably, and hold it.
+
+        Raises:
+            StoreError: If it cannot be kept; the state stays where it is.
+        """
+        ...
+
+    def release(self) -> None:
+        """Hold nothing any longer."""
+        ...
+
+    def protect(self, keys: Iterable[str]) -> None:
+        """Keep exactly these nodes from being collected by this object."""
+        ...
+
+    def expect(self, uses: Mapping[str, float]) -> None:
+        """Say how often nodes are likely to be asked for again; of the others one use is expected."""
+        ...
+
+    def collect(self) -> int:
+        """Remove the nodes that are worth least until the store fits its limit."""
+        ...
+
+    def size_bytes(self) -> int:
+        """Bytes of all states."""
+        ...

@@ -1,0 +1,153 @@
+"""Which optimizer state survives a change of optimizer: the hand-over table as data.
+
+A row says, for the parameters that the two optimizers themselves update, which slots of the old state become which
+slots of the new one. Whatever a row does not name starts at zero, and so does the step count unless `step` is
+named, because moments without their step would be bias-corrected wrongly. A matrix optimizer (muon, soap) leaves
+embeddings, head and one-dimensional parameters to AdamW; between such an optimizer and an Adam-like one those
+parameters follow the Adam-like row. Pairs without a row can only be reset.
+
+Slots carry the names that torch and pytorch-optimizer give them, with one `step` for the count wherever the library
+keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+Conversion = Literal["copy", "mean_to_sum", "mean_to_gradient", "sum_to_gradient"]
+"""How numbers change on the way. `mean_to_sum` divides by 1 - momentum of the new stage, where a running mean of
+gradients becomes SGD's running sum. `mean_to_gradient` lets the mean count as the first gradient that the new
+optimizer sees, in both of its moments and in its step count: a first moment beside an empty second one would be
+divided by too little, and its bias corrected by up to 1 / (1 - beta1). `sum_to_gradient` does the same with SGD's
+running sum, times 1 - momentum of the old stage."""
+
+ADAM_LIKE = ("adam", "adamw", "nadamw")
+"""Optimizers whose first and second moments mean the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarriedSlot:
+    """One piece of state that survives.
+
+    Attributes:
+        source: Slot of the old optimizer.
+        target: Slot of the new one.
+        conversion: How its numbers change on the way.
+    """
+
+    source: str
+    target: str
+    conversion: Conversion = "copy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandOverRow:
+    """What is carried from one optimizer to another.
+
+    Attributes:
+        carried: Slots that survive; empty with `everything`.
+        second_moments: Whether every second moment that the new optimizer keeps arrives with its step; if not, the
+            new stage needs a re-warm-up. True where the new optimizer keeps none.
+        everything: The same optimizer goes on: all slots, the step included.
+    """
+
+    carried: tuple[CarriedSlot, ...] = ()
+    second_moments: bool
+    everything: bool = False
+
+
+def _same(name: str) -> CarriedSlot:
+    return CarriedSlot(source=name, target=name)
+
+
+_FIRST = _same("exp_avg")
+_SECOND = _same("exp_avg_sq")
+_STEP = _same("step")
+_AS_FIRST_GRADIENT = CarriedSlot(source="exp_avg", target="exp_avg", conversion="mean_to_gradient")
+_FULL = HandOverRow(second_moments=True, everything=True)
+
+_ADAM_TO_ADAM = HandOverRow(carried=(_FIRST, _SECOND, _STEP), second_moments=True)
+"""NAdam's `mu_product` is no slot of its own here: it follows from beta1 and the carried step."""
+
+_ADAM_TO_ADEMAMIX = HandOverRow(carried=(_FIRST, _SECOND, _STEP), second_moments=True)
+"""The slow mean starts at zero, and its warm-up starts again."""
+
+_ADAM_TO_SCHEDULE_FREE = HandOverRow(carried=(_SECOND, _STEP), second_moments=True)
+"""z starts at the weights and the averaging starts again; the step only corrects the second moment's bias."""
+
+_SCHEDULE_FREE_TO_ADAM = HandOverRow(carried=(_SECOND, _STEP), second_moments=True)
+
+_ADAM_TO_LION = HandOverRow(carried=(_FIRST,), second_moments=True)
+_LION_TO_ADAM = HandOverRow(carried=(_AS_FIRST_GRADIENT,), second_moments=False)
+
+_ADAM_TO_SGD = HandOverRow(
+    carried=(CarriedSlot(source="exp_avg", target="momentum_buffer", conversion="mean_to_sum"),),
+    second_moments=True,
+)
+_SGD_TO_ADAM = HandOverRow(
+    carried=(CarriedSlot(source="momentum_buffer", target="exp_avg", conversion="sum_to_gradient"),),
+    second_moments=False,
+)
+
+_ADAM_TO_MUON = HandOverRow(carried=(CarriedSlot(source="exp_avg", target="momentum_buffer"),), second_moments=True)
+_MUON_TO_ADAM = HandOverRow(
+    carried=(CarriedSlot(source="momentum_buffer", target="exp_avg", conversion="mean_to_gradient"),),
+    second_moments=False,
+)
+
+_ADAM_TO_SOAP = HandOverRow(carried=(_AS_FIRST_GRADIENT,), second_moments=False)
+_SOAP_TO_ADAM = HandOverRow(carried=(_AS_FIRST_GRADIENT,), second_moments=False)
+"""SOAP keeps the first moment in the original basis, the second one in the rotated basis."""
+
+
+def _table() -> dict[tuple[str, str], HandOverRow]:
+    rows = {
+        (name, name): _FULL for name in (*ADAM_LIKE, "ademamix", "lion", "muon", "sf_adamw", "sgd_nesterov", "soap")
+    }
+    for adam in ADAM_LIKE:
+        rows |= {(adam, other): _ADAM_TO_ADAM for other in ADAM_LIKE if other != adam}
+        rows |= {
+            (adam, "ademamix"): _ADAM_TO_ADEMAMIX,
+            (adam, "sf_adamw"): _ADAM_TO_SCHEDULE_FREE,
+            ("sf_adamw", adam): _SCHEDULE_FREE_TO_ADAM,
+            (adam, "lion"): _ADAM_TO_LION,
+            ("lion", adam): _LION_TO_ADAM,
+            (adam, "sgd_nesterov"): _ADAM_TO_SGD,
+            ("sgd_nesterov", adam): _SGD_TO_ADAM,
+            (adam, "muon"): _ADAM_TO_MUON,
+            ("muon", adam): _MUON_TO_ADAM,
+            (adam, "soap"): _ADAM_TO_SOAP,
+            ("soap", adam): _SOAP_TO_ADAM,
+        }
+    return rows
+
+
+HAND_OVER_TABLE: Mapping[tuple[str, str], HandOverRow] = MappingProxyType(_table())
+"""Every pair (previous optimizer, following optimizer) between which state can be carried."""
+
+
+def hand_over_row(previous: str, following: str) -> HandOverRow | None:
+    """The row of a pair of optimizers; None where nothing can be carried."""
+    return HAND_OVER_TABLE.get((previous, following))
+
+
+def can_carry(previous: str, following: str) -> bool:
+    """Whether any state survives a change of optimizer.
+
+    >>> can_carry("adamw", "muon"), can_carry("muon", "soap")
+    (True, False)
+    """
+    return (previous, following) in HAND_OVER_TABLE
+
+
+def carries_second_moments(previous: str, following: str) -> bool:
+    """Whether the following optimizer's second moments, if it keeps any, arrive with their step.
+
+    >>> carries_second_moments("adamw", "nadamw"), carries_second_moments("muon", "adamw")
+    (True, False)
+    """
+    row = hand_over_row(previous, following)
+    return row is not None and row.second_moments

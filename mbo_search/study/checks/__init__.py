@@ -1,0 +1,1 @@
+"""The rules that types cannot express, each reported with the settings that it reads."""

@@ -1,0 +1,220 @@
+"""Rules for single settings: every choice is in the catalogue, every number in its range."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from mbo_search.errors import Problem
+from mbo_search.study.catalogue.entries import Hparam
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.catalogue.suggestions import nearest_hint
+from mbo_search.study.spec.study import (
+    HparamSpace,
+    HparamValue,
+    Numeric,
+    Range,
+    RelativeLr,
+    StageDefaults,
+    Study,
+    is_numeric,
+)
+
+
+def check_choices(study: Study) -> Iterator[Problem]:
+    """Check the choices of the defaults and of each stage one by one."""
+    yield from _check_strategy("stage_defaults", study.stage_defaults, study.model.layers)
+    for index, stage in enumerate(study.stages):
+        yield from _check_strategy(f"stages.{index}", stage, study.model.layers)
+        yield from _check_misplaced(f"stages.{index}", stage, is_first=index == 0)
+
+
+def unknown_name(key: str, name: str, what: str, known: Iterable[str]) -> Problem:
+    """A name that is not in a list."""
+    names = tuple(known)
+    hint = nearest_hint(name, names)
+    return Problem(key=key, value=name, rule=f"is no {what}; known are {', '.join(sorted(names))}", hint=hint)
+
+
+def _check_strategy(at: str, settings: StageDefaults, num_layers: int) -> Iterator[Problem]:
+    for name, infos, choices in (
+        ("optimizer", OPTIMIZERS, [(c.name, c.hparams) for c in settings.optimizer or ()]),
+        ("lr_shape", LR_SHAPES, [(c.kind, c.hparams) for c in settings.lr_shape or ()]),
+    ):
+        known = {key: info.hparams for key, info in infos.items()}
+        yield from _check_named(
+            f"{at}.{name}", choices, known, what=name.replace("lr_shape", "learning-rate shape")
+        )
+    yield from _check_numbers(at, settings)
+    yield from _check_regularizers(f"{at}.regularizers", settings)
+    yield from _check_trainable(f"{at}.trainable", settings.trainable or (), num_layers)
+    yield from _check_distinct(f"{at}.hand_over", settings.hand_over or ())
+
+
+def _check_misplaced(at: str, stage: StageDefaults, *, is_first: bool) -> Iterator[Problem]:
+    if is_first and stage.hand_over is not None:
+        yield Problem(key=f"{at}.hand_over", rule="has no meaning in the first stage, which takes nothing over")
+    if is_first and stage.rewarm is not None:
+        yield Problem(key=f"{at}.rewarm", rule="has no meaning in the first stage", hint="its warm-up is `warmup`")
+    if not is_first and stage.warmup is not None:
+        hint = "the warm-up of a later stage is `rewarm`"
+        yield Problem(key=f"{at}.warmup", rule="has a meaning in the first stage only", hint=hint)
+
+
+def _check_named(
+    at: str, choices: Sequence[tuple[str, HparamSpace]], known: Mapping[str, Mapping[str, Hparam]], *, what: str
+) -> Iterator[Problem]:
+    names = [name for name, _ in choices]
+    for index, (name, hparams) in enumerate(choices):
+        if name not in known:
+            yield unknown_name(f"{at}.{index}", name, what, known)
+            continue
+        if name in names[:index]:
+            hint = f"list what differs inside, as in {{{name}: {{setting: [a, b]}}}}"
+            yield Problem(key=f"{at}.{index}", value=name, rule="appears twice among the choices", hint=hint)
+        for setting, value in hparams.items():
+            key = f"{at}.{index}.hparams.{setting}"
+            if setting not in known[name]:
+                yield _unknown_setting(key, setting, name, known[name])
+            else:
+                yield from _check_setting(key, value, known[name][setting])
+
+
+def _unknown_setting(key: str, setting: str, owner: str, known: Mapping[str, Hparam]) -> Problem:
+    rule = (
+        f"is no setting of {owner}; known are {', '.join(sorted(known))}" if known else f"{owner} has no settings"
+    )
+    return Problem(key=key, rule=rule, hint=nearest_hint(setting, known))
+
+
+def _check_setting(key: str, value: HparamValue, known: Hparam) -> Iterator[Problem]:
+    if known.choices:
+        for name in value if isinstance(value, tuple) else (value,):
+            if name not in known.choices:
+                yield unknown_name(key, _text(name), "valid choice", known.choices)
+        yield from _check_distinct(key, value if isinstance(value, tuple) else ())
+        return
+    if not is_numeric(value):
+        yield Problem(key=key, value=_text(value), rule="must be a number")
+        return
+    low = -math.inf if known.low is None else known.low
+    high = math.inf if known.high is None else known.high
+    yield from _check_numeric(
+        key, value, rule=f"must be in [{low:g}, {high:g}]", holds=lambda number: low <= number <= high
+    )
+    if known.whole and any(number != round(number) for number in _numbers(value)):
+        yield Problem(key=key, value=_text(value), rule="must be a whole number")
+
+
+def _check_numbers(at: str, settings: StageDefaults) -> Iterator[Problem]:
+    lr = settings.lr
+    positive = ("must be greater than 0", lambda number: number > 0)
+    share = ("must be a share of the budget in [0, 1)", lambda number: 0 <= number < 1)
+    checks: list[tuple[str, object, tuple[str, Callable[[float], bool]]]] = [
+        (
+            "lr.relative" if isinstance(lr, RelativeLr) else "lr",
+            lr.relative if isinstance(lr, RelativeLr) else lr,
+            positive,
+        ),
+        ("warmup", settings.warmup, share),
+        ("rewarm", settings.rewarm, share),
+        ("weight_decay", settings.weight_decay, ("must not be negative", lambda number: number >= 0)),
+        ("clip_norm", settings.clip_norm, positive),
+    ]
+    for name, value, (rule, holds) in checks:
+        if isinstance(value, float | int | Range | tuple):
+            yield from _check_numeric(f"{at}.{name}", value, rule=rule, holds=holds)
+    decay = settings.weight_decay
+    if isinstance(decay, Range) and decay.low == 0:
+        rule = "must be greater than 0, because weight decay is searched on a logarithmic scale"
+        yield Problem(key=f"{at}.weight_decay.low", value="0", rule=rule, hint="write a list to include 0")
+
+
+def _check_regularizers(at: str, settings: StageDefaults) -> Iterator[Problem]:
+    labels: list[str] = []
+    for position, choices in enumerate(settings.regularizers or ()):
+        kinds = [choice.kind for choice in choices]
+        for index, choice in enumerate(choices):
+            key = f"{at}.{position}.{index}"
+            if choice.kind not in REGULARIZERS:
+                yield unknown_name(key, choice.kind, "regularizer", REGULARIZERS)
+                continue
+            if choice.kind in kinds[:index]:
+                yield Problem(key=key, value=choice.kind, rule="appears twice in one set")
+            yield from _check_strength(f"{key}.strength", choice.kind, choice.strength)
+        label = "+".join(sorted(kinds)) or "none"
+        if label in labels:
+            hint = "list the numbers inside one set, as in [{dropout: [0.1, 0.2]}]"
+            yield Problem(key=f"{at}.{position}", value=label, rule="is a set that appears twice", hint=hint)
+        labels.append(label)
+
+
+def _check_strength(key: str, kind: str, strength: Numeric) -> Iterator[Problem]:
+    info = REGULARIZERS[kind]
+    yield from _check_numeric(
+        key,
+        strength,
+        rule=f"must be in [{info.low:g}, {info.high:g}] for {kind}",
+        holds=lambda number: info.low <= number <= info.high,
+    )
+    if info.log and isinstance(strength, Range) and strength.low == 0:
+        rule = f"must be greater than 0, because {kind} is searched on a logarithmic scale"
+        yield Problem(key=f"{key}.low", value="0", rule=rule, hint="a set without it stands for 0")
+
+
+_BLOCK = re.compile(r"embeddings|attention|mlp|norms|layers:(\d{1,4})-(\d{1,4})")
+
+
+def _check_trainable(at: str, expressions: Sequence[str], num_layers: int) -> Iterator[Problem]:
+    yield from _check_distinct(at, expressions)
+    for index, expression in enumerate(expressions):
+        if expression == "all":
+            continue
+        for block in expression.split("+"):
+            problem = _block_rule(block.strip(), num_layers)
+            if problem:
+                yield Problem(key=f"{at}.{index}", value=expression, rule=problem)
+
+
+def _block_rule(block: str, num_layers: int) -> str:
+    match = _BLOCK.fullmatch(block)
+    if match is None:
+        return "must be `all`, or blocks joined by + from embeddings, attention, mlp, norms, layers:A-B"
+    if match[1] is None:
+        return ""
+    first, last = int(match[1]), int(match[2])
+    if first > last or last >= num_layers:
+        return f"must name layers from 0 to {num_layers - 1}, the first one first"
+    return ""
+
+
+def _check_numeric(key: str, value: Numeric, *, rule: str, holds: Callable[[float], bool]) -> Iterator[Problem]:
+    if not all(holds(number) for number in _numbers(value)):
+        yield Problem(key=key, value=_text(value), rule=rule)
+    if isinstance(value, Range) and value.low >= value.high:
+        yield Problem(key=key, value=_text(value), rule="must have low below high", hint="write a number to fix it")
+    if isinstance(value, tuple):
+        yield from _check_distinct(key, value)
+
+
+def _check_distinct(key: str, choices: Sequence[object]) -> Iterator[Problem]:
+    if len(set(choices)) < len(choices):
+        twice = next(choice for index, choice in enumerate(choices) if choice in choices[:index])
+        yield Problem(key=key, value=_text(twice), rule="appears twice among the choices")
+
+
+def _numbers(value: Numeric) -> tuple[float, ...]:
+    if isinstance(value, Range):
+        return (value.low, value.high)
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Range):
+        return f"{{low: {value.low:g}, high: {value.high:g}}}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_text(item) for item in value)}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,97 @@
+"""The rules that types cannot say, each with the settings that it reads.
+
+All rules are checked at once. A rule is passed over where one of its settings is already known to be wrong, so that
+one mistake is reported once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+from mbo_search.errors import Problem
+from mbo_search.study.checks import choices as check_choices
+from mbo_search.study.checks import objectives as check_objectives
+from mbo_search.study.checks import places as check_places
+from mbo_search.study.checks import sections as check_sections
+from mbo_search.study.checks import shares as check_shares
+from mbo_search.study.spec.study import Study
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A rule between settings.
+
+    Attributes:
+        check: Yields the problems of a study; keys are dotted key paths of the long form.
+        reads: Key paths that it looks at; `*` is any piece.
+    """
+
+    check: Callable[[Study], Iterator[Problem]]
+    reads: tuple[str, ...]
+
+
+_GRID = ("budget.grid",)
+_BUDGET = (*_GRID, "budget.tokens", "train.batch_tokens")
+_SHARES = (*_GRID, "stages.*.share")
+_STRATEGIES = (
+    "stage_defaults",
+    *(f"stages.*.{setting}" for setting in ("share", "optimizer", "lr_shape", "warmup", "hand_over", "rewarm")),
+)
+
+RULES: tuple[Rule, ...] = (
+    Rule(check=check_sections.check_name, reads=("study",)),
+    Rule(check=check_sections.check_tokenizer, reads=("data.tokenizer",)),
+    Rule(check=check_sections.check_attention, reads=("model.width", "model.heads")),
+    Rule(check=check_shares.check_grid, reads=_GRID),
+    Rule(check=check_sections.check_batch, reads=("train.batch_tokens", "model.context")),
+    Rule(
+        check=check_sections.check_micro_batch,
+        reads=("train.batch_tokens", "train.micro_batch", "model.context"),
+    ),
+    Rule(check=check_sections.check_reference_lrs, reads=()),
+    Rule(check=check_sections.check_stage_names, reads=("stages.*.name",)),
+    Rule(check=check_choices.check_choices, reads=("model.layers",)),
+    Rule(check=check_sections.check_optimizers_named, reads=("stages.*.optimizer", "stage_defaults.optimizer")),
+    Rule(check=check_sections.check_baselines, reads=()),
+    Rule(
+        check=check_objectives.check_objectives,
+        reads=("search.objectives", "search.searcher", "search.pruner"),
+    ),
+    Rule(check=check_sections.check_resources, reads=()),
+    Rule(
+        check=check_sections.check_ranks,
+        reads=("train.batch_tokens", "model.context", "resources.workers_per_trial", "resources.gpus_per_trial"),
+    ),
+    Rule(check=check_places.check_places, reads=("resources.store.url", "search.storage")),
+    Rule(check=check_shares.check_budget, reads=_BUDGET),
+    Rule(check=check_shares.check_shares, reads=_SHARES),
+    Rule(
+        check=check_shares.check_warmups,
+        reads=(*_BUDGET, *_SHARES, "stages.*.warmup", "stages.*.rewarm", "stage_defaults"),
+    ),
+    Rule(
+        check=check_shares.check_annealed,
+        reads=(*_BUDGET, *_STRATEGIES),
+    ),
+    Rule(check=check_sections.check_control, reads=("control", *_STRATEGIES)),
+)
+"""In the order of a study file, rules that build on others behind them."""
+
+
+def check_study(study: Study, already_wrong: Collection[str] = ()) -> tuple[Problem, ...]:
+    """Check all rules."""
+    problems: list[Problem] = []
+    wrong = set(already_wrong)
+    for rule in RULES:
+        if not any(_overlap(path, pattern) for path in wrong for pattern in rule.reads):
+            found = tuple(rule.check(study))
+            problems += found
+            wrong |= {problem.key for problem in found}
+    return tuple(problems)
+
+
+def _overlap(path: str, pattern: str) -> bool:
+    """Whether one of two key paths lies within the other."""
+    pairs = zip(path.split("."), pattern.split("."), strict=False)
+    return all(piece in (wanted, "*") or wanted == "*" for piece, wanted in pairs)

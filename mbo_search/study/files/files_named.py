@@ -1,0 +1,97 @@
+"""Files and folders that a study names: data, tokenizer, schedule files. Relative ones belong to its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from mbo_search.errors import Problem, StudyError
+from mbo_search.study.catalogue.baseline_names import is_schedule_path, split_baseline
+from mbo_search.study.catalogue.lookup import CORPORA
+from mbo_search.study.catalogue.suggestions import nearest_hint
+from mbo_search.study.files.schedule_file import load_schedule
+from mbo_search.study.spec.budget import study_budget
+from mbo_search.study.spec.segments import BudgetSteps, cut
+from mbo_search.study.spec.study import Study
+
+
+def is_corpus(source: str) -> bool:
+    """Whether a data source is a built-in corpus, or `qa` in a language.
+
+    >>> is_corpus("docs"), is_corpus("qa:chinese"), is_corpus("texts/")
+    (True, True, False)
+    """
+    return source in CORPORA or source.startswith("qa:")
+
+
+def with_base(study: Study, base: Path) -> Study:
+    """Make every path in a study absolute."""
+    data = study.data
+    tokenizer_path = data.tokenizer.path
+    tokenizer = data.tokenizer.model_copy(update={"path": tokenizer_path and _absolute(tokenizer_path, base)})
+    update = {
+        "source": tuple(source if is_corpus(source) else _absolute(source, base) for source in data.source),
+        "validation": data.validation
+        and tuple(path if is_corpus(path) else _absolute(path, base) for path in data.validation),
+        "tokenizer": tokenizer,
+    }
+    baselines = tuple(
+        _absolute(name, base) if split_baseline(name) is None and is_schedule_path(name) else name
+        for name in study.baselines
+    )
+    return study.model_copy(update={"data": data.model_copy(update=update), "baselines": baselines})
+
+
+def file_problems(study: Study, base: Path, already_wrong: Collection[str]) -> tuple[Problem, ...]:
+    """Report files that a study names but that do not exist, and schedule files that do not fit it."""
+    budget_is_wrong = any(path.startswith(("budget", "train")) for path in already_wrong)
+    budget = None if budget_is_wrong else study_budget(study)
+    found = (*_missing(study, base), *_bad_schedules(study, base, budget))
+    return tuple(problem for problem in found if problem.key not in already_wrong)
+
+
+def _missing(study: Study, base: Path) -> Iterator[Problem]:
+    for index, source in enumerate(study.data.source):
+        if not is_corpus(source) and not _exists(source, base):
+            rule = "is neither a built-in corpus nor a file, folder or pattern that exists"
+            hint = nearest_hint(source, CORPORA) or f"corpora are {', '.join(CORPORA)}; paths start at {base}"
+            yield Problem(key=f"data.source.{index}", value=source, rule=rule, hint=hint)
+    named = [
+        (f"data.validation.{index}", path)
+        for index, path in enumerate(study.data.validation or ())
+        if not is_corpus(path)
+    ]
+    if study.data.tokenizer.kind == "file" and study.data.tokenizer.path is not None:
+        named.append(("data.tokenizer.path", study.data.tokenizer.path))
+    for key, path in named:
+        if not _exists(path, base):
+            yield Problem(key=key, value=path, rule="does not exist", hint=f"paths start at {base}")
+
+
+def _bad_schedules(study: Study, base: Path, budget: BudgetSteps | None) -> Iterator[Problem]:
+    """Schedule files that cannot be read, or do not lie on the grid of a budget."""
+    for index, name in enumerate(study.baselines):
+        if split_baseline(name) is not None or not is_schedule_path(name):
+            continue
+        try:
+            schedule = load_schedule(Path(_absolute(name, base)))
+            if budget is not None:
+                cut(schedule, budget)
+        except StudyError as error:
+            for problem in error.problems:
+                rule = f"cannot be used: {problem}"
+                yield Problem(key=f"baselines.{index}", value=name, rule=rule)
+
+
+def _absolute(path: str, base: Path) -> str:
+    return str(base.resolve() / Path(path).expanduser())
+
+
+def _exists(path: str, base: Path) -> bool:
+    absolute = Path(_absolute(path, base))
+    if absolute.exists():
+        return True
+    parts = absolute.parts
+    first_pattern = next((index for index, part in enumerate(parts) if set(part) & set("*?[")), len(parts))
+    pattern = "/".join(parts[first_pattern:])
+    return bool(pattern) and any(Path(*parts[:first_pattern]).glob(pattern))

@@ -1,0 +1,70 @@
+"""Writing values as YAML that people can read: sections one under the other, small values on one line."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from mbo_search.study.files.yaml_tree import plain_value
+
+_LINE_WIDTH = 110
+
+
+def dump_yaml(value: Mapping[str, object]) -> str:
+    """Write a mapping of plain values as YAML 1.2."""
+    writer = YAML(typ="rt", pure=True)
+    writer.width = _LINE_WIDTH
+    writer.brace_single_entry_mapping_in_flow_sequence = True
+    writer.Representer = _Representer
+    writer.indent(mapping=2, sequence=4, offset=2)
+    stream = io.StringIO()
+    writer.dump(_commented(value, depth=0), stream)
+    return stream.getvalue()
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes None as `null`, never as nothing."""
+
+
+def _represent_none(representer: RoundTripRepresenter, _: None) -> ScalarNode:
+    node: ScalarNode = representer.represent_scalar("tag:yaml.org,2002:null", "null")
+    return node
+
+
+_Representer.add_representer(type(None), _represent_none)
+
+
+def _commented(value: object, depth: int) -> object:
+    if isinstance(value, Mapping):
+        mapping = CommentedMap((_text(str(key)), _commented(item, depth + 1)) for key, item in value.items())
+        if depth and _fits(value):
+            mapping.fa.set_flow_style()
+        return mapping
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        sequence = CommentedSeq(_commented(item, depth + 1) for item in value)
+        if _fits(value):
+            sequence.fa.set_flow_style()
+        return sequence
+    return _text(value) if isinstance(value, str) else value
+
+
+_PLAIN = re.compile(r"[^\W\d][\w./+-]*(:[\w./+-]+)*( [\w./+-]+)*|/[\w./+-]*")
+"""Text that no reader of YAML can take for anything else, unless it is the name of a value such as `null`."""
+
+
+def _text(text: str) -> str:
+    """Text with quotes where it could be taken for something else; the library's own judgment has gaps."""
+    is_plain = _PLAIN.fullmatch(text) and plain_value(text) == text
+    return text if is_plain else DoubleQuotedScalarString(text)
+
+
+def _fits(value: object) -> bool:
+    """Whether a value is small enough for one line."""
+    return len(str(value)) <= 100

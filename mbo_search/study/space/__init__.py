@@ -1,0 +1,1 @@
+"""The space that a study spans: axes, constraints, the ladder, ablations."""

@@ -1,0 +1,205 @@
+"""One stage's choices, resolved: every setting known, and the parameters that a search chooses in it.
+
+`StageAxes` is what a stage of a study means once the defaults are merged; `stage_parameters` declares its
+parameters by their names, and `build_stage` turns chosen values into a stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from mbo_search.study.catalogue.entries import Hparam
+from mbo_search.study.catalogue.hand_over import can_carry
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.space.parameters import Condition, Parameter, Value, numeric_parameter
+from mbo_search.study.spec.schedule import HandOver
+from mbo_search.study.spec.study import (
+    HparamSpace,
+    LrShapeChoice,
+    Numeric,
+    OptimizerChoice,
+    Range,
+    RegularizerChoice,
+)
+
+AbsoluteLr = Mapping[str, Numeric]
+"""Peak learning rate by optimizer."""
+
+RegularizerSet = tuple[RegularizerChoice, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageAxes:
+    """One stage with every setting resolved.
+
+    Attributes:
+        name: For people.
+        share: Choices as numbers of grid segments; an interval of them; None for the rest.
+        optimizers: The optimizers to choose from.
+        relative_lr: Factor of the reference learning rate, shared by the optimizers; None if `absolute_lr` counts.
+        absolute_lr: Peak learning rate by optimizer; empty if `relative_lr` counts.
+        lr_shapes: The shapes to choose from.
+        warmup: Warm-up as a share of the budget; None: automatic (later stages only).
+        weight_decay: Decoupled weight decay.
+        clip_norm: Largest gradient norm; None: no clipping.
+        regularizers: The sets to choose from.
+        trainable: The parameter blocks to choose from.
+        hand_over: What may happen to the optimizer state; empty for the first stage.
+    """
+
+    name: str
+    share: Numeric | None
+    optimizers: tuple[OptimizerChoice, ...]
+    relative_lr: Numeric | None
+    absolute_lr: AbsoluteLr
+    lr_shapes: tuple[LrShapeChoice, ...]
+    warmup: Numeric | None
+    weight_decay: Numeric
+    clip_norm: Numeric | None
+    regularizers: tuple[RegularizerSet, ...]
+    trainable: tuple[str, ...]
+    hand_over: tuple[HandOver, ...]
+
+
+def set_label(regularizers: RegularizerSet) -> str:
+    """Name of a set of regularizers among the sets of a stage.
+
+    >>> set_label(()), set_label((RegularizerChoice(kind="z_loss", strength=1e-4),))
+    ('none', 'z_loss')
+    """
+    return "+".join(sorted(choice.kind for choice in regularizers)) or "none"
+
+
+def hparam_values(known: Mapping[str, Hparam], chosen: HparamSpace) -> HparamSpace:
+    """All settings of an optimizer or a shape: the study's, and the catalogue's defaults for the others."""
+    return {name: chosen.get(name, info.default) for name, info in known.items()}
+
+
+def stage_parameters(axes: StageAxes, index: int, *, previous: StageAxes | None, grid: float) -> list[Parameter]:
+    """Declare the parameters of a stage, fixed ones included, in the order in which they are chosen."""
+    at = f"stage/{index}"
+    optimizer = f"{at}/optimizer"
+    return [
+        *_share_parameter(axes, at, grid),
+        Parameter(name=optimizer, choices=tuple(choice.name for choice in axes.optimizers)),
+        *_hparam_parameters(axes, at),
+        *_lr_parameters(axes, at),
+        *_shape_parameters(axes, at),
+        *_number_parameters(axes, at, is_first=previous is None),
+        *_regularizer_parameters(axes, at),
+        Parameter(name=f"{at}/trainable", choices=axes.trainable),
+        *_hand_over_parameter(axes, index, previous),
+    ]
+
+
+def _share_parameter(axes: StageAxes, at: str, grid: float) -> list[Parameter]:
+    """Shares are asked for as shares, not segments, so that a study's numbers appear in its results."""
+    name = f"{at}/share"
+    if axes.share is None:
+        return []
+    if isinstance(axes.share, Range):
+        return [Parameter(name=name, low=axes.share.low, high=axes.share.high, step=grid)]
+    return [numeric_parameter(name, axes.share)]
+
+
+def _hparam_parameters(axes: StageAxes, at: str) -> list[Parameter]:
+    found: list[Parameter] = []
+    for choice in axes.optimizers:
+        when = (_equals(f"{at}/optimizer", choice.name),)
+        values = hparam_values(OPTIMIZERS[choice.name].hparams, choice.hparams)
+        found += _settings(f"{at}/{choice.name}", values, OPTIMIZERS[choice.name].hparams, when)
+    return found
+
+
+def _lr_parameters(axes: StageAxes, at: str) -> list[Parameter]:
+    if axes.relative_lr is not None:
+        return [numeric_parameter(f"{at}/lr_relative", axes.relative_lr, log=True)]
+    return [
+        numeric_parameter(f"{at}/lr/{name}", numeric, log=True, when=(_equals(f"{at}/optimizer", name),))
+        for name, numeric in axes.absolute_lr.items()
+    ]
+
+
+def _shape_parameters(axes: StageAxes, at: str) -> list[Parameter]:
+    """The shape is not chosen for optimizers that replace its decay."""
+    free = [choice.name for choice in axes.optimizers if not OPTIMIZERS[choice.name].constant_lr_only]
+    if not free:
+        return []
+    name = f"{at}/lr_shape"
+    kinds = tuple(choice.kind for choice in axes.lr_shapes)
+    found = [Parameter(name=name, choices=kinds, when=(_one_of(f"{at}/optimizer", free),))]
+    for choice in axes.lr_shapes:
+        values = hparam_values(LR_SHAPES[choice.kind].hparams, choice.hparams)
+        when = (_equals(name, choice.kind),)
+        found += _settings(f"{at}/{choice.kind}", values, LR_SHAPES[choice.kind].hparams, when)
+    return found
+
+
+def _number_parameters(axes: StageAxes, at: str, *, is_first: bool) -> list[Parameter]:
+    found: list[Parameter] = []
+    if axes.warmup is not None:
+        found.append(numeric_parameter(f"{at}/warmup" if is_first else f"{at}/rewarm", axes.warmup))
+    decaying = [choice.name for choice in axes.optimizers if OPTIMIZERS[choice.name].decoupled_decay]
+    if decaying:
+        when = (_one_of(f"{at}/optimizer", decaying),)
+        found.append(numeric_parameter(f"{at}/weight_decay", axes.weight_decay, log=True, when=when))
+    if axes.clip_norm is not None:
+        found.append(numeric_parameter(f"{at}/clip_norm", axes.clip_norm))
+    return found
+
+
+def _regularizer_parameters(axes: StageAxes, at: str) -> list[Parameter]:
+    name = f"{at}/regularizers"
+    found = [Parameter(name=name, choices=tuple(set_label(choices) for choices in axes.regularizers))]
+    for choices in axes.regularizers:
+        label = set_label(choices)
+        for choice in choices:
+            found.append(
+                numeric_parameter(
+                    f"{name}/{label}/{choice.kind}",
+                    choice.strength,
+                    log=REGULARIZERS[choice.kind].log,
+                    when=(_equals(name, label),),
+                )
+            )
+    return found
+
+
+def _hand_over_parameter(axes: StageAxes, index: int, previous: StageAxes | None) -> list[Parameter]:
+    """Chosen only for pairs of optimizers between which state can be carried."""
+    if previous is None:
+        return []
+    pairs = frozenset(
+        (before.name, after.name)
+        for before in previous.optimizers
+        for after in axes.optimizers
+        if can_carry(before.name, after.name)
+    )
+    names = (f"stage/{index - 1}/optimizer", f"stage/{index}/optimizer")
+    when = (Condition(names=names, allowed=pairs),)
+    return [Parameter(name=f"stage/{index}/hand_over", choices=axes.hand_over, when=when)]
+
+
+def _settings(
+    prefix: str, values: HparamSpace, known: Mapping[str, Hparam], when: tuple[Condition, ...]
+) -> list[Parameter]:
+    found: list[Parameter] = []
+    for name, value in values.items():
+        if isinstance(value, Range):
+            parameter = numeric_parameter(f"{prefix}/{name}", value, when=when)
+            found.append(replace(parameter, step=1.0) if known[name].whole else parameter)
+        else:
+            choices = value if isinstance(value, tuple) else (value,)
+            found.append(Parameter(name=f"{prefix}/{name}", choices=choices, when=when))
+    return found
+
+
+def _equals(name: str, value: Value) -> Condition:
+    return Condition(names=(name,), allowed=frozenset({(value,)}))
+
+
+def _one_of(name: str, values: list[str]) -> Condition:
+    return Condition(names=(name,), allowed=frozenset((value,) for value in values))

@@ -1,0 +1,128 @@
+"""From chosen values to a stage: names become settings, factors become learning rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mbo_search.study.catalogue.entries import Hparam
+from mbo_search.study.catalogue.hand_over import can_carry, carries_second_moments
+from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.space.axes import StageAxes, set_label
+from mbo_search.study.space.parameters import Value
+from mbo_search.study.spec.reference_lr import LR_DIGITS
+from mbo_search.study.spec.schedule import HandOver, LrShape, Regularizer, Stage
+from mbo_search.study.spec.segments import BudgetSteps
+from mbo_search.units import round_significant
+
+REWARM_SHARE = 0.02
+"""Share of the budget of an automatic re-warm-up."""
+
+REWARM_STEPS = 10
+"""Steps that an automatic re-warm-up takes at least."""
+
+_REWARM_BASES = 2
+"""Updates of the basis that an automatic re-warm-up waits for where an optimizer keeps one: SOAP's first basis is
+that of a single gradient, and the second moments in it mean little until the statistics have filled."""
+
+
+def build_stage(
+    axes: StageAxes,
+    values: Mapping[str, Value],
+    *,
+    share: float,
+    previous: Stage | None,
+    budget: BudgetSteps,
+    reference_lrs: Mapping[str, float],
+) -> Stage:
+    """Turn the chosen values of a stage into the stage."""
+    optimizer = str(values["optimizer"])
+    hand_over = _hand_over(values, previous, optimizer)
+    settings = _settings(values, optimizer, OPTIMIZERS[optimizer].hparams)
+    hparams = {name: float(value) for name, value in settings.items()}
+    warmup = values.get("warmup" if previous is None else "rewarm")
+    if warmup is None:
+        wanted_steps = rewarm_steps(hparams, budget)
+        warmup = auto_rewarm(previous, optimizer, hand_over, share=share, steps=wanted_steps, budget=budget)
+    return Stage(
+        name=axes.name,
+        share=share,
+        optimizer=optimizer,
+        hparams=hparams,
+        lr=_lr(values, optimizer, reference_lrs),
+        lr_shape=_lr_shape(values),
+        warmup=float(warmup),
+        weight_decay=float(values.get("weight_decay", 0.0)),
+        clip_norm=float(values["clip_norm"]) if "clip_norm" in values else None,
+        regularizers=_regularizers(axes, values),
+        trainable=str(values["trainable"]),
+        hand_over=hand_over,
+    )
+
+
+def rewarm_steps(hparams: Mapping[str, float], budget: BudgetSteps) -> int:
+    """Steps that an automatic re-warm-up takes where the stage leaves room for it.
+
+    2 % of the budget and at least 10 steps; with an optimizer that turns its basis every `precondition_frequency`
+    steps at least two of these updates.
+    """
+    bases = _REWARM_BASES * int(hparams.get("precondition_frequency", 0))
+    return max(round(REWARM_SHARE * budget.total_steps), REWARM_STEPS, bases)
+
+
+def auto_rewarm(
+    previous: Stage | None,
+    optimizer: str,
+    hand_over: HandOver | None,
+    *,
+    share: float,
+    steps: int,
+    budget: BudgetSteps,
+) -> float:
+    """Length of an automatic re-warm-up as a share of the budget.
+
+    It takes the steps that are wanted, at most half of the stage, after a reset or where the optimizer keeps second
+    moments that do not arrive; else 0.
+    """
+    if previous is None:
+        return 0.0
+    arrive = carries_second_moments(previous.optimizer, optimizer) or not OPTIMIZERS[optimizer].second_moments
+    if hand_over != "reset" and arrive:
+        return 0.0
+    stage_steps = round(share * budget.num_segments) * budget.steps_per_segment
+    return round_significant(min(steps, stage_steps // 2) / budget.total_steps, 6)
+
+
+def _hand_over(values: Mapping[str, Value], previous: Stage | None, optimizer: str) -> HandOver | None:
+    if previous is None:
+        return None
+    if not can_carry(previous.optimizer, optimizer):
+        return "reset"
+    return "carry" if values["hand_over"] == "carry" else "reset"
+
+
+def _lr(values: Mapping[str, Value], optimizer: str, reference_lrs: Mapping[str, float]) -> float:
+    if "lr_relative" in values:
+        lr = float(values["lr_relative"]) * reference_lrs[optimizer]
+    else:
+        lr = float(values[f"lr/{optimizer}"])
+    return round_significant(lr, LR_DIGITS)
+
+
+def _lr_shape(values: Mapping[str, Value]) -> LrShape:
+    """Without a chosen shape the optimizer replaces the decay, and the learning rate stays."""
+    kind = str(values.get("lr_shape", "constant"))
+    return LrShape(kind=kind, hparams=_settings(values, kind, LR_SHAPES[kind].hparams))
+
+
+def _settings(values: Mapping[str, Value], owner: str, known: Mapping[str, Hparam]) -> dict[str, float | str]:
+    return {name: values.get(f"{owner}/{name}", info.default) for name, info in known.items()}
+
+
+def _regularizers(axes: StageAxes, values: Mapping[str, Value]) -> tuple[Regularizer, ...]:
+    label = values["regularizers"]
+    chosen = next(choices for choices in axes.regularizers if set_label(choices) == label)
+    return tuple(
+        Regularizer(kind=choice.kind, strength=float(values[f"regularizers/{label}/{choice.kind}"]))
+        for choice in sorted(chosen, key=lambda choice: choice.kind)
+    )

@@ -1,0 +1,87 @@
+"""What holds where a study is silent: built-in strategy settings, `stage_defaults`, and a stage's own keys.
+
+A stage's key replaces the default whole; nothing is merged below the level of a key.
+"""
+
+from __future__ import annotations
+
+from mbo_search.study.spec.study import (
+    LrShapeChoice,
+    Range,
+    RelativeLr,
+    SearchSpec,
+    StageDefaults,
+    StageSpace,
+    Study,
+)
+
+DEFAULT_TRIALS = 32
+"""Schedules of a study that sets no limit at all."""
+
+BUILT_IN_DEFAULTS = StageDefaults(
+    lr=RelativeLr(relative=Range(low=0.125, high=2.0)),
+    warmup=0.02,
+    weight_decay=0.1,
+    clip_norm=1.0,
+    regularizers=((),),
+    trainable=("all",),
+    hand_over=("carry",),
+    rewarm="auto",
+)
+"""Below `stage_defaults`. The optimizer has no default; the shape is constant, and linear in the last stage."""
+
+_FIRST_STAGE_ONLY = ("warmup",)
+_LATER_STAGES_ONLY = ("hand_over", "rewarm")
+
+
+def with_defaults(study: Study) -> Study:
+    """Fill what a study leaves open, so that it means the same under every later version.
+
+    The built-in settings go into `stage_defaults`, the shape into each stage without one, and a study without any
+    limit gets a number of trials. Filling twice changes nothing.
+    """
+    defaults = _overlay(BUILT_IN_DEFAULTS, study.stage_defaults)
+    last = len(study.stages) - 1
+    stages = tuple(_with_shape(stage, defaults, is_last=index == last) for index, stage in enumerate(study.stages))
+    return study.model_copy(
+        update={"stage_defaults": defaults, "stages": stages, "search": _with_limit(study.search)}
+    )
+
+
+def stage_with_defaults(study: Study, index: int) -> StageSpace:
+    """One stage with every setting that can hold for it filled in."""
+    filled = with_defaults(study)
+    stage = filled.stages[index]
+    merged = {
+        name: value if value is not None else _setting(filled.stage_defaults, name)
+        for name, value in _settings(stage).items()
+    }
+    unused = _LATER_STAGES_ONLY if index == 0 else _FIRST_STAGE_ONLY
+    return stage.model_copy(update=merged | dict.fromkeys(unused))
+
+
+def _with_shape(stage: StageSpace, defaults: StageDefaults, *, is_last: bool) -> StageSpace:
+    if stage.lr_shape is not None or defaults.lr_shape is not None:
+        return stage
+    shape = LrShapeChoice(kind="linear" if is_last else "constant")
+    return stage.model_copy(update={"lr_shape": (shape,)})
+
+
+def _with_limit(search: SearchSpec) -> SearchSpec:
+    if search.trials is None and search.budget is None and search.hours is None:
+        return search.model_copy(update={"trials": DEFAULT_TRIALS})
+    return search
+
+
+def _overlay(below: StageDefaults, above: StageDefaults) -> StageDefaults:
+    set_above = {name: value for name, value in _settings(above).items() if value is not None}
+    return below.model_copy(update=set_above)
+
+
+def _settings(values: StageDefaults) -> dict[str, object]:
+    """The strategy settings of defaults or of a stage, without its name and share."""
+    return {name: value for name, value in values if name in StageDefaults.model_fields}
+
+
+def _setting(values: StageDefaults, name: str) -> object:
+    return _settings(values)[name]

@@ -1,0 +1,96 @@
+"""What of a stage acts while it trains: one form for all stages that train alike.
+
+Node keys and hand-overs compare stages, and states hold them. A regularizer of strength 0, blocks listed in another
+order, or a moving average that nobody reads would make the same training look like another one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
+
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.spec.schedule import Regularizer, Stage
+
+_KINDS = ("attention", "embeddings", "mlp", "norms")
+"""Every parameter belongs to exactly one of them."""
+
+_LAYERS = re.compile(r"layers:(\d{1,9})-(\d{1,9})")
+
+
+def stages_in_force(stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """Put the stages of a schedule into the form that all schedules share which train alike.
+
+    A moving average (`ema`) never moves a weight; it is measured at the end of a schedule alone. So it acts in the
+    last stage and in those right before it that keep the same decay, whose average goes on, and nowhere else.
+
+    Args:
+        stages: The stages in order.
+
+    Returns:
+        As many stages; they train to the same weights, bit for bit.
+    """
+    num_averaged = _num_averaged(stages)
+    return tuple(
+        stage.model_copy(
+            update={
+                "regularizers": _acting(stage.regularizers, has_ema=left <= num_averaged),
+                "trainable": trainable_in_force(stage.trainable),
+            }
+        )
+        for stage, left in zip(stages, range(len(stages), 0, -1), strict=True)
+    )
+
+
+def trainable_in_force(expression: str) -> str:
+    """One form for expressions that name the same blocks.
+
+    Args:
+        expression: `all`, or blocks joined by `+`.
+
+    Returns:
+        `all`, or the blocks in order of their names, each once, ranges of layers that touch or overlap joined.
+
+    >>> trainable_in_force("norms + mlp+layers:2-3+layers:0-1")
+    'layers:0-3+mlp+norms'
+    >>> trainable_in_force("mlp+norms+embeddings+attention")
+    'all'
+    """
+    blocks = {block.strip() for block in expression.split("+")}
+    if "all" in blocks or blocks.issuperset(_KINDS):
+        return "all"
+    ranges = {(int(match[1]), int(match[2])) for block in blocks if (match := _LAYERS.fullmatch(block))}
+    others = {block for block in blocks if not _LAYERS.fullmatch(block)}
+    return "+".join(sorted({*others, *(f"layers:{first}-{last}" for first, last in _joined(ranges))}))
+
+
+def _num_averaged(stages: Sequence[Stage]) -> int:
+    """Stages at the schedule's end whose moving average is the one that is measured behind the last step."""
+    decay = stages[-1].strength("ema")
+    if decay is None:
+        return 0
+    return len(list(takewhile(lambda stage: stage.strength("ema") == decay, reversed(stages))))
+
+
+def _acting(regularizers: Iterable[Regularizer], *, has_ema: bool) -> tuple[Regularizer, ...]:
+    """Those that do anything, in order of their names."""
+    acting = (r for r in regularizers if not _is_off(r) and (has_ema or r.kind != "ema"))
+    return tuple(sorted(acting, key=lambda r: r.kind))
+
+
+def _is_off(regularizer: Regularizer) -> bool:
+    """Whether it does nothing; what a stranger's record calls by an unknown name may do anything."""
+    info = REGULARIZERS.get(regularizer.kind)
+    return info is not None and info.off_at_zero and regularizer.strength == 0
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges of whole numbers in order, without overlaps and gaps of zero."""
+    joined: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+        else:
+            joined.append((first, last))
+    return joined

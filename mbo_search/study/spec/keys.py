@@ -1,0 +1,79 @@
+"""Content addresses of nodes: equal keys mean equal weights, bit for bit.
+
+`key_0` names everything that all schedules of a study share; the key behind a segment follows from the key before
+it and from all that the segment's steps depend on. Names of stages, inactive settings and later stages are left
+out, so that schedules meet wherever they train alike; a segment's stage comes in one form for all that acts alike.
+
+A moving average of the weights is in the key where it is measured at the schedule's end. It moves no weight, but
+the states behind these segments hold it, and it cannot be had without taking the steps again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.spec.segments import Segment
+
+Json = Mapping[str, object]
+
+
+def root_key(*, model: Json, data_fingerprint: str, seed: int, numerics: Json) -> str:
+    """Key of the untrained model.
+
+    Args:
+        model: The model's description.
+        data_fingerprint: Fingerprint of the token files, tokenizer included.
+        seed: Seed of initialisation, data order and noise.
+        numerics: Whatever may change the last bit: dtype, threads, processor capability, library versions.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    return _hash({"model": model, "data": data_fingerprint, "seed": seed, "numerics": numerics})
+
+
+def segment_keys(root: str, segments: Sequence[Segment]) -> tuple[str, ...]:
+    """Key behind each segment of a schedule.
+
+    Args:
+        root: The key of the untrained model.
+        segments: The schedule's segments in order.
+
+    Returns:
+        One key a segment; two schedules have equal keys up to the last segment that they share.
+    """
+    keys: list[str] = []
+    for segment in segments:
+        keys.append(_hash({"parent": keys[-1] if keys else root, "segment": _material(segment)}))
+    return tuple(keys)
+
+
+def _material(segment: Segment) -> Json:
+    stage, info = segment.stage, OPTIMIZERS[segment.stage.optimizer]
+    return {
+        "optimizer": stage.optimizer,
+        "hparams": {name: float(value).hex() for name, value in sorted(stage.hparams.items())},
+        "lrs": _lr_digest(segment),
+        "num_steps": segment.num_steps,
+        "batch_tokens": segment.batch_tokens,
+        "weight_decay": stage.weight_decay.hex() if info.decoupled_decay else None,
+        "budget_steps": segment.clock.budget_steps if info.clocked_by_budget else None,
+        "clip_norm": stage.clip_norm.hex() if stage.clip_norm is not None else None,
+        "regularizers": sorted((r.kind, r.strength.hex()) for r in stage.regularizers),
+        "trainable": stage.trainable,
+        "hand_over": segment.hand_over,
+    }
+
+
+def _lr_digest(segment: Segment) -> str:
+    """Digest of the exact learning rate of every step: shapes that agree on a stretch share it."""
+    lrs = (segment.lr(step).hex() for step in range(segment.first_step, segment.last_step))
+    return hashlib.sha256(" ".join(lrs).encode()).hexdigest()
+
+
+def _hash(value: Json) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,39 @@
+"""Reference learning rates: the peak that works untuned for an optimizer at a model's width."""
+
+from __future__ import annotations
+
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.spec.study import Study
+from mbo_search.units import round_significant
+
+CATALOGUE_WIDTH = 256
+"""Model width at which the catalogue's learning rates hold."""
+
+LR_DIGITS = 4
+"""Significant digits of every absolute learning rate."""
+
+
+def reference_lr(study: Study, optimizer: str) -> float:
+    """Reference learning rate of an optimizer for a study.
+
+    The study's own `reference_lr` counts as it stands. The catalogue's is scaled from width 256 by
+    (256 / width) ** width_exponent and rounded to 4 significant digits.
+
+    Args:
+        study: Gives the model's width and its own reference learning rates.
+        optimizer: Name in the catalogue.
+    """
+    if optimizer in study.reference_lr:
+        return study.reference_lr[optimizer]
+    info = OPTIMIZERS[optimizer]
+    factor = (CATALOGUE_WIDTH / study.model.width) ** info.width_exponent
+    return round_significant(info.reference_lr * factor, LR_DIGITS)
+
+
+def reference_lrs(study: Study) -> dict[str, float]:
+    """Reference learning rate of every optimizer of the catalogue for a study.
+
+    Args:
+        study: Gives the model's width and its own reference learning rates.
+    """
+    return {name: reference_lr(study, name) for name in OPTIMIZERS}

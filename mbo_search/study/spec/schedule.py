@@ -1,0 +1,100 @@
+"""A schedule: the complete recipe, an ordered tuple of stages, every setting a plain number or name.
+
+This is what a search proposes, what a trial trains, and what `best.yaml` hands out. Ranges and choices live in
+`space`; steps and learning rates per step follow from `segments`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from mbo_search.study.spec.base import Description
+
+HandOver = Literal["carry", "reset"]
+
+
+class LrShape(Description):
+    """A named function from the progress in a stage to a factor of the peak learning rate.
+
+    Attributes:
+        kind: Name in `catalogue.LR_SHAPES`.
+        hparams: Its settings, complete (such as `{"decay": 0.3, "kind": "sqrt", "floor": 0.0}` for `wsd`).
+    """
+
+    kind: str
+    hparams: dict[str, float | str] = {}
+
+
+class Regularizer(Description):
+    """One regularizer with its single number.
+
+    Attributes:
+        kind: Name in `catalogue.REGULARIZERS`.
+        strength: Its number (dropout probability, z-loss coefficient, EMA decay, ...).
+    """
+
+    kind: str
+    strength: float
+
+
+class Strategy(Description):
+    """What a stage uses.
+
+    Attributes:
+        optimizer: Name in `catalogue.OPTIMIZERS`.
+        hparams: The optimizer's settings besides lr and weight decay, complete.
+        lr: Absolute peak learning rate; for matrix optimizers that of the matrix group.
+        lr_shape: How the learning rate moves within the stage.
+        warmup: Linear warm-up at the stage's start, as a share of the whole budget. For a later stage this is
+            the re-warm-up.
+        weight_decay: Decoupled weight decay, multiplied by the learning rate at each step.
+        clip_norm: Largest global gradient norm; None: no clipping.
+        regularizers: The regularizers in force together, each kind at most once.
+        trainable: Which parameters learn: `all`, or blocks joined by `+` from `embeddings`, `attention`, `mlp`,
+            `norms`, `layers:A-B`.
+        hand_over: What happens to the optimizer's state when the stage begins; None for the first stage.
+    """
+
+    optimizer: str
+    hparams: dict[str, float] = {}
+    lr: float = Field(gt=0)
+    lr_shape: LrShape = LrShape(kind="constant")
+    warmup: float = Field(default=0.0, ge=0, lt=1)
+    weight_decay: float = Field(default=0.1, ge=0)
+    clip_norm: float | None = Field(default=1.0, gt=0)
+    regularizers: tuple[Regularizer, ...] = ()
+    trainable: str = "all"
+    hand_over: HandOver | None = None
+
+    def strength(self, kind: str) -> float | None:
+        """The number of a regularizer, or None if it is not in force."""
+        return next((r.strength for r in self.regularizers if r.kind == kind), None)
+
+
+class Stage(Strategy):
+    """A stretch of training with one strategy and one share of the budget.
+
+    Attributes:
+        name: For people; two stages that differ in nothing else train alike.
+        share: Share of the whole budget, in (0, 1], a multiple of the grid.
+    """
+
+    name: str
+    share: float = Field(gt=0, le=1)
+
+
+class Schedule(Description):
+    """The complete recipe.
+
+    Attributes:
+        stages: The stages in order; their shares sum to 1.
+    """
+
+    stages: tuple[Stage, ...] = Field(min_length=1)
+
+    @property
+    def optimizers(self) -> tuple[str, ...]:
+        """The optimizer of each stage, in order."""
+        return tuple(stage.optimizer for stage in self.stages)

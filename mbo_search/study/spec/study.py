@@ -1,0 +1,366 @@
+"""What a study file says, one frozen value a section. No search, no training, no files: only the question.
+
+`Study` is the whole; `StageSpace` is one stage with its choices. Short forms that people may write in YAML
+(a bare name, a bare number) are normalised when a study is read; the values here hold the long form.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeGuard
+
+from pydantic import Field
+
+from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.schedule import HandOver
+
+Auto = Literal["auto"]
+
+
+class Range(Description):
+    """An interval to search. Logarithmic for learning rates and weight decay, else linear.
+
+    Attributes:
+        low: Lower end, included.
+        high: Upper end, included, above `low`.
+    """
+
+    low: float
+    high: float
+
+
+Numeric = float | Range | tuple[float, ...]
+"""A number (fixed), an interval, or a list of choices."""
+
+HparamValue = float | str | Range | tuple[float | str, ...]
+"""One setting; a tuple is always a list of choices."""
+
+HparamSpace = dict[str, HparamValue]
+"""Settings by name."""
+
+
+def is_numeric(value: HparamValue) -> TypeGuard[Numeric]:
+    """Whether a setting is a number, an interval or a list of numbers, rather than a name or names."""
+    if isinstance(value, tuple):
+        return all(isinstance(choice, float | int) for choice in value)
+    return isinstance(value, float | int | Range)
+
+
+class RelativeLr(Description):
+    """Learning rate as a factor of the optimizer's reference learning rate.
+
+    Attributes:
+        relative: The factor, an interval of factors, or choices.
+    """
+
+    relative: Numeric
+
+
+class OptimizerChoice(Description):
+    """One optimizer that a stage may use, and which of its settings are searched.
+
+    Attributes:
+        name: Name in `catalogue.OPTIMIZERS`.
+        hparams: Settings that differ from the catalogue's defaults.
+    """
+
+    name: str
+    hparams: HparamSpace = {}
+
+
+class LrShapeChoice(Description):
+    """One shape that a stage may use.
+
+    Attributes:
+        kind: Name in `catalogue.LR_SHAPES`.
+        hparams: Settings that differ from the catalogue's defaults.
+    """
+
+    kind: str
+    hparams: HparamSpace = {}
+
+
+class RegularizerChoice(Description):
+    """One regularizer of a set.
+
+    Attributes:
+        kind: Name in `catalogue.REGULARIZERS`.
+        strength: Its number, an interval, or choices.
+    """
+
+    kind: str
+    strength: Numeric
+
+
+class StageDefaults(Description):
+    """Strategy settings; as `stage_defaults` they hold for every stage that does not set its own.
+
+    A key that is None was not set. Lists are choices.
+
+    Attributes:
+        optimizer: The optimizers to choose from.
+        lr: Peak learning rate, absolute or relative to the optimizer's reference.
+        lr_shape: The shapes to choose from.
+        warmup: Warm-up of the first stage as a share of the whole budget.
+        weight_decay: Decoupled weight decay.
+        clip_norm: Largest gradient norm; `off` for none.
+        regularizers: The sets of regularizers to choose from; one set is chosen as a whole.
+        trainable: The parameter blocks to choose from.
+        hand_over: What may happen to the optimizer state when the stage begins.
+        rewarm: Warm-up of a later stage as a share of the budget; `auto` warms up where second moments are lost.
+    """
+
+    optimizer: tuple[OptimizerChoice, ...] | None = None
+    lr: Numeric | RelativeLr | None = None
+    lr_shape: tuple[LrShapeChoice, ...] | None = None
+    warmup: Numeric | None = None
+    weight_decay: Numeric | None = None
+    clip_norm: Numeric | Literal["off"] | None = None
+    regularizers: tuple[tuple[RegularizerChoice, ...], ...] | None = None
+    trainable: tuple[str, ...] | None = None
+    hand_over: tuple[HandOver, ...] | None = None
+    rewarm: Numeric | Auto | None = None
+
+
+class StageSpace(StageDefaults):
+    """One stage of a study: a name, a share, and the choices of its strategy.
+
+    Attributes:
+        name: Unique within the study.
+        share: Share of the budget: a number, choices, an interval on the grid, or `rest`.
+    """
+
+    name: str
+    share: Numeric | Literal["rest"]
+
+
+class TokenizerSpec(Description):
+    """How text becomes tokens.
+
+    Attributes:
+        kind: `bytes`, `bpe` (trained on the study's training text), or `file`.
+        vocab_size: For `bpe`.
+        path: For `file`: a `tokenizer.json` or a folder that holds one.
+    """
+
+    kind: Literal["bytes", "bpe", "file"] = "bpe"
+    vocab_size: int | None = Field(default=None, ge=300, le=500_000)
+    path: str | None = None
+
+
+class DataSpec(Description):
+    """Where the text comes from and how it is prepared.
+
+    Attributes:
+        source: Names of built-in corpora, files, folders, globs, or pre-tokenized `.bin` shards.
+        tokenizer: How text becomes tokens.
+        dedup: Which duplicates are dropped before the split.
+        text_field: Column of .jsonl and .parquet files that holds the text.
+        min_characters: Shorter documents are dropped.
+        validation: Separate validation files; None: split off by document hash.
+        validation_share: Share of documents for validation when split by hash; the same again for test.
+    """
+
+    source: tuple[str, ...] = Field(min_length=1)
+    tokenizer: TokenizerSpec = TokenizerSpec(kind="bpe", vocab_size=1024)
+    dedup: Literal["none", "exact", "near"] = "exact"
+    text_field: str = "text"
+    min_characters: int = Field(default=32, ge=1)
+    validation: tuple[str, ...] | None = None
+    validation_share: float = Field(default=0.05, gt=0, lt=0.5)
+
+
+class ModelSpec(Description):
+    """A Llama-style decoder. `{size: tiny}` is replaced by the preset's numbers when a study is read.
+
+    Attributes:
+        layers: Decoder blocks.
+        width: Residual stream width, divisible by `heads`.
+        heads: Attention heads.
+        context: Tokens that the model sees at once.
+        mlp_width: Inner width of the SwiGLU; None: 8/3 of the width, rounded up to a multiple of 32.
+        tie_embeddings: Whether input and output embeddings are one matrix.
+    """
+
+    layers: int = Field(ge=1, le=512)
+    width: int = Field(ge=8, le=65536)
+    heads: int = Field(ge=1, le=1024)
+    context: int = Field(ge=8, le=1_048_576)
+    mlp_width: int | None = Field(default=None, ge=8)
+    tie_embeddings: bool = True
+
+
+class BudgetSpec(Description):
+    """What one full schedule may cost.
+
+    Attributes:
+        tokens: Charged tokens.
+        grid: Share of the budget between two grid points, on which stage lengths lie.
+    """
+
+    tokens: int = Field(gt=0)
+    grid: float = Field(default=0.05, gt=0, le=1)
+
+
+class TrainSpec(Description):
+    """How a step is computed. `auto` is resolved once for a study and written to its run directory.
+
+    Attributes:
+        batch_tokens: Tokens of one optimizer step, a multiple of the context.
+        micro_batch: Sequences of one forward pass.
+        precision: Arithmetic of the forward pass.
+        threads: Processor threads of one trial.
+        device: Where trials compute.
+    """
+
+    batch_tokens: int = Field(gt=0)
+    micro_batch: int | Auto = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: int | Auto = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class EvaluationSpec(Description):
+    """How a trial is measured: on the same fixed windows of the validation text for every trial.
+
+    Attributes:
+        tokens: Validation tokens of one evaluation.
+        points: Evaluations along a full schedule.
+    """
+
+    tokens: int = Field(default=50_000, gt=0)
+    points: int = Field(default=10, ge=1)
+
+
+Objective = Literal["loss", "seconds"]
+"""What a search minimizes: the final validation loss, or the time that a schedule takes when nothing is shared."""
+
+
+class SearchSpec(Description):
+    """How the space is searched, and when to stop: at whichever limit comes first.
+
+    Attributes:
+        searcher: Who proposes schedules; `auto`: `tree` from two stages on, else `tpe`; `tpe` for two objectives.
+        objectives: What is minimized. With `seconds` beside `loss` the search looks for every schedule that no
+            other one beats in both; the winner remains the one with the lowest loss.
+        pruner: Who stops schedules at a boundary.
+        trials: Schedules to evaluate, all searches and baselines together; None: no limit.
+        budget: Executed tokens, all searches together; None: no limit.
+        hours: Wall-clock hours; None: no limit.
+        stop: `auto` ends the search before its limits when the tree searcher expects less than the noise hides.
+        storage: PostgreSQL database of the searchers' studies, without its password; None: SQLite in the run
+            directory.
+        repeats: Independent searches of the whole study, each with a seed of its own.
+    """
+
+    searcher: Literal["auto", "tree", "tpe", "random", "gp", "greedy", "beam2", "beam4", "grid"] = "auto"
+    objectives: tuple[Objective, ...] = Field(default=("loss",), min_length=1)
+    pruner: Literal["off", "boundary"] = "off"
+    trials: int | None = Field(default=None, ge=1)
+    budget: int | None = Field(default=None, gt=0)
+    hours: float | None = Field(default=None, gt=0)
+    stop: Literal["limits", "auto"] = "limits"
+    storage: str | None = None
+    repeats: int = Field(default=1, ge=1, le=100)
+
+
+class ConfirmSpec(Description):
+    """How the winners are trained again on fresh seeds.
+
+    Attributes:
+        top: Schedules of each arm.
+        seeds: Fresh seeds of each.
+        worthwhile_percent: Smallest gain in perplexity worth having, in percent: the verdict's "no" excludes it.
+        equivalent_tokens: Whether the best single strategy is also trained with less and with more text, to say
+            how much text the gain is worth.
+        attribution: Whether each part of the best staged schedule is put back to the baseline's, one at a time, to
+            say what it is worth.
+    """
+
+    top: int = Field(default=1, ge=1)
+    seeds: int = Field(default=6, ge=1)
+    worthwhile_percent: float = Field(default=0.5, gt=0, lt=100)
+    equivalent_tokens: bool = True
+    attribution: bool = False
+
+
+class ControlSpec(Description):
+    """What the schedules that a study asks about are compared with.
+
+    Attributes:
+        share: Share of the executed tokens that the opponents get for their searches; half is fair, 0 is none.
+        question: The freedom that the study asks about; everything below it belongs to the opponents. `auto`: the
+            highest that the study's own stages reach.
+        keeps: Short form: `optimizer` asks about changing the optimizer, `strategy` is `auto`.
+    """
+
+    share: float = Field(default=0.5, ge=0, lt=1)
+    question: Literal["auto", "tuned", "shape", "settings", "switch"] = "auto"
+    keeps: Literal["strategy", "optimizer"] | None = None
+
+
+class StoreSpec(Description):
+    """The stage store.
+
+    Attributes:
+        limit: Most bytes that cached nodes may take; `auto`: half of the free space, and no limit behind a URL.
+        url: A shared folder or an S3-compatible URL instead of the run directory; without credentials.
+    """
+
+    limit: int | Auto = "auto"
+    url: str | None = None
+
+
+class ResourcesSpec(Description):
+    """What trials run on.
+
+    Attributes:
+        workers: Trials that run at once.
+        gpus_per_trial: Whole or fractional GPUs of one trial, or of each of its workers.
+        workers_per_trial: Processes that train one trial together, each its part of every batch.
+        hang_minutes: Running time without a step after which a trial hangs and is ended.
+        store: The stage store.
+    """
+
+    workers: int | Auto = "auto"
+    gpus_per_trial: float | Auto = "auto"
+    workers_per_trial: int = Field(default=1, ge=1, le=1024)
+    hang_minutes: float = Field(default=10.0, gt=0)
+    store: StoreSpec = StoreSpec()
+
+
+class Study(Description):
+    """The question: data, model, budget, space, and how to search.
+
+    Attributes:
+        study: Name, and default run directory under `reports/`.
+        seed: Seed of initialisation, data order and noise of every search trial, and of the searcher.
+        data: Where the text comes from.
+        model: What is trained.
+        budget: What one full schedule may cost.
+        train: How a step is computed.
+        evaluation: How a trial is measured.
+        reference_lr: Reference learning rates that replace the catalogue's, by optimizer.
+        stage_defaults: Strategy settings of every stage that does not set its own.
+        stages: The stages and their choices.
+        search: How the space is searched.
+        control: What the study asks about, and the share of the effort that its opponents get.
+        baselines: Untuned schedules to start with: `<optimizer>_<lr_shape>`, or schedule files.
+        confirm: How winners are trained again.
+        resources: What trials run on.
+    """
+
+    study: str
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    data: DataSpec
+    model: ModelSpec
+    budget: BudgetSpec
+    train: TrainSpec
+    evaluation: EvaluationSpec = EvaluationSpec()
+    reference_lr: dict[str, float] = {}
+    stage_defaults: StageDefaults = StageDefaults()
+    stages: tuple[StageSpace, ...] = Field(min_length=1)
+    search: SearchSpec = SearchSpec()
+    control: ControlSpec = ControlSpec()
+    baselines: tuple[str, ...] = ("adamw_cosine",)
+    confirm: ConfirmSpec | None = None
+    resources: ResourcesSpec = ResourcesSpec()

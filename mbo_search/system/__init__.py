@@ -1,0 +1,1 @@
+"""The machine: files, CPU cores, environment variables, caches, object storage."""

@@ -1,0 +1,245 @@
+"""A live training state as a folder, and back, bit for bit, at any step.
+
+`weights.safetensors` holds the weights that learn, `optimizer.safetensors` the optimizer's tensors,
+`averages.safetensors` the moving averages where there are any, and `state.json` everything else. Nothing is
+unpickled. Names, shapes and types are checked against the model before a single number is taken over.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mbo_search.errors import StoreError, StudyError
+from mbo_search.model.decoder import build_decoder, set_dropout
+from mbo_search.optim.regularizers import Ema
+from mbo_search.optim.staged import build_optimizer
+from mbo_search.optim.state import OptimizerState
+from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.schedule import Stage
+from mbo_search.system.files import read_json
+from mbo_search.train.averages import SegmentMean
+from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.train.train_state import SegmentSums, TrainState
+
+_WEIGHTS = "weights.safetensors"
+_OPTIMIZER = "optimizer.safetensors"
+_AVERAGES = "averages.safetensors"
+_STATE = "state.json"
+
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Shapes of tensors by name, known before any memory is taken for them."""
+
+
+class SavedSums(Description):
+    """`SegmentSums` as JSON."""
+
+    loss_sum: float
+    num_tokens: int
+    grad_norm_sum: float
+    num_steps: int
+
+
+class SavedState(Description):
+    """`state.json`: everything of a live state that is no tensor.
+
+    Attributes:
+        schema_version: Version of this format.
+        step: Optimizer steps of the schedule done.
+        position_tokens: Tokens of the training stream consumed.
+        segment_index: The grid segment begun last.
+        stage: The stage in force; the next hand-over starts from it.
+        high_losses: Steps in a row with a high loss.
+        sums: Sums of the segment so far.
+        mean_steps: Steps in the mean of the weights over the segment; None where none is kept.
+        optimizer_numbers: What of the optimizer's state is a number.
+    """
+
+    schema_version: Literal["mbo-search/state/1"] = "mbo-search/state/1"
+    step: int = Field(ge=0)
+    position_tokens: int = Field(ge=0)
+    segment_index: int = Field(ge=0)
+    stage: Stage
+    high_losses: int = Field(ge=0)
+    sums: SavedSums
+    mean_steps: int | None = Field(default=None, ge=0)
+    optimizer_numbers: dict[str, bool | int | float]
+
+
+def fresh_state(setup: TrainSetup, seed: int) -> TrainState:
+    """The untrained model."""
+    return TrainState(model=build_decoder(setup.model, setup.vocab_size, seed).to(setup.device))
+
+
+def save_state(live: TrainState, folder: Path) -> None:
+    """Write a state between two steps.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    assert live.optimizer is not None
+    assert live.stage is not None
+    exported = live.optimizer.export_state()
+    weights = {name: parameter.detach() for name, parameter in live.model.named_parameters()}
+    _write_tensors(folder / _WEIGHTS, weights)
+    _write_tensors(folder / _OPTIMIZER, exported.tensors)
+    averages = _averages(live)
+    if averages:
+        _write_tensors(folder / _AVERAGES, averages)
+    saved = SavedState(
+        step=live.step,
+        position_tokens=live.position_tokens,
+        segment_index=live.segment_index,
+        stage=live.stage,
+        high_losses=live.high_losses,
+        sums=SavedSums(
+            loss_sum=live.sums.loss_sum,
+            num_tokens=live.sums.num_tokens,
+            grad_norm_sum=live.sums.grad_norm_sum,
+            num_steps=live.sums.num_steps,
+        ),
+        mean_steps=live.mean.count if live.mean else None,
+        optimizer_numbers=exported.numbers,
+    )
+    (folder / _STATE).write_text(json.dumps(saved.model_dump(mode="json"), sort_keys=True, allow_nan=False))
+
+
+def load_state(folder: Path, setup: TrainSetup, *, budget_steps: int) -> TrainState:
+    """Read a state.
+
+    Raises:
+        StoreError: If a file is missing or unreadable, or holds anything but this model's state.
+    """
+    saved = _read_saved(folder / _STATE)
+    live = fresh_state(setup, seed=0)
+    weights = _read_tensors(folder / _WEIGHTS, lambda shapes: _check_names_and_shapes(live.model, shapes))
+    tensors = _read_tensors(
+        folder / _OPTIMIZER, lambda shapes: _check_optimizer(live.model, shapes, saved.optimizer_numbers)
+    )
+    averages = _read_averages(live.model, saved, folder / _AVERAGES)
+    _load_weights(live.model, weights, where=folder / _WEIGHTS)
+    try:
+        live.optimizer = build_optimizer(live.model, saved.stage, budget_steps=budget_steps)
+        live.optimizer.import_state(OptimizerState(tensors, dict(saved.optimizer_numbers)))
+        set_dropout(live.model, saved.stage.strength("dropout") or 0.0)
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, StudyError) as error:
+        raise StoreError(f"{folder}: holds no state of its stage ({error!r})") from error
+    live.stage = saved.stage
+    live.step, live.position_tokens = saved.step, saved.position_tokens
+    live.segment_index, live.high_losses = saved.segment_index, saved.high_losses
+    live.sums = SegmentSums(**saved.sums.model_dump())
+    _load_averages(live, saved, averages)
+    return live
+
+
+def _averages(live: TrainState) -> dict[str, Tensor]:
+    parts = {"ema": live.ema, "mean": live.mean}
+    return {
+        f"{part}/{name}": tensor
+        for part, average in parts.items()
+        if average is not None
+        for name, tensor in average.export_state().items()
+    }
+
+
+def _read_averages(model: nn.Module, saved: SavedState, path: Path) -> dict[str, Tensor]:
+    parts = {"ema": saved.stage.strength("ema") is not None, "mean": saved.mean_steps is not None}
+    wanted = {f"{part}/" for part, is_kept in parts.items() if is_kept}
+    if not wanted and not path.exists():
+        return {}
+
+    def check(shapes: Shapes) -> None:
+        if {name.partition("/")[0] + "/" for name in shapes} != wanted:
+            raise StoreError("averages are missing or foreign")
+        for prefix in wanted:
+            own = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
+            _check_names_and_shapes(model, own)
+
+    return _read_tensors(path, check)
+
+
+def _load_averages(live: TrainState, saved: SavedState, averages: Mapping[str, Tensor]) -> None:
+    ema = {name.removeprefix("ema/"): tensor for name, tensor in averages.items() if name.startswith("ema/")}
+    mean = {name.removeprefix("mean/"): tensor for name, tensor in averages.items() if name.startswith("mean/")}
+    decay = saved.stage.strength("ema")
+    if decay is not None:
+        live.ema = Ema(live.model, decay)
+        live.ema.import_state(ema)
+    if saved.mean_steps is not None:
+        live.mean = SegmentMean(live.model)
+        live.mean.import_state(mean, saved.mean_steps)
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:
+        found = _OS_ERROR.search(str(error))
+        number = int(found[1]) if found else errno.EIO
+        raise OSError(number, f"cannot be written: {error}", str(path)) from error
+
+
+def _read_tensors(path: Path, check: Callable[[Shapes], None]) -> dict[str, Tensor]:
+    """Read tensors whose names and shapes, as the file's header gives them, pass a check; then their types must."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            check({name: tuple(file.get_slice(name).get_shape()) for name in file.keys()})  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except StoreError as error:
+        raise StoreError(f"{path}: {error}") from error
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch cannot map a file beyond the address space
+        raise StoreError(f"{path}: unreadable ({error})") from error
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise StoreError(f"{path}: {name} has type {tensor.dtype}")
+    return tensors
+
+
+def _read_saved(path: Path) -> SavedState:
+    try:
+        return SavedState.model_validate(read_json(path))
+    except (OSError, ValueError, ValidationError) as error:
+        raise StoreError(f"{path}: unreadable ({error})") from error
+
+
+@torch.no_grad()
+def _load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, where: Path) -> None:
+    for name, parameter in model.named_parameters():
+        if weights[name].dtype != parameter.dtype:
+            raise StoreError(f"{where}: {name} has type {weights[name].dtype}, the model {parameter.dtype}")
+        parameter.copy_(weights[name])
+
+
+def _check_names_and_shapes(model: nn.Module, found: Shapes) -> None:
+    expected = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    wrong = sorted(name for name in {**expected, **found} if expected.get(name) != found.get(name))
+    if wrong:
+        raise StoreError(f"{', '.join(wrong[:5])} missing, foreign, or of another shape")
+
+
+def _check_optimizer(model: nn.Module, found: Shapes, numbers: Iterable[str]) -> None:
+    """A slot belongs to a parameter; it has its shape, or is one number, or a square as long as one side."""
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    for key in (*found, *numbers):
+        name = key.rpartition("/")[0]
+        if name not in shapes:
+            raise StoreError(f"{key[:200]} belongs to no parameter of the model")
+        if key in found and not _fits(found[key], shapes[name]):
+            raise StoreError(f"{key[:200]} has shape {found[key]}, its parameter {shapes[name]}")
+
+
+def _fits(shape: tuple[int, ...], parameter: tuple[int, ...]) -> bool:
+    is_square = len(shape) == 2 and shape[0] == shape[1] and shape[0] in parameter
+    return shape == parameter or len(shape) == 0 or is_square

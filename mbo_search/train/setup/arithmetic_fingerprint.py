@@ -1,0 +1,101 @@
+"""A fingerprint of the arithmetic itself: the exact bits of a few small products, and who may have chosen them.
+
+Which instructions a library picks depends on the processor's model and on environment variables, not only on what
+torch calls the processor's capability, and other instructions add in another order. So the numerics of a study name
+what comes out: a digest of what training is made of, computed once for each process with the threads of a trial.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mbo_search.train.arithmetic import autocast
+from mbo_search.train.setup.setup import Device, Precision
+
+_DIGEST_BYTES = 8
+_PRIME = 16_381
+"""Inputs are multiples of its inverse: exact to make without any arithmetic that may round otherwise."""
+
+_VARIABLES = (
+    "ATEN_CPU_CAPABILITY",
+    "BLIS_ARCH_TYPE",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "DNNL_CPU_ISA_HINTS",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "DNNL_MAX_CPU_ISA",
+    "MKL_CBWR",
+    "MKL_DEBUG_CPU_TYPE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "NVIDIA_TF32_OVERRIDE",
+    "ONEDNN_CPU_ISA_HINTS",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+)
+"""With these, libraries are told to choose other instructions; numbers of threads are a setting of the study."""
+
+
+def chosen_instructions() -> dict[str, str]:
+    """The environment variables that choose a library's instructions, as far as they are set, by name."""
+    return {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)}
+
+
+@functools.lru_cache
+def arithmetic_print(device: Device, precision: Precision, threads: int) -> str:
+    """A digest of the bits that this process computes; takes some hundredths of a second, once.
+
+    Products of weights and activations forwards and backwards, attention, a norm, cross entropy, and the
+    decompositions behind SOAP's bases. Equal digests do not prove that all else is equal; different ones prove that
+    it is not.
+    """
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    with _threads(threads):
+        for each in dict.fromkeys(("float32", precision)):
+            for result in _results(device, each):
+                digest.update(result.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _results(device: Device, precision: Precision) -> Iterator[Tensor]:
+    """What a small decoder computes in a step, piece by piece."""
+    weight_VD = _numbers(512, 96, first=1, device=device).requires_grad_()
+    x_ND = _numbers(160, 96, first=2, device=device).requires_grad_()
+    up_ID = _numbers(256, 96, first=3, device=device)
+    heads_BHTD = _numbers(2, 3, 80, 32, first=4, device=device)
+    with autocast(device, precision):
+        hidden_ND = F.linear(F.silu(F.linear(F.rms_norm(x_ND, (96,)), up_ID)), up_ID.T)
+        logits_NV = F.linear(hidden_ND, weight_VD)
+        yield F.scaled_dot_product_attention(heads_BHTD, heads_BHTD.roll(1, 2), heads_BHTD, is_causal=True)
+    targets = torch.arange(160, device=device) * 7 % 512
+    loss = F.cross_entropy(logits_NV.float(), targets)
+    yield loss
+    yield from torch.autograd.grad(loss, [weight_VD, x_ND])
+    gram = x_ND.detach().T @ x_ND.detach()
+    yield gram
+    yield from (*torch.linalg.eigh(gram[:32, :32]), *torch.linalg.qr(gram[:32, :32]))
+
+
+def _numbers(*shape: int, first: int, device: Device) -> Tensor:
+    """Numbers in [-0.5, 0.5) that look random and are the same everywhere."""
+    size = torch.Size(shape).numel()
+    whole = (torch.arange(size, dtype=torch.int64) * 7_919 + first * 104_729) ** 2 % _PRIME
+    return (whole.double() / _PRIME - 0.5).float().reshape(shape).to(device)

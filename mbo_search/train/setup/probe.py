@@ -1,0 +1,145 @@
+"""Short measurements that settle how a study trains on this machine: micro-batch, arithmetic, device.
+
+Other processes disturb a measurement for a while, so everything that is compared is measured in turns, and the
+shortest time of each counts.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+
+import torch
+import torch.nn.functional as F
+
+from mbo_search.model.decoder import Decoder, build_decoder
+from mbo_search.study.spec.study import ModelSpec
+from mbo_search.train.arithmetic import autocast, is_out_of_memory
+from mbo_search.train.setup.setup import Device, Precision
+
+PROBE_SECONDS = 1.0
+"""Time for one question; a pass that has begun is finished."""
+
+CLEAR_GAIN = 1.15
+"""How much faster something must be to be preferred to the simpler choice."""
+
+_HOPELESS_LOSS = 4.0
+"""How much slower a first pass, which also sets things up, may be for a second look."""
+
+_STATE_FLOATS = 5
+"""Floats per parameter that a trial on a GPU needs beside weights and gradients, kept free while measuring."""
+
+
+def default_device() -> Device:
+    """A GPU if torch sees one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def arithmetic_versions(device: Device) -> dict[str, str]:
+    """What decides the last bit besides a study's own settings: processor or GPU, and library versions."""
+    if device == "cuda":
+        major, minor = torch.cuda.get_device_capability()
+        unit = f"cuda sm_{major}{minor}"
+    else:
+        unit = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    return {"unit": unit, "torch": torch.__version__, "pytorch_optimizer": version("pytorch-optimizer")}
+
+
+class Prober:
+    """A model to measure with. Built by `prober`."""
+
+    def __init__(self, model: Decoder, device: Device) -> None:
+        self._model = model
+        self._device = device
+
+    def seconds(self, num_sequences: int, precision: Precision) -> float | None:
+        """Seconds of one forward and backward pass; None if the memory does not suffice."""
+        shape = (num_sequences, self._model.spec.context + 1)
+        generator = torch.Generator().manual_seed(0)
+        tokens = torch.randint(self._model.vocab_size, shape, generator=generator).to(self._device)
+        began = time.monotonic()
+        try:
+            with autocast(self._device, precision):
+                logits = self._model(tokens[:, :-1])
+            loss = F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten())
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._model.zero_grad()
+            if self._device == "cuda":
+                torch.cuda.synchronize()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+        return time.monotonic() - began
+
+
+@contextmanager
+def prober(spec: ModelSpec, vocab_size: int, *, device: Device, threads: int) -> Iterator[Prober]:
+    """A warmed-up model on a device, with the number of threads of a trial."""
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        model = build_decoder(spec, vocab_size, seed=0).to(device)
+        num_floats = sum(parameter.numel() for parameter in model.parameters())
+        ballast = torch.empty(_STATE_FLOATS * num_floats if device == "cuda" else 0, device=device)
+        found = Prober(model, device)
+        found.seconds(1, "float32")
+        yield found
+        del ballast
+    finally:
+        torch.set_num_threads(threads_before)
+
+
+def fastest_micro_batch(
+    found: Prober, num_sequences: int, precision: Precision, *, probe_seconds: float = PROBE_SECONDS
+) -> int:
+    """Sequences of one forward pass: the whole batch, unless a part of it is clearly faster or all that fits."""
+    sizes = _sizes(num_sequences)
+    shortest: dict[int, float] = {}
+    deadline = time.monotonic() + probe_seconds
+    while time.monotonic() < deadline and sizes:
+        for size in sizes:
+            seconds = found.seconds(size, precision)
+            if seconds is None:
+                sizes = tuple(smaller for smaller in sizes if smaller < size)
+                break
+            shortest[size] = min(shortest.get(size, math.inf), seconds / size)
+            if time.monotonic() > deadline:
+                break
+    return _choose({size: shortest[size] for size in sizes if size in shortest})
+
+
+def faster_precision(found: Prober, num_sequences: int, *, probe_seconds: float = PROBE_SECONDS) -> Precision:
+    """bfloat16 autocast if it is measured to be clearly faster than float32, else float32."""
+    size = min(num_sequences, 8)
+    full = half = math.inf
+    deadline = time.monotonic() + (probe_seconds if _has_fast_bfloat16(found) else 0.0)
+    while time.monotonic() < deadline:
+        full = min(full, found.seconds(size, "float32") or math.inf)
+        half = min(half, found.seconds(size, "bfloat16") or math.inf)
+    return "bfloat16" if half * CLEAR_GAIN < full else "float32"
+
+
+def _has_fast_bfloat16(found: Prober) -> bool:
+    """A first look with one sequence: without hardware for it, bfloat16 is slower by far."""
+    full, half = found.seconds(1, "float32"), found.seconds(1, "bfloat16")
+    return full is not None and half is not None and half < _HOPELESS_LOSS * full
+
+
+def _sizes(num_sequences: int) -> tuple[int, ...]:
+    """1, 2, 4, ... and the whole batch."""
+    powers = [2**exponent for exponent in range(num_sequences.bit_length()) if 2**exponent < num_sequences]
+    return (*powers, num_sequences)
+
+
+def _choose(seconds_per_sequence: dict[int, float]) -> int:
+    if not seconds_per_sequence:
+        return 1
+    largest = max(seconds_per_sequence)
+    fastest = min(seconds_per_sequence, key=lambda size: seconds_per_sequence[size])
+    is_clear = seconds_per_sequence[fastest] * CLEAR_GAIN < seconds_per_sequence[largest]
+    return fastest if is_clear else largest

@@ -1,0 +1,64 @@
+"""What changes while a trial trains: the model, its optimizer, and where it stands. A mutable object, no files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mbo_search.model.decoder import Decoder
+from mbo_search.optim.regularizers import Ema
+from mbo_search.optim.staged import StageOptimizer
+from mbo_search.study.spec.schedule import Stage
+from mbo_search.train.averages import SegmentMean
+
+
+@dataclass(slots=True)
+class SegmentSums:
+    """Sums since the grid segment began, for its point of the learning curve.
+
+    Attributes:
+        loss_sum: Cross entropy of all tokens, nats.
+        num_tokens: Tokens.
+        grad_norm_sum: Gradient norms before clipping, of all steps.
+        num_steps: Steps.
+    """
+
+    loss_sum: float = 0.0
+    num_tokens: int = 0
+    grad_norm_sum: float = 0.0
+    num_steps: int = 0
+
+    def add(self, *, loss_sum: float, num_tokens: int, grad_norm: float) -> None:
+        """Take a step into the sums."""
+        self.loss_sum += loss_sum
+        self.num_tokens += num_tokens
+        self.grad_norm_sum += grad_norm
+        self.num_steps += 1
+
+
+@dataclass(slots=True)
+class TrainState:
+    """A trial in training, between two steps.
+
+    Attributes:
+        model: The model, in training mode, with the weights that learn.
+        optimizer: That of the stage in force; None before the first one.
+        stage: The stage in force; None before the first one.
+        segment_index: The grid segment that was begun last; -1 before the first one.
+        step: Optimizer steps of the schedule done.
+        position_tokens: Tokens of the training stream consumed.
+        high_losses: Steps in a row whose loss was far above that of a model that knows nothing.
+        sums: Sums of the segment so far.
+        ema: Moving average of the weights, where the stage keeps one.
+        mean: Mean of the weights over the segment, where one is measured at its end.
+    """
+
+    model: Decoder
+    optimizer: StageOptimizer | None = None
+    stage: Stage | None = None
+    segment_index: int = -1
+    step: int = 0
+    position_tokens: int = 0
+    high_losses: int = 0
+    sums: SegmentSums = field(default_factory=SegmentSums)
+    ema: Ema | None = None
+    mean: SegmentMean | None = None

@@ -1,0 +1,1 @@
+"""Report: what a trial gives back, as values that any process can read."""

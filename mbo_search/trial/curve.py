@@ -1,0 +1,62 @@
+"""From points behind grid segments to the learning curve of one schedule.
+
+Points come from whoever trained a stretch first, perhaps as part of another schedule that evaluated in more places.
+A curve holds only what its own schedule would have measured, so it is the same whatever was shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from mbo_search.study.spec.segments import Segment
+from mbo_search.trial.outcome import CurveRow
+from mbo_search.trial.reports import CurvePoint
+
+
+def join_points(before: Iterable[CurvePoint], after: Iterable[CurvePoint]) -> tuple[CurvePoint, ...]:
+    """Points of consecutive calls, each step once; where both have one, the later call's counts.
+
+    An evaluation stays, whichever call made it: the later one may only have passed where a stage ends.
+    """
+    by_step: dict[int, CurvePoint] = {}
+    for point in (*before, *after):
+        known = by_step.get(point.step)
+        metrics = None if known is None else known.metrics
+        by_step[point.step] = replace(point, metrics=point.metrics or metrics)
+    return tuple(by_step[step] for step in sorted(by_step))
+
+
+def curve_rows(segments: Sequence[Segment], points: Iterable[CurvePoint]) -> tuple[CurveRow, ...]:
+    """The learning curve of a schedule.
+
+    A row stands where all schedules evaluate, and at the schedule's own stage ends. Its training loss and gradient
+    norm are means since the row before, weighted by tokens.
+    """
+    by_last_step = {segment.last_step: segment for segment in segments}
+    rows: list[CurveRow] = []
+    pending: list[tuple[int, CurvePoint]] = []
+    for point in points:
+        segment = by_last_step.get(point.step)
+        if segment is None:
+            continue
+        pending.append((segment.tokens, point))
+        loss = point.metrics.loss if segment.ends_stage and point.metrics else point.loss
+        if loss is not None:
+            rows.append(_row(pending, segment.stage_index, loss))
+            pending = []
+    return tuple(rows)
+
+
+def _row(pending: Sequence[tuple[int, CurvePoint]], stage_index: int, loss: float) -> CurveRow:
+    num_tokens = sum(tokens for tokens, _ in pending)
+    last = pending[-1][1]
+    return CurveRow(
+        step=last.step,
+        tokens=last.tokens,
+        stage=stage_index,
+        lr=last.lr,
+        train_loss=sum(tokens * point.train_loss for tokens, point in pending) / num_tokens,
+        loss=loss,
+        grad_norm=sum(tokens * point.grad_norm for tokens, point in pending) / num_tokens,
+    )
