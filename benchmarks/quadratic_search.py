@@ -28,9 +28,9 @@ from optuna.trial import Trial, TrialState
 from quadratic_table import DIRECTIONS, DIVERGED, POWERS, STEPS, Quadratic, State, Strategy
 from search_cost import AshaReplay
 
+from mbo_search.engine.searcher.planned_sampler import tree_sampler
 from mbo_search.engine.searcher.suggest import OptunaSuggest
 from mbo_search.engine.tree.history import STOP_AFTER, Params, blocks_of
-from mbo_search.engine.tree.planner import tree_sampler
 from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings, sweep_size
 from mbo_search.engine.tree.prefix_cost import Piece
 from mbo_search.study.space.parameters import Suggest

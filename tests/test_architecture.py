@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -122,6 +123,39 @@ def test_nothing_unpickles():
         if any(word in line for word in PICKLES)
     ]
     assert guilty == []
+
+
+def private_uses(path: Path) -> list[str]:
+    """Uses of private names of Ray and Optuna in a module: imports, attributes, and names in texts."""
+    text = path.read_text(encoding="utf-8")
+    found = re.findall(r"\b(?:ray|optuna)(?:\.\w+)*\._[a-z]\w*", text)
+    nodes = list(ast.walk(ast.parse(text)))
+    imports = [
+        node for node in nodes if isinstance(node, ast.ImportFrom) and is_of_a_searching_library(node.module)
+    ]
+    found += [alias.name for node in imports for alias in node.names if alias.name.startswith("_")]
+    named = (alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names)
+    if imports or any(map(is_of_a_searching_library, named)):
+        found += [
+            node.attr
+            for node in nodes
+            if isinstance(node, ast.Attribute)
+            and re.match("_[a-z]", node.attr)
+            and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls", "_compat"))
+        ]
+    return found
+
+
+def is_of_a_searching_library(module: str | None) -> bool:
+    return (module or "").partition(".")[0] in ("ray", "optuna")
+
+
+def test_private_parts_of_ray_and_optuna_are_used_in_one_module_each():
+    users = {path for path in MODULES if private_uses(path)}
+    assert users == {
+        PACKAGE / "engine" / "backends" / "ray" / "_compat.py",
+        PACKAGE / "engine" / "searcher" / "_compat.py",
+    }
 
 
 def test_layers_are_respected():

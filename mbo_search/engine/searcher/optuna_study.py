@@ -17,10 +17,11 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
+from mbo_search.engine.searcher._compat import add_trial, trial_id
 from mbo_search.engine.searcher.sqlite_file import patiently
 from mbo_search.engine.searcher.suggest import Draw, OptunaSuggest, SpaceFunction, draw
 from mbo_search.engine.tree.history import STOP_AFTER
-from mbo_search.engine.tree.planned_sampler import EXPECTED_GAIN
+from mbo_search.engine.tree.planned_trial import EXPECTED_GAIN
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.ranking.pareto import objective_values
 from mbo_search.results.records.records import TrialRecord
@@ -49,7 +50,7 @@ class OptunaStudyAdapter:
         self._where = where
         trials = study.get_trials(deepcopy=False)
         own = {int(trial.user_attrs["trial"]): trial for trial in trials if "trial" in trial.user_attrs}
-        self._ids = {number: trial._trial_id for number, trial in own.items()}
+        self._ids = {number: trial_id(trial) for number, trial in own.items()}
         self._finished = {number for number, trial in own.items() if trial.state.is_finished()}
         self._reported = {number: frozenset(trial.intermediate_values) for number, trial in own.items()}
         self.num_trials = len(trials)
@@ -70,12 +71,7 @@ class OptunaStudyAdapter:
             distributions=dict(proposal.distributions),
             user_attrs={"trial": trial, **marks},
         )
-        book = (
-            self.study
-        )  # `add_trial` keeps the identifier to itself, and reading it back takes longer than writing
-        self._ids[trial] = self._write(
-            lambda: book._storage.create_new_trial(book._study_id, template_trial=frozen)
-        )
+        self._ids[trial] = self._write(lambda: add_trial(self.study, frozen))
         self.num_trials += 1
 
     def finish(self, record: TrialRecord) -> None:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mbo_search.engine.searcher.optuna_searcher import SamplerMaker, sampler_maker
+from mbo_search.engine.searcher.planned_sampler import PlannedSampler, beam_sampler, grid_sampler, tree_sampler
 from mbo_search.engine.searcher.samplers import SAMPLERS
-from mbo_search.engine.tree.beam import BEAM_POINTS, beam_sampler
-from mbo_search.engine.tree.grid import grid_points, grid_sampler
+from mbo_search.engine.tree.beam import BEAM_POINTS
+from mbo_search.engine.tree.grid import grid_points
 from mbo_search.engine.tree.initial_design import InitialDesign
-from mbo_search.engine.tree.planned_sampler import PlannedSampler
-from mbo_search.engine.tree.planner import tree_sampler
 from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings, sweep_size
 from mbo_search.engine.tree.points import Define
 from mbo_search.engine.tree.prefix_cost import Pieces

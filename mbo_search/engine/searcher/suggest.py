@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from mbo_search.engine.tasks.task import Params
 from mbo_search.study.space.parameters import Suggest, round_sampled
@@ -20,6 +20,9 @@ from mbo_search.study.spec.schedule import Schedule
 
 SpaceFunction = Callable[[Suggest], Schedule]
 """A search space as a function: asks for values and returns the schedule that they make."""
+
+_STEP_TOLERANCE = 1e-8
+"""Share of a step by which a number may miss its grid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,19 @@ class Draw:
     stop_after: int | None = None
     expected_gain: float | None = None
     is_beginning: bool = False
+
+
+def fits(value: str | float, distribution: BaseDistribution) -> bool:
+    """Whether a value is one that a distribution offers."""
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    assert isinstance(distribution, FloatDistribution | IntDistribution), "nothing else exists in Optuna"
+    if isinstance(value, str) or not distribution.low <= value <= distribution.high:
+        return False
+    if distribution.step is None:
+        return True
+    position = (value - distribution.low) / distribution.step
+    return abs(position - round(position)) < _STEP_TOLERANCE
 
 
 def draw(space: SpaceFunction, source: Suggest) -> Draw:

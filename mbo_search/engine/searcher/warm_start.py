@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mbo_search.engine.searcher.suggest import Draw, FixedSuggest, SpaceFunction, draw
+from mbo_search.engine.searcher.suggest import Draw, FixedSuggest, SpaceFunction, draw, fits
 from mbo_search.engine.tasks.task import Params
 from mbo_search.errors import Problem, RunDirectoryError, StoreError
 from mbo_search.results.records.records import LOWER_ARMS, Arm, TrialRecord
@@ -123,8 +123,7 @@ def warm_draws(warm: WarmStart, arm: Arm, space: SpaceFunction) -> Sequence[Draw
             except (LookupError, TypeError, ValueError):
                 continue
             if drawn.params == point.params and all(
-                kind._contains(kind.to_internal_repr(drawn.params[name]))
-                for name, kind in drawn.distributions.items()
+                fits(drawn.params[name], distribution) for name, distribution in drawn.distributions.items()
             ):
                 found.append(drawn)
     return found

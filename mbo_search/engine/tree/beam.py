@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from mbo_search.engine.tree.candidates import complete_params
-from mbo_search.engine.tree.history import History, HistoryReader
+from mbo_search.engine.tree.history import History
 from mbo_search.engine.tree.initial_design import InitialDesign, best_beginnings
-from mbo_search.engine.tree.planned_sampler import PlannedSampler, PlannedTrial
+from mbo_search.engine.tree.planned_trial import PlannedTrial
 from mbo_search.engine.tree.points import Define
 
 BEAM_POINTS = 12
@@ -40,9 +40,3 @@ class BeamPlanner:
                 if left:
                     return left[0]
         return PlannedTrial(params=complete_params(self._define, self._rng, {}, {}))
-
-
-def beam_sampler(define: Define, sweeper: InitialDesign, *, width: int, seed: int) -> PlannedSampler:
-    """Make an Optuna sampler that searches stage by stage."""
-    planner = BeamPlanner(define, sweeper, width=width, seed=seed)
-    return PlannedSampler(planner=planner, reader=HistoryReader(sweeper.num_stages), seed=seed)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mbo_search.engine.tree.history import History, HistoryReader, Params, blocks_of
-from mbo_search.engine.tree.planned_sampler import PlannedSampler, PlannedTrial
+from mbo_search.engine.tree.history import History, Params, blocks_of
+from mbo_search.engine.tree.planned_trial import PlannedTrial
 from mbo_search.engine.tree.points import Define, all_points
 from mbo_search.errors import StudyError
 
@@ -38,8 +38,3 @@ def grid_points(define: Define, num_stages: int) -> list[Params]:
             "give choices instead of intervals, or use another searcher"
         )
     return points
-
-
-def grid_sampler(points: list[Params], *, num_stages: int, seed: int) -> PlannedSampler:
-    """Make an Optuna sampler that goes through all points of a space."""
-    return PlannedSampler(planner=GridPlanner(points), reader=HistoryReader(num_stages), seed=seed)

@@ -11,7 +11,7 @@ import numpy as np
 from mbo_search.engine.tree.candidates import complete_params
 from mbo_search.engine.tree.features import Encoder
 from mbo_search.engine.tree.history import Beginning, History, Params, beginning, blocks_of, stage_of
-from mbo_search.engine.tree.planned_sampler import PlannedTrial
+from mbo_search.engine.tree.planned_trial import PlannedTrial
 from mbo_search.engine.tree.points import Define, stage_points
 
 DRAWS_PER_POINT = 24

@@ -28,7 +28,7 @@ from mbo_search.engine.tree.history import Beginning, History, Params, blocks_of
 from mbo_search.engine.tree.improvement import log_expected_improvement
 from mbo_search.engine.tree.initial_design import best_beginnings
 from mbo_search.engine.tree.paths import Floats
-from mbo_search.engine.tree.planned_sampler import PlannedSampler, PlannedTrial
+from mbo_search.engine.tree.planned_trial import PlannedTrial
 from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings
 from mbo_search.engine.tree.points import Define
 
@@ -197,17 +197,3 @@ class TreePlanner:
             spent[is_root] += sum(cost for cost, node in zip(costs, reached, strict=False) if node not in done)
             done.update(reached)
         return spent[True] / sum(spent) if sum(spent) else 1.0
-
-
-def tree_sampler(
-    define: Define,
-    settings: TreeSettings,
-    *,
-    seed: int,
-    spent: Callable[[], float],
-    memory: PlannerState | None = None,
-) -> PlannedSampler:
-    """Make an Optuna sampler that searches a stage tree, for any study with staged parameter names."""
-    kept = memory or PlannerState(define, settings, seed=seed)
-    planner = TreePlanner(define, settings, seed=seed, spent=spent, memory=kept)
-    return PlannedSampler(planner=planner, reader=kept.reader, seed=seed)

@@ -90,18 +90,11 @@ def _trial(
 ) -> FrozenTrial:
     from optuna.trial import create_trial
 
-    known = {name: value for name, value in params.items() if name in ranges and _fits(value, ranges[name])}
+    from mbo_search.engine.searcher.suggest import fits
+
+    # a record from another version of the study may hold other values
+    known = {name: value for name, value in params.items() if name in ranges and fits(value, ranges[name])}
     return create_trial(params=known, distributions={name: ranges[name] for name in known}, value=loss)
-
-
-def _fits(value: float | int | str, chosen: BaseDistribution) -> bool:
-    """Whether a value is one of the space's: a record from another version of the study may hold others."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
-    if isinstance(chosen, CategoricalDistribution):
-        return value in chosen.choices
-    assert isinstance(chosen, FloatDistribution), "spaces hold choices and numbers"
-    return not isinstance(value, str) and chosen.low <= value <= chosen.high
 
 
 def _distribution(parameter: Parameter) -> BaseDistribution:

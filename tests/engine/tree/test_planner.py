@@ -8,9 +8,10 @@ import numpy as np
 import optuna
 import pytest
 
+from mbo_search.engine.searcher.planned_sampler import tree_sampler
 from mbo_search.engine.tree.history import STOP_AFTER, HistoryReader, blocks_of
-from mbo_search.engine.tree.planned_sampler import EXPECTED_GAIN
-from mbo_search.engine.tree.planner import TreePlanner, tree_sampler
+from mbo_search.engine.tree.planned_trial import EXPECTED_GAIN
+from mbo_search.engine.tree.planner import TreePlanner
 from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings, sweep_size
 from tests.engine.tree.staged import NUM_STAGES, mixed_space, run_trial, small_space
 

@@ -18,6 +18,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from mbo_search.engine.backends.failure_note import FailureNote, read_last_words, write_last_words
+from mbo_search.engine.backends.ray import _compat
 from mbo_search.engine.backends.ray.worker import BOUNDARY, LOG, OUTCOME, PLAN, TASK
 from mbo_search.engine.control.controller import SearchController
 from mbo_search.results.records.run_directory import RunDirectory
@@ -297,7 +298,7 @@ def _is_for_memory(error: str) -> bool:
 def _actor(trial: Trial) -> str:
     """Ray's name of the worker that is at a trial, as its errors tell it."""
     actor = trial.temporary_state.ray_actor
-    return "" if actor is None else str(actor._actor_id.hex())
+    return "" if actor is None else _compat.actor_id(actor)
 
 
 def _error(trial: Trial) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mbo_search.engine.backends.ray import _compat
 from mbo_search.engine.backends.stop_signals import throttled
 from mbo_search.errors import Problem, UserError
 
@@ -26,18 +27,6 @@ Answer = Literal["open", "closed", "silent"]
 _PROBE_SECONDS = 90
 _KNOCK_SECONDS = 10
 _POLL_SECONDS = 1.0
-_PROBE = """
-import sys
-from ray._private import services
-from ray._raylet import GcsClient
-from ray.exceptions import AuthenticationError
-try:
-    address = services.canonicalize_bootstrap_address_or_die(sys.argv[1])
-    GcsClient(address=address).get_all_node_info(timeout=10)
-    print("open")
-except AuthenticationError:
-    print("closed")
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +71,7 @@ def _knock(address: str) -> Answer:
     if not _is_listening(address):
         return "silent"
     plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
-    command = [sys.executable, "-c", _PROBE, address]
+    command = [sys.executable, "-c", _compat.PROBE, address]
     try:
         done = subprocess.run(
             command,

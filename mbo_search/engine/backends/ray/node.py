@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+
+from mbo_search.engine.backends.ray import _compat
 
 _LOOK_SECONDS = 2.0
 _END_SECONDS = 2.0
@@ -26,7 +27,7 @@ class NodeWatch(threading.Thread):
     @property
     def is_lost(self) -> bool:
         """Whether no trial can be started here any more; once True, always True."""
-        self._is_lost = self._is_lost or _has_lost_a_child()
+        self._is_lost = self._is_lost or _compat.has_lost_a_process()
         return self._is_lost
 
     def run(self) -> None:
@@ -45,12 +46,3 @@ class NodeWatch(threading.Thread):
         """Look no longer."""
         self._over.set()
         self.join(_END_SECONDS)
-
-
-def _has_lost_a_child() -> bool:
-    """Whether a process has ended without which a cluster of our own does not work."""
-    from ray._private import ray_constants, worker
-
-    node: Any = worker._global_node
-    needed = (ray_constants.PROCESS_TYPE_GCS_SERVER, ray_constants.PROCESS_TYPE_RAYLET)
-    return node is not None and any(name in needed for name, _ in node.dead_processes())

@@ -17,13 +17,13 @@ import os
 import secrets
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mbo_search.engine.backends.ray import _compat
 from mbo_search.engine.backends.ray.cluster import Cluster, admit
 from mbo_search.engine.backends.ray.start import (
     end_processes_of,
@@ -42,7 +42,6 @@ _LONGEST_TEMPORARY_PATH = 24
 """Ray puts sockets below its temporary folder, and their paths must stay under 107 bytes."""
 
 _OBJECT_STORE_BYTES = 100 * 2**20
-_LOOK_SECONDS = 0.05
 _PREFIX = "mbo-"
 _OWNER = "driver.pid"
 
@@ -133,37 +132,21 @@ def ray_session(slots: RaySlots, *, cluster: Cluster | None, logs: Path, stop: S
 
 def _start(slots: RaySlots, folder: Path, environment: Mapping[str, str]) -> None:
     """Start a cluster of our own."""
-    from ray import _raylet
-    from ray._private import node, ray_constants
-
-    wait = functools.partial(_wait_in_turns, _raylet.wait_for_persisted_port)  # type: ignore[attr-defined]
-    node.wait_for_persisted_port = wait  # type: ignore[attr-defined]
-    if ray_constants.ENABLE_RAY_CLUSTER:
+    _compat.let_python_run_while_ray_starts()
+    if _compat.is_open_to_the_network():
         _LOGGER.warning("ray was imported before its session, so its ports may be open to the network")
     num_gpus = math.ceil(slots.slots * slots.gpus_per_trial)
     _connect(
         "local",
         environment,
         {
+            **_compat.start_settings(folder),
             "include_dashboard": False,
-            "_temp_dir": str(folder),
             "object_store_memory": _OBJECT_STORE_BYTES,
             "num_cpus": slots.slots * slots.cpus_per_trial,
             "num_gpus": num_gpus,
         },
     )
-
-
-def _wait_in_turns(look: Callable[..., int], *place: object, timeout_ms: int) -> int:
-    """Wait for the port of Ray's directory; Ray's own way of waiting keeps Python locked, for minutes maybe."""
-    deadline = time.monotonic() + timeout_ms / 1e3
-    while True:
-        try:
-            return look(*place, timeout_ms=0)
-        except RuntimeError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(_LOOK_SECONDS)
 
 
 def _join(address: str, environment: Mapping[str, str]) -> None:

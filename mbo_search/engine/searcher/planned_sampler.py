@@ -1,50 +1,26 @@
-"""An Optuna sampler that decides on a whole trial at once, before its first parameter is asked for."""
+"""Planners as Optuna samplers: a whole trial is decided on before its first parameter is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial
 
-from mbo_search.engine.tree.history import STOP_AFTER, History, HistoryReader, Params
-
-EXPECTED_GAIN = "expected_gain_nats"
-"""User attribute of a trial: the improvement of the best loss that the searcher expected of it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedTrial:
-    """What a trial is to be.
-
-    Attributes:
-        params: Its parameters.
-        stop_after: The stage behind which it ends, as a probe; None for a whole schedule.
-        expected_gain: Largest improvement of the best loss, in nats, that a model expects of any schedule that is
-            left; None where no model was asked.
-    """
-
-    params: Params
-    stop_after: int | None = None
-    expected_gain: float | None = None
-
-    @property
-    def notes(self) -> Mapping[str, float | int]:
-        """User attributes of the trial."""
-        noted = {STOP_AFTER: self.stop_after, EXPECTED_GAIN: self.expected_gain}
-        return {name: value for name, value in noted.items() if value is not None}
-
-
-class Planner(Protocol):
-    """Decides what to train next."""
-
-    def plan(self, history: History) -> PlannedTrial:
-        """Decide."""
-        ...
+from mbo_search.engine.searcher._compat import set_user_attr
+from mbo_search.engine.searcher.suggest import fits
+from mbo_search.engine.tree.beam import BeamPlanner
+from mbo_search.engine.tree.grid import GridPlanner
+from mbo_search.engine.tree.history import HistoryReader, Params
+from mbo_search.engine.tree.initial_design import InitialDesign
+from mbo_search.engine.tree.planned_trial import PlannedTrial, Planner
+from mbo_search.engine.tree.planner import TreePlanner
+from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings
+from mbo_search.engine.tree.points import Define
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +50,7 @@ class PlannedSampler(BaseSampler):
         self._plans.clear()
         self._plans[trial.number] = plan
         for name, value in plan.notes.items():
-            study._storage.set_trial_user_attr(trial._trial_id, name, value)
-            trial.set_user_attr(name, value)  # the copy that the live trial reads
+            set_user_attr(study, trial, name, value)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """No space is inferred: the plan holds every parameter."""
@@ -98,7 +73,32 @@ class PlannedSampler(BaseSampler):
         plan = self._plans.get(trial.number)
         if plan is not None and param_name in plan.params:
             value = plan.params[param_name]
-            if param_distribution._contains(param_distribution.to_internal_repr(value)):
+            if fits(value, param_distribution):
                 return value
         random = RandomSampler(seed=self.seed + trial.number)
         return random.sample_independent(study, trial, param_name, param_distribution)
+
+
+def tree_sampler(
+    define: Define,
+    settings: TreeSettings,
+    *,
+    seed: int,
+    spent: Callable[[], float],
+    memory: PlannerState | None = None,
+) -> PlannedSampler:
+    """Make an Optuna sampler that searches a stage tree, for any study with staged parameter names."""
+    kept = memory or PlannerState(define, settings, seed=seed)
+    planner = TreePlanner(define, settings, seed=seed, spent=spent, memory=kept)
+    return PlannedSampler(planner=planner, reader=kept.reader, seed=seed)
+
+
+def beam_sampler(define: Define, sweeper: InitialDesign, *, width: int, seed: int) -> PlannedSampler:
+    """Make an Optuna sampler that searches stage by stage."""
+    planner = BeamPlanner(define, sweeper, width=width, seed=seed)
+    return PlannedSampler(planner=planner, reader=HistoryReader(sweeper.num_stages), seed=seed)
+
+
+def grid_sampler(points: list[Params], *, num_stages: int, seed: int) -> PlannedSampler:
+    """Make an Optuna sampler that goes through all points of a space."""
+    return PlannedSampler(planner=GridPlanner(points), reader=HistoryReader(num_stages), seed=seed)
