@@ -77,7 +77,7 @@ def test_a_search_that_loses_ray_s_directory_says_so_soon_and_goes_on_to_the_sam
     _, errors = process.communicate(timeout=400)
     if process.returncode != 0:  # else Tune was not waiting for the directory, and went on with another one
         assert time.monotonic() - began < 60
-        assert f"go on with: mbo-search resume {run.path}" in errors
+        assert f"continue with: mbo-search resume {run.path}" in errors
         assert wait_for(lambda: not family(run.path), 10)
         finish(drive(study, tiny_root, run.path))
     assert losses(run) == losses(RunDirectory.open(tmp_path / "alone"))

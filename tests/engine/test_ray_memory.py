@@ -13,7 +13,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from mbo_search.engine.backends.failure_note import read_last_words
+from mbo_search.engine.backends.failure_note import read_failure_note
 from mbo_search.results.records.run_directory import RunDirectory
 from tests.engine.processes import wait_for
 from tests.engine.test_ray import finish
@@ -93,7 +93,7 @@ def test_a_worker_that_is_killed_for_memory_costs_its_trial_and_no_other(
     assert 1 <= len(pruned) <= 2, "Ray may kill once more before it notices that there is room again"
     for trial in pruned:
         assert (records[trial].reason, records[trial].attempts) == ("out_of_memory", 2)
-        words = read_last_words(run.trials, trial)
+        words = read_failure_note(run.trials, trial)
         assert words is not None
         assert "memory" in words.message
     others = [record for trial, record in records.items() if trial not in pruned]

@@ -162,7 +162,7 @@ def test_a_cluster_that_asks_for_no_token_is_refused_unless_the_user_insists(
     start_ray(machines.head, {"RAY_AUTH_MODE": "disabled"}, is_head=True)
     study = tiny_study(tiny_root, *RANDOM, "search.trials=2")
     first = answer(drive(study, folder / "driver" / "run", more={}))
-    for word in ("asks for no token", "CVE-2023-48022", "CVE-2025-62593", "--insecure-cluster"):
+    for word in ("requires no token", "CVE-2023-48022", "CVE-2025-62593", "--insecure-cluster"):
         assert word in first["error"]
     second = answer(drive(study, folder / "driver" / "run", more={}, insist="insist"))
     assert second == {"complete": 2}

@@ -1,4 +1,4 @@
-"""Proves that a trial that hangs is ended and told so, that the search goes on, and that being stopped is no hang.
+"""Proves that a hanging trial is ended and reported, that the search continues, and that a stop is not a hang.
 
 What hangs is real: the log of a trial is a pipe that nobody reads, so opening it never returns.
 """
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from mbo_search.engine.backends.failure_note import FailureNote, read_last_words, write_last_words
+from mbo_search.engine.backends.failure_note import FailureNote, read_failure_note, write_failure_note
 from mbo_search.engine.run import RunOptions, resume_study, run_study
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.study_file import dump_study
@@ -38,11 +38,11 @@ def states(run):
     return {record.trial: (record.state, record.reason) for record in run.records()}
 
 
-def test_a_hanging_trial_is_interrupted_and_the_search_goes_on(tiny_root, tmp_path):
+def test_a_hanging_trial_is_interrupted_and_the_search_continues(tiny_root, tmp_path):
     run = RunDirectory(tmp_path / "run")
-    means = RunOptions(cache=tiny_root / "cache", backend="local", observe=PipeForLog(run))
+    options = RunOptions(cache=tiny_root / "cache", backend="local", observe=PipeForLog(run))
     before = signal.getsignal(signal.SIGUSR2)
-    summary = run_study(tiny_study(tiny_root, SHORT), run.path, means)
+    summary = run_study(tiny_study(tiny_root, SHORT), run.path, options)
     assert (summary.num_complete, summary.num_failed, summary.ended_by) == (5, 1, "trials"), states(run)
     assert states(run)[HANGING_TRIAL] == ("failed", "hung")
     message = next(record.message for record in run.records() if record.trial == HANGING_TRIAL)
@@ -55,18 +55,18 @@ IN_A_THREAD = """
 import sys, threading
 from pathlib import Path
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.engine.run import Means, run_study
+from mbo_search.engine.run import RunOptions, run_study
 from mbo_search.study.files.study_file import load_study
-from tests.engine.test_hanging import PipeForLog
+from tests.engine.backends.test_watchdog import PipeForLog
 study, out, cache = map(Path, sys.argv[1:])
-means = Means(cache=cache, backend="local", observe=PipeForLog(RunDirectory(out)))
-thread = threading.Thread(target=run_study, args=(load_study(study), out, means))
+options = RunOptions(cache=cache, backend="local", observe=PipeForLog(RunDirectory(out)))
+thread = threading.Thread(target=run_study, args=(load_study(study), out, options))
 thread.start()
 thread.join()
 """
 
 
-def test_what_cannot_be_interrupted_ends_its_process_and_resume_goes_on(tiny_root, tmp_path):
+def test_what_cannot_be_interrupted_ends_its_process_and_resume_continues(tiny_root, tmp_path):
     run = RunDirectory(tmp_path / "run")
     study_file = tmp_path / "study.yaml"
     study_file.write_text(dump_study(tiny_study(tiny_root, SHORT)), encoding="utf-8")
@@ -74,9 +74,9 @@ def test_what_cannot_be_interrupted_ends_its_process_and_resume_goes_on(tiny_roo
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert f"mbo-search resume {run.path}" in done.stderr
-    words = read_last_words(run.trials, HANGING_TRIAL)
-    assert words is not None
-    assert words.reason == "hung"
+    note = read_failure_note(run.trials, HANGING_TRIAL)
+    assert note is not None
+    assert note.reason == "hung"
     summary = resume_study(run.path, RunOptions(cache=tiny_root / "cache", backend="local"))
     assert (summary.num_complete, summary.num_failed) == (5, 1)
     assert states(run)[HANGING_TRIAL] == ("failed", "hung")
@@ -117,12 +117,12 @@ def test_a_stopped_process_is_not_judged_and_a_silent_one_is():
     assert process.wait() == 0
 
 
-def test_last_words_outlive_their_writer_and_damaged_ones_are_none(tmp_path):
-    words = FailureNote(reason="out_of_memory", message="x" * 10**6)
-    write_last_words(tmp_path, 3, words)
-    found = read_last_words(tmp_path, 3)
+def test_failure_notes_outlive_their_writer_and_damaged_ones_are_none(tmp_path):
+    note = FailureNote(reason="out_of_memory", message="x" * 10**6)
+    write_failure_note(tmp_path, 3, note)
+    found = read_failure_note(tmp_path, 3)
     assert found is not None
     assert (found.reason, len(found.message)) == ("out_of_memory", 40_000)
     (tmp_path / "0003.last-words.json").write_text("{", encoding="utf-8")
-    assert read_last_words(tmp_path, 3) is None
-    assert read_last_words(tmp_path, 4) is None
+    assert read_failure_note(tmp_path, 3) is None
+    assert read_failure_note(tmp_path, 4) is None
