@@ -36,7 +36,7 @@ from mbo_search.engine.control.snapshot import snapshot
 from mbo_search.engine.control.stopping_criteria import StoppingCriteria
 from mbo_search.engine.driver import RunRecorder, nodes_of
 from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, open_study
-from mbo_search.engine.searcher.searches import arm_space
+from mbo_search.engine.searcher.searches import space_of_search
 from mbo_search.engine.tasks.task import TrialTask
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.run_directory import RunDirectory
@@ -219,7 +219,7 @@ def make_director(study: Study, directory: RunDirectory, world: World, slots: in
     setup = make_setup(study)
     arm = OptunaSearcher(
         "staged",
-        arm_space(study, "staged", 1.0),
+        space_of_search(study, "staged", 1.0),
         seed=study.seed,
         database=open_study(directory.database, study.study),
     )

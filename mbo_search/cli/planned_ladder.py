@@ -39,9 +39,9 @@ def rung_of_arm(arm: Arm, question: Rung) -> Rung:
 
 def ladder_of_plan(plan: StudyPlan) -> RenderableType:
     """A row for each search, lowest rung first, the question's own last."""
-    from mbo_search.engine.searcher.searches import arm_shares
+    from mbo_search.engine.searcher.searches import search_shares
 
-    shares, question = arm_shares(plan.study), question_of(plan.study)
+    shares, question = search_shares(plan.study), question_of(plan.study)
     arms = sorted(plan.arms, key=lambda arm: arm.arm == "staged")
     rows = [
         (

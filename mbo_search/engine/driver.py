@@ -24,7 +24,7 @@ from mbo_search.engine.control.snapshot import snapshot
 from mbo_search.engine.control.stopping_criteria import limits_of
 from mbo_search.engine.eviction_score import expected_uses
 from mbo_search.engine.open_run import OpenRun, baselines_of
-from mbo_search.engine.searcher.searches import TAKES_OVER, arm_shares, arms_of
+from mbo_search.engine.searcher.searches import TAKES_OVER, open_searchers, search_shares
 from mbo_search.engine.searcher.warm_start import read_warm_start
 from mbo_search.engine.tasks.checks import check_open_tasks
 from mbo_search.engine.tasks.files import read_tasks, write_task
@@ -156,7 +156,7 @@ class SearchDriver:
         plan = SearchConfig(
             seed=study.seed,
             limits=limits_of(study.search),
-            shares=arm_shares(study),
+            shares=search_shares(study),
             takes_over=TAKES_OVER,
             baselines=baselines_of(study),
             pruner=BoundaryPruner() if study.search.pruner == "boundary" else None,
@@ -172,7 +172,7 @@ class SearchDriver:
             log=self._log,
             report_of=self._store.report,
         )
-        director = SearchController(plan, arms_of(study, run), ports)
+        director = SearchController(plan, open_searchers(study, run), ports)
         tasks, records = read_tasks(run.trials), run.records()
         check_open_tasks(tasks, records, ports.nodes_of)
         for record in records:

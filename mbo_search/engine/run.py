@@ -14,7 +14,7 @@ from mbo_search.engine.control.progress import Progress
 from mbo_search.engine.driver import SearchDriver
 from mbo_search.engine.open_run import OpenRun, create_run, open_same, open_with_overrides
 from mbo_search.engine.repeats import study_of_repeat
-from mbo_search.engine.searcher.warm_start import begin_warm
+from mbo_search.engine.searcher.warm_start import warm_start
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.ranking.files import write_ranking
 from mbo_search.results.ranking.repeats import repeat_folder
@@ -97,7 +97,7 @@ def _opened(study: Study, out: Path, means: RunOptions) -> OpenRun:
         slots = num_slots(study, means.backend)
         opened = create_run(study, out, cache=means.cache, slots=slots)
     if means.warm_start:
-        begin_warm(opened.run, opened.setup, study.seed, means.warm_start)
+        warm_start(opened.run, opened.setup, study.seed, means.warm_start)
     return opened
 
 

@@ -19,7 +19,7 @@ from mbo_search.engine.control.dependencies import SearchConfig, SearchDependenc
 from mbo_search.engine.control.stopping_criteria import limits_of
 from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, quiet_study
 from mbo_search.engine.searcher.samplers import SAMPLERS
-from mbo_search.engine.searcher.searches import TAKES_OVER, arm_shares, arm_space
+from mbo_search.engine.searcher.searches import TAKES_OVER, search_shares, space_of_search
 from mbo_search.engine.tasks.task import PathNode, TrialTask
 from mbo_search.results.evidence.ladder_info import ladder_info
 from mbo_search.results.evidence.ranking_values import Ranking
@@ -67,7 +67,7 @@ class LadderWorld:
         plan = SearchConfig(
             seed=study.seed,
             limits=limits_of(study.search),
-            shares=arm_shares(study),
+            shares=search_shares(study),
             takes_over=TAKES_OVER,
             baselines={name: baseline_schedule(study, name) for name in study.baselines},
             confirm=confirm,
@@ -76,11 +76,11 @@ class LadderWorld:
         arms = {
             arm: OptunaSearcher(
                 arm,
-                arm_space(study, arm, share),
+                space_of_search(study, arm, share),
                 seed=study.seed,
                 database=quiet_study(SAMPLERS["random"](0, 0)),
             )
-            for arm, share in arm_shares(study).items()
+            for arm, share in search_shares(study).items()
         }
         ports = SearchDependencies(
             memory=self,

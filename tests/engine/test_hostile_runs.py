@@ -109,9 +109,9 @@ def test_a_database_that_somebody_holds_is_left_alone(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc/passwd"), os.mkfifo, Path.mkdir])
-def test_a_database_that_is_no_plain_file_is_refused(tmp_path, make):
+def test_a_database_that_is_not_a_regular_file_is_refused(tmp_path, make):
     make(tmp_path / "a.db")
-    with pytest.raises(RunDirectoryError, match="is no plain file"):
+    with pytest.raises(RunDirectoryError, match="is not a regular file"):
         open_study(tmp_path / "a.db", "a")
 
 

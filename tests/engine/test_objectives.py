@@ -9,7 +9,7 @@ import pytest
 
 from mbo_search.engine.run import RunOptions, run_study
 from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SearchSpace, open_study, sampler_maker
-from mbo_search.engine.searcher.searches import arm_space
+from mbo_search.engine.searcher.searches import space_of_search
 from mbo_search.engine.tasks.task import TrialTask
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.run_directory import RunDirectory
@@ -79,5 +79,5 @@ def test_a_search_for_two_objectives_ends_with_a_front(tiny_root, tmp_path):
 
 def test_several_objectives_choose_a_searcher_that_can(tiny_root):
     one, several = (tiny_study(tiny_root, f"search.objectives={names}") for names in ("[loss]", "[loss, seconds]"))
-    assert arm_space(several, "staged", 0.5).objectives == BOTH
-    assert arm_space(one, "staged", 0.5).objectives == ("loss",)
+    assert space_of_search(several, "staged", 0.5).objectives == BOTH
+    assert space_of_search(one, "staged", 0.5).objectives == ("loss",)

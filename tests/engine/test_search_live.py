@@ -12,7 +12,7 @@ from types import ModuleType
 import optuna
 import pytest
 
-from mbo_search.engine.searcher.searches import arm_space
+from mbo_search.engine.searcher.searches import space_of_search
 from mbo_search.study.files.study_file import dump_study, load_study
 from tests.engine.tiny import tiny_study
 
@@ -78,7 +78,7 @@ def test_where_ours_falls_short_the_ratio_is_the_inverse_one(live: ModuleType) -
 def test_both_sides_begin_with_the_same_schedules(live: ModuleType, tmp_path: Path) -> None:
     reference = importlib.import_module("live_reference")
     study = load_study(BENCHMARKS / "live.yaml", [])
-    begun = [dict(draw.params) for draw in arm_space(study, "staged", 1.0).initial]
+    begun = [dict(draw.params) for draw in space_of_search(study, "staged", 1.0).initial]
     points = reference.first_points(study)
     assert 0 < len(points) == len(begun)
     assert points == begun

@@ -23,6 +23,6 @@ def add_trial(study: optuna.Study, trial: FrozenTrial) -> int:
 
 
 def set_user_attr(study: optuna.Study, trial: FrozenTrial, name: str, value: float) -> None:
-    """Note something of a trial that a sampler has been handed, for others and for the sampler's own copy."""
+    """Set a user attribute of a trial that a sampler was given, in the storage and in the sampler's own copy."""
     study._storage.set_trial_user_attr(trial._trial_id, name, value)
     trial.set_user_attr(name, value)

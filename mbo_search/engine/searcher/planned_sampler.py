@@ -25,16 +25,16 @@ from mbo_search.engine.tree.points import Define
 
 @dataclass(frozen=True, slots=True)
 class PlannedSampler(BaseSampler):
-    """Answers from a plan.
+    """Sampler that follows the decisions of a planner.
 
     It works on any Optuna study whose parameters are called `stage/<index>/<name>`, asked for stage after stage,
-    and whose objective reports the loss behind each stage with `trial.report(loss, step=stage)`. A trial with the
-    user attribute `stop_after_stage` is a probe: it ends behind that stage, and is told as pruned.
+    and whose objective reports the loss after each stage with `trial.report(loss, step=stage)`. A trial with the
+    user attribute `stop_after_stage` is a probe: it ends after that stage, and is told as pruned.
 
     Attributes:
-        planner: Makes the plans.
-        reader: Reads the study.
-        seed: Seed of the answers where a plan does not fit what is asked for.
+        planner: Decides on trials.
+        reader: Reader of the study.
+        seed: Seed of the values where a decision does not fit the distribution.
     """
 
     planner: Planner
@@ -43,7 +43,7 @@ class PlannedSampler(BaseSampler):
     _plans: dict[int, PlannedTrial] = field(default_factory=dict)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Decide what the trial is to be; nothing happens for one that has begun and is only looked at again."""
+        """Decide on the trial, unless it has begun and is only read again."""
         if trial.params:
             return
         plan = self.planner.plan(self.reader.read(study))
@@ -53,13 +53,13 @@ class PlannedSampler(BaseSampler):
             set_user_attr(study, trial, name, value)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """No space is inferred: the plan holds every parameter."""
+        """Infer no space: the plan holds every parameter."""
         return {}
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Nothing is sampled here: the plan holds every parameter."""
+        """Sample nothing: the plan holds every parameter."""
         return {}
 
     def sample_independent(
@@ -69,7 +69,7 @@ class PlannedSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Answer from the plan; at random where the plan does not fit the distribution."""
+        """Follow the plan; draw at random where it does not fit the distribution."""
         plan = self._plans.get(trial.number)
         if plan is not None and param_name in plan.params:
             value = plan.params[param_name]
@@ -85,18 +85,18 @@ def tree_sampler(
     *,
     seed: int,
     spent: Callable[[], float],
-    memory: PlannerState | None = None,
+    state: PlannerState | None = None,
 ) -> PlannedSampler:
     """Make an Optuna sampler that searches a stage tree, for any study with staged parameter names."""
-    kept = memory or PlannerState(define, settings, seed=seed)
-    planner = TreePlanner(define, settings, seed=seed, spent=spent, memory=kept)
+    kept = state or PlannerState(define, settings, seed=seed)
+    planner = TreePlanner(define, settings, seed=seed, spent=spent, state=kept)
     return PlannedSampler(planner=planner, reader=kept.reader, seed=seed)
 
 
-def beam_sampler(define: Define, sweeper: InitialDesign, *, width: int, seed: int) -> PlannedSampler:
+def beam_sampler(define: Define, design: InitialDesign, *, width: int, seed: int) -> PlannedSampler:
     """Make an Optuna sampler that searches stage by stage."""
-    planner = BeamPlanner(define, sweeper, width=width, seed=seed)
-    return PlannedSampler(planner=planner, reader=HistoryReader(sweeper.num_stages), seed=seed)
+    planner = BeamPlanner(define, design, width=width, seed=seed)
+    return PlannedSampler(planner=planner, reader=HistoryReader(design.num_stages), seed=seed)
 
 
 def grid_sampler(points: list[Params], *, num_stages: int, seed: int) -> PlannedSampler:

@@ -12,9 +12,9 @@ from mbo_search.engine.searcher.samplers import SAMPLERS
 from mbo_search.engine.tree.beam import BEAM_POINTS
 from mbo_search.engine.tree.grid import grid_points
 from mbo_search.engine.tree.initial_design import InitialDesign
-from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings, sweep_size
+from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings, initial_design_size
 from mbo_search.engine.tree.points import Define
-from mbo_search.engine.tree.prefix_cost import Pieces
+from mbo_search.engine.tree.prefix_cost import CutSegments
 
 BEAM_WIDTHS: Mapping[str, int] = MappingProxyType({"greedy": 1, "beam2": 2, "beam4": 4})
 """Boundaries that the stage-by-stage searchers go on from."""
@@ -34,14 +34,14 @@ class StagedSpace:
         define: Asks for every parameter of a schedule, stage after stage.
         num_stages: Stages of a whole schedule.
         schedules: Whole schedules that the search may train; None: no limit.
-        pieces: Cuts a schedule into pieces that others may share; None: whole stages of equal cost.
+        segments: Cuts a schedule into segments that others may share; None: whole stages of equal cost.
         seed: Seed of the order in which the strategies of a stage are tried.
     """
 
     define: Define
     num_stages: int
     schedules: float | None = None
-    pieces: Pieces | None = None
+    segments: CutSegments | None = None
     seed: int = 0
 
 
@@ -52,8 +52,8 @@ def searcher_maker(name: str, space: StagedSpace) -> SamplerMaker:
         StudyError: If the searcher cannot search the space.
     """
     if name == "tree":
-        settings = TreeSettings(num_stages=space.num_stages, sweep_size=sweep_size(space.schedules))
-        return _tree(space.define, PlannerState(space.define, settings, space.pieces, seed=space.seed))
+        settings = TreeSettings(num_stages=space.num_stages, sweep_size=initial_design_size(space.schedules))
+        return _tree(space.define, PlannerState(space.define, settings, space.segments, seed=space.seed))
     if name in BEAM_WIDTHS:
         return _beam(space, BEAM_WIDTHS[name])
     if name == "grid":
@@ -63,12 +63,12 @@ def searcher_maker(name: str, space: StagedSpace) -> SamplerMaker:
 
 
 def _beam(space: StagedSpace, width: int) -> SamplerMaker:
-    sweeper = InitialDesign(space.define, num_stages=space.num_stages, size=BEAM_POINTS, seed=space.seed)
-    return lambda seed, spent: beam_sampler(space.define, sweeper, width=width, seed=seed)
+    design = InitialDesign(space.define, num_stages=space.num_stages, size=BEAM_POINTS, seed=space.seed)
+    return lambda seed, spent: beam_sampler(space.define, design, width=width, seed=seed)
 
 
-def _tree(define: Define, memory: PlannerState) -> SamplerMaker:
+def _tree(define: Define, state: PlannerState) -> SamplerMaker:
     def make(seed: int, spent: float) -> PlannedSampler:
-        return tree_sampler(define, memory.settings, seed=seed, spent=lambda: spent, memory=memory)
+        return tree_sampler(define, state.settings, seed=seed, spent=lambda: spent, state=state)
 
     return make

@@ -14,13 +14,13 @@ EXPECTED_GAIN = "expected_gain_nats"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTrial:
-    """What a trial is to be.
+    """Parameters and length that a planner has decided on.
 
     Attributes:
         params: Its parameters.
-        stop_after: The stage behind which it ends, as a probe; None for a whole schedule.
-        expected_gain: Largest improvement of the best loss, in nats, that a model expects of any schedule that is
-            left; None where no model was asked.
+        stop_after: The stage after which it ends, as a probe; None for a whole schedule.
+        expected_gain: Largest improvement of the best loss, in nats, that a model expects of any remaining
+            schedule; None where no model was asked.
     """
 
     params: Params
@@ -35,8 +35,8 @@ class PlannedTrial:
 
 
 class Planner(Protocol):
-    """Decides what to train next."""
+    """Chooser of the next trial."""
 
     def plan(self, history: History) -> PlannedTrial:
-        """Decide."""
+        """Choose the next trial."""
         ...

@@ -105,7 +105,7 @@ def wsd_of_lion(decay, line, lr=3e-3):
 
 def test_the_line_goes_on_from_a_schedule_with_other_decays_first(tiny):
     points = points_near(lower_spaces(tiny)["line"], wsd_of_lion(0.3, "sqrt"))
-    assert all(point.is_beginning and point.schedule.optimizers == ("lion",) for point in points)
+    assert all(point.reuses_result and point.schedule.optimizers == ("lion",) for point in points)
     *stages, higher, lower = [point.schedule.stages[0] for point in points]
     # The grid of quarters holds decays of 0.5 and 0.75. The last one is the schedule's own line.
     shapes = [stage.lr_shape for stage in stages]

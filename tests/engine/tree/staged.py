@@ -41,7 +41,7 @@ def small_space(suggest: Suggest) -> list[dict[str, Any]]:
 
 
 def losses(stages: list[dict[str, Any]]) -> list[float]:
-    """Loss behind each stage: every stage gains the more the nearer it is to its optimum."""
+    """Loss after each stage: every stage gains the more the nearer it is to its optimum."""
     loss, found = 4.0, []
     for index, values in enumerate(stages):
         error = abs(math.log(values["lr_relative"] * 2**index)) + abs(values.get("momentum", 0.9) - 0.9)

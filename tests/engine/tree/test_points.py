@@ -32,7 +32,7 @@ def test_numbers_on_a_grid_are_listed():
     assert [round(point["stage/0/share"], 9) for point in points] == [0.1, 0.2, 0.3, 0.4]
 
 
-def test_the_ways_on_from_a_beginning_keep_it():
+def test_continuations_of_a_prefix_keep_it():
     base = {"stage/0/optimizer": "lion", "stage/0/lr_relative/lion": 2.0}
     points = stage_points(small_space, base, 1, 100)
     assert len(points) == 5

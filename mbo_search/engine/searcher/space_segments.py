@@ -1,4 +1,4 @@
-"""The grid segments of a study's schedules as pieces that a searcher tells apart without building schedules."""
+"""Grid segments of a study's schedules, told apart without building the schedules."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from mbo_search.study.space.parameters import Value
 from mbo_search.study.space.space import Space, share_reader
 
-_Piece = tuple[Hashable, float]
+_SegmentCost = tuple[Hashable, float]
 
-MOST_REMEMBERED = 4096
-"""Settings of a stage whose pieces are kept: candidates of one search differ in few stages."""
+MOST_CACHED = 4096
+"""Settings of a stage whose segments are cached: candidates of one search differ in few stages."""
 
 _FREE_OF_LENGTH = frozenset({"constant", "inv_sqrt"})
-"""Shapes that train alike in a longer stage."""
+"""Shapes that train in the same way in a longer stage."""
 
 
-def space_pieces(space: Space) -> Callable[[Mapping[str, Value]], Sequence[Sequence[_Piece]]]:
-    """A function that cuts a point of a space into grid segments.
+def space_segments(space: Space) -> Callable[[Mapping[str, Value]], Sequence[Sequence[_SegmentCost]]]:
+    """Make a function that cuts a point of a space into grid segments.
 
     Segments whose learning rate does not depend on the length of their stage are told apart by the stage's other
     settings alone, so that schedules share them. The stable part of a `wsd` stage is one of them.
     """
-    shares, segments = share_reader(space), space.budget.num_segments
+    shares, num_segments = share_reader(space), space.budget.num_segments
     fixed = _by_stage({one.name: one.choices[0] for one in space.declared if one.is_fixed}, len(space.stages))
 
-    @functools.lru_cache(maxsize=MOST_REMEMBERED)
-    def stage_pieces(index: int, count: int, chosen: tuple[tuple[str, Value], ...]) -> Sequence[_Piece]:
-        return _stage_pieces({**dict(fixed[index]), **dict(chosen)}, count, 1 / segments)
+    @functools.lru_cache(maxsize=MOST_CACHED)
+    def stage_segments(index: int, count: int, chosen: tuple[tuple[str, Value], ...]) -> Sequence[_SegmentCost]:
+        return _stage_segments({**dict(fixed[index]), **dict(chosen)}, count, 1 / num_segments)
 
-    def pieces(values: Mapping[str, Value]) -> Sequence[Sequence[_Piece]]:
+    def segments(values: Mapping[str, Value]) -> Sequence[Sequence[_SegmentCost]]:
         chosen = _by_stage(values, len(space.stages))
         return [
-            stage_pieces(index, round(share * segments), chosen[index])
+            stage_segments(index, round(share * num_segments), chosen[index])
             for index, share in enumerate(shares(values))
         ]
 
-    return pieces
+    return segments
 
 
 def _by_stage(values: Mapping[str, Value], num_stages: int) -> Sequence[tuple[tuple[str, Value], ...]]:
@@ -49,7 +49,7 @@ def _by_stage(values: Mapping[str, Value], num_stages: int) -> Sequence[tuple[tu
     return [tuple(pairs) for pairs in found]
 
 
-def _stage_pieces(chosen: Mapping[str, Value], count: int, cost: float) -> Sequence[_Piece]:
+def _stage_segments(chosen: Mapping[str, Value], count: int, cost: float) -> Sequence[_SegmentCost]:
     shape = str(chosen.get("lr_shape", "constant"))
     free = _free_segments(shape, chosen, count)
     whole = (frozenset(chosen.items()), count)
