@@ -109,15 +109,15 @@ def test_what_a_trial_in_flight_produces_is_coming_and_not_free():
 def test_equal_segments_train_alike_bit_for_bit():
     text = SHARES_STUDY.replace("lr_shape: constant", "lr_shape: [constant, wsd, inv_sqrt, linear]")
     space = staged_space(parse_study(text, "study.yaml"))
-    segments, rng, prefix_costs = space_segments(space), np.random.default_rng(0), {}
+    cut_point, rng, key_of = space_segments(space), np.random.default_rng(0), {}
     num_shared = 0
     for _ in range(60):
         params = complete_params(lambda suggest: choose(parameters(space), suggest), rng, {}, {})
         segments = cut(propose(space, FixedSuggest(params)), space.budget)
-        identities = [identity for stage in segments(params) for identity, _ in stage]
+        identities = [identity for stage in cut_point(params) for identity, _ in stage]
         assert len(identities) == len(segments)
         for length, key in enumerate(segment_keys("root", segments), start=1):
-            way = tuple(identities[:length])
-            num_shared += way in prefix_costs
-            assert prefix_costs.setdefault(way, key) == key
+            prefix = tuple(identities[:length])
+            num_shared += prefix in key_of
+            assert key_of.setdefault(prefix, key) == key
     assert num_shared > 30
