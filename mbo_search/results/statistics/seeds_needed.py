@@ -8,7 +8,7 @@ from __future__ import annotations
 import bisect
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,7 @@ _FURTHER_LOOKS = range(72, 9_601, 24)
 _MOST_TEXT = 1_000
 
 _Array = np.ndarray[tuple[int], np.dtype[np.float64]]
+_Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 _Table = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 
@@ -124,18 +125,33 @@ def seeds_to_decide(
     )
     goal = nats_of_percent(worthwhile_percent)
     candidates = [number for number in (*PLANNED_LOOKS, *_FURTHER_LOOKS) if number > test.num_seeds]
-    shares = functools.partial(_decided, state, test.spending, goal)
-    index = bisect.bisect_left(candidates, power, key=shares)
+    index = bisect.bisect_left(candidates, power, key=_shares_decided(state, test.spending, goal))
     return candidates[index] if index < len(candidates) else None
 
 
-def _decided(state: _State, spending: Spending, goal: float, num_seeds: int) -> float:
-    """Share of paths on which an end has passed 0 or the goal by some number of seeds."""
+def _shares_decided(state: _State, spending: Spending, goal: float) -> Callable[[int], float]:
+    """Make a function: the share of paths on which an end has passed 0 or the goal by some number of seeds.
+
+    All numbers of seeds share the looks of the next 48 seeds, which are taken once.
+    """
+
+    def passed(estimates: _Estimates) -> _Flags:
+        is_better = estimates.means - _half_widths(state, estimates, spending.better) > 0
+        is_worse = estimates.means + _half_widths(state, estimates, spending.worse) < goal
+        return is_better | is_worse
+
+    by_seeds: dict[int, _Flags] = {}
     decided = np.zeros(_NUM_PATHS, dtype=bool)
-    for estimates in _future(state, num_seeds):
-        decided |= estimates.means - _half_widths(state, estimates, spending.better) > 0
-        decided |= estimates.means + _half_widths(state, estimates, spending.worse) < goal
-    return float(decided.mean())
+    for estimates in _future(state, state.num_seeds + _NUM_STEPS):
+        decided = by_seeds[estimates.num_seeds] = decided | passed(estimates)
+
+    def share(num_seeds: int) -> float:
+        if num_seeds in by_seeds:
+            return float(by_seeds[num_seeds].mean())
+        num_new = num_seeds - state.num_seeds
+        return float((decided | passed(_with_more(state, num_new, *_jump(num_new)))).mean())
+
+    return share
 
 
 def _half_widths(state: _State, estimates: _Estimates, level: float) -> _Array:
