@@ -61,22 +61,35 @@ def losses(report) -> list[float]:
     return [value for point in report.curve for value in (point.train_loss, point.loss) if value is not None]
 
 
+@pytest.fixture(scope="module")
+def team(together: TrainSetup, tmp_path_factory: pytest.TempPathFactory):
+    """One team for the tests that leave it as it was: its processes take seconds to start."""
+    runner = TorchStageRunner(together, tmp_path_factory.mktemp("team"))
+    yield runner
+    runner.close()
+
+
 def whole(runner: TorchStageRunner, setup: TrainSetup, schedule: Schedule, polls=lambda: False):
     path = schedule_path(schedule, setup, SEED)
     return runner.run(None, path.segments, SEED, polls)
 
 
-def test_two_processes_train_like_one_with_every_optimizer(alone, together, tmp_path):
-    team = TorchStageRunner(together, tmp_path / "team")
-    single = TorchStageRunner(alone, tmp_path / "single")
-    try:
-        for optimizer in sorted(OPTIMIZERS):
-            _, expected = whole(single, alone, noisy(optimizer))
-            folder, found = whole(team, together, noisy(optimizer))
-            assert folder is not None, found.message
-            assert losses(found) == pytest.approx(losses(expected), abs=TOLERANCE), optimizer
-    finally:
-        team.close()
+def trains_like_one(optimizer, team, together, alone, scratch):
+    _, expected = whole(TorchStageRunner(alone, scratch), alone, noisy(optimizer))
+    folder, found = whole(team, together, noisy(optimizer))
+    assert folder is not None, found.message
+    assert losses(found) == pytest.approx(losses(expected), abs=TOLERANCE), optimizer
+
+
+def test_two_processes_train_like_one(team, together, alone, tmp_path):
+    for optimizer in ("muon", "sf_adamw"):
+        trains_like_one(optimizer, team, together, alone, tmp_path / optimizer)
+
+
+@pytest.mark.slow
+def test_two_processes_train_like_one_with_every_optimizer(team, together, alone, tmp_path):
+    for optimizer in sorted(OPTIMIZERS):
+        trains_like_one(optimizer, team, together, alone, tmp_path / optimizer)
 
 
 def test_stopped_and_resumed_equals_undisturbed_bit_for_bit_and_a_lost_process_costs_no_trial(together, tmp_path):
@@ -103,13 +116,17 @@ def test_stopped_and_resumed_equals_undisturbed_bit_for_bit_and_a_lost_process_c
         runner.close()
 
 
-def test_a_trial_that_diverges_is_told_and_the_team_trains_the_next_one(together, tmp_path):
+def test_a_trial_that_diverges_is_reported_and_the_team_trains_the_next_one_on_the_loopback_interface(
+    together, tmp_path
+):
+    before = listening()
     runner = TorchStageRunner(together, tmp_path / "scratch")
     wild = make_schedule(make_stage("a", 1.0, "adamw", lr=1e12))
     try:
         folder, report = whole(runner, together, wild)
         assert folder is None
         assert report.reason in ("non_finite", "loss_explosion")
+        during = listening()
         folder, report = whole(runner, together, noisy("adamw"))
         assert folder is not None, report.message
         leftovers = [path.name for path in (tmp_path / "scratch").iterdir() if path != folder]
@@ -117,16 +134,7 @@ def test_a_trial_that_diverges_is_told_and_the_team_trains_the_next_one(together
     finally:
         runner.close()
     assert list((tmp_path / "scratch").iterdir()) == [folder]
-
-
-def test_a_team_listens_on_the_loopback_interface_only(together, tmp_path):
-    runner = TorchStageRunner(together, tmp_path / "scratch")
-    before = listening()
-    try:
-        runner._ranks.team()
-        assert [address for address in listening() - before if "0100007F:" not in address] == []
-    finally:
-        runner.close()
+    assert [address for address in during - before if "0100007F:" not in address] == []
 
 
 def listening() -> set[str]:

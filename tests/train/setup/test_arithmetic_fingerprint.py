@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -24,15 +25,21 @@ print(json.dumps([numerics, product.flatten().tolist()]))
 """
 
 
-def in_a_new_process(setup: TrainSetup, **variables: str) -> tuple[dict[str, str], list[float]]:
-    """The numerics of a setup, and a matrix product, in a process with more environment variables."""
-    command = [sys.executable, "-c", _ELSEWHERE]
-    environment = {**os.environ, **variables}
-    found = subprocess.run(
-        command, input=setup.model_dump_json(), env=environment, capture_output=True, text=True, check=True
-    )
-    numerics, product = json.loads(found.stdout)
+def in_a_new_process(setup: TrainSetup, variable: str = "") -> tuple[dict[str, str], list[float]]:
+    """The numerics of a setup, and a matrix product, in a process with one more environment variable."""
+    numerics, product = json.loads(_said_elsewhere(setup.model_dump_json(), variable))
     return numerics, product
+
+
+@functools.cache
+def _said_elsewhere(setup_json: str, variable: str) -> str:
+    """What the process prints; a process takes seconds to start, so each is started once for all tests."""
+    name, _, value = variable.partition("=")
+    environment = {**os.environ, **({name: value} if name else {})}
+    command = [sys.executable, "-c", _ELSEWHERE]
+    return subprocess.run(
+        command, input=setup_json, env=environment, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def test_every_process_of_a_machine_finds_the_same(setup: TrainSetup) -> None:
@@ -46,7 +53,7 @@ def test_every_process_of_a_machine_finds_the_same(setup: TrainSetup) -> None:
 def test_other_bits_mean_other_numerics(setup: TrainSetup, variable: str) -> None:
     name, _, value = variable.partition("=")
     _, product = in_a_new_process(setup)
-    numerics, other_product = in_a_new_process(setup, **{name: value})
+    numerics, other_product = in_a_new_process(setup, variable)
     assert numerics[name] == value
     if other_product != product:
         assert numerics["arithmetic"] != setup.numerics["arithmetic"]
@@ -55,7 +62,7 @@ def test_other_bits_mean_other_numerics(setup: TrainSetup, variable: str) -> Non
 
 @pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="this torch has no MKL whose paths can be chosen")
 def test_the_compatible_path_has_other_bits(setup: TrainSetup) -> None:
-    numerics, product = in_a_new_process(setup, MKL_CBWR="COMPATIBLE")
+    numerics, product = in_a_new_process(setup, "MKL_CBWR=COMPATIBLE")
     assert product != in_a_new_process(setup)[1]
     assert numerics["arithmetic"] != setup.numerics["arithmetic"]
 

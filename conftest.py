@@ -1,0 +1,14 @@
+"""Collection: only modules that have examples in their docstrings are imported for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent / "mbo_search"
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out modules of the package without an example; importing all of them takes seconds in each process."""
+    if collection_path.suffix == ".py" and collection_path.is_relative_to(PACKAGE):
+        return ">>>" not in collection_path.read_text(encoding="utf-8") or None
+    return None
