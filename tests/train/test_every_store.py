@@ -23,7 +23,7 @@ from mbo_search.store.remote import RemoteStageStore
 from mbo_search.system.object_storage import ObjectFolder
 from mbo_search.trial.cost import Cost
 from mbo_search.trial.reports import BoundaryReport, CurvePoint, Metrics
-from tests.s3 import CREDENTIALS, SECRET, s3_server, s3_url
+from tests.helpers.s3 import CREDENTIALS, SECRET, s3_server, s3_url
 
 WINDOWS = "w" * 64
 

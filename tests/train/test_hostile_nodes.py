@@ -29,7 +29,7 @@ from mbo_search.train.execution.execute import execute
 from mbo_search.train.saved_state import load_state
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import TrainState
-from tests.damage import changed_somewhere
+from tests.helpers.damage import changed_somewhere
 from tests.train.builder import differing, read_state
 from tests.train.test_saved_state import trained
 from tests.train.toy import ToyRunner, constant_then_linear, path_of

@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from mbo_search.engine.searcher import _compat
-from tests.private_symbols import PrivateSymbol
+from tests.helpers.private_symbols import PrivateSymbol
 
 
 def symbol(name: str, used_for: str, user: str) -> PrivateSymbol:

@@ -7,7 +7,7 @@ import pytest
 
 from mbo_search.engine.searcher.registry import SEARCHERS, StagedSpace, searcher_maker
 from mbo_search.errors import StudyError
-from tests.engine.tree.staged import NUM_STAGES, mixed_space, run_trial, small_space
+from tests.helpers.staged_space import NUM_STAGES, mixed_space, run_trial, small_space
 
 FREE = tuple(name for name in SEARCHERS if name != "grid")
 

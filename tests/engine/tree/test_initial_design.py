@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from mbo_search.engine.tree.initial_design import InitialDesign
-from tests.engine.tree.staged import NUM_STAGES, mixed_space, small_space
+from tests.helpers.staged_space import NUM_STAGES, mixed_space, small_space
 
 
 def swept(space, size, seed=0):

@@ -13,7 +13,7 @@ from mbo_search.engine.tree.history import STOP_AFTER, HistoryReader, blocks_of
 from mbo_search.engine.tree.planned_trial import EXPECTED_GAIN
 from mbo_search.engine.tree.planner import TreePlanner
 from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings, initial_design_size
-from tests.engine.tree.staged import NUM_STAGES, mixed_space, run_trial, small_space
+from tests.helpers.staged_space import NUM_STAGES, mixed_space, run_trial, small_space
 
 SETTINGS = TreeSettings(num_stages=NUM_STAGES, sweep_size=4, num_candidates=64)
 
@@ -120,7 +120,7 @@ def small_space_is_bad(trial: optuna.Trial) -> bool:
 
 def finish(study: optuna.Study, trial: optuna.Trial) -> None:
     from mbo_search.engine.searcher.suggest import FixedSuggest
-    from tests.engine.tree.staged import losses
+    from tests.helpers.staged_space import losses
 
     found = losses(small_space(FixedSuggest(trial.params)))
     stop_after = trial.user_attrs.get(STOP_AFTER)

@@ -8,7 +8,7 @@ import pytest
 
 from mbo_search.engine.tree.history import History, HistoryReader, blocks_of
 from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings
-from tests.engine.tree.staged import NUM_STAGES, mixed_space, run_trial, small_space
+from tests.helpers.staged_space import NUM_STAGES, mixed_space, run_trial, small_space
 
 SETTINGS = TreeSettings(num_stages=NUM_STAGES)
 

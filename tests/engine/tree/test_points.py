@@ -8,7 +8,7 @@ from mbo_search.engine.tree.grid import grid_points
 from mbo_search.engine.tree.history import blocks_of
 from mbo_search.engine.tree.points import all_points, stage_points
 from mbo_search.errors import StudyError
-from tests.engine.tree.staged import NUM_STAGES, mixed_space, small_space
+from tests.helpers.staged_space import NUM_STAGES, mixed_space, small_space
 
 
 def test_every_point_is_listed_once():

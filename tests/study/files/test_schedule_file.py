@@ -19,7 +19,7 @@ from mbo_search.study.files.schedule_file import (
 )
 from mbo_search.study.files.study_file import load_study
 from mbo_search.study.space.space import propose, staged_space
-from tests.study.suggest import RandomSuggest
+from tests.helpers.suggest import RandomSuggest
 
 EXAMPLES = [load_study(example_path(name)) for name in example_names()]
 PROVENANCE = Provenance(

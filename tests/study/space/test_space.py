@@ -27,8 +27,8 @@ from mbo_search.study.spec.study import (
     StageDefaults,
 )
 from mbo_search.units import round_significant
+from tests.helpers.suggest import FixedSuggest, RandomSuggest
 from tests.study.builders import lr_shapes, optimizers, stage_space, study
-from tests.study.suggest import FixedSuggest, RandomSuggest
 
 EXAMPLES = {name: load_study(example_path(name)) for name in example_names()}
 EVERYTHING = EXAMPLES["three-stage-full"]

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from mbo_search.engine.backends.ray import _compat
-from tests.private_symbols import PrivateSymbol
+from tests.helpers.private_symbols import PrivateSymbol
 
 ray = pytest.importorskip("ray")
 

@@ -25,8 +25,8 @@ from mbo_search.engine.backends.ray.start import (
 from mbo_search.engine.backends.stop_signals import STOP_SIGNALS, stop_on_signals
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.study_file import dump_study
-from tests.engine.processes import MARK, ended_at_last, family, named, wait_for
 from tests.engine.tiny import tiny_study
+from tests.helpers.processes import MARK, ended_at_last, family, named, wait_for
 
 
 class SlowRay:
@@ -190,7 +190,7 @@ from mbo_search.engine.backends.ray import session as room
 from mbo_search.engine.backends.ray.session import RaySlots, ray_session
 from mbo_search.engine.backends.ray.start import _processes_of
 from mbo_search.engine.backends.stop_signals import StopRequest
-from tests.engine.processes import family
+from tests.helpers.processes import family
 room.folder_mark = lambda folder: {}  # as if titles had overwritten it, which they do now and then
 slots = RaySlots(slots=1, cpus_per_trial=1, gpus_per_trial=0.0)
 with ray_session(slots, cluster=None, logs=Path(sys.argv[1]) / "ray", stop=StopRequest()) as folder:

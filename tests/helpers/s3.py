@@ -56,8 +56,8 @@ def s3_server(host: str = "127.0.0.1", port: int = 0, prefix: tuple[str, ...] = 
 
 def make_bucket(place: str, prefix: tuple[str, ...]) -> None:
     """Make the bucket from where the server can be reached; it may take a moment to answer."""
-    program = f"import tests.s3 as s3; s3.put_bucket('http://{place}/{BUCKET}')"
-    root = str(Path(__file__).resolve().parents[1])
+    program = f"import tests.helpers.s3 as s3; s3.put_bucket('http://{place}/{BUCKET}')"
+    root = str(Path(__file__).resolve().parents[2])
     subprocess.run([*prefix, sys.executable, "-c", program], check=True, cwd=root, timeout=120)
 
 

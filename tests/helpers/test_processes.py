@@ -7,7 +7,7 @@ import signal
 import sys
 from contextlib import suppress
 
-from tests.engine.processes import ended_at_last, family
+from tests.helpers.processes import ended_at_last, family
 
 PARENT = """
 import subprocess, sys, time

@@ -15,9 +15,9 @@ import pytest
 
 from mbo_search.engine.backends.failure_note import read_failure_note
 from mbo_search.results.records.run_directory import RunDirectory
-from tests.engine.processes import wait_for
-from tests.engine.test_ray import finish
+from tests.engine.backends.ray.test_runner import finish
 from tests.engine.tiny import tiny_study
+from tests.helpers.processes import wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
