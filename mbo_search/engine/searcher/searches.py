@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from mbo_search.engine.searcher.initial_points import control_points, initial_points, points_near
 from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SamplerMaker, SearchEffort, SearchSpace
-from mbo_search.engine.searcher.registry import StagedSpace, searcher_maker
+from mbo_search.engine.searcher.registry import GivenSearcher, StagedSpace, given_sampler_maker, searcher_maker
 from mbo_search.engine.searcher.samplers import SAMPLERS, STARTUP_TRIALS
 from mbo_search.engine.searcher.space_segments import space_segments
 from mbo_search.engine.searcher.storage import open_optuna_study
@@ -56,12 +56,16 @@ _WITH_INITIAL_POINTS = ("tree", *SAMPLERS)
 """Searchers that learn from any schedule; the others follow a fixed order."""
 
 
-def open_searchers(study: Study, run: RunDirectory) -> dict[Arm, OptunaSearcher]:
-    """Open the searchers of a study, each with its database."""
+def open_searchers(
+    study: Study, run: RunDirectory, searcher: GivenSearcher | None = None
+) -> dict[Arm, OptunaSearcher]:
+    """Open the searchers of a study, each with its database; a given searcher proposes for all of them."""
     warm = read_warm_start(run)
     searchers: dict[Arm, OptunaSearcher] = {}
     for arm, share in search_shares(study).items():
         own = space_of_search(study, arm, share)
+        if searcher is not None:
+            own = replace(own, sampler=given_sampler_maker(searcher))
         first = warm_start_draws(warm, arm, own.function)[: _num_initial(study, share, _INITIAL_SHARE)]
         searchers[arm] = OptunaSearcher(
             arm,

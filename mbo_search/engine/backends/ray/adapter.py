@@ -99,7 +99,7 @@ class TuneAdapter:
         """Note that a worker was lost; Tune starts another, which finds a note if memory was the reason."""
         if _is_for_memory(error):
             self._note_for_memory(trial_id, error)
-        self._controller.left_alone(self._numbers[trial_id], _last_line(error))
+        self._controller.worker_lost_retrying(self._numbers[trial_id], _last_line(error))
 
     def killed_for_memory(self, error: str) -> bool:
         """Note which trials' workers Ray has killed for memory, as far as an error that ended Tune says so.
@@ -143,7 +143,7 @@ class TuneAdapter:
         number = self._numbers[trial_id]
         note = self._notes.get(number) or self._note_on_disk(number)
         if note is None:
-            self._controller.lost(number, _last_line(error))
+            self._controller.worker_lost(number, _last_line(error))
         else:
             self._controller.tell(number, note.outcome)
 

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from mbo_search.engine.backends.worker import read_worker_plan
 from mbo_search.engine.control.controller import SearchController
 from mbo_search.errors import Problem, UserError
 from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.trial.reports import StageRunner
 
 if TYPE_CHECKING:
     from mbo_search.engine.backends.ray.adapter import TuneAdapter
@@ -45,14 +46,25 @@ _SAVE_SECONDS = 3.0
 """Time for running trials to save their state where they can no longer report that they have."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayJob:
+    """Job for Ray.
+
+    Attributes:
+        run: The run directory.
+        slots: Resources that a cluster must offer.
+        cluster: An existing cluster; None: one on this machine.
+        runner: A runner to send to the workers; None: the built-in trainer.
+    """
+
+    run: RunDirectory
+    slots: RaySlots
+    cluster: Cluster | None = None
+    runner: StageRunner | None = None
+
+
 def run_on_ray(
-    controller: SearchController,
-    run: RunDirectory,
-    slots: RaySlots,
-    *,
-    cluster: Cluster | None,
-    stop: StopRequest,
-    observe: Callable[[], None],
+    controller: SearchController, job: RayJob, *, stop: StopRequest, observe: Callable[[], None]
 ) -> None:
     """Train on all slots until the controller has nothing left or a stop is requested.
 
@@ -66,12 +78,12 @@ def run_on_ray(
     try:
         num_futile = 0
         while num_futile < _MOST_FUTILE_SESSIONS:
-            num_records = len(controller.books.records)
-            _run_session(controller, run, slots, cluster=cluster, stop=stop, observe=observe)
+            num_records = len(controller.table.records)
+            _run_session(controller, job, stop=stop, observe=observe)
             if not controller.has_more:
                 return
-            controller.abandoned("Ray ended before the trial")
-            num_futile = 0 if len(controller.books.records) > num_records else num_futile + 1
+            controller.backend_lost("Ray ended before the trial")
+            num_futile = 0 if len(controller.table.records) > num_records else num_futile + 1
     except RayStartError:
         if not stop.is_set():
             raise
@@ -80,8 +92,8 @@ def run_on_ray(
     except _TuneStuckError as error:
         if controller.is_stopping:
             return
-        raise _refusal(run, "lost a process that it needs") from error
-    raise _refusal(run, f"ended {_MOST_FUTILE_SESSIONS} times before any trial did")
+        raise _refusal(job.run, "lost a process that it needs") from error
+    raise _refusal(job.run, f"ended {_MOST_FUTILE_SESSIONS} times before any trial did")
 
 
 class _TuneStuckError(Exception):
@@ -95,24 +107,24 @@ def _refusal(run: RunDirectory, what: str) -> UserError:
 
 
 def _run_session(
-    controller: SearchController,
-    run: RunDirectory,
-    slots: RaySlots,
-    *,
-    cluster: Cluster | None,
-    stop: StopRequest,
-    observe: Callable[[], None],
+    controller: SearchController, job: RayJob, *, stop: StopRequest, observe: Callable[[], None]
 ) -> None:
     """Run one session of Ray; another follows if it kills a worker for memory, loses a process or gives up."""
     with (
-        ray_session(slots, cluster=cluster, logs=run.path / "ray", stop=stop) as folder,
-        _storage(folder if cluster is None else run.path) as storage,
+        ray_session(job.slots, cluster=job.cluster, logs=job.run.path / "ray", stop=stop) as folder,
+        _storage(folder if job.cluster is None else job.run.path) as storage,
     ):
         if stop.is_set():
             controller.stop()  # while Ray was starting: no trial has begun
             return
-        announce = _announce_remotely if cluster is not None and _has_store(run) else _announce
-        _run_tuner(controller, announce(run), slots, storage=storage, stop=stop, observe=observe)
+        session = _session_of(job)
+        _run_tuner(controller, session, job.slots, storage=storage, stop=stop, observe=observe)
+
+
+def _session_of(job: RayJob) -> _Session:
+    is_remote = job.cluster is not None and _has_store(job.run)
+    session = _announce_remotely(job.run) if is_remote else _announce(job.run)
+    return session if job.runner is None else replace(session, train=_with_runner(session.train, job.runner))
 
 
 @contextmanager
@@ -165,6 +177,18 @@ def _announce_remotely(run: RunDirectory) -> _Session:
     }
     flags = StopFlags(session)
     return _Session(train=train_remote_trial, config=config, stop=flags.stop, keep_log=_append(run))
+
+
+def _with_runner(train: Callable[..., None], runner: StageRunner) -> Callable[[dict[str, Any]], None]:
+    """Send a runner to the workers, which keep it from trial to trial."""
+    from ray import tune
+
+    from mbo_search.engine.backends.ray.worker import SentRunner
+
+    sent: Callable[[dict[str, Any]], None] = tune.with_parameters(
+        train, sent=SentRunner(runner=runner, token=secrets.token_hex(8))
+    )
+    return sent
 
 
 def _has_store(run: RunDirectory) -> bool:
