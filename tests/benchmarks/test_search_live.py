@@ -14,7 +14,7 @@ import pytest
 
 from mbo_search.engine.searcher.searches import space_of_search
 from mbo_search.study.files.study_file import dump_study, load_study
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 

@@ -20,9 +20,9 @@ from mbo_search.engine.run import RunOptions, resume_study, run_study
 from mbo_search.engine.searcher.optuna_searcher import open_study
 from mbo_search.engine.tasks import read_tasks, task_file
 from mbo_search.errors import RunDirectoryError
-from tests.engine.tiny import tiny_study
-from tests.engine.toy import ToyWorld
+from mbo_search.testing.studies import tiny_study
 from tests.helpers.damage import changed_somewhere
+from tests.helpers.toy_world import ToyWorld
 
 FUZZ = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 

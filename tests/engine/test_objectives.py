@@ -14,9 +14,9 @@ from mbo_search.engine.tasks import TrialTask
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.checks.objectives import FRONT_SEARCHERS
-from tests.engine.tiny import tiny_study
-from tests.engine.toy import toy_nodes, toy_staged
-from tests.report.records import make_record, make_stage
+from mbo_search.testing.records import make_record, make_stage
+from mbo_search.testing.studies import tiny_study
+from tests.helpers.toy_world import toy_nodes, toy_staged
 
 BOTH = ("loss", "seconds")
 

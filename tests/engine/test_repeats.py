@@ -10,7 +10,7 @@ from mbo_search.engine.run import SEEDS_APART, RunOptions, resume_study, run_stu
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.ranking.repeats import repeat_folder
 from mbo_search.results.records.run_directory import RunDirectory
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 
 CONFIRM = '{"top": 1, "seeds": 2, "equivalent_tokens": false}'
 QUESTION = 'control={"question": "shape", "share": 0.5}'

@@ -9,8 +9,8 @@ import pytest
 from mbo_search.engine.searcher.searches import TAKES_OVER, search_shares
 from mbo_search.study.files.study_file import parse_study
 from mbo_search.study.spec.rungs import RUNGS, rung_of
-from tests.engine.ladder_world import LadderWorld, line_loss
-from tests.engine.planted import STUDY
+from tests.helpers.ladder_world import PLANTED_STUDY as STUDY
+from tests.helpers.ladder_world import LadderWorld, line_loss
 
 ONE_SCHEDULE = 12_800
 

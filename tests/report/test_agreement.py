@@ -18,7 +18,7 @@ from mbo_search.report.page.summary import sentence
 from mbo_search.report.page.tiles import tiles
 from mbo_search.report.source import ReportSource, read_source
 from mbo_search.report.style.i18n import LANGUAGES, load_strings
-from tests.results.builder import build_run
+from mbo_search.testing.runs import build_run
 
 STUDIES = [(24, 6, 1), (40, 6, 2), (40, 12, 3), (40, 24, 4), (60, 12, 5), (60, 8, 6)]
 NUMBER = r"([+-]?\d+(?:\.\d+)?)"

@@ -15,7 +15,7 @@ from mbo_search.engine.backends.failure_note import FailureNote, read_failure_no
 from mbo_search.engine.run import RunOptions, resume_study, run_study
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.study_file import dump_study
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 
 SHORT = "resources.hang_minutes=0.15"
 HANGING_TRIAL = 3

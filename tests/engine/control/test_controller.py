@@ -13,7 +13,7 @@ from mbo_search.results.records.schedule_groups import group_by_schedule, schedu
 from mbo_search.study.space.ablations import swaps_of
 from mbo_search.study.spec.study import ConfirmSpec
 from mbo_search.trial.outcome import TrialOutcome
-from tests.engine.toy import BUDGET, OPTIMA
+from tests.helpers.toy_world import BUDGET, OPTIMA
 
 
 def test_baselines_run_first_and_limits_count_every_trial(toy_world):

@@ -14,7 +14,7 @@ from mbo_search.engine.run import RunOptions, resume_study, run_study
 from mbo_search.engine.searcher import sqlite_file
 from mbo_search.errors import RunDirectoryError
 from mbo_search.results.records.run_directory import RunDirectory
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 
 HOLDER = """
 import sqlite3, sys

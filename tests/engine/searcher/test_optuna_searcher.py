@@ -11,7 +11,7 @@ from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SearchSpa
 from mbo_search.engine.searcher.samplers import SAMPLERS
 from mbo_search.engine.searcher.suggest import FixedSuggest, ReferenceSuggest, draw
 from mbo_search.study.spec.study import SearchSpec
-from tests.engine.toy import toy_staged
+from tests.helpers.toy_world import toy_staged
 
 
 def arm(folder, name="staged", **fields):

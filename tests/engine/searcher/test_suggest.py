@@ -24,7 +24,7 @@ from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.space.ladder import lower_spaces
 from mbo_search.study.space.space import finite_size, propose, staged_space
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 
 
 def tuned_space(study):

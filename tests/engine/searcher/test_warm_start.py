@@ -9,7 +9,7 @@ from mbo_search.engine.run import RunOptions, run_study
 from mbo_search.engine.searcher.warm_start import read_warm_start
 from mbo_search.errors import RunDirectoryError
 from mbo_search.results.records.run_directory import RunDirectory
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 
 
 @pytest.fixture(scope="module")

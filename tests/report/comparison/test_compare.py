@@ -17,7 +17,7 @@ from mbo_search.report.comparison.compare import render_comparison, verdict_betw
 from mbo_search.report.comparison.compared_runs import comparability, field_rows, in_order, open_compared_runs, pair
 from mbo_search.report.style.i18n import load_strings
 from mbo_search.results.evidence.ranking_values import RankedRun
-from tests.results.builder import build_run
+from mbo_search.testing.runs import build_run
 
 TEXT = load_strings("en")
 NAMES = {**TEXT["facts"], "stage": "stage"}

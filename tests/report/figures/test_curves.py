@@ -9,7 +9,7 @@ import pytest
 from mbo_search.report.figures.curves import curves_info, draw_curves
 from mbo_search.report.style.i18n import load_strings
 from mbo_search.study.spec.rungs import RUNGS, Rung
-from tests.report.records import make_record, make_rows, make_stage
+from mbo_search.testing.records import make_record, make_rows, make_stage
 
 NAMES = load_strings("en")["names"]
 RUNG_OF: dict[int, Rung] = {**dict.fromkeys(range(90), RUNGS[-1]), 90: "tuned", 91: "untuned"}

@@ -13,8 +13,8 @@ from mbo_search.report.style.i18n import load_strings
 from mbo_search.results.evidence.ranking_values import Estimate, Ranking, Totals
 from mbo_search.results.ranking.rank import rank
 from mbo_search.results.statistics.equivalent_tokens import EquivalentTokens, TokenRatio
-from tests.report.records import make_record, make_stage
-from tests.results.builder import build_run
+from mbo_search.testing.records import make_record, make_stage
+from mbo_search.testing.runs import build_run
 
 EN, ZH = load_strings("en"), load_strings("zh")
 

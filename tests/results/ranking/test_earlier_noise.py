@@ -10,7 +10,7 @@ from mbo_search.results.evidence.comparisons import difference_noise
 from mbo_search.results.ranking.earlier_noise import earlier_noise
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.statistics.paired import nats_of_percent, seeds_to_detect
-from tests.results.builder import build_run, make_setup, make_study
+from mbo_search.testing.runs import build_run, make_setup, make_study
 
 
 @pytest.fixture(scope="module")

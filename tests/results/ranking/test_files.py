@@ -14,7 +14,7 @@ from mbo_search.results.ranking.files import make_ranking, scale_of, write_ranki
 from mbo_search.results.ranking.frames import RANKING_COLUMNS
 from mbo_search.results.ranking.provenance import schedule_file_of
 from mbo_search.study.files.schedule_file import load_schedule_file
-from tests.results.builder import build_run, make_setup, make_study
+from mbo_search.testing.runs import build_run, make_setup, make_study
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from mbo_search.results.ranking.frames import (
     trials_frame,
 )
 from mbo_search.results.ranking.rank import rank
-from tests.results.builder import build_records, make_study
+from mbo_search.testing.runs import build_records, make_study
 
 BUILT = build_records(make_study(), num_trials=24, confirm_seeds=2)
 RECORDS = [record for record, _ in BUILT]

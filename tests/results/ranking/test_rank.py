@@ -18,8 +18,8 @@ from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.ranking.rank import count_totals, rank
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.schedule import Regularizer, Schedule, Stage
+from mbo_search.testing.runs import build_records, make_study
 from mbo_search.trial.outcome import Boundary
-from tests.results.builder import build_records, make_study
 
 SCALE = "at 0.43 M parameters, 0.1 M tokens"
 

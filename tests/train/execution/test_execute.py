@@ -20,11 +20,12 @@ from mbo_search.errors import StoreError
 from mbo_search.store.local import StageStore
 from mbo_search.study.spec.schedule import LrShape, Schedule
 from mbo_search.study.spec.segments import Segment
+from mbo_search.testing.toy_runner import BUDGET, SECONDS_PER_STEP, ToyRunner, path_of
 from mbo_search.train.execution.execute import execute
 from mbo_search.train.execution.path import SchedulePath
 from mbo_search.trial.outcome import BoundaryEvent, TrialOutcome
 from mbo_search.trial.reports import BoundaryReport, Metrics, Node
-from tests.train.toy import BUDGET, SECONDS_PER_STEP, ToyRunner, constant_then_linear, path_of, stage
+from tests.helpers.schedules import constant_then_linear, stage
 
 WINDOWS = "w" * 64
 TOTAL = BUDGET.total_tokens

@@ -6,10 +6,11 @@ import pytest
 
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule
 from mbo_search.study.spec.study import BudgetSpec, DataSpec, ModelSpec, Range, StageSpace, Study, TrainSpec
+from mbo_search.testing.toy_runner import path_of
 from mbo_search.train.execution.path import spans
 from mbo_search.train.execution.stage_log import stage_line
 from mbo_search.train.setup.resolve import branch_points
-from tests.train.toy import path_of, stage
+from tests.helpers.schedules import stage
 
 
 def ends(schedule: Schedule, branch_points: list[int] | None = None) -> list[int]:

@@ -10,8 +10,8 @@ import pytest
 
 from mbo_search.engine.run import RunOptions, run_study
 from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.testing.studies import tiny_study
 from tests.engine.backends.ray.test_runner import RANDOM, finish, losses
-from tests.engine.tiny import tiny_study
 from tests.helpers.processes import family, named, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]

@@ -15,8 +15,8 @@ import pytest
 
 from mbo_search.engine.backends.failure_note import read_failure_note
 from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.testing.studies import tiny_study
 from tests.engine.backends.ray.test_runner import finish
-from tests.engine.tiny import tiny_study
 from tests.helpers.processes import wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]

@@ -18,7 +18,7 @@ from mbo_search.errors import DataError, UserError
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.open_store import open_node_store
 from mbo_search.system.object_storage import ObjectFolder
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from mbo_search.engine.backends.ray.worker import cap_gpu_memory
 from mbo_search.engine.backends.slots import num_slots, slots_of
 from mbo_search.engine.run import RunOptions, run_study
 from mbo_search.results.records.run_directory import RunDirectory
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 

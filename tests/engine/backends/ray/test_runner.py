@@ -13,7 +13,7 @@ import pytest
 
 from mbo_search.engine.run import RunOptions, run_study
 from mbo_search.results.records.run_directory import RunDirectory
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 from tests.helpers.processes import family, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]

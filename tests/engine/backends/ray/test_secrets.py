@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from mbo_search.study.files.study_file import dump_study
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 

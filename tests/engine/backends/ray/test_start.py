@@ -25,7 +25,7 @@ from mbo_search.engine.backends.ray.start import (
 from mbo_search.engine.backends.stop_signals import STOP_SIGNALS, stop_on_signals
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.study_file import dump_study
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 from tests.helpers.processes import MARK, ended_at_last, family, named, wait_for
 
 

@@ -19,7 +19,7 @@ from mbo_search.engine.run import RunOptions, run_study
 from mbo_search.engine.tasks import read_tasks
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.study_file import dump_study
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 from tests.helpers.machines import HEAD_ADDRESS, HEAD_PORT, TOKEN, missing, start_ray, two_machines
 from tests.helpers.processes import ended_at_last, wait_for
 from tests.helpers.s3 import CREDENTIALS, SECRET, s3_server, s3_url

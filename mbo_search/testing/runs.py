@@ -1,6 +1,6 @@
-"""Builds run directories that look like finished searches, without training: deterministic, quick, of any size.
+"""Run directories that look like finished searches, built without training: deterministic, quick, of any size.
 
-    from tests.results.builder import build_run
+    from mbo_search.testing.runs import build_run
     run = build_run(tmp_path / "run", num_trials=24, num_stages=3, confirm_seeds=6)
 
 The first trial is the baseline; every second one belongs to the opponents; every eleventh ended early. Losses
@@ -44,6 +44,7 @@ from mbo_search.study.spec.study import (
     TrainSpec,
 )
 from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.trial.cost import Cost
 from mbo_search.trial.outcome import Boundary, CurveRow
 
 __all__ = ["build_records", "build_run", "make_setup", "make_study"]
@@ -224,10 +225,12 @@ def _record(study: Study, schedule: Schedule, fields: dict[str, Any]) -> tuple[T
         test_loss=loss + 0.013 if loss is not None and fields["arm"] == "confirm" else None,
         boundaries=boundaries,
         requested_tokens=tokens,
-        executed_tokens=tokens * 3 // 4 if len(schedule.stages) > 1 else tokens,
-        wasted_tokens=512 if fields["trial"] % 7 == 3 else 0,
-        train_seconds=tokens / 9000,
-        peak_memory_bytes=400_000_000 + 1_000_000 * (fields["trial"] % 5),
+        cost=Cost(
+            executed_tokens=tokens * 3 // 4 if len(schedule.stages) > 1 else tokens,
+            wasted_tokens=512 if fields["trial"] % 7 == 3 else 0,
+            train_seconds=tokens / 9000,
+            peak_memory_bytes=400_000_000 + 1_000_000 * (fields["trial"] % 5),
+        ),
         worker=f"slot-{fields['trial'] % 2}",
         started_at=STARTED_AT + 10 * fields["trial"],
         ended_at=STARTED_AT + 10 * fields["trial"] + tokens / 9000,

@@ -1,4 +1,4 @@
-"""Records made by hand, for tests that want to know every number in them."""
+"""Records made by hand, for tests that need to know every number in them."""
 
 from __future__ import annotations
 

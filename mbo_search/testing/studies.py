@@ -29,7 +29,7 @@ resources: {{workers: 1}}
 
 
 def tiny_study(root: Path, *overrides: str) -> Study:
-    """Write the texts, if they are missing, and make the study."""
+    """Make the study, and write its texts into a folder if they are missing."""
     texts = root / "texts"
     if not texts.is_dir():
         texts.mkdir()

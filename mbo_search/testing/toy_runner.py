@@ -11,10 +11,12 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mbo_search.study.spec.keys import root_key, segment_keys
-from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
+from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
 from mbo_search.train.execution.path import SchedulePath
 from mbo_search.trial.cost import Cost
@@ -26,28 +28,14 @@ SECONDS_PER_STEP = 10.0
 """Pretended, so that keeping a state always pays and tests do not depend on the machine."""
 
 
-def stage(name: str, share: float, **settings: object) -> Stage:
-    values: dict[str, object] = {"optimizer": "adamw", "lr": 0.1, "name": name, "share": share}
-    return Stage.model_validate(values | settings)
-
-
-def constant_then_linear(first_share: float, **last: object) -> Schedule:
-    return Schedule(
-        stages=(
-            stage("trunk", first_share),
-            stage(
-                "cool",
-                round(1 - first_share, 6),
-                **({"optimizer": "lion", "lr_shape": LrShape(kind="linear"), "hand_over": "reset"} | last),
-            ),
-        )
-    )
-
-
 def path_of(schedule: Schedule, *, seed: int = 0, branch_points: Sequence[int] = ()) -> SchedulePath:
+    """Cut a schedule into the toy's grid segments, with their keys."""
     segments = cut(schedule, BUDGET)
     keys = segment_keys(hashlib.sha256(f"{ROOT}{seed}".encode()).hexdigest(), segments)
     return SchedulePath(segments=segments, keys=keys, seed=seed, branch_points=frozenset(branch_points))
+
+
+_State = dict[str, Any]
 
 
 class ToyRunner:
@@ -60,11 +48,13 @@ class ToyRunner:
         self.failure = failure or (lambda step: None)
 
     def has_begun(self, key: str) -> bool:
+        """Nothing is kept within stages that a failed attempt could count; see `StageRunner.has_begun`."""
         return False
 
     def run(
         self, node: Node | None, segments: Sequence[Segment], seed: int, stop: Stop
     ) -> tuple[Path | None, BoundaryReport]:
+        """Train segments from a node, or from the start; see `StageRunner.run`."""
         first, last = segments[0].first_step, segments[-1].last_step
         self.calls.append((first, last))
         folder = self.scratch / f"{node.key[:8] if node else 'root'}-{last}-{seed}"
@@ -75,10 +65,10 @@ class ToyRunner:
             self.failure(step)
             if stop():
                 self._write(folder, state)
-                return None, self._report(state, None, reason="signal")
+                return None, replace(self._report(state, None), reason="signal")
             _train_step(state, segment, seed)
             if not math.isfinite(state["x"]):
-                return None, self._report(state, None, reason="non_finite", message="x is not finite")
+                return None, replace(self._report(state, None), reason="non_finite", message="x is not finite")
             if state["step"] == segment.last_step:
                 state["points"].append(_point(state, segment))
         metrics = _metrics(state) if segments[-1].ends_stage else None
@@ -88,23 +78,24 @@ class ToyRunner:
         return folder, report
 
     def measure(self, node: Node, segment: Segment) -> Metrics | None:
+        """Measure a node without training; see `StageRunner.measure`."""
         self.measured.append(segment.last_step)
-        return _metrics(json.loads((node.path / "state.json").read_text()))
+        return _metrics(_read(node.path))
 
-    def _begin(self, node: Node | None, folder: Path, first: int, seed: int) -> dict:
+    def _begin(self, node: Node | None, folder: Path, first: int, seed: int) -> _State:
         if folder.exists():
-            return json.loads((folder / "state.json").read_text())
+            return _read(folder)
         if node is None:
             return {"step": 0, "x": 1.0 + seed, "m": 0.0, "loss_sum": 0.0, "points": [], "executed": 0}
-        state = json.loads((node.path / "state.json").read_text())
+        state = _read(node.path)
         assert state["step"] == first, "a runner is given the node before its first segment"
         return state
 
-    def _write(self, folder: Path, state: dict) -> None:
+    def _write(self, folder: Path, state: _State) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "state.json").write_text(json.dumps(state | {"executed": 0}))
 
-    def _report(self, state: dict, metrics: Metrics | None, **ending: str) -> BoundaryReport:
+    def _report(self, state: _State, metrics: Metrics | None) -> BoundaryReport:
         return BoundaryReport(
             step=state["step"],
             cost=Cost(
@@ -114,11 +105,15 @@ class ToyRunner:
             ),
             metrics=metrics,
             curve=tuple(_read_point(values) for values in state["points"]),
-            **ending,
         )
 
 
-def _train_step(state: dict, segment: Segment, seed: int) -> None:
+def _read(folder: Path) -> _State:
+    state: _State = json.loads((folder / "state.json").read_text())
+    return state
+
+
+def _train_step(state: _State, segment: Segment, seed: int) -> None:
     step = state["step"]
     if step == segment.stage_first_step and segment.hand_over == "reset":
         state["m"] = 0.0
@@ -131,12 +126,12 @@ def _train_step(state: dict, segment: Segment, seed: int) -> None:
     state["executed"] += 1
 
 
-def _metrics(state: dict) -> Metrics:
+def _metrics(state: _State) -> Metrics:
     loss = 0.5 * state["x"] * state["x"]
     return Metrics(loss=loss, accuracy=0.5, bits_per_byte=loss, num_tokens=1, averaged_loss=loss * 0.9)
 
 
-def _point(state: dict, segment: Segment) -> dict:
+def _point(state: _State, segment: Segment) -> _State:
     loss_sum, state["loss_sum"] = state["loss_sum"], 0.0
     metrics = _metrics(state)
     return {
@@ -151,6 +146,6 @@ def _point(state: dict, segment: Segment) -> dict:
     }
 
 
-def _read_point(values: dict) -> CurvePoint:
+def _read_point(values: _State) -> CurvePoint:
     fields = {name: value for name, value in values.items() if name not in ("ends_stage", "x")}
     return CurvePoint(**fields, metrics=_metrics(values) if values["ends_stage"] else None)
