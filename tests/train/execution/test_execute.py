@@ -259,7 +259,7 @@ def test_an_exception_of_the_trainer_is_an_outcome_with_its_traceback(bench: Ben
     outcome = bench.execute(path_of(constant_then_linear(0.4)), failure=failure)
     assert (outcome.state, outcome.reason) == ("failed", "exception")
     assert "the trainer divides by zero" in outcome.message
-    assert "toy.py" in outcome.message
+    assert "toy_runner.py" in outcome.message
     assert outcome.requested_tokens == 96
     assert len(outcome.boundaries) == 1
 
