@@ -1,7 +1,8 @@
-"""Collection: only modules that have examples in their docstrings are imported for them."""
+"""Collection of tests: what makes it cheap."""
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent / "mbo_search"
@@ -12,3 +13,9 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     if collection_path.suffix == ".py" and collection_path.is_relative_to(PACKAGE):
         return ">>>" not in collection_path.read_text(encoding="utf-8") or None
     return None
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector from visiting the objects of all imported libraries again and again."""
+    gc.collect()
+    gc.freeze()

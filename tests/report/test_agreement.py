@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from mbo_search.cli.ranking_text import ranking_text
-from mbo_search.report.figures.registry import figure_blocks
+from mbo_search.report.figures.registry import FIGURES
 from mbo_search.report.page.ladder_table import ladder_rows
 from mbo_search.report.page.summary import sentence
 from mbo_search.report.page.tiles import tiles
@@ -86,7 +86,7 @@ def test_the_page_agrees_with_the_json(source, language):
     table = triples(BRACKETS, " ".join(row.cells["gain"] for row in ladder_rows(source.ranking, text)))
     assert table == gains(source)
     assert is_within(table)
-    figure = figure_blocks(source, text)["ladder"].figure
+    figure = FIGURES["ladder"].block(source, text).figure
     assert figure is not None
     assert triples(BRACKETS, " ".join(note.text for note in figure.layout.annotations)) == table
     said = triples(ENGLISH if language == "en" else CHINESE, sentence(source, text))
