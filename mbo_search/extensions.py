@@ -12,12 +12,13 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 from mbo_search.errors import Problem, UserError
@@ -55,12 +56,12 @@ class Extension(Protocol):
         """Name by which studies and commands know it."""
 
 
-ItemT = TypeVar("ItemT")
-
-
 class _Named(Protocol):
     @property
     def name(self) -> str: ...
+
+
+ItemT = TypeVar("ItemT", bound=_Named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +118,9 @@ def discover(group: str) -> tuple[Found, ...]:
 class Registry(Mapping[str, ItemT], Generic[ItemT]):
     """Objects of one kind by name: the built-in ones, then those of packages, then those of this process."""
 
-    def __init__(self, group: str, kind: type[ItemT], built_in: Mapping[str, ItemT]) -> None:
+    def __init__(self, group: str, kind: type[ItemT], built_in: Iterable[ItemT]) -> None:
         self.group = group
-        self.built_in = built_in
+        self.built_in: Mapping[str, ItemT] = MappingProxyType({item.name: item for item in built_in})
         self._kind = kind
 
     def __getitem__(self, name: str) -> ItemT:

@@ -21,7 +21,8 @@ from mbo_search.cli.app import app
 from mbo_search.cli.console import run_app
 from mbo_search.study.catalogue.entries import Hparam
 from mbo_search.study.catalogue.hand_over import ADAM_LIKE, HAND_OVER_TABLE, CarriedSlot
-from mbo_search.study.catalogue.lookup import CORPORA, LR_SHAPES
+from mbo_search.study.catalogue.lookup import CORPORA
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.files.schema import schema_text

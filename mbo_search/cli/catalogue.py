@@ -10,7 +10,8 @@ from pydantic_core import to_jsonable_python
 
 from mbo_search.cli.console import CommandResult
 from mbo_search.cli.tables import table
-from mbo_search.study.catalogue.lookup import CORPORA, LR_SHAPES
+from mbo_search.study.catalogue.lookup import CORPORA
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.units import format_count

@@ -7,7 +7,8 @@ import resource
 import pytest
 
 from mbo_search import __version__
-from mbo_search.study.catalogue.lookup import CORPORA, LR_SHAPES
+from mbo_search.study.catalogue.lookup import CORPORA
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 

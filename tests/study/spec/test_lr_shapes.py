@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mbo_search.study.catalogue.lookup import LR_SHAPES
-from mbo_search.study.spec.lr_shapes import SHAPES, StageClock, lr_factor
+from mbo_search.study.catalogue.entries import StageClock
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
+from mbo_search.study.spec.lr_shapes import lr_factor
 from mbo_search.study.spec.schedule import LrShape
 from tests.study.shapes import clocks, shapes
 
