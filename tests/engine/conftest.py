@@ -22,10 +22,10 @@ DRIVER = """
 import json, sys
 from dataclasses import asdict
 from pathlib import Path
-from mbo_search.engine.run import Means, resume_study, run_study
+from mbo_search.engine.run import RunOptions, resume_study, run_study
 from mbo_search.study.files.study_file import load_study
 study, out, cache = map(Path, sys.argv[1:])
-means = Means(cache=cache, backend="ray")
+means = RunOptions(cache=cache, backend="ray")
 summary = resume_study(out, means) if out.exists() else run_study(load_study(study), out, means)
 print(json.dumps({**asdict(summary), "run": str(out)}))
 """

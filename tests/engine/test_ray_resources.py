@@ -77,10 +77,10 @@ def test_a_memory_cap_binds_where_there_is_a_gpu_and_touches_none_where_there_is
 DRIVER = """
 import sys
 from pathlib import Path
-from mbo_search.engine.run import Means, run_study
+from mbo_search.engine.run import RunOptions, run_study
 from mbo_search.study.files.study_file import load_study
 study, out, cache = map(Path, sys.argv[1:])
-run_study(load_study(study), out, Means(cache=cache, backend="ray"))
+run_study(load_study(study), out, RunOptions(cache=cache, backend="ray"))
 """
 
 ALIKE = ("search.searcher=random", "search.trials=3", "control=0")

@@ -108,8 +108,8 @@ def _train(run: RunDirectory, study: Study, setup: TrainSetup, trial: int, arm: 
         bits_per_byte=last.bits_per_byte,
         boundaries=outcome.boundaries,
         requested_tokens=outcome.requested_tokens,
-        executed_tokens=outcome.executed_tokens,
-        train_seconds=outcome.train_seconds,
+        executed_tokens=outcome.cost.executed_tokens,
+        train_seconds=outcome.cost.train_seconds,
         ended_at=time.time(),
     )
     run.write_record(record, outcome.curve)

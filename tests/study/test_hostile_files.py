@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.study.test_schedule_file import FILE
+from tests.study.files.test_schedule_file import FILE
 
 from mbo_search.errors import StudyError
 from mbo_search.study.files.long_form import study_mapping

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.train.test_state import trained
+from tests.train.test_saved_state import trained
 
 from mbo_search.errors import StoreError
 from mbo_search.model.decoder import build_decoder
