@@ -1,4 +1,4 @@
-"""What the code of an optimizer has to say: how it is built, where it keeps its state, and which weights it evaluates."""
+"""The code side of an optimizer: how it is built, where it keeps its state, and which weights it evaluates."""
 
 from __future__ import annotations
 
@@ -84,6 +84,11 @@ def implementation_of(optimizer: str) -> Implementation:
         UserError: If there is none behind its reference.
     """
     return _implementation(OPTIMIZERS[optimizer])
+
+
+def evaluates_a_mean(optimizer: str) -> bool:
+    """Whether an optimizer evaluates a mean of the weights instead of those that it trains."""
+    return implementation_of(optimizer).evaluated is not None
 
 
 def _implementation(definition: OptimizerDefinition) -> Implementation:

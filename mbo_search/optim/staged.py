@@ -135,9 +135,7 @@ class StageOptimizer:
 
         Parameters that the state does not know begin afresh. The learning rate has to be set again.
         """
-        names_by_layout = [
-            (m.implementation.layout, [member.name for member in m.members]) for m in self._param_groups
-        ]
+        names_by_layout = [(one.implementation.layout, [m.name for m in one.members]) for one in self._param_groups]
         known = frozenset().union(*(known_keys(names, layout) for layout, names in names_by_layout))
         unknown = (state.tensors.keys() | state.numbers.keys()) - known
         assert not unknown, f"foreign optimizer state: {sorted(unknown)[:5]}"

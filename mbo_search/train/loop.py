@@ -18,11 +18,10 @@ from torch import Tensor, nn
 
 from mbo_search.data.batches import TokenStream
 from mbo_search.errors import TrialError
-from mbo_search.model.decoder import set_dropout
 from mbo_search.optim.handover import hand_over
-from mbo_search.optim.regularizers import Ema, prepare_gradients, shrink_weights, training_loss
+from mbo_search.optim.implementation import evaluates_a_mean
+from mbo_search.optim.regularizers import NoiseSeed, begin_regularizers
 from mbo_search.optim.staged import StageOptimizer, build_optimizer
-from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.segments import Segment
 from mbo_search.train.arithmetic import autocast, seed_noise, to_device
 from mbo_search.train.averages import SegmentMean
@@ -113,15 +112,13 @@ def _train_step(live: TrainState, segment: Segment, workplace: StepContext) -> S
     loss_sum = _forward_backward(live, segment, workplace)
     loss = loss_sum / segment.batch_tokens
     learning = [parameter for parameter in live.model.parameters() if parameter.requires_grad]
-    grad_norm = prepare_gradients(learning, stage, seed=workplace.seed, step=step)
+    noise = NoiseSeed(seed=workplace.seed, step=step)
+    grad_norm = live.regularizers.prepare_gradients(learning, clip_norm=stage.clip_norm, noise=noise)
     _guard(live, loss, grad_norm)
 
     optimizer.step()
     optimizer.zero_grad()
-    if stage.strength("l1"):
-        shrink_weights(optimizer.decayed_weights(), stage, lr=lr)
-    if live.ema is not None:
-        live.ema.update(live.model)
+    live.regularizers.after_step(live.model, optimizer, lr)
     if live.mean is not None:
         live.mean.update()
 
@@ -139,7 +136,7 @@ def _forward_backward(live: TrainState, segment: Segment, workplace: StepContext
     Returns:
         The sum of the cross entropies of all tokens, in nats.
     """
-    setup, stage, team = workplace.setup, segment.stage, workplace.team
+    setup, team = workplace.setup, workplace.team
     num_sequences = segment.batch_tokens // setup.model.context
     part = range(num_sequences) if team is None else team.part(num_sequences)
     position_tokens = live.position_tokens + part.start * setup.model.context
@@ -148,13 +145,13 @@ def _forward_backward(live: TrainState, segment: Segment, workplace: StepContext
     sums: list[Tensor] = []
     for first in range(0, len(part), setup.micro_batch):
         rows = slice(first, min(first + setup.micro_batch, len(part)))
-        if stage.strength("dropout"):
+        if live.regularizers.draws_in_forward:
             number = (part.start + first) // setup.micro_batch
             seed_noise(setup.device, _noise_seed(workplace.seed, live.step, number))
         with _averaging(live, team, is_last=rows.stop == len(part)) as model:
             with autocast(setup.device, setup.precision):
                 logits_BTV = model(inputs_BT[rows])
-            objective, cross_entropy_sum = training_loss(logits_BTV, targets_BT[rows], stage)
+            objective, cross_entropy_sum = live.regularizers.training_loss(logits_BTV, targets_BT[rows])
             share = (rows.stop - rows.start) / (num_sequences if team is None else len(part))
             (objective * share).backward()  # type: ignore[no-untyped-call]
         sums.append(cross_entropy_sum)
@@ -197,8 +194,7 @@ def begin_segment(live: TrainState, segment: Segment, *, budget_steps: int, has_
     assert live.step == segment.first_step, (live.step, segment.first_step)
     if live.optimizer is None or live.stage != segment.stage or segment.hand_over != "continue":
         live.optimizer = _begin_stage(live, segment, budget_steps)
-    set_dropout(live.model, segment.stage.strength("dropout") or 0.0)
-    live.ema = _ema(live, segment)
+    live.regularizers = begin_regularizers(live.model, segment.stage, live.regularizers)
     live.stage = segment.stage
     live.sums = SegmentSums()
     live.mean = SegmentMean(live.model) if has_mean else None
@@ -218,7 +214,7 @@ def needs_mean(segment: Segment, setup: TrainSetup) -> bool:
     """
     may_end = segment.ends_stage or segment.index + 1 in setup.branch_points
     is_boundary = may_end and segment.last_step < setup.budget().total_steps
-    return is_boundary and not OPTIMIZERS[segment.stage.optimizer].constant_lr_only
+    return is_boundary and not evaluates_a_mean(segment.stage.optimizer)
 
 
 def _begin_stage(live: TrainState, segment: Segment, budget_steps: int) -> StageOptimizer:
@@ -239,16 +235,6 @@ def _begin_stage(live: TrainState, segment: Segment, budget_steps: int) -> Stage
         mode=segment.hand_over,
         budget_steps=budget_steps,
     )
-
-
-def _ema(live: TrainState, segment: Segment) -> Ema | None:
-    """The average of the segment: it goes on while the decay stays the same, else it starts at the weights."""
-    decay = segment.stage.strength("ema")
-    if decay is None:
-        return None
-    if live.ema is not None and live.stage is not None and live.stage.strength("ema") == decay:
-        return live.ema
-    return Ema(live.model, decay)
 
 
 def _optimizer(live: TrainState) -> StageOptimizer:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from mbo_search.data.batches import TokenArray
 from mbo_search.data.windows import Windows
-from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.optim.implementation import evaluates_a_mean
 from mbo_search.study.spec.segments import Segment
 from mbo_search.train.averages import weights_in_place
 from mbo_search.train.evaluation import evaluate
@@ -64,8 +64,8 @@ def measure(live: TrainState, segment: Segment, exam: EvalSet) -> Metrics:
     live.optimizer.train_mode()
     if not segment.ends_stage:
         return metrics
-    is_mean = OPTIMIZERS[segment.stage.optimizer].constant_lr_only
-    averaged_loss, ema_loss = metrics.loss if is_mean else None, None
+    averaged_loss = metrics.loss if evaluates_a_mean(segment.stage.optimizer) else None
+    ema_loss = None
     if live.mean is not None:
         with weights_in_place(live.model, live.mean.export_state()):
             averaged_loss = _evaluate(live, exam).loss

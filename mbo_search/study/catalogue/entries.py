@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -70,7 +70,7 @@ class OptimizerDefinition:
     lr_low: float
     lr_high: float
     width_exponent: float = 1.0
-    hparams: Mapping[str, Hparam] = MappingProxyType({})
+    hparams: Mapping[str, Hparam] = field(default_factory=lambda: MappingProxyType({}))
     state_floats: float
     second_moments: bool
     family: str = ""
@@ -120,7 +120,7 @@ class LrShapeDefinition:
     version: str = ""
     summary: str
     paper: str = ""
-    hparams: Mapping[str, Hparam] = MappingProxyType({})
+    hparams: Mapping[str, Hparam] = field(default_factory=lambda: MappingProxyType({}))
     anneals: bool
     factor: ShapeFunction
 

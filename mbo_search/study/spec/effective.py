@@ -21,8 +21,8 @@ _LAYERS = re.compile(r"layers:(\d{1,9})-(\d{1,9})")
 def stages_in_force(stages: Sequence[Stage]) -> tuple[Stage, ...]:
     """Put the stages of a schedule into the form that all schedules share which train alike.
 
-    A moving average never moves a weight; it is measured only at the end of a schedule. So it acts in the last stage
-    and in those right before it that keep the same decay, whose average continues, and nowhere else.
+    A moving average never moves a weight; it is measured only at the end of a schedule. So it acts in the last
+    stage and in those right before it that keep the same decay, whose average continues, and nowhere else.
 
     Args:
         stages: The stages in order.
