@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar
 
-from mbo_search.extensions import LR_SHAPE_GROUP, OPTIMIZER_GROUP, REGULARIZER_GROUP
+from mbo_search.extensions import LR_SHAPE_GROUP, OPTIMIZER_GROUP, REGULARIZER_GROUP, SEARCHER_GROUP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +162,33 @@ class RegularizerDefinition:
     passes: int = 1
     off_at_zero: bool = True
     moves_weights: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearcherDefinition:
+    """A searcher: who proposes schedules.
+
+    Attributes:
+        name: Name in study files.
+        version: Version, for `mbo-search list`.
+        summary: One line.
+        paper: Authors, year, identifier.
+        make: A function, or its reference `module:attribute`, from a `StagedSpace` to a function (seed, share of
+            the effort that is spent) -> Optuna sampler, which is called once for each proposal. A proposal is the
+            same after a restart if the sampler follows from the seed and the trials alone.
+        uses_initial_points: Whether it learns from any schedule, so that a search may begin with a designed set.
+        several_objectives: Whether it can minimize several objectives.
+    """
+
+    group: ClassVar[str] = SEARCHER_GROUP
+
+    name: str
+    version: str = ""
+    summary: str
+    paper: str = ""
+    make: object
+    uses_initial_points: bool = False
+    several_objectives: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,10 +27,6 @@ def default(kind, /, **hparams):
     return LrShape(kind=kind, hparams={n: i.default for n, i in LR_SHAPES[kind].hparams.items()} | hparams)
 
 
-def test_the_catalogue_and_the_functions_have_the_same_names():
-    assert SHAPES.keys() == LR_SHAPES.keys()
-
-
 @given(shapes(), clocks())
 def test_factors_are_finite_positive_and_at_most_one(shape, clock):
     assert all(0.0 < factor <= 1.0 for factor in factors(shape, clock))
