@@ -12,7 +12,7 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -36,6 +36,8 @@ REFERENCES_VARIABLE = "MBO_SEARCH_EXTENSIONS"
 
 PATH_VARIABLE = "MBO_SEARCH_EXTENSIONS_PATH"
 """Environment variable with the folders in which their modules lie."""
+
+_NEEDED_BY_WORKERS = (OPTIMIZER_GROUP, REGULARIZER_GROUP, LR_SHAPE_GROUP)
 
 BUILT_IN = "built in"
 """Origin of the objects of this package."""
@@ -118,9 +120,9 @@ def discover(group: str) -> tuple[Found, ...]:
 class Registry(Mapping[str, ItemT], Generic[ItemT]):
     """Objects of one kind by name: the built-in ones, then those of packages, then those of this process."""
 
-    def __init__(self, group: str, kind: type[ItemT], built_in: Iterable[ItemT]) -> None:
+    def __init__(self, group: str, kind: type[ItemT], built_in: Mapping[str, ItemT]) -> None:
         self.group = group
-        self.built_in: Mapping[str, ItemT] = MappingProxyType({item.name: item for item in built_in})
+        self.built_in = built_in
         self._kind = kind
 
     def __getitem__(self, name: str) -> ItemT:
@@ -155,6 +157,11 @@ class Registry(Mapping[str, ItemT], Generic[ItemT]):
         return extensions
 
 
+def by_name(*items: ItemT) -> Mapping[str, ItemT]:
+    """Order objects by their names, for a registry."""
+    return MappingProxyType({item.name: item for item in items})
+
+
 def resolve(reference: str) -> Extension:
     """Import an object by its reference `module:attribute`.
 
@@ -171,12 +178,14 @@ def resolve(reference: str) -> Extension:
 
 
 def worker_environment() -> dict[str, str]:
-    """Environment variables by which worker processes see the objects that are registered here.
+    """Environment variables by which worker processes see the registered objects that they train with.
 
     Raises:
-        UserError: If an object cannot be imported by another process.
+        UserError: If an object that trains cannot be imported by another process.
     """
-    references = dict.fromkeys(_reference(value) for value in _REGISTERED)
+    references = dict.fromkeys(
+        _reference(value) for value in _REGISTERED if type(value).group in _NEEDED_BY_WORKERS
+    )
     if not references:
         return {name: os.environ[name] for name in (REFERENCES_VARIABLE, PATH_VARIABLE) if name in os.environ}
     inherited = [reference for reference in os.environ.get(REFERENCES_VARIABLE, "").split(",") if reference]

@@ -18,7 +18,7 @@ import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from mbo_search.extensions import LR_SHAPE_GROUP, Registry
+from mbo_search.extensions import LR_SHAPE_GROUP, Registry, by_name
 from mbo_search.study.catalogue.entries import Hparam, LrShapeDefinition, StageClock
 
 Hparams = Mapping[str, float | str]
@@ -82,7 +82,7 @@ _FLOOR = Hparam(default=0.0, low=0.0, high=1.0, summary="factor of the peak wher
 LR_SHAPES = Registry(
     LR_SHAPE_GROUP,
     LrShapeDefinition,
-    (
+    by_name(
         LrShapeDefinition(
             name="constant",
             factor=_constant,

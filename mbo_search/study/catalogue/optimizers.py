@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from mbo_search.extensions import OPTIMIZER_GROUP, Registry
+from mbo_search.extensions import OPTIMIZER_GROUP, Registry, by_name
 from mbo_search.study.catalogue.entries import Hparam, OptimizerDefinition
 
 
@@ -39,7 +39,7 @@ _AUX_LR_RATIO = Hparam(
 OPTIMIZERS = Registry(
     OPTIMIZER_GROUP,
     OptimizerDefinition,
-    (
+    by_name(
         OptimizerDefinition(
             name="adam",
             implementation="mbo_search.optim.constructors:ADAM",

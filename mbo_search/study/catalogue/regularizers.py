@@ -5,13 +5,13 @@ Ranges: `low` and `high` bound what is allowed; `search_low` and `search_high` w
 
 from __future__ import annotations
 
-from mbo_search.extensions import REGULARIZER_GROUP, Registry
+from mbo_search.extensions import REGULARIZER_GROUP, Registry, by_name
 from mbo_search.study.catalogue.entries import RegularizerDefinition
 
 REGULARIZERS = Registry(
     REGULARIZER_GROUP,
     RegularizerDefinition,
-    (
+    by_name(
         RegularizerDefinition(
             name="clip_value",
             implementation="mbo_search.optim.regularizers:ClipValue",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import WithJsonSchema
 
-from mbo_search.extensions import SEARCHER_GROUP, Registry
+from mbo_search.extensions import SEARCHER_GROUP, Registry, by_name
 from mbo_search.study.catalogue.entries import SearcherDefinition
 
 _MAKERS = "mbo_search.engine.searcher"
@@ -14,7 +14,7 @@ _MAKERS = "mbo_search.engine.searcher"
 SEARCHERS = Registry(
     SEARCHER_GROUP,
     SearcherDefinition,
-    (
+    by_name(
         SearcherDefinition(
             name="tree",
             summary="a Gaussian process over prefixes, which weighs what a schedule promises against what it costs",
