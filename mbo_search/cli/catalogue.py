@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import to_jsonable_python
 
+from mbo_search.api.tables import table
 from mbo_search.cli.console import CommandResult
-from mbo_search.cli.tables import table
 from mbo_search.extensions import BUILT_IN, Registry
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES

@@ -17,11 +17,12 @@ def export_schedule(run: RunDirectory, trial: int | None, export_format: str) ->
         RunDirectoryError: If there is no such schedule, or no schedule is complete.
         StudyError: If the study is damaged.
     """
-    ranking = make_ranking(run)
+    study, setup = run.study(), run.setup()
+    ranking = make_ranking(run, study=study, setup=setup)
     chosen = ranking.verdict.winner_trial if trial is None else trial
     if chosen is None:
         hint = "resume the search with `mbo-search resume`"
         problem = Problem(key="", where=str(run.path), rule="holds no complete schedule yet", hint=hint)
         raise RunDirectoryError([problem])
-    file = schedule_file_of(run, chosen, ranking)
+    file = schedule_file_of(ranking, chosen, study=study, setup=setup, where=str(run.path))
     return exporter(export_format).export(file)

@@ -204,7 +204,7 @@ def test_a_trial_whose_machine_is_lost_in_the_middle_of_a_stage_goes_on_from_the
         assert answer(process) == {"complete": 1}
     (record,) = run.records()
     assert record.attempts == 2
-    assert losses(run) == losses(RunDirectory.open(alone.run))
+    assert losses(run) == losses(alone.run)
     assert task.tokens <= record.executed_tokens + record.wasted_tokens < 1.5 * task.tokens
 
 

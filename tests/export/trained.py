@@ -9,7 +9,7 @@ import numpy as np
 
 from mbo_search.data.prepare import prepare
 from mbo_search.export.training import never_stop, no_log
-from mbo_search.results.ranking.files import write_ranking
+from mbo_search.results.ranking.files import make_ranking, write_ranking
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.local import StageStore
@@ -86,7 +86,7 @@ def build_trained_run(root: Path, *, tokenizer: str = "{kind: bytes}", tied: boo
     for trial, (arm, schedule) in enumerate(TRIALS):
         _train(run, study, setup, trial, arm, schedule)
     run.update_status({"wall_seconds": 1.0, "busy_fraction": 1.0, "finished": True})
-    write_ranking(run)
+    write_ranking(run, make_ranking(run, study=study, setup=setup))
     return run
 
 
