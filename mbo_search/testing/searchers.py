@@ -13,7 +13,7 @@ from mbo_search.engine.searcher.suggest import OptunaSuggest
 from mbo_search.engine.tree.history import STOP_AFTER
 from mbo_search.extensions import with_extensions
 from mbo_search.study.catalogue.entries import SearcherDefinition
-from mbo_search.study.catalogue.searchers import CUSTOM_PREFIX, SEARCHERS
+from mbo_search.study.catalogue.searchers import SEARCHERS
 from mbo_search.study.space.parameters import Suggest
 from mbo_search.testing.definitions import check_definition
 
@@ -28,8 +28,7 @@ def check_searcher(searcher: SearcherDefinition) -> None:
     Raises:
         AssertionError: If one does not hold.
     """
-    if not searcher.name.startswith(CUSTOM_PREFIX):
-        check_definition(searcher, is_built_in=searcher.name in SEARCHERS.built_in)
+    check_definition(searcher, is_built_in=searcher.name in SEARCHERS.built_in)
     known = SEARCHERS.get(searcher.name) is searcher
     with nullcontext() if known else with_extensions(searcher):
         found = _search(searcher, seed=1)

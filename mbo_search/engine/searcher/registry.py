@@ -15,10 +15,10 @@ from mbo_search.engine.tree.grid import grid_points, grid_sampler
 from mbo_search.engine.tree.initial_design import InitialDesign
 from mbo_search.engine.tree.planner import tree_sampler
 from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings, sweep_size
-from mbo_search.errors import Problem, StudyError, UserError
+from mbo_search.errors import Problem, StudyError
 from mbo_search.extensions import resolve
 from mbo_search.study.catalogue.entries import SearcherDefinition
-from mbo_search.study.catalogue.searchers import CUSTOM_PREFIX, SEARCHERS
+from mbo_search.study.catalogue.searchers import SEARCHERS
 
 
 def searcher_maker(name: str, space: StagedSpace) -> SamplerMaker:
@@ -40,39 +40,27 @@ def definition_of(name: str) -> SearcherDefinition:
     """
     found = SEARCHERS.get(name)
     if found is None:
-        hint = "pass the sampler again" if name.startswith(CUSTOM_PREFIX) else f"known are {', '.join(SEARCHERS)}"
+        hint = f"known are {', '.join(SEARCHERS)}"
         raise StudyError([Problem(key="search.searcher", value=name, rule="is not known here", hint=hint)])
     return found
 
 
-def as_searcher(sampler: BaseSampler | Callable[..., BaseSampler], name: str = "") -> SearcherDefinition:
-    """Make a searcher of an Optuna sampler, to be registered and named in `search.searcher`.
+GivenSearcher = BaseSampler | Callable[..., BaseSampler]
+"""A sampler that was passed in; or its class, or a function, that makes one from a seed."""
 
-    A class, or any callable that takes `seed`, makes a sampler for each proposal; its proposals follow from the
-    study's seed and the trials, also after `resume`. A sampler object is asked as it is: Optuna has no public way
-    to set its seed, so its proposals depend on its own seed and on how often it was asked.
 
-    Args:
-        sampler: Such as `optuna.samplers.CmaEsSampler`, `functools.partial(TPESampler, n_startup_trials=5)`, or
-            `TPESampler(seed=1)`.
-        name: Name in records and reports, after `custom.`; empty for that of the class.
+def given_sampler_maker(given: GivenSearcher) -> SamplerMaker:
+    """Use a sampler that was passed in for every proposal; a class or a function makes a fresh one for each.
 
-    Raises:
-        UserError: If it is a callable that does not take a seed.
+    What a class or a function makes follows from the study's seed and the trials, also after `resume`. A sampler
+    object is asked as it is: Optuna has no public way to set its seed, so its proposals depend on its own seed and
+    on how often it was asked.
     """
-    if isinstance(sampler, BaseSampler):
-        made: SamplerMaker = lambda seed, spent: sampler  # noqa: E731
-    elif "seed" in inspect.signature(sampler).parameters:
-        made = lambda seed, spent: sampler(seed=seed)  # noqa: E731
-    else:
-        raise UserError([Problem(key="searcher", value=repr(sampler), rule="must take the argument seed")])
-    return SearcherDefinition(
-        name=f"{CUSTOM_PREFIX}{name or _class_name(sampler)}",
-        summary="an Optuna sampler of the user's",
-        make=lambda space: made,
-        uses_initial_points=True,
-        several_objectives=True,
-    )
+    if isinstance(given, BaseSampler):
+        return lambda seed, spent: given
+    if "seed" in inspect.signature(given).parameters:
+        return lambda seed, spent: given(seed=seed)
+    return lambda seed, spent: given(seed)
 
 
 def make_tree(space: StagedSpace) -> SamplerMaker:
@@ -96,8 +84,3 @@ def _make_beam(space: StagedSpace, width: int) -> SamplerMaker:
 make_greedy = functools.partial(_make_beam, width=1)
 make_beam2 = functools.partial(_make_beam, width=2)
 make_beam4 = functools.partial(_make_beam, width=4)
-
-
-def _class_name(sampler: BaseSampler | Callable[..., BaseSampler]) -> str:
-    made_by = sampler.func if isinstance(sampler, functools.partial) else sampler
-    return made_by.__name__ if inspect.isroutine(made_by) or inspect.isclass(made_by) else type(made_by).__name__

@@ -68,8 +68,5 @@ SEARCHERS = Registry(
 )
 """Searchers by name; `auto` in a study chooses among them."""
 
-CUSTOM_PREFIX = "custom."
-"""Beginning of the names of searches that ran with a sampler object: their runs can be read without the object."""
-
 SearcherName = Annotated[str, WithJsonSchema({"enum": ["auto", *SEARCHERS.built_in], "type": "string"})]
 """A searcher's name; whether there is one of the name is checked with the other rules of a study."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mbo_search.errors import Problem
-from mbo_search.study.catalogue.searchers import CUSTOM_PREFIX, SEARCHERS
+from mbo_search.study.catalogue.searchers import SEARCHERS
 from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.spec.study import Study
 
@@ -13,8 +13,8 @@ from mbo_search.study.spec.study import Study
 def check_objectives(study: Study) -> Iterator[Problem]:
     """Check that searcher and objectives are known, and that searcher and pruner can deal with several."""
     search = study.search
-    if search.searcher not in ("auto", *SEARCHERS) and not search.searcher.startswith(CUSTOM_PREFIX):
-        known = ("auto", *SEARCHERS)
+    known = ("auto", *SEARCHERS)
+    if search.searcher not in known:
         rule, hint = f"must be one of {', '.join(known)}", nearest_hint(search.searcher, known)
         yield Problem(key="search.searcher", value=search.searcher, rule=rule, hint=hint)
     objectives = search.objectives

@@ -7,10 +7,9 @@ import functools
 import optuna
 import pytest
 
-from mbo_search.engine.searcher.registry import as_searcher, searcher_maker
+from mbo_search.engine.searcher.registry import given_sampler_maker, searcher_maker
 from mbo_search.engine.searcher.staged_space import StagedSpace
-from mbo_search.errors import StudyError, UserError
-from mbo_search.extensions import with_extensions
+from mbo_search.errors import StudyError
 from mbo_search.study.catalogue.searchers import SEARCHERS
 from mbo_search.study.spec.study import SearchSpec
 from tests.engine.tree.staged import NUM_STAGES, mixed_space, run_trial, small_space
@@ -51,28 +50,26 @@ def test_studies_offer_exactly_the_searchers_that_there_are():
 
 
 @pytest.mark.parametrize(
-    "sampler", [optuna.samplers.TPESampler, functools.partial(optuna.samplers.TPESampler, n_startup_trials=4)]
+    "given",
+    [
+        optuna.samplers.TPESampler,
+        functools.partial(optuna.samplers.TPESampler, n_startup_trials=4),
+        lambda number: optuna.samplers.TPESampler(seed=number),
+    ],
 )
-def test_a_sampler_class_proposes_alike_for_equal_seeds(sampler):
-    with with_extensions(as_searcher(sampler)):
-        first = search("custom.TPESampler", mixed_space, 1)
-        assert first == search("custom.TPESampler", mixed_space, 1)
-        assert first != search("custom.TPESampler", mixed_space, 2)
+def test_a_class_or_function_that_is_passed_in_makes_a_sampler_from_each_seed(given):
+    maker = given_sampler_maker(given)
+    studies = [optuna.create_study(sampler=maker(seed, 0.0)) for seed in (1, 1, 2)]
+    first, same, other = [[run_trial(study, mixed_space).params for _ in range(3)] for study in studies]
+    assert first == same != other
 
 
 def test_a_sampler_object_is_asked_as_it_is():
     sampler = optuna.samplers.RandomSampler(seed=3)
-    definition = as_searcher(sampler, "mine")
-    with with_extensions(definition):
-        maker = searcher_maker("custom.mine", StagedSpace(define=small_space, num_stages=NUM_STAGES))
-        assert maker(1, 0.0) is maker(2, 0.5) is sampler
+    maker = given_sampler_maker(sampler)
+    assert maker(1, 0.0) is maker(2, 0.5) is sampler
 
 
-def test_a_callable_without_a_seed_is_refused():
-    with pytest.raises(UserError, match="must take the argument seed"):
-        as_searcher(lambda: optuna.samplers.RandomSampler())
-
-
-def test_a_sampler_that_is_not_passed_again_is_missed_by_name():
-    with pytest.raises(StudyError, match="pass the sampler again"):
-        searcher_maker("custom.mine", StagedSpace(define=small_space, num_stages=NUM_STAGES))
+def test_a_searcher_that_is_not_known_is_missed_by_name():
+    with pytest.raises(StudyError, match="known are tree"):
+        searcher_maker("mine", StagedSpace(define=small_space, num_stages=NUM_STAGES))
