@@ -49,7 +49,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Extension(Protocol):
-    """Whatever can be registered: its type says to which group it belongs."""
+    """An object that can be registered: its type says to which group it belongs."""
 
     group: ClassVar[str]
 

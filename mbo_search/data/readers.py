@@ -117,9 +117,9 @@ def _parse(line: str, where: str) -> dict[str, object]:
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
-        raise _problem(f"{where}:{error.colno}", f"is no JSON: {error.msg}") from error
+        raise _problem(f"{where}:{error.colno}", f"is not JSON: {error.msg}") from error
     except (ValueError, RecursionError) as error:
-        raise _problem(where, f"is no JSON that can be read: {error}") from error
+        raise _problem(where, f"is not JSON that can be read: {error}") from error
     if not isinstance(record, dict):
         hint = 'such as {"text": "..."}'
         raise _problem(where, f"must be an object, not {type(record).__name__}", hint)
@@ -150,7 +150,7 @@ def _read_parquet(file: Path, text_field: str) -> Iterator[Document]:
                     yield Document(name=f"{file}:{row}", text=text or "")
                     row += 1
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise _problem(str(file), f"is no .parquet file that can be read: {error}") from error
+        raise _problem(str(file), f"is not a .parquet file that can be read: {error}") from error
 
 
 def _check_column(schema: object, text_field: str, where: str) -> None:
@@ -174,7 +174,7 @@ def _no_field(text_field: str, names: Sequence[str], where: str) -> DataError:
             Problem(
                 key="data.text_field",
                 value=text_field,
-                rule="is no field of the file",
+                rule="is not a field of the file",
                 hint=f"{nearest}fields: {fields}",
                 where=where,
             )

@@ -1,4 +1,4 @@
-"""How each optimizer of the catalogue is built: one function and one `Implementation` per class.
+"""Implementations of the catalogue's optimizers: one function and one `Implementation` per class.
 
 Weight decay is not in here: a stage's optimizer shrinks the weights itself, by 1 - lr * weight_decay before the
 step, so that it means the same everywhere. Two exceptions: `adam` has none, and schedule-free AdamW decays within

@@ -1,4 +1,4 @@
-"""Which parameter is updated by what: the one rule, and the check that nothing is left out or counted twice.
+"""Division of parameters among optimizers: one rule, and a check that nothing is left out or counted twice.
 
 A matrix optimizer (muon, soap) updates the two-dimensional weights within the layers. Embeddings, the output
 matrix (tied or not) and one-dimensional weights go to AdamW, at lr * aux_lr_ratio. Every other optimizer updates

@@ -1,4 +1,4 @@
-"""What happens to the optimizer's state when a stage begins: `carry` follows the table, `reset` begins afresh.
+"""Hand-over of the optimizer's state to a new stage: `carry` follows the table, `reset` starts afresh.
 
 State travels by parameter name, never by position, because optimizers group parameters differently. Moments travel
 with their step count. A first moment that comes without a second one counts as the first gradient that the new

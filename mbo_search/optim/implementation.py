@@ -22,7 +22,7 @@ Group = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What an optimizer is built from besides its parameters.
+    """Everything that an optimizer is built from besides its parameters.
 
     Attributes:
         hparams: Its settings by the names of its definition, complete.
@@ -42,7 +42,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluatedWeights:
-    """How an optimizer that evaluates other weights than it trains switches between them.
+    """Functions by which an optimizer that evaluates other weights than it trains switches between them.
 
     Attributes:
         show: Put the evaluated weights in place of those that learn.
@@ -81,13 +81,13 @@ def implementation_of(optimizer: str) -> Implementation:
     """Import the code of an optimizer.
 
     Raises:
-        UserError: If there is none behind its reference.
+        UserError: If its reference leads nowhere.
     """
     return _implementation(OPTIMIZERS[optimizer])
 
 
 def evaluates_a_mean(optimizer: str) -> bool:
-    """Whether an optimizer evaluates a mean of the weights instead of those that it trains."""
+    """Return whether an optimizer evaluates a mean of the weights instead of those that it trains."""
     return implementation_of(optimizer).evaluated is not None
 
 

@@ -36,7 +36,7 @@ class Order(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenLosses:
-    """What a term of the training loss may be made of, for N tokens.
+    """Material of a term of the training loss, for N tokens.
 
     Attributes:
         logits: [N, V], float32.
@@ -51,7 +51,7 @@ class TokenLosses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseSeed:
-    """Whatever is random at a step follows from these alone.
+    """Seed of everything that is random at a step.
 
     Attributes:
         seed: Seed of the schedule's noise.

@@ -1,6 +1,6 @@
 """The optimizer of one stage, with one interface for all of the catalogue.
 
-The training loop sets the learning rate before every step and calls `step`; which library works behind it, in how
+The training loop sets the learning rate before every step and calls `step`; which library it uses, in how
 many parts, and where its state lies is settled here.
 """
 

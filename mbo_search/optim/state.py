@@ -22,7 +22,7 @@ Hparams = Mapping[str, float]
 """Settings of an optimizer by name."""
 
 Start = Literal["zeros", "weights", "library"] | Callable[[Tensor, Hparams, int], Tensor]
-"""What a slot holds when nothing was carried into it: zeros, a copy of the weights, whatever the library puts there
+"""Content of a slot into which nothing was carried: zeros, a copy of the weights, whatever the library puts there
 at its first step, or a function of the parameter, the new settings and the carried step count."""
 
 
@@ -57,7 +57,7 @@ class Layout:
 
     @property
     def counts_steps(self) -> bool:
-        """Whether the state holds a step count at all."""
+        """True if the state holds a step count at all."""
         return self.has_step or "step" in self.group_numbers
 
 

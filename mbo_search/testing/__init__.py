@@ -1,6 +1,6 @@
 """Conformance suites for extensions: what the package relies on, checked on one object.
 
-Each `check_…` function takes a definition, runs every check on it, and raises an `AssertionError` that says what
+Each `check_` function takes a definition, runs every check on it, and raises an `AssertionError` that says what
 does not hold. The built-in objects pass the same checks.
 """
 

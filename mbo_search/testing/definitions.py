@@ -1,4 +1,4 @@
-"""What holds of every definition: names, versions, papers and settings."""
+"""Checks of every definition: names, versions and settings."""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -20,9 +21,11 @@ from mbo_search.study.spec.study import ModelSpec
 VOCAB = 40
 BUDGET_STEPS = 60
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 
 class Lab:
-    """What the suites train with."""
+    """Model, batches and stages that the suites train with."""
 
     budget_steps = BUDGET_STEPS
 
@@ -31,12 +34,19 @@ class Lab:
         spec = ModelSpec(layers=layers, width=width, heads=2, context=12, mlp_width=24, tie_embeddings=tied)
         return build_decoder(spec, VOCAB, seed=seed)
 
-    def stage(self, optimizer: str, *, hparams: dict[str, float] | None = None, **changes: Any) -> Stage:
+    def stage(
+        self,
+        optimizer: str,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        hparams: Mapping[str, float] | None = None,
+    ) -> Stage:
         """Make a stage with the optimizer's default settings and some changes."""
         info = OPTIMIZERS[optimizer]
-        complete = {name: float(hparam.default) for name, hparam in info.hparams.items()} | (hparams or {})
-        settings = {"lr": info.reference_lr, "weight_decay": 0.1, "clip_norm": None} | changes
-        return Stage(name="stage", share=1.0, optimizer=optimizer, hparams=complete, **settings)
+        complete = {name: float(hparam.default) for name, hparam in info.hparams.items()} | dict(hparams)
+        own = {"name": "stage", "share": 1.0, "optimizer": optimizer, "hparams": complete}
+        strategy = {"lr": info.reference_lr, "weight_decay": 0.1, "clip_norm": None, **settings}
+        return Stage.model_validate(own | strategy)
 
     def optimizer(self, model: nn.Module, stage: Stage) -> StageOptimizer:
         """Build the optimizer of a stage."""

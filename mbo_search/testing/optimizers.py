@@ -92,7 +92,7 @@ def descends_into_a_bowl(optimizer: OptimizerDefinition, lab: Lab) -> None:
 def _left_of_bowl(optimizer: OptimizerDefinition, lab: Lab, lr: float) -> float:
     model = Bowl()
     short_memory = {name: 0.95 for name in ("beta3",) if name in optimizer.hparams}
-    stage = lab.stage(optimizer.name, weight_decay=0.0, hparams=short_memory)
+    stage = lab.stage(optimizer.name, {"weight_decay": 0.0}, hparams=short_memory)
     built = lab.optimizer(model, stage)
     start = model().item()
     for step in range(_BOWL_STEPS):
@@ -193,7 +193,7 @@ def lr_that_is_set_is_used(optimizer: OptimizerDefinition, lab: Lab) -> None:
     moved = []
     for lr in (1e-4, 2e-4):
         model = lab.model().double()
-        built = lab.optimizer(model, lab.stage(optimizer.name, weight_decay=0.0))
+        built = lab.optimizer(model, lab.stage(optimizer.name, {"weight_decay": 0.0}))
         lab.train(model, built, range(1), 0.0)
         before = lab.weights(model)
         lab.train(model, built, range(1), lr)
@@ -208,7 +208,7 @@ def weights_decay_by_lr_times_weight_decay(optimizer: OptimizerDefinition, lab: 
     lr, weight_decay, ratio = 0.01, 0.5, 0.5
     hparams = {"aux_lr_ratio": ratio} if optimizer.auxiliary is not None else {}
     model = lab.model()
-    built = lab.optimizer(model, lab.stage(optimizer.name, weight_decay=weight_decay, hparams=hparams))
+    built = lab.optimizer(model, lab.stage(optimizer.name, {"weight_decay": weight_decay}, hparams=hparams))
     before = lab.weights(model)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
@@ -290,7 +290,7 @@ def every_parameter_is_updated_once(optimizer: OptimizerDefinition, lab: Lab) ->
     """Each trainable parameter belongs to exactly one part, whatever learns and whether embeddings are tied."""
     for tied, trainable in itertools.product((True, False), ("all", "layers:1-1", "norms", "embeddings+mlp")):
         model = lab.model(tied=tied)
-        split = lab.optimizer(model, lab.stage(optimizer.name, trainable=trainable)).split()
+        split = lab.optimizer(model, lab.stage(optimizer.name, {"trainable": trainable})).split()
         names = [name for part in split.values() for name in part]
         learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
         assert len(names) == len(set(names)), trainable

@@ -85,7 +85,7 @@ class _Run:
 
 def _stage(lab: Lab, regularizer: RegularizerDefinition | None, strength: float = 0.0) -> Stage:
     chosen = () if regularizer is None else (Regularizer(kind=regularizer.name, strength=strength),)
-    return lab.stage("adamw", regularizers=chosen)
+    return lab.stage("adamw", {"regularizers": chosen})
 
 
 def definition_is_sound(regularizer: RegularizerDefinition, lab: Lab) -> None:
@@ -121,7 +121,7 @@ def weights_stay_finite(regularizer: RegularizerDefinition, lab: Lab) -> None:
 
 
 def follows_from_seed_and_step(regularizer: RegularizerDefinition, lab: Lab) -> None:
-    """What is random in it depends on the seed and the step alone."""
+    """Random numbers in it depend on the seed and the step alone."""
     stage = _stage(lab, regularizer, regularizer.search_high)
     runs = [_Run(stage, lab, drawn_before=drawn).train(range(_STEPS)) for drawn in (1, 2)]
     assert runs[0].losses == runs[1].losses
@@ -129,7 +129,7 @@ def follows_from_seed_and_step(regularizer: RegularizerDefinition, lab: Lab) -> 
 
 
 def exported_state_continues_bit_for_bit(regularizer: RegularizerDefinition, lab: Lab) -> None:
-    """What it remembers is all in its exported state."""
+    """The exported state holds all that it remembers."""
     stage = _stage(lab, regularizer, regularizer.search_high)
     run = _Run(stage, lab).train(range(3))
     resumed, later = run.resumed(), range(3, _STEPS)
@@ -154,7 +154,7 @@ def leaves_no_trace(regularizer: RegularizerDefinition, lab: Lab) -> None:
     run = _Run(_stage(lab, regularizer, regularizer.search_high), lab)
     run.regularizers = begin_regularizers(run.model, _stage(lab, None), run.regularizers)
     assert not run.regularizers.in_force
-    assert_equal(run.train(range(_STEPS)).weights, plain.weights, "it left something behind")
+    assert_equal(run.train(range(_STEPS)).weights, plain.weights, "it left a trace")
 
 
 def reported_loss_is_plain(regularizer: RegularizerDefinition, lab: Lab) -> None:

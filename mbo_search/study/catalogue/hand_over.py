@@ -1,4 +1,4 @@
-"""Which optimizer state survives a change of optimizer: the hand-over table as data.
+"""Hand-over table: the optimizer state that survives a change of optimizer, as data.
 
 A row says, for the parameters that the two optimizers themselves update, which slots of the old state become which
 slots of the new one. Whatever a row does not name starts at zero, and so does the step count unless `step` is
@@ -21,7 +21,7 @@ from typing import Literal
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 
 Conversion = Literal["copy", "mean_to_sum", "mean_to_gradient", "sum_to_gradient"]
-"""How numbers change on the way. `mean_to_sum` divides by 1 - momentum of the new stage, where a running mean of
+"""Change of the numbers on the way. `mean_to_sum` divides by 1 - momentum of the new stage, where a running mean of
 gradients becomes SGD's running sum. `mean_to_gradient` lets the mean count as the first gradient that the new
 optimizer sees, in both of its moments and in its step count: a first moment beside an empty second one would be
 divided by too little, and its bias corrected by up to 1 / (1 - beta1). `sum_to_gradient` does the same with SGD's
@@ -45,7 +45,7 @@ class CarriedSlot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandOverRow:
-    """What is carried from one optimizer to another.
+    """State carried from one optimizer to another.
 
     Attributes:
         carried: Slots that survive; empty with `everything`.
@@ -119,7 +119,7 @@ _FAMILY_ROWS: Mapping[tuple[str, str], HandOverRow] = MappingProxyType(
         ("soap", "adam"): _SOAP_TO_ADAM,
     }
 )
-"""What is carried between different optimizers, by what their state means."""
+"""State carried between different optimizers, by what it means in each."""
 
 
 def hand_over_row(previous: str, following: str) -> HandOverRow | None:
@@ -138,7 +138,7 @@ def hand_over_table(names: Iterable[str]) -> dict[tuple[str, str], HandOverRow]:
 
 
 def can_carry(previous: str, following: str) -> bool:
-    """Whether any state survives a change of optimizer.
+    """Return whether any state survives a change of optimizer.
 
     >>> can_carry("adamw", "muon"), can_carry("muon", "soap")
     (True, False)
@@ -147,7 +147,7 @@ def can_carry(previous: str, following: str) -> bool:
 
 
 def carries_second_moments(previous: str, following: str) -> bool:
-    """Whether the following optimizer's second moments, if it keeps any, arrive with their step.
+    """Return whether the following optimizer's second moments, if any, arrive with their step.
 
     >>> carries_second_moments("adamw", "nadamw"), carries_second_moments("muon", "adamw")
     (True, False)
