@@ -35,11 +35,7 @@ class Lab:
         return build_decoder(spec, VOCAB, seed=seed)
 
     def stage(
-        self,
-        optimizer: str,
-        settings: Mapping[str, Any] | None = None,
-        *,
-        hparams: Mapping[str, float] | None = None,
+        self, optimizer: str, settings: Mapping[str, Any] = _NOTHING, *, hparams: Mapping[str, float] = _NOTHING
     ) -> Stage:
         """Make a stage with the optimizer's default settings and some changes."""
         info = OPTIMIZERS[optimizer]

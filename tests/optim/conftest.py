@@ -9,7 +9,7 @@ class TestedLab(Lab):
     """A lab whose stages take their settings by name."""
 
     def stage(self, optimizer, settings=None, *, hparams=None, **changes):
-        return super().stage(optimizer, {**(settings or {}), **changes}, hparams=hparams)
+        return super().stage(optimizer, {**(settings or {}), **changes}, hparams=hparams or {})
 
 
 @pytest.fixture
