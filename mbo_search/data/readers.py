@@ -16,7 +16,7 @@ from mbo_search.extensions import READER_GROUP, Registry, by_name
 from mbo_search.units import format_bytes
 
 LONGEST_LINE_BYTES = 64 * 2**20
-"""A longer line of a .jsonl file is refused: it is a .json file by mistake, or no text at all."""
+"""A longer line of a .jsonl file is refused: it is probably a .json file, or not text."""
 
 _ROWS_AT_ONCE = 1024
 
@@ -46,7 +46,7 @@ def read_file(file: Path, text_field: str) -> Iterator[Document]:
     """Read the documents of one file by the reader of its suffix.
 
     Raises:
-        DataError: If the file cannot be read, is not UTF-8, or has no such field; says where.
+        DataError: If the file cannot be read, is not UTF-8, or lacks the field; says where.
     """
     try:
         yield from reader_of(file.suffix).read(file, text_field)
@@ -119,7 +119,7 @@ def _parse(line: str, where: str) -> dict[str, object]:
     except json.JSONDecodeError as error:
         raise _problem(f"{where}:{error.colno}", f"is not JSON: {error.msg}") from error
     except (ValueError, RecursionError) as error:
-        raise _problem(where, f"is not JSON that can be read: {error}") from error
+        raise _problem(where, f"is not readable JSON: {error}") from error
     if not isinstance(record, dict):
         hint = 'such as {"text": "..."}'
         raise _problem(where, f"must be an object, not {type(record).__name__}", hint)

@@ -1,4 +1,4 @@
-"""A live training state as a folder, and back, bit for bit, at any step.
+"""A training state as a folder, and back, bit for bit, at any step.
 
 `weights.safetensors` holds the weights that learn, `optimizer.safetensors` the optimizer's tensors,
 `averages.safetensors` the moving averages where there are any, and `state.json` everything else. Nothing is
@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mbo_search.errors import StoreError, StudyError
-from mbo_search.model.decoder import build_decoder
+from mbo_search.model.decoder import Decoder, build_decoder, set_dropout
 from mbo_search.optim.regularizers import Regularizers, begin_regularizers
 from mbo_search.optim.staged import build_optimizer
 from mbo_search.optim.state import OptimizerState
@@ -54,7 +54,7 @@ class SavedSums(Description):
 
 
 class SavedState(Description):
-    """`state.json`: everything of a live state that is no tensor.
+    """`state.json`: everything of a training state that is not a tensor.
 
     Attributes:
         schema_version: Version of this format.
@@ -84,81 +84,94 @@ def fresh_state(setup: TrainSetup, seed: int) -> TrainState:
     return TrainState(model=build_decoder(setup.model, setup.vocab_size, seed).to(setup.device))
 
 
-def save_state(live: TrainState, folder: Path) -> None:
+def save_state(state: TrainState, folder: Path) -> None:
     """Write a state between two steps.
 
     Raises:
         OSError: If it cannot be written.
     """
-    assert live.optimizer is not None
-    assert live.stage is not None
-    exported = live.optimizer.export_state()
-    weights = {name: parameter.detach() for name, parameter in live.model.named_parameters()}
+    assert state.optimizer is not None
+    assert state.stage is not None
+    exported = state.optimizer.export_state()
+    weights = {name: parameter.detach() for name, parameter in state.model.named_parameters()}
     _write_tensors(folder / _WEIGHTS, weights)
     _write_tensors(folder / _OPTIMIZER, exported.tensors)
-    averages = _averages(live)
+    averages = _averages(state)
     if averages:
         _write_tensors(folder / _AVERAGES, averages)
     saved = SavedState(
-        step=live.step,
-        position_tokens=live.position_tokens,
-        segment_index=live.segment_index,
-        stage=live.stage,
-        high_losses=live.high_losses,
+        step=state.step,
+        position_tokens=state.position_tokens,
+        segment_index=state.segment_index,
+        stage=state.stage,
+        high_losses=state.high_losses,
         sums=SavedSums(
-            loss_sum=live.sums.loss_sum,
-            num_tokens=live.sums.num_tokens,
-            grad_norm_sum=live.sums.grad_norm_sum,
-            num_steps=live.sums.num_steps,
+            loss_sum=state.sums.loss_sum,
+            num_tokens=state.sums.num_tokens,
+            grad_norm_sum=state.sums.grad_norm_sum,
+            num_steps=state.sums.num_steps,
         ),
-        mean_steps=live.mean.count if live.mean else None,
+        mean_steps=state.mean.count if state.mean else None,
         optimizer_numbers=exported.numbers,
     )
     (folder / _STATE).write_text(json.dumps(saved.model_dump(mode="json"), sort_keys=True, allow_nan=False))
 
 
-def load_state(folder: Path, setup: TrainSetup, *, budget_steps: int) -> TrainState:
+def load_state(folder: Path, setup: TrainSetup) -> TrainState:
     """Read a state.
 
     Raises:
         StoreError: If a file is missing or unreadable, or holds anything but this model's state.
     """
     saved = _read_saved(folder / _STATE)
-    live = fresh_state(setup, seed=0)
-    weights = _read_tensors(folder / _WEIGHTS, lambda shapes: _check_names_and_shapes(live.model, shapes))
+    state = fresh_state(setup, seed=0)
+    weights = _read_tensors(folder / _WEIGHTS, lambda shapes: _check_names_and_shapes(state.model, shapes))
     tensors = _read_tensors(
-        folder / _OPTIMIZER, lambda shapes: _check_optimizer(live.model, shapes, saved.optimizer_numbers)
+        folder / _OPTIMIZER, lambda shapes: _check_optimizer(state.model, shapes, saved.optimizer_numbers)
     )
-    _load_weights(live.model, weights, where=folder / _WEIGHTS)
+    _load_weights(state.model, weights, where=folder / _WEIGHTS)
     try:
-        live.optimizer = build_optimizer(live.model, saved.stage, budget_steps=budget_steps)
-        live.optimizer.import_state(OptimizerState(tensors, dict(saved.optimizer_numbers)))
-        live.regularizers = begin_regularizers(live.model, saved.stage, Regularizers())
+        state.optimizer = build_optimizer(state.model, saved.stage, budget_steps=setup.budget().total_steps)
+        state.optimizer.import_state(OptimizerState(tensors, dict(saved.optimizer_numbers)))
+        state.regularizers = begin_regularizers(state.model, saved.stage, Regularizers())
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, StudyError) as error:
         raise StoreError(f"{folder}: holds no state of its stage ({error!r})") from error
-    live.stage = saved.stage
-    live.step, live.position_tokens = saved.step, saved.position_tokens
-    live.segment_index, live.high_losses = saved.segment_index, saved.high_losses
-    live.sums = SegmentSums(**saved.sums.model_dump())
-    live.mean = None if saved.mean_steps is None else SegmentMean(live.model)
-    _load_averages(live, saved.mean_steps or 0, folder / _AVERAGES)
-    return live
+    state.stage = saved.stage
+    state.step, state.position_tokens = saved.step, saved.position_tokens
+    state.segment_index, state.high_losses = saved.segment_index, saved.high_losses
+    state.sums = SegmentSums(**saved.sums.model_dump())
+    state.mean = None if saved.mean_steps is None else SegmentMean(state.model)
+    _load_averages(state, saved.mean_steps or 0, folder / _AVERAGES)
+    return state
 
 
-def _averages(live: TrainState) -> dict[str, Tensor]:
-    mean = {} if live.mean is None else live.mean.export_state()
-    return live.regularizers.export_state() | {f"{_MEAN}{name}": tensor for name, tensor in mean.items()}
+def load_model(state_dir: Path, setup: TrainSetup) -> Decoder:
+    """Load a trained model for evaluation, sampling or export.
+
+    Raises:
+        StoreError: If the folder holds no state of this model.
+    """
+    state = load_state(state_dir, setup)
+    assert state.optimizer is not None
+    state.optimizer.eval_mode()
+    set_dropout(state.model, 0.0)
+    return state.model.eval().requires_grad_(False)
 
 
-def _load_averages(live: TrainState, mean_steps: int, path: Path) -> None:
-    expected = {name: tuple(tensor.shape) for name, tensor in _averages(live).items()}
+def _averages(state: TrainState) -> dict[str, Tensor]:
+    mean = {} if state.mean is None else state.mean.export_state()
+    return state.regularizers.export_state() | {f"{_MEAN}{name}": tensor for name, tensor in mean.items()}
+
+
+def _load_averages(state: TrainState, mean_steps: int, path: Path) -> None:
+    expected = {name: tuple(tensor.shape) for name, tensor in _averages(state).items()}
     if not expected and not path.exists():
         return
     averages = _read_tensors(path, lambda shapes: _check_shapes(expected, shapes))
-    live.regularizers.import_state(averages)
-    if live.mean is not None:
+    state.regularizers.import_state(averages)
+    if state.mean is not None:
         mean = {name.removeprefix(_MEAN): average for name, average in averages.items() if name.startswith(_MEAN)}
-        live.mean.import_state(mean, mean_steps)
+        state.mean.import_state(mean, mean_steps)
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

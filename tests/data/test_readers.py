@@ -74,8 +74,8 @@ def test_an_unknown_field_names_the_nearest_one(tmp_path):
         (b"{broken", "data.jsonl:2:2: is not JSON: Expecting property name"),
         (b'["text"]', "data.jsonl:2: must be an object, not list"),
         (b'{"text": 3}', "data.jsonl:2: field 'text' must be a string, not int"),
-        (b"[" * 100_000, "data.jsonl:2: is not JSON that can be read"),
-        (b'{"text": ' + b"9" * 5000 + b"}", "data.jsonl:2: is not JSON that can be read"),
+        (b"[" * 100_000, "data.jsonl:2: is not readable JSON"),
+        (b'{"text": ' + b"9" * 5000 + b"}", "data.jsonl:2: is not readable JSON"),
         (b'{"text": "\xff"}', "data.jsonl:2: is not UTF-8 at byte 27: 0xff"),
     ],
 )
@@ -112,9 +112,9 @@ def test_parquet_faults_are_named(tmp_path):
     assert error(file) == "data.parquet: field 'text' must hold strings, not int64"
     assert "did you mean content? fields: content, text" in error(file, "contents")
     file.write_bytes(b"PAR1 no parquet")
-    assert error(file).startswith("data.parquet: is not a .parquet file that can be read")
+    assert error(file).startswith("data.parquet: is no .parquet file that can be read")
     file.write_bytes(b"")
-    assert error(file).startswith("data.parquet: is not a .parquet file that can be read")
+    assert error(file).startswith("data.parquet: is no .parquet file that can be read")
 
 
 def test_a_file_that_went_away_is_a_user_error(tmp_path):

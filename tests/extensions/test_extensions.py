@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -23,6 +24,11 @@ from mbo_search.extensions import (
 from mbo_search.study.catalogue.entries import LrShapeDefinition
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.spec.keys import segment_keys
+from mbo_search.study.spec.schedule import Regularizer, Schedule
+from mbo_search.study.spec.segments import BudgetSteps, cut
+from tests.study.builders import stage
 
 MODULE = """
 from mbo_search.study.catalogue.entries import LrShapeDefinition
@@ -139,3 +145,29 @@ def test_what_workers_cannot_import_is_refused_with_its_name():
 def test_groups_are_those_of_the_documentation():
     assert OPTIMIZER_GROUP == "mbo_search.optimizers"
     assert LR_SHAPES.group == "mbo_search.lr_shapes"
+
+
+def first_key(optimizer="adamw", regularizer=None):
+    """Key after the first segment of a schedule of one stage."""
+    chosen = () if regularizer is None else (Regularizer(kind=regularizer, strength=0.1),)
+    one = stage(optimizer=optimizer, regularizers=chosen)
+    budget = BudgetSteps(num_segments=2, steps_per_segment=2, batch_tokens=8)
+    return segment_keys("root", cut(Schedule(stages=(one,)), budget))[0]
+
+
+@pytest.mark.parametrize("known", ["optimizer", "regularizer"])
+def test_keys_hold_the_version_of_what_is_not_built_in(known):
+    keys = set()
+    for version in ("1", "2"):
+        optimizer = replace(OPTIMIZERS["adamw"], name="theirs", version=version)
+        regularizer = replace(REGULARIZERS["z_loss"], name="their_loss", version=version)
+        with with_extensions(optimizer, regularizer):
+            kinds = {"optimizer": {"optimizer": "theirs"}, "regularizer": {"regularizer": "their_loss"}}[known]
+            keys.add(first_key(**kinds))
+    assert len(keys) == 2
+
+
+def test_keys_of_what_is_built_in_hold_no_version():
+    before = first_key(regularizer="z_loss")
+    with with_extensions(replace(OPTIMIZERS["adamw"], name="theirs", version="9")):
+        assert first_key(regularizer="z_loss") == before
