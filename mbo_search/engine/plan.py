@@ -25,11 +25,12 @@ from mbo_search.model.size import flops_per_token, num_parameters
 from mbo_search.results.ranking.earlier_noise import earlier_noise
 from mbo_search.results.records.records import Arm
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT
+from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.ladder import search_spaces
 from mbo_search.study.space.parameters import SpaceSize
 from mbo_search.study.space.space import Space, parameters, propose, space_size, staged_space
-from mbo_search.study.spec.lr_shapes import StageClock, lr_factor
+from mbo_search.study.spec.lr_shapes import lr_factor
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut
 from mbo_search.study.spec.study import Numeric, Range, Study

@@ -41,12 +41,12 @@ class Trained:
 
 
 def never_stop() -> bool:
-    """For callers that never interrupt."""
+    """Never stop."""
     return False
 
 
 def no_log(line: str) -> None:
-    """For callers that want no lines."""
+    """Log nothing."""
 
 
 def study_of(sections: StudySections) -> Study:
@@ -62,7 +62,7 @@ def study_of(sections: StudySections) -> Study:
 
 
 def setup_of_file(file: ScheduleFile, study: Study, prepared: PreparedData) -> TrainSetup:
-    """How to train a schedule from a file here, measured on windows that are chosen as for the file's loss.
+    """Resolve how to train a schedule from a file here, on windows that are chosen as for the file's loss.
 
     Raises:
         StudyError: If the sections contradict each other.

@@ -18,7 +18,7 @@ from mbo_search.engine.control.controller import SearchController
 from mbo_search.engine.control.dependencies import SearchConfig, SearchDependencies
 from mbo_search.engine.control.stopping import stopping_criteria
 from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, quiet_study
-from mbo_search.engine.searcher.samplers import SAMPLERS
+from mbo_search.engine.searcher.samplers import random_sampler
 from mbo_search.engine.searcher.searches import TAKES_OVER, arm_shares, arm_space
 from mbo_search.engine.tasks import PathNode, TrialTask
 from mbo_search.results.evidence.ladder_info import ladder_info
@@ -78,7 +78,7 @@ class LadderWorld:
                 arm,
                 arm_space(study, arm, share),
                 seed=study.seed,
-                database=quiet_study(SAMPLERS["random"](0, 0)),
+                database=quiet_study(random_sampler(0)),
             )
             for arm, share in arm_shares(study).items()
         }

@@ -7,7 +7,7 @@ import pytest
 from mbo_search.errors import StudyError
 from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.catalogue.baseline_names import baseline_names, split_baseline
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.files.study_file import load_study
 from mbo_search.study.space.space import staged_space

@@ -15,10 +15,11 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from mbo_search.engine.searcher.initial_points import control_points, initial_points, points_near
-from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SamplerMaker, SearchEffort, SearchSpace
-from mbo_search.engine.searcher.registry import GivenSearcher, StagedSpace, given_sampler_maker, searcher_maker
-from mbo_search.engine.searcher.samplers import SAMPLERS, STARTUP_TRIALS
+from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SearchEffort, SearchSpace
+from mbo_search.engine.searcher.registry import GivenSearcher, definition_of, given_sampler_maker, searcher_maker
+from mbo_search.engine.searcher.samplers import STARTUP_TRIALS
 from mbo_search.engine.searcher.space_pieces import space_pieces
+from mbo_search.engine.searcher.staged_space import SamplerMaker, StagedSpace
 from mbo_search.engine.searcher.storage import arm_study
 from mbo_search.engine.searcher.suggest import Draw
 from mbo_search.engine.searcher.warm_start import read_warm_start, warm_draws
@@ -51,9 +52,6 @@ _INITIAL_SHARE_OF_ONE_STAGE = 0.5
 A search with stages learns of strategies from the ends of single stages as well. One without cannot, and its space
 is no more than a few strategies and their numbers.
 """
-
-_WITH_INITIAL_POINTS = ("tree", *SAMPLERS)
-"""Searchers that learn from any schedule; the others follow an order of their own."""
 
 
 def arms_of(study: Study, run: RunDirectory, searcher: GivenSearcher | None = None) -> dict[Arm, OptunaSearcher]:
@@ -99,7 +97,7 @@ def arm_space(study: Study, arm: Arm, share: float) -> SearchSpace:
     return SearchSpace(
         function=functools.partial(propose, space),
         sampler=_maker(searcher, study, space, effort),
-        initial=_initial(study, arm, space, share) if searcher in _WITH_INITIAL_POINTS else (),
+        initial=_initial(study, arm, space, share) if definition_of(searcher).uses_initial_points else (),
         size=finite_size(space),
         effort=effort,
         objectives=search.objectives,

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mbo_search.errors import Problem, StudyError
+from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.hand_over import can_carry, carries_second_moments
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.axes import hparam_values
 from mbo_search.study.space.build_stage import rewarm_steps
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.spec.annealing import LAST_FACTOR, SHORTEST_DECAY, decay_share, is_annealed, last_factor
 from mbo_search.study.spec.budget import study_budget
-from mbo_search.study.spec.lr_shapes import StageClock
 from mbo_search.study.spec.schedule import LrShape
 from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.study.spec.study import HparamValue, LrShapeChoice, Numeric, Range, StageSpace, Study, is_numeric

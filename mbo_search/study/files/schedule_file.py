@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.entries import Hparam
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.checks.choices import unknown_name

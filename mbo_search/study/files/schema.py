@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping
 from pydantic import BaseModel
 
 from mbo_search.study.catalogue.entries import Hparam
-from mbo_search.study.catalogue.lookup import LR_SHAPES, MODEL_SIZES
+from mbo_search.study.catalogue.lookup import MODEL_SIZES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.study import (

@@ -22,13 +22,13 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Literal
 
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.entries import StageClock
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.axes import StageAxes, hparam_values
 from mbo_search.study.space.single_strategy import control_axes
 from mbo_search.study.space.space import Space, resolved_stages, space_of, staged_space
 from mbo_search.study.spec.annealing import is_annealed
-from mbo_search.study.spec.lr_shapes import StageClock
 from mbo_search.study.spec.rungs import RUNGS, Rung, rungs_below
 from mbo_search.study.spec.schedule import LrShape
 from mbo_search.study.spec.segments import BudgetSteps

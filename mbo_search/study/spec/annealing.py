@@ -6,8 +6,9 @@ every schedule of a space must end annealed.
 
 from __future__ import annotations
 
+from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
-from mbo_search.study.spec.lr_shapes import StageClock, lr_factor
+from mbo_search.study.spec.lr_shapes import lr_factor
 from mbo_search.study.spec.schedule import LrShape
 
 LAST_FACTOR = 0.1

@@ -14,7 +14,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
+from mbo_search.extensions import Registry
+from mbo_search.study.catalogue.entries import OptimizerDefinition, RegularizerDefinition
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.segments import Segment
 
 Json = Mapping[str, object]
@@ -54,7 +57,7 @@ def segment_keys(root: str, segments: Sequence[Segment]) -> tuple[str, ...]:
 def _material(segment: Segment) -> Json:
     stage, info = segment.stage, OPTIMIZERS[segment.stage.optimizer]
     return {
-        "optimizer": stage.optimizer,
+        "optimizer": _versioned(stage.optimizer, OPTIMIZERS),
         "hparams": {name: float(value).hex() for name, value in sorted(stage.hparams.items())},
         "lrs": _lr_digest(segment),
         "num_steps": segment.num_steps,
@@ -62,10 +65,16 @@ def _material(segment: Segment) -> Json:
         "weight_decay": stage.weight_decay.hex() if info.decoupled_decay else None,
         "budget_steps": segment.clock.budget_steps if info.clocked_by_budget else None,
         "clip_norm": stage.clip_norm.hex() if stage.clip_norm is not None else None,
-        "regularizers": sorted((r.kind, r.strength.hex()) for r in stage.regularizers),
+        "regularizers": sorted((_versioned(r.kind, REGULARIZERS), r.strength.hex()) for r in stage.regularizers),
         "trainable": stage.trainable,
         "hand_over": segment.hand_over,
     }
+
+
+def _versioned(name: str, known: Registry[OptimizerDefinition] | Registry[RegularizerDefinition]) -> str:
+    """Name with its version for what is not built in; the numerics hold a version of all that is."""
+    found = None if name in known.built_in else known.get(name)
+    return name if found is None else f"{name}@{found.version}"
 
 
 def _lr_digest(segment: Segment) -> str:

@@ -10,6 +10,7 @@ from typing import Literal, TypeGuard
 
 from pydantic import Field
 
+from mbo_search.study.catalogue.searchers import SearcherName
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import HandOver
 
@@ -252,7 +253,7 @@ class SearchSpec(Description):
         repeats: Independent searches of the whole study, each with a seed of its own.
     """
 
-    searcher: Literal["auto", "tree", "tpe", "random", "gp", "greedy", "beam2", "beam4", "grid"] = "auto"
+    searcher: SearcherName = "auto"
     objectives: tuple[Objective, ...] = Field(default=("loss",), min_length=1)
     pruner: Literal["off", "boundary"] = "off"
     trials: int | None = Field(default=None, ge=1)
