@@ -133,7 +133,8 @@ def _ranking_row(row: RankedTrial) -> dict[str, object]:
 
 
 def _trial_row(record: TrialRecord) -> dict[str, object]:
-    values = record.model_dump(include=set(TRIAL_COLUMNS) & set(TrialRecord.model_fields) - {"schedule"})
+    fields = set(TRIAL_COLUMNS) & set(TrialRecord.model_fields) - {"schedule"}
+    values = record.model_dump(include=fields | {"cost"})
     stages = record.schedule.stages
     return {
         **values,
