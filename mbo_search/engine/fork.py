@@ -31,8 +31,8 @@ from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.study import Study
 from mbo_search.system.files import fsync_folder, unique_sibling, write_json
 from mbo_search.train.runners import RUNNER
-from mbo_search.train.setup.branch_points import branch_points
-from mbo_search.train.setup.setup import TrainSetup, changed_numerics, numerics_here, resolve_setup
+from mbo_search.train.setup.resolve import branch_points, numerics_here, resolve_setup
+from mbo_search.train.setup.setup import TrainSetup, changed_numerics
 
 _TRAINING = ("data", "model", "budget", "train", "evaluation")
 """Sections that say how a step is computed and measured."""
@@ -215,7 +215,7 @@ def _setup(old: RunDirectory, study: Study, cache: Path) -> TrainSetup:
     runner = {name: value for name, value in setup.numerics.items() if name == RUNNER}
     if all(_section(before, name) == _section(study, name) for name in _TRAINING):
         prepared = data_again(study, setup, cache)
-        if prepared.card.fingerprint == setup.data_fingerprint:
+        if prepared.metadata.fingerprint == setup.data_fingerprint:
             changes = {
                 "data_folder": str(prepared.folder.resolve()),
                 "branch_points": branch_points(study),

@@ -21,7 +21,8 @@ from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut, resolve_budget
 from mbo_search.study.spec.study import Study
 from mbo_search.train.runners import runner_numerics
-from mbo_search.train.setup.setup import TrainSetup, changed_numerics, numerics_here, resolve_setup
+from mbo_search.train.setup.resolve import numerics_here, resolve_setup
+from mbo_search.train.setup.setup import TrainSetup, changed_numerics
 from mbo_search.trial.reports import StageRunner
 
 _RESUMABLE = (
@@ -160,7 +161,7 @@ def _reopen(run: RunDirectory, study: Study, options: RunOptions) -> OpenRun:
     setup = run.setup()
     _check_numerics(run, setup, numerics_here(setup) | runner_numerics(options.runner))
     prepared = data_again(study, setup, options.cache)
-    if prepared.card.fingerprint != setup.data_fingerprint:
+    if prepared.metadata.fingerprint != setup.data_fingerprint:
         rule = "give other tokens than when the study began"
         hint = f"restore the texts, or {_fork(run.path)}"
         raise RunDirectoryError([Problem(key="data.source", where=str(run.path), rule=rule, hint=hint)])

@@ -35,7 +35,9 @@ from mbo_search.study.spec.segments import cut
 from mbo_search.study.spec.study import Numeric, Range, Study
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.runners import runner_for
-from mbo_search.train.setup.setup import TrainSetup, resolve_setup, validation_parts_of
+from mbo_search.train.setup.eval_text import validation_parts_of
+from mbo_search.train.setup.resolve import resolve_setup
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.reports import StageRunner
 
 PROBE_SECONDS = 4.0
@@ -193,7 +195,7 @@ def _reference_schedule(study: Study) -> Schedule:
 
 
 def _train_tokens(prepared: PreparedData) -> int:
-    return prepared.card.splits["train"].num_tokens
+    return prepared.metadata.splits["train"].num_tokens
 
 
 def _most_tokens(study: Study, schedule_tokens: int) -> int | None:

@@ -21,7 +21,7 @@ from mbo_search.results.records.records import TrialRecord, TrialSpec
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.system.files import read_bounded, write_atomic
-from mbo_search.train.execution.path import schedule_path, stretches
+from mbo_search.train.execution.path import schedule_path, spans
 from mbo_search.train.setup.setup import TrainSetup
 
 HasNode = Callable[[str], bool]
@@ -82,8 +82,8 @@ def nodes_of(schedule: Schedule, seed: int, setup: TrainSetup) -> tuple[PathNode
     Raises:
         StudyError: If the schedule does not fit the grid, or a warm-up its stage.
     """
-    spans = stretches(schedule_path(schedule, setup, seed))
-    return tuple(PathNode(key=span.key, tokens=span.end_tokens) for span in spans)
+    path = schedule_path(schedule, setup, seed)
+    return tuple(PathNode(key=span.key, tokens=span.end_tokens) for span in spans(path))
 
 
 def task_of(record: TrialRecord, nodes_of: NodesOf) -> TrialTask:

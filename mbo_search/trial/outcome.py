@@ -1,4 +1,4 @@
-"""How a trial ended, as a value that any process can send to any other: plain data, no torch."""
+"""The outcome of a trial, as plain data that any process can send to any other. No torch."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from mbo_search.trial.flat import Flat
 from mbo_search.trial.reports import EndReason
 
 State = Literal["complete", "pruned", "failed", "interrupted"]
-"""How a trial ended."""
+"""The way in which a trial ended."""
 
 Loss = Annotated[float, Field(ge=0, le=1e100)]
 _DocumentTokens = Annotated[int, Field(ge=1, le=10**9)]
 _MOST_DOCUMENTS = 10_000
 
 BAD_REGION: frozenset[EndReason] = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
-"""Reasons that lie in what was to be trained: such a trial is pruned, and the searcher learns to avoid its like."""
+"""Reasons that lie in the schedule: such a trial is pruned, so that the searcher learns to avoid similar ones."""
 
 
 def state_of(reason: EndReason | None) -> State:
-    """How a trial that did not come to its end has ended.
+    """State of a trial that ended before its last step.
 
     >>> state_of("non_finite"), state_of("hung"), state_of("signal")
     ('pruned', 'failed', 'interrupted')
     """
-    if reason == "signal":
+    if reason in ("signal", "disk"):
         return "interrupted"
     return "pruned" if reason in BAD_REGION else "failed"
 
@@ -82,7 +82,7 @@ class CurveRow(Description):
 
 
 class BoundaryEvent(Flat):
-    """A trial has reached the end of a stage; what it cost so far, in case that is the last heard of it.
+    """A trial has reached the end of a stage; its cost so far is kept in case no later message arrives.
 
     Attributes:
         boundary: What it showed.
@@ -102,7 +102,7 @@ class BoundaryEvent(Flat):
 
 
 class TrialResult(Flat):
-    """How a schedule with a seed ended, as its outcome and its record have it in common.
+    """The end of a schedule with a seed, as its outcome and its record have it in common.
 
     Numbers are bounded because a record may come from a stranger's folder: sums and squares of them must exist.
 
@@ -143,10 +143,10 @@ class TrialResult(Flat):
 
 
 class TrialOutcome(TrialResult):
-    """What executing one schedule with one seed gave.
+    """Result of executing one schedule with one seed.
 
     Attributes:
-        curve: Its learning curve from the first token, shared spans included.
+        curve: Its learning curve from the first token, including the shared prefix.
     """
 
     curve: tuple[CurveRow, ...] = ()

@@ -114,7 +114,7 @@ class BoundaryReport:
 
 
 class StageRunner(Protocol):
-    """Trains a span of a schedule. The search knows nothing else of training.
+    """Trains a span of a schedule. The search knows nothing else about training.
 
     Implemented by the live trainer and, for other trainers or simulated time, by anything that keeps its promise:
     the state after a span depends on the node, the segments and the seed alone.

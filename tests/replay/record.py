@@ -218,7 +218,7 @@ def main(out: Path, names: Sequence[str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             found = record(name, program, Path(folder) / "work")
             os.chdir(out)
-        text = json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False)
+        text = json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
         whole = out / f"{name}.json"
         part = whole.with_suffix(".part")
         part.write_text(text + "\n", encoding="utf-8")

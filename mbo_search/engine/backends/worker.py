@@ -133,7 +133,7 @@ class TrialWorker:
         """Add what is noted of complete runs on fresh seeds only: losses on other text, passes over the text."""
         if outcome.state != "complete" or task.is_search:
             return outcome
-        num_tokens = self._prepared.card.splits["train"].num_tokens
+        num_tokens = self._prepared.metadata.splits["train"].num_tokens
         found: dict[str, object] = {"epochs": self._setup.budget().total_tokens / num_tokens}
         if self._given is None and (texts := _held_out_texts(task.arm, self._setup)):
             losses = self._held_out_losses(end, texts)

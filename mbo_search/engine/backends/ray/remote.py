@@ -43,7 +43,8 @@ def train_remote_trial(config: dict[str, Any], sent: SentRunner | None = None) -
 def _worker(folder: Path, plan_json: str, sent: SentRunner | None = None) -> TrialWorker:
     """The process's worker, with the data on this machine."""
     from mbo_search.train.runners import runner_numerics
-    from mbo_search.train.setup.setup import changed_numerics, numerics_here
+    from mbo_search.train.setup.resolve import numerics_here
+    from mbo_search.train.setup.setup import changed_numerics
 
     runner = None if sent is None else sent.runner
     plan = WorkerPlan.model_validate_json(plan_json)

@@ -75,9 +75,9 @@ def test_a_machine_that_computes_otherwise_refuses(opened, objects, tmp_path):
 
 
 def test_data_arrive_whole_or_not_at_all(prepared, objects, tmp_path):
-    fingerprint = prepared.card.fingerprint
+    fingerprint = prepared.metadata.fingerprint
     found = fetch_prepared(fingerprint, objects, tmp_path / "fetched")
-    assert found.card == prepared.card
+    assert found.metadata == prepared.metadata
     assert (found.tokens("train") == prepared.tokens("train")).all()
     shutil.rmtree(tmp_path / "fetched")
     objects.put(f"data/{fingerprint}/train.tokens", b"\0" * 100)
