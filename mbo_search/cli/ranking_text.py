@@ -13,7 +13,7 @@ from mbo_search.units import format_count, format_seconds
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from mbo_search.results.evidence.attribution_values import Attribution
+    from mbo_search.results.evidence.attribution import Attribution
     from mbo_search.results.evidence.ranking_values import LadderRung, RankedTrial, Ranking, Totals
     from mbo_search.results.statistics.paired import PairedTest
 

@@ -15,7 +15,8 @@ from mbo_search.engine.control.confirm_cost import ConfirmCost, confirm_cost
 from mbo_search.engine.open_run import baselines_of
 from mbo_search.engine.searcher.suggest import FixedChoices, ReferenceSuggest, draw
 from mbo_search.model.size import flops_per_token, num_parameters
-from mbo_search.results.ranking.earlier_noise import EarlierNoise, earlier_noise
+from mbo_search.results.evidence.noise import EarlierNoise
+from mbo_search.results.ranking.files import earlier_noise
 from mbo_search.results.records.records import Arm
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS

@@ -15,7 +15,7 @@ import numpy as np
 
 from mbo_search.results.evidence.champions import champions
 from mbo_search.results.evidence.comparisons import compare_all
-from mbo_search.results.evidence.ladder_info import LadderContext
+from mbo_search.results.evidence.ladder import LadderContext
 from mbo_search.results.evidence.ranking_values import Comparison, Ranking, Totals
 from mbo_search.results.evidence.rounds import champions_by_round
 from mbo_search.results.ranking.rank import RankingContext, rank

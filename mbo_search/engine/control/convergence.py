@@ -15,7 +15,7 @@ import statistics
 from collections.abc import Sequence
 
 from mbo_search.engine.tasks.task import TrialTask
-from mbo_search.results.evidence.noise_floor import paired_noise
+from mbo_search.results.evidence.noise import paired_noise
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import group_by_schedule
 

@@ -13,7 +13,7 @@ from typing import TypedDict
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import change_percent, stage_facts
-from mbo_search.results.evidence.attribution_values import AttributionRow
+from mbo_search.results.evidence.attribution import AttributionRow
 from mbo_search.results.evidence.ranking_values import RankedTrial
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Stage

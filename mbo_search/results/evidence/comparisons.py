@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable, Sequence
 
 from mbo_search.results.evidence.champions import Champions
@@ -110,14 +109,6 @@ def _compared(pairs: Iterable[tuple[ScheduleRuns, ScheduleRuns]]) -> list[Compar
     """The comparisons of the pairs that have seeds in common."""
     found = [compare(one, other) for one, other in pairs]
     return [comparison for comparison in found if comparison is not None]
-
-
-def difference_noise(comparisons: Sequence[Comparison]) -> float | None:
-    """Standard deviation of a difference between two schedules over seeds, pooled; None if never measured."""
-    tests = [one.test for one in comparisons if one.test is not None and one.role != "ladder"]
-    spreads = [(test.sd_nats, test.num_seeds - 1) for test in tests if test.sd_nats is not None]
-    freedom = sum(count for _, count in spreads)
-    return math.sqrt(math.fsum(sd**2 * count for sd, count in spreads) / freedom) if freedom else None
 
 
 def is_tied(runs: ScheduleRuns, best: ScheduleRuns, noise_nats: float | None) -> bool | None:

@@ -7,15 +7,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from mbo_search.results.evidence.champions import Champions
-from mbo_search.results.evidence.ladder_info import LadderContext
+from mbo_search.results.evidence.ladder import FEWEST_TRIALS, LadderContext
 from mbo_search.results.records.records import LOWER_ARMS, TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns
 from mbo_search.results.statistics.paired import percent_lower
 from mbo_search.study.space.parameters import Parameter
 from mbo_search.units import format_count
-
-FEWEST_TRIALS = 3
-"""Trials of the opponents for each optimizer that they may use, below which they were hardly tuned."""
 
 EDGE = 0.05
 """Share of a range at either end that counts as its edge; rates are measured on a logarithmic scale."""

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 
 from mbo_search.results.evidence.attribution import AttributionContext, attribute
 from mbo_search.results.evidence.champions import Champions, champions, contenders
-from mbo_search.results.evidence.comparisons import compare_all, difference_noise, is_tied, order
-from mbo_search.results.evidence.ladder_info import LadderContext
-from mbo_search.results.evidence.noise_floor import noise_floor
+from mbo_search.results.evidence.comparisons import compare_all, is_tied, order
+from mbo_search.results.evidence.ladder import LadderContext, ladder_rows
+from mbo_search.results.evidence.noise import difference_noise, noise_floor
 from mbo_search.results.evidence.ranking_values import Comparison, RankedRun, RankedTrial, Ranking, Totals
 from mbo_search.results.evidence.requested import requested_tokens
 from mbo_search.results.evidence.rounds import champions_by_round
 from mbo_search.results.evidence.token_scaling import token_ratio
-from mbo_search.results.ranking.ladder_rows import ladder_rows
 from mbo_search.results.ranking.pareto import mark_front
 from mbo_search.results.records.optional_stats import mean_or_none, perplexity_or_none, sd_or_none
 from mbo_search.results.records.records import TrialRecord

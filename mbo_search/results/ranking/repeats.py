@@ -13,7 +13,7 @@ from pathlib import Path
 from mbo_search.results.evidence.differences import difference_of_nats, gain_words, interval_words
 from mbo_search.results.evidence.ranking_values import Difference, Ranking, SearchRepeats
 from mbo_search.results.statistics.paired import ALPHA, Answer, nats_of_percent, paired_test
-from mbo_search.results.verdict.sentence import FREEDOMS
+from mbo_search.results.verdict.sentences import FREEDOMS
 
 
 def repeat_folder(root: Path, number: int) -> Path:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from mbo_search.results.evidence.champions import Champions
 from mbo_search.results.evidence.comparisons import compare
 from mbo_search.results.evidence.differences import smallest_difference, token_estimate
-from mbo_search.results.evidence.ladder_info import LadderContext
+from mbo_search.results.evidence.ladder import LadderContext
 from mbo_search.results.evidence.objections import objections
 from mbo_search.results.evidence.ranking_values import Comparison, Difference, Estimate, LadderRung, Verdict
 from mbo_search.results.records.records import TrialRecord
@@ -20,8 +20,7 @@ from mbo_search.results.records.schedule_groups import ScheduleRuns
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT, Answer
 from mbo_search.results.statistics.sequential import SequentialTest, decide, spending_of
-from mbo_search.results.verdict.next_step import next_step
-from mbo_search.results.verdict.sentence import Findings, ladder_sentence, verdict_sentence
+from mbo_search.results.verdict.sentences import Findings, ladder_sentence, next_step, verdict_sentence
 from mbo_search.study.spec.study import ConfirmSpec
 
 _SAME_SPEED = 0.05

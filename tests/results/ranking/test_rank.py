@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mbo_search.cli.ranking_text import ranking_text
-from mbo_search.results.evidence.comparisons import difference_noise
+from mbo_search.results.evidence.noise import difference_noise
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.ranking.rank import count_totals, rank
 from mbo_search.results.records.records import TrialRecord
