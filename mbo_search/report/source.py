@@ -41,7 +41,7 @@ class ReportSource:
         fresh: Complete runs of each schedule on fresh seeds, by the number of its search trial.
         curves: Learning curve of each trial that has one.
         setup: What was resolved once for the study.
-        card: What is known of the data; None if it is not on this machine any more.
+        metadata: What is known of the data; None if it is not on this machine any more.
         problems: Files that could not be read.
     """
 
@@ -53,7 +53,7 @@ class ReportSource:
     fresh: Mapping[int, tuple[TrialRecord, ...]]
     curves: Mapping[int, tuple[CurveRow, ...]]
     setup: TrainSetup
-    card: DataMetadata | None
+    metadata: DataMetadata | None
     problems: tuple[Problem, ...]
 
     @property
@@ -141,7 +141,7 @@ def read_source(
         fresh={runs.head.trial: runs.fresh for runs in groups},
         curves=curves,
         setup=setup,
-        card=_metadata(Path(setup.data_folder)),
+        metadata=_metadata(Path(setup.data_folder)),
         problems=(*scan.problems, *damaged),
     )
 

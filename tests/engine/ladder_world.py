@@ -146,7 +146,7 @@ class LadderWorld:
             count_totals(books.records, {}),
             scale="at no scale",
             confirm=self.study.confirm,
-            context=RankingContext(info=info),
+            context=RankingContext(ladder=info),
         )
 
     def _boundary(self, task: TrialTask, stage: int, *, is_shared: bool) -> Boundary:

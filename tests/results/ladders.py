@@ -88,5 +88,5 @@ def ranked(records, *, seeds=None, info=None):
         count_totals(records, {}),
         scale=SCALE,
         confirm=confirm,
-        context=RankingContext(info=info or info_of(), directory="my run"),
+        context=RankingContext(ladder=info or info_of(), directory="my run"),
     )

@@ -34,7 +34,7 @@ COUNTS: dict[Rung, int] = {"untuned": 1, "tuned": 6, "shape": 2, "settings": 3, 
 """Schedules of each rung: the question's side has the most luck."""
 
 TOKENS = tuple(60 + 17 * index % 140 for index in range(30))
-INFO = RankingContext(info=LadderContext(question="switch", rungs=RUNGS))
+INFO = RankingContext(ladder=LadderContext(question="switch", rungs=RUNGS))
 
 ONE_RUNG_AS_GOOD: dict[Rung, float] = {"untuned": 0.1, "tuned": 0.1, "shape": 0.1}
 """Nats by which all rungs but `settings` are worse: the hardest case, where a single test prevents a false yes."""

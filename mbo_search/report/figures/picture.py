@@ -20,4 +20,4 @@ def _draw(info: tuple[SeedRow, ...] | ArmsInfo, text: Strings) -> Drawing:
     return Drawing(figure=draw_seeds(info, names=names), lead=leads["picture_seeds"])
 
 
-PICTURE = Figure(name="picture", info=_info, draw=_draw, has_section=False)
+PICTURE: Figure[tuple[SeedRow, ...] | ArmsInfo] = Figure(name="picture", info=_info, draw=_draw, has_section=False)

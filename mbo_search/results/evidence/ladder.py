@@ -104,16 +104,16 @@ def _hand_picked(spaces: Collection[str]) -> dict[Rung, tuple[str, ...]]:
 
 
 def ladder_rows(
-    groups: Sequence[ScheduleRuns], best: Champions, comparisons: Sequence[Comparison], info: LadderContext
+    groups: Sequence[ScheduleRuns], best: Champions, comparisons: Sequence[Comparison], context: LadderContext
 ) -> tuple[LadderRung, ...]:
     """Make a row of every rung of a study's ladder.
 
     Losses are means over fresh seeds if the champion of every rung has them, else those of the search.
     """
-    shown = [best.by_rung[rung] for rung in info.rungs if rung in best.by_rung]
+    shown = [best.by_rung[rung] for rung in context.rungs if rung in best.by_rung]
     is_confirmed = all(runs.is_confirmed for runs in shown)
     rows: list[LadderRung] = []
-    for rung in info.rungs:
+    for rung in context.rungs:
         champion = best.by_rung.get(rung)
         row = LadderRung(name=rung) if champion is None else _row(champion, is_confirmed=is_confirmed)
         known = [loss for loss in (*(row.best_up_to for row in rows[-1:]), row.best_needing) if loss is not None]
@@ -122,17 +122,17 @@ def ladder_rows(
             "best_up_to": min(known, default=None),
             "gain": None if gain is None else gain.difference,
             "gain_over": None if gain is None else gain.other,
-            "gain_at_most": gain is not None and _are_hardly_tuned(rows, info),
+            "gain_at_most": gain is not None and _are_hardly_tuned(rows, context),
             "trials": sum(runs.rung == rung and runs.search_loss is not None for runs in groups),
         }
-        rows.append(row.model_copy(update=found | _effort(rung, info)))
+        rows.append(row.model_copy(update=found | _effort(rung, context)))
     return tuple(rows)
 
 
-def _are_hardly_tuned(below: Sequence[LadderRung], info: LadderContext) -> bool:
+def _are_hardly_tuned(below: Sequence[LadderRung], context: LadderContext) -> bool:
     """Whether the rungs below, untuned schedules aside, had few trials for each of their optimizers."""
     searched = [row for row in below if row.name != "untuned"]
-    return bool(searched) and sum(row.trials for row in searched) < FEWEST_TRIALS * len(info.optimizers)
+    return bool(searched) and sum(row.trials for row in searched) < FEWEST_TRIALS * len(context.optimizers)
 
 
 def _row(champion: ScheduleRuns, *, is_confirmed: bool) -> LadderRung:
@@ -149,15 +149,15 @@ def _row(champion: ScheduleRuns, *, is_confirmed: bool) -> LadderRung:
     )
 
 
-def _effort(rung: Rung, info: LadderContext) -> dict[str, object]:
+def _effort(rung: Rung, context: LadderContext) -> dict[str, object]:
     """What looking for the best of a rung took."""
     return {
-        "executed_tokens": _charged(rung, info),
-        "dimensions": info.dimensions(rung),
-        "hand_picked": info.hand_picked.get(rung, ()),
+        "executed_tokens": _charged(rung, context),
+        "dimensions": context.dimensions(rung),
+        "hand_picked": context.hand_picked.get(rung, ()),
     }
 
 
-def _charged(rung: Rung, info: LadderContext) -> int:
-    searches = ("baseline",) if rung == "untuned" else info.searches_of(rung)
-    return sum(info.charges.get(name, 0) for name in searches)
+def _charged(rung: Rung, context: LadderContext) -> int:
+    searches = ("baseline",) if rung == "untuned" else context.searches_of(rung)
+    return sum(context.charges.get(name, 0) for name in searches)

@@ -50,7 +50,7 @@ def _ranking_of_search(
 ) -> Ranking:
     status, budget = run.status(), setup.budget()
     context = RankingContext(
-        info=ladder_context(study, budget.total_tokens, charges_of(records, status)),
+        ladder=ladder_context(study, budget.total_tokens, charges_of(records, status)),
         directory=str(run.path),
         objectives=study.search.objectives,
         attribution=AttributionContext(

@@ -36,13 +36,13 @@ class RankingContext:
     """What a ranking needs besides records.
 
     Attributes:
-        info: The study's ladder.
+        ladder: The study's ladder.
         directory: The run directory, as commands name it.
         objectives: What the search minimizes.
         attribution: What the worth of single parts is worked out from; None: nobody wants to know.
     """
 
-    info: LadderContext
+    ladder: LadderContext
     directory: str = "DIR"
     objectives: Sequence[Objective] = ("loss",)
     attribution: AttributionContext | None = None
@@ -76,17 +76,17 @@ def rank(
     """Rank the schedules of a study and answer its question as far as the records can."""
     groups = group_by_schedule(records)
     known = _context(groups) if context is None else context
-    ordered, best = order(groups), champions(groups, known.info.question)
+    ordered, best = order(groups), champions(groups, known.ladder.question)
     comparisons = compare_all(groups, best, champions_by_round(groups, records, best.question))
     tokens = token_ratio(records, best, _errors_against(best.strongest, comparisons))
-    ladder = ladder_rows(groups, best, comparisons, known.info)
+    ladder = ladder_rows(groups, best, comparisons, known.ladder)
     evidence = Evidence(
         records=records,
         ordered=ordered,
         best=best,
         comparisons=comparisons,
         ladder=ladder,
-        info=known.info,
+        context=known.ladder,
         tokens=tokens,
         confirm=confirm,
         scale=scale,
@@ -118,7 +118,7 @@ def _errors_against(opponent: ScheduleRuns | None, comparisons: Sequence[Compari
 def _context(groups: Sequence[ScheduleRuns]) -> RankingContext:
     """The ladder that a study's own schedules make up."""
     best = champions(groups)
-    return RankingContext(info=LadderContext(question=best.question, rungs=tuple(best.by_rung)))
+    return RankingContext(ladder=LadderContext(question=best.question, rungs=tuple(best.by_rung)))
 
 
 def _notes(groups: Sequence[ScheduleRuns], best: Champions, confirm: ConfirmSpec | None) -> tuple[str, ...]:

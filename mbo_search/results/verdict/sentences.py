@@ -210,12 +210,12 @@ def _token_sentence(found: Findings) -> str:
     return f" The strongest schedule without it would need {tokens} the text to be as good{repeats}."
 
 
-def next_step(found: Findings, info: LadderContext, directory: str) -> str:
+def next_step(found: Findings, context: LadderContext, directory: str) -> str:
     """Say what to do next."""
     folder = shlex.quote(directory)
     if found.winner is None or found.challenger is None:
         return f"go on searching: mbo-search resume {folder} --set search.trials=N"
-    if not info.has_opponents:
+    if not context.has_opponents:
         return "give the opponents a share, such as control: 0.5, and search again"
     if found.is_interim:
         return f"wait for the other seeds, or go on with: mbo-search resume {folder}"
