@@ -89,7 +89,7 @@ def _row(source: ReportSource, trial: int | None, name: str) -> RankedTrial:
         return source.ranked[0]
     row = next((row for row in source.ranking.trials if row.trial == trial), None)
     if row is None or row.rank is None:
-        rule = "is no schedule of this study" if row is None else f"has not finished: it is {row.state}"
+        rule = "is not a schedule of this study" if row is None else f"has not finished: it is {row.state}"
         known = ", ".join(str(row.trial) for row in source.ranked[:5])
         raise UserError([Problem(key="", value=str(trial), rule=rule, hint=f"the best are {known}", where=name)])
     return row

@@ -99,7 +99,7 @@ def _hand_picked(spaces: Collection[str]) -> dict[Rung, tuple[str, ...]]:
     if "tuned" in spaces:
         found["tuned"] = ("settings of the shapes, such as a square-root decay over the last 30 %",)
     if "line" in spaces:
-        found["shape"] = ("decays in tenths of the budget where there is one stage", "stages as the study has them")
+        found["shape"] = ("decays in tenths of the budget where there is one stage", "stages as given in the study")
     return found
 
 

@@ -115,8 +115,8 @@ def _few_trials(searched: Sequence[TrialRecord], context: LadderContext) -> Iter
     complete = sum(record.state == "complete" for record in searched)
     if context.optimizers and complete < FEWEST_TRIALS * len(context.optimizers):
         yield (
-            f"the opponents had {complete} trials for {len(context.optimizers)} optimizers, and fewer than "
-            f"{FEWEST_TRIALS} for each are no tuning"
+            f"the opponents had {complete} trials for {len(context.optimizers)} optimizers; fewer than "
+            f"{FEWEST_TRIALS} for each do not count as tuning"
         )
 
 

@@ -113,7 +113,7 @@ def verdict_sentence(found: Findings, scale: str) -> str:
     if found.unfinished:
         return f"Undecided, {at}: {_unfinished_words(found.unfinished)}, so nothing is decided."
     if not found.tests or found.difference is None:
-        return f"One seed, unconfirmed, {at}: {_between(found)}. Only fresh seeds tell whether that is luck."
+        return f"One seed, unconfirmed, {at}: {_between(found)}. Only fresh seeds can tell whether that is luck."
     return f"{_opening(found)}, {at}: {_between(found)}{_evidence(found)}{_ending(found)}.{_token_sentence(found)}"
 
 
@@ -189,7 +189,7 @@ def _ending(found: Findings) -> str:
     if found.answer == "no":
         return f"{searched}; the interval excludes a gain of {found.worthwhile_percent:g} %"
     if found.objections and all(test.better_at is not None for test in found.tests):
-        return f"{searched}; no yes, because {found.objections[0]}"
+        return f"{searched}; not a yes, because {found.objections[0]}"
     return searched
 
 
@@ -214,13 +214,15 @@ def next_step(found: Findings, context: LadderContext, directory: str) -> str:
     """Say what to do next."""
     folder = shlex.quote(directory)
     if found.winner is None or found.challenger is None:
-        return f"go on searching: mbo-search resume {folder} --set search.trials=N"
+        return f"continue the search: mbo-search resume {folder} --set search.trials=N"
     if not context.has_opponents:
         return "give the opponents a share, such as control: 0.5, and search again"
     if found.is_interim:
-        return f"wait for the other seeds, or go on with: mbo-search resume {folder}"
+        return f"wait for the other seeds, or resume with: mbo-search resume {folder}"
     if found.unfinished:
-        return f"search on for a schedule that trains reliably: mbo-search resume {folder} --set search.trials=N"
+        return (
+            f"keep searching for a schedule that trains reliably: mbo-search resume {folder} --set search.trials=N"
+        )
     if not found.tests:
         return f"confirm on fresh seeds: mbo-search confirm {folder} --seeds {FEWEST_SEEDS}"
     if found.answer == "no":
@@ -232,7 +234,7 @@ def next_step(found: Findings, context: LadderContext, directory: str) -> str:
 
 def _to_decide(found: Findings, folder: str) -> str:
     if found.objections:
-        return f"first mend this: {found.objections[0]}; then search again with: mbo-search fork {folder} NEWDIR"
+        return f"first fix this: {found.objections[0]}; then search again with: mbo-search fork {folder} NEWDIR"
     weakest = min(found.tests, key=lambda test: test.mean_nats)
     if not weakest.sd_nats:
         return f"confirm on more seeds: mbo-search confirm {folder} --seeds {FEWEST_SEEDS}"
@@ -242,4 +244,4 @@ def _to_decide(found: Findings, folder: str) -> str:
     times = documents_to_decide(weakest, found.worthwhile_percent) if weakest.num_documents else None
     if times is not None:
         return f"{times} times the validation text would probably decide: raise data.validation_share, search again"
-    return "stop, for no affordable number of seeds would decide, and take the simplest recipe that is as good"
+    return "stop, because no affordable number of seeds would decide, and take the simplest recipe that is as good"

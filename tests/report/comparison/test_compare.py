@@ -53,7 +53,7 @@ def test_a_directory_means_its_winner(confirmed):
     ("names", "expected"),
     [
         (["{run}"], "at least two"),
-        (["{run}", "{run}:999"], "999 is no schedule of this study"),
+        (["{run}", "{run}:999"], "999 is not a schedule of this study"),
         (["{run}", "{run}:10"], "10 has not finished: it is pruned"),
         (["{run}", "{run}/nowhere"], "does not exist"),
     ],
@@ -126,7 +126,7 @@ def test_only_what_fresh_seeds_show_is_told_as_a_fact(confirmed):
         return verdict_between(in_order(runs, judged), judged, TEXT)
 
     assert "lower perplexity than" in told(f"{confirmed}:{control}")
-    assert "They have 0 fresh seeds in common, so nothing is decided: that takes 6." in told(f"{confirmed}:5")
+    assert "They have 0 fresh seeds in common, so nothing is decided: a decision takes 6." in told(f"{confirmed}:5")
 
 
 def with_runs(folder: Path, losses: list[list[float]]) -> list:
