@@ -143,11 +143,11 @@ class Bench:
         from mbo_search.engine.run import RunOptions, resume_study, run_study
         from mbo_search.study.files.study_file import load_study
 
-        means = RunOptions(cache=self.root / "cache", backend=backend)
+        options = RunOptions(cache=self.root / "cache", backend=backend)
         if (out / "study.yaml").exists():
-            resume_study(out, means)
+            resume_study(out, options)
         else:
-            run_study(load_study(study), out, means)
+            run_study(load_study(study), out, options)
 
     def start_local(self, study: Path, out: Path) -> int:
         """Fork a driver, so that libraries need not be imported for each life."""
@@ -302,9 +302,9 @@ def compare(tally: Tally, whole: RunDirectory, run: RunDirectory) -> None:
         if trial not in given_up
     )
     tally.same_ranking = [row for row in ranked(whole) if row[0] not in given_up] == ranked(run)
-    tally.executed_tokens = sum(record.executed_tokens for record in records.values())
-    tally.wasted_tokens = sum(record.wasted_tokens for record in records.values())
-    seconds = sum(record.train_seconds for record in records.values())
+    tally.executed_tokens = sum(record.cost.executed_tokens for record in records.values())
+    tally.wasted_tokens = sum(record.cost.wasted_tokens for record in records.values())
+    seconds = sum(record.cost.train_seconds for record in records.values())
     slots = 2 if tally.backend == "ray" else 1
     lives = tally.kills["driver"] * slots + tally.kills["worker"]
     tally.uncounted_tokens = round(lives * COUNT_SECONDS / 2 * tally.executed_tokens / max(1e-9, seconds))

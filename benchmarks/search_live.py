@@ -29,8 +29,8 @@ from typing import Any, Literal
 import numpy as np
 import optuna
 from live_reference import Row, rows_as_json, search, search_here
-
 from mbo_search.cli.paths import data_cache
+
 from mbo_search.data.prepare import prepare
 from mbo_search.study.files.study_file import load_study
 from mbo_search.study.spec.study import Study
@@ -97,8 +97,8 @@ def _search_ours(study: Study, out: Path, backend: Backend) -> list[Row]:
         Row(
             started=record.started_at,
             ended=record.ended_at,
-            tokens=record.executed_tokens + record.wasted_tokens,
-            train_seconds=record.train_seconds,
+            tokens=record.cost.tokens,
+            train_seconds=record.cost.train_seconds,
             loss=record.val_loss,
         )
         for record in RunDirectory.open(out).records()

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from mbo_search import __version__
+from mbo_search.api.options import Options
 from mbo_search.cli.console import deliver, run_app
 from mbo_search.cli.options import (
     Address,
@@ -30,7 +31,7 @@ app = typer.Typer(
     name="mbo-search",
     help="Find out in which stages, and with which optimizer, learning rate and regularizer in each, to train a "
     "language model.",
-    epilog="Exit codes: 0 ok, 1 failed, 2 something to mend in what was asked, 130 interrupted.",
+    epilog="Exit codes: 0 ok, 1 failed, 2 invalid input, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -121,12 +122,18 @@ def run(
 
     An existing run directory of the same study is resumed; one of another study is refused.
     """
-    from mbo_search.cli.run import BackendOptions, run_search
+    from mbo_search.cli.run import run_search
 
-    where = BackendOptions.warm(
-        warm_start, backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet
+    options = Options(
+        backend=backend,
+        address=address,
+        insecure_cluster=insecure_cluster,
+        warm_start=tuple(warm_start or ()),
+        quiet=quiet,
     )
-    deliver(lambda: run_search(study, example, overrides or [], out=out, where=where), as_json=as_json, quiet=quiet)
+    deliver(
+        lambda: run_search(study, example, overrides or [], out=out, options=options), as_json=as_json, quiet=quiet
+    )
 
 
 @app.command()
@@ -139,14 +146,14 @@ def resume(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Go on with an interrupted or extended search.
+    """Continue an interrupted or extended search.
 
     --set may change limits of the search, confirm and resources only. Limits are totals, not extras.
     """
-    from mbo_search.cli.run import BackendOptions, resume_search
+    from mbo_search.cli.run import resume_search
 
-    where = BackendOptions(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
-    deliver(lambda: resume_search(folder, overrides or [], where=where), as_json=as_json, quiet=quiet)
+    options = Options(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
+    deliver(lambda: resume_search(folder, overrides or [], options=options), as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -157,10 +164,10 @@ def fork(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Begin another study with what still holds of this one.
+    """Start a new study that reuses compatible trials of this one.
 
     Says what differs, and takes over the trials and trained states that the new study would train to the same bits.
-    `resume NEWDIR` goes on from there.
+    `resume NEWDIR` continues from there.
     """
     from mbo_search.cli.fork import fork_run
 
@@ -201,15 +208,14 @@ def confirm(
     """Train the champion of each rung again on fresh seeds, and decide.
 
     A search that was interrupted is finished first. Seeds may be added as often as one likes: the intervals hold
-    however often they are looked at. Champions that only a longer search has found begin another round, which has
+    however often they are looked at. Champions that only a longer search has found start a new round, which has
     less of the error to spend.
     """
     from mbo_search.cli.confirm import ConfirmOptions, confirm_winners
-    from mbo_search.cli.run import BackendOptions
 
-    where = BackendOptions(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
+    options = Options(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
     wanted = ConfirmOptions(top=top, seeds=seeds, equivalent_tokens=equivalent_tokens, attribution=attribution)
-    deliver(lambda: confirm_winners(folder, wanted, where=where), as_json=as_json, quiet=quiet)
+    deliver(lambda: confirm_winners(folder, wanted, options=options), as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -360,7 +366,7 @@ def doctor(
 ) -> None:
     """Say what this machine has, and what is missing.
 
-    Versions, processors, memory, GPUs and disk.
+    Versions, CPU cores, memory, GPUs and disk.
     """
     from mbo_search.cli.doctor import examine
 

@@ -7,19 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mbo_search.cli.console import CommandResult
-from mbo_search.cli.paths import data_cache
 from mbo_search.units import format_bytes
 
 
 def fork_run(folder: Path, out: Path, overrides: Sequence[str]) -> CommandResult:
-    """Begin a new study.
+    """Start a new study.
 
     Raises:
         UserError: If either directory or the new study is wrong.
     """
-    from mbo_search.engine.fork import fork_study
+    from mbo_search.api.searches import fork
 
-    forked = fork_study(folder, out, overrides, cache=data_cache())
+    forked = fork(folder, out, overrides=overrides)
     changes = [f"  {key}: {old} -> {new}" for key, old, new in forked.changes]
     reasons = [f"  {count} not: {reason}" for reason, count in Counter(forked.left.values()).most_common()]
     text = [
@@ -28,7 +27,7 @@ def fork_run(folder: Path, out: Path, overrides: Sequence[str]) -> CommandResult
         f"Taken over: {len(forked.reused)} of {len(forked.reused) + len(forked.left)} trials, "
         f"{forked.num_nodes} trained states ({format_bytes(forked.node_bytes)})",
         *reasons,
-        f"Go on with: mbo-search resume {forked.run}",
+        f"Continue with: mbo-search resume {forked.run}",
     ]
     document = {
         "folder": str(forked.run),

@@ -8,11 +8,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mbo_search.api.tables import facts, table
 from mbo_search.cli.console import CommandResult
-from mbo_search.cli.paths import data_cache, default_run_folder
 from mbo_search.cli.planned_ladder import ladder_of_plan, power_of_seeds, question_line
 from mbo_search.cli.sparkline import sparkline
-from mbo_search.cli.tables import facts, table
 from mbo_search.cli.validate import study_path
 from mbo_search.results.records.describe import describe_schedule
 from mbo_search.study.files.long_form import study_mapping
@@ -27,8 +26,8 @@ from mbo_search.units import format_bytes, format_count, format_seconds
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from mbo_search.engine.control.confirm_cost import ConfirmCost
-    from mbo_search.engine.plan import ArmPlan, StudyPlan
+    from mbo_search.engine.control.confirm import ConfirmCost
+    from mbo_search.engine.plan_values import ArmPlan, StudyPlan
 
 _SPARKLINE_CELLS = 40
 
@@ -39,11 +38,11 @@ def plan_study(file: Path | None, example: str | None, overrides: Sequence[str])
     Raises:
         UserError: Whatever would keep the study from running.
     """
-    from mbo_search.engine.plan import make_plan
+    from mbo_search.api.plans import plan as make_plan
 
     path = study_path(file, example)
     study = load_study(path, overrides)
-    plan = make_plan(study, cache=data_cache(), earlier=default_run_folder(study.study).parent)
+    plan = make_plan(study)
     sources = origins(read_text(path), overrides)
     return CommandResult(
         schema="mbo-search/plan/1",
@@ -80,7 +79,7 @@ def _head(plan: StudyPlan) -> list[RenderableType]:
 
 
 def _evaluation(plan: StudyPlan) -> str:
-    """What every trial is measured on, and what runs on fresh seeds are judged on besides."""
+    """Text that every trial is measured on, and text that judges runs on fresh seeds."""
     windows = f"{plan.num_windows * plan.setup.model.context} tokens in {plan.num_windows} windows"
     if plan.judged_documents:
         tokens = format_count(plan.judged_tokens)
@@ -189,7 +188,7 @@ def _confirmation(cost: ConfirmCost, rungs: Sequence[Rung]) -> str:
 
 
 def _seeds(plan: StudyPlan) -> list[RenderableType]:
-    """How many seeds tell a gain worth having from noise, as far as earlier studies know."""
+    """Seeds needed to tell a worthwhile gain from noise, as far as earlier studies know."""
     noise = plan.noise
     if noise is None:
         return [

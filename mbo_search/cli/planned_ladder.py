@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from mbo_search.cli.tables import table
+from mbo_search.api.tables import table
 from mbo_search.results.statistics.paired import nats_of_percent
 from mbo_search.results.statistics.seeds_needed import power
 from mbo_search.results.statistics.sequential import spending_of
@@ -16,7 +16,7 @@ from mbo_search.study.spec.rungs import Rung
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from mbo_search.engine.plan import ArmPlan, StudyPlan
+    from mbo_search.engine.plan_values import ArmPlan, StudyPlan
     from mbo_search.results.evidence.noise import EarlierNoise
     from mbo_search.results.records.records import Arm
 

@@ -1,4 +1,4 @@
-"""`rank`, `report` and `compare`: what run directories say."""
+"""`rank`, `report` and `compare`: the ranking, the report page and the comparison page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from rich.text import Text
 from mbo_search.cli.console import CommandResult
 from mbo_search.cli.ranking_text import ranking_text
 from mbo_search.errors import Problem, UserError
-from mbo_search.results.records.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from mbo_search.report.style.i18n import Language
@@ -22,40 +21,36 @@ def rank_run(folder: Path, *, as_csv: bool) -> CommandResult:
     """Rank the schedules of a run directory; nothing is written.
 
     Raises:
-        RunDirectoryError: If it is no run directory, or damaged.
+        RunDirectoryError: If it is not a run directory, or damaged.
     """
-    from mbo_search.results.ranking.files import make_ranking
-    from mbo_search.results.ranking.frames import ranking_frame
+    from mbo_search.api.runs import load_run
 
-    ranking = make_ranking(RunDirectory.open(folder))
-    csv = Text(ranking_frame(ranking).to_csv(index=False).rstrip("\n"), no_wrap=True, overflow="ignore")
-    text = [csv] if as_csv else ranking_text(ranking)
-    document = ranking.model_dump(mode="json")
+    run = load_run(folder)
+    csv = Text(run.ranking.to_csv(index=False).rstrip("\n"), no_wrap=True, overflow="ignore")
+    text = [csv] if as_csv else ranking_text(run.result)
+    document = run.result.model_dump(mode="json")
     schema = document.pop("schema")
-    return CommandResult(schema=schema, document=document, text=text, brief=ranking.verdict.sentence)
+    return CommandResult(schema=schema, document=document, text=text, brief=run.verdict.sentence)
 
 
 def report_run(folder: Path, out: Path | None, language: Language, figures: Path | None = None) -> CommandResult:
     """Write the report page of a run directory.
 
     Raises:
-        RunDirectoryError: If it is no run directory, or damaged.
+        RunDirectoryError: If it is not a run directory, or damaged.
         UserError: If the page cannot be written, or what draws figures is missing.
     """
-    from mbo_search.report.page.page import write_report
-    from mbo_search.report.source import read_source
+    from mbo_search.api.runs import load_run
     from mbo_search.report.table_files import table_paths
 
-    source = read_source(RunDirectory.open(folder))
+    run = load_run(folder)
     with _writing(out or folder):
-        page = write_report(source, out, language=language)
+        page = run.report(out, language=language)
     tables = [str(path) for path in table_paths(page)]
     drawn: Sequence[Path] = ()
     if figures is not None:
-        from mbo_search.report.page.static_figures import write_figures
-
         with _writing(figures, "--figures"):
-            drawn = write_figures(source, figures, language=language)
+            drawn = run.save_figures(figures, language=language)
     return _wrote(page, figures, drawn, schema="mbo-search/report/1", more={"tables": tables})
 
 
@@ -65,16 +60,15 @@ def compare_runs(names: Sequence[str], out: Path, language: Language, figures: P
     Raises:
         UserError: If one of them cannot be read, or the page cannot be written, or what draws figures is missing.
     """
-    from mbo_search.report.comparison.compare import write_comparison, write_comparison_figures
-    from mbo_search.report.comparison.compared_runs import open_compared_runs
+    from mbo_search.api.comparisons import compare
 
-    runs = open_compared_runs(names)
+    comparison = compare(names)
     with _writing(out):
-        page = write_comparison(runs, out, language=language)
+        page = comparison.save(out, language=language)
     drawn: Sequence[Path] = ()
     if figures is not None:
         with _writing(figures, "--figures"):
-            drawn = write_comparison_figures(runs, figures, language=language)
+            drawn = comparison.save_figures(figures, language=language)
     return _wrote(page, figures, drawn, schema="mbo-search/compare/1", more={})
 
 
@@ -88,7 +82,7 @@ def _wrote(
 
 @contextmanager
 def _writing(target: Path, option: str = "--out") -> Iterator[None]:
-    """Turn a page or folder that cannot be written into something to mend."""
+    """Turn a page or folder that cannot be written into a user error."""
     try:
         yield
     except OSError as error:

@@ -12,11 +12,12 @@ from mbo_search.export.training import Log, never_stop, no_log, setup_of_file, s
 from mbo_search.study.files.schedule_file import ScheduleFile
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.study import Study, TrainSpec
-from mbo_search.train.setup.setup import Precision, TrainSetup
+from mbo_search.system.device import Precision
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.reports import Stop
 
 TOLERANCE_NATS = 0.05
-"""How far a replay under other numerics (threads, processor, versions) may end from the recorded loss.
+"""Largest distance from the recorded loss at which a replay under other numerics still agrees.
 
 Training amplifies a changed last bit. With sums taken in another order, baselines of the quickstart ended up to
 0.018 nats (adamw) and less than 1e-6 nats (muon) away.
@@ -38,7 +39,7 @@ class NumericsDifference(Description):
 
 
 class ReplayResult(Description):
-    """How a replay compares with the record.
+    """Comparison of a replay with its record.
 
     Attributes:
         trial: Number of the trial in its run directory.
@@ -78,7 +79,7 @@ def replay(
         TrialError: If the training did not come to its end.
     """
     prepared = prepare(file.study.data, cache)
-    _check_data(file, prepared.card.fingerprint)
+    _check_data(file, prepared.metadata.fingerprint)
     setup = setup_of_file(file, restored_study(file), prepared)
     trained = train_schedule(file.schedule, setup, file.provenance.seed, folder=folder, stop=stop, log=log)
     shutil.rmtree(folder, ignore_errors=True)

@@ -14,7 +14,10 @@ from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.study import LrShapeChoice, OptimizerChoice, StageSpace, Study
 from mbo_search.train.execution.execute import execute
 from mbo_search.train.execution.path import schedule_path
-from mbo_search.train.setup.setup import TrainSetup, over_whole_split, resolve_setup
+from mbo_search.train.runners import runner_for
+from mbo_search.train.setup.eval_text import over_whole_split
+from mbo_search.train.setup.resolve import resolve_setup
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import TrialOutcome
 from mbo_search.trial.reports import Node, Stop
 
@@ -78,10 +81,8 @@ def train_schedule(
         TrialError: If it did not come to its end; reason `signal` if `stop` said so.
         StudyError: If the schedule does not fit the budget's grid.
     """
-    from mbo_search.train.torch_runner import TorchStageRunner
-
     store = StageStore(folder / "stages", None, setup.windows_fingerprint)
-    runner = TorchStageRunner(setup, folder / "scratch")
+    runner = runner_for(setup, folder / "scratch")
     path = schedule_path(schedule, setup, seed)
     outcome = execute(path, runner, store, stop=stop, on_boundary=lambda event: False, log=log)
     if outcome.state != "complete":

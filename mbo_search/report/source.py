@@ -166,7 +166,7 @@ def _curves(
 def _metadata(folder: Path) -> DataMetadata | None:
     """The data may lie on another machine, or be gone: a report can do without."""
     try:
-        return load_prepared(folder).card
+        return load_prepared(folder).metadata
     except DataError:
         return None
 

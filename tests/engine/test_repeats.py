@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from mbo_search.engine.repeats import SEEDS_APART, study_of_repeat
-from mbo_search.engine.run import RunOptions, resume_study, run_study
+from mbo_search.engine.run import SEEDS_APART, RunOptions, resume_study, run_study, study_of_repeat
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.ranking.repeats import repeat_folder
 from mbo_search.results.records.run_directory import RunDirectory
@@ -52,8 +51,8 @@ def test_the_ranking_of_the_first_tells_what_all_say_together(repeated):
 
 def test_a_third_search_is_added_by_resuming(repeated, tiny_root):
     before = repeated.records()
-    means = RunOptions(cache=tiny_root / "cache", backend="local")
-    resume_study(repeated.path, means, ["search.repeats=3"])
+    options = RunOptions(cache=tiny_root / "cache", backend="local")
+    resume_study(repeated.path, options, ["search.repeats=3"])
     assert repeated.records() == before
     assert make_ranking(repeated).repeats.searches == 3
 

@@ -1,4 +1,4 @@
-"""Proves that every stage store keeps the same promises: a folder, a remote one on a mounted disk, and S3.
+"""Proves that every stage store behaves the same: a folder, a remote one on a mounted disk, and S3.
 
 The S3 server is a real one from a Python package. Besides the common suite: nothing is visible before its manifest,
 a hostile store cannot write outside its folder, and no credentials appear anywhere.
@@ -62,7 +62,7 @@ class Place:
     Attributes:
         folder: Scratch of the test.
         url: The store; None for a folder of its own.
-        objects: The objects behind a remote store; None for a plain folder.
+        objects: The objects of a remote store; None for a plain folder.
     """
 
     folder: Path
@@ -89,7 +89,7 @@ class Place:
         return store
 
     def damage(self, number: int, name: str, change: Callable[[bytes], bytes | None]) -> None:
-        """Change or remove a stored file of a node, behind the store's back."""
+        """Change or remove a stored file of a node, without the store."""
         key = key_of(number)
         if self.objects is None:
             path = self.root / key[:2] / key / name
@@ -194,7 +194,7 @@ def test_what_is_no_key_never_becomes_a_path(place, key):
         lambda: store.load(key),
         lambda: store.commit(key, state, report_of(1)),
     ):
-        with pytest.raises(StoreError, match="is no key"):
+        with pytest.raises(StoreError, match="is not a key"):
             attempt()
     assert state.is_dir()
 

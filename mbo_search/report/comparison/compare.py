@@ -71,6 +71,12 @@ def render_comparison(runs: Sequence[ComparedRun], *, language: Language = "en")
     return render_page("compare.html", values, script="page.js")
 
 
+def comparison_sentence(runs: Sequence[ComparedRun], *, language: Language = "en") -> str:
+    """Say who is better and by how much, as far as that can be said."""
+    judged = comparability(runs)
+    return verdict_between(in_order(runs, judged), judged, load_strings(language))
+
+
 def verdict_between(ordered: Sequence[ComparedRun], judged: Comparability, text: Strings) -> str:
     """One plain sentence: who is better than the runner-up and by how much, if that can be said."""
     words, (best, other) = text["compare"], ordered[:2]

@@ -48,7 +48,7 @@ def history_info(records: Sequence[TrialRecord], rungs: Mapping[int, Rung]) -> t
     for record in sorted(records, key=lambda record: (record.ended_at, record.trial)):
         if not record.is_search:
             continue
-        tokens += record.executed_tokens
+        tokens += record.cost.executed_tokens
         if record.state == "complete" and record.val_loss is not None:
             rung = rungs[record.trial]
             best[rung] = min(best.get(rung, math.inf), record.val_loss)

@@ -20,11 +20,11 @@ from mbo_search.study.spec.rungs import RUNGS, Rung
 
 COSTS: Mapping[str, Callable[[TrialRecord], float | None]] = MappingProxyType(
     {
-        "executed_tokens": lambda record: record.executed_tokens,
-        "train_seconds": lambda record: record.train_seconds,
+        "executed_tokens": lambda record: record.cost.executed_tokens,
+        "train_seconds": lambda record: record.cost.train_seconds,
         "path_seconds": lambda record: record.path_seconds,
         "requested_tokens": lambda record: record.requested_tokens,
-        "peak_memory_bytes": lambda record: record.peak_memory_bytes,
+        "peak_memory_bytes": lambda record: record.cost.peak_memory_bytes,
     }
 )
 """What may be set against quality."""

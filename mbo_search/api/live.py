@@ -1,0 +1,223 @@
+"""Progress of a running search: a live table in a terminal or notebook, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from mbo_search.api.tables import table
+from mbo_search.results.records.records import LOWER_ARMS
+from mbo_search.units import format_count, format_seconds, perplexity
+
+if TYPE_CHECKING:
+    from mbo_search.engine.control.progress import ArmProgress, Progress, RunningTrial
+
+_BAR_CELLS = 30
+_NUM_MESSAGES = 4
+_LARGEST_NATS = 100.0
+_PREPARING = "Preparing: reading the text, measuring the machine."
+_LINE_EVERY_SECONDS = 15.0
+_REDRAWS_PER_SECOND = 4.0
+
+
+def watch(console: Console, *, quiet: bool) -> AbstractContextManager[Callable[[Progress], None]]:
+    """Observe a search for as long as the context lasts."""
+    if quiet:
+        return _nothing()
+    return _live_table(console) if console.is_terminal else _plain_lines(console)
+
+
+@contextmanager
+def _nothing() -> Iterator[Callable[[Progress], None]]:
+    yield lambda _: None
+
+
+@contextmanager
+def _live_table(console: Console) -> Iterator[Callable[[Progress], None]]:
+    with Live(_PREPARING, console=console, refresh_per_second=_REDRAWS_PER_SECOND) as live:
+        yield lambda progress: live.update(draw_progress(progress))
+
+
+@contextmanager
+def _plain_lines(console: Console) -> Iterator[Callable[[Progress], None]]:
+    console.print(_PREPARING)
+    yield PlainLines(lambda line: console.print(line, soft_wrap=True))
+
+
+class PlainLines:
+    """Prints a line whenever a trial has ended, and now and then in between."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._num_done = -1
+        self._last_seconds = -math.inf
+        self._last_message = ""
+
+    def __call__(self, progress: Progress) -> None:
+        """Show a snapshot if it says something new."""
+        for message in _unseen(progress.messages, self._last_message):
+            self._write(message)
+        self._last_message = progress.messages[-1] if progress.messages else self._last_message
+        late = progress.elapsed_seconds - self._last_seconds >= _LINE_EVERY_SECONDS
+        if progress.done != self._num_done or late:
+            self._write(progress_line(progress))
+            self._num_done, self._last_seconds = progress.done, progress.elapsed_seconds
+
+
+def progress_line(progress: Progress) -> str:
+    """A snapshot in one line."""
+    baseline = best_baseline_loss(progress)
+    bests = [
+        f"{side} {perplexity(best.best_loss):.2f}{_against(best, baseline)}"
+        for side, arms in _sides(progress)
+        if (best := _best(arms)) is not None and best.best_loss is not None
+    ]
+    parts = [_counts(progress), _tokens(progress), f"perplexity: {', '.join(bests)}" if bests else ""]
+    return "; ".join(part for part in (*parts, _clock(progress)) if part)
+
+
+def draw_progress(progress: Progress) -> RenderableType:
+    """A snapshot as the live table."""
+    parts: list[RenderableType] = [
+        Text(f"{progress.study}  {_bar(progress)}  {_counts(progress)}", style="bold"),
+        Text(f"{_tokens(progress)}; {_clock(progress)}"),
+    ]
+    if progress.arms:
+        parts += ["", _draw_arms(progress)]
+    if progress.running:
+        parts += ["", _draw_running(progress.running)]
+    recent = progress.messages[-_NUM_MESSAGES:]
+    if recent:
+        parts += ["", *(Text(message, overflow="ellipsis", no_wrap=True, style="dim") for message in recent)]
+    if progress.is_stopping:
+        parts.append(Text("Stopping: trials save their state.", style="bold"))
+    return Group(*parts)
+
+
+def _sides(progress: Progress) -> list[tuple[str, list[ArmProgress]]]:
+    """The searches by whose they are: untuned schedules, the opponents', the question's, and what judges them."""
+    sides: dict[str, list[ArmProgress]] = {"baseline": [], "opponents": [], "question": []}
+    for arm in progress.arms:
+        side = "question" if arm.arm == "staged" else "opponents" if arm.arm in LOWER_ARMS else arm.arm
+        sides.setdefault(side, []).append(arm)
+    return [(side, arms) for side, arms in sides.items() if arms]
+
+
+def _best(arms: Sequence[ArmProgress]) -> ArmProgress | None:
+    known = [arm for arm in arms if arm.best_loss is not None]
+    return min(known, key=lambda arm: arm.best_loss or 0.0, default=None)
+
+
+def best_baseline_loss(progress: Progress) -> float | None:
+    """Lowest loss of the untuned baselines, or None before the first."""
+    return next((arm.best_loss for arm in progress.arms if arm.arm == "baseline"), None)
+
+
+def _draw_arms(progress: Progress) -> RenderableType:
+    baseline = best_baseline_loss(progress)
+    rows = [
+        (
+            side,
+            arm.arm,
+            str(arm.complete),
+            str(arm.pruned),
+            str(arm.failed),
+            "-" if arm.best_loss is None else f"{arm.best_loss:.4f}",
+            "-" if arm.best_loss is None else f"{perplexity(arm.best_loss):.2f}",
+            _against(arm, baseline).strip(" ()"),
+            "" if arm.best_trial is None else str(arm.best_trial),
+            format_count(arm.executed_tokens),
+        )
+        for side, arms in _sides(progress)
+        for arm in arms
+    ]
+    header = [
+        "side",
+        "search",
+        "done",
+        "pruned",
+        "failed",
+        "best loss",
+        "perplexity",
+        "against baseline",
+        "trial",
+        "tokens",
+    ]
+    return table(header, rows, right=" ".join(header[2:]))
+
+
+def _draw_running(running: tuple[RunningTrial, ...]) -> RenderableType:
+    rows = [
+        (
+            str(trial.trial),
+            trial.arm,
+            " -> ".join(trial.optimizers),
+            f"{trial.tokens / trial.total_tokens:.0%}",
+            "-" if trial.loss is None else f"{trial.loss:.4f}",
+        )
+        for trial in running
+    ]
+    return table(["trial", "search", "running", "at least", "loss"], rows)
+
+
+def _bar(progress: Progress) -> str:
+    done, total = progress.searched, progress.planned
+    if progress.confirm_left:
+        done, total = progress.confirmed, progress.confirmed + progress.confirm_left
+    if total is None:
+        return ""
+    filled = min(_BAR_CELLS, round(_BAR_CELLS * done / total))
+    return f"[{'#' * filled}{'.' * (_BAR_CELLS - filled)}]"
+
+
+def _counts(progress: Progress) -> str:
+    total = "" if progress.planned is None else f" of {progress.planned}"
+    probes = progress.done - progress.searched - progress.confirmed
+    more = f" and {probes} probes" if probes else ""
+    parts = [f"{progress.searched}{total} schedules{more} done", f"{len(progress.running)} running"]
+    if progress.confirmed or progress.confirm_left:
+        parts.insert(1, f"{progress.confirmed} of {progress.confirmed + progress.confirm_left} confirm runs done")
+    parts += [f"{progress.waiting} waiting"] if progress.waiting else []
+    pruned, failed = sum(arm.pruned for arm in progress.arms), sum(arm.failed for arm in progress.arms)
+    parts += [f"{pruned} pruned"] if pruned else []
+    parts += [f"{failed} failed"] if failed else []
+    return ", ".join(parts)
+
+
+def _tokens(progress: Progress) -> str:
+    wasted = f", {format_count(progress.wasted_tokens)} wasted" if progress.wasted_tokens else ""
+    hits = f", cache hits {progress.stages_found / progress.stages_asked:.0%}" if progress.stages_found else ""
+    return f"{format_count(progress.executed_tokens)} tokens trained{_saved(progress)}{hits}{wasted}"
+
+
+def _saved(progress: Progress) -> str:
+    """What sharing saved of what the schedules would have cost alone, or what probes and repeats cost beyond it."""
+    requested, saved = progress.executed_tokens + progress.saved_tokens, progress.saved_tokens
+    if saved < 0:
+        return f", {format_count(-saved)} more for probes and repeats than sharing saved"
+    return f", {format_count(saved)} saved ({saved / requested:.0%})" if saved else ""
+
+
+def _clock(progress: Progress) -> str:
+    left = f", about {format_seconds(progress.eta_seconds)} left" if progress.eta_seconds else ""
+    return f"{format_seconds(progress.elapsed_seconds)}{left}"
+
+
+def _against(arm: ArmProgress, baseline: float | None) -> str:
+    """Perplexity of a search's best against the best baseline's, such as " (-3.1 %)"; other seeds tell nothing."""
+    if arm.arm not in ("staged", *LOWER_ARMS) or arm.best_loss is None or baseline is None:
+        return ""
+    percent = math.expm1(min(arm.best_loss - baseline, _LARGEST_NATS)) * 100
+    return f" ({percent:+.1f} %)" if percent < 1000 else " (10 times or more)"
+
+
+def _unseen(messages: tuple[str, ...], last: str) -> tuple[str, ...]:
+    """The messages after the last one that was shown."""
+    positions = [index for index, message in enumerate(messages) if message == last]
+    return messages[positions[-1] + 1 :] if positions else messages
