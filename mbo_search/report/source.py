@@ -78,7 +78,7 @@ class ReportSource:
 
     @cached_property
     def importance(self) -> Importance | None:
-        """How much each setting of the question's own search mattered; None if there are too few trials."""
+        """Importance of each setting of the question's own search; None if there are too few trials."""
         return importance_of(self.finished_of("staged"), parameters(asked_space(self.study)))
 
     @property
@@ -93,7 +93,7 @@ class ReportSource:
 
     @property
     def losses(self) -> dict[int, float]:
-        """What each finished schedule is ranked by, nats per token."""
+        """Loss by which each finished schedule is ranked, nats per token."""
         return {row.trial: row.val_loss for row in self.ranked if row.val_loss is not None}
 
     def finished(self) -> tuple[TrialRecord, ...]:

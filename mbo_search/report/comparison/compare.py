@@ -98,7 +98,7 @@ def verdict_between(ordered: Sequence[ComparedRun], judged: Comparability, text:
 
 
 def _sureness(pairing: Pairing, judged: Comparability) -> str:
-    """Which sentence a difference deserves: a fact is only an interval over enough seeds that leaves out 0."""
+    """Choose the sentence for a difference: only an interval over enough seeds that excludes 0 is a fact."""
     test = pairing.fresh
     if test is None or test.low_nats is None:
         return "better_one_seed"

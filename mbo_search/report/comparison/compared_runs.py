@@ -97,7 +97,7 @@ def _row(source: ReportSource, trial: int | None, name: str) -> RankedTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparability:
-    """How far results may be set against each other.
+    """Extent to which results can be compared.
 
     Attributes:
         unit: The unit in which they can be compared; None: not at all.

@@ -1,4 +1,4 @@
-"""What each part of the question's champion is worth: a dot with its interval for each part, stage by stage."""
+"""Worth of each part of the question's champion: a dot with its interval for each part, stage by stage."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ def _hover(who: str, optimizer: str, row: CurveRow) -> str:
 
 
 def _end_labels(figure: go.Figure, lines: Sequence[CurveLine], loss_range: tuple[float, float]) -> None:
-    """Write the leaders' numbers behind their ends, pushed apart where they would collide."""
+    """Write the leaders' numbers after their ends, pushed apart where they would collide."""
     heights = spread([line.rows[-1].loss for line in lines], (loss_range[1] - loss_range[0]) * 0.045)
     for line, height in zip(lines, heights, strict=True):
         figure.add_annotation(

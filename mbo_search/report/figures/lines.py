@@ -36,7 +36,7 @@ class Owner:
         return f"<b>#{self.trial}</b> {safe(self.label or names[self.rung])}"
 
     def meta(self, optimizer: str) -> dict[str, object]:
-        """What the page's filters read of one of its lines."""
+        """Values that the page's filters read from one of its lines."""
         return {"place": self.position, "rung": self.rung, "few": not self.is_asked, "optimizer": optimizer}
 
 

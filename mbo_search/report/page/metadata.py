@@ -1,4 +1,4 @@
-"""What stands behind the numbers: the data, the environment, and the commands that give them again."""
+"""Origin of the numbers: the data, the environment, and the commands that reproduce them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN = frozenset({"micro_batch", "precision", "device", "threads"})
 
 
 def data_facts(source: ReportSource, text: Strings) -> Facts:
-    """What the models were trained and measured on, as (name, value) pairs."""
+    """Data that the models were trained and measured on, as (name, value) pairs."""
     words, spec, setup = text["data"], source.study.data, source.setup
     facts = [
         (words["source"], ", ".join(spec.source)),
@@ -62,7 +62,7 @@ def _splits(metadata: DataMetadata, words: Mapping[str, str]) -> Facts:
 
 
 def environment_facts(source: ReportSource, text: Strings) -> Facts:
-    """How training was computed, as (name, value) pairs."""
+    """Environment of training, as (name, value) pairs."""
     words, setup, model = text["environment"], source.setup, source.setup.model
     shape = words["model_value"].format(layers=model.layers, width=model.width, heads=model.heads)
     return [

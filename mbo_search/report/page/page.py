@@ -1,4 +1,4 @@
-"""The report of a study: one HTML file that holds everything and asks nobody for anything."""
+"""The report of a study: one self-contained HTML file."""
 
 from __future__ import annotations
 

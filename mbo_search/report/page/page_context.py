@@ -1,4 +1,4 @@
-"""What every page carries: its words, the version and date in its footer, and figures ready for the template."""
+"""Context of every page: its words, the version and date in its footer, and figures ready for the template."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each part of the question's champion is worth: paired differences to runs with the part put back."""
+"""Worth of each part of the question's champion: paired differences from runs with the part put back."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class AttributionRow(Description):
 
 
 class Attribution(Description):
-    """What the parts of the best staged schedule are worth, each put back to the baseline's on its own.
+    """Worth of the parts of the best staged schedule, each put back to the baseline's on its own.
 
     Attributes:
         trial: The staged champion.
@@ -81,7 +81,7 @@ class _Runs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributionContext:
-    """What attribution needs besides records.
+    """Inputs of attribution besides records.
 
     Attributes:
         reference_lrs: Reference learning rate of every optimizer at the study's width.

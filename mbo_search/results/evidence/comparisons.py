@@ -1,4 +1,4 @@
-"""Who is compared with whom: the declared comparisons, those of the ladder, the secondary ones, and ties."""
+"""Comparisons of schedules: the declared ones, those of the ladder, the secondary ones, and ties."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NORMAL_95 = 1.96
 
 
 def order(groups: Sequence[ScheduleRuns]) -> list[ScheduleRuns]:
-    """Complete schedules from best to worst: confirmed ones first, for a search loss alone flatters."""
+    """Complete schedules from best to worst: confirmed ones first, because a search loss alone flatters."""
     complete = [runs for runs in groups if runs.loss is not None]
     return sorted(complete, key=lambda runs: (not runs.is_confirmed, runs.loss, runs.head.trial))
 
@@ -68,7 +68,7 @@ def _declared(best: Champions, rounds: Sequence[Champions]) -> list[Comparison]:
 
 
 def _shared(spending: Spending, num_opponents: int) -> Spending:
-    """What the test against one of several opponents may spend.
+    """Error that the test against one of several opponents may spend.
 
     A yes needs all lower ends, so each has the whole error; one upper end suffices for a no, so they share theirs.
     """

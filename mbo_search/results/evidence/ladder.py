@@ -136,7 +136,7 @@ def _are_hardly_tuned(below: Sequence[LadderRung], context: LadderContext) -> bo
 
 
 def _row(champion: ScheduleRuns, *, is_confirmed: bool) -> LadderRung:
-    """What the champion of a rung has reached, and what training it takes."""
+    """Result of the champion of a rung, and the cost of training it."""
     loss = champion.loss if is_confirmed else champion.search_loss
     epochs = [record.epochs for record in champion.fresh if record.epochs is not None]
     return LadderRung(
@@ -150,7 +150,7 @@ def _row(champion: ScheduleRuns, *, is_confirmed: bool) -> LadderRung:
 
 
 def _effort(rung: Rung, context: LadderContext) -> dict[str, object]:
-    """What looking for the best of a rung took."""
+    """Effort of the search for the best of a rung."""
     return {
         "executed_tokens": _charged(rung, context),
         "dimensions": context.dimensions(rung),

@@ -1,4 +1,4 @@
-"""How far seeds alone move the difference of two schedules: in this study, and in earlier ones of the same kind.
+"""Noise that seeds add to the difference of two schedules, in this study and in earlier ones of its kind.
 
 Everything is compared seed by seed, so the noise that counts is that of a difference: the standard deviation of the
 paired differences between schedules over common fresh seeds, pooled over pairs. What seeds do to both schedules
@@ -27,7 +27,7 @@ _LARGEST_NATS = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedNoise:
-    """How far seeds move a difference of two losses.
+    """Noise of a difference of two losses over seeds.
 
     Attributes:
         sd_nats: Standard deviation of a paired difference over seeds, pooled over pairs of schedules.
@@ -75,7 +75,7 @@ def difference_noise(comparisons: Sequence[Comparison]) -> float | None:
 
 
 class EarlierNoise(Description):
-    """What earlier confirmations tell about the next one.
+    """Noise in earlier confirmations, to plan the next one.
 
     Attributes:
         folders: Names of the run directories that it comes from.

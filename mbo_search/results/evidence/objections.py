@@ -1,4 +1,4 @@
-"""What forbids a yes although the numbers say it: opponents that had too little, and ranges that end too early."""
+"""Objections to a yes that the numbers give: opponents that had too little, and ranges that end too early."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def late_gain(records: Sequence[TrialRecord]) -> float | None:
 
 
 def _place(parameter: Parameter, value: float) -> float:
-    """Where in its range a value lies, from 0 to 1."""
+    """Position of a value in its range, from 0 to 1."""
     low, high = parameter.low, parameter.high
     if parameter.log and low > 0:
         return math.log(value / low) / math.log(high / low) if value > 0 else 0.0

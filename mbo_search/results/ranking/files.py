@@ -93,7 +93,7 @@ def write_ranking(
 
 
 def scale_of(setup: TrainSetup) -> str:
-    """At which size a study's answer holds."""
+    """Describe the size at which a study's answer holds."""
     parameters = num_parameters(setup.model, setup.vocab_size)
     return f"at {_millions(parameters)} parameters, {_millions(setup.budget().total_tokens)} tokens"
 

@@ -33,13 +33,13 @@ _LARGEST = 1e100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankingContext:
-    """What a ranking needs besides records.
+    """Inputs of a ranking besides records.
 
     Attributes:
         ladder: The study's ladder.
         directory: The run directory, as commands name it.
         objectives: What the search minimizes.
-        attribution: What the worth of single parts is worked out from; None: nobody wants to know.
+        attribution: Inputs for the worth of single parts; None: it is not computed.
     """
 
     ladder: LadderContext
@@ -109,7 +109,7 @@ def rank(
 
 
 def _errors_against(opponent: ScheduleRuns | None, comparisons: Sequence[Comparison]) -> tuple[float, float] | None:
-    """How many standard errors the declared interval against an opponent reaches to either side."""
+    """Reach of the declared interval against an opponent to either side, in standard errors."""
     tests = (one.test for one in comparisons if opponent is not None and one.other == opponent.head.trial)
     declared = next((test for test in tests if isinstance(test, SequentialTest)), None)
     return None if declared is None else standard_errors(declared)
@@ -122,7 +122,7 @@ def _context(groups: Sequence[ScheduleRuns]) -> RankingContext:
 
 
 def _notes(groups: Sequence[ScheduleRuns], best: Champions, confirm: ConfirmSpec | None) -> tuple[str, ...]:
-    """What a reader of a confirmed study would look for in vain, and why."""
+    """Name what is missing from a confirmed study, and why."""
     if confirm is None:
         return ()
     untested = [run.message for runs in groups for run in runs.fresh if run.test_loss is None and run.message]

@@ -45,7 +45,7 @@ _FOUND: Mapping[Rung, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What a sentence has to tell.
+    """Facts for the sentences of a verdict.
 
     Attributes:
         question: The freedom that the study asks about.
@@ -118,7 +118,7 @@ def verdict_sentence(found: Findings, scale: str) -> str:
 
 
 def ladder_sentence(ladder: Sequence[LadderRung]) -> str:
-    """What each rung is worth; empty before anything can be compared."""
+    """Say what each rung is worth; empty before anything can be compared."""
     compared = [row for row in ladder if row.gain is not None]
     helpful, vain = [row for row in compared if row.helps], [row for row in compared if not row.helps]
     worth = [f"{_WORTH[row.name]} {'is worth ' * (number == 0)}{_gain(row)}" for number, row in enumerate(helpful)]
@@ -175,7 +175,7 @@ def _evidence(found: Findings) -> str:
 
 
 def _found_at(found: Findings) -> str:
-    """What an early look has found stays found, though the interval may have moved since."""
+    """Note that an early look has found a gain, though the interval may have moved since."""
     assert found.difference is not None, "there is a difference"
     low, at = found.difference.nats.low, [test.better_at for test in found.tests]
     if found.answer != "yes" or low is None or low > 0:

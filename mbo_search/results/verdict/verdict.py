@@ -153,7 +153,7 @@ def _answer(evidence: Evidence, tests: Sequence[SequentialTest], against: Sequen
 
 
 def _unfinished_answer(best: Champions) -> Answer | None:
-    """A champion that completes on no fresh seed at all has been confirmed to fail; that is no gain."""
+    """A champion that completes on no fresh seed at all has been confirmed to fail; that is not a gain."""
     return "undecided" if best.challenger is not None and _unfinished(best) else None
 
 
