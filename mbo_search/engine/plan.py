@@ -26,7 +26,8 @@ from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.lr_shapes import StageClock, lr_factor
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut
-from mbo_search.study.spec.study import Numeric, Range, Study
+from mbo_search.study.spec.study import Numeric, Range
+from mbo_search.study.study import Study
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.setup.setup import TrainSetup, resolve_setup, validation_parts_of
 

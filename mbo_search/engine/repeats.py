@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 
 SEEDS_APART = 1000
 """Distance of the search seeds of two repeats: fresh seeds follow a search seed, and must not meet the next one."""

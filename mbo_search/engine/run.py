@@ -20,7 +20,7 @@ from mbo_search.results.ranking.files import write_ranking
 from mbo_search.results.ranking.repeats import repeat_folder
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.study_file import dump_study
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.system.files import is_disk_trouble, write_atomic
 
 

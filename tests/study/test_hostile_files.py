@@ -10,7 +10,6 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.study.test_schedule_file import FILE
 
 from mbo_search.errors import StudyError
 from mbo_search.study.files.long_form import study_mapping
@@ -20,6 +19,7 @@ from mbo_search.study.files.study_file import dump_study, parse_study
 from mbo_search.study.space.space import space_size, staged_space
 from mbo_search.study.spec.segments import cut, resolve_budget
 from tests.damage import changed_somewhere
+from tests.study.files.test_schedule_file import FILE
 from tests.study.studies import SMALL
 
 MANY_BYTES = 128 * 2**20

@@ -7,7 +7,7 @@ from mbo_search.study.space.ablations import PARTS
 from mbo_search.study.space.ladder import question_of, rungs_of
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.segments import BudgetSteps
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 
 
 class ConfirmCost(Description):

@@ -19,12 +19,12 @@ from mbo_search.study.spec.study import (
     Range,
     RelativeLr,
     StageDefaults,
-    Study,
+    StudySpec,
     is_numeric,
 )
 
 
-def check_choices(study: Study) -> Iterator[Problem]:
+def check_choices(study: StudySpec) -> Iterator[Problem]:
     """Check the choices of the defaults and of each stage one by one."""
     yield from _check_strategy("stage_defaults", study.stage_defaults, study.model.layers)
     for index, stage in enumerate(study.stages):

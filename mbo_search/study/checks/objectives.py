@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mbo_search.errors import Problem
-from mbo_search.study.spec.study import Study
+from mbo_search.study.spec.study import StudySpec
 
 FRONT_SEARCHERS = ("tpe", "random")
 """Searchers that can look for a front."""
 
 
-def check_objectives(study: Study) -> Iterator[Problem]:
+def check_objectives(study: StudySpec) -> Iterator[Problem]:
     """The loss is among the objectives, each is named once, and searcher and pruner can deal with several."""
     search = study.search
     objectives = search.objectives

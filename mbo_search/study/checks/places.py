@@ -11,14 +11,14 @@ from pathlib import PurePosixPath
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from mbo_search.errors import Problem
-from mbo_search.study.spec.study import Study
+from mbo_search.study.spec.study import StudySpec
 
 _STORE_SCHEMES = ("s3", "gs", "file")
 _DATABASES = ("postgresql+psycopg",)
 _SECRET = re.compile(r"passw|secret|token|access_?key|credential|sig(nature)?$", re.IGNORECASE)
 
 
-def check_places(study: Study) -> Iterator[Problem]:
+def check_places(study: StudySpec) -> Iterator[Problem]:
     """URLs are of a kind that is known, and hold no credentials."""
     if study.resources.store.url is not None:
         yield from _check_store("resources.store.url", study.resources.store.url)

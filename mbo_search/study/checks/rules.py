@@ -15,7 +15,7 @@ from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
 from mbo_search.study.checks import sections as check_sections
 from mbo_search.study.checks import shares as check_shares
-from mbo_search.study.spec.study import Study
+from mbo_search.study.spec.study import StudySpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Rule:
         reads: Key paths that it looks at; `*` is any piece.
     """
 
-    check: Callable[[Study], Iterator[Problem]]
+    check: Callable[[StudySpec], Iterator[Problem]]
     reads: tuple[str, ...]
 
 
@@ -79,7 +79,7 @@ RULES: tuple[Rule, ...] = (
 """In the order of a study file, rules that build on others behind them."""
 
 
-def check_study(study: Study, already_wrong: Collection[str] = ()) -> tuple[Problem, ...]:
+def check_study(study: StudySpec, already_wrong: Collection[str] = ()) -> tuple[Problem, ...]:
     """Check all rules."""
     problems: list[Problem] = []
     wrong = set(already_wrong)

@@ -18,17 +18,25 @@ from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.lr_shapes import StageClock
 from mbo_search.study.spec.schedule import LrShape
 from mbo_search.study.spec.segments import BudgetSteps
-from mbo_search.study.spec.study import HparamValue, LrShapeChoice, Numeric, Range, StageSpace, Study, is_numeric
+from mbo_search.study.spec.study import (
+    HparamValue,
+    LrShapeChoice,
+    Numeric,
+    Range,
+    StageSpace,
+    StudySpec,
+    is_numeric,
+)
 
 
-def check_grid(study: Study) -> Iterator[Problem]:
+def check_grid(study: StudySpec) -> Iterator[Problem]:
     """The grid divides the budget into a whole number of segments."""
     if not _is_whole(1 / study.budget.grid):
         rule = "must divide 1 into a whole number of parts, such as 0.05 or 0.1"
         yield Problem(key="budget.grid", value=f"{study.budget.grid:g}", rule=rule)
 
 
-def check_budget(study: Study) -> Iterator[Problem]:
+def check_budget(study: StudySpec) -> Iterator[Problem]:
     """At least one optimizer step lies in each grid segment."""
     try:
         study_budget(study)
@@ -36,7 +44,7 @@ def check_budget(study: Study) -> Iterator[Problem]:
         yield from error.problems
 
 
-def check_shares(study: Study) -> Iterator[Problem]:
+def check_shares(study: StudySpec) -> Iterator[Problem]:
     """Shares lie on the grid and fill the budget."""
     off_grid = list(_off_grid(study))
     yield from off_grid
@@ -53,7 +61,7 @@ def check_shares(study: Study) -> Iterator[Problem]:
         yield from _check_sum(study, has_rest=bool(rests))
 
 
-def check_warmups(study: Study) -> Iterator[Problem]:
+def check_warmups(study: StudySpec) -> Iterator[Problem]:
     """Every warm-up is shorter than the shortest form of its stage."""
     budget = study_budget(study)
     for index, stage in _stages(study):
@@ -69,7 +77,7 @@ def check_warmups(study: Study) -> Iterator[Problem]:
             yield Problem(key=_source_key(study, index, setting), value=f"{longest:g}", rule=rule, hint=hint)
 
 
-def check_annealed(study: Study) -> Iterator[Problem]:
+def check_annealed(study: StudySpec) -> Iterator[Problem]:
     """Every schedule of the space ends annealed."""
     index = len(study.stages) - 1
     stage = stage_with_defaults(study, index)
@@ -107,7 +115,7 @@ class _Length:
     longest: int
 
 
-def _lengths(study: Study) -> list[_Length]:
+def _lengths(study: StudySpec) -> list[_Length]:
     num_segments = round(1 / study.budget.grid)
     ends = [None if stage.share == "rest" else _ends(stage.share) for stage in study.stages]
     known = [
@@ -123,7 +131,7 @@ def _lengths(study: Study) -> list[_Length]:
     return [rest if length is None else length for length in known]
 
 
-def _shortest_clock(study: Study, index: int, stage: StageSpace) -> StageClock:
+def _shortest_clock(study: StudySpec, index: int, stage: StageSpace) -> StageClock:
     budget = study_budget(study)
     stage_steps = _lengths(study)[index].shortest * budget.steps_per_segment
     longest = _largest(stage.warmup if index == 0 else stage.rewarm)
@@ -168,7 +176,7 @@ def _extremes(value: HparamValue) -> tuple[float | str, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _off_grid(study: Study) -> Iterator[Problem]:
+def _off_grid(study: StudySpec) -> Iterator[Problem]:
     num_segments = round(1 / study.budget.grid)
     for index, stage in enumerate(study.stages):
         if isinstance(stage.share, str):
@@ -184,7 +192,7 @@ def _off_grid(study: Study) -> Iterator[Problem]:
             yield Problem(key=key, value=_share_text(stage.share), rule=rule, hint="or make budget.grid finer")
 
 
-def _check_sum(study: Study, *, has_rest: bool) -> Iterator[Problem]:
+def _check_sum(study: StudySpec, *, has_rest: bool) -> Iterator[Problem]:
     fixed = [_ends(stage.share)[1] for stage in study.stages if not isinstance(stage.share, str)]
     total = sum(fixed)
     if not has_rest and abs(total - 1) > 1e-9:
@@ -197,12 +205,12 @@ def _check_sum(study: Study, *, has_rest: bool) -> Iterator[Problem]:
         yield Problem(key="stages", rule=rule, hint="lower the largest searched shares")
 
 
-def _stages(study: Study) -> Iterator[tuple[int, StageSpace]]:
+def _stages(study: StudySpec) -> Iterator[tuple[int, StageSpace]]:
     for index in range(len(study.stages)):
         yield index, stage_with_defaults(study, index)
 
 
-def _source_key(study: Study, index: int, setting: str) -> str:
+def _source_key(study: StudySpec, index: int, setting: str) -> str:
     """Where a stage's setting is written: in the stage or in the defaults; nowhere counts as the stage."""
     is_own = dict(study.stages[index])[setting] is not None
     is_default = dict(study.stage_defaults)[setting] is not None

@@ -10,13 +10,13 @@ from mbo_search.study.spec.study import (
     RelativeLr,
     StageDefaults,
     StageSpace,
-    Study,
+    StudySpec,
 )
 
 Plain = object
 
 
-def study_mapping(study: Study) -> dict[str, Plain]:
+def study_mapping(study: StudySpec) -> dict[str, Plain]:
     """Plain values of a study, in the order of its keys.
 
     Sections are complete; in stages only what is set is written.

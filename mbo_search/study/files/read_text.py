@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mbo_search.errors import Problem, StudyError
-from mbo_search.study.files.yaml_tree import MAX_BYTES
+from mbo_search.study.files.yaml_document import MAX_BYTES
 
 
 def read_text(path: Path) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mbo_search.study.spec.study import Numeric, Range, Study
+from mbo_search.study.spec.study import Numeric, Range
+from mbo_search.study.study import Study
 
 
 def branch_points(study: Study) -> tuple[int, ...]:

@@ -19,7 +19,8 @@ from mbo_search.model.size import mlp_width
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.keys import root_key
 from mbo_search.study.spec.segments import BudgetSteps, resolve_budget, scaled_budget
-from mbo_search.study.spec.study import ModelSpec, Study
+from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.study import Study
 from mbo_search.system.cores import available_cores
 from mbo_search.train.setup.branch_points import branch_points
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule
-from mbo_search.study.spec.study import BudgetSpec, DataSpec, ModelSpec, Range, StageSpace, Study, TrainSpec
+from mbo_search.study.spec.study import BudgetSpec, DataSpec, ModelSpec, Range, StageSpace, TrainSpec
+from mbo_search.study.study import Study
 from mbo_search.train.execution.path import stretches
 from mbo_search.train.execution.stage_log import stage_banner
 from mbo_search.train.setup.branch_points import branch_points
@@ -82,7 +83,9 @@ def study(*shares: object) -> Study:
         model=ModelSpec(layers=1, width=8, heads=1, context=8),
         budget=BudgetSpec(tokens=10_000, grid=0.1),
         train=TrainSpec(batch_tokens=64),
-        stages=tuple(StageSpace(name=f"s{number}", share=share) for number, share in enumerate(shares)),
+        stages=tuple(
+            StageSpace(name=f"s{number}", share=share, optimizer="adamw") for number, share in enumerate(shares)
+        ),
     )
 
 

@@ -11,15 +11,8 @@ import torch
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import DataError, StudyError
 from mbo_search.model.size import mlp_width
-from mbo_search.study.spec.study import (
-    BudgetSpec,
-    DataSpec,
-    EvaluationSpec,
-    ModelSpec,
-    StageSpace,
-    Study,
-    TrainSpec,
-)
+from mbo_search.study.spec.study import BudgetSpec, DataSpec, EvaluationSpec, ModelSpec, StageSpace, TrainSpec
+from mbo_search.study.study import Study
 from mbo_search.system.cores import available_cores, quota_cores
 from mbo_search.train.setup.probe import faster_precision, fastest_micro_batch, prober
 from mbo_search.train.setup.setup import TrainSetup, numerics_here, resolve_setup
