@@ -11,14 +11,21 @@ import torch
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import DataError, StudyError
 from mbo_search.model.size import mlp_width
-from mbo_search.study.spec.study import BudgetSpec, DataSpec, EvaluationSpec, ModelSpec, StageSpace, TrainSpec
-from mbo_search.study.study import Study
+from mbo_search.study.spec.study import (
+    BudgetSpec,
+    DataSpec,
+    EvaluationSpec,
+    ModelSpec,
+    StageSpace,
+    StudySpec,
+    TrainSpec,
+)
 from mbo_search.system.cores import available_cores, quota_cores
 from mbo_search.train.setup.probe import faster_precision, fastest_micro_batch, prober
 from mbo_search.train.setup.setup import TrainSetup, numerics_here, resolve_setup
 
 
-def study(**changes: object) -> Study:
+def study(**changes: object) -> StudySpec:
     values: dict[str, object] = {
         "study": "tiny",
         "data": DataSpec(source=("docs",)),
@@ -28,7 +35,7 @@ def study(**changes: object) -> Study:
         "evaluation": EvaluationSpec(tokens=512, points=5),
         "stages": (StageSpace(name="a", share=(0.3, 0.5)), StageSpace(name="b", share="rest")),
     }
-    return Study.model_validate(values | changes)
+    return StudySpec.model_validate(values | changes)
 
 
 def test_every_auto_becomes_a_value(data: PreparedData) -> None:
