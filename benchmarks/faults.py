@@ -143,11 +143,11 @@ class Bench:
         from mbo_search.engine.run import RunOptions, resume_study, run_study
         from mbo_search.study.files.study_file import load_study
 
-        means = RunOptions(cache=self.root / "cache", backend=backend)
+        options = RunOptions(cache=self.root / "cache", backend=backend)
         if (out / "study.yaml").exists():
-            resume_study(out, means)
+            resume_study(out, options)
         else:
-            run_study(load_study(study), out, means)
+            run_study(load_study(study), out, options)
 
     def start_local(self, study: Path, out: Path) -> int:
         """Fork a driver, so that libraries need not be imported for each life."""

@@ -94,7 +94,7 @@ def stage_reports(config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         for stage in range(last + 1):
             segments = [segment for segment in path.segments if segment.stage_index == stage]
             state, report = runner.run(node, segments, path.seed, lambda: False)
-            cost = {"tokens": report.executed_tokens, "train_seconds": report.seconds}
+            cost = {"tokens": report.cost.executed_tokens, "train_seconds": report.cost.train_seconds}
             if state is None or report.metrics is None:
                 yield {"loss": DIVERGED, "stage": last + 1, **cost}
                 return

@@ -190,7 +190,7 @@ def run(path: Path, arguments: argparse.Namespace) -> list[dict[str, object]]:
         while len(busy) < arguments.slots and (task := ask.measure(director.ask)) is not None:
             director.started(task.trial, world.now)
             outcome = world.execute(task)
-            heapq.heappush(busy, (world.now + outcome.executed_tokens, task.trial, outcome))
+            heapq.heappush(busy, (world.now + outcome.cost.executed_tokens, task.trial, outcome))
         if not busy:
             return lines
         world.now, trial, outcome = heapq.heappop(busy)

@@ -35,6 +35,7 @@ from mbo_search.train.saved_state import fresh_state, load_state, save_state
 from mbo_search.train.setup.probe import fastest_micro_batch, prober
 from mbo_search.train.setup.setup import TrainSetup, evaluation_windows_of, numerics_here
 from mbo_search.train.train_state import TrainState
+from mbo_search.trial.cost import Cost
 from mbo_search.trial.reports import BoundaryReport
 
 MODEL = ModelSpec(layers=2, width=96, heads=3, context=128)
@@ -143,9 +144,7 @@ def _evaluation(setup: TrainSetup, data: PreparedData, live: TrainState) -> dict
 
 def _node(setup: TrainSetup, live: TrainState, root: Path) -> dict[str, float]:
     store = StageStore(root / "stages", None, setup.windows_fingerprint)
-    report = BoundaryReport(
-        step=live.step, executed_tokens=0, metrics=None, curve=(), seconds=1.0, peak_memory_bytes=0
-    )
+    report = BoundaryReport(step=live.step, cost=Cost(train_seconds=1.0), metrics=None, curve=())
     keep_seconds, load_seconds = [], []
     for number in range(8):
         key, folder = f"{number:064x}", root / "state"

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from mbo_search import __version__
+from mbo_search.api.options import Options
 from mbo_search.cli.console import deliver, run_app
 from mbo_search.cli.options import (
     Address,
@@ -121,12 +122,18 @@ def run(
 
     An existing run directory of the same study is resumed; one of another study is refused.
     """
-    from mbo_search.cli.run import BackendOptions, run_search
+    from mbo_search.cli.run import run_search
 
-    where = BackendOptions.warm(
-        warm_start, backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet
+    options = Options(
+        backend=backend,
+        address=address,
+        insecure_cluster=insecure_cluster,
+        warm_start=tuple(warm_start or ()),
+        quiet=quiet,
     )
-    deliver(lambda: run_search(study, example, overrides or [], out=out, where=where), as_json=as_json, quiet=quiet)
+    deliver(
+        lambda: run_search(study, example, overrides or [], out=out, options=options), as_json=as_json, quiet=quiet
+    )
 
 
 @app.command()
@@ -143,10 +150,10 @@ def resume(
 
     --set may change limits of the search, confirm and resources only. Limits are totals, not extras.
     """
-    from mbo_search.cli.run import BackendOptions, resume_search
+    from mbo_search.cli.run import resume_search
 
-    where = BackendOptions(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
-    deliver(lambda: resume_search(folder, overrides or [], where=where), as_json=as_json, quiet=quiet)
+    options = Options(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
+    deliver(lambda: resume_search(folder, overrides or [], options=options), as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -205,11 +212,10 @@ def confirm(
     less of the error to spend.
     """
     from mbo_search.cli.confirm import ConfirmOptions, confirm_winners
-    from mbo_search.cli.run import BackendOptions
 
-    where = BackendOptions(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
+    options = Options(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
     wanted = ConfirmOptions(top=top, seeds=seeds, equivalent_tokens=equivalent_tokens, attribution=attribution)
-    deliver(lambda: confirm_winners(folder, wanted, where=where), as_json=as_json, quiet=quiet)
+    deliver(lambda: confirm_winners(folder, wanted, options=options), as_json=as_json, quiet=quiet)
 
 
 @app.command()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic_core import to_jsonable_python
 
+from mbo_search.api.tables import table
 from mbo_search.cli.console import CommandResult
-from mbo_search.cli.tables import table
 from mbo_search.study.catalogue.lookup import CORPORA, LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS

@@ -5,21 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from mbo_search.api.options import Options
 from mbo_search.cli.console import CommandResult
-from mbo_search.cli.run import BackendOptions, resume_search
-from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.study.spec.study import ConfirmSpec
+from mbo_search.cli.run import run_result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmOptions:
-    """What is asked of a confirmation; None: as the study says.
+    """What is asked of a confirmation; None leaves a setting as the study has it.
 
     Attributes:
         top: Schedules of each rung.
         seeds: Fresh seeds of each.
-        equivalent_tokens: Whether to say how much text the gain is worth.
-        attribution: Whether to say what each part of the question's champion is worth.
+        equivalent_tokens: Whether to measure how much text the gain is worth.
+        attribution: Whether to measure what each part of the question's champion is worth.
     """
 
     top: int | None = None
@@ -27,23 +26,21 @@ class ConfirmOptions:
     equivalent_tokens: bool | None = None
     attribution: bool | None = None
 
-    def settled(self, spec: ConfirmSpec) -> ConfirmSpec:
-        """What the study says, with what is asked for in its place."""
-        asked = {
-            "top": self.top,
-            "seeds": self.seeds,
-            "equivalent_tokens": self.equivalent_tokens,
-            "attribution": self.attribution,
-        }
-        return spec.model_copy(update={name: value for name, value in asked.items() if value is not None})
 
-
-def confirm_winners(folder: Path, wanted: ConfirmOptions, *, where: BackendOptions) -> CommandResult:
+def confirm_winners(folder: Path, asked: ConfirmOptions, *, options: Options) -> CommandResult:
     """Train the champions again on fresh seeds.
 
     Raises:
         UserError: If the directory cannot be driven.
     """
-    spec = wanted.settled(RunDirectory.open(folder).study().confirm or ConfirmSpec())
-    # JSON is YAML: the whole section at once, for a study without one has nothing to put a single key into.
-    return resume_search(folder, [f"confirm={spec.model_dump_json()}"], where=where, confirms=True)
+    from mbo_search.api.searches import confirm
+
+    run = confirm(
+        folder,
+        top=asked.top,
+        seeds=asked.seeds,
+        equivalent_tokens=asked.equivalent_tokens,
+        attribution=asked.attribution,
+        options=options,
+    )
+    return run_result(run, confirms=True)

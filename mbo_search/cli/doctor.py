@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mbo_search.api.tables import facts, table
 from mbo_search.cli.console import EXIT_FAILED, EXIT_OK, CommandResult
-from mbo_search.cli.tables import facts, table
 from mbo_search.errors import UserError
 from mbo_search.units import format_bytes, format_seconds
 

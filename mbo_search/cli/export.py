@@ -9,9 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+from mbo_search.api.studies import data_cache
+from mbo_search.api.tables import facts
 from mbo_search.cli.console import EXIT_FAILED, EXIT_OK, CommandResult, error_console
-from mbo_search.cli.paths import data_cache
-from mbo_search.cli.tables import facts
 from mbo_search.errors import Problem, TrialError, UserError
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.schedule_file import load_schedule_file

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mbo_search.cli.console import CommandResult
-from mbo_search.cli.paths import data_cache
 from mbo_search.units import format_bytes
 
 
@@ -17,9 +16,9 @@ def fork_run(folder: Path, out: Path, overrides: Sequence[str]) -> CommandResult
     Raises:
         UserError: If either directory or the new study is wrong.
     """
-    from mbo_search.engine.fork import fork_study
+    from mbo_search.api.searches import fork
 
-    forked = fork_study(folder, out, overrides, cache=data_cache())
+    forked = fork(folder, out, overrides=overrides)
     changes = [f"  {key}: {old} -> {new}" for key, old, new in forked.changes]
     reasons = [f"  {count} not: {reason}" for reason, count in Counter(forked.left.values()).most_common()]
     text = [

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-BackendName = Literal["auto", "ray", "local"]
+from mbo_search.api.options import Backend as BackendName
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; print one line or nothing.")]

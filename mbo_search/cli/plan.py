@@ -8,11 +8,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mbo_search.api.tables import facts, table
 from mbo_search.cli.console import CommandResult
-from mbo_search.cli.paths import data_cache, default_run_folder
 from mbo_search.cli.planned_ladder import ladder_of_plan, power_of_seeds, question_line
 from mbo_search.cli.sparkline import sparkline
-from mbo_search.cli.tables import facts, table
 from mbo_search.cli.validate import study_path
 from mbo_search.results.records.describe import describe_schedule
 from mbo_search.study.files.long_form import study_mapping
@@ -38,12 +37,12 @@ def plan_study(file: Path | None, example: str | None, overrides: Sequence[str])
     Raises:
         UserError: Whatever would keep the study from running.
     """
-    from mbo_search.engine.plan import make_plan
+    from mbo_search.api.plans import plan as make_plan
 
     path = study_path(file, example)
     explained = explain_study(path, overrides)
     study, sources = explained.study, explained.origins
-    plan = make_plan(study, cache=data_cache(), earlier=default_run_folder(study.study).parent)
+    plan = make_plan(study)
     return CommandResult(
         schema="mbo-search/plan/1",
         document={"file": str(path), "origins": sources, **plan.model_dump(mode="json")},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from mbo_search.cli.tables import table
+from mbo_search.api.tables import table
 from mbo_search.results.statistics.paired import nats_of_percent
 from mbo_search.results.statistics.seeds_needed import power
 from mbo_search.results.statistics.sequential import spending_of

@@ -12,7 +12,6 @@ from rich.text import Text
 from mbo_search.cli.console import CommandResult
 from mbo_search.cli.ranking_text import ranking_text
 from mbo_search.errors import Problem, UserError
-from mbo_search.results.records.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from mbo_search.report.style.i18n import Language
@@ -22,39 +21,36 @@ def rank_run(folder: Path, *, as_csv: bool) -> CommandResult:
     """Rank the schedules of a run directory; nothing is written.
 
     Raises:
-        RunDirectoryError: If it is no run directory, or damaged.
+        RunDirectoryError: If it is not a run directory, or damaged.
     """
-    from mbo_search.results.ranking.files import make_ranking
-    from mbo_search.results.ranking.frames import ranking_frame
+    from mbo_search.api.runs import load_run
 
-    ranking = make_ranking(RunDirectory.open(folder))
-    csv = Text(ranking_frame(ranking).to_csv(index=False).rstrip("\n"), no_wrap=True, overflow="ignore")
-    text = [csv] if as_csv else ranking_text(ranking)
-    document = ranking.model_dump(mode="json")
+    run = load_run(folder)
+    csv = Text(run.ranking.to_csv(index=False).rstrip("\n"), no_wrap=True, overflow="ignore")
+    text = [csv] if as_csv else ranking_text(run.result)
+    document = run.result.model_dump(mode="json")
     schema = document.pop("schema")
-    return CommandResult(schema=schema, document=document, text=text, brief=ranking.verdict.sentence)
+    return CommandResult(schema=schema, document=document, text=text, brief=run.verdict.sentence)
 
 
 def report_run(folder: Path, out: Path | None, language: Language, figures: Path | None = None) -> CommandResult:
     """Write the report page of a run directory.
 
     Raises:
-        RunDirectoryError: If it is no run directory, or damaged.
+        RunDirectoryError: If it is not a run directory, or damaged.
         UserError: If the page cannot be written, or what draws figures is missing.
     """
-    from mbo_search.report.page.page import write_report
+    from mbo_search.api.runs import load_run
     from mbo_search.report.table_files import table_paths
 
-    run = RunDirectory.open(folder)
+    run = load_run(folder)
     with _writing(out or folder):
-        page = write_report(run, out, language=language)
+        page = run.report(out, language=language)
     tables = [str(path) for path in table_paths(page)]
     drawn: Sequence[Path] = ()
     if figures is not None:
-        from mbo_search.report.page.static_figures import write_figures
-
         with _writing(figures, "--figures"):
-            drawn = write_figures(run, figures, language=language)
+            drawn = run.save_figures(figures, language=language)
     return _wrote(page, figures, drawn, schema="mbo-search/report/1", more={"tables": tables})
 
 
@@ -64,14 +60,15 @@ def compare_runs(names: Sequence[str], out: Path, language: Language, figures: P
     Raises:
         UserError: If one of them cannot be read, or the page cannot be written, or what draws figures is missing.
     """
-    from mbo_search.report.comparison.compare import write_comparison, write_comparison_figures
+    from mbo_search.api.comparisons import compare
 
+    comparison = compare(names)
     with _writing(out):
-        page = write_comparison(names, out, language=language)
+        page = comparison.save(out, language=language)
     drawn: Sequence[Path] = ()
     if figures is not None:
         with _writing(figures, "--figures"):
-            drawn = write_comparison_figures(names, figures, language=language)
+            drawn = comparison.save_figures(figures, language=language)
     return _wrote(page, figures, drawn, schema="mbo-search/compare/1", more={})
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mbo_search.cli.tables import signed, table
+from mbo_search.api.tables import signed, table
 from mbo_search.results.records.describe import describe_schedule
 from mbo_search.units import format_count, format_seconds
 

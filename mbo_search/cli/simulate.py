@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mbo_search.api.tables import table as text_table
 from mbo_search.cli.console import CommandResult
-from mbo_search.cli.tables import table as text_table
 
 
 def simulate_search(file: Path, searchers: Sequence[str], *, budget: int, slots: int, seeds: int) -> CommandResult:

@@ -247,7 +247,7 @@ def measure_pace(setup: TrainSetup, schedule: Schedule, seed: int) -> SpeedEstim
         runner = TorchStageRunner(setup, Path(scratch))
         deadline = time.monotonic() + PROBE_SECONDS
         _, report = runner.run(None, path.segments, seed, lambda: time.monotonic() > deadline)
-    return SpeedEstimate(tokens=report.executed_tokens, seconds=report.seconds)
+    return SpeedEstimate(tokens=report.cost.executed_tokens, seconds=report.cost.train_seconds)
 
 
 def _arm_plans(study: Study) -> tuple[ArmPlan, ...]:

@@ -1,4 +1,4 @@
-"""The whole of a search: from a study to a run directory with records, ranking and report."""
+"""A whole search: from a study to a run directory with records and a ranking, and a summary that holds both."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mbo_search.engine.backends.ray.cluster import Cluster
 from mbo_search.engine.backends.slots import Backend, num_slots
@@ -16,58 +17,72 @@ from mbo_search.engine.open_run import OpenRun, create_run, open_same, open_with
 from mbo_search.engine.repeats import study_of_repeat
 from mbo_search.engine.searcher.warm_start import begin_warm
 from mbo_search.errors import Problem, RunDirectoryError
-from mbo_search.results.ranking.files import write_ranking
+from mbo_search.results.evidence.ranking_values import Ranking
+from mbo_search.results.ranking.files import make_ranking, write_ranking
 from mbo_search.results.ranking.repeats import repeat_folder
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.study_file import dump_study
 from mbo_search.study.study import Study
 from mbo_search.system.files import is_disk_trouble, write_atomic
+from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.trial.reports import StageRunner
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
 
 
 def _ignore(progress: Progress) -> None:
-    """Nobody watches."""
+    """Observe nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What a search is run with.
+    """Options of a search that are no part of its question.
 
     Attributes:
         cache: Folder for prepared data.
         backend: Where trials run; `auto` is Ray where several run at once, else this process.
-        cluster: An existing Ray cluster; None: one of our own, if any.
-        observe: Gets a snapshot now and then.
-        write_report: Writes the report when the search has ended; None: no report.
-        warm_start: Run directories of earlier studies whose states and best schedules a new search begins with.
+        cluster: An existing Ray cluster; None: start one if Ray is needed.
+        observe: Called with a snapshot now and then.
+        warm_start: Run directories of earlier studies whose states and best schedules a new search starts from.
+        runner: Trains in place of the built-in trainer; its class name and its `version` attribute enter every
+            node key. With Ray it must be picklable.
+        searcher: An Optuna sampler, or a function that makes one from a seed, in place of the study's searcher.
     """
 
     cache: Path
     backend: Backend = "auto"
     cluster: Cluster | None = None
     observe: Callable[[Progress], None] = _ignore
-    write_report: Callable[[RunDirectory], Path] | None = None
     warm_start: Sequence[Path] = ()
+    runner: StageRunner | None = None
+    searcher: BaseSampler | Callable[[int], BaseSampler] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """What a driver leaves behind.
+    """Result of driving a search: where it is, and what was found.
 
     Attributes:
         run: The run directory.
-        is_interrupted: Whether it was stopped by a signal; `resume` goes on.
-        ended_by: What ended the search: `trials`, `budget`, `hours`, `space` or `enough`; None if interrupted
-            before.
+        study: The study as it was searched.
+        setup: How it trained.
+        ranking: The ranking that was written.
+        is_interrupted: Whether a signal stopped it; `resume_study` continues it.
+        ended_by: What ended the search: `trials`, `budget`, `hours`, `space` or `enough`; None if it was
+            interrupted before.
         num_complete: Trials that ran to the end.
         num_pruned: Trials that were stopped early on purpose.
         num_failed: Trials that diverged or broke.
         num_confirmed: Complete runs on fresh seeds.
         busy_fraction: Share of slot-seconds at work, in [0, 1]; None if there were none.
         wall_seconds: Wall-clock seconds of all drivers.
-        report: The report, if one was written.
     """
 
-    run: Path
+    run: RunDirectory
+    study: Study
+    setup: TrainSetup
+    ranking: Ranking
     is_interrupted: bool
     ended_by: str | None
     num_complete: int
@@ -76,85 +91,88 @@ class RunSummary:
     num_confirmed: int
     busy_fraction: float | None
     wall_seconds: float
-    report: Path | None
 
 
-def run_study(study: Study, out: Path, means: RunOptions) -> RunSummary:
-    """Search, or go on if the directory holds this very study.
+def run_study(study: Study, out: Path, options: RunOptions) -> RunSummary:
+    """Search, or continue if the directory holds this very study.
 
     Raises:
         UserError: If the study cannot be run, or the directory holds something else; nothing is written then.
     """
-    for source in means.warm_start:
+    for source in options.warm_start:
         RunDirectory.open(source)
-    return _drive_all(_opened(study, out, means), out, means, ())
+    return _search_all(_open(study, out, options), options, ())
 
 
-def _opened(study: Study, out: Path, means: RunOptions) -> OpenRun:
-    if (out / "study.yaml").exists():
-        opened = open_same(study, out, cache=means.cache)
-    else:
-        slots = num_slots(study, means.backend)
-        opened = create_run(study, out, cache=means.cache, slots=slots)
-    if means.warm_start:
-        begin_warm(opened.run, opened.setup, study.seed, means.warm_start)
-    return opened
-
-
-def resume_study(out: Path, means: RunOptions, overrides: Sequence[str] = ()) -> RunSummary:
-    """Go on with an interrupted or extended search.
+def resume_study(out: Path, options: RunOptions, overrides: Sequence[str] = ()) -> RunSummary:
+    """Continue an interrupted or extended search.
 
     Raises:
         UserError: If the directory cannot be driven, or an override touches anything else.
     """
-    return _drive_all(open_with_overrides(out, overrides, cache=means.cache), out, means, overrides)
+    return _search_all(open_with_overrides(out, overrides, cache=options.cache), options, overrides)
 
 
-def _drive_all(opened: OpenRun, out: Path, means: RunOptions, overrides: Sequence[str]) -> RunSummary:
-    """Drive the search of a study, then the independent ones that it wants; the report is on all of them."""
-    if opened.study.search.repeats == 1:
-        return _drive(opened, means)
-    quiet = replace(means, write_report=None, warm_start=())
-    first = summary = _drive(opened, quiet)
-    for number in range(2, opened.study.search.repeats + 1):
-        if summary.is_interrupted:
-            return replace(first, is_interrupted=True)
-        summary = _drive(_opened_repeat(opened.study, out, number, overrides, quiet), quiet)
-    with opened.run.lock():
-        write_ranking(opened.run)
-        report = None if means.write_report is None or summary.is_interrupted else means.write_report(opened.run)
-    return replace(first, is_interrupted=summary.is_interrupted, report=report)
+def _open(study: Study, out: Path, options: RunOptions) -> OpenRun:
+    if (out / "study.yaml").exists():
+        open_run = open_same(study, out, cache=options.cache)
+    else:
+        slots = num_slots(study, options.backend)
+        open_run = create_run(study, out, cache=options.cache, slots=slots)
+    if options.warm_start:
+        begin_warm(open_run.run, open_run.setup, study.seed, options.warm_start)
+    return open_run
 
 
-def _opened_repeat(study: Study, out: Path, number: int, overrides: Sequence[str], means: RunOptions) -> OpenRun:
-    """The run directory of an independent search: a new one, or one that goes on with the limits of the first."""
-    folder = repeat_folder(out, number)
+def _search_all(open_run: OpenRun, options: RunOptions, overrides: Sequence[str]) -> RunSummary:
+    """Run the search of a study, then its independent repeats; the ranking covers all of them."""
+    first = summary = _search(open_run, options)
+    if open_run.study.search.repeats == 1:
+        return first
+    repeat_options = replace(options, warm_start=())
+    for number in range(2, open_run.study.search.repeats + 1):
+        if not summary.is_interrupted:
+            summary = _search(_open_repeat(open_run, number, overrides, repeat_options), repeat_options)
+    with open_run.run.lock():
+        return replace(first, is_interrupted=summary.is_interrupted, ranking=_rank(open_run))
+
+
+def _open_repeat(first: OpenRun, number: int, overrides: Sequence[str], options: RunOptions) -> OpenRun:
+    """Open the run directory of an independent search: a new one, or one that continues with the first's limits."""
+    folder = repeat_folder(first.run.path, number)
     if not (folder / "study.yaml").exists():
-        return _opened(study_of_repeat(study, number), folder, means)
+        return _open(study_of_repeat(first.study, number), folder, options)
     limits = [one for one in overrides if not one.startswith("search.repeats=")]
-    return open_with_overrides(folder, limits, cache=means.cache)
+    return open_with_overrides(folder, limits, cache=options.cache)
 
 
-def _drive(opened: OpenRun, means: RunOptions) -> RunSummary:
-    run = opened.run
-    with _disk_troubles_told(run), run.lock():
-        before = run.study()
-        if opened.study != before:
-            write_atomic(run.study_file, dump_study(opened.study))
+def _search(open_run: OpenRun, options: RunOptions) -> RunSummary:
+    run = open_run.run
+    with reporting_disk_trouble(run), run.lock():
+        if open_run.study != run.study():
+            write_atomic(run.study_file, dump_study(open_run.study))
         with stop_on_signals() as stop:
-            drive = SearchDriver(opened, backend=means.backend, observe=means.observe)
-            drive.go(backend=means.backend, cluster=means.cluster, stop=stop)
-        if drive.director.trouble:
-            raise _cannot_be_written(run, drive.director.trouble)
-        write_ranking(run)
-        is_interrupted = drive.director.is_stopping
-        report = None if means.write_report is None or is_interrupted else means.write_report(run)
-        return _summary(drive, run, report)
+            driver = SearchDriver(open_run, backend=options.backend, observe=options.observe)
+            driver.go(backend=options.backend, cluster=options.cluster, stop=stop)
+        if driver.director.trouble:
+            raise _cannot_be_written(run, driver.director.trouble)
+        return _summary(driver, open_run, _rank(open_run))
+
+
+def _rank(open_run: OpenRun) -> Ranking:
+    run, study, setup = open_run.run, open_run.study, open_run.setup
+    ranking = make_ranking(run, study=study, setup=setup)
+    write_ranking(run, ranking, study=study, setup=setup)
+    return ranking
 
 
 @contextmanager
-def _disk_troubles_told(run: RunDirectory) -> Iterator[None]:
-    """A disk that takes no more is for a person to mend; what is in the directory is as sound as before."""
+def reporting_disk_trouble(run: RunDirectory) -> Iterator[None]:
+    """Turn a full or read-only disk into an error for people; what is in the directory is as sound as before.
+
+    Raises:
+        RunDirectoryError: If the disk accepts no more.
+    """
     try:
         yield
     except OSError as error:
@@ -170,19 +188,20 @@ def _cannot_be_written(run: RunDirectory, message: str) -> RunDirectoryError:
     )
 
 
-def _summary(drive: SearchDriver, run: RunDirectory, report: Path | None) -> RunSummary:
-    records = drive.director.books.records
+def _summary(driver: SearchDriver, open_run: OpenRun, ranking: Ranking) -> RunSummary:
+    records = driver.director.books.records
     states = [record.state for record in records]
-    status = run.status()
     return RunSummary(
-        run=run.path,
-        is_interrupted=drive.director.is_stopping,
-        ended_by=drive.director.ended_by(),
+        run=open_run.run,
+        study=open_run.study,
+        setup=open_run.setup,
+        ranking=ranking,
+        is_interrupted=driver.director.is_stopping,
+        ended_by=driver.director.ended_by(),
         num_complete=states.count("complete"),
         num_pruned=states.count("pruned"),
         num_failed=states.count("failed"),
         num_confirmed=sum(record.arm == "confirm" and record.state == "complete" for record in records),
-        busy_fraction=status.get("busy_fraction"),
-        wall_seconds=drive.director.elapsed_seconds,
-        report=report,
+        busy_fraction=open_run.run.status().get("busy_fraction"),
+        wall_seconds=driver.director.elapsed_seconds,
     )

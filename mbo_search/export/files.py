@@ -21,13 +21,14 @@ def export_schedule(run: RunDirectory, trial: int | None, export_format: ExportF
         RunDirectoryError: If there is no such schedule, or no schedule is complete.
         StudyError: If the study is damaged.
     """
-    ranking = make_ranking(run)
+    study, setup = run.study(), run.setup()
+    ranking = make_ranking(run, study=study, setup=setup)
     chosen = ranking.verdict.winner_trial if trial is None else trial
     if chosen is None:
         hint = "resume the search with `mbo-search resume`"
         problem = Problem(key="", where=str(run.path), rule="holds no complete schedule yet", hint=hint)
         raise RunDirectoryError([problem])
-    file = schedule_file_of(run, chosen, ranking)
+    file = schedule_file_of(ranking, chosen, study=study, setup=setup, where=str(run.path))
     if export_format == "yaml":
         return dump_schedule_file(file)
     return json.dumps(file.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"

@@ -136,7 +136,7 @@ def _describe(file: ScheduleFile, setup: TrainSetup, trained: Trained) -> FinalM
         accuracy=last.accuracy,
         data_fingerprint=setup.data_fingerprint,
         numerics=setup.numerics,
-        train_seconds=trained.outcome.train_seconds,
+        train_seconds=trained.outcome.cost.train_seconds,
     )
 
 

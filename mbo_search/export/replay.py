@@ -83,7 +83,7 @@ def replay(
     setup = setup_of_file(file, restored_study(file), prepared)
     trained = train_schedule(file.schedule, setup, file.provenance.seed, folder=folder, stop=stop, log=log)
     shutil.rmtree(folder, ignore_errors=True)
-    return _compare(file, setup, trained.val_loss, trained.outcome.train_seconds)
+    return _compare(file, setup, trained.val_loss, trained.outcome.cost.train_seconds)
 
 
 def restored_study(file: ScheduleFile) -> Study:

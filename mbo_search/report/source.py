@@ -96,38 +96,56 @@ class ReportSource:
         return self.ranking.verdict.question or question_of(self.study)
 
 
-def read_source(run: RunDirectory) -> ReportSource:
-    """Read a run directory and rank its schedules.
+def read_source(
+    run: RunDirectory,
+    ranking: Ranking | None = None,
+    *,
+    study: Study | None = None,
+    setup: TrainSetup | None = None,
+) -> ReportSource:
+    """Read a run directory; only what the caller does not pass is read or ranked.
 
     Raises:
         RunDirectoryError: If its setup is damaged.
         StudyError: If its study is damaged.
     """
+    study = run.study() if study is None else study
+    setup = run.setup() if setup is None else setup
     scan = run.scan()
-    problems: list[Problem] = list(scan.problems)
-    curves: dict[int, tuple[CurveRow, ...]] = {}
-    for record in scan.records:
-        try:
-            curves[record.trial] = tuple(run.curve(record.trial))
-        except RunDirectoryError as error:
-            problems += error.problems
-    setup = run.setup()
+    curves, damaged = _curves(run, scan.records)
     groups = group_by_schedule(scan.records)
     return ReportSource(
         path=run.path,
-        study=run.study(),
-        ranking=make_ranking(run, scan.records),
+        study=study,
+        ranking=make_ranking(run, study=study, setup=setup, records=scan.records) if ranking is None else ranking,
         records={record.trial: record for record in scan.records},
         rungs={record.trial: runs.rung for runs in groups for record in runs.records},
         fresh={runs.head.trial: runs.fresh for runs in groups},
-        curves={trial: rows for trial, rows in curves.items() if rows},
+        curves=curves,
         setup=setup,
-        card=_card(Path(setup.data_folder)),
-        problems=tuple(problems),
+        card=_metadata(Path(setup.data_folder)),
+        problems=(*scan.problems, *damaged),
     )
 
 
-def _card(folder: Path) -> DataMetadata | None:
+def _curves(
+    run: RunDirectory, records: Sequence[TrialRecord]
+) -> tuple[dict[int, tuple[CurveRow, ...]], list[Problem]]:
+    """The learning curves of trials that have one, and what could not be read."""
+    curves: dict[int, tuple[CurveRow, ...]] = {}
+    problems: list[Problem] = []
+    for record in records:
+        try:
+            rows = tuple(run.curve(record.trial))
+        except RunDirectoryError as error:
+            problems += error.problems
+            continue
+        if rows:
+            curves[record.trial] = rows
+    return curves, problems
+
+
+def _metadata(folder: Path) -> DataMetadata | None:
     """The data may lie on another machine, or be gone: a report can do without."""
     try:
         return load_prepared(folder).card

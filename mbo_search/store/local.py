@@ -127,7 +127,7 @@ class StageStore:
             manifest = Manifest(
                 key=key,
                 files=describe_files(state_dir),
-                seconds=report.seconds,
+                seconds=report.cost.train_seconds,
                 reports={self._fingerprint: report},
             )
             write_manifest(state_dir, manifest)

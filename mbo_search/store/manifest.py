@@ -10,9 +10,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter, ValidationError
 
 from mbo_search.errors import StoreError
 from mbo_search.study.spec.base import Description
@@ -26,7 +26,31 @@ _MOST_COUNT = 10**15
 _MOST_LOSS = 1e100
 """What a record can hold."""
 
-_REPORT: TypeAdapter[BoundaryReport] = TypeAdapter(BoundaryReport)
+_COST_KEYS = {
+    "executed_tokens": "executed_tokens",
+    "wasted_tokens": "wasted_tokens",
+    "seconds": "train_seconds",
+    "peak_memory_bytes": "peak_memory_bytes",
+}
+"""Fields of a cost by their keys in a manifest, where they stand flat in a report."""
+
+_REPORT = TypeAdapter(BoundaryReport)
+
+
+def _with_cost(fields: Any) -> Any:
+    if not isinstance(fields, dict):
+        return fields
+    cost = {name: fields[key] for key, name in _COST_KEYS.items() if key in fields}
+    return {key: value for key, value in fields.items() if key not in _COST_KEYS} | {"cost": cost}
+
+
+def _flat(report: BoundaryReport) -> dict[str, Any]:
+    fields = _REPORT.dump_python(report)
+    cost = fields.pop("cost")
+    return {**fields, **{key: cost[name] for key, name in _COST_KEYS.items()}}
+
+
+_StoredReport = Annotated[BoundaryReport, BeforeValidator(_with_cost), PlainSerializer(_flat)]
 
 
 class FileEntry(Description):
@@ -56,7 +80,7 @@ class Manifest(Description):
     key: str
     files: dict[str, FileEntry]
     seconds: float = Field(ge=0)
-    reports: dict[str, BoundaryReport]
+    reports: dict[str, _StoredReport]
 
     @property
     def size_bytes(self) -> int:
@@ -95,8 +119,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         ValueError: If a report holds a number that is not finite.
         OSError: If it cannot be written.
     """
-    body = manifest.model_dump(mode="python", exclude={"reports"})
-    body["reports"] = {name: _REPORT.dump_python(report) for name, report in manifest.reports.items()}
+    body = manifest.model_dump(mode="python")
     write_json(folder / MANIFEST, {"body": body, "sha256": _digest(body)})
 
 
@@ -152,8 +175,8 @@ def _check_plausible(report: BoundaryReport) -> None:
     Raises:
         ValueError: If there is one.
     """
-    counts = [report.step, report.executed_tokens, report.wasted_tokens, report.peak_memory_bytes]
-    losses: list[float | None] = [report.seconds, report.path_seconds]
+    counts = [report.step]
+    losses: list[float | None] = [report.path_seconds]
     for point in report.curve:
         counts += [point.step, point.tokens]
         losses += [point.loss, point.grad_norm]

@@ -265,7 +265,9 @@ class RemoteStageStore:
 
     def _publish(self, key: str, files: dict[str, FileEntry], report: BoundaryReport) -> None:
         """Write the manifest, unless the one that is there says all of it."""
-        mine = Manifest(key=key, files=files, seconds=report.seconds, reports={self._fingerprint: report})
+        mine = Manifest(
+            key=key, files=files, seconds=report.cost.train_seconds, reports={self._fingerprint: report}
+        )
         try:
             there = self._manifest(key)
         except (FileNotFoundError, StoreError):

@@ -11,6 +11,7 @@ from mbo_search.train.measure import EvalSet, point_behind
 from mbo_search.train.memory import peak_memory_bytes
 from mbo_search.train.partial import CallRecord, Partial, PartialClock
 from mbo_search.train.train_state import TrainState
+from mbo_search.trial.cost import Cost
 from mbo_search.trial.reports import BoundaryReport, CurvePoint, EndReason, Stop
 
 PROGRESS_SECONDS = 0.2
@@ -116,12 +117,14 @@ class SegmentTrainer:
         is_finished = reason is None
         return BoundaryReport(
             step=self._live.step if self._live else self._first_step,
-            executed_tokens=self._executed_tokens,
-            wasted_tokens=self._wasted_tokens,
+            cost=Cost(
+                executed_tokens=self._executed_tokens,
+                wasted_tokens=self._wasted_tokens,
+                train_seconds=self._seconds(),
+                peak_memory_bytes=peak_memory_bytes(self._exam.setup.device),
+            ),
             metrics=self._points[-1].metrics if is_finished else None,
             curve=tuple(self._points),
-            seconds=self._seconds(),
-            peak_memory_bytes=peak_memory_bytes(self._exam.setup.device),
             reason=reason,
             message=message,
         )

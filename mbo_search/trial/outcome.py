@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from mbo_search.study.spec.base import Description
+from mbo_search.trial.cost import Cost
+from mbo_search.trial.flat import Flat
 from mbo_search.trial.reports import EndReason
 
 State = Literal["complete", "pruned", "failed", "interrupted"]
@@ -73,31 +75,27 @@ class CurveRow(Description):
     grad_norm: float
 
 
-class BoundaryEvent(Description):
+class BoundaryEvent(Flat):
     """A trial has reached the end of a stage; what it cost so far, in case that is the last heard of it.
 
     Attributes:
         boundary: What it showed.
         is_last: Whether the schedule ends here.
-        executed_tokens: Charged tokens trained and kept by this attempt.
-        wasted_tokens: Charged tokens of crash repeats and discarded work of this attempt.
-        train_seconds: Seconds of training of this attempt.
-        peak_memory_bytes: Largest memory of this attempt.
+        cost: What this attempt cost so far.
         produced: Keys of the nodes that this attempt wrote.
         curve: The learning curve from the first token up to here.
     """
 
+    groups: ClassVar = ("cost",)
+
     boundary: Boundary
     is_last: bool
-    executed_tokens: int = 0
-    wasted_tokens: int = 0
-    train_seconds: float = 0.0
-    peak_memory_bytes: int = 0
+    cost: Cost = Cost()
     produced: tuple[str, ...] = ()
     curve: tuple[CurveRow, ...] = ()
 
 
-class TrialOutcome(Description):
+class TrialOutcome(Flat):
     """What executing one schedule with one seed gave.
 
     Attributes:
@@ -114,12 +112,11 @@ class TrialOutcome(Description):
         curve: Its learning curve from the first token, shared stretches included.
         produced: Keys of the nodes that it wrote.
         requested_tokens: Charged tokens up to where it ended, without sharing.
-        executed_tokens: Charged tokens trained and kept.
-        wasted_tokens: Charged tokens of crash repeats and discarded work.
-        train_seconds: Seconds of its own training and evaluation.
+        cost: What its own training and evaluation cost.
         path_seconds: Seconds of the whole schedule, as if nothing had been shared; None unless complete.
-        peak_memory_bytes: Largest memory.
     """
+
+    groups: ClassVar = ("cost",)
 
     state: State
     reason: EndReason | None = None
@@ -134,8 +131,5 @@ class TrialOutcome(Description):
     curve: tuple[CurveRow, ...] = ()
     produced: tuple[str, ...] = ()
     requested_tokens: int = 0
-    executed_tokens: int = 0
-    wasted_tokens: int = 0
-    train_seconds: float = 0.0
+    cost: Cost = Cost()
     path_seconds: float | None = None
-    peak_memory_bytes: int = 0

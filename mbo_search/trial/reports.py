@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from mbo_search.study.spec.segments import Segment
+from mbo_search.trial.cost import Cost
 
 EndReason = Literal[
     "pruner",
@@ -93,13 +94,10 @@ class BoundaryReport:
 
     Attributes:
         step: Optimizer steps of the schedule done when it came back.
-        executed_tokens: Charged tokens trained and kept that no report named before: those of this call, and those
-            that a crashed call left behind.
-        wasted_tokens: Charged tokens that a crashed call trained and that this call trained again.
+        cost: What no report named before: the cost of this call, and of what a crashed call left; the tokens that a
+            crashed call trained and that this call trained again are wasted.
         metrics: Evaluation behind the last segment, given if that ends a stage; None if the runner came back early.
         curve: A point for each finished segment, in order, the work of an interrupted call included.
-        seconds: Wall-clock seconds of training and evaluation that no report named before.
-        peak_memory_bytes: Largest resident (CPU) or allocated (GPU) memory.
         path_seconds: Seconds from the first step on, as if nothing had been shared; set where a state is kept, None
             where that is not known.
         reason: Why the runner came back early; None if all segments are done.
@@ -107,13 +105,10 @@ class BoundaryReport:
     """
 
     step: int
-    executed_tokens: int
+    cost: Cost
     metrics: Metrics | None
     curve: tuple[CurvePoint, ...]
-    seconds: float
-    peak_memory_bytes: int
     path_seconds: float | None = None
-    wasted_tokens: int = 0
     reason: EndReason | None = None
     message: str = ""
 

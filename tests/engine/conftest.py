@@ -20,14 +20,14 @@ from tests.engine.toy import ToyWorld, finite_space
 
 DRIVER = """
 import json, sys
-from dataclasses import asdict
 from pathlib import Path
-from mbo_search.engine.run import Means, resume_study, run_study
+from mbo_search.engine.run import RunOptions, resume_study, run_study
 from mbo_search.study.files.study_file import load_study
 study, out, cache = map(Path, sys.argv[1:])
-means = Means(cache=cache, backend="ray")
-summary = resume_study(out, means) if out.exists() else run_study(load_study(study), out, means)
-print(json.dumps({**asdict(summary), "run": str(out)}))
+options = RunOptions(cache=cache, backend="ray")
+summary = resume_study(out, options) if out.exists() else run_study(load_study(study), out, options)
+counts = ("is_interrupted", "num_complete", "num_pruned", "num_failed", "num_confirmed", "busy_fraction")
+print(json.dumps({name: getattr(summary, name) for name in counts}))
 """
 
 

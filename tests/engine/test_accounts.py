@@ -13,7 +13,7 @@ from mbo_search.engine.control.stopping_criteria import StoppingCriteria
 from mbo_search.engine.control.utilization import UtilizationMeter
 from mbo_search.engine.tasks.files import read_task, read_tasks, task_file, write_task
 from mbo_search.engine.tasks.task import PathNode, first_missing, missing_tokens
-from mbo_search.results.evidence.champions import contenders
+from mbo_search.results.evidence.champions import champions, contenders
 from mbo_search.results.evidence.requested import requested_tokens
 from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.study.spec.study import ConfirmSpec
@@ -63,7 +63,8 @@ def test_confirm_runs_go_seed_by_seed_with_every_contender(toy_world):
     records = world.run(world.director()).books.records
     spec = ConfirmSpec(top=2, seeds=2, equivalent_tokens=False)
     runs = Confirmation(spec=spec, search_seed=7, budget=BUDGET).runs(records)
-    schedules = contenders(group_by_schedule(records), 2).schedules
+    groups = group_by_schedule(records)
+    schedules = contenders(groups, champions(groups), 2).schedules
     assert [run.seed for run in runs] == [8] * len(schedules) + [9] * len(schedules)
     assert [run.schedule for run in runs[: len(schedules)]] == [one.head.schedule for one in schedules]
 

@@ -74,18 +74,18 @@ def test_a_full_disk_ends_the_search_with_a_clear_error_and_resume_goes_on(tiny,
 
 
 def test_a_read_only_disk_is_refused_and_nothing_has_changed(tiny, tiny_root, tmp_path, disk, undisturbed):
-    means, run = RunOptions(cache=tiny_root / "cache", backend="local"), RunDirectory(disk / "run")
-    run_study(tiny, run.path, means)
+    options, run = RunOptions(cache=tiny_root / "cache", backend="local"), RunDirectory(disk / "run")
+    run_study(tiny, run.path, options)
     view = tmp_path / "view"
     view.mkdir()
     assert mount("--bind", disk, view)
     try:
         assert mount("-o", "remount,bind,ro", view)
         with pytest.raises(RunDirectoryError, match="Read-only file system"):
-            resume_study(view / "run", means, ["search.trials=7"])
+            resume_study(view / "run", options, ["search.trials=7"])
         with pytest.raises(RunDirectoryError, match="Read-only file system"):
-            run_study(tiny, view / "another", means)
+            run_study(tiny, view / "another", options)
     finally:
         subprocess.run(["umount", "-l", view], check=True)
     assert losses(run) == undisturbed
-    assert resume_study(run.path, means, ["search.trials=7"]).num_complete == 7
+    assert resume_study(run.path, options, ["search.trials=7"]).num_complete == 7

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mbo_search.cli.live import progress_line
+from mbo_search.api.live import progress_line
 from mbo_search.cli.ranking_text import ranking_text
 from mbo_search.engine.control.snapshot import snapshot
 from mbo_search.engine.control.stopping_criteria import StoppingCriteria

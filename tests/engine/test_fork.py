@@ -75,11 +75,11 @@ def test_what_would_be_trained_otherwise_is_not_taken_over(old, tiny_root, tmp_p
 
 
 def test_a_refusal_names_the_fork(old, tiny_root):
-    means = RunOptions(cache=tiny_root / "cache")
+    options = RunOptions(cache=tiny_root / "cache")
     with pytest.raises(RunDirectoryError, match=f"mbo-search fork {old.path} NEWDIR"):
-        run_study(tiny_study(tiny_root, "model.width=32"), old.path, means)
+        run_study(tiny_study(tiny_root, "model.width=32"), old.path, options)
     with pytest.raises(RunDirectoryError, match=f"mbo-search fork {old.path} NEWDIR"):
-        resume_study(old.path, means, ["model.width=32"])
+        resume_study(old.path, options, ["model.width=32"])
 
 
 def test_a_wrong_override_or_an_existing_folder_leaves_nothing_behind(old, tiny_root, tmp_path):

@@ -29,15 +29,15 @@ def many_documents(root, *overrides):
 
 
 @pytest.fixture(scope="module")
-def means(tiny_root):
+def options(tiny_root):
     return RunOptions(cache=tiny_root / "cache", backend="local")
 
 
 @pytest.fixture(scope="module")
-def confirmed(tiny_root, means, tmp_path_factory):
+def confirmed(tiny_root, options, tmp_path_factory):
     """A run that was confirmed at once."""
     out = tmp_path_factory.mktemp("judged") / "run"
-    run_study(many_documents(tiny_root, CONFIRM), out, means)
+    run_study(many_documents(tiny_root, CONFIRM), out, options)
     return RunDirectory.open(out)
 
 
@@ -77,9 +77,9 @@ def test_a_plan_counts_what_runs_are_judged_on(confirmed, tiny_root, tiny, tmp_p
     assert "20 other documents with 2000 tokens" in small.why_not_judged
 
 
-def test_a_confirmation_in_a_later_process_judges_to_the_same_bits(confirmed, tiny_root, means, tmp_path):
-    run_study(many_documents(tiny_root), tmp_path / "run", means)
-    resume_study(tmp_path / "run", means, [CONFIRM])
+def test_a_confirmation_in_a_later_process_judges_to_the_same_bits(confirmed, tiny_root, options, tmp_path):
+    run_study(many_documents(tiny_root), tmp_path / "run", options)
+    resume_study(tmp_path / "run", options, [CONFIRM])
     later = RunDirectory.open(tmp_path / "run")
     assert judgements(later) == judgements(confirmed)
     assert len(judgements(later)) > 4
@@ -112,23 +112,23 @@ def test_what_is_known_of_an_equal_run_holds_its_judgement_outside_the_search_on
 
 
 @pytest.fixture(scope="module")
-def earlier(tiny_root, means, tmp_path_factory):
+def earlier(tiny_root, options, tmp_path_factory):
     """A run directory as versions made it that knew of no judged documents, confirmed by this one."""
     out = tmp_path_factory.mktemp("earlier") / "run"
     study = many_documents(tiny_root)
-    prepared = prepare(study.data, means.cache)
+    prepared = prepare(study.data, options.cache)
     setup = over_whole_split(resolve_setup(study, prepared, 1), prepared)
     RunDirectory.create(out, study, setup)
     written = json.loads((out / "setup.json").read_text(encoding="utf-8"))
     del written["judged_fingerprint"]
     (out / "setup.json").write_text(json.dumps(written), encoding="utf-8")
-    resume_study(out, means)
-    resume_study(out, means, ["confirm={seeds: 1, attribution: true}"])
+    resume_study(out, options)
+    resume_study(out, options, ["confirm={seeds: 1, attribution: true}"])
     return RunDirectory.open(out)
 
 
-def test_an_earlier_study_keeps_its_windows_and_is_judged_on_nothing(earlier, confirmed, means):
-    prepared = prepare(earlier.study().data, means.cache)
+def test_an_earlier_study_keeps_its_windows_and_is_judged_on_nothing(earlier, confirmed, options):
+    prepared = prepare(earlier.study().data, options.cache)
     assert windows_of_setup(prepared, earlier.setup()) == evaluation_windows_of(
         prepared, context=16, num_tokens=256
     )
@@ -140,8 +140,8 @@ def test_an_earlier_study_keeps_its_windows_and_is_judged_on_nothing(earlier, co
 
 
 @pytest.mark.parametrize("name", ["earlier", "confirmed"])
-def test_a_replay_measures_on_the_windows_of_its_study(name, request, means, tmp_path):
+def test_a_replay_measures_on_the_windows_of_its_study(name, request, options, tmp_path):
     run = request.getfixturevalue(name)
     file = load_schedule_file(run.best_yaml)
     assert (file.provenance.judged_fingerprint is None) == (name == "earlier")
-    assert replay(file, cache=means.cache, folder=tmp_path / "work").is_equal
+    assert replay(file, cache=options.cache, folder=tmp_path / "work").is_equal

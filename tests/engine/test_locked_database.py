@@ -94,31 +94,31 @@ def test_a_lock_that_does_not_end_ends_the_search_in_order_and_resume_goes_on(
     study, tiny_root, tmp_path, undisturbed, monkeypatch
 ):
     run = RunDirectory(tmp_path / "run")
-    means = RunOptions(cache=tiny_root / "cache", backend="local")
+    options = RunOptions(cache=tiny_root / "cache", backend="local")
     intruder = Intruder(run, "ever")
     with monkeypatch.context() as shorter:
         shorter.setattr(sqlite_file, "_MOST_SECONDS", 0.0)
         with pytest.raises(RunDirectoryError, match=r"database is locked.*mbo-search resume"):
-            run_study(study, run.path, RunOptions(cache=means.cache, backend="local", observe=intruder))
+            run_study(study, run.path, RunOptions(cache=options.cache, backend="local", observe=intruder))
     intruder.end()
-    assert resume_study(run.path, means).num_complete == 4
+    assert resume_study(run.path, options).num_complete == 4
     assert (losses(run), told(run)) == (losses(undisturbed), told(undisturbed))
 
 
 def test_an_old_copy_put_back_is_noticed_and_filled_from_the_trials(tiny_root, tmp_path, caplog):
-    run, means = RunDirectory(tmp_path / "run"), RunOptions(cache=tiny_root / "cache", backend="local")
-    run_study(tiny_study(tiny_root, "search.trials=2", "control=0"), run.path, means)
+    run, options = RunDirectory(tmp_path / "run"), RunOptions(cache=tiny_root / "cache", backend="local")
+    run_study(tiny_study(tiny_root, "search.trials=2", "control=0"), run.path, options)
     shutil.copy2(run.database, tmp_path / "old.db")
-    resume_study(run.path, means, ["search.trials=4"])
+    resume_study(run.path, options, ["search.trials=4"])
     complete = told(run)
     shutil.copy2(tmp_path / "old.db", run.database)
     assert len(told(run)) < len(complete) - 1, "the copy was to be old"
     with caplog.at_level(logging.WARNING):
-        resume_study(run.path, means)
+        resume_study(run.path, options)
     assert "an old copy" in caplog.text
     assert told(run) == complete
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        resume_study(run.path, means, ["search.trials=5"])
+        resume_study(run.path, options, ["search.trials=5"])
     assert "an old copy" not in caplog.text
     assert len(losses(run)) == 5

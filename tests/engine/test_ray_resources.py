@@ -77,10 +77,10 @@ def test_a_memory_cap_binds_where_there_is_a_gpu_and_touches_none_where_there_is
 DRIVER = """
 import sys
 from pathlib import Path
-from mbo_search.engine.run import Means, run_study
+from mbo_search.engine.run import RunOptions, run_study
 from mbo_search.study.files.study_file import load_study
 study, out, cache = map(Path, sys.argv[1:])
-run_study(load_study(study), out, Means(cache=cache, backend="ray"))
+run_study(load_study(study), out, RunOptions(cache=cache, backend="ray"))
 """
 
 ALIKE = ("search.searcher=random", "search.trials=3", "control=0")
@@ -90,9 +90,7 @@ def test_two_processes_for_one_trial_on_ray_train_like_one(tiny_root, tmp_path):
     from mbo_search.study.files.study_file import dump_study
 
     study = tiny_study(tiny_root, *ALIKE, "train.micro_batch=2")
-    alone = RunDirectory.open(
-        run_study(study, tmp_path / "alone", RunOptions(cache=tiny_root / "cache", backend="local")).run
-    )
+    alone = run_study(study, tmp_path / "alone", RunOptions(cache=tiny_root / "cache", backend="local")).run
     team = tiny_study(tiny_root, *ALIKE, "train.micro_batch=2", "resources.workers_per_trial=2")
     file = tmp_path / "team.yaml"
     file.write_text(dump_study(team), encoding="utf-8")

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 DRIVER = """
 import json, os, stat, sys
 from pathlib import Path
-from mbo_search.engine.run import Means, run_study
+from mbo_search.engine.run import RunOptions, run_study
 from mbo_search.study.files.study_file import load_study
 
 tokens, modes, leaks = set(), set(), set()
@@ -32,7 +32,7 @@ def look(progress):
             leaks.update(str(path) for path in files if token and token.encode() in path.read_bytes())
 
 study, out, cache = map(Path, sys.argv[1:])
-run_study(load_study(study), out, Means(cache=cache, backend="ray", observe=look))
+run_study(load_study(study), out, RunOptions(cache=cache, backend="ray", observe=look))
 print(json.dumps([sorted(tokens - {""}), sorted(modes), sorted(leaks), "RAY_AUTH_TOKEN" in os.environ]))
 """
 

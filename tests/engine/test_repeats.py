@@ -52,8 +52,8 @@ def test_the_ranking_of_the_first_tells_what_all_say_together(repeated):
 
 def test_a_third_search_is_added_by_resuming(repeated, tiny_root):
     before = repeated.records()
-    means = RunOptions(cache=tiny_root / "cache", backend="local")
-    resume_study(repeated.path, means, ["search.repeats=3"])
+    options = RunOptions(cache=tiny_root / "cache", backend="local")
+    resume_study(repeated.path, options, ["search.repeats=3"])
     assert repeated.records() == before
     assert make_ranking(repeated).repeats.searches == 3
 

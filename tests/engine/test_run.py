@@ -106,8 +106,8 @@ class StopAfter:
 @pytest.mark.parametrize("looks", [1, 6])
 def test_an_interrupted_search_goes_on_to_the_same_end(finished, tiny, tiny_root, tmp_path, looks):
     _, undisturbed, _ = finished
-    means = RunOptions(cache=tiny_root / "cache", backend="local", observe=StopAfter(looks))
-    summary = run_study(tiny, tmp_path / "run", means)
+    options = RunOptions(cache=tiny_root / "cache", backend="local", observe=StopAfter(looks))
+    summary = run_study(tiny, tmp_path / "run", options)
     assert summary.is_interrupted
     assert not RunDirectory(tmp_path / "run").status()["finished"]
     resumed = resume_study(tmp_path / "run", RunOptions(cache=tiny_root / "cache", backend="local"))
@@ -116,10 +116,10 @@ def test_an_interrupted_search_goes_on_to_the_same_end(finished, tiny, tiny_root
 
 
 def test_limits_can_be_raised_and_confirm_runs_added(tiny, tiny_root, tmp_path):
-    means = RunOptions(cache=tiny_root / "cache", backend="local")
+    options = RunOptions(cache=tiny_root / "cache", backend="local")
     small = tiny_study(tiny_root, "search.trials=4", "control={question: shape}")
-    run_study(small, tmp_path / "run", means)
-    summary = resume_study(tmp_path / "run", means, ["search.trials=5", "confirm={seeds: 2}"])
+    run_study(small, tmp_path / "run", options)
+    summary = resume_study(tmp_path / "run", options, ["search.trials=5", "confirm={seeds: 2}"])
     records = RunDirectory(tmp_path / "run").records()
     fresh = [record for record in records if not record.is_search]
     assert summary.num_complete == 5 + len(fresh)
@@ -132,10 +132,10 @@ def test_limits_can_be_raised_and_confirm_runs_added(tiny, tiny_root, tmp_path):
 
 
 def test_a_test_split_that_is_too_short_is_said_and_fails_nothing(tiny, tiny_root, tmp_path):
-    means = RunOptions(cache=tiny_root / "cache", backend="local")
+    options = RunOptions(cache=tiny_root / "cache", backend="local")
     # 1,229 tokens of validation text and 1,204 of test text
     short = tiny_study(tiny_root, "search.trials=3", "evaluation.tokens=1216", "confirm={seeds: 1}")
-    run_study(short, tmp_path / "run", means)
+    run_study(short, tmp_path / "run", options)
     confirmed = [record for record in RunDirectory(tmp_path / "run").records() if record.arm == "confirm"]
     assert confirmed
     assert {(record.state, record.test_loss) for record in confirmed} == {("complete", None)}

@@ -36,13 +36,13 @@ import json, sys
 from pathlib import Path
 from mbo_search.errors import UserError
 from mbo_search.engine.backends.ray.cluster import Cluster
-from mbo_search.engine.run import Means, run_study
+from mbo_search.engine.run import RunOptions, run_study
 from mbo_search.engine.tasks.files import read_tasks
 from mbo_search.study.files.study_file import load_study
 study, out, cache, address, insist = sys.argv[1:]
 cluster = Cluster(address=address, may_be_insecure=insist == "insist")
 try:
-    summary = run_study(load_study(Path(study)), Path(out), Means(cache=Path(cache), cluster=cluster))
+    summary = run_study(load_study(Path(study)), Path(out), RunOptions(cache=Path(cache), cluster=cluster))
 except UserError as error:
     print(json.dumps({"error": str(error)}))
 else:
@@ -204,7 +204,7 @@ def test_a_trial_whose_machine_is_lost_in_the_middle_of_a_stage_goes_on_from_the
         assert answer(process) == {"complete": 1}
     (record,) = run.records()
     assert record.attempts == 2
-    assert losses(run) == losses(RunDirectory.open(alone.run))
+    assert losses(run) == losses(alone.run)
     assert task.tokens <= record.executed_tokens + record.wasted_tokens < 1.5 * task.tokens
 
 

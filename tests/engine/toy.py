@@ -241,7 +241,7 @@ class ToyWorld:
             while len(busy) < self.slots and (task := director.ask()) is not None:
                 director.started(task.trial)
                 outcome = self.execute(task)
-                heapq.heappush(busy, (self.now + max(1, outcome.executed_tokens), task.trial, outcome))
+                heapq.heappush(busy, (self.now + max(1, outcome.cost.executed_tokens), task.trial, outcome))
             if not busy:
                 assert not director.has_more or director.is_stopping
                 return director

@@ -31,8 +31,9 @@ def test_the_best_schedule_is_exported_without_a_number(built, export_format):
 
 def test_both_formats_hold_the_same(built, tmp_path):
     ranking = make_ranking(built)
+    origin = {"study": built.study(), "setup": built.setup(), "where": str(built.path)}
     for row in ranking.trials[:3]:
-        wanted = schedule_file_of(built, row.trial, ranking)
+        wanted = schedule_file_of(ranking, row.trial, **origin)
         for export_format in ("yaml", "json"):
             path = tmp_path / f"{row.trial}.{export_format}"
             path.write_text(export_schedule(built, row.trial, export_format))

@@ -9,7 +9,7 @@ import numpy as np
 
 from mbo_search.data.prepare import prepare
 from mbo_search.export.training import never_stop, no_log
-from mbo_search.results.ranking.files import write_ranking
+from mbo_search.results.ranking.files import make_ranking, write_ranking
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.local import StageStore
@@ -86,7 +86,7 @@ def build_trained_run(root: Path, *, tokenizer: str = "{kind: bytes}", tied: boo
     for trial, (arm, schedule) in enumerate(TRIALS):
         _train(run, study, setup, trial, arm, schedule)
     run.update_status({"wall_seconds": 1.0, "busy_fraction": 1.0, "finished": True})
-    write_ranking(run)
+    write_ranking(run, make_ranking(run, study=study, setup=setup))
     return run
 
 
@@ -108,8 +108,8 @@ def _train(run: RunDirectory, study: Study, setup: TrainSetup, trial: int, arm: 
         bits_per_byte=last.bits_per_byte,
         boundaries=outcome.boundaries,
         requested_tokens=outcome.requested_tokens,
-        executed_tokens=outcome.executed_tokens,
-        train_seconds=outcome.train_seconds,
+        executed_tokens=outcome.cost.executed_tokens,
+        train_seconds=outcome.cost.train_seconds,
         ended_at=time.time(),
     )
     run.write_record(record, outcome.curve)

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from mbo_search.report.comparison.compare import write_comparison
+from mbo_search.report.comparison.compared_runs import open_compared_runs
 from tests.report.browser import chromium, watched_page
 from tests.results.builder import build_run
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.browser
 def comparison(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("compare")
     run = build_run(folder / "run", num_trials=24, confirm_seeds=6, seed=1)
-    return write_comparison([str(run.path), f"{run.path}:0"], folder / "compare.html")
+    return write_comparison(open_compared_runs([str(run.path), f"{run.path}:0"]), folder / "compare.html")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from mbo_search.results.evidence.champions import champions
 from mbo_search.results.evidence.comparisons import compare_all
 from mbo_search.results.evidence.ladder_info import LadderContext
 from mbo_search.results.evidence.ranking_values import Comparison, Ranking, Totals
-from mbo_search.results.evidence.rounds import last_search_trials
+from mbo_search.results.evidence.rounds import champions_by_round
 from mbo_search.results.ranking.rank import RankingContext, rank
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns, group_by_schedule, schedule_identity
@@ -112,11 +112,12 @@ class SimulatedStudy:
 
     def compared(self, role: str) -> list[Comparison]:
         """Comparisons of the champions as the ranking has them; a whole ranking takes many times as long."""
-        ends, groups = last_search_trials(self.records), self.groups()
+        groups = self.groups()
         champion = {runs.head.trial for runs in champions(groups, "switch").declared}
         # Earlier champions are compared with everybody, but only among the secondary comparisons.
         known = [runs if runs.head.trial in champion else replace(runs, fresh=()) for runs in groups]
-        return [one for one in compare_all(known, "switch", ends) if one.role == role]
+        best, rounds = champions(known, "switch"), champions_by_round(known, self.records, "switch")
+        return [one for one in compare_all(known, best, rounds) if one.role == role]
 
     def true_gain(self, trial: int, other: int) -> float:
         """By how much a trial's schedule is truly better than another's, on any text."""

@@ -23,6 +23,7 @@ from mbo_search.errors import StoreError
 from mbo_search.store.eviction import keeping_value
 from mbo_search.store.local import StageStore
 from mbo_search.store.manifest import MANIFEST, Manifest, read_manifest, write_manifest
+from mbo_search.trial.cost import Cost
 from mbo_search.trial.reports import BoundaryReport, CurvePoint, Metrics
 
 WINDOWS = "w" * 64
@@ -46,11 +47,9 @@ def report_of(number: float, *, seconds: float = 1.0, evaluated: bool = True) ->
     )
     return BoundaryReport(
         step=4,
-        executed_tokens=64,
+        cost=Cost(executed_tokens=64, train_seconds=seconds, peak_memory_bytes=1000),
         metrics=metrics if evaluated else None,
         curve=(point,),
-        seconds=seconds,
-        peak_memory_bytes=1000,
     )
 
 
@@ -204,7 +203,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_store import *
+from test_local import *
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 try:
     store_at(Path(sys.argv[2])).commit(key_of(1), Path(sys.argv[2]) / "a", report_of(1))
@@ -389,7 +388,7 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_store import *
+from test_local import *
 kept = store_at(Path(sys.argv[2]))
 kept.load(key_of(1))
 print("held", flush=True)

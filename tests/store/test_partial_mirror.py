@@ -62,7 +62,12 @@ def test_a_stretch_goes_on_at_another_machine_to_the_same_bits(
     other = TorchStageRunner(setup, tmp_path / "b", mirror=PartialMirror(ObjectFolder.at(url)))
     assert other.has_begun(key)
     folder, report = run(setup, tmp_path / "b", path, url)
-    assert (report.step, report.reason, report.executed_tokens, report.wasted_tokens) == (20, None, 13 * 96, 0)
+    assert (report.step, report.reason, report.cost.executed_tokens, report.cost.wasted_tokens) == (
+        20,
+        None,
+        13 * 96,
+        0,
+    )
     assert folder is not None
     assert differing(read_state(folder) | {"curve": report.curve}, whole) == []
     assert objects_of(url) == [], "nobody needs them any more"
@@ -93,7 +98,7 @@ def test_a_damaged_copy_is_not_used(setup: TrainSetup, tmp_path: Path, path: Sch
     run(setup, tmp_path / "a", path, url, stop_before=5)
     damage(tmp_path / "store" / "partial" / path.keys[-1])
     folder, report = run(setup, tmp_path / "b", path, url)
-    assert (report.step, report.executed_tokens) == (20, 1920), report.message
+    assert (report.step, report.cost.executed_tokens) == (20, 1920), report.message
     assert folder is not None
     assert list((tmp_path / "b").iterdir()) == [folder]
 
@@ -104,4 +109,4 @@ def test_a_store_that_is_away_costs_safety_only(setup: TrainSetup, tmp_path: Pat
     run(setup, tmp_path / "a", path, url, stop_before=5)
     assert [found.name for found in partials(tmp_path / "a", path)] == ["partial-000000000005"]
     _, report = run(setup, tmp_path / "a", path, url)
-    assert (report.step, report.executed_tokens) == (20, 15 * 96), report.message
+    assert (report.step, report.cost.executed_tokens) == (20, 15 * 96), report.message

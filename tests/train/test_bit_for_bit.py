@@ -68,10 +68,10 @@ def test_interrupted_and_resumed_equals_uninterrupted(
         polls = iter([*[False] * number_of_steps, True])
         runner = TorchStageRunner(short, tmp_path / "scratch")
         folder, report = runner.run(None, path.segments, SEED, lambda polls=polls: next(polls))
-        executed += report.executed_tokens
+        executed += report.cost.executed_tokens
     assert folder is not None, report.message
     assert executed == short.budget().total_tokens
-    assert report.wasted_tokens == 0
+    assert report.cost.wasted_tokens == 0
     assert differing(read_state(folder) | {"curve": report.curve}, whole) == []
     assert list((tmp_path / "scratch").iterdir()) == [folder]
 
@@ -112,7 +112,7 @@ def test_a_shared_beginning_equals_unshared_training(short: TrainSetup, tmp_path
     shared.train(cooled(optimizer, 0.3))
     longer = cooled(optimizer, 0.6)
     outcome = shared.train(longer)
-    assert outcome.executed_tokens == outcome.requested_tokens * 7 // 10
+    assert outcome.cost.executed_tokens == outcome.requested_tokens * 7 // 10
     expected = alone.train(longer)
     for boundary in expected.boundaries:
         assert differing(shared.state(boundary.node), alone.state(boundary.node)) == []
@@ -130,9 +130,9 @@ def test_a_stage_end_within_a_longer_stage_is_measured_without_training(
     assert len(first.produced) == 3  # the branch point within the trunk, and both stage ends
     shorter = cooled(optimizer, 0.4)
     outcome = shared.train(shorter)
-    assert (outcome.wasted_tokens, outcome.executed_tokens) == (0, 6 * short.batch_tokens)
+    assert (outcome.cost.wasted_tokens, outcome.cost.executed_tokens) == (0, 6 * short.batch_tokens)
     third = shared.train(cooled(optimizer, 0.4, after="lion"))
-    assert third.executed_tokens == 6 * short.batch_tokens
+    assert third.cost.executed_tokens == 6 * short.batch_tokens
     expected = alone.train(shorter)
     assert outcome.curve == expected.curve
     unshared = [boundary.model_copy(update={"shared": False}) for boundary in outcome.boundaries]
@@ -150,7 +150,7 @@ def test_two_decays_hang_on_the_stable_part_of_one_stage(data: PreparedData, tmp
 
     shared.train(decaying(0.5))
     outcome = shared.train(decaying(0.3))
-    assert outcome.executed_tokens == 4 * short.batch_tokens  # a decay's first step is still at the peak
+    assert outcome.cost.executed_tokens == 4 * short.batch_tokens  # a decay's first step is still at the peak
     expected = alone.train(decaying(0.3))
     assert outcome.curve == expected.curve
     assert differing(shared.state(outcome.boundaries[-1].node), alone.state(outcome.boundaries[-1].node)) == []

@@ -21,6 +21,7 @@ from mbo_search.store.node_store import NodeStore
 from mbo_search.store.open_store import open_node_store
 from mbo_search.store.remote import RemoteStageStore
 from mbo_search.system.object_storage import ObjectFolder
+from mbo_search.trial.cost import Cost
 from mbo_search.trial.reports import BoundaryReport, CurvePoint, Metrics
 from tests.s3 import CREDENTIALS, SECRET, s3_server, s3_url
 
@@ -37,7 +38,10 @@ def report_of(number: float, *, seconds: float = 1.0, evaluated: bool = True) ->
     loss = metrics.loss if evaluated else None
     point = CurvePoint(step=4, tokens=64, lr=0.1, train_loss=1 / 7, grad_norm=1.0, loss=loss, metrics=found)
     return BoundaryReport(
-        step=4, executed_tokens=64, metrics=found, curve=(point,), seconds=seconds, peak_memory_bytes=1000
+        step=4,
+        cost=Cost(executed_tokens=64, train_seconds=seconds, peak_memory_bytes=1000),
+        metrics=found,
+        curve=(point,),
     )
 
 

@@ -19,7 +19,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.train.test_state import trained
 
 from mbo_search.errors import StoreError
 from mbo_search.model.decoder import build_decoder
@@ -32,6 +31,7 @@ from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import TrainState
 from tests.damage import changed_somewhere
 from tests.train.builder import differing, read_state
+from tests.train.test_saved_state import trained
 from tests.train.toy import ToyRunner, constant_then_linear, path_of
 
 FUZZ = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)

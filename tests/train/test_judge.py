@@ -19,6 +19,7 @@ from mbo_search.model.decoder import Decoder, build_decoder
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 from mbo_search.train.evaluation import evaluate
 from mbo_search.train.execution.path import schedule_path
+from mbo_search.train.held_out import evaluate_held_out
 from mbo_search.train.judge import JudgedLosses, judge
 from mbo_search.train.load import load_model
 from mbo_search.train.setup.setup import (
@@ -29,7 +30,6 @@ from mbo_search.train.setup.setup import (
     validation_parts_of,
     windows_of_setup,
 )
-from mbo_search.train.test_evaluation import final_exam
 from mbo_search.train.torch_runner import TorchStageRunner
 from tests.train.builder import LINEAR, make_schedule, make_stage, tiny_setup, write_corpus
 
@@ -173,7 +173,7 @@ def trained(
     return folder, report.curve[-1].loss
 
 
-def test_an_exam_judges_the_weights_that_were_measured(
+def test_held_out_losses_judges_the_weights_that_were_measured(
     trained: tuple[Path, float], many: PreparedData, judged_setup: TrainSetup, text: JudgedText
 ) -> None:
     """With the averaged weights after a schedule-free stage, and with the same bits each time."""
@@ -182,12 +182,12 @@ def test_an_exam_judges_the_weights_that_were_measured(
     windows = windows_of_setup(many, judged_setup)
     measured = evaluate(model, tokens, windows, bytes_per_token=0.5, setup=judged_setup)
     assert measured.loss == final_loss
-    exam = final_exam(folder, judged_setup, many, ("test", "judged"))
-    assert exam.judged == judged(model, many, text, judged_setup)
-    assert exam.test_loss is not None
-    assert exam.message == ""
+    losses = evaluate_held_out(folder, judged_setup, many, ("test", "judged"))
+    assert losses.judged == judged(model, many, text, judged_setup)
+    assert losses.test_loss is not None
+    assert losses.message == ""
     torch.set_num_threads(2)
-    assert exam == final_exam(folder, judged_setup, many, ("test", "judged"))
+    assert losses == evaluate_held_out(folder, judged_setup, many, ("test", "judged"))
 
 
 def test_pieces_have_the_losses_of_windows(model: Decoder, many: PreparedData, judged_setup: TrainSetup) -> None:
@@ -202,23 +202,23 @@ def test_pieces_have_the_losses_of_windows(model: Decoder, many: PreparedData, j
     assert (nats[1].document_nats[0] - nats[0].document_nats[0]) / 144 == pytest.approx(measured.loss, rel=1e-6)
 
 
-def test_an_exam_on_judged_documents_leaves_the_test_split_alone(
+def test_held_out_losses_on_judged_documents_leaves_the_test_split_alone(
     trained: tuple[Path, float], many: PreparedData, judged_setup: TrainSetup
 ) -> None:
-    exam = final_exam(trained[0], judged_setup, many, ("judged",))
-    assert exam.test_loss is None
-    assert exam.judged is not None
-    assert math.isfinite(exam.judged.loss)
+    losses = evaluate_held_out(trained[0], judged_setup, many, ("judged",))
+    assert losses.test_loss is None
+    assert losses.judged is not None
+    assert math.isfinite(losses.judged.loss)
 
 
-def test_troubles_of_an_exam_are_told_and_fail_nothing(
+def test_troubles_of_held_out_losses_are_told_and_fail_nothing(
     trained: tuple[Path, float], many: PreparedData, judged_setup: TrainSetup, tmp_path: Path
 ) -> None:
     other = judged_setup.model_copy(update={"judged_fingerprint": "x"})
-    exam = final_exam(trained[0], other, many, ("test", "judged"))
-    assert exam.test_loss is not None
-    assert exam.judged is None
-    assert exam.message.startswith("no judged loss: ")
-    missing = final_exam(tmp_path, judged_setup, many, ("test", "judged"))
+    losses = evaluate_held_out(trained[0], other, many, ("test", "judged"))
+    assert losses.test_loss is not None
+    assert losses.judged is None
+    assert losses.message.startswith("no judged loss: ")
+    missing = evaluate_held_out(tmp_path, judged_setup, many, ("test", "judged"))
     assert missing.message.startswith("no test loss: ")
     assert "; no judged loss: " in missing.message

@@ -98,7 +98,7 @@ def test_stopped_and_resumed_equals_undisturbed_bit_for_bit_and_a_lost_process_c
         folder, report = whole(runner, together, schedule, kill_another_in_its_stride)
         assert folder is not None, report.message
         assert differing(read_state(folder) | {"curve": report.curve}, expected) == []
-        assert report.executed_tokens + stopped.executed_tokens == together.budget().total_tokens
+        assert report.cost.executed_tokens + stopped.cost.executed_tokens == together.budget().total_tokens
     finally:
         runner.close()
 

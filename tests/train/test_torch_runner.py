@@ -75,13 +75,18 @@ def test_a_finished_call_leaves_nothing_but_its_state(
 ) -> None:
     folder, report = run(setup, tmp_path, path)
     assert list(tmp_path.iterdir()) == [folder]
-    assert (report.step, report.reason, report.executed_tokens, report.wasted_tokens) == (20, None, 1920, 0)
+    assert (report.step, report.reason, report.cost.executed_tokens, report.cost.wasted_tokens) == (
+        20,
+        None,
+        1920,
+        0,
+    )
     assert [point.step for point in report.curve] == list(range(2, 21, 2))
     assert [point.step for point in report.curve if point.loss is not None] == [4, 8, 12, 16, 20]
     assert [point.step for point in report.curve if point.metrics is not None] == [8, 20]
     assert report.metrics == report.curve[-1].metrics
-    assert report.seconds > 0
-    assert report.peak_memory_bytes > 10**7
+    assert report.cost.train_seconds > 0
+    assert report.cost.peak_memory_bytes > 10**7
 
 
 def test_a_stopped_call_writes_one_partial_state_and_says_so(
@@ -89,7 +94,7 @@ def test_a_stopped_call_writes_one_partial_state_and_says_so(
 ) -> None:
     folder, report = run(setup, tmp_path, path, stop_before=5)
     assert folder is None
-    assert (report.step, report.reason, report.executed_tokens) == (5, "signal", 5 * 96)
+    assert (report.step, report.reason, report.cost.executed_tokens) == (5, "signal", 5 * 96)
     assert [found.name for found in partials(tmp_path, path)] == ["partial-000000000005"]
     run(setup, tmp_path, path, stop_before=2)
     assert [found.name for found in partials(tmp_path, path)] == ["partial-000000000007"]
@@ -99,7 +104,7 @@ def test_a_call_stopped_before_its_first_step_leaves_nothing(
     setup: TrainSetup, tmp_path: Path, path: SchedulePath
 ) -> None:
     _, report = run(setup, tmp_path, path, stop_before=0)
-    assert (report.step, report.executed_tokens) == (0, 0)
+    assert (report.step, report.cost.executed_tokens) == (0, 0)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -113,9 +118,9 @@ def test_work_lost_in_a_crash_is_counted_and_repeated_to_the_same_bits(
         run(setup, tmp_path, path, kill_before=6)
     partial.note_progress(11, 0)  # what a call says once a second: it came to step 11
     _, report = run(setup, tmp_path, path, stop_before=3)
-    assert (report.step, report.executed_tokens, report.wasted_tokens) == (8, 3 * 96, 6 * 96)
+    assert (report.step, report.cost.executed_tokens, report.cost.wasted_tokens) == (8, 3 * 96, 6 * 96)
     folder, report = run(setup, tmp_path, path)
-    assert (report.executed_tokens, report.wasted_tokens) == (12 * 96, 0)
+    assert (report.cost.executed_tokens, report.cost.wasted_tokens) == (12 * 96, 0)
     assert folder is not None
     assert differing(read_state(folder) | {"curve": report.curve}, whole) == []
 
@@ -127,7 +132,7 @@ def test_losses_of_several_crashes_add_up(setup: TrainSetup, tmp_path: Path, pat
         run(setup, tmp_path, path, kill_before=0)
     partial.note_progress(3, 4 * 96)
     _, report = run(setup, tmp_path, path)
-    assert (report.executed_tokens, report.wasted_tokens) == (1920, 7 * 96)
+    assert (report.cost.executed_tokens, report.cost.wasted_tokens) == (1920, 7 * 96)
 
 
 @pytest.mark.parametrize("damage", ["weights.safetensors", "state.json", "call.json"])
@@ -142,7 +147,7 @@ def test_a_damaged_partial_state_is_dropped_and_its_work_counted_as_lost(
     file.write_bytes(bytes(content))
     folder, report = run(setup, tmp_path, path)
     assert folder is not None, report.message
-    assert report.wasted_tokens == 5 * 96
+    assert report.cost.wasted_tokens == 5 * 96
     assert differing(read_state(folder) | {"curve": report.curve}, whole) == []
 
 
@@ -153,7 +158,7 @@ def test_a_partial_state_of_a_dead_writer_is_ignored(setup: TrainSetup, tmp_path
     (half / "weights.safetensors").write_bytes(b"half")
     folder, report = run(setup, tmp_path, path)
     assert folder is not None, report.message
-    assert report.executed_tokens == 15 * 96
+    assert report.cost.executed_tokens == 15 * 96
     assert list(tmp_path.iterdir()) == [folder]
 
 
@@ -203,7 +208,7 @@ def test_divergence_is_a_reason_and_leaves_nothing(setup: TrainSetup, tmp_path: 
     assert folder is None
     assert report.reason == "non_finite"
     assert 0 < report.step < 20
-    assert report.executed_tokens == report.step * 96
+    assert report.cost.executed_tokens == report.step * 96
     assert list(tmp_path.iterdir()) == []
 
 

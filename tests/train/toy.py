@@ -17,6 +17,7 @@ from mbo_search.study.spec.keys import root_key, segment_keys
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
 from mbo_search.train.execution.path import SchedulePath
+from mbo_search.trial.cost import Cost
 from mbo_search.trial.reports import BoundaryReport, CurvePoint, Metrics, Node, Stop
 
 BUDGET = BudgetSteps(num_segments=10, steps_per_segment=3, batch_tokens=8)
@@ -106,11 +107,13 @@ class ToyRunner:
     def _report(self, state: dict, metrics: Metrics | None, **ending: str) -> BoundaryReport:
         return BoundaryReport(
             step=state["step"],
-            executed_tokens=state["executed"] * BUDGET.batch_tokens,
+            cost=Cost(
+                executed_tokens=state["executed"] * BUDGET.batch_tokens,
+                train_seconds=SECONDS_PER_STEP * state["executed"],
+                peak_memory_bytes=1000 + state["step"],
+            ),
             metrics=metrics,
             curve=tuple(_read_point(values) for values in state["points"]),
-            seconds=SECONDS_PER_STEP * state["executed"],
-            peak_memory_bytes=1000 + state["step"],
             **ending,
         )
 

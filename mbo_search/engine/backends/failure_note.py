@@ -16,6 +16,7 @@ from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.segments import Segment
 from mbo_search.system.files import read_json, write_json
+from mbo_search.trial.cost import Cost
 from mbo_search.trial.outcome import TrialOutcome, state_of
 from mbo_search.trial.reports import BoundaryReport, Node, Stop
 
@@ -64,12 +65,9 @@ class FailureNotingRunner:
         lost_steps, wasted_tokens = forget_stretch(self._scratch / key, first.first_step)
         return None, BoundaryReport(
             step=first.first_step + lost_steps,
-            executed_tokens=0,
-            wasted_tokens=wasted_tokens + lost_steps * first.batch_tokens,
+            cost=Cost(wasted_tokens=wasted_tokens + lost_steps * first.batch_tokens),
             metrics=None,
             curve=(),
-            seconds=0.0,
-            peak_memory_bytes=0,
             reason=self._words.reason,
             message=self._words.message,
         )

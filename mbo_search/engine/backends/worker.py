@@ -33,7 +33,7 @@ from mbo_search.trial.reports import StageRunner, Stop
 
 if TYPE_CHECKING:
     from mbo_search.store.partial_mirror import PartialMirror
-    from mbo_search.train.test_evaluation import ExamText, TestEvaluation
+    from mbo_search.train.held_out import HeldOutLosses, HeldOutText
     from mbo_search.train.torch_runner import TorchStageRunner
 
 
@@ -126,35 +126,35 @@ class TrialWorker:
         prepared = load_prepared(Path(self._setup.data_folder))
         num_tokens = prepared.card.splits["train"].num_tokens
         found: dict[str, object] = {"epochs": self._setup.budget().total_tokens / num_tokens}
-        if texts := _exam_texts(task.arm, self._setup):
-            exam = self._final_exam(end, prepared, texts)
-            found |= {"test_loss": exam.test_loss, "message": exam.message} | _judgement(exam)
+        if texts := _held_out_texts(task.arm, self._setup):
+            losses = self._held_out_losses(end, prepared, texts)
+            found |= {"test_loss": losses.test_loss, "message": losses.message} | _judgement(losses)
         return outcome.model_copy(update=found)
 
-    def _final_exam(self, end: str, prepared: PreparedData, texts: Sequence[ExamText]) -> TestEvaluation:
-        from mbo_search.train.test_evaluation import final_exam, no_exam
+    def _held_out_losses(self, end: str, prepared: PreparedData, texts: Sequence[HeldOutText]) -> HeldOutLosses:
+        from mbo_search.train.held_out import evaluate_held_out, missing_losses
 
         try:
-            return final_exam(self._store.load(end).node.path, self._setup, prepared, texts)
+            return evaluate_held_out(self._store.load(end).node.path, self._setup, prepared, texts)
         except StoreError as error:
-            return no_exam(texts, error)
+            return missing_losses(texts, error)
         finally:
             self._store.release()
 
 
-def _exam_texts(arm: Arm, setup: TrainSetup) -> tuple[ExamText, ...]:
+def _held_out_texts(arm: Arm, setup: TrainSetup) -> tuple[HeldOutText, ...]:
     """What a finished run is examined on: the test split is for the confirmed schedules alone."""
-    judged: tuple[ExamText, ...] = () if setup.judged_fingerprint is None else ("judged",)
+    judged: tuple[HeldOutText, ...] = () if setup.judged_fingerprint is None else ("judged",)
     return ("test", *judged) if arm == "confirm" else judged
 
 
-def _judgement(exam: TestEvaluation) -> dict[str, object]:
-    if exam.judged is None:
+def _judgement(losses: HeldOutLosses) -> dict[str, object]:
+    if losses.judged is None:
         return {}
     return {
-        "judged_loss": exam.judged.loss,
-        "document_tokens": exam.judged.document_tokens,
-        "document_nats": exam.judged.document_nats,
+        "judged_loss": losses.judged.loss,
+        "document_tokens": losses.judged.document_tokens,
+        "document_nats": losses.judged.document_nats,
     }
 
 

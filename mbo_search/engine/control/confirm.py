@@ -67,7 +67,7 @@ class Confirmation:
         """
         groups = group_by_schedule(records)
         best = champions(groups, self.question)
-        again = [_again(runs) for runs in contenders(groups, self.spec.top, self.question).schedules]
+        again = [_again(runs) for runs in contenders(groups, best, self.spec.top).schedules]
         seeds = [self.search_seed + 1 + index for index in range(self.spec.seeds)]
         parts = (again, self._with_other_tokens(best), self._attribution(best))
         return [run(seed) for part in parts for seed in seeds for run in part]

@@ -52,10 +52,10 @@ class TrialCost:
         """The effort with what an attempt reported."""
         return replace(
             self,
-            executed_tokens=self.executed_tokens + outcome.executed_tokens,
-            wasted_tokens=self.wasted_tokens + outcome.wasted_tokens,
-            train_seconds=self.train_seconds + outcome.train_seconds,
-            peak_memory_bytes=max(self.peak_memory_bytes, outcome.peak_memory_bytes),
+            executed_tokens=self.executed_tokens + outcome.cost.executed_tokens,
+            wasted_tokens=self.wasted_tokens + outcome.cost.wasted_tokens,
+            train_seconds=self.train_seconds + outcome.cost.train_seconds,
+            peak_memory_bytes=max(self.peak_memory_bytes, outcome.cost.peak_memory_bytes),
             produced=self.produced | frozenset(outcome.produced),
         )
 
@@ -70,8 +70,8 @@ def with_orphans(
         effort,
         attempts=max(1, effort.attempts),
         executed_tokens=min(effort.executed_tokens + tokens, task.tokens),
-        wasted_tokens=effort.wasted_tokens + sum(report.wasted_tokens for report in reports),
-        train_seconds=effort.train_seconds + sum(report.seconds for report in reports),
+        wasted_tokens=effort.wasted_tokens + sum(report.cost.wasted_tokens for report in reports),
+        train_seconds=effort.train_seconds + sum(report.cost.train_seconds for report in reports),
         produced=effort.produced | {node.key for node in orphans},
     )
 

@@ -9,7 +9,7 @@ class UtilizationMeter:
     Before the first start there is nothing to run on; after the last queueing there is nothing left to run. Both
     say nothing about the scheduling, so they are left out.
 
-    >>> meter = BusyMeter(slots=2)
+    >>> meter = UtilizationMeter(slots=2)
     >>> meter.queued(0.0); meter.started(0, 0.0); meter.queued(0.0); meter.started(1, 0.0)
     >>> meter.ended(0, 6.0); meter.queued(8.0); meter.started(2, 8.0); meter.ended(1, 10.0); meter.ended(2, 20.0)
     >>> meter.fraction()

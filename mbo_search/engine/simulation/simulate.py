@@ -24,6 +24,7 @@ from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.space.parameters import Suggest
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Schedule, Stage
+from mbo_search.trial.cost import Cost
 from mbo_search.trial.outcome import Boundary, CurveRow, TrialOutcome
 
 DIVERGED_NATS = 19.0
@@ -198,7 +199,7 @@ def _run(world: _World, director: SearchController, what: Simulation) -> None:
 
 
 def _stage_runs(outcome: TrialOutcome) -> int:
-    return (outcome.executed_tokens + outcome.wasted_tokens) // SEGMENT_TOKENS
+    return outcome.cost.tokens // SEGMENT_TOKENS
 
 
 def _judged(director: SearchController, task: TrialTask, outcome: TrialOutcome) -> TrialOutcome:
@@ -213,7 +214,7 @@ def _judged(director: SearchController, task: TrialTask, outcome: TrialOutcome) 
                     "boundaries": outcome.boundaries[: index + 1],
                     "produced": kept,
                     "requested_tokens": (index + 1) * SEGMENT_TOKENS,
-                    "executed_tokens": len(kept) * SEGMENT_TOKENS,
+                    "cost": Cost(executed_tokens=len(kept) * SEGMENT_TOKENS),
                 }
             )
     return outcome

@@ -14,7 +14,6 @@ from mbo_search.report.comparison.compared_runs import (
     Pairing,
     comparability,
     field_rows,
-    find_contestants,
     in_order,
     pair,
 )
@@ -34,23 +33,20 @@ _LEVEL_PERCENT = 0.005
 """A smaller gain is none."""
 
 
-def write_comparison(names: Sequence[str], out: Path, *, language: Language = "en") -> Path:
-    """Write a page that compares schedules.
-
-    Raises:
-        UserError: If there are fewer than two, or one does not exist, cannot be read or has not finished.
-    """
-    write_atomic(out, render_comparison(find_contestants(names), language=language))
+def write_comparison(runs: Sequence[ComparedRun], out: Path, *, language: Language = "en") -> Path:
+    """Write a page that compares schedules."""
+    write_atomic(out, render_comparison(runs, language=language))
     return out
 
 
-def write_comparison_figures(names: Sequence[str], folder: Path, *, language: Language = "en") -> tuple[Path, ...]:
+def write_comparison_figures(
+    contestants: Sequence[ComparedRun], folder: Path, *, language: Language = "en"
+) -> tuple[Path, ...]:
     """Write the figures of a comparison as SVG and PNG.
 
     Raises:
-        UserError: If something cannot be read, kaleido or a browser is missing, or a figure could not be drawn.
+        UserError: If kaleido or a browser is missing, or a figure could not be drawn.
     """
-    contestants = find_contestants(names)
     judged = comparability(contestants)
     return write_blocks(_blocks(in_order(contestants, judged), judged, load_strings(language)), folder)
 
@@ -73,6 +69,12 @@ def render_comparison(contestants: Sequence[ComparedRun], *, language: Language 
         "blocks": {block.key: shown_block(block) for block in _blocks(ordered, judged, text)},
     }
     return render_page("compare.html", values, script="page.js")
+
+
+def comparison_sentence(runs: Sequence[ComparedRun], *, language: Language = "en") -> str:
+    """Say who is better and by how much, as far as that can be said."""
+    judged = comparability(runs)
+    return verdict_between(in_order(runs, judged), judged, load_strings(language))
 
 
 def verdict_between(ordered: Sequence[ComparedRun], judged: Comparability, text: Strings) -> str:

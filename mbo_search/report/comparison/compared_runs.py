@@ -48,7 +48,7 @@ class ComparedRun:
         return self.loss(seeds) / math.log(2) / self.source.setup.bytes_per_token
 
 
-def find_contestants(names: Sequence[str]) -> tuple[ComparedRun, ...]:
+def open_compared_runs(names: Sequence[str]) -> tuple[ComparedRun, ...]:
     """Open what the user named.
 
     Raises:

@@ -84,6 +84,12 @@ def render_page(template: str, values: Mapping[str, object], *, script: str) -> 
     return page
 
 
+def render_fragment(template: str, values: Mapping[str, object]) -> str:
+    """Fill a template that is shown within somebody else's page."""
+    fragment: str = _environment().get_template(template).render(**values)
+    return fragment
+
+
 def _style() -> str:
     light, dark = (_variables(colors) for colors in (LIGHT, DARK))
     return (

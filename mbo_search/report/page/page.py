@@ -27,6 +27,7 @@ from mbo_search.report.samples import TextSample, load_samples, save_samples
 from mbo_search.report.source import ReportSource, read_source
 from mbo_search.report.style.i18n import Language, load_strings
 from mbo_search.report.table_files import write_tables
+from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.study_file import dump_study
 from mbo_search.system.files import write_atomic
@@ -56,24 +57,33 @@ SECTIONS = (
 
 
 def write_report(
-    run: RunDirectory,
+    run: RunDirectory | ReportSource,
     out: Path | None = None,
     *,
+    ranking: Ranking | None = None,
     samples: Sequence[TextSample] | None = None,
     language: Language = "en",
 ) -> Path:
-    """Write the report of a run directory, and its tables beside it.
+    """Write the report of a run, and its tables beside it, to its run directory or to another file.
+
+    Args:
+        run: The run directory, or what has been read from it.
+        out: The page; None: `report.html` in the run directory.
+        ranking: The ranking of the run directory, if it is known already.
+        samples: Texts to show, which are kept for the next report; None: those that were kept.
+        language: Language of the page.
 
     Raises:
         RunDirectoryError: If the directory's setup is damaged.
         StudyError: If its study is damaged.
     """
-    target = out if out is not None else run.report_html
-    shown = load_samples(run.path) if samples is None else samples
+    path = run.path
+    target = RunDirectory(path).report_html if out is None else out
+    shown = load_samples(path) if samples is None else samples
     if samples is not None:
-        save_samples(run.path, samples)
+        save_samples(path, samples)
     with _no_garbage_collection():
-        source = read_source(run)
+        source = run if isinstance(run, ReportSource) else read_source(run, ranking)
         write_atomic(target, render_report(source, samples=shown, language=language))
         write_tables(source, target)
     return target

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from mbo_search.errors import UserError
 from mbo_search.report.figures.arms import arms_info, draw_arms
 from mbo_search.report.figures.attribution import attribution_info, draw_attribution
 from mbo_search.report.figures.base import focus
@@ -23,7 +24,7 @@ from mbo_search.report.figures.slices import draw_slices, slice_data, slices_inf
 from mbo_search.report.figures.timelines import draw_timelines, timelines_info
 from mbo_search.report.figures.tree import draw_tree, tree_info
 from mbo_search.report.source import ReportSource, showcase
-from mbo_search.report.style.i18n import Strings
+from mbo_search.report.style.i18n import Strings, load_strings
 from mbo_search.report.style.numbers import format_percent
 from mbo_search.study.space.ladder import asked_space
 from mbo_search.study.space.space import parameters
@@ -70,6 +71,22 @@ def figure_blocks(source: ReportSource, text: Strings) -> dict[str, FigureBlock]
         _tree(source, text),
     ]
     return {block.key: block for block in blocks}
+
+
+def figure_names(source: ReportSource) -> tuple[str, ...]:
+    """Names of the figures that a run has something to show in."""
+    blocks = figure_blocks(source, load_strings("en"))
+    return tuple(key for key, block in blocks.items() if block.figure is not None)
+
+
+def figure(source: ReportSource, key: str) -> go.Figure:
+    """Draw one figure of a report."""
+    blocks = figure_blocks(source, load_strings("en"))
+    if key not in blocks:
+        raise UserError(f"there is no figure {key!r}; choose one of: {', '.join(blocks)}")
+    if blocks[key].figure is None:
+        raise UserError(f"there is nothing to show in figure {key!r}: {blocks[key].missing}")
+    return blocks[key].figure
 
 
 def _stage_names(source: ReportSource) -> tuple[str, ...]:

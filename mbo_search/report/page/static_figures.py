@@ -12,10 +12,9 @@ from typing import Any
 
 from mbo_search.errors import Problem, UserError
 from mbo_search.report.page.sections import FigureBlock, figure_blocks
-from mbo_search.report.source import read_source
+from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Language, load_strings
 from mbo_search.report.style.palette import LIGHT, resolve
-from mbo_search.results.records.run_directory import RunDirectory
 
 FORMATS = ("svg", "png")
 """What each figure is written as."""
@@ -29,13 +28,12 @@ _SHOWN_AT_FIRST = {"curves": 5, "lr": 1}
 """Schedules of the question that the page shows before a reader asks for more."""
 
 
-def write_figures(run: RunDirectory, folder: Path, *, language: Language = "en") -> tuple[Path, ...]:
+def write_figures(source: ReportSource, folder: Path, *, language: Language = "en") -> tuple[Path, ...]:
     """Write every figure of a report as SVG and PNG.
 
     Raises:
         UserError: If kaleido or a browser is missing, or one of the figures could not be drawn.
     """
-    source = read_source(run)
     return write_blocks(figure_blocks(source, load_strings(language)).values(), folder)
 
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mbo_search.results.evidence.attribution_values import Attribution, AttributionRow
-from mbo_search.results.evidence.champions import champions
+from mbo_search.results.evidence.champions import Champions
 from mbo_search.results.records.records import TrialRecord
-from mbo_search.results.records.schedule_groups import ScheduleRuns, group_by_schedule, schedule_identity
+from mbo_search.results.records.schedule_groups import ScheduleRuns, schedule_identity
 from mbo_search.results.statistics.paired import PairedTest, holm, paired_test
 from mbo_search.study.space.ablations import PARTS, Ablation, Ablations, swaps_of
-from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps
 
@@ -33,23 +32,30 @@ class _Runs:
     failed: set[int] = field(default_factory=set)
 
 
-def attribute(
-    records: Sequence[TrialRecord],
-    reference_lrs: Mapping[str, float],
-    budget: BudgetSteps,
-    *,
-    question: Rung | None = None,
-    is_asked: bool = False,
-) -> Attribution | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributionContext:
+    """What attribution needs besides records.
+
+    Attributes:
+        reference_lrs: Reference learning rate of every optimizer at the study's width.
+        budget: The study's budget in steps.
+        is_asked: Whether the study asks for attribution.
+    """
+
+    reference_lrs: Mapping[str, float]
+    budget: BudgetSteps
+    is_asked: bool = False
+
+
+def attribute(records: Sequence[TrialRecord], best: Champions, context: AttributionContext) -> Attribution | None:
     """Say what each part of the question's champion is worth."""
-    best = champions(group_by_schedule(records), question)
     challenger = best.challenger
     runs = _attribution_runs(records)
     if challenger is None or best.baseline is None:
         return None
     winner = challenger.head.schedule
-    swaps = swaps_of(winner, best.baseline.head.schedule, reference_lrs, budget)
-    if not runs and not (is_asked and not swaps.found and challenger.fresh):
+    swaps = swaps_of(winner, best.baseline.head.schedule, context.reference_lrs, context.budget)
+    if not runs and not (context.is_asked and not swaps.found and challenger.fresh):
         return None
     tested = {key: _test(challenger, found) for key, found in runs.items()}
     trained = [swap for swap in swaps.found if schedule_identity(swap.schedule) in runs]

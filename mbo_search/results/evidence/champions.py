@@ -121,9 +121,8 @@ def _has_line_of(schedule: Schedule, other: Schedule) -> bool:
     )
 
 
-def contenders(groups: Sequence[ScheduleRuns], top: int, question: Rung | None = None) -> Contenders:
+def contenders(groups: Sequence[ScheduleRuns], best: Champions, top: int) -> Contenders:
     """Pick what `confirm` trains again: the champions, and with `top` above 1 more of every rung alike."""
-    best = champions(groups, question)
     by_search = sorted((runs for runs in groups if runs.search_loss is not None), key=_search_order)
     rungs = [runs.rung for runs in reversed(best.declared) if runs.rung != "untuned"]
     more = {rung: _unalike([runs for runs in by_search if runs.rung == rung]) for rung in rungs}

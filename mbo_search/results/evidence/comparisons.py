@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 
-from mbo_search.results.evidence.champions import Champions, champions
+from mbo_search.results.evidence.champions import Champions
 from mbo_search.results.evidence.differences import difference_of, difference_of_nats
 from mbo_search.results.evidence.ranking_values import Comparison
 from mbo_search.results.evidence.rounds import round_of_pair
@@ -15,7 +15,7 @@ from mbo_search.results.records.schedule_groups import ScheduleRuns
 from mbo_search.results.statistics.documents import DocumentDifferences
 from mbo_search.results.statistics.paired import ALPHA, PairedTest, holm, paired_test
 from mbo_search.results.statistics.sequential import SequentialTest, Spending, sequential_test, spending_of
-from mbo_search.study.spec.rungs import Rung, rungs_below
+from mbo_search.study.spec.rungs import rungs_below
 
 _MOST_COMPARED = 20
 _NORMAL_95 = 1.96
@@ -40,11 +40,10 @@ def compare(runs: ScheduleRuns, other: ScheduleRuns, alpha: float = ALPHA) -> Co
 
 
 def compare_all(
-    groups: Sequence[ScheduleRuns], question: Rung | None = None, ends: Sequence[int] = ()
+    groups: Sequence[ScheduleRuns], best: Champions, rounds: Sequence[Champions] = ()
 ) -> tuple[Comparison, ...]:
-    """All comparisons of a study."""
-    best = champions(groups, question)
-    declared = _declared(groups, best, ends)
+    """All comparisons of a study, given its champions and those of each round of confirming so far."""
+    declared = _declared(best, rounds)
     ladder = _ladder(best)
     named = {frozenset((found.trial, found.other)) for found in declared}
     confirmed = [runs for runs in order(groups) if runs.is_confirmed][:_MOST_COMPARED]
@@ -53,14 +52,13 @@ def compare_all(
     return (*declared, *ladder, *_adjusted([found for found in others if found.test is not None]))
 
 
-def _declared(groups: Sequence[ScheduleRuns], best: Champions, ends: Sequence[int]) -> list[Comparison]:
+def _declared(best: Champions, rounds: Sequence[Champions]) -> list[Comparison]:
     challenger = best.challenger
     if challenger is None:
         return []
     found = []
     for other in best.opponents:
-        pair = (challenger.head.trial, other.head.trial)
-        number = round_of_pair(groups, ends, pair=pair, question=best.question)
+        number = round_of_pair(rounds, (challenger.head.trial, other.head.trial))
         compared = _looked_at(challenger, other, _shared(spending_of(number), len(best.opponents)))
         if compared is None:
             continue

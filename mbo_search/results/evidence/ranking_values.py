@@ -198,6 +198,10 @@ class Verdict(Description):
     seconds_ratio: float | None = None
     equal_seconds: Estimate | None = None
 
+    def __str__(self) -> str:
+        """The verdict as its sentence."""
+        return self.sentence
+
 
 class SearchRepeats(Description):
     """What independent searches say together: does searching for this freedom pay?

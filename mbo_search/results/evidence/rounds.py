@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mbo_search.results.evidence.champions import champions
+from mbo_search.results.evidence.champions import Champions, champions
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns
 from mbo_search.study.spec.rungs import Rung
@@ -34,17 +34,24 @@ def last_search_trials(records: Sequence[TrialRecord]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def round_of_pair(
-    groups: Sequence[ScheduleRuns], ends: Sequence[int], *, pair: tuple[int, int], question: Rung
-) -> int:
+def champions_by_round(
+    groups: Sequence[ScheduleRuns], records: Sequence[TrialRecord], question: Rung
+) -> tuple[Champions, ...]:
+    """The champions that each round so far has confirmed."""
+    return tuple(
+        champions([runs for runs in groups if runs.head.trial <= end], question)
+        for end in last_search_trials(records)
+    )
+
+
+def round_of_pair(rounds: Sequence[Champions], pair: tuple[int, int]) -> int:
     """The first round in which two schedules were champions against one another.
 
     The same pair in a later round is the same comparison, and its test may be looked at as often as one likes; so
     it keeps what it was given. A pair that no round has chosen yet begins the next one.
     """
-    for number, end in enumerate(ends, start=1):
-        known = champions([runs for runs in groups if runs.head.trial <= end], question)
+    for number, known in enumerate(rounds, start=1):
         trials = [runs.head.trial for runs in known.declared]
         if known.challenger is not None and trials[0] == pair[0] and pair[1] in trials[1:]:
             return number
-    return len(ends) + 1
+    return len(rounds) + 1

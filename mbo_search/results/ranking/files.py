@@ -1,16 +1,13 @@
-"""The ranking of a run directory: `ranking.json`, `ranking.csv` and `best.yaml`."""
+"""The ranking of a run directory: from its records to `ranking.json`, `ranking.csv` and `best.yaml`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from mbo_search.model.size import num_parameters
-from mbo_search.results.evidence.attribution import attribute
+from mbo_search.results.evidence.attribution import AttributionContext
 from mbo_search.results.evidence.ladder_info import charges_of, ladder_info
-from mbo_search.results.evidence.ranking_values import (
-    Ranking,
-)
-from mbo_search.results.ranking.pareto import mark_front
+from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.ranking.provenance import schedule_file_of
 from mbo_search.results.ranking.rank import RankingContext, count_totals, rank
 from mbo_search.results.ranking.repeats import repeat_folder, search_repeats
@@ -23,60 +20,71 @@ from mbo_search.system.files import write_atomic, write_json
 from mbo_search.train.setup.setup import TrainSetup
 
 
-def make_ranking(run: RunDirectory, known: Sequence[TrialRecord] | None = None) -> Ranking:
-    """Rank the schedules of a run directory from its records.
+def make_ranking(
+    run: RunDirectory,
+    *,
+    study: Study | None = None,
+    setup: TrainSetup | None = None,
+    records: Sequence[TrialRecord] | None = None,
+) -> Ranking:
+    """Rank the schedules of a run directory; only what the caller does not pass is read from it.
 
     Raises:
         RunDirectoryError: If its setup is damaged. Damaged records are logged and left out.
         StudyError: If its study is damaged.
     """
-    records, status = run.records() if known is None else known, run.status()
-    study, setup = run.study(), run.setup()
-    info = ladder_info(study, setup.budget().total_tokens, charges_of(records, status))
-    ranking = rank(
-        records,
-        study.study,
-        count_totals(records, status),
-        scale=scale_of(setup),
-        confirm=study.confirm,
-        context=RankingContext(info=info, directory=str(run.path)),
+    study = run.study() if study is None else study
+    ranking = _ranking_of_search(
+        run, study, run.setup() if setup is None else setup, run.records() if records is None else records
     )
-    ranking = _with_repeats(ranking, run, study)
-    is_asked = study.confirm is not None and study.confirm.attribution
-    attribution = attribute(
-        records, reference_lrs(study), setup.budget(), question=info.question, is_asked=is_asked
-    )
-    return mark_front(ranking.model_copy(update={"attribution": attribution}), study.search.objectives)
+    return ranking if study.search.repeats == 1 else _with_repeats(ranking, run, study.search.repeats)
 
 
-def _with_repeats(ranking: Ranking, run: RunDirectory, study: Study) -> Ranking:
+def _ranking_of_search(
+    run: RunDirectory, study: Study, setup: TrainSetup, records: Sequence[TrialRecord]
+) -> Ranking:
+    status, budget = run.status(), setup.budget()
+    context = RankingContext(
+        info=ladder_info(study, budget.total_tokens, charges_of(records, status)),
+        directory=str(run.path),
+        objectives=study.search.objectives,
+        attribution=AttributionContext(
+            reference_lrs=reference_lrs(study),
+            budget=budget,
+            is_asked=study.confirm is not None and study.confirm.attribution,
+        ),
+    )
+    totals = count_totals(records, status)
+    return rank(records, study.study, totals, scale=scale_of(setup), confirm=study.confirm, context=context)
+
+
+def _with_repeats(ranking: Ranking, run: RunDirectory, planned: int) -> Ranking:
     """The ranking of the first search, with what the others say; those that have not begun say nothing."""
-    planned = study.search.repeats
-    if planned == 1:
-        return ranking
     folders = [repeat_folder(run.path, number) for number in range(2, planned + 1)]
-    others = [make_ranking(RunDirectory.open(folder)) for folder in folders if (folder / "study.yaml").is_file()]
+    others = [make_ranking(RunDirectory(folder)) for folder in folders if (folder / "study.yaml").is_file()]
     found = search_repeats([ranking, *others], planned)
     return ranking.model_copy(update={"repeats": found, "declared": "searching"})
 
 
-def write_ranking(run: RunDirectory) -> Ranking:
-    """Rank the schedules and write `ranking.json`, `ranking.csv` and, once a schedule is complete, `best.yaml`.
+def write_ranking(
+    run: RunDirectory, ranking: Ranking, *, study: Study | None = None, setup: TrainSetup | None = None
+) -> None:
+    """Write `ranking.json`, `ranking.csv` and, once a schedule is complete, `best.yaml`.
 
     Raises:
-        RunDirectoryError: If its setup is damaged.
+        RunDirectoryError: If the directory's setup is damaged.
         StudyError: If its study is damaged.
     """
     from mbo_search.results.ranking.frames import ranking_frame
 
-    ranking = make_ranking(run)
     write_json(run.ranking_json, ranking.model_dump(mode="json"))
     write_atomic(run.ranking_csv, ranking_frame(ranking).to_csv(index=False))
-    if ranking.verdict.winner_trial is not None:
-        write_atomic(
-            run.best_yaml, dump_schedule_file(schedule_file_of(run, ranking.verdict.winner_trial, ranking))
-        )
-    return ranking
+    winner = ranking.verdict.winner_trial
+    if winner is not None:
+        study = run.study() if study is None else study
+        setup = run.setup() if setup is None else setup
+        best = schedule_file_of(ranking, winner, study=study, setup=setup, where=str(run.path))
+        write_atomic(run.best_yaml, dump_schedule_file(best))
 
 
 def scale_of(setup: TrainSetup) -> str:

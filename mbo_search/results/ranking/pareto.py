@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
+from mbo_search.results.evidence.ranking_values import RankedTrial
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.study import Objective
 
@@ -34,14 +34,13 @@ def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
     return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
 
 
-def mark_front(ranking: Ranking, objectives: Sequence[Objective]) -> Ranking:
+def mark_front(rows: Sequence[RankedTrial], objectives: Sequence[Objective]) -> tuple[RankedTrial, ...]:
     """Mark the schedules on the front of a search with several objectives, all judged by their search runs."""
     if len(objectives) < 2:
-        return ranking
-    measured = [(row.trial, values) for row in ranking.trials if (values := _values(row, objectives)) is not None]
+        return tuple(rows)
+    measured = [(row.trial, values) for row in rows if (values := _values(row, objectives)) is not None]
     on_front = dict(zip((trial for trial, _ in measured), non_dominated([v for _, v in measured]), strict=True))
-    rows = [row.model_copy(update={"on_front": on_front.get(row.trial)}) for row in ranking.trials]
-    return ranking.model_copy(update={"trials": tuple(rows)})
+    return tuple(row.model_copy(update={"on_front": on_front.get(row.trial)}) for row in rows)
 
 
 def _values(row: RankedTrial, objectives: Sequence[Objective]) -> tuple[float, ...] | None:

@@ -8,22 +8,22 @@ from importlib.metadata import PackageNotFoundError, version
 
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
-from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.schedule_file import Provenance, ScheduleFile, sections_of
 from mbo_search.study.spec.schedule import Schedule
+from mbo_search.study.study import Study
+from mbo_search.train.setup.setup import TrainSetup
 
 _PACKAGES = ("mbo-search", "numpy", "pytorch-optimizer", "tokenizers", "torch")
 
 
-def schedule_file_of(run: RunDirectory, trial: int, ranking: Ranking) -> ScheduleFile:
+def schedule_file_of(ranking: Ranking, trial: int, *, study: Study, setup: TrainSetup, where: str) -> ScheduleFile:
     """Describe a complete schedule with all that is needed to train it again.
 
     Raises:
-        RunDirectoryError: If there is no such schedule, or it is not complete, or the setup is damaged.
-        StudyError: If the study is damaged.
+        RunDirectoryError: If there is no such schedule in the run directory `where`, or it is not complete.
     """
-    row = _row(run, trial, ranking)
-    study, setup, seed = run.study(), run.setup(), row.runs[0].seed
+    row = _row(ranking, trial, where)
+    seed = row.runs[0].seed
     assert row.val_loss is not None, "a row with a rank has a loss"
     return ScheduleFile(
         study=sections_of(study),
@@ -57,15 +57,15 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def _row(run: RunDirectory, trial: int, ranking: Ranking) -> RankedTrial:
+def _row(ranking: Ranking, trial: int, where: str) -> RankedTrial:
     row = next((row for row in ranking.trials if row.trial == trial), None)
     complete = [str(row.trial) for row in ranking.trials if row.rank is not None]
     shown = ", ".join(complete[:10]) + (", ..." if len(complete) > 10 else "")
     hint = f"complete schedules, best first: {shown or 'none yet'}"
     if row is None:
         rule = "is no schedule of this study"
-        raise RunDirectoryError([Problem(key="trial", value=str(trial), rule=rule, hint=hint, where=str(run.path))])
+        raise RunDirectoryError([Problem(key="trial", value=str(trial), rule=rule, hint=hint, where=where)])
     if row.rank is None:
         rule = f"is {row.state}; only complete schedules can be handed out"
-        raise RunDirectoryError([Problem(key="trial", value=str(trial), rule=rule, hint=hint, where=str(run.path))])
+        raise RunDirectoryError([Problem(key="trial", value=str(trial), rule=rule, hint=hint, where=where)])
     return row

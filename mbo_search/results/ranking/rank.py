@@ -11,22 +11,23 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mbo_search.results.evidence.champions import champions, contenders
+from mbo_search.results.evidence.attribution import AttributionContext, attribute
+from mbo_search.results.evidence.champions import Champions, champions, contenders
 from mbo_search.results.evidence.comparisons import compare_all, difference_noise, is_tied, order
 from mbo_search.results.evidence.ladder_info import LadderContext
 from mbo_search.results.evidence.noise_floor import noise_floor
 from mbo_search.results.evidence.ranking_values import Comparison, RankedRun, RankedTrial, Ranking, Totals
 from mbo_search.results.evidence.requested import requested_tokens
-from mbo_search.results.evidence.rounds import last_search_trials
+from mbo_search.results.evidence.rounds import champions_by_round
 from mbo_search.results.evidence.token_scaling import token_ratio
 from mbo_search.results.ranking.ladder_rows import ladder_rows
+from mbo_search.results.ranking.pareto import mark_front
 from mbo_search.results.records.optional_stats import mean_or_none, perplexity_or_none, sd_or_none
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns, group_by_schedule
 from mbo_search.results.statistics.sequential import SequentialTest, standard_errors
 from mbo_search.results.verdict.verdict import Evidence, make_verdict
-from mbo_search.study.spec.rungs import Rung
-from mbo_search.study.spec.study import ConfirmSpec
+from mbo_search.study.spec.study import ConfirmSpec, Objective
 
 _LARGEST = 1e100
 
@@ -38,10 +39,14 @@ class RankingContext:
     Attributes:
         info: The study's ladder.
         directory: The run directory, as commands name it.
+        objectives: What the search minimizes.
+        attribution: What the worth of single parts is worked out from; None: nobody wants to know.
     """
 
     info: LadderContext
     directory: str = "DIR"
+    objectives: Sequence[Objective] = ("loss",)
+    attribution: AttributionContext | None = None
 
 
 def count_totals(records: Sequence[TrialRecord], status: Mapping[str, object]) -> Totals:
@@ -73,7 +78,7 @@ def rank(
     groups = group_by_schedule(records)
     known = _context(groups) if context is None else context
     ordered, best = order(groups), champions(groups, known.info.question)
-    comparisons = compare_all(groups, known.info.question, last_search_trials(records))
+    comparisons = compare_all(groups, best, champions_by_round(groups, records, best.question))
     tokens = token_ratio(records, best, _errors_against(best.strongest, comparisons))
     ladder = ladder_rows(groups, best, comparisons, known.info)
     evidence = Evidence(
@@ -88,17 +93,19 @@ def rank(
         scale=scale,
         directory=known.directory,
     )
+    rows = (*_ranked_rows(ordered, comparisons), *(_row(runs) for runs in groups if runs.loss is None))
     return Ranking(
         study=study,
         scale=scale,
         verdict=make_verdict(evidence),
         ladder=ladder,
         baseline_trial=best.baseline.head.trial if best.baseline is not None else None,
-        trials=(*_ranked_rows(ordered, comparisons), *(_row(runs) for runs in groups if runs.loss is None)),
+        trials=mark_front(rows, known.objectives),
         comparisons=comparisons,
         totals=totals,
         noise_floor=noise_floor(groups, best),
-        notes=_notes(groups, confirm, known.info.question),
+        attribution=None if known.attribution is None else attribute(records, best, known.attribution),
+        notes=_notes(groups, best, confirm),
     )
 
 
@@ -115,13 +122,13 @@ def _context(groups: Sequence[ScheduleRuns]) -> RankingContext:
     return RankingContext(info=LadderContext(question=best.question, rungs=tuple(best.by_rung)))
 
 
-def _notes(groups: Sequence[ScheduleRuns], confirm: ConfirmSpec | None, question: Rung) -> tuple[str, ...]:
+def _notes(groups: Sequence[ScheduleRuns], best: Champions, confirm: ConfirmSpec | None) -> tuple[str, ...]:
     """What a reader of a confirmed study would look for in vain, and why."""
     if confirm is None:
         return ()
     untested = [run.message for runs in groups for run in runs.fresh if run.test_loss is None and run.message]
     reasons = [f"There is {message}." for message in dict.fromkeys(untested) if message.startswith("no test loss")]
-    return (*contenders(groups, confirm.top, question).notes, *reasons[:1])
+    return (*contenders(groups, best, confirm.top).notes, *reasons[:1])
 
 
 def _finite(value: object) -> float | None:

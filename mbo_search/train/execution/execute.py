@@ -11,7 +11,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from mbo_search.errors import StoreError
@@ -22,6 +22,7 @@ from mbo_search.train.execution.checkpoint_policy import CheckpointPolicy
 from mbo_search.train.execution.path import SchedulePath, Span, stretches
 from mbo_search.train.execution.report_checks import broken_promise, is_finite
 from mbo_search.train.execution.stage_log import stage_banner
+from mbo_search.trial.cost import Cost
 from mbo_search.trial.curve import curve_rows, join_points
 from mbo_search.trial.outcome import Boundary, BoundaryEvent, State, TrialOutcome, state_of
 from mbo_search.trial.reports import BoundaryReport, CurvePoint, EndReason, Metrics, Node, StageRunner, Stop
@@ -51,21 +52,6 @@ def execute(
         store.release()
 
 
-@dataclass(slots=True)
-class _Costs:
-    executed_tokens: int = 0
-    wasted_tokens: int = 0
-    train_seconds: float = 0.0
-    peak_memory_bytes: int = 0
-
-    def add(self, report: BoundaryReport, *, is_repeat: bool) -> None:
-        """Count a call; what somebody else had trained meanwhile is discarded work."""
-        self.executed_tokens += 0 if is_repeat else report.executed_tokens
-        self.wasted_tokens += report.wasted_tokens + (report.executed_tokens if is_repeat else 0)
-        self.train_seconds += report.seconds
-        self.peak_memory_bytes = max(self.peak_memory_bytes, report.peak_memory_bytes)
-
-
 class _Trial:
     """One execution: where it stands, and what it cost so far."""
 
@@ -75,7 +61,7 @@ class _Trial:
         self._store = store
         self._log = log
         self._pace = CheckpointPolicy()
-        self._costs = _Costs()
+        self._cost = Cost()
         self._refused: set[str] = set()
         self._node: Node | None = None
         self._own_folder: Path | None = None
@@ -157,7 +143,7 @@ class _Trial:
             self._log(f"node {node.key[:12]} cannot be evaluated: {error}")
             return None
         finally:
-            self._costs.train_seconds += time.monotonic() - began
+            self._cost += Cost(train_seconds=time.monotonic() - began)
         return metrics if metrics is not None and is_finite(metrics) else None
 
     def _keep_evaluation(self, node: Node, report: BoundaryReport) -> None:
@@ -204,10 +190,7 @@ class _Trial:
         return BoundaryEvent(
             boundary=boundary,
             is_last=is_last,
-            executed_tokens=self._costs.executed_tokens,
-            wasted_tokens=self._costs.wasted_tokens,
-            train_seconds=self._costs.train_seconds,
-            peak_memory_bytes=self._costs.peak_memory_bytes,
+            cost=self._cost,
             produced=tuple(self._produced),
             curve=curve_rows(self._path.segments, [p for p in self._points if p.step <= boundary.step]),
         )
@@ -252,12 +235,12 @@ class _Trial:
             _remove(state_dir)
             return self._ended_early(replace(report, reason=broken[0], message=broken[1], curve=()))
         is_repeat = self._store.has(stretch.key)
-        self._costs.add(report, is_repeat=is_repeat)
+        self._cost += report.cost.as_wasted() if is_repeat else report.cost
         self._advance(stretch, state_dir, report, is_repeat=is_repeat)
         self._pace.observe(
             num_tokens=stretch.tokens,
-            train_seconds=report.seconds,
-            write_seconds=max(0.0, time.monotonic() - began - report.seconds),
+            train_seconds=report.cost.train_seconds,
+            write_seconds=max(0.0, time.monotonic() - began - report.cost.train_seconds),
         )
         return None
 
@@ -295,7 +278,7 @@ class _Trial:
         return None
 
     def _ended_early(self, report: BoundaryReport) -> TrialOutcome:
-        self._costs.add(report, is_repeat=False)
+        self._cost += report.cost
         self._points = join_points(self._points, report.curve)
         message = report.message or f"the runner came back early at step {report.step}"
         reason = report.reason or "exception"
@@ -315,11 +298,8 @@ class _Trial:
             curve=curve_rows(self._path.segments, points),
             produced=tuple(self._produced),
             requested_tokens=self._tokens_at(step),
-            executed_tokens=self._costs.executed_tokens,
-            wasted_tokens=self._costs.wasted_tokens,
-            train_seconds=self._costs.train_seconds,
+            cost=self._cost,
             path_seconds=self._path_seconds if state == "complete" else None,
-            peak_memory_bytes=self._costs.peak_memory_bytes,
         )
 
     def _last_step(self, reason: EndReason | None) -> int:
@@ -342,10 +322,9 @@ class _Trial:
 
 def _with_stretch(path_seconds: float | None, stretch: Span, report: BoundaryReport) -> float | None:
     """Seconds up to the end of a stretch, at the pace of its last call where others had a part in it."""
-    num_tokens = report.executed_tokens + report.wasted_tokens
-    if path_seconds is None or num_tokens <= 0:
+    if path_seconds is None or not report.cost.tokens:
         return None
-    return path_seconds + report.seconds * stretch.tokens / num_tokens
+    return path_seconds + report.cost.train_seconds * stretch.tokens / report.cost.tokens
 
 
 def _measures(points: Iterable[CurvePoint], step: int) -> bool:
@@ -366,6 +345,7 @@ def _remove(folder: Path | None) -> None:
 
 def _progress_line(stretch: Span, report: BoundaryReport) -> str:
     loss = "" if report.metrics is None else f", validation loss {report.metrics.loss:.4f}"
-    speed = report.executed_tokens / report.seconds if report.seconds > 0 else 0.0
-    took = f"{format_seconds(report.seconds)}, {format_count(speed)} tokens/s"
+    seconds = report.cost.train_seconds
+    speed = report.cost.executed_tokens / seconds if seconds > 0 else 0.0
+    took = f"{format_seconds(seconds)}, {format_count(speed)} tokens/s"
     return f"step {report.step}, {format_count(stretch.end_tokens)} tokens{loss} ({took})"

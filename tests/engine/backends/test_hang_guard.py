@@ -40,9 +40,9 @@ def states(run):
 
 def test_a_hanging_trial_is_interrupted_and_the_search_goes_on(tiny_root, tmp_path):
     run = RunDirectory(tmp_path / "run")
-    means = RunOptions(cache=tiny_root / "cache", backend="local", observe=PipeForLog(run))
+    options = RunOptions(cache=tiny_root / "cache", backend="local", observe=PipeForLog(run))
     before = signal.getsignal(signal.SIGUSR2)
-    summary = run_study(tiny_study(tiny_root, SHORT), run.path, means)
+    summary = run_study(tiny_study(tiny_root, SHORT), run.path, options)
     assert (summary.num_complete, summary.num_failed, summary.ended_by) == (5, 1, "trials"), states(run)
     assert states(run)[HANGING_TRIAL] == ("failed", "hung")
     message = next(record.message for record in run.records() if record.trial == HANGING_TRIAL)
@@ -55,12 +55,12 @@ IN_A_THREAD = """
 import sys, threading
 from pathlib import Path
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.engine.run import Means, run_study
+from mbo_search.engine.run import RunOptions, run_study
 from mbo_search.study.files.study_file import load_study
 from tests.engine.test_hanging import PipeForLog
 study, out, cache = map(Path, sys.argv[1:])
-means = Means(cache=cache, backend="local", observe=PipeForLog(RunDirectory(out)))
-thread = threading.Thread(target=run_study, args=(load_study(study), out, means))
+options = RunOptions(cache=cache, backend="local", observe=PipeForLog(RunDirectory(out)))
+thread = threading.Thread(target=run_study, args=(load_study(study), out, options))
 thread.start()
 thread.join()
 """

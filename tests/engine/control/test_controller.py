@@ -153,7 +153,9 @@ def test_interrupted_trials_stay_open_and_resume_under_their_own_number(toy_worl
     assert again.ask() == task
     again.started(task.trial)
     outcome = world.execute(task)
-    again.tell(task.trial, outcome.model_copy(update={"executed_tokens": 120}))
+    again.tell(
+        task.trial, outcome.model_copy(update={"cost": outcome.cost.model_copy(update={"executed_tokens": 120})})
+    )
     assert (world.disk.records[0].attempts, world.disk.records[0].executed_tokens) == (2, 160)
 
 
@@ -180,7 +182,7 @@ def test_confirm_runs_follow_the_search_on_fresh_seeds_paired(toy_world):
     director = world.run(world.director())
     confirm = of_arm(director, "confirm")
     groups = group_by_schedule(director.books.records)
-    wanted = {f"{runs.head.arm}:{runs.head.trial}" for runs in contenders(groups, 1).schedules}
+    wanted = {f"{runs.head.arm}:{runs.head.trial}" for runs in contenders(groups, champions(groups), 1).schedules}
     assert {label.split(":")[0] for label in wanted} == {"staged", "tuned", "baseline"}
     by_label: dict[str, set[int]] = {}
     for record in confirm:

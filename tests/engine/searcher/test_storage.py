@@ -63,18 +63,18 @@ def losses(run: RunDirectory):
 def test_a_search_on_a_server_equals_one_on_sqlite_and_survives_the_loss_of_its_database(
     tiny_root, tmp_path, server
 ):
-    means = RunOptions(cache=tiny_root / "cache", backend="local")
-    plain = run_study(tiny_study(tiny_root), tmp_path / "plain", means)
+    options = RunOptions(cache=tiny_root / "cache", backend="local")
+    plain = run_study(tiny_study(tiny_root), tmp_path / "plain", options)
     study = tiny_study(tiny_root, f"search.storage={server.url}")
-    run = RunDirectory.open(run_study(study, tmp_path / "run", means).run)
-    assert losses(run) == losses(RunDirectory.open(plain.run))
+    run = run_study(study, tmp_path / "run", options).run
+    assert losses(run) == losses(plain.run)
     assert not run.database.exists()
     values = {record.trial: record.val_loss for record in run.records() if record.arm != "baseline"}
     assert told(server.url, "/") == values
 
     for name in study_names(server.url):
         optuna.delete_study(study_name=name, storage=storage_of(server.url))
-    again = resume_study(run.path, means, ["search.trials=7"])
+    again = resume_study(run.path, options, ["search.trials=7"])
     assert (again.num_complete, again.is_interrupted) == (7, False)
     values = {record.trial: record.val_loss for record in run.records() if record.arm != "baseline"}
     assert told(server.url, "/") == values
@@ -83,16 +83,16 @@ def test_a_search_on_a_server_equals_one_on_sqlite_and_survives_the_loss_of_its_
 
 
 def test_two_run_directories_of_one_study_do_not_meet_on_a_server(tiny_root, tmp_path, server):
-    means = RunOptions(cache=tiny_root / "cache", backend="local")
+    options = RunOptions(cache=tiny_root / "cache", backend="local")
     study = tiny_study(tiny_root, f"search.storage={server.url}", "study=twin", "search.trials=3")
-    first = run_study(study, tmp_path / "first", means)
-    second = run_study(study, tmp_path / "second", means)
-    assert losses(RunDirectory.open(first.run)) == losses(RunDirectory.open(second.run))
+    first = run_study(study, tmp_path / "first", options)
+    second = run_study(study, tmp_path / "second", options)
+    assert losses(first.run) == losses(second.run)
     assert sum(name.startswith("twin-") for name in study_names(server.url)) == 2 * len(search_spaces(study))
 
 
 def test_a_server_that_was_started_again_costs_nothing(tiny_root, tmp_path, server):
-    means = RunOptions(cache=tiny_root / "cache", backend="local")
+    options = RunOptions(cache=tiny_root / "cache", backend="local")
     seen = []
 
     def restart_once(progress) -> None:
@@ -103,7 +103,7 @@ def test_a_server_that_was_started_again_costs_nothing(tiny_root, tmp_path, serv
 
     study = tiny_study(tiny_root, f"search.storage={server.url}", "study=restart")
     summary = run_study(
-        study, tmp_path / "run", RunOptions(cache=means.cache, backend="local", observe=restart_once)
+        study, tmp_path / "run", RunOptions(cache=options.cache, backend="local", observe=restart_once)
     )
     assert seen
     assert (summary.num_complete, summary.is_interrupted) == (6, False)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mbo_search.errors import UserError
 from mbo_search.report.comparison.compare import render_comparison, verdict_between, write_comparison
-from mbo_search.report.comparison.compared_runs import comparability, field_rows, find_contestants, in_order, pair
+from mbo_search.report.comparison.compared_runs import comparability, field_rows, in_order, open_compared_runs, pair
 from mbo_search.report.style.i18n import load_strings
 from mbo_search.results.evidence.ranking_values import RankedRun
 from tests.results.builder import build_run
@@ -38,13 +38,13 @@ def copy_with(folder: Path, target: Path, **setup: object) -> Path:
 
 def leaders(folder: Path) -> tuple[int, int]:
     """The winner and that of the tuned schedules; both were confirmed."""
-    rows = find_contestants([str(folder), str(folder)])[0].source.ranked
+    rows = open_compared_runs([str(folder), str(folder)])[0].source.ranked
     return rows[0].trial, next(row.trial for row in rows if row.rung == "tuned")
 
 
 def test_a_directory_means_its_winner(confirmed):
     winner, control = leaders(confirmed)
-    found = find_contestants([str(confirmed), f"{confirmed}:{control}"])
+    found = open_compared_runs([str(confirmed), f"{confirmed}:{control}"])
     assert [one.row.trial for one in found] == [winner, control]
     assert found[0].source is found[1].source, "a directory is read once"
 
@@ -60,19 +60,19 @@ def test_a_directory_means_its_winner(confirmed):
 )
 def test_what_cannot_be_compared_is_refused(confirmed, names, expected):
     with pytest.raises(UserError, match=expected):
-        find_contestants([name.format(run=confirmed) for name in names])
+        open_compared_runs([name.format(run=confirmed) for name in names])
 
 
 def test_the_same_study_compares_without_warnings(confirmed):
     _, control = leaders(confirmed)
-    judged = comparability(find_contestants([str(confirmed), f"{confirmed}:{control}"]))
+    judged = comparability(open_compared_runs([str(confirmed), f"{confirmed}:{control}"]))
     assert judged.unit == "perplexity"
     assert judged.warnings == ()
     assert judged.seeds == (1, 2, 3, 4, 5, 6)
 
 
 def test_an_unconfirmed_schedule_is_compared_on_the_search_seed(confirmed):
-    contestants = find_contestants([str(confirmed), f"{confirmed}:5"])
+    contestants = open_compared_runs([str(confirmed), f"{confirmed}:5"])
     judged = comparability(contestants)
     assert judged.seeds == (0,)
     searched = {one.row.trial: one.source.records[one.row.trial].val_loss for one in contestants}
@@ -81,7 +81,7 @@ def test_an_unconfirmed_schedule_is_compared_on_the_search_seed(confirmed):
 
 def test_other_tokens_leave_bits_per_byte(confirmed, tmp_path):
     other = copy_with(confirmed, tmp_path / "other", data_fingerprint="else", bytes_per_token=6.2)
-    contestants = find_contestants([str(confirmed), str(other)])
+    contestants = open_compared_runs([str(confirmed), str(other)])
     judged = comparability(contestants)
     assert (judged.unit, judged.warnings) == ("bits_per_byte", ("warn_tokens",))
     best = in_order(contestants, judged)[0]
@@ -95,7 +95,7 @@ def test_other_tokens_leave_bits_per_byte(confirmed, tmp_path):
 
 def test_other_windows_leave_nothing(confirmed, tmp_path):
     other = copy_with(confirmed, tmp_path / "other", windows_fingerprint="else")
-    contestants = find_contestants([str(confirmed), str(other)])
+    contestants = open_compared_runs([str(confirmed), str(other)])
     judged = comparability(contestants)
     assert (judged.unit, judged.warnings) == (None, ("warn_windows",))
     assert verdict_between(in_order(contestants, judged), judged, TEXT) == TEXT["compare"]["incomparable"]
@@ -108,7 +108,7 @@ def test_other_windows_leave_nothing(confirmed, tmp_path):
 
 def test_pairs_are_tested_on_their_common_fresh_seeds(confirmed):
     _, control = leaders(confirmed)
-    best, other = find_contestants([str(confirmed), f"{confirmed}:{control}"])
+    best, other = open_compared_runs([str(confirmed), f"{confirmed}:{control}"])
     paired = pair(best, other, comparability([best, other]))
     mine, theirs = ({run.seed: run.val_loss for run in one.row.runs} for one in (best, other))
     assert paired.fresh is not None
@@ -121,7 +121,7 @@ def test_only_what_fresh_seeds_show_is_told_as_a_fact(confirmed):
     _, control = leaders(confirmed)
 
     def told(*names):
-        contestants = find_contestants([str(confirmed), *names])
+        contestants = open_compared_runs([str(confirmed), *names])
         judged = comparability(contestants)
         return verdict_between(in_order(contestants, judged), judged, TEXT)
 
@@ -131,7 +131,7 @@ def test_only_what_fresh_seeds_show_is_told_as_a_fact(confirmed):
 
 def with_runs(folder: Path, losses: list[list[float]]) -> list:
     """Contestants whose losses on fresh seeds 1, 2, ... are these."""
-    contestants = find_contestants([str(folder)] * len(losses))
+    contestants = open_compared_runs([str(folder)] * len(losses))
     return [
         dataclasses.replace(
             one,
@@ -175,7 +175,7 @@ def test_estimate_and_interval_never_have_opposite_signs(confirmed, losses):
 
 def test_only_what_differs_is_marked(confirmed):
     _, control = leaders(confirmed)
-    rows = field_rows(find_contestants([str(confirmed), f"{confirmed}:{control}"]), NAMES)
+    rows = field_rows(open_compared_runs([str(confirmed), f"{confirmed}:{control}"]), NAMES)
     by_name = {(row.group, row.name): row for row in rows}
     assert by_name["study", "model.layers"].values == ("2", "2")
     assert not by_name["study", "model.layers"].differs
@@ -188,7 +188,9 @@ def test_only_what_differs_is_marked(confirmed):
 
 def test_the_page_is_written_whole(confirmed, tmp_path):
     _, control = leaders(confirmed)
-    page = write_comparison([str(confirmed), f"{confirmed}:{control}"], tmp_path / "compare.html")
+    page = write_comparison(
+        open_compared_runs([str(confirmed), f"{confirmed}:{control}"]), tmp_path / "compare.html"
+    )
     text = page.read_text(encoding="utf-8")
     assert text.count("<script") == text.count("</script>")
     assert 'id="figure-timelines"' in text

@@ -8,7 +8,9 @@ import pytest
 
 from mbo_search.errors import UserError
 from mbo_search.report.comparison.compare import write_comparison_figures
+from mbo_search.report.comparison.compared_runs import open_compared_runs
 from mbo_search.report.page.static_figures import first_view, write_figures
+from mbo_search.report.source import read_source
 from mbo_search.report.style.palette import LIGHT
 from mbo_search.results.records.run_directory import RunDirectory
 from tests.results.builder import build_run, make_setup, make_study
@@ -52,20 +54,20 @@ def test_colors_are_those_of_light_paper():
 def test_a_study_without_results_has_no_figures(tmp_path):
     study = make_study(3)
     run = RunDirectory.create(tmp_path / "run", study, make_setup(study))
-    assert write_figures(run, tmp_path / "figures") == ()
+    assert write_figures(read_source(run), tmp_path / "figures") == ()
 
 
 def test_what_draws_is_named_where_it_is_missing(tmp_path, monkeypatch):
     run = build_run(tmp_path / "run", num_trials=4)
     monkeypatch.setitem(sys.modules, "kaleido", None)
     with pytest.raises(UserError, match=r"mbo-search\[figures\]"):
-        write_figures(run, tmp_path / "figures")
+        write_figures(read_source(run), tmp_path / "figures")
 
 
 @pytest.mark.browser
 def test_every_figure_is_written_as_svg_and_png(tmp_path):
     run = build_run(tmp_path / "run", num_trials=40, confirm_seeds=2, seed=1)
-    files = write_figures(run, tmp_path / "figures" / "new", language="zh")
+    files = write_figures(read_source(run), tmp_path / "figures" / "new", language="zh")
     assert {file.stem for file in files} >= {"picture", "timelines", "curves", "lr", "parallel", "pareto", "tree"}
     assert all(file.read_bytes().startswith(b"<svg" if file.suffix == ".svg" else b"\x89PNG") for file in files)
     assert "验证困惑度" in (tmp_path / "figures" / "new" / "history.svg").read_text(encoding="utf-8")
@@ -74,7 +76,7 @@ def test_every_figure_is_written_as_svg_and_png(tmp_path):
 @pytest.mark.browser
 def test_figures_of_a_comparison_are_written(tmp_path):
     run = build_run(tmp_path / "run", num_trials=20, confirm_seeds=2, seed=1)
-    files = write_comparison_figures([str(run.path), f"{run.path}:0"], tmp_path / "figures")
+    files = write_comparison_figures(open_compared_runs([str(run.path), f"{run.path}:0"]), tmp_path / "figures")
     assert [file.name for file in files] == ["timelines.svg", "timelines.png", "overlay.svg", "overlay.png"]
     assert files[0].read_bytes().startswith(b"<svg")
     assert files[1].read_bytes().startswith(b"\x89PNG")
@@ -86,4 +88,4 @@ def test_a_browser_that_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "nothing"))
     with pytest.raises(UserError, match="Chrome or Chromium"):
-        write_figures(run, tmp_path / "figures")
+        write_figures(read_source(run), tmp_path / "figures")

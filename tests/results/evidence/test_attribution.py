@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mbo_search.results.evidence.attribution import attribute
+from mbo_search.results.evidence.attribution import AttributionContext, attribute
+from mbo_search.results.evidence.champions import champions
 from mbo_search.results.records.records import TrialRecord
+from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.results.statistics.paired import holm
 from mbo_search.study.space.ablations import swaps_of
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
@@ -45,7 +47,12 @@ def attributed(*runs):
         )
         for trial, (arm, schedule, loss, seed) in enumerate(runs)
     ]
-    return attribute(records, REFERENCES, BUDGET)
+    return attribution_of(records)
+
+
+def attribution_of(records, *, is_asked=False):
+    context = AttributionContext(reference_lrs=REFERENCES, budget=BUDGET, is_asked=is_asked)
+    return attribute(records, champions(group_by_schedule(records)), context)
 
 
 def test_without_such_runs_nothing_is_said():
@@ -65,8 +72,8 @@ def test_a_champion_that_does_as_the_baseline_is_said_to_where_the_study_asks():
             [("baseline", BASELINE, 0), ("staged", same, 0), ("confirm", same, 1)]
         )
     ]
-    assert attribute(records, REFERENCES, BUDGET) is None
-    found = attribute(records, REFERENCES, BUDGET, is_asked=True)
+    assert attribution_of(records) is None
+    found = attribution_of(records, is_asked=True)
     assert found.rows == ()
     assert "stage 2 optimizer" in found.unchanged
 

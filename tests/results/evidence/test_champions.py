@@ -109,6 +109,11 @@ def test_fresh_seeds_choose_nobody():
     assert trials([champions(group_by_schedule([*SEARCH, *lucky])).challenger]) == [3]
 
 
+def contenders_of(records, top, question=None):
+    groups = group_by_schedule(records)
+    return contenders(groups, champions(groups, question), top)
+
+
 @pytest.mark.parametrize("arm", ["tokens", "attribution"])
 def test_what_explains_others_is_no_contender(arm):
     extra = record(10, arm, schedule("lion", "lion", lr=0.3), 1.0, seed=1)
@@ -116,15 +121,15 @@ def test_what_explains_others_is_no_contender(arm):
 
 
 def test_more_of_every_rung_are_trained_alike_and_nobody_twice():
-    assert trials(contenders(group_by_schedule(SEARCH), 1).schedules) == [3, 6, 4, 1, 0]
-    assert trials(contenders(group_by_schedule(SEARCH), 2).schedules) == [3, 6, 4, 1, 0, 2, 5]
-    assert trials(contenders(group_by_schedule(SEARCH), 2, "tuned").schedules) == [1, 0, 2]
+    assert trials(contenders_of(SEARCH, 1).schedules) == [3, 6, 4, 1, 0]
+    assert trials(contenders_of(SEARCH, 2).schedules) == [3, 6, 4, 1, 0, 2, 5]
+    assert trials(contenders_of(SEARCH, 2, "tuned").schedules) == [1, 0, 2]
 
 
 def test_schedules_that_train_alike_take_one_place_of_a_rung():
     twin = record(7, "staged", schedule("muon", "adamw", "adamw"), 3.0, node="n3")
     third = record(8, "staged", schedule("adamw", "lion"), 3.07)
-    found = contenders(group_by_schedule([*SEARCH, twin, third]), 3)
+    found = contenders_of([*SEARCH, twin, third], 3)
     assert trials(found.schedules) == [3, 6, 4, 1, 0, 2, 5, 8]
 
 
@@ -138,19 +143,19 @@ def test_schedules_that_train_alike_take_one_place_of_a_rung():
     ],
 )
 def test_what_is_lacking_is_said_and_the_rest_is_taken(records, words, count):
-    found = contenders(group_by_schedule(records), 3)
+    found = contenders_of(records, 3)
     assert any(words in note for note in found.notes)
     assert len(found.schedules) == count
 
 
 def test_a_question_without_a_complete_schedule_is_said():
-    found = contenders(group_by_schedule([BASELINE, SEARCH[1]]), 1, "switch")
+    found = contenders_of([BASELINE, SEARCH[1]], 1, "switch")
     assert trials(found.schedules) == [1, 0]
     assert any("No complete schedule needs the rung switch" in note for note in found.notes)
 
 
 def test_a_study_that_has_everything_says_nothing():
-    assert contenders(group_by_schedule(SEARCH), 1).notes == ()
+    assert contenders_of(SEARCH, 1).notes == ()
 
 
 def test_the_challenger_without_its_freedom_is_an_opponent_even_if_others_were_luckier():

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mbo_search.results.evidence.champions import champions
 from mbo_search.results.evidence.comparisons import compare_all
-from mbo_search.results.evidence.rounds import last_search_trials, round_of_pair
+from mbo_search.results.evidence.rounds import champions_by_round, last_search_trials, round_of_pair
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.results.statistics.sequential import spending_of
@@ -47,9 +48,14 @@ WORSE = [*ROUND_1, record(6, "staged", switch(0.2), 3.1), *confirmed(7, switch(0
 BOTH = [*ROUND_2, record(11, "tuned", single(0.2), 3.1), *confirmed(12, switch(0.2), single(0.2))]
 
 
+def compared(records):
+    groups = group_by_schedule(records)
+    best = champions(groups)
+    return compare_all(groups, best, champions_by_round(groups, records, best.question))
+
+
 def rounds_of(records):
-    found = compare_all(group_by_schedule(records), None, last_search_trials(records))
-    return {(one.trial, one.other): one.round for one in found if one.role == "declared"}
+    return {(one.trial, one.other): one.round for one in compared(records) if one.role == "declared"}
 
 
 @pytest.mark.parametrize(
@@ -71,9 +77,9 @@ def test_the_order_in_which_records_are_given_does_not_matter():
 
 
 def test_before_its_confirmation_a_new_choice_would_begin_the_next_round():
-    ends = last_search_trials(BETTER)
-    assert ends == (1,)
-    assert round_of_pair(group_by_schedule(BETTER), ends, pair=(6, 0), question="switch") == 2
+    assert last_search_trials(BETTER) == (1,)
+    rounds = champions_by_round(group_by_schedule(BETTER), BETTER, "switch")
+    assert round_of_pair(rounds, (6, 0)) == 2
 
 
 def test_a_pair_that_comes_back_keeps_what_it_was_given():
@@ -84,10 +90,7 @@ def test_a_pair_that_comes_back_keeps_what_it_was_given():
 
 def test_later_rounds_are_tested_with_less_error():
     tests = [
-        one.test
-        for records in (ROUND_1, ROUND_2, BOTH)
-        for one in compare_all(group_by_schedule(records), None, last_search_trials(records))
-        if one.role == "declared"
+        one.test for records in (ROUND_1, ROUND_2, BOTH) for one in compared(records) if one.role == "declared"
     ]
     assert [test.spending for test in tests] == [spending_of(1), spending_of(2), spending_of(3)]
 

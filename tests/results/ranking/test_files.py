@@ -24,7 +24,9 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ranking(run):
-    return write_ranking(run)
+    ranking = make_ranking(run)
+    write_ranking(run, ranking)
+    return ranking
 
 
 def test_json_reads_back_equal_and_fits_its_schema(run, ranking):
@@ -36,7 +38,9 @@ def test_json_reads_back_equal_and_fits_its_schema(run, ranking):
 
 def test_writing_again_changes_nothing(run, ranking):
     before = run.ranking_json.read_bytes(), run.ranking_csv.read_bytes()
-    assert write_ranking(run) == ranking
+    again = make_ranking(run)
+    assert again == ranking
+    write_ranking(run, again)
     assert (run.ranking_json.read_bytes(), run.ranking_csv.read_bytes()) == before
 
 
@@ -65,27 +69,29 @@ def test_best_yaml_is_the_top_of_the_ranking_with_its_origin(run, ranking):
 
 def test_best_yaml_of_an_unconfirmed_search_says_so(tmp_path):
     run = build_run(tmp_path / "run", num_trials=6)
-    write_ranking(run)
+    write_ranking(run, make_ranking(run))
     provenance = load_schedule_file(run.best_yaml).provenance
     assert not provenance.confirmed
     assert provenance.val_loss == provenance.search_loss
 
 
 def test_every_complete_trial_can_be_handed_out_and_no_other(run, ranking):
+    origin = {"study": run.study(), "setup": run.setup(), "where": str(run.path)}
     for row in ranking.trials:
         if row.rank is not None:
-            assert schedule_file_of(run, row.trial, ranking).schedule.stages == row.stages
+            assert schedule_file_of(ranking, row.trial, **origin).schedule.stages == row.stages
     partial = next(row.trial for row in ranking.trials if row.rank is None)
     with pytest.raises(RunDirectoryError, match=f"trial: {partial} is pruned; only complete schedules"):
-        schedule_file_of(run, partial, ranking)
+        schedule_file_of(ranking, partial, **origin)
     with pytest.raises(RunDirectoryError, match=r"trial: 999 is no schedule of this study \(complete"):
-        schedule_file_of(run, 999, ranking)
+        schedule_file_of(ranking, 999, **origin)
 
 
 def test_a_study_without_trials_has_a_ranking_and_no_best_schedule(tmp_path):
     run = build_run(tmp_path / "run", num_trials=1)
     run.record_file(0).unlink()
-    ranking = write_ranking(run)
+    ranking = make_ranking(run)
+    write_ranking(run, ranking)
     assert ranking.trials == ()
     assert ranking.verdict.sentence.startswith("No schedule has completed yet")
     assert run.ranking_csv.read_text() == ",".join(RANKING_COLUMNS) + "\n"

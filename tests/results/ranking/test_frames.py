@@ -75,6 +75,6 @@ def test_tables_survive_parquet(tmp_path, records):
 
 
 def test_the_guide_names_the_columns_of_the_ranking_in_their_order():
-    guide = (Path(__file__).parents[2] / "docs" / "run-directory.md").read_text()
+    guide = (Path(__file__).parents[3] / "docs" / "run-directory.md").read_text()
     listed = guide.partition("`ranking.csv` has a row")[2].partition("\n## ")[0]
     assert tuple(name for name in re.findall(r"`(\w+)`", listed)) == RANKING_COLUMNS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking, Verdict
+from mbo_search.results.evidence.ranking_values import RankedTrial
 from mbo_search.results.ranking.pareto import mark_front, non_dominated, objective_values
 from tests.report.records import make_record, make_stage
 
@@ -31,18 +31,16 @@ def row(trial, loss, seconds):
     )
 
 
-def ranking():
-    rows = (row(0, 3.0, 50.0), row(1, 3.1, 20.0), row(2, 3.2, 30.0), row(3, None, None))
-    return Ranking(study="s", scale="", verdict=Verdict(sentence=""), trials=rows)
+ROWS = (row(0, 3.0, 50.0), row(1, 3.1, 20.0), row(2, 3.2, 30.0), row(3, None, None))
 
 
 def test_rows_are_marked_by_loss_and_time_together():
-    marked = mark_front(ranking(), ("loss", "seconds"))
-    assert [row.on_front for row in marked.trials] == [True, True, False, None]
+    marked = mark_front(ROWS, ("loss", "seconds"))
+    assert [row.on_front for row in marked] == [True, True, False, None]
 
 
 def test_with_one_objective_nothing_is_marked():
-    assert mark_front(ranking(), ("loss",)) == ranking()
+    assert mark_front(ROWS, ("loss",)) == ROWS
 
 
 def test_time_counts_as_if_nothing_had_been_shared():

@@ -87,10 +87,10 @@ def test_a_schedule_trains_stage_by_stage_and_says_so(bench: Bench) -> None:
     assert [boundary.stage for boundary in outcome.boundaries] == [0, 1]
     assert [boundary.node for boundary in outcome.boundaries] == [path.keys[3], path.keys[9]]
     assert outcome.produced == (path.keys[3], path.keys[9])
-    assert (outcome.requested_tokens, outcome.executed_tokens, outcome.wasted_tokens) == (TOTAL, TOTAL, 0)
+    assert (outcome.requested_tokens, outcome.cost.executed_tokens, outcome.cost.wasted_tokens) == (TOTAL, TOTAL, 0)
     assert [row.step for row in outcome.curve] == [6, 12, 18, 24, 30]
     assert [row.stage for row in outcome.curve] == [0, 0, 1, 1, 1]
-    assert outcome.peak_memory_bytes == 1030
+    assert outcome.cost.peak_memory_bytes == 1030
     assert "stage 1 (trunk), steps 1 to 12: optimizer adamw" in bench.lines[0]
     assert "optimizer adamw -> lion; lr shape constant -> linear; optimizer state reset" in bench.lines[2]
 
@@ -99,7 +99,7 @@ def test_boundaries_are_reported_as_they_are_reached(bench: Bench) -> None:
     path = path_of(constant_then_linear(0.4))
     bench.execute(path)
     assert [event.is_last for event in bench.events] == [False, True]
-    assert [event.executed_tokens for event in bench.events] == [96, TOTAL]
+    assert [event.cost.executed_tokens for event in bench.events] == [96, TOTAL]
     assert bench.events[0].produced == (path.keys[3],)
     assert bench.events[1].boundary.step == 30
 
@@ -110,7 +110,7 @@ def test_a_known_schedule_costs_nothing_and_says_the_same(bench: Bench) -> None:
     again = bench.execute(path)
     assert bench.runner.calls == []
     assert results_of(again) == results_of(first)
-    assert (again.requested_tokens, again.executed_tokens, again.produced) == (TOTAL, 0, ())
+    assert (again.requested_tokens, again.cost.executed_tokens, again.produced) == (TOTAL, 0, ())
     assert all(boundary.shared for boundary in again.boundaries)
 
 
@@ -121,7 +121,7 @@ def test_a_shared_beginning_is_not_trained_twice(bench: Bench) -> None:
     assert bench.runner.calls == [(12, 30)]
     assert "96 of 240 tokens are shared with earlier trials" in bench.lines
     assert [boundary.shared for boundary in shared.boundaries] == [True, False]
-    assert shared.executed_tokens == TOTAL - 96
+    assert shared.cost.executed_tokens == TOTAL - 96
     alone = Bench(bench.root / "alone")
     assert results_of(alone.execute(other)) == results_of(shared)
     assert alone.weights(other) == bench.weights(other)
@@ -133,7 +133,7 @@ def test_the_time_of_a_schedule_does_not_depend_on_what_was_shared_or_interrupte
     assert alone.path_seconds == pytest.approx(expected)
     shared = bench.execute(path_of(constant_then_linear(0.6)))
     assert shared.path_seconds == pytest.approx(expected)
-    assert shared.train_seconds < expected
+    assert shared.cost.train_seconds < expected
     other = path_of(constant_then_linear(0.4, lr=0.05))
     assert bench.execute(other, stop_before=[5]).path_seconds is None
     resumed = bench.execute(other)
@@ -156,7 +156,7 @@ def test_a_shorter_constant_stage_branches_off_a_longer_one_where_its_end_was_no
     shorter = path_of(constant_then_linear(0.4), branch_points=[3, 4])
     shared = bench.execute(shorter)
     assert (bench.runner.measured, bench.runner.calls) == ([12], [(12, 30)])
-    assert (shared.wasted_tokens, shared.executed_tokens) == (0, TOTAL - 96)
+    assert (shared.cost.wasted_tokens, shared.cost.executed_tokens) == (0, TOTAL - 96)
     alone = Bench(bench.root / "alone")
     assert results_of(alone.execute(shorter)) == results_of(shared)
     third = path_of(constant_then_linear(0.4, optimizer="sf_adamw"), branch_points=[3, 4])
@@ -208,7 +208,7 @@ def test_a_stage_end_that_cannot_be_evaluated_is_trained_again(
         shorter, runner, bench.store, stop=lambda: False, on_boundary=lambda event: False, log=bench.lines.append
     )
     assert runner.calls == [(9, 12), (12, 30)]
-    assert outcome.wasted_tokens == 24
+    assert outcome.cost.wasted_tokens == 24
     assert results_of(outcome) == results_of(Bench(bench.root / "alone").execute(shorter))
 
 
@@ -217,7 +217,7 @@ def test_pruning_at_a_boundary_ends_the_trial_there(bench: Bench) -> None:
     outcome = bench.execute(path, prune_at=0)
     assert (outcome.state, outcome.reason) == ("pruned", "pruner")
     assert bench.runner.calls == [(0, 12)]
-    assert outcome.requested_tokens == outcome.executed_tokens == 96
+    assert outcome.requested_tokens == outcome.cost.executed_tokens == 96
     assert len(outcome.boundaries) == 1
     assert outcome.curve[-1].step == 12
 
@@ -243,11 +243,11 @@ def test_interrupted_anywhere_and_repeated_equals_uninterrupted(bench: Bench, po
     expected = whole.execute(path)
     first = bench.execute(path, stop_before=[poll])
     assert (first.state, first.reason) == ("interrupted", "signal")
-    assert first.requested_tokens == first.executed_tokens == poll * BUDGET.batch_tokens
+    assert first.requested_tokens == first.cost.executed_tokens == poll * BUDGET.batch_tokens
     second = bench.execute(path)
     assert results_of(second) == results_of(expected)
-    assert first.executed_tokens + second.executed_tokens == TOTAL
-    assert first.train_seconds + second.train_seconds == pytest.approx(expected.train_seconds)
+    assert first.cost.executed_tokens + second.cost.executed_tokens == TOTAL
+    assert first.cost.train_seconds + second.cost.train_seconds == pytest.approx(expected.cost.train_seconds)
     assert bench.weights(path) == whole.weights(path)
 
 
@@ -276,7 +276,7 @@ def test_divergence_is_an_outcome_that_counts_what_was_trained(bench: Bench) -> 
     path = path_of(Schedule(stages=(stage("wild", 1.0, lr=1e200, optimizer="lion"),)))
     outcome = bench.execute(path)
     assert (outcome.state, outcome.reason) == ("pruned", "non_finite")
-    assert 0 < outcome.executed_tokens == outcome.requested_tokens < TOTAL
+    assert 0 < outcome.cost.executed_tokens == outcome.requested_tokens < TOTAL
     assert outcome.boundaries == ()
 
 
@@ -327,7 +327,7 @@ def test_a_damaged_node_is_dropped_and_its_stretch_trained_again(bench: Bench) -
     assert bench.runner.calls == [(0, 12), (12, 30)]
     assert sum("damaged and was dropped" in line for line in bench.lines) == 2
     assert results_of(outcome) == results_of(expected)
-    assert outcome.executed_tokens == TOTAL
+    assert outcome.cost.executed_tokens == TOTAL
 
 
 def test_a_damaged_end_is_trained_again_from_the_node_before(bench: Bench) -> None:
@@ -397,7 +397,7 @@ def test_what_somebody_else_produced_meanwhile_is_taken_and_the_own_copy_is_disc
 
     outcome = bench.execute(path, trouble=trouble)
     assert bench.runner.calls == [(0, 12)]
-    assert (outcome.executed_tokens, outcome.wasted_tokens, outcome.produced) == (0, 96, ())
+    assert (outcome.cost.executed_tokens, outcome.cost.wasted_tokens, outcome.produced) == (0, 96, ())
     assert outcome.state == "complete"
 
 
@@ -443,7 +443,7 @@ def test_any_sequence_of_schedules_gives_what_each_gives_alone(
         alone = Bench(root / f"alone-{number}")
         assert results_of(outcome) == results_of(alone.execute(path))
         assert shared.weights(path) == alone.weights(path)
-        executed += outcome.executed_tokens
+        executed += outcome.cost.executed_tokens
     assert executed == BUDGET.segment_tokens * len(trained_segments(found))
 
 

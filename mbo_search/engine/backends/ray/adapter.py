@@ -283,10 +283,7 @@ def _pruned(events: list[BoundaryEvent]) -> TrialOutcome:
         curve=last.curve,
         produced=last.produced,
         requested_tokens=last.boundary.tokens,
-        executed_tokens=last.executed_tokens,
-        wasted_tokens=last.wasted_tokens,
-        train_seconds=last.train_seconds,
-        peak_memory_bytes=last.peak_memory_bytes,
+        cost=last.cost,
     )
 
 

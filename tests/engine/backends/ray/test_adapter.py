@@ -250,7 +250,7 @@ def test_a_cluster_of_our_own_is_private_and_another_s_keeps_its_token():
     assert own["RAY_AUTH_MODE"] == "token"
     assert len(own["RAY_AUTH_TOKEN"]) == 32
     assert own["RAY_AUTH_TOKEN"] == ray_environment(slots=1, is_local=True)["RAY_AUTH_TOKEN"], "Ray reads it once"
-    code = "from mbo_search.engine import ray_session as it; print(it.ray_environment(slots=1, is_local=True))"
+    code = "from mbo_search.engine.backends.ray.session import *; print(ray_environment(slots=1, is_local=True))"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert len(ast.literal_eval(other.stdout)["RAY_AUTH_TOKEN"]) == 32
     assert own["RAY_AUTH_TOKEN"] not in other.stdout

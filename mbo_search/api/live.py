@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from mbo_search.cli.tables import table
+from mbo_search.api.tables import table
 from mbo_search.results.records.records import LOWER_ARMS
 from mbo_search.units import format_count, format_seconds, perplexity
 

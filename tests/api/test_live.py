@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from mbo_search.cli.live import PlainLines, best_baseline_loss, draw_progress, progress_line, watch
+from mbo_search.api.live import PlainLines, best_baseline_loss, draw_progress, progress_line, watch
 from mbo_search.engine.control.progress import ArmProgress, Progress, RunningTrial
 
 

@@ -21,14 +21,14 @@ from mbo_search.train.judge import JudgedLosses, judge
 from mbo_search.train.load import load_model
 from mbo_search.train.setup.setup import TrainSetup, judged_text_of
 
-ExamText = Literal["test", "judged"]
+HeldOutText = Literal["test", "judged"]
 """What a model is examined on: windows of the test split, or the judged documents of the validation split."""
 
 _TROUBLES = (DataError, StoreError, TrialError, MemoryError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestEvaluation:
+class HeldOutLosses:
     """What other text said of a model.
 
     Attributes:
@@ -42,40 +42,40 @@ class TestEvaluation:
     message: str = ""
 
 
-def final_exam(
-    state_dir: Path, setup: TrainSetup, prepared: PreparedData, texts: Sequence[ExamText]
-) -> TestEvaluation:
+def evaluate_held_out(
+    state_dir: Path, setup: TrainSetup, prepared: PreparedData, texts: Sequence[HeldOutText]
+) -> HeldOutLosses:
     """Measure a trained model on text that its search has not seen."""
     # A schedule whose every stretch was known has trained nothing here, and sums depend on the threads.
     torch.set_num_threads(setup.threads)
     try:
         model = load_model(state_dir, setup)
     except _TROUBLES as error:
-        return no_exam(texts, error)
-    exams = [_exam(text, model, setup, prepared) for text in texts]
-    test_loss = next((exam.test_loss for exam in exams if exam.test_loss is not None), None)
-    judged = next((exam.judged for exam in exams if exam.judged is not None), None)
-    message = "; ".join(exam.message for exam in exams if exam.message)
-    return TestEvaluation(test_loss=test_loss, judged=judged, message=message)
+        return missing_losses(texts, error)
+    found = [_measured(text, model, setup, prepared) for text in texts]
+    test_loss = next((losses.test_loss for losses in found if losses.test_loss is not None), None)
+    judged = next((losses.judged for losses in found if losses.judged is not None), None)
+    message = "; ".join(losses.message for losses in found if losses.message)
+    return HeldOutLosses(test_loss=test_loss, judged=judged, message=message)
 
 
-def no_exam(texts: Sequence[ExamText], error: BaseException) -> TestEvaluation:
+def missing_losses(texts: Sequence[HeldOutText], error: BaseException) -> HeldOutLosses:
     """Say why a model could not be examined."""
     first_line = str(error).strip().split("\n")[0]
-    return TestEvaluation(message="; ".join(f"no {text} loss: {first_line}" for text in texts))
+    return HeldOutLosses(message="; ".join(f"no {text} loss: {first_line}" for text in texts))
 
 
-def _exam(text: ExamText, model: Decoder, setup: TrainSetup, prepared: PreparedData) -> TestEvaluation:
+def _measured(text: HeldOutText, model: Decoder, setup: TrainSetup, prepared: PreparedData) -> HeldOutLosses:
     try:
         return _tested(model, setup, prepared) if text == "test" else _judged(model, setup, prepared)
     except _TROUBLES as error:
-        return no_exam((text,), error)
+        return missing_losses((text,), error)
 
 
-def _tested(model: Decoder, setup: TrainSetup, prepared: PreparedData) -> TestEvaluation:
+def _tested(model: Decoder, setup: TrainSetup, prepared: PreparedData) -> HeldOutLosses:
     windows, tokens = _test_windows(setup, prepared), prepared.tokens("test")
     metrics = evaluate(model, tokens, windows, bytes_per_token=setup.bytes_per_token, setup=setup)
-    return TestEvaluation(test_loss=metrics.loss)
+    return HeldOutLosses(test_loss=metrics.loss)
 
 
 def _test_windows(setup: TrainSetup, prepared: PreparedData) -> Windows:
@@ -90,9 +90,9 @@ def _test_windows(setup: TrainSetup, prepared: PreparedData) -> Windows:
     )
 
 
-def _judged(model: Decoder, setup: TrainSetup, prepared: PreparedData) -> TestEvaluation:
+def _judged(model: Decoder, setup: TrainSetup, prepared: PreparedData) -> HeldOutLosses:
     text = judged_text_of(prepared, setup)
     if text is None:
-        return TestEvaluation()
+        return HeldOutLosses()
     tokens = prepared.tokens("validation")
-    return TestEvaluation(judged=judge(model, tokens, text, eos_id=prepared.card.eos_id, setup=setup))
+    return HeldOutLosses(judged=judge(model, tokens, text, eos_id=prepared.card.eos_id, setup=setup))

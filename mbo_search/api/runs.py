@@ -1,0 +1,206 @@
+"""A run: what a search has left in its directory, as tables, figures and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mbo_search.api.schedules import FoundSchedule
+from mbo_search.errors import Problem, RunDirectoryError
+from mbo_search.results.records.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+    from mbo_search.engine.run import RunSummary
+    from mbo_search.report.samples import TextSample
+    from mbo_search.report.source import ReportSource
+    from mbo_search.report.style.i18n import Language
+    from mbo_search.results.evidence.ranking_values import Ranking, Verdict
+    from mbo_search.study.study import Study
+
+
+class Run:
+    """The results of a search.
+
+    Made by `search`, `resume`, `confirm` and `load_run`. Everything is read once, when it is asked for first; a run
+    that is still being trained by another process is a snapshot of that moment (`load_run` takes a new one).
+
+    Attributes:
+        path: The run directory.
+        summary: How the search ended; None for a run that was only loaded.
+    """
+
+    def __init__(self, directory: RunDirectory, *, summary: RunSummary | None = None) -> None:
+        self.path: Path = directory.path
+        self.summary = summary
+        self._directory = directory
+
+    @property
+    def study(self) -> Study:
+        """The study that was searched."""
+        return self._source.study
+
+    @property
+    def result(self) -> Ranking:
+        """Everything that `ranking.json` holds, as one value."""
+        return self._source.ranking
+
+    @property
+    def verdict(self) -> Verdict:
+        """The answer to the study's question; prints as a sentence, and holds the numbers."""
+        return self.result.verdict
+
+    @cached_property
+    def ranking(self) -> pd.DataFrame:
+        """The schedules, best first: losses in nats per token, costs in tokens and seconds."""
+        from mbo_search.results.ranking.frames import ranking_frame
+
+        return ranking_frame(self.result)
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """All trials, one row each, with every setting of their schedules."""
+        from mbo_search.results.ranking.frames import trials_frame
+
+        return trials_frame(tuple(self._source.records.values()))
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """Learning curves of all trials: one row for each measurement."""
+        from mbo_search.results.ranking.frames import curves_frame
+
+        return curves_frame(self._source.curves)
+
+    @property
+    def best(self) -> FoundSchedule:
+        """The schedule that the verdict recommends.
+
+        Raises:
+            RunDirectoryError: If no schedule is complete.
+        """
+        return self.schedule(self.verdict.winner_trial)
+
+    def schedule(self, trial: int | None) -> FoundSchedule:
+        """Return the schedule of a complete trial.
+
+        Args:
+            trial: Its number; None is the one that the verdict recommends.
+
+        Raises:
+            RunDirectoryError: If there is no such trial, or it is not complete.
+        """
+        from mbo_search.results.ranking.provenance import schedule_file_of
+
+        source, where = self._source, str(self.path)
+        number = self.verdict.winner_trial if trial is None else trial
+        if number is None:
+            raise RunDirectoryError([Problem(key="", where=where, rule="holds no complete schedule yet")])
+        found = schedule_file_of(source.ranking, number, study=source.study, setup=source.setup, where=where)
+        return FoundSchedule.of(found)
+
+    def figure(self, name: str) -> go.Figure:
+        """Draw a figure of the report.
+
+        Args:
+            name: Such as `timelines`, `curves`, `tree`; `figures` lists them.
+
+        Returns:
+            The figure; a notebook shows it.
+
+        Raises:
+            UserError: If there is no such figure, or the run has nothing to show in it.
+        """
+        from mbo_search.report.page.sections import figure
+
+        return figure(self._source, name)
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Names of the figures that this run has something to show in."""
+        from mbo_search.report.page.sections import figure_names
+
+        return figure_names(self._source)
+
+    def report(
+        self,
+        out: Path | str | None = None,
+        *,
+        samples: Sequence[TextSample] | None = None,
+        language: Language = "en",
+    ) -> Path:
+        """Write the report page.
+
+        Args:
+            out: The file; None is `report.html` in the run directory.
+            samples: Texts to show, which are kept for the next report; None shows those that were kept.
+            language: `en` or `zh`.
+
+        Returns:
+            The page's path; tables of all trials and curves lie beside it.
+        """
+        from mbo_search.report.page.page import write_report
+
+        return write_report(self._source, None if out is None else Path(out), samples=samples, language=language)
+
+    def save_figures(self, folder: Path | str, *, language: Language = "en") -> tuple[Path, ...]:
+        """Write every figure of the report as SVG and PNG.
+
+        Args:
+            folder: Where to write them; it is made if it does not exist.
+            language: `en` or `zh`.
+
+        Returns:
+            The files.
+
+        Raises:
+            UserError: If kaleido or a browser is missing, or a figure could not be drawn.
+        """
+        from mbo_search.report.page.static_figures import write_figures
+
+        return write_figures(self._source, Path(folder), language=language)
+
+    @cached_property
+    def _source(self) -> ReportSource:
+        from mbo_search.report.source import read_source
+
+        known = self.summary
+        if known is None:
+            return read_source(self._directory)
+        return read_source(self._directory, known.ranking, study=known.study, setup=known.setup)
+
+    def __repr__(self) -> str:
+        """Name the directory and the verdict."""
+        return f"<Run {self.path}: {self.verdict.sentence}>"
+
+    def _repr_html_(self) -> str:
+        """Show the report's first screen in a notebook."""
+        from mbo_search.report.page.first_screen import render_first_screen
+
+        return render_first_screen(self._source)
+
+
+def load_run(path: Path | str) -> Run:
+    """Read a run directory.
+
+    >>> import mbo_search as mbo
+    >>> mbo.load_run("reports/nothing-there")
+    Traceback (most recent call last):
+    ...
+    mbo_search.errors.RunDirectoryError: ...
+
+    Args:
+        path: The directory, such as `reports/quickstart`.
+
+    Raises:
+        RunDirectoryError: If it is not a run directory, or damaged.
+    """
+    return Run(RunDirectory.open(Path(path)))
+
+
+def paths_of(runs: Iterable[Run | Path | str]) -> list[str]:
+    """Name runs as the comparison does: directories, or single schedules as `DIR:TRIAL`."""
+    return [str(run.path if isinstance(run, Run) else run) for run in runs]

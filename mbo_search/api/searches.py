@@ -1,0 +1,169 @@
+"""Searching, resuming, confirming and forking: everything that trains, or prepares training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mbo_search.api.options import DEFAULT_OPTIONS, Options
+from mbo_search.api.runs import Run, load_run
+from mbo_search.api.studies import data_cache, default_run_folder, load_study
+from mbo_search.study.spec.study import ConfirmSpec
+from mbo_search.study.study import Study
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+    from mbo_search.engine.fork import Forked
+    from mbo_search.engine.run import RunOptions, RunSummary
+    from mbo_search.results.records.run_directory import RunDirectory
+    from mbo_search.trial.reports import StageRunner
+
+
+def search(
+    study: Study | Path | str,
+    out: Path | str | None = None,
+    *,
+    runner: StageRunner | None = None,
+    searcher: BaseSampler | Callable[[int], BaseSampler] | None = None,
+    options: Options = DEFAULT_OPTIONS,
+) -> Run:
+    """Search for the best schedule; rank, report and export it.
+
+    A directory that holds the same study already is resumed; one that holds another study is refused.
+
+    Args:
+        study: A study, the path of a study file, or the name of a shipped study.
+        out: The run directory; None is `reports/NAME` in the current folder.
+        runner: Trains spans of schedules in place of the built-in trainer. Its class name and its `version`
+            attribute enter every node key; with Ray it must be picklable.
+        searcher: An Optuna sampler, or a function that makes one from a seed, in place of the study's searcher.
+        options: Where trials run, and how much is shown.
+
+    Returns:
+        The run, also where it was interrupted (Ctrl-C saves every trial; `resume` continues it).
+
+    Raises:
+        UserError: If the study cannot be run, or the directory holds something else; nothing is written then.
+    """
+    from mbo_search.engine.run import run_study
+
+    asked = study if isinstance(study, Study) else load_study(study)
+    folder = default_run_folder(asked.study) if out is None else Path(out)
+    with _running(options, runner, searcher) as running:
+        return _finished(run_study(asked, folder, running))
+
+
+def resume(run: Run | Path | str, *, overrides: Sequence[str] = (), options: Options = DEFAULT_OPTIONS) -> Run:
+    """Continue an interrupted search, or extend a finished one.
+
+    Args:
+        run: A run, or its directory.
+        overrides: New limits, each as `key.path=value`, such as `search.trials=60`. Limits are totals, not extras.
+        options: Where trials run, and how much is shown.
+
+    Raises:
+        UserError: If the directory cannot be driven, or an override touches anything but limits.
+    """
+    from mbo_search.engine.run import resume_study
+
+    with _running(options, None, None) as running:
+        return _finished(resume_study(_folder(run), running, overrides))
+
+
+def confirm(
+    run: Run | Path | str,
+    *,
+    top: int | None = None,
+    seeds: int | None = None,
+    equivalent_tokens: bool | None = None,
+    attribution: bool | None = None,
+    options: Options = DEFAULT_OPTIONS,
+) -> Run:
+    """Train the champion of each rung again on fresh seeds, and decide.
+
+    None leaves a setting as the study has it.
+
+    Args:
+        run: A run, or its directory. A search that was interrupted is finished first.
+        top: Schedules of each rung.
+        seeds: Fresh seeds of each. More may be added at any time.
+        equivalent_tokens: Whether to measure how much text the gain is worth.
+        attribution: Whether to measure what each part of the champion is worth.
+        options: Where trials run, and how much is shown.
+
+    Raises:
+        UserError: If the directory cannot be driven.
+    """
+    spec = load_run(_folder(run)).study.confirm or ConfirmSpec()
+    asked = {"top": top, "seeds": seeds, "equivalent_tokens": equivalent_tokens, "attribution": attribution}
+    settled = spec.model_copy(update={name: value for name, value in asked.items() if value is not None})
+    # JSON is YAML: the whole section at once, because a study without one has nothing to put a single key into.
+    return resume(run, overrides=[f"confirm={settled.model_dump_json()}"], options=options)
+
+
+def fork(run: Run | Path | str, out: Path | str, *, overrides: Sequence[str] = ()) -> Forked:
+    """Start a new study that reuses compatible trials and trained states of an old one. Nothing is trained.
+
+    Args:
+        run: The old run, or its directory. It is only read.
+        out: The new run directory; `resume` continues there.
+        overrides: What differs in the new study, each as `key.path=value`.
+
+    Returns:
+        What changed and what was reused.
+
+    Raises:
+        UserError: If either directory or the new study is wrong; nothing is written then.
+    """
+    from mbo_search.engine.fork import fork_study
+
+    return fork_study(_folder(run), Path(out), overrides, cache=data_cache())
+
+
+@contextmanager
+def _running(
+    options: Options, runner: StageRunner | None, searcher: BaseSampler | Callable[[int], BaseSampler] | None
+) -> Iterator[RunOptions]:
+    from rich.console import Console
+
+    from mbo_search.api.live import watch
+    from mbo_search.engine.backends.ray.cluster import Cluster
+    from mbo_search.engine.run import RunOptions
+
+    address = options.address
+    with watch(Console(stderr=True), quiet=options.quiet) as observe:
+        yield RunOptions(
+            cache=data_cache(),
+            backend=options.backend,
+            cluster=None if address is None else Cluster(address=address, may_be_insecure=options.insecure_cluster),
+            observe=observe,
+            warm_start=tuple(map(Path, options.warm_start)),
+            runner=runner,
+            searcher=searcher,
+        )
+
+
+def _finished(summary: RunSummary) -> Run:
+    """Write the report of a search that has ended, unless the one that is there is newer than every record."""
+    run = Run(summary.run, summary=summary)
+    if not summary.is_interrupted and not _is_current(summary.run):
+        from mbo_search.engine.run import reporting_disk_trouble
+        from mbo_search.export.continuations import continuations
+
+        with reporting_disk_trouble(summary.run):
+            run.report(samples=continuations(summary.run, summary.ranking))
+    return run
+
+
+def _is_current(directory: RunDirectory) -> bool:
+    if not directory.report_html.exists():
+        return False
+    written = directory.report_html.stat().st_mtime
+    return all(path.stat().st_mtime < written for path in (directory.study_file, *directory.trials.glob("*.json")))
+
+
+def _folder(run: Run | Path | str) -> Path:
+    return run.path if isinstance(run, Run) else Path(run)
