@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from mbo_search.errors import StudyError
@@ -25,6 +27,7 @@ from mbo_search.study.spec.study import (
     TrainSpec,
 )
 from mbo_search.study.study import Study
+from tests.damage import changed_somewhere
 from tests.study.studies import SMALL, studies
 from tests.study.test_bad_studies import ALL_AT_ONCE
 
@@ -88,11 +91,11 @@ def test_what_a_study_leaves_open_is_filled_in():
         ),
         (
             {"stages": [StageSpace(name="a", share=1.0, optimizer=(OptimizerChoice(name="adamv"),))]},
-            "stages.0.optimizer.0: adamv is no optimizer",
+            "stages.0.optimizer.0: adamv is not an optimizer",
         ),
         (
             {"stages": [{"name": "a", "share": 1.0, "optimizer": "adamv"}]},
-            "stages.0.optimizer: adamv is no optimizer",
+            "stages.0.optimizer: adamv is not an optimizer",
         ),
         (
             {
@@ -113,7 +116,7 @@ def test_what_a_study_leaves_open_is_filled_in():
             {"budget": {"tokens": "40q"}},
             "budget.tokens: 40q must be a whole number, such as 400000",
         ),
-        ({"budgets": {"tokens": 3}}, "budgets: is no known key (did you mean budget?)"),
+        ({"budgets": {"tokens": 3}}, "budgets: is not a known key (did you mean budget?)"),
         ({"control": ControlSpec(question="switch"), "stages": [sections()["stages"][1]]}, "asks about more than"),
         ({"seed": None}, "seed: null must be a whole number"),
         ({"stages": []}, "stages: [] must be a list with at least one value"),
@@ -161,6 +164,26 @@ def test_a_mistake_in_a_value_does_not_wait_for_its_section():
     found = problems_of(train={"batch_tokens": "many"}, model={"layers": 0}, seed=-1, extra=1)
     keys = {line.partition(": ")[0] for line in found}
     assert {"train.batch_tokens", "model.layers", "model.width", "model.heads", "seed", "extra"} <= keys
+
+
+odd_values = st.sampled_from(
+    [
+        *(object(), b"x", {3, 4}, range(3), None, True, "", "400k", math.inf, 10**400, -(10**400)),
+        *([], [[]], [[[]]], {}, {1: 2}, {None: 3}, {"size": []}, {"low": object()}, {"low": 1, "relative": 3}),
+        *({"adamw": {}, "muon": 3}, [{"adamw": {"beta2": object()}}], {"kind": "a", "strength": None}),
+        *([[{"kind": 1, "strength": 2}]], {"name": [], "hparams": []}),
+    ]
+)
+
+
+@settings(max_examples=60)
+@given(way=st.lists(st.integers(0, 30), min_size=1, max_size=6), value=odd_values)
+def test_a_mapping_with_any_value_anywhere_is_a_study_or_a_study_error(way, value):
+    data = changed_somewhere(mapping_of(example_path("three-stage-full").read_text(encoding="utf-8")), way, value)
+    try:
+        Study.model_validate(data)
+    except StudyError as error:
+        assert error.problems
 
 
 def test_copies_and_pickles_are_not_checked_again(monkeypatch):

@@ -36,7 +36,7 @@ def unknown_name(key: str, name: str, what: str, known: Iterable[str]) -> Proble
     """A name that is not in a list."""
     names = tuple(known)
     hint = nearest_hint(name, names)
-    return Problem(key=key, value=name, rule=f"is no {what}; known are {', '.join(sorted(names))}", hint=hint)
+    return Problem(key=key, value=name, rule=f"is not {what}; known are {', '.join(sorted(names))}", hint=hint)
 
 
 def _check_strategy(at: str, settings: StageDefaults, num_layers: int) -> Iterator[Problem]:
@@ -46,7 +46,7 @@ def _check_strategy(at: str, settings: StageDefaults, num_layers: int) -> Iterat
     ):
         known = {key: info.hparams for key, info in infos.items()}
         yield from _check_named(
-            f"{at}.{name}", choices, known, what=name.replace("lr_shape", "learning-rate shape")
+            f"{at}.{name}", choices, known, what="an optimizer" if name == "optimizer" else "a learning-rate shape"
         )
     yield from _check_numbers(at, settings)
     yield from _check_regularizers(f"{at}.regularizers", settings)
@@ -85,7 +85,9 @@ def _check_named(
 
 def _unknown_setting(key: str, setting: str, owner: str, known: Mapping[str, Hparam]) -> Problem:
     rule = (
-        f"is no setting of {owner}; known are {', '.join(sorted(known))}" if known else f"{owner} has no settings"
+        f"is not a setting of {owner}; known are {', '.join(sorted(known))}"
+        if known
+        else f"{owner} has no settings"
     )
     return Problem(key=key, rule=rule, hint=nearest_hint(setting, known))
 
@@ -94,7 +96,7 @@ def _check_setting(key: str, value: HparamValue, known: Hparam) -> Iterator[Prob
     if known.choices:
         for name in value if isinstance(value, tuple) else (value,):
             if name not in known.choices:
-                yield unknown_name(key, _text(name), "valid choice", known.choices)
+                yield unknown_name(key, _text(name), "a valid choice", known.choices)
         yield from _check_distinct(key, value if isinstance(value, tuple) else ())
         return
     if not is_numeric(value):
@@ -140,7 +142,7 @@ def _check_regularizers(at: str, settings: StageDefaults) -> Iterator[Problem]:
         for index, choice in enumerate(choices):
             key = f"{at}.{position}.{index}"
             if choice.kind not in REGULARIZERS:
-                yield unknown_name(key, choice.kind, "regularizer", REGULARIZERS)
+                yield unknown_name(key, choice.kind, "a regularizer", REGULARIZERS)
                 continue
             if choice.kind in kinds[:index]:
                 yield Problem(key=key, value=choice.kind, rule="appears twice in one set")

@@ -1,4 +1,4 @@
-"""Everything that is wrong with a study, at once.
+"""Examination of a study: everything that is wrong with it, at once.
 
 Wrong values are reported and replaced by harmless ones, so that the rules between settings can be checked in the
 same pass; whatever reads a replaced value is then skipped.
@@ -101,7 +101,7 @@ _HARMLESS: Mapping[str, object] = MappingProxyType(
 
 def _without(data: object, loc: Loc) -> tuple[object, Loc]:
     """Replace or leave out the value at a place, or what holds it where that makes no sense without it."""
-    stand_in = _HARMLESS.get(".".join("*" if isinstance(piece, int) else piece for piece in loc))
+    stand_in = _HARMLESS.get(".".join("*" if isinstance(piece, int) else str(piece) for piece in loc))
     holder = _at(data, loc[:-1])
     is_missing = isinstance(holder, Mapping) and loc[-1] not in holder
     is_only = isinstance(holder, list | tuple | Mapping) and len(holder) == 1 and len(loc) > 2
@@ -129,7 +129,7 @@ def _changed(data: object, loc: Loc, new: object) -> object:
 
 
 def _items(data: object) -> list[tuple[str | int, object]]:
-    """What a mapping or a list holds, by key or by position in what was written."""
+    """List what a mapping or a list holds, by key or by position in what was written."""
     if isinstance(data, Mapping):
         return list(data.items())
     if isinstance(data, Remaining):

@@ -40,7 +40,7 @@ class Place:
 
 
 class Remaining(list[object]):
-    """What is left of a list; knows where each item stood."""
+    """Rest of a list from which items were removed; knows where each one stood."""
 
     def __init__(self, items: Sequence[object], positions: Sequence[int]) -> None:
         super().__init__(items)

@@ -1,6 +1,6 @@
 """The rules that types cannot say, each with the settings that it reads.
 
-All rules are checked at once. A rule is passed over where one of its settings is already known to be wrong, so that
+All rules are checked at once. A rule is skipped where one of its settings is already known to be wrong, so that
 one mistake is reported once.
 """
 
@@ -76,7 +76,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(check=check_sections.check_control, reads=("control", *_STRATEGIES)),
 )
-"""In the order of a study file, rules that build on others behind them."""
+"""In the order of a study file, rules that build on others after them."""
 
 
 def check_study(study: StudySpec, already_wrong: Collection[str] = ()) -> tuple[Problem, ...]:
@@ -92,6 +92,6 @@ def check_study(study: StudySpec, already_wrong: Collection[str] = ()) -> tuple[
 
 
 def _overlap(path: str, pattern: str) -> bool:
-    """Whether one of two key paths lies within the other."""
+    """Tell whether one of two key paths lies within the other."""
     pairs = zip(path.split("."), pattern.split("."), strict=False)
     return all(piece in (wanted, "*") or wanted == "*" for piece, wanted in pairs)

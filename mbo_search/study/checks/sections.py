@@ -10,6 +10,7 @@ from mbo_search.study.catalogue.baseline_names import baseline_names, is_schedul
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.checks.choices import unknown_name
+from mbo_search.study.checks.written import shown
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.space.ladder import question_of, top_rung
 from mbo_search.study.spec.rungs import RUNGS
@@ -97,7 +98,7 @@ def check_reference_lrs(study: StudySpec) -> Iterator[Problem]:
     for name, lr in study.reference_lr.items():
         key = f"reference_lr.{name}"
         if name not in OPTIMIZERS:
-            yield unknown_name(key, name, "optimizer", OPTIMIZERS)
+            yield unknown_name(key, name, "an optimizer", OPTIMIZERS)
         elif lr <= 0:
             yield Problem(key=key, value=f"{lr:g}", rule="must be greater than 0")
 
@@ -152,4 +153,4 @@ def check_resources(study: StudySpec) -> Iterator[Problem]:
     )
     for key, value, low in smallest:
         if not isinstance(value, str) and value < low:
-            yield Problem(key=key, value=f"{value:g}", rule=f"must be at least {low:g}, or auto")
+            yield Problem(key=key, value=shown(value), rule=f"must be at least {low:g}, or auto")

@@ -154,7 +154,7 @@ def _longest_rewarm(stage: StageSpace, budget: BudgetSteps) -> int:
 
 
 def _may_rewarm(previous: StageSpace, stage: StageSpace) -> bool:
-    """Whether some choice makes an automatic re-warm-up."""
+    """Tell whether some choice makes an automatic re-warm-up."""
     return "reset" in (stage.hand_over or ()) or any(
         not can_carry(before.name, after.name)
         or (OPTIMIZERS[after.name].second_moments and not carries_second_moments(before.name, after.name))
@@ -211,7 +211,7 @@ def _stages(study: StudySpec) -> Iterator[tuple[int, StageSpace]]:
 
 
 def _source_key(study: StudySpec, index: int, setting: str) -> str:
-    """Where a stage's setting is written: in the stage or in the defaults; nowhere counts as the stage."""
+    """Key of a stage's setting: in the stage or in the defaults; if it is in neither, in the stage."""
     is_own = dict(study.stages[index])[setting] is not None
     is_default = dict(study.stage_defaults)[setting] is not None
     return f"stage_defaults.{setting}" if is_default and not is_own else f"stages.{index}.{setting}"

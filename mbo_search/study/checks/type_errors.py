@@ -1,4 +1,4 @@
-"""What does not fit a type, in our words and with the author's key paths."""
+"""Type errors in our words, with the author's key paths."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _is_missing(details: Sequence[ErrorDetails]) -> bool:
 
 
 def _place(data: object, details: ErrorDetails) -> Place:
-    """What an error is about; the members of a union complain one by one about the same place."""
+    """Find what an error is about; the members of a union complain one by one about the same place."""
     place = find(data, details["loc"])
     at = details["loc"][-1] if details["type"] == "missing" else details.get("ctx", {}).get("at")
     if not at:
@@ -60,7 +60,7 @@ def _problem(data: object, details: Sequence[ErrorDetails], model: type[BaseMode
     if details[0]["type"] == "extra_forbidden":
         known = _known_keys(model, details[0]["loc"][:-1])
         hint = nearest_hint(str(place.path[-1]), known) or f"known are {', '.join(known)}"
-        return Problem(key=place.key, rule="is no known key", hint=hint)
+        return Problem(key=place.key, rule="is not a known key", hint=hint)
     value = shown(place.value)
     return Problem(key=place.key, value=value, rule=_rule(details), hint=_hint(value, details))
 

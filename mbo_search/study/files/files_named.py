@@ -17,7 +17,7 @@ from mbo_search.study.study import Study
 
 
 def is_corpus(source: str) -> bool:
-    """Whether a data source is a built-in corpus, or `qa` in a language.
+    """Tell whether a data source is a built-in corpus, or `qa` in a language.
 
     >>> is_corpus("docs"), is_corpus("qa:chinese"), is_corpus("texts/")
     (True, True, False)

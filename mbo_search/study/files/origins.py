@@ -1,4 +1,4 @@
-"""Where each setting of a study comes from."""
+"""Origins of settings: the file, the command line, or a default."""
 
 from __future__ import annotations
 
@@ -51,6 +51,6 @@ def _written_as(data: object, loc: Loc) -> str:
 
 
 def _is_set(document: Document, key: str) -> bool:
-    """Whether any part of a value comes from the command line."""
+    """Tell whether any part of a value comes from the command line."""
     below = (where for path, where in document.wheres.items() if path == key or path.startswith(f"{key}."))
     return any(where.startswith(OVERRIDE) for where in below)

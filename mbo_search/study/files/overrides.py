@@ -10,7 +10,7 @@ from mbo_search.study.checks.key_paths import child_path
 from mbo_search.study.files.yaml_document import Document, Json, read_document
 
 OVERRIDE = "--set"
-"""Where a setting from the command line stands."""
+"""Place of every setting from the command line."""
 
 
 def with_overrides(document: Document, overrides: Sequence[str]) -> Document:
@@ -69,7 +69,7 @@ def _placed(holder: Json, keys: Sequence[str], new: Json, at: str) -> Json:
             Problem(key=path, rule=f"cannot be set, because {at} is a single value; set {at} whole")
         )
     if not key.isdigit() or int(key) >= len(holder):
-        rule = f"is no position in the list {at}; positions are 0 to {len(holder) - 1}"
+        rule = f"is not a position in the list {at}; positions are 0 to {len(holder) - 1}"
         raise _NoPlaceError(Problem(key=path, rule=rule))
     index = int(key)
     return [*holder[:index], _placed(holder[index], rest, new, path), *holder[index + 1 :]]

@@ -49,7 +49,7 @@ class StudySections(Description):
 
 
 class Provenance(Description):
-    """Where a schedule comes from and what to expect of it.
+    """Origin of a schedule, and what to expect of it.
 
     Attributes:
         trial: Number of the trial in its run directory.
@@ -100,7 +100,7 @@ class ScheduleFile(Description):
 
 
 def sections_of(study: StudySpec) -> StudySections:
-    """The sections of a study that training depends on."""
+    """Take the sections of a study that training depends on."""
     return StudySections(
         study=study.study,
         seed=study.seed,
@@ -193,17 +193,17 @@ def _schedule_problems(schedule: Schedule, at: str) -> Iterator[Problem]:
 
 def _stage_problems(at: str, stage: Stage) -> Iterator[Problem]:
     if stage.optimizer not in OPTIMIZERS:
-        yield unknown_name(f"{at}.optimizer", stage.optimizer, "optimizer", OPTIMIZERS)
+        yield unknown_name(f"{at}.optimizer", stage.optimizer, "an optimizer", OPTIMIZERS)
     else:
         yield from _setting_problems(f"{at}.hparams", stage.hparams, OPTIMIZERS[stage.optimizer].hparams)
     if stage.lr_shape.kind not in LR_SHAPES:
-        yield unknown_name(f"{at}.lr_shape.kind", stage.lr_shape.kind, "learning-rate shape", LR_SHAPES)
+        yield unknown_name(f"{at}.lr_shape.kind", stage.lr_shape.kind, "a learning-rate shape", LR_SHAPES)
     else:
         known = LR_SHAPES[stage.lr_shape.kind].hparams
         yield from _setting_problems(f"{at}.lr_shape.hparams", stage.lr_shape.hparams, known)
     for index, regularizer in enumerate(stage.regularizers):
         if regularizer.kind not in REGULARIZERS:
-            yield unknown_name(f"{at}.regularizers.{index}", regularizer.kind, "regularizer", REGULARIZERS)
+            yield unknown_name(f"{at}.regularizers.{index}", regularizer.kind, "a regularizer", REGULARIZERS)
 
 
 def _setting_problems(

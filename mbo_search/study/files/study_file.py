@@ -107,8 +107,7 @@ def _without_value(document: Document) -> Iterator[Problem]:
     for at, section in {"stage_defaults": document.value.get("stage_defaults"), **sections}.items():
         for key, value in section.items() if isinstance(section, dict) else ():
             if value is None and key in StageDefaults.model_fields:
-                rule = "is no value; leave the key out for the default"
-                yield Problem(key=child_path(at, key), value="nothing", rule=rule)
+                yield Problem(key=child_path(at, key), rule="has no value; leave the key out for the default")
 
 
 def _in_order(problems: Sequence[Problem]) -> list[Problem]:

@@ -38,7 +38,7 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """What was read.
+    """A document that was read.
 
     Attributes:
         value: The document; None if there is nothing that can be used.
@@ -66,7 +66,7 @@ class Document:
         return replace(problem, where=self.wheres.get(path, self.where))
 
     def is_dropped(self, key: str) -> bool:
-        """Whether a key path lies at or below one that was left out, and so was reported already."""
+        """Tell whether a key path lies at or below one that was left out, and so was reported already."""
         return any(key == path or key.startswith(f"{path}.") for path in self.dropped)
 
 
@@ -84,7 +84,7 @@ def read_document(text: str, where: str, path: str = "") -> Document:
     except MarkedYAMLError as error:
         reader.problems.append(_syntax_problem(error, where))
     except YAMLError as error:
-        reader.problems = [Problem(key=path, rule=f"is no YAML: {error}", where=where)]
+        reader.problems = [Problem(key=path, rule=f"is not valid YAML: {error}", where=where)]
     return Document(
         value=value,
         where=where,
@@ -115,7 +115,7 @@ def _unreadable(text: str, where: str) -> tuple[Problem, ...]:
 def _syntax_problem(error: MarkedYAMLError, where: str) -> Problem:
     mark = error.problem_mark or error.context_mark
     position = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
-    rule = f"is no YAML: {error.problem or error.context or 'it cannot be read'}"
+    rule = f"is not valid YAML: {error.problem or error.context or 'it cannot be read'}"
     hint = "a value that starts with a special character needs quotes; check brackets, colons and indentation"
     return Problem(key="", rule=rule, hint=hint, where=position)
 
@@ -206,7 +206,7 @@ class _Reader:
             self.refuse_references(event, path)
             return str(event.value)
         self.value(event, events, child_path(path, "?"), depth + 1)
-        self.problem(path, "has a key that is no name", event=event)
+        self.problem(path, "has a key that is not a name", event=event)
         return "?"
 
     def sequence(self, events: Iterator[Event], path: str, depth: int) -> list[Json]:

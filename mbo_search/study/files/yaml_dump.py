@@ -66,5 +66,5 @@ def _text(text: str) -> str:
 
 
 def _fits(value: object) -> bool:
-    """Whether a value is small enough for one line."""
+    """Tell whether a value is small enough for one line."""
     return len(str(value)) <= 100

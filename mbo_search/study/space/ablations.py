@@ -19,8 +19,8 @@ from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
 
 Part = Literal["stage", "optimizer", "lr", "regularizers", "hand_over"]
-"""What is put back: the whole strategy of a stage, its optimizer with the learning rate, the learning rate alone,
-its regularizers with weight decay and clipping, or what happens to the optimizer's state where it begins."""
+"""Part that is put back: the whole strategy of a stage, its optimizer with the learning rate, the learning rate
+alone, its regularizers with weight decay and clipping, or what happens to the optimizer's state at its start."""
 
 PARTS: tuple[Part, ...] = ("stage", "optimizer", "lr", "regularizers", "hand_over")
 
@@ -115,7 +115,7 @@ def _put_back(stage: Stage, model: Stage, part: Part, reference_lrs: Mapping[str
 
 
 def _swap(winner: Schedule, index: int, part: Part, stage: Stage, *, budget: BudgetSteps) -> Ablation:
-    """Place a changed stage, and mend what does not fit any more."""
+    """Place a changed stage, and adapt what no longer fits."""
     notes: list[str] = []
     stages = list(winner.stages)
     stages[index] = _with_fitting_shape(winner, index, stage, budget, notes)
@@ -168,7 +168,7 @@ def _handed_over(
 
 
 def _differs(schedule: Schedule, winner: Schedule, budget: BudgetSteps) -> bool:
-    """Whether it trains differently: settings that nothing reads do not count."""
+    """Tell whether it trains differently: settings that nothing reads do not count."""
     mine, theirs = segment_keys("", cut(schedule, budget)), segment_keys("", cut(winner, budget))
     return mine[-1] != theirs[-1]
 

@@ -1,4 +1,4 @@
-"""What holds where a study is silent: built-in strategy settings, `stage_defaults`, and a stage's own keys.
+"""Defaults of a study: built-in strategy settings, `stage_defaults`, and a stage's own keys.
 
 A stage's key replaces the default whole; nothing is merged below the level of a key.
 """

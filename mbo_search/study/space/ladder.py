@@ -78,7 +78,7 @@ def rungs_of(study: StudySpec) -> tuple[Rung, ...]:
 
 
 def asked_space(study: StudySpec) -> Space:
-    """What the side of the question searches: the study's stages, as far as the question goes.
+    """Space that the side of the question searches: the study's stages, as far as the question goes.
 
     Raises:
         StudyError: If the budget is below one optimizer step per grid segment.
@@ -190,7 +190,7 @@ def _is_shaped(choice: LrShapeChoice) -> bool:
 
 
 def _settings_may_change(stages: Sequence[StageAxes]) -> bool:
-    """Whether two stages can differ in more than learning rate and optimizer."""
+    """Tell whether two stages can differ in more than learning rate and optimizer."""
     if len(stages) == 1:
         return False
     numerics = ([axes.weight_decay for axes in stages], [axes.clip_norm for axes in stages])
@@ -218,7 +218,7 @@ def _has_free_strength(axes: StageAxes) -> bool:
 
 
 def _hparams_may_differ(stages: Sequence[StageAxes]) -> bool:
-    """Whether an optimizer that two stages offer may have other settings in one of them."""
+    """Tell whether an optimizer that two stages offer may have other settings in one of them."""
     return any(
         one.name == other.name and (one.hparams != other.hparams or _are_searched(one))
         for before, after in itertools.combinations(stages, 2)

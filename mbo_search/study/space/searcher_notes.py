@@ -1,4 +1,4 @@
-"""Which searcher serves an arm, and which of its parameters that searcher cannot model together with the others.
+"""Searchers of arms, and notes on which of its parameters that searcher cannot model together with the others.
 
 What is said of `tpe` and `gp` holds for the samplers of Optuna 5 as `search.samplers` sets them up: TPE models
 parameters together that occur in the same trials, group by group; the Gaussian process models those that every
@@ -19,7 +19,7 @@ _STAGE_BY_STAGE = ("greedy", "beam2", "beam4")
 
 
 class ModelNote(Description):
-    """What a searcher cannot do with some parameters.
+    """Note on what a searcher cannot do with some parameters.
 
     Attributes:
         arm: The search, such as `staged` or `tuned`.

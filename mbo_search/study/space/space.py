@@ -93,12 +93,12 @@ def share_reader(space: Space) -> Callable[[Mapping[str, Value]], tuple[float, .
 
 
 def parameters(space: Space) -> tuple[Parameter, ...]:
-    """What a search of the space chooses: parameters with more than one value, with their conditions."""
+    """List what a search of the space chooses: parameters with more than one value, with their conditions."""
     return searched(space.declared)
 
 
 def space_size(space: Space) -> SpaceSize:
-    """How many combinations of choices a space holds, and how many free numbers come on top."""
+    """Count the combinations of choices that a space holds, and the free numbers that come on top."""
     return count_points(space.declared)
 
 

@@ -1,4 +1,4 @@
-"""What of a stage acts while it trains: one form for all stages that train alike.
+"""Settings of a stage that act while it trains: one form for all stages that train alike.
 
 Node keys and hand-overs compare stages, and states hold them. A regularizer of strength 0, blocks listed in another
 order, or a moving average that nobody reads would make the same training look like another one.
@@ -23,7 +23,7 @@ def stages_in_force(stages: Sequence[Stage]) -> tuple[Stage, ...]:
     """Put the stages of a schedule into the form that all schedules share which train alike.
 
     A moving average (`ema`) never moves a weight; it is measured at the end of a schedule alone. So it acts in the
-    last stage and in those right before it that keep the same decay, whose average goes on, and nowhere else.
+    last stage and in those right before it that keep the same decay, whose average continues, and nowhere else.
 
     Args:
         stages: The stages in order.
@@ -66,7 +66,7 @@ def trainable_in_force(expression: str) -> str:
 
 
 def _num_averaged(stages: Sequence[Stage]) -> int:
-    """Stages at the schedule's end whose moving average is the one that is measured behind the last step."""
+    """Stages at the schedule's end whose moving average is the one that is measured after the last step."""
     decay = stages[-1].strength("ema")
     if decay is None:
         return 0
@@ -80,7 +80,7 @@ def _acting(regularizers: Iterable[Regularizer], *, has_ema: bool) -> tuple[Regu
 
 
 def _is_off(regularizer: Regularizer) -> bool:
-    """Whether it does nothing; what a stranger's record calls by an unknown name may do anything."""
+    """Tell whether it does nothing; what a stranger's record calls by an unknown name may do anything."""
     info = REGULARIZERS.get(regularizer.kind)
     return info is not None and info.off_at_zero and regularizer.strength == 0
 

@@ -26,7 +26,7 @@ LR = f"{NUMERIC}|{{relative: ...}}"
 SETTING = "a number|a name|a list of them|{low: ..., high: ...}"
 
 PRESET_NUMBERS = ("layers", "width", "heads", "context")
-"""What a preset says of a model."""
+"""Settings of a model that a preset gives."""
 
 _NAMED_RULE = "must be a name, or a name with its settings such as {adamw: {beta2: 0.95}}"
 _SETS_HINT = "write [[]] for none, [[{dropout: 0.1}]] for one set, [[], [{dropout: 0.1}]] for a choice"
@@ -122,7 +122,7 @@ def regularizer(value: object) -> object:
 
 
 def is_long(value: object) -> bool:
-    """Whether a choice is already in the long form that pydantic writes."""
+    """Tell whether a choice is already in the long form that pydantic writes."""
     keys = _keys(value)
     return {"name", "hparams"} == keys or {"kind", "hparams"} == keys or {"kind", "strength"} == keys
 
@@ -133,7 +133,7 @@ def model(value: object) -> object:
         return value
     size = str(value["size"])
     if size not in MODEL_SIZES:
-        rule = f"is no model size; known are {', '.join(MODEL_SIZES)}"
+        rule = f"is not a model size; known are {', '.join(MODEL_SIZES)}"
         raise _refusal(rule, nearest_hint(size, MODEL_SIZES), at="size")
     preset = MODEL_SIZES[size]
     numbers = {key: getattr(preset, key) for key in PRESET_NUMBERS}

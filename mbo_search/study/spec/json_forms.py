@@ -17,6 +17,10 @@ from mbo_search.study.catalogue.regularizers import REGULARIZERS
 Schema = dict[str, object]
 
 
+SHARED = ("optimizers", "optimizer settings", "lr_shapes", "lr_shape settings", "regularizers")
+"""Titles of schemas that are used more than once."""
+
+
 @dataclass(frozen=True, slots=True)
 class JsonForm:
     """Annotation that replaces the schema of a type, made anew each time, so that it knows the whole catalogue.
@@ -51,12 +55,12 @@ class ModelForm:
 
 def optimizers() -> Schema:
     """Names of optimizers, with their settings."""
-    return _named({name: info.hparams for name, info in OPTIMIZERS.items()})
+    return _named("optimizer", {name: info.hparams for name, info in OPTIMIZERS.items()})
 
 
 def lr_shapes() -> Schema:
     """Names of learning-rate shapes, with their settings."""
-    return _named({name: info.hparams for name, info in LR_SHAPES.items()})
+    return _named("lr_shape", {name: info.hparams for name, info in LR_SHAPES.items()})
 
 
 def reference_lrs() -> Schema:
@@ -71,19 +75,20 @@ def regularizers() -> Schema:
     }
     mapping: Schema = {**_object(strengths), "minProperties": 1}
     one_set: Schema = {"type": "array", "items": mapping}
-    return {"anyOf": [mapping, {"type": "array", "minItems": 1, "items": one_set}]}
+    return {"title": "regularizers", "anyOf": [mapping, {"type": "array", "minItems": 1, "items": one_set}]}
 
 
-def _named(known: Mapping[str, Mapping[str, Hparam]]) -> Schema:
+def _named(what: str, known: Mapping[str, Mapping[str, Hparam]]) -> Schema:
     """A name, a list of names and names with settings, or a mapping of names to settings."""
     name: Schema = {"enum": sorted(known)}
     settings = {
         name: {"anyOf": [_object({key: _setting(info) for key, info in hparams.items()}), {"type": "null"}]}
         for name, hparams in known.items()
     }
-    mapping: Schema = {**_object(settings), "minProperties": 1}
-    one: Schema = {**mapping, "maxProperties": 1}
-    return {"anyOf": [name, mapping, {"type": "array", "minItems": 1, "items": {"anyOf": [name, one]}}]}
+    mapping: Schema = {"title": f"{what} settings", **_object(settings), "minProperties": 1}
+    one: Schema = {"allOf": [mapping], "maxProperties": 1}
+    choices: Schema = {"type": "array", "minItems": 1, "items": {"anyOf": [name, one]}}
+    return {"title": f"{what}s", "anyOf": [name, mapping, choices]}
 
 
 def _setting(info: Hparam) -> Schema:

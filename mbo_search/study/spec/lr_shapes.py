@@ -1,8 +1,8 @@
 """Learning-rate shapes: pure functions from the progress in a stage to a factor of its peak.
 
 Nothing here has state. The factor of a step follows from the step alone, so a resumed run, a plotted preview and
-the training loop can never disagree. The progress runs over the part of the stage behind the warm-up; the first
-step behind it has progress 0, and progress 1 would be the first step of the next stage.
+the training loop can never disagree. The progress runs over the part of the stage after the warm-up; the first
+step after it has progress 0, and progress 1 would be the first step of the next stage.
 
 References:
     linear to zero: Bergsma et al. 2025, "Straight to Zero", arXiv:2502.15938.
@@ -27,7 +27,7 @@ ONE_CYCLE_START = 0.04
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageClock:
-    """Where a stage lies in steps; all that a shape may know besides the step.
+    """Position of a stage in steps; all that a shape may know besides the step.
 
     Attributes:
         stage_steps: Steps of the stage, at least 1.
@@ -125,4 +125,4 @@ SHAPES: Mapping[str, Callable[[int, Hparams, StageClock], float]] = MappingProxy
         "wsd": _wsd,
     }
 )
-"""Every shape by its name in the catalogue: (step behind the warm-up, settings, clock) -> factor."""
+"""Every shape by its name in the catalogue: (step after the warm-up, settings, clock) -> factor."""

@@ -1,6 +1,6 @@
 """A schedule: the complete recipe, an ordered tuple of stages, every setting a plain number or name.
 
-This is what a search proposes, what a trial trains, and what `best.yaml` hands out. Ranges and choices live in
+This is what a search proposes, what a trial trains, and what `best.yaml` holds. Ranges and choices live in
 `space`; steps and learning rates per step follow from `segments`.
 """
 
@@ -40,7 +40,7 @@ class Regularizer(Description):
 
 
 class Strategy(Description):
-    """What a stage uses.
+    """Strategy of a stage.
 
     Attributes:
         optimizer: Name in `catalogue.OPTIMIZERS`.
@@ -74,7 +74,7 @@ class Strategy(Description):
 
 
 class Stage(Strategy):
-    """A stretch of training with one strategy and one share of the budget.
+    """A part of training with one strategy and one share of the budget.
 
     Attributes:
         name: For people; two stages that differ in nothing else train alike.

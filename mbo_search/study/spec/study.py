@@ -1,4 +1,4 @@
-"""What a study says, one frozen value a section. No search, no training, no files: only the question.
+"""Sections of a study, each a frozen value. No search, no training, no files: only the question.
 
 `StudySpec` is the whole; `StageSpace` is one stage with its choices. The short forms that people write (a bare
 name, a bare number, `400k`) are accepted everywhere, in Python as in files; the values hold the long form. Types
@@ -81,14 +81,14 @@ _Suffixed = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?[kMB]?$")]
 
 Count = Annotated[
     StrictInt,
-    Field(gt=0),
+    Field(gt=0, le=10**18),
     BeforeValidator(forms.count, json_schema_input_type=Annotated[int, Field(gt=0)] | _Suffixed),
 ]
 """A whole number above 0, which may be written `400k`, `2M` or `1B`."""
 
 
 def is_numeric(value: HparamValue) -> TypeGuard[Numeric]:
-    """Whether a setting is a number, an interval or a list of numbers, rather than a name or names."""
+    """Tell whether a setting is a number, an interval or a list of numbers, rather than a name or names."""
     if isinstance(value, tuple):
         return all(isinstance(choice, float | int) for choice in value)
     return isinstance(value, float | int | Range)
@@ -240,7 +240,7 @@ class StageSpace(StageDefaults):
 
 
 class TokenizerSpec(Description):
-    """How text becomes tokens.
+    """Tokenizer of a study.
 
     Attributes:
         kind: `bytes`, `bpe` (trained on the study's training text), or `file`.
@@ -261,7 +261,7 @@ class TokenizerSpec(Description):
 
 
 class DataSpec(Description):
-    """Where the text comes from and how it is prepared.
+    """Text of a study: its sources, and how it is prepared.
 
     Attributes:
         source: Names of built-in corpora, files, folders, globs, or pre-tokenized `.bin` shards.
@@ -306,7 +306,7 @@ class ModelSpec(Description):
 
 
 class BudgetSpec(Description):
-    """What one full schedule may cost.
+    """Cost of one full schedule.
 
     Attributes:
         tokens: Charged tokens.
@@ -318,13 +318,13 @@ class BudgetSpec(Description):
 
 
 class TrainSpec(Description):
-    """How a step is computed. `auto` is resolved once for a study and written to its run directory.
+    """Arithmetic of a step. `auto` is resolved once for a study and written to its run directory.
 
     Attributes:
         batch_tokens: Tokens of one optimizer step, a multiple of the context.
         micro_batch: Sequences of one forward pass.
         precision: Arithmetic of the forward pass.
-        threads: Processor threads of one trial.
+        threads: CPU threads of one trial.
         device: Where trials compute.
     """
 
@@ -336,7 +336,7 @@ class TrainSpec(Description):
 
 
 class EvaluationSpec(Description):
-    """How a trial is measured: on the same fixed windows of the validation text for every trial.
+    """Measurement of a trial: on the same fixed windows of the validation text for every trial.
 
     Attributes:
         tokens: Validation tokens of one evaluation.
@@ -348,11 +348,11 @@ class EvaluationSpec(Description):
 
 
 Objective = Literal["loss", "seconds"]
-"""What a search minimizes: the final validation loss, or the time that a schedule takes when nothing is shared."""
+"""Objective of a search: the final validation loss, or the time that a schedule takes when nothing is shared."""
 
 
 class SearchSpec(Description):
-    """How the space is searched, and when to stop: at whichever limit comes first.
+    """Search of the space, and when to stop: at whichever limit comes first.
 
     Attributes:
         searcher: Who proposes schedules; `auto`: `tree` from two stages on, else `tpe`; `tpe` for two objectives.
@@ -380,7 +380,7 @@ class SearchSpec(Description):
 
 
 class ConfirmSpec(Description):
-    """How the winners are trained again on fresh seeds.
+    """Confirmation: the winners are trained again on fresh seeds.
 
     Attributes:
         top: Schedules of each arm.
@@ -403,7 +403,7 @@ OpponentShare = Annotated[StrictFloat, Field(ge=0, lt=1)]
 
 
 class ControlSpec(Description):
-    """What the schedules that a study asks about are compared with.
+    """Opponents of the schedules that a study asks about.
 
     Attributes:
         share: Share of the executed tokens that the opponents get for their searches; half is fair, 0 is none.
@@ -421,7 +421,7 @@ class StoreSpec(Description):
     """The stage store.
 
     Attributes:
-        limit: Most bytes that cached nodes may take; `auto`: half of the free space, and no limit behind a URL.
+        limit: Most bytes that cached nodes may take; `auto`: half of the free space, and no limit at a URL.
         url: A shared folder or an S3-compatible URL instead of the run directory; without credentials.
     """
 
@@ -436,7 +436,7 @@ class StoreSpec(Description):
 
 
 class ResourcesSpec(Description):
-    """What trials run on.
+    """Machines that trials run on.
 
     Attributes:
         workers: Trials that run at once.

@@ -48,7 +48,7 @@ def test_filling_in_defaults_twice_changes_nothing():
 
 
 @pytest.mark.parametrize("name", example_names())
-def test_reading_a_shipped_study_takes_less_than_a_third_of_a_second_of_the_processor(name):
+def test_reading_a_shipped_study_takes_less_than_a_third_of_a_second_of_cpu_time(name):
     load_study(example_path(name))
     started = time.process_time()
     load_study(example_path(name))
@@ -211,14 +211,14 @@ def test_overrides_are_yaml():
         ("=3", "must have the form key.path=value"),
         ("a..b=3", "must have the form key.path=value"),
         ("seed=-1", "--set seed: seed: -1 must be at least 0"),
-        ("sed=1", "--set sed: sed: is no known key (did you mean seed?)"),
-        ("stages.9.share=1", "is no position in the list stages; positions are 0 to 1"),
-        ("stages.x.share=1", "is no position in the list stages"),
+        ("sed=1", "--set sed: sed: is not a known key (did you mean seed?)"),
+        ("stages.9.share=1", "is not a position in the list stages; positions are 0 to 1"),
+        ("stages.x.share=1", "is not a position in the list stages"),
         ("budget.tokens.x=1", "because budget.tokens is a single value; set budget.tokens whole"),
-        ("data.source=[", "--set data.source: is no YAML"),
+        ("data.source=[", "--set data.source: is not valid YAML"),
         ("budget.tokens=&a 12800", "has an anchor"),
         ("stages.0.lr.relative.high=4", "stages.0.lr is a single value; set stages.0.lr whole"),
-        ("model.size=huge", "--set model.size: model.size: huge is no model size; known are tiny, small, base"),
+        ("model.size=huge", "--set model.size: model.size: huge is not a model size; known are tiny, small, base"),
     ],
 )
 def test_wrong_overrides_are_reported_with_their_own_place(override, message):
