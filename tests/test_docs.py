@@ -67,10 +67,11 @@ def test_every_key_of_a_study_file_is_explained(spec):
     assert set(spec.model_fields) - words == set()
 
 
-def test_the_study_of_the_readme_is_the_quickstart():
-    block = re.search(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+def test_the_study_that_is_explained_line_by_line_is_the_quickstart():
+    page = (ROOT / "docs" / "study-files.md").read_text(encoding="utf-8")
+    block = re.search(r"## An example.*?```yaml\n(.*?)```", page, flags=re.DOTALL)
     assert block is not None
-    assert parse_study(block[1], "README.md") == load_study(ROOT / "studies" / "quickstart.yaml")
+    assert parse_study(block[1], "study-files.md") == load_study(ROOT / "studies" / "quickstart.yaml")
 
 
 SAMPLES = sorted((ROOT / "reports" / "samples").glob("*.html"))

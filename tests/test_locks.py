@@ -46,9 +46,10 @@ def test_running_needs_are_locked_as_asked():
 
 def test_tools_of_tests_and_checks_are_locked_as_asked():
     locked = pins("requirements-dev.lock")
-    for text in [*PROJECT["optional-dependencies"]["test"], *PROJECT["optional-dependencies"]["check"]]:
-        requirement = Requirement(text)
-        assert locked[canonicalize_name(requirement.name)] in requirement.specifier, text
+    for extra in ("test", "check", "docs"):
+        for text in PROJECT["optional-dependencies"][extra]:
+            requirement = Requirement(text)
+            assert locked[canonicalize_name(requirement.name)] in requirement.specifier, text
 
 
 def test_torch_is_one_version_for_every_platform():

@@ -1,22 +1,28 @@
 """Files that follow from the code: written by `make docs`, and compared with what is committed by `make check`.
 
 docs/cli.md               every command's help
+docs/api.md               the public names of the package
+docs/architecture.svg     the rooms of the package and the imports between them
 docs/catalogue.md         optimizers, learning-rate shapes, regularizers and corpora with their papers
 tests/cli/surface.txt     the commands and options that the command line promises
+docs/decisions/README.md  the list of decisions
 studies/study.schema.json JSON Schema of study files, for editors
 """
 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from architecture import architecture_svg
 from typer.main import get_command
 
+import mbo_search
 from mbo_search.cli.app import app
 from mbo_search.cli.console import run_app
 from mbo_search.study.catalogue.entries import Hparam
@@ -160,6 +166,47 @@ def catalogue_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def api_page() -> str:
+    """`docs/api.md`: a table, and directives that the site turns into signatures and docstrings."""
+    public = {name: getattr(mbo_search, name) for name in mbo_search.__all__ if not name.startswith("__")}
+    parts = [
+        "# Python",
+        "<!-- Written by `make docs`. -->",
+        "`import mbo_search as mbo` loads no heavy library; what a function needs is imported when it is called. "
+        "[Examples](../examples/README.md) show the usual order of calls.",
+        _table(["name", "what"], [[f"`mbo.{name}`", _first_sentence(value)] for name, value in public.items()]),
+        "Everything that is not listed here is internal and may change in any release.",
+        *(_directive(name, value) for name, value in public.items()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _first_sentence(value: object) -> str:
+    return " ".join((inspect.getdoc(value) or "").partition("\n\n")[0].split())
+
+
+def _directive(name: str, value: object) -> str:
+    module, qualified = getattr(value, "__module__", "mbo_search"), getattr(value, "__qualname__", name)
+    return f"::: {module}.{qualified}\n    options:\n      heading: {name}\n      heading_level: 2"
+
+
+def decisions_page() -> str:
+    """`docs/decisions/README.md`."""
+    parts = [
+        "# Decisions",
+        "<!-- Written by `make docs`. -->",
+        "What was decided, why, and what follows from it. A decision that is changed says so at its end.",
+        "\n".join(
+            f"- [{_title(page)}]({page.name})" for page in sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _title(page: Path) -> str:
+    return page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+
+
 def _hand_over_rows() -> list[list[str]]:
     rows: dict[tuple[str, ...], None] = {}
     for (previous, following), row in sorted(HAND_OVER_TABLE.items()):
@@ -201,8 +248,11 @@ def _settings(hparams: Mapping[str, Hparam]) -> str:
 
 
 GENERATED: Mapping[str, Callable[[], str]] = {
+    "docs/api.md": api_page,
+    "docs/architecture.svg": architecture_svg,
     "docs/cli.md": command_line_page,
     "docs/catalogue.md": catalogue_page,
+    "docs/decisions/README.md": decisions_page,
     "studies/study.schema.json": schema_text,
     "tests/cli/surface.txt": surface,
 }

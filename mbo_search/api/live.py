@@ -1,4 +1,4 @@
-"""What a running search shows on stderr: one live table on a terminal, plain lines elsewhere."""
+"""Progress of a running search: a live table in a terminal or notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -218,6 +218,6 @@ def _against(arm: ArmProgress, baseline: float | None) -> str:
 
 
 def _unseen(messages: tuple[str, ...], last: str) -> tuple[str, ...]:
-    """The messages behind the last one that was shown."""
+    """The messages after the last one that was shown."""
     positions = [index for index, message in enumerate(messages) if message == last]
     return messages[positions[-1] + 1 :] if positions else messages

@@ -1,4 +1,4 @@
-"""What a study would do and cost, before anything is trained."""
+"""Plan a study: what it would do and cost, before anything is trained."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ app = typer.Typer(
     name="mbo-search",
     help="Find out in which stages, and with which optimizer, learning rate and regularizer in each, to train a "
     "language model.",
-    epilog="Exit codes: 0 ok, 1 failed, 2 something to mend in what was asked, 130 interrupted.",
+    epilog="Exit codes: 0 ok, 1 failed, 2 invalid input, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -146,7 +146,7 @@ def resume(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Go on with an interrupted or extended search.
+    """Continue an interrupted or extended search.
 
     --set may change limits of the search, confirm and resources only. Limits are totals, not extras.
     """
@@ -164,10 +164,10 @@ def fork(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Begin another study with what still holds of this one.
+    """Start a new study that reuses compatible trials of this one.
 
     Says what differs, and takes over the trials and trained states that the new study would train to the same bits.
-    `resume NEWDIR` goes on from there.
+    `resume NEWDIR` continues from there.
     """
     from mbo_search.cli.fork import fork_run
 
@@ -208,7 +208,7 @@ def confirm(
     """Train the champion of each rung again on fresh seeds, and decide.
 
     A search that was interrupted is finished first. Seeds may be added as often as one likes: the intervals hold
-    however often they are looked at. Champions that only a longer search has found begin another round, which has
+    however often they are looked at. Champions that only a longer search has found start a new round, which has
     less of the error to spend.
     """
     from mbo_search.cli.confirm import ConfirmOptions, confirm_winners
@@ -366,7 +366,7 @@ def doctor(
 ) -> None:
     """Say what this machine has, and what is missing.
 
-    Versions, processors, memory, GPUs and disk.
+    Versions, CPU cores, memory, GPUs and disk.
     """
     from mbo_search.cli.doctor import examine
 

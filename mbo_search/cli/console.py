@@ -1,4 +1,4 @@
-"""What every command shares: how an answer is delivered, and which exit code an exception becomes.
+"""Shared by every command: delivery of results, and exit codes for exceptions.
 
 A command works out an `CommandResult`: one JSON document, the same for people as text, and one line for `--quiet`.
 `deliver` prints the form that was asked for on stdout; whatever else is printed meanwhile goes to stderr, so that
@@ -35,7 +35,7 @@ _PIPE_WIDTH = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandResult:
-    """What a command found out.
+    """Result of a command.
 
     Attributes:
         schema: Name and version of the document, such as `mbo-search/plan/1`.
@@ -53,7 +53,7 @@ class CommandResult:
 
 
 def deliver(work: Callable[[], CommandResult], *, as_json: bool, quiet: bool) -> None:
-    """Do a command's work and print its answer in the form that was asked for.
+    """Do a command's work and print its result in the requested form.
 
     Raises:
         typer.Exit: If the answer's exit code is not 0.

@@ -55,7 +55,7 @@ class _Check:
 def examine(folder: Path, *, start_ray: bool) -> CommandResult:
     """Look at versions, processors, memory, GPUs and disk."""
     versions = {name: _version(name) for name in _PACKAGES}
-    checks = [_check_python(), _check_packages(versions), _check_processor(), _check_gpus(), _check_disk(folder)]
+    checks = [_check_python(), _check_packages(versions), _check_cpu(), _check_gpus(), _check_disk(folder)]
     checks += [_check_ray()] if start_ray else []
     ok = all(check.ok for check in checks)
     rows = [("ok" if row.ok else "NOT OK", row.name, row.found, row.remedy) for row in checks]
@@ -99,17 +99,17 @@ def _check_packages(versions: dict[str, str | None]) -> _Check:
     return _Check(name="packages", ok=True, found="complete", remedy=hint)
 
 
-def _check_processor() -> _Check:
+def _check_cpu() -> _Check:
     usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return _Check(name="processor", ok=True, found=f"{usable} cores, {format_bytes(memory)} of memory")
+    return _Check(name="cpu", ok=True, found=f"{usable} cores, {format_bytes(memory)} of memory")
 
 
 def _check_gpus() -> _Check:
     import torch
 
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return _Check(name="gpus", ok=True, found=", ".join(names) or "none; trials run on the processor")
+    return _Check(name="gpus", ok=True, found=", ".join(names) or "none; trials run on the CPU")
 
 
 def _check_disk(folder: Path) -> _Check:

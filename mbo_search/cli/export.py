@@ -21,7 +21,7 @@ from mbo_search.units import format_count, format_seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Continuation:
-    """What `sample` shall draw.
+    """Settings of `sample`.
 
     Attributes:
         prompt: The text to continue.
@@ -87,7 +87,7 @@ def train_model(file: Path, out: Path, overrides: Sequence[str], *, quiet: bool)
     """
     from mbo_search.export.final import train_final
 
-    with _interruptible(f"the same command goes on in {out}") as stop:
+    with _interruptible(f"repeat the command to continue in {out}") as stop:
         final = train_final(
             load_schedule_file(file), out, overrides, cache=data_cache(), stop=stop, log=_log(quiet=quiet)
         )

@@ -11,7 +11,7 @@ from mbo_search.units import format_bytes
 
 
 def fork_run(folder: Path, out: Path, overrides: Sequence[str]) -> CommandResult:
-    """Begin a new study.
+    """Start a new study.
 
     Raises:
         UserError: If either directory or the new study is wrong.
@@ -27,7 +27,7 @@ def fork_run(folder: Path, out: Path, overrides: Sequence[str]) -> CommandResult
         f"Taken over: {len(forked.reused)} of {len(forked.reused) + len(forked.left)} trials, "
         f"{forked.num_nodes} trained states ({format_bytes(forked.node_bytes)})",
         *reasons,
-        f"Go on with: mbo-search resume {forked.run}",
+        f"Continue with: mbo-search resume {forked.run}",
     ]
     document = {
         "folder": str(forked.run),

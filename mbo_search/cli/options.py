@@ -43,5 +43,9 @@ InsecureCluster = Annotated[
 
 WarmStart = Annotated[
     list[Path] | None,
-    typer.Option("--warm-start", metavar="DIR", help="Begin with what an earlier run knows. Repeatable."),
+    typer.Option(
+        "--warm-start",
+        metavar="DIR",
+        help="Start from the states and best schedules of an earlier run. Repeatable.",
+    ),
 ]

@@ -78,7 +78,7 @@ def _head(plan: StudyPlan) -> list[RenderableType]:
 
 
 def _evaluation(plan: StudyPlan) -> str:
-    """What every trial is measured on, and what runs on fresh seeds are judged on besides."""
+    """Text that every trial is measured on, and text that judges runs on fresh seeds."""
     windows = f"{plan.num_windows * plan.setup.model.context} tokens in {plan.num_windows} windows"
     if plan.judged_documents:
         tokens = format_count(plan.judged_tokens)
@@ -187,7 +187,7 @@ def _confirmation(cost: ConfirmCost, rungs: Sequence[Rung]) -> str:
 
 
 def _seeds(plan: StudyPlan) -> list[RenderableType]:
-    """How many seeds tell a gain worth having from noise, as far as earlier studies know."""
+    """Seeds needed to tell a worthwhile gain from noise, as far as earlier studies know."""
     noise = plan.noise
     if noise is None:
         return [

@@ -1,4 +1,4 @@
-"""`rank`, `report` and `compare`: what run directories say."""
+"""`rank`, `report` and `compare`: the ranking, the report page and the comparison page."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _wrote(
 
 @contextmanager
 def _writing(target: Path, option: str = "--out") -> Iterator[None]:
-    """Turn a page or folder that cannot be written into something to mend."""
+    """Turn a page or folder that cannot be written into a user error."""
     try:
         yield
     except OSError as error:

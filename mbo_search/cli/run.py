@@ -1,4 +1,4 @@
-"""`run` and `resume`: a search with its live table, and what it leaves behind."""
+"""`run` and `resume`: search with a live table, and show the result."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def resume_search(folder: Path, overrides: Sequence[str], *, options: Options) -
 
 
 def run_result(run: Run, *, confirms: bool = False) -> CommandResult:
-    """Tell what a search has left behind."""
+    """Describe the result of a search."""
     summary = run.summary
     assert summary is not None, "it was searched just now"
     directory, ranking = summary.run, summary.ranking
@@ -92,7 +92,7 @@ def _exit_code(summary: RunSummary, *, confirms: bool) -> int:
 def _text(summary: RunSummary, report: Path | None) -> list[RenderableType]:
     run, ranking = summary.run, summary.ranking
     if summary.is_interrupted:
-        end = f"Interrupted; everything is saved. Go on with: mbo-search resume {run.path}"
+        end = f"Interrupted; everything is saved. Continue with: mbo-search resume {run.path}"
         return [*ranking_text(ranking), "", end]
     ended = f"The search has ended: {_ENDS.get(summary.ended_by or '', 'nothing is left to do')}."
     if not summary.num_complete:

@@ -13,7 +13,7 @@ def simulate_search(file: Path, searchers: Sequence[str], *, budget: int, slots:
     """Search a stage table in simulated time.
 
     Raises:
-        UserError: If the file is no table or a searcher has no such name.
+        UserError: If the file is not a table or a searcher has no such name.
     """
     from mbo_search.engine.searcher.registry import SEARCHERS
     from mbo_search.engine.simulation.simulate import Simulation, simulate
@@ -59,7 +59,7 @@ def show_tree(folder: Path) -> CommandResult:
     """Draw the stage tree of a run: what was trained once and used by how many trials.
 
     Raises:
-        UserError: If it is no run directory.
+        UserError: If it is not a run directory.
     """
     from mbo_search.engine.tree_listing import stage_tree
     from mbo_search.results.records.run_directory import RunDirectory

@@ -16,7 +16,7 @@ _SEED = 0
 
 
 def continuations(run: RunDirectory, ranking: Ranking) -> tuple[TextSample, ...]:
-    """Let the best baseline and the best schedule continue the beginning of the validation text."""
+    """Let the best baseline and the best schedule continue the first words of the validation text."""
     trials = dict.fromkeys([ranking.baseline_trial, ranking.verdict.winner_trial])
     samples = [_sample(run, ranking, trial) for trial in trials if trial is not None]
     return tuple(sample for sample in samples if sample is not None)

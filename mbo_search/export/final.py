@@ -34,7 +34,7 @@ _REQUEST = "request.json"
 
 
 class FinalModel(Description):
-    """What training the final model gave: the content of `final.json`.
+    """Result of training the final model: the content of `final.json`.
 
     Attributes:
         schema_version: Version of this format.
@@ -72,7 +72,7 @@ def train_final(
     stop: Stop = never_stop,
     log: Log = no_log,
 ) -> FinalModel:
-    """Train the final model. A call that was stopped goes on when it is repeated; a finished one returns at once.
+    """Train the final model. A call that was stopped continues when it is repeated; a finished one returns at once.
 
     Raises:
         UserError: If the folder holds something else, or another process trains in it.
@@ -116,9 +116,9 @@ def _train(file: ScheduleFile, out: Path, *, cache: Path, stop: Stop, log: Log) 
 def _setup(file: ScheduleFile, work: Path, prepared: PreparedData) -> TrainSetup:
     """Settled once, so that a resumed training computes as it began."""
     path = work / "setup.json"
-    begun = _read(path, TrainSetup)
-    if begun is not None and begun.data_fingerprint == prepared.card.fingerprint:
-        return begun.model_copy(update={"data_folder": str(prepared.folder.resolve())})
+    started = _read(path, TrainSetup)
+    if started is not None and started.data_fingerprint == prepared.card.fingerprint:
+        return started.model_copy(update={"data_folder": str(prepared.folder.resolve())})
     setup = setup_of_file(file, study_of(file.study), prepared)
     write_json(path, setup.model_dump(mode="json"))
     return setup
@@ -160,7 +160,7 @@ def _check_folder(out: Path, wanted: ScheduleFile) -> None:
 
 
 def _read(path: Path, kind: type[DescriptionT]) -> DescriptionT | None:
-    """What an earlier call has written; None if it is missing or damaged."""
+    """Read what an earlier call has written; None if it is missing or damaged."""
     try:
         return kind.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):

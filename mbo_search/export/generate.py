@@ -25,7 +25,7 @@ def continue_text(
 def generate(
     model: Decoder, ids: Sequence[int], *, num_tokens: int, temperature: float, seed: int, eos_id: int
 ) -> list[int]:
-    """Draw tokens behind others."""
+    """Draw tokens that continue a text."""
     assert not model.training, "dropout would blur what the model says"
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(seed)

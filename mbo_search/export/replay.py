@@ -17,7 +17,7 @@ from mbo_search.train.setup.setup import Precision, TrainSetup
 from mbo_search.trial.reports import Stop
 
 TOLERANCE_NATS = 0.05
-"""How far a replay under other numerics (threads, processor, versions) may end from the recorded loss.
+"""Largest distance from the recorded loss at which a replay under other numerics still agrees.
 
 Training amplifies a changed last bit. With sums taken in another order, baselines of the quickstart ended up to
 0.018 nats (adamw) and less than 1e-6 nats (muon) away.
@@ -39,7 +39,7 @@ class NumericsDifference(Description):
 
 
 class ReplayResult(Description):
-    """How a replay compares with the record.
+    """Comparison of a replay with its record.
 
     Attributes:
         trial: Number of the trial in its run directory.

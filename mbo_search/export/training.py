@@ -28,8 +28,8 @@ class Trained:
     """A schedule trained to its end.
 
     Attributes:
-        node: The state behind its last step.
-        outcome: How it went.
+        node: The state after its last step.
+        outcome: Outcome of the trial.
         val_loss: Final validation loss, nats per token.
     """
 
@@ -73,7 +73,7 @@ def setup_of_file(file: ScheduleFile, study: Study, prepared: PreparedData) -> T
 def train_schedule(
     schedule: Schedule, setup: TrainSetup, seed: int, *, folder: Path, stop: Stop, log: Log
 ) -> Trained:
-    """Train a schedule; a second call with the same folder goes on where the first one stopped.
+    """Train a schedule; a second call with the same folder continues where the first one stopped.
 
     Raises:
         TrialError: If it did not come to its end; reason `signal` if `stop` said so.

@@ -21,7 +21,7 @@ def test_help_takes_less_than_half_a_second(mbo_process):
         assert mbo_process("--help").code == 0
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(seconds) < 0.5, "processor time; a busy machine would blur the clock"
+    assert min(seconds) < 0.5, "CPU time; a busy machine would blur the clock"
 
 
 def test_help_lists_every_command(mbo):
@@ -81,7 +81,7 @@ def test_doctor_finds_this_machine_fit(mbo, tmp_path):
     assert document["schema"] == "mbo-search/doctor/1"
     assert document["ok"] is True
     assert document["versions"]["mbo-search"] == __version__
-    assert {check["name"] for check in document["checks"]} == {"python", "packages", "processor", "gpus", "disk"}
+    assert {check["name"] for check in document["checks"]} == {"python", "packages", "cpu", "gpus", "disk"}
 
 
 @pytest.mark.ray
