@@ -180,10 +180,13 @@ odd_values = st.sampled_from(
 @given(way=st.lists(st.integers(0, 30), min_size=1, max_size=6), value=odd_values)
 def test_a_mapping_with_any_value_anywhere_is_a_study_or_a_study_error(way, value):
     data = changed_somewhere(mapping_of(example_path("three-stage-full").read_text(encoding="utf-8")), way, value)
+    problems = ["none"]
     try:
         Study.model_validate(data)
     except StudyError as error:
-        assert error.problems
+        problems = error.problems
+    assert all(str(problem) for problem in problems)
+    assert problems
 
 
 def test_copies_and_pickles_are_not_checked_again(monkeypatch):
