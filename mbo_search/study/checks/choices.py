@@ -12,6 +12,7 @@ from mbo_search.study.catalogue.lookup import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.catalogue.suggestions import nearest_hint
+from mbo_search.study.checks.written import shown
 from mbo_search.study.spec.study import (
     HparamSpace,
     HparamValue,
@@ -21,6 +22,7 @@ from mbo_search.study.spec.study import (
     StageDefaults,
     StudySpec,
     is_numeric,
+    numbers_of,
 )
 
 
@@ -96,19 +98,19 @@ def _check_setting(key: str, value: HparamValue, known: Hparam) -> Iterator[Prob
     if known.choices:
         for name in value if isinstance(value, tuple) else (value,):
             if name not in known.choices:
-                yield unknown_name(key, _text(name), "a valid choice", known.choices)
+                yield unknown_name(key, shown(name), "a valid choice", known.choices)
         yield from _check_distinct(key, value if isinstance(value, tuple) else ())
         return
     if not is_numeric(value):
-        yield Problem(key=key, value=_text(value), rule="must be a number")
+        yield Problem(key=key, value=shown(value), rule="must be a number")
         return
     low = -math.inf if known.low is None else known.low
     high = math.inf if known.high is None else known.high
     yield from _check_numeric(
         key, value, rule=f"must be in [{low:g}, {high:g}]", holds=lambda number: low <= number <= high
     )
-    if known.whole and any(number != round(number) for number in _numbers(value)):
-        yield Problem(key=key, value=_text(value), rule="must be a whole number")
+    if known.whole and any(number != round(number) for number in numbers_of(value)):
+        yield Problem(key=key, value=shown(value), rule="must be a whole number")
 
 
 def _check_numbers(at: str, settings: StageDefaults) -> Iterator[Problem]:
@@ -194,10 +196,10 @@ def _block_rule(block: str, num_layers: int) -> str:
 
 
 def _check_numeric(key: str, value: Numeric, *, rule: str, holds: Callable[[float], bool]) -> Iterator[Problem]:
-    if not all(holds(number) for number in _numbers(value)):
-        yield Problem(key=key, value=_text(value), rule=rule)
+    if not all(holds(number) for number in numbers_of(value)):
+        yield Problem(key=key, value=shown(value), rule=rule)
     if isinstance(value, Range) and value.low >= value.high:
-        yield Problem(key=key, value=_text(value), rule="must have low below high", hint="write a number to fix it")
+        yield Problem(key=key, value=shown(value), rule="must have low below high", hint="write a number to fix it")
     if isinstance(value, tuple):
         yield from _check_distinct(key, value)
 
@@ -205,18 +207,4 @@ def _check_numeric(key: str, value: Numeric, *, rule: str, holds: Callable[[floa
 def _check_distinct(key: str, choices: Sequence[object]) -> Iterator[Problem]:
     if len(set(choices)) < len(choices):
         twice = next(choice for index, choice in enumerate(choices) if choice in choices[:index])
-        yield Problem(key=key, value=_text(twice), rule="appears twice among the choices")
-
-
-def _numbers(value: Numeric) -> tuple[float, ...]:
-    if isinstance(value, Range):
-        return (value.low, value.high)
-    return value if isinstance(value, tuple) else (value,)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, Range):
-        return f"{{low: {value.low:g}, high: {value.high:g}}}"
-    if isinstance(value, tuple):
-        return f"[{', '.join(_text(item) for item in value)}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        yield Problem(key=key, value=shown(twice), rule="appears twice among the choices")

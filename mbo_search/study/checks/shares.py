@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.hand_over import can_carry, carries_second_moments
 from mbo_search.study.catalogue.lookup import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.checks.written import shown
 from mbo_search.study.space.axes import hparam_values
 from mbo_search.study.space.build_stage import rewarm_steps
 from mbo_search.study.space.defaults import stage_with_defaults
@@ -26,6 +27,7 @@ from mbo_search.study.spec.study import (
     StageSpace,
     StudySpec,
     is_numeric,
+    numbers_of,
 )
 
 
@@ -56,7 +58,7 @@ def check_shares(study: StudySpec) -> Iterator[Problem]:
     is_searched = any(_is_choice(stage.share) for stage in study.stages)
     if is_searched and last not in rests:
         rule = "must be `rest`, because another stage's share is searched"
-        yield Problem(key=f"stages.{last}.share", value=_share_text(study.stages[last].share), rule=rule)
+        yield Problem(key=f"stages.{last}.share", value=shown(study.stages[last].share), rule=rule)
     elif not off_grid and rests in ([], [last]):
         yield from _check_sum(study, has_rest=bool(rests))
 
@@ -117,18 +119,17 @@ class _Length:
 
 def _lengths(study: StudySpec) -> list[_Length]:
     num_segments = round(1 / study.budget.grid)
-    ends = [None if stage.share == "rest" else _ends(stage.share) for stage in study.stages]
-    known = [
-        None
-        if end is None
-        else _Length(shortest=round(end[0] * num_segments), longest=round(end[1] * num_segments))
-        for end in ends
-    ]
+    shares = [None if isinstance(stage.share, str) else numbers_of(stage.share) for stage in study.stages]
+    known = [None if share is None else _length(share, num_segments) for share in shares]
     rest = _Length(
         shortest=num_segments - sum(length.longest for length in known if length is not None),
         longest=num_segments - sum(length.shortest for length in known if length is not None),
     )
     return [rest if length is None else length for length in known]
+
+
+def _length(shares: Sequence[float], num_segments: int) -> _Length:
+    return _Length(shortest=round(min(shares) * num_segments), longest=round(max(shares) * num_segments))
 
 
 def _shortest_clock(study: StudySpec, index: int, stage: StageSpace) -> StageClock:
@@ -147,7 +148,7 @@ def _shortest_clock(study: StudySpec, index: int, stage: StageSpace) -> StageClo
 def _longest_rewarm(stage: StageSpace, budget: BudgetSteps) -> int:
     """Steps of the longest automatic re-warm-up among the stage's optimizers and their settings."""
     return max(
-        rewarm_steps({name: _ends(value)[1] for name, value in values.items() if is_numeric(value)}, budget)
+        rewarm_steps({name: max(numbers_of(value)) for name, value in values.items() if is_numeric(value)}, budget)
         for choice in stage.optimizer or ()
         for values in [hparam_values(OPTIMIZERS[choice.name].hparams, choice.hparams)]
     )
@@ -181,19 +182,19 @@ def _off_grid(study: StudySpec) -> Iterator[Problem]:
     for index, stage in enumerate(study.stages):
         if isinstance(stage.share, str):
             continue
-        shares = stage.share if isinstance(stage.share, tuple) else _ends(stage.share)
+        shares = numbers_of(stage.share)
         key = f"stages.{index}.share"
         if isinstance(stage.share, Range) and stage.share.low >= stage.share.high:
-            yield Problem(key=key, value=_share_text(stage.share), rule="must have low below high")
+            yield Problem(key=key, value=shown(stage.share), rule="must have low below high")
         if any(not 0 < share <= 1 for share in shares):
-            yield Problem(key=key, value=_share_text(stage.share), rule="must be greater than 0 and at most 1")
+            yield Problem(key=key, value=shown(stage.share), rule="must be greater than 0 and at most 1")
         elif not all(_is_whole(share * num_segments) for share in shares):
             rule = f"must be a multiple of the grid, {study.budget.grid:g}"
-            yield Problem(key=key, value=_share_text(stage.share), rule=rule, hint="or make budget.grid finer")
+            yield Problem(key=key, value=shown(stage.share), rule=rule, hint="or make budget.grid finer")
 
 
 def _check_sum(study: StudySpec, *, has_rest: bool) -> Iterator[Problem]:
-    fixed = [_ends(stage.share)[1] for stage in study.stages if not isinstance(stage.share, str)]
+    fixed = [max(numbers_of(stage.share)) for stage in study.stages if not isinstance(stage.share, str)]
     total = sum(fixed)
     if not has_rest and abs(total - 1) > 1e-9:
         shares = " + ".join(f"{share:g}" for share in fixed)
@@ -221,23 +222,9 @@ def _is_choice(share: Numeric | str) -> bool:
     return isinstance(share, Range) or (isinstance(share, tuple) and len(share) > 1)
 
 
-def _ends(numeric: Numeric) -> tuple[float, float]:
-    if isinstance(numeric, Range):
-        return numeric.low, numeric.high
-    return (min(numeric), max(numeric)) if isinstance(numeric, tuple) else (numeric, numeric)
-
-
 def _largest(numeric: Numeric | str | None) -> float | None:
-    return None if numeric is None or isinstance(numeric, str) else _ends(numeric)[1]
+    return None if numeric is None or isinstance(numeric, str) else max(numbers_of(numeric))
 
 
 def _is_whole(number: float) -> bool:
     return abs(number - round(number)) < 1e-6
-
-
-def _share_text(share: Numeric | str) -> str:
-    if isinstance(share, Range):
-        return f"{{low: {share.low:g}, high: {share.high:g}}}"
-    if isinstance(share, tuple):
-        return f"[{', '.join(f'{one:g}' for one in share)}]"
-    return share if isinstance(share, str) else f"{share:g}"

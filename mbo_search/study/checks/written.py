@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from pydantic import BaseModel
+
 Plain = str | int | float | bool | None
 
 _NULL = re.compile(r"null|Null|NULL|~|")
@@ -52,5 +54,6 @@ def _flow_text(value: object) -> str:
         return f"[{', '.join(_flow_text(item) for item in value)}]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    text = str(value)
-    return f"{text.replace('nan', '.nan').replace('inf', '.inf')}" if isinstance(value, float) else text
+    if isinstance(value, BaseModel):
+        return _flow_text(dict(value))
+    return re.sub("(inf|nan)", r".\1", f"{value:.12g}") if isinstance(value, float) else str(value)

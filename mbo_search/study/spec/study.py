@@ -94,6 +94,17 @@ def is_numeric(value: HparamValue) -> TypeGuard[Numeric]:
     return isinstance(value, float | int | Range)
 
 
+def numbers_of(numeric: Numeric) -> tuple[float, ...]:
+    """List the numbers that a setting names: itself, both ends of an interval, or all choices.
+
+    >>> numbers_of(0.5), numbers_of(Range(low=1, high=2)), numbers_of((3.0, 4.0))
+    ((0.5,), (1.0, 2.0), (3.0, 4.0))
+    """
+    if isinstance(numeric, Range):
+        return (numeric.low, numeric.high)
+    return numeric if isinstance(numeric, tuple) else (numeric,)
+
+
 class RelativeLr(Description):
     """Learning rate as a factor of the optimizer's reference learning rate.
 
