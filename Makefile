@@ -69,7 +69,7 @@ OLDEST_TORCH ?=
 OLDEST := build/oldest/bin/python
 .PHONY: test-oldest
 test-oldest: ## Run the default tests with the lowest versions that pyproject.toml allows (OLDEST_TORCH=another torch)
-	rm -rf build/oldest
+	rm -rf build/oldest build/lib
 	$(PYTHON) -m venv build/oldest
 	$(OLDEST) -m pip install --quiet --upgrade pip
 	if $(OLDEST) tools/oldest.py $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(if $(OLDEST_TORCH),--torch $(OLDEST_TORCH)) \

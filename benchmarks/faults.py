@@ -302,9 +302,9 @@ def compare(tally: Tally, whole: RunDirectory, run: RunDirectory) -> None:
         if trial not in given_up
     )
     tally.same_ranking = [row for row in ranked(whole) if row[0] not in given_up] == ranked(run)
-    tally.executed_tokens = sum(record.executed_tokens for record in records.values())
-    tally.wasted_tokens = sum(record.wasted_tokens for record in records.values())
-    seconds = sum(record.train_seconds for record in records.values())
+    tally.executed_tokens = sum(record.cost.executed_tokens for record in records.values())
+    tally.wasted_tokens = sum(record.cost.wasted_tokens for record in records.values())
+    seconds = sum(record.cost.train_seconds for record in records.values())
     slots = 2 if tally.backend == "ray" else 1
     lives = tally.kills["driver"] * slots + tally.kills["worker"]
     tally.uncounted_tokens = round(lives * COUNT_SECONDS / 2 * tally.executed_tokens / max(1e-9, seconds))

@@ -30,7 +30,8 @@ from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.study import Study
 from mbo_search.system.files import read_json, write_json
 from mbo_search.train.execution.path import schedule_path
-from mbo_search.train.setup.setup import TrainSetup, resolve_setup
+from mbo_search.train.setup.resolve import resolve_setup
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.reports import Node
 
 DIVERGED = 20.0

@@ -3,7 +3,7 @@
     python -m benchmarks.scale --trials 2000 --slots 16
 
 Nothing is trained: a trial takes simulated time, and its losses follow a smooth landscape. All the rest is
-real: the director, the searcher's model, the Optuna study in SQLite, tasks and records on disk, the live
+real: the controller, the searcher's model, the Optuna study in SQLite, tasks and records on disk, the live
 table's snapshot, the ranking. Latencies are printed for each stretch of the search, so that growth shows;
 processor time beside wall-clock time, for on a machine that does other things only the former says something.
 
@@ -32,12 +32,12 @@ from typing import TypeVar
 
 from mbo_search.engine.control.controller import SearchController
 from mbo_search.engine.control.dependencies import SearchConfig, SearchDependencies
-from mbo_search.engine.control.snapshot import snapshot
-from mbo_search.engine.control.stopping_criteria import StoppingCriteria
-from mbo_search.engine.driver import RunRecorder, nodes_of
+from mbo_search.engine.control.progress import progress_of
+from mbo_search.engine.control.stopping import StoppingCriteria
+from mbo_search.engine.housekeeping import RunRecorder
 from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, open_study
 from mbo_search.engine.searcher.searches import arm_space
-from mbo_search.engine.tasks.task import TrialTask
+from mbo_search.engine.tasks import TrialTask, nodes_of
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.spec.study import SearchSpec
@@ -183,22 +183,22 @@ def run(path: Path, arguments: argparse.Namespace) -> list[dict[str, object]]:
     )
     directory = RunDirectory.create(path, study, make_setup(study))
     world = World()
-    director = make_director(study, directory, world, arguments.slots)
+    controller = make_controller(study, directory, world, arguments.slots)
     ask, tell, look, lines = Clock(), Clock(), Clock(), []
     busy: list[tuple[float, int, TrialOutcome]] = []
     while True:
-        while len(busy) < arguments.slots and (task := ask.measure(director.ask)) is not None:
-            director.started(task.trial, world.now)
+        while len(busy) < arguments.slots and (task := ask.measure(controller.ask)) is not None:
+            controller.started(task.trial, world.now)
             outcome = world.execute(task)
             heapq.heappush(busy, (world.now + outcome.cost.executed_tokens, task.trial, outcome))
         if not busy:
             return lines
         world.now, trial, outcome = heapq.heappop(busy)
         world.nodes.update(outcome.produced)
-        tell.measure(functools.partial(director.tell, trial, outcome))
-        look.measure(functools.partial(snapshot, director, study=study.study, messages=()))
-        ended = len(director.books.records)
-        if ended % arguments.every == 0 or not director.has_more:
+        tell.measure(functools.partial(controller.tell, trial, outcome))
+        look.measure(functools.partial(progress_of, controller, study=study.study, messages=()))
+        ended = len(controller.table.records)
+        if ended % arguments.every == 0 or not controller.has_more:
             lines.append(line(ended, directory, {"ask": ask, "tell": tell, "snapshot": look}))
             print(lines[-1], file=sys.stderr, flush=True)
 
@@ -215,8 +215,8 @@ def line(ended: int, directory: RunDirectory, clocks: dict[str, Clock]) -> dict[
     }
 
 
-def make_director(study: Study, directory: RunDirectory, world: World, slots: int) -> SearchController:
-    """A director as a driver makes it, with simulated time and a store of names."""
+def make_controller(study: Study, directory: RunDirectory, world: World, slots: int) -> SearchController:
+    """A controller as a driver makes it, with simulated time and a store of names."""
     setup = make_setup(study)
     arm = OptunaSearcher(
         "staged",

@@ -154,7 +154,7 @@ def _gp(seed: int) -> optuna.samplers.BaseSampler:
 
 
 def simulated_curve(table: StageTable, budget: int, seed: int, *, searcher: str) -> Curve:
-    """One of our searchers through the real director."""
+    """One of our searchers through the real controller."""
     what = Simulation(searcher=searcher, budget_stage_runs=budget, seed=seed, ends_at_best=True)
     found = simulate(table, what)
     row = [table.median_loss if step.best_loss is None else step.best_loss for step in found.curve]

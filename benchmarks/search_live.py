@@ -97,8 +97,8 @@ def _search_ours(study: Study, out: Path, backend: Backend) -> list[Row]:
         Row(
             started=record.started_at,
             ended=record.ended_at,
-            tokens=record.executed_tokens + record.wasted_tokens,
-            train_seconds=record.train_seconds,
+            tokens=record.cost.tokens,
+            train_seconds=record.cost.train_seconds,
             loss=record.val_loss,
         )
         for record in RunDirectory.open(out).records()

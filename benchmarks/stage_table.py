@@ -31,7 +31,8 @@ from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
 from mbo_search.study.study import Study
 from mbo_search.system.files import read_json, write_json
-from mbo_search.train.setup.setup import TrainSetup, resolve_setup
+from mbo_search.train.setup.resolve import resolve_setup
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
 from mbo_search.trial.reports import Node
 

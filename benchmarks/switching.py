@@ -172,7 +172,7 @@ def _losses(runs: ScheduleRuns) -> dict[int, float]:
 
 
 def _tokens(records: Sequence[TrialRecord], arm: str) -> int:
-    return sum(record.executed_tokens + record.wasted_tokens for record in records if record.arm == arm)
+    return sum(record.cost.tokens for record in records if record.arm == arm)
 
 
 def _schedules(cell: Cell) -> list[tuple[str, ScheduleRuns]]:

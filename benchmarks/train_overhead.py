@@ -32,8 +32,10 @@ from mbo_search.study.spec.study import DataSpec, ModelSpec, TokenizerSpec
 from mbo_search.train.evaluation import evaluate
 from mbo_search.train.loop import StepContext, train_segment
 from mbo_search.train.saved_state import fresh_state, load_state, save_state
+from mbo_search.train.setup.eval_text import evaluation_windows_of
 from mbo_search.train.setup.probe import fastest_micro_batch, prober
-from mbo_search.train.setup.setup import TrainSetup, evaluation_windows_of, numerics_here
+from mbo_search.train.setup.resolve import numerics_here
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import TrainState
 from mbo_search.trial.cost import Cost
 from mbo_search.trial.reports import BoundaryReport
@@ -68,15 +70,15 @@ def _data(root: Path) -> PreparedData:
 
 
 def _setup(data: PreparedData, steps: int, batch_tokens: int) -> TrainSetup:
-    with prober(MODEL, data.card.vocab_size, device="cpu", threads=1) as found:
+    with prober(MODEL, data.metadata.vocab_size, device="cpu", threads=1) as found:
         micro_batch = fastest_micro_batch(found, batch_tokens // MODEL.context, "float32")
     windows = evaluation_windows_of(data, context=MODEL.context, num_tokens=EVALUATION_TOKENS)
     setup = TrainSetup(
         model=MODEL,
-        vocab_size=data.card.vocab_size,
+        vocab_size=data.metadata.vocab_size,
         data_folder=str(data.folder),
-        data_fingerprint=data.card.fingerprint,
-        bytes_per_token=data.card.splits["validation"].bytes_per_token or 1.0,
+        data_fingerprint=data.metadata.fingerprint,
+        bytes_per_token=data.metadata.splits["validation"].bytes_per_token or 1.0,
         num_segments=steps,
         steps_per_segment=1,
         batch_tokens=batch_tokens,
@@ -154,7 +156,7 @@ def _node(setup: TrainSetup, live: TrainState, root: Path) -> dict[str, float]:
         store.commit(key, folder, report)
         keep_seconds.append(time.perf_counter() - began)
         began = time.perf_counter()
-        load_state(store.load(key).node.path, setup, budget_steps=setup.budget().total_steps)
+        load_state(store.load(key).node.path, setup)
         load_seconds.append(time.perf_counter() - began)
     size = store.size_bytes() / 8
     shutil.rmtree(root / "stages")

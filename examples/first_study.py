@@ -1,7 +1,7 @@
 """Search, confirm and look at the result from Python.
 
 Run with `python examples/first_study.py`; it takes about ten minutes on two CPU cores, without GPU and network.
-The first argument may name another study file, the second another run directory.
+The first argument may name another study, the second another run directory.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from pathlib import Path
 
 import mbo_search as mbo
 
-QUICKSTART = Path(__file__).resolve().parents[1] / "studies" / "quickstart.yaml"
 
+def main(name: str = "quickstart", folder: str = "reports/first-study") -> None:
+    """Search the schedules of a study, train the champions again on fresh seeds, and save the best.
 
-def main(study_file: Path = QUICKSTART, out: Path = Path("reports/first-study")) -> None:
-    """Search the schedules of a study, train the champions again on fresh seeds, and save the best."""
-    study = mbo.load_study(study_file)
+    Args:
+        name: A shipped study, or the path of a study file.
+        folder: The run directory.
+    """
+    study, out = mbo.load_study(name), Path(folder)
     run = mbo.search(study, out=out)
-    print(run.ranking.head(5).to_string(index=False))
+    print(run.ranking[["trial", "val_perplexity", "schedule"]].head().to_string(index=False))
 
     run = mbo.confirm(run, seeds=6)
     print(run.verdict)
@@ -28,4 +31,4 @@ def main(study_file: Path = QUICKSTART, out: Path = Path("reports/first-study"))
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main(*sys.argv[1:])

@@ -19,7 +19,7 @@
 # %%
 import mbo_search as mbo
 
-study = mbo.load_study("studies/quickstart.yaml")
+study = mbo.load_study("quickstart")
 study.stages
 
 # %% [markdown]
@@ -40,13 +40,17 @@ run.verdict
 run.ranking.head()
 
 # %%
-run.trials.groupby("search")["loss"].agg(["count", "min"])
+run.trials.groupby("arm")["val_loss"].agg(["count", "min"])
 
 # %%
-run.curves.query("trial == @run.best.trial").plot(x="tokens", y="loss")
+winner = run.best.provenance.trial
+run.curves.query("trial == @winner")[["tokens", "lr", "loss"]].tail()
 
 # %%
 run.figure("timelines")
+
+# %%
+run.figure("curves")
 
 # %% [markdown]
 # ## Believe
@@ -68,5 +72,7 @@ run.best.save("best.yaml")
 # %%
 import optuna
 
-other = mbo.search(study, out="reports/notebook-tpe", searcher=optuna.samplers.TPESampler(seed=0))
-mbo.compare([run, other])
+other = mbo.search(study, out="reports/notebook-random", searcher=optuna.samplers.RandomSampler(seed=0))
+comparison = mbo.compare([run, other])
+comparison.save("comparison.html")
+comparison.verdict

@@ -87,3 +87,10 @@ def test_sample_pages_are_of_this_version_and_of_today_s_ranking(page):
     told = dict(re.findall(r'<meta name="(generator|mbo-search-ranking)" content="([^"]*)">', head))
     schema = Ranking.model_fields["schema_version"].default
     assert told == {"generator": f"mbo-search {version('mbo-search')}", "mbo-search-ranking": schema}
+
+
+def test_the_walk_through_names_modules_that_exist():
+    page = (ROOT / "docs" / "walk-through.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(mbo_search/[\w/]+(?:\.py|/))`", page))
+    assert len(named) > 30
+    assert sorted(path for path in named if not (ROOT / path).exists()) == []

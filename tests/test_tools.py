@@ -65,13 +65,6 @@ def test_a_room_that_no_layer_names_stands_on_top(house):
     assert names(architecture.read_rooms(house / "house", ["roof", "cellar"])) == ["floor", "roof", "cellar"]
 
 
-def test_the_face_of_the_package_is_drawn_once_it_imports_something(house):
-    (house / "house" / "__init__.py").write_text("from house.roof import beam\n", encoding="utf-8")
-    rooms = architecture.read_rooms(house / "house", ["roof", "floor", "cellar"])
-    assert names(rooms) == ["__init__", "roof", "floor", "cellar"]
-    assert architecture.import_counts(house / "house", names(rooms))["__init__", "roof"] == 1
-
-
 def test_imports_are_counted_from_sub_folders_functions_and_relative_ones(house):
     counts = architecture.import_counts(house / "house", ["roof", "floor", "cellar"])
     assert counts == {("roof", "floor"): 3, ("roof", "cellar"): 2}

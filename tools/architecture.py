@@ -21,10 +21,10 @@ __all__ = ["Room", "architecture_svg", "import_counts", "read_rooms"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
-_TEXT_WIDTH, _COLUMN, _ROW = 300, 58, 56
+_TEXT_WIDTH, _COLUMN, _ROW = 300, 58, 66
 _TOP, _LEFT, _MARGIN = 92, 24, 22
 _BOX_WIDTH, _BOX_HEIGHT = 60, 32
-_SUMMARY_CHARACTERS, _PARTS_CHARACTERS, _LINE = 37, 44, 16
+_SUMMARY_CHARACTERS, _PARTS_CHARACTERS, _LINE = 37, 42, 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def read_rooms(package: Path, order: Sequence[str]) -> list[Room]:
         order: Names of rooms, the highest first.
 
     Returns:
-        The rooms that exist, beginning with the package's own face if that imports something.
+        The rooms that exist. The package's own `__init__` is not one: it only repeats names.
     """
     present = {path.stem if path.is_file() else path.name: path for path in _children(package)}
     unlisted = sorted(set(present) - set(order))
@@ -74,8 +74,7 @@ def read_rooms(package: Path, order: Sequence[str]) -> list[Room]:
 
 def _children(package: Path) -> Iterator[Path]:
     for path in sorted(package.iterdir()):
-        is_face = path.name == "__init__.py" and _imported(path, package)
-        if is_face or (path.is_dir() and any(path.rglob("*.py"))) or (path.suffix == ".py" and path.name[0] != "_"):
+        if any(path.rglob("*.py")) if path.is_dir() else path.suffix == ".py" and path.name != "__init__.py":
             yield path
 
 
@@ -133,10 +132,6 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def _label(room: Room) -> str:
-    return "python" if room.name == "__init__" else room.name
-
-
 class _Picture:
     """Boxes on a diagonal: arrows leave a room to the right and arrive from above."""
 
@@ -171,7 +166,7 @@ class _Picture:
         )
 
     def _description(self) -> str:
-        names = ", ".join(map(_label, self.rooms))
+        names = ", ".join(room.name for room in self.rooms)
         return f"From the highest room to the lowest: {names}. {self._balance()}."
 
     def _heading(self) -> list[str]:
@@ -189,8 +184,8 @@ class _Picture:
         middle = self._y(row)
         most = 2 if room.parts else 3
         summary = textwrap.wrap(room.summary, _SUMMARY_CHARACTERS, max_lines=most, placeholder=" ...")
-        parts = textwrap.shorten(" / ".join(room.parts), _PARTS_CHARACTERS, placeholder=" ...")
-        lines = [*(("quiet", line) for line in summary), *([("parts", parts)] if parts else [])]
+        parts = textwrap.wrap(", ".join(room.parts), _PARTS_CHARACTERS)
+        lines = [*(("quiet", line) for line in summary), *(("parts", line) for line in parts)]
         first = middle + 4 - _LINE * (len(lines) - 1) / 2
         start = _LEFT + _TEXT_WIDTH
         yield f'  <line class="leader" x1="{start}" y1="{middle}" x2="{self._x(row)}" y2="{middle}"/>'
@@ -220,7 +215,7 @@ class _Picture:
         count = self.counts[row, column]
         strength = min(1.0, 0.12 + 0.88 * (count / max(self.counts.values())) ** 0.5)
         kind = "up" if row > column else "strong" if strength > 0.5 else "weak"
-        names = f"{_label(self.rooms[row])} imports {_label(self.rooms[column])}: {count}"
+        names = f"{self.rooms[row].name} imports {self.rooms[column].name}: {count}"
         x, y = self._x(column), self._y(row)
         return (
             f'  <g class="{kind}"><title>{html.escape(names)}</title>'
@@ -230,11 +225,11 @@ class _Picture:
         )
 
     def _box(self, row: int, room: Room) -> str:
-        x, y = self._x(row), self._y(row)
+        x, y, width = self._x(row), self._y(row), max(_BOX_WIDTH, 9 * len(room.name))
         return (
-            f'  <g class="room"><rect x="{x - _BOX_WIDTH / 2:g}" y="{y - _BOX_HEIGHT / 2:g}" width="{_BOX_WIDTH}" '
+            f'  <g class="room"><rect x="{x - width / 2:g}" y="{y - _BOX_HEIGHT / 2:g}" width="{width}" '
             f'height="{_BOX_HEIGHT}" rx="7"/>'
-            f'<text x="{x}" y="{y + 4.5:g}" text-anchor="middle">{html.escape(_label(room))}</text></g>'
+            f'<text x="{x}" y="{y + 4.5:g}" text-anchor="middle">{html.escape(room.name)}</text></g>'
         )
 
     def _x(self, column: int) -> int:
@@ -247,7 +242,7 @@ class _Picture:
 _STYLE = """  <style>
     .card { fill: #ffffff; stroke: #d0d7de }
     .title { font-size: 21px; font-weight: 600; fill: #1f2328 }
-    .quiet { font-size: 14px; fill: #57606a } .parts { font-size: 13px; font-weight: 600; fill: #0969da }
+    .quiet { font-size: 14px; fill: #57606a } .parts { font-size: 13px; fill: #0969da }
     .leader { stroke: #d8dee4; stroke-dasharray: 1 5; stroke-linecap: round; stroke-width: 2 }
     .wire { stroke: #b6c4d6; stroke-width: 1.6 }
     .head { fill: #7d93b2 }

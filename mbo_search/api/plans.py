@@ -9,7 +9,7 @@ from mbo_search.api.studies import data_cache, default_run_folder, load_study
 from mbo_search.study.study import Study
 
 if TYPE_CHECKING:
-    from mbo_search.engine.plan import StudyPlan
+    from mbo_search.engine.plan_values import StudyPlan
 
 
 def plan(study: Study | Path | str) -> StudyPlan:

@@ -114,16 +114,18 @@ class Run:
         Raises:
             UserError: If there is no such figure, or the run has nothing to show in it.
         """
-        from mbo_search.report.page.sections import figure
+        from mbo_search.report.figures.registry import figure
 
         return figure(self._source, name)
 
     @property
     def figures(self) -> tuple[str, ...]:
         """Names of the figures that this run has something to show in."""
-        from mbo_search.report.page.sections import figure_names
+        from mbo_search.report.figures.registry import figure_blocks
+        from mbo_search.report.style.i18n import load_strings
 
-        return figure_names(self._source)
+        blocks = figure_blocks(self._source, load_strings("en"))
+        return tuple(name for name, block in blocks.items() if block.figure is not None)
 
     def report(
         self,

@@ -25,8 +25,8 @@ from mbo_search.units import format_bytes, format_count, format_seconds
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from mbo_search.engine.control.confirm_cost import ConfirmCost
-    from mbo_search.engine.plan import ArmPlan, StudyPlan
+    from mbo_search.engine.control.confirm import ConfirmCost
+    from mbo_search.engine.plan_values import ArmPlan, StudyPlan
 
 _SPARKLINE_CELLS = 40
 

@@ -16,7 +16,7 @@ from mbo_search.study.spec.rungs import Rung
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from mbo_search.engine.plan import ArmPlan, StudyPlan
+    from mbo_search.engine.plan_values import ArmPlan, StudyPlan
     from mbo_search.results.ranking.earlier_noise import EarlierNoise
     from mbo_search.results.records.records import Arm
 

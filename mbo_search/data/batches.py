@@ -1,7 +1,7 @@
 """Batches of training tokens: a pure function of the position in a virtual, endless stream.
 
 The corpus is cut into fixed blocks; every epoch reads all blocks once, in an order of its own. A position is a
-number of tokens consumed, nothing else: no iterator holds state, so a run that stops anywhere goes on exactly
+number of tokens consumed, nothing else: no iterator holds state, so a run that stops anywhere resumes exactly
 there, and schedules that consumed the same number of tokens stand at the same place. Batch size and context only
 regroup the stream.
 """
@@ -22,8 +22,8 @@ _KEPT_EPOCHS = 2
 class TokenStream:
     """The training tokens in seeded order.
 
-    Block b holds tokens b * block_tokens up to (b + 1) * block_tokens of the corpus; what is left at the end and
-    fills no block is never read. The target of a token is its true successor in the corpus, also where the next
+    Block b holds tokens b * block_tokens up to (b + 1) * block_tokens of the corpus; an incomplete block at the end
+    is never read. The target of a token is its true successor in the corpus, also where the next
     token of the stream comes from another block.
 
     Args:
@@ -52,7 +52,7 @@ class TokenStream:
             )
         self._tokens = tokens
         self._block_tokens = block_tokens
-        self._seed = seed
+        self.seed = seed
         self._num_blocks = (len(tokens) - 1) // block_tokens
         self._orders: dict[int, npt.NDArray[np.int64]] = {}
 
@@ -86,11 +86,11 @@ class TokenStream:
         return blocks * self._block_tokens + offsets
 
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
-        """The order of the blocks in an epoch, kept for the epochs asked for last."""
+        """The order of the blocks in an epoch, cached for the latest epochs."""
         if epoch not in self._orders:
             while len(self._orders) >= _KEPT_EPOCHS:
                 del self._orders[next(iter(self._orders))]
-            self._orders[epoch] = _permutation(self._num_blocks, seed=self._seed, epoch=epoch)
+            self._orders[epoch] = _permutation(self._num_blocks, seed=self.seed, epoch=epoch)
         return self._orders[epoch]
 
 

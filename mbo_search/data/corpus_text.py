@@ -50,18 +50,18 @@ def read_splits(spec: DataSpec, sources: Sequence[Source]) -> SplitText:
     train, counts = _without_duplicates(spec, long_enough["train"], long_enough.get("validation", []))
     splits = _split(spec, train, long_enough.get("validation"))
     dedup = DedupMetadata(kind=spec.dedup, too_short=too_short, **counts)
-    return SplitText(splits=splits, sources=read.cards, dedup=dedup)
+    return SplitText(splits=splits, sources=read.sources, dedup=dedup)
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
     documents: dict[Role, list[Document]]
-    cards: tuple[SourceMetadata, ...]
+    sources: tuple[SourceMetadata, ...]
 
 
 def _read(spec: DataSpec, sources: Sequence[Source]) -> _Read:
     documents: dict[Role, list[Document]] = {source.role: [] for source in sources}
-    cards: list[SourceMetadata] = []
+    found: list[SourceMetadata] = []
     problems: list[Problem] = []
     for source in sources:
         num_before = len(documents[source.role])
@@ -72,10 +72,10 @@ def _read(spec: DataSpec, sources: Sequence[Source]) -> _Read:
                 problems.extend(error.problems)
             if len(problems) >= _MOST_PROBLEMS:
                 raise DataError(problems)
-        cards.append(_card(source, documents[source.role][num_before:]))
+        found.append(_metadata(source, documents[source.role][num_before:]))
     if problems:
         raise DataError(problems)
-    return _Read(documents, tuple(cards))
+    return _Read(documents, tuple(found))
 
 
 def _streams(source: Source, text_field: str) -> Iterator[Iterable[Document]]:
@@ -87,7 +87,7 @@ def _streams(source: Source, text_field: str) -> Iterator[Iterable[Document]]:
             yield read_file(file, text_field)
 
 
-def _card(source: Source, documents: Sequence[Document]) -> SourceMetadata:
+def _metadata(source: Source, documents: Sequence[Document]) -> SourceMetadata:
     return SourceMetadata(
         name=source.name,
         role=source.role,

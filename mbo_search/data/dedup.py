@@ -1,4 +1,4 @@
-"""Finding documents that were seen before, so that no text stands in two splits or twice in one."""
+"""Duplicate detection, so that no text occurs in two splits or twice in one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from datasketch import MinHash, MinHashLSH
 
 NEAR_THRESHOLD = 0.75
-"""Documents are near duplicates from this estimated Jaccard similarity of their shingles on."""
+"""Least estimated Jaccard similarity of the shingles of near duplicates."""
 
 SHINGLE_WORDS = 5
 """Words of a shingle. In scripts that write no spaces between words every character counts as a word."""
@@ -46,10 +46,11 @@ class Repeat:
 
 
 class DuplicateFilter:
-    """Remembers documents and tells whether a further one is new. Of a set of duplicates the first one stays.
+    """Remembers documents and finds repetitions. Of a set of duplicates the first one stays.
 
-    Equal is: the same text. Nearly equal is: an estimated Jaccard similarity of the word 5-grams of at least
-    `NEAR_THRESHOLD`, letter case and punctuation aside. Documents without any word are compared exactly only.
+    Equal documents have the same text; nearly equal ones an estimated Jaccard similarity of the word 5-grams of at
+    least `NEAR_THRESHOLD`, ignoring letter case and punctuation. Documents without any word are compared exactly
+    only.
 
     Args:
         kind: `none` finds nothing, `exact` equal documents, `near` nearly equal ones as well.
@@ -75,7 +76,7 @@ class DuplicateFilter:
         return self._add_signature(text, group)
 
     def add_bytes(self, content: bytes, group: str) -> Repeat | None:
-        """Remember content that is no text unless it equals earlier content."""
+        """Remember binary content unless it equals earlier content."""
         if self._kind == "none":
             return None
         digest = hashlib.blake2b(content, digest_size=16).digest()

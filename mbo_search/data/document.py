@@ -1,4 +1,4 @@
-"""The unit of text: what is cleaned, compared, and given to one split as a whole."""
+"""The unit of text, which is cleaned, compared, and assigned to one split as a whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Document:
         text: The text.
         is_named_stably: Whether the name, rather than the text, decides the split. Built-in corpora do this, so
             that a unit whose wording changes between Python versions stays in its split.
-        part: Place among the pieces of a document that was cut; 0 for a whole document or a first piece.
+        part: Position among the pieces of a document that was cut; 0 for a whole document or a first piece.
     """
 
     name: str

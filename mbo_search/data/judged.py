@@ -1,4 +1,4 @@
-"""Judged text: whole documents that no search looks at, read piece by piece so that each has a loss of its own."""
+"""Judged text: whole documents that no search reads, in pieces, so that each document has its own loss."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class JudgedText:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens that are predicted in one judgement."""
+        """Tokens predicted in one judgment."""
         return sum(self.lengths)
 
     @property
@@ -44,7 +44,7 @@ class JudgedText:
         return hashlib.sha256(json.dumps(material).encode()).hexdigest()
 
     def pieces(self, context: int) -> Pieces:
-        """Cut each document into consecutive pieces, the last one shorter where it must be."""
+        """Cut each document into consecutive pieces, the last one may be shorter."""
         lengths = np.asarray(self.lengths, dtype=np.int64)
         counts = -(-lengths // context)
         documents = np.repeat(np.arange(len(lengths), dtype=np.int64), counts)
@@ -61,7 +61,7 @@ class JudgedText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pieces:
-    """Stretches of documents, one place of each array a piece.
+    """Pieces of documents; each array has one entry per piece.
 
     Attributes:
         documents: Position of the document among the judged ones.
@@ -76,7 +76,7 @@ class Pieces:
     begins_document: npt.NDArray[np.bool_]
 
     def batches(self, most_tokens: int) -> list[npt.NDArray[np.int64]]:
-        """Put pieces of like length together, the longest first, so that little is padded."""
+        """Put pieces of similar length together, the longest first, so that little is padded."""
         order = np.argsort(-self.lengths, kind="stable")
         found, first = [], 0
         while first < len(order):

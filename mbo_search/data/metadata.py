@@ -1,4 +1,4 @@
-"""The card of prepared data: what it holds, how it came about, and the fingerprint that names it."""
+"""The metadata of prepared data, `card.json`: contents, origin, and the fingerprint that names them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SplitMetadata(Description):
 
     Attributes:
         num_documents: Documents.
-        num_tokens: Tokens, one end-of-document token behind each document included.
+        num_tokens: Tokens, including one end-of-document token after each document.
         num_bytes: UTF-8 bytes of the text.
         bytes_per_token: Bytes of text per token; None for an empty split.
         sha256: SHA-256 of the token file.
@@ -109,7 +109,7 @@ class DataMetadata(Description):
         eos_id: The end-of-document token.
         dtype: Width of the token files, little-endian.
         splits: The splits.
-        files: Size and digest of every file besides this card, by name relative to it.
+        files: Size and digest of every other file, by its name relative to this one.
         sources: Where the text came from.
         dedup: What was dropped.
         versions: Versions of what may change the tokens.
@@ -130,7 +130,7 @@ class DataMetadata(Description):
 
 def data_fingerprint(splits: dict[Split, SplitMetadata], *, dtype: TokenWidth, tokenizer_sha256: str) -> str:
     """Name tokens by their content."""
-    material = {name: card.sha256 for name, card in splits.items()} | {
+    material = {name: split.sha256 for name, split in splits.items()} | {
         "dtype": dtype,
         "tokenizer": tokenizer_sha256,
     }

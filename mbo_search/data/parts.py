@@ -2,8 +2,8 @@
 
 Whoever keeps the best of many schedules by their losses on some text keeps, in part, the one that suits this text.
 So the evaluation windows of all trials lie in a few documents, and the others are kept for finished models on fresh
-seeds. Documents stand in the order of their sources. Both parts are dealt out along this order, a share of every
-stretch of it, so each source is found in both.
+seeds. Documents stand in the order of their sources. Both parts are drawn evenly along
+this order, so each source is found in both.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ MOST_JUDGED_TOKENS = 200_000
 MOST_DOCUMENT_TOKENS = MOST_JUDGED_TOKENS // FEWEST_JUDGED_DOCUMENTS
 """No document outweighs all others, and the fewest fit into the most tokens however long they are."""
 
-# Windows of a stretch of documents that are set aside together: the longer, the less text beside windows is lost
+# Windows of a block of documents that are set aside together: the longer, the less text beside windows is lost
 # for judging; the shorter, the more places the windows come from.
-_STRETCH_WINDOWS = 4
+_BLOCK_WINDOWS = 4
 # A search that looks at one or two long documents would know little of the text.
-_FEWEST_STRETCHES = 8
+_FEWEST_BLOCKS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationParts:
-    """What the validation split is used for.
+    """The uses of the validation split.
 
     Attributes:
         windows: Windows on which every trial is evaluated; no judged document has a token in one.
-        judged: Documents on which finished models are judged; None: the windows lie all over the split.
+        judged: Documents on which finished models are judged; None if the windows lie all over the split.
         why_not: Why there are none, as a sentence without its full stop; else empty.
     """
 
@@ -68,15 +68,15 @@ def validation_parts(
     """
     whole = evaluation_windows(len(tokens), context=context, num_tokens=num_tokens, split_sha256=split_sha256)
     edges = _document_edges(tokens, eos_id)
-    stretches = _stretches(edges, context, len(whole.starts))
-    if stretches.capacities.sum() < len(whole.starts):
+    blocks = _blocks(edges, context, len(whole.starts))
+    if blocks.capacities.sum() < len(whole.starts):
         return ValidationParts(windows=whole, why_not=_too_little(edges))
-    windows_in = _windows_in(stretches, len(whole.starts))
-    is_left = np.repeat(windows_in == 0, np.diff(stretches.edges))
+    windows_in = _windows_in(blocks, len(whole.starts))
+    is_left = np.repeat(windows_in == 0, np.diff(blocks.edges))
     starts, lengths = edges[:-1][is_left], np.diff(edges)[is_left]
     if len(starts) < FEWEST_JUDGED_DOCUMENTS or lengths.sum() < FEWEST_JUDGED_TOKENS:
         return ValidationParts(windows=whole, why_not=_too_little(edges))
-    places = _places(edges[stretches.edges], windows_in)
+    places = _places(edges[blocks.edges], windows_in)
     return ValidationParts(
         windows=windows_at(places, context=context, split_sha256=split_sha256),
         judged=_judged(starts, lengths, split_sha256),
@@ -84,11 +84,11 @@ def validation_parts(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Stretches:
+class _Blocks:
     """Consecutive documents.
 
     Attributes:
-        edges: The first document of each stretch, and the number of documents behind the last.
+        edges: The first document of each block, and the number of documents after the last.
         capacities: Windows that each may hold.
     """
 
@@ -97,34 +97,34 @@ class _Stretches:
 
 
 def _document_edges(tokens: TokenArray, eos_id: int) -> npt.NDArray[np.int64]:
-    """The first token of each document, and the number of tokens behind the last."""
+    """The first token of each document, and the number of tokens after the last."""
     ends = document_ends(tokens, eos_id)
     is_closed = len(ends) > 0 and ends[-1] == len(tokens)
     return np.concatenate([[0], ends, [] if is_closed else [len(tokens)]]).astype(np.int64)
 
 
-def _stretches(edges: npt.NDArray[np.int64], context: int, count: int) -> _Stretches:
-    """Cut the split into stretches that are just long enough for some windows each."""
-    most = -(-count // _FEWEST_STRETCHES)
-    needed = min(_STRETCH_WINDOWS, most) * context + 1
+def _blocks(edges: npt.NDArray[np.int64], context: int, count: int) -> _Blocks:
+    """Cut the split into blocks that are just long enough for some windows each."""
+    most = -(-count // _FEWEST_BLOCKS)
+    needed = min(_BLOCK_WINDOWS, most) * context + 1
     firsts = [0]
     while firsts[-1] < len(edges) - 1:
         firsts.append(min(int(np.searchsorted(edges, edges[firsts[-1]] + needed)), len(edges) - 1))
     bounds = np.asarray(firsts, dtype=np.int64)
     sizes = np.diff(edges[bounds])
-    return _Stretches(edges=bounds, capacities=np.minimum((sizes - 1) // context, most))
+    return _Blocks(edges=bounds, capacities=np.minimum((sizes - 1) // context, most))
 
 
-def _windows_in(stretches: _Stretches, count: int) -> npt.NDArray[np.int64]:
-    """Windows of each stretch, adding up to `count`: full stretches, evenly spread, and the last one what is left.
+def _windows_in(blocks: _Blocks, count: int) -> npt.NDArray[np.int64]:
+    """Windows of each block, adding up to `count`: full blocks, evenly spread, and the last one what is left.
 
-    A stretch is filled as soon as fewer windows have been placed than an even spread would have placed so far.
+    A block is filled as soon as fewer windows have been placed than an even spread would have placed so far.
     """
-    so_far = np.cumsum(stretches.capacities)
+    so_far = np.cumsum(blocks.capacities)
     wanted = so_far * count // so_far[-1]
     windows = np.zeros(len(so_far), dtype=np.int64)
     placed = 0
-    for index, capacity in enumerate(stretches.capacities.tolist()):
+    for index, capacity in enumerate(blocks.capacities.tolist()):
         if placed < wanted[index]:
             windows[index] = min(capacity, count - placed)
             placed += int(windows[index])
@@ -132,9 +132,9 @@ def _windows_in(stretches: _Stretches, count: int) -> npt.NDArray[np.int64]:
 
 
 def _places(edges: npt.NDArray[np.int64], windows_in: npt.NDArray[np.int64]) -> list[int]:
-    """Where the windows of each stretch begin; `edges` are its first token and the one behind its last."""
-    stretches = zip(edges[:-1].tolist(), edges[1:].tolist(), windows_in.tolist(), strict=True)
-    return [start for first, last, count in stretches for start in spread_starts(first, last, count)]
+    """First tokens of the windows of each block; `edges` are its first token and the one after its last."""
+    blocks = zip(edges[:-1].tolist(), edges[1:].tolist(), windows_in.tolist(), strict=True)
+    return [start for first, last, count in blocks for start in spread_starts(first, last, count)]
 
 
 def _judged(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], split_sha256: str) -> JudgedText:

@@ -1,8 +1,8 @@
 """From a study's data section to token files on disk: once, then from the cache.
 
 The cache is a folder with one folder of prepared data for each combination of settings, source contents and library
-versions. A folder appears under its name only when it is complete, so processes that prepare the same data at once
-do the work twice and harm nothing. Damaged folders are built again.
+versions. A folder appears under its name only when it is complete, so processes that prepare the same data at the
+same time do the work twice and harm nothing. Damaged folders are built again.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 from mbo_search.system.files import fsync_file, fsync_folder, read_json, sha256_file, write_json
 
-CARD = "card.json"
-"""Name of the card in a folder of prepared data."""
+METADATA = "card.json"
+"""Name of the metadata file in a folder of prepared data."""
 
 _TOKENIZER = "tokenizer"
 _BUILDING = ".building-"
@@ -54,15 +54,15 @@ _PREPARE_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedData:
-    """Token files, tokenizer and card in one folder.
+    """Token files, tokenizer and metadata in one folder.
 
     Attributes:
         folder: The folder; nothing in it ever changes.
-        card: What it holds.
+        metadata: What it holds.
     """
 
     folder: Path
-    card: DataMetadata
+    metadata: DataMetadata
 
     @property
     def tokenizer_folder(self) -> Path:
@@ -71,7 +71,7 @@ class PreparedData:
 
     def tokens(self, split: Split) -> TokenArray:
         """Token ids of a split, memory-mapped read-only, shape [num_tokens]."""
-        return open_tokens(self.folder / token_file(split), self.card.dtype)
+        return open_tokens(self.folder / token_file(split), self.metadata.dtype)
 
     def tokenizer(self) -> Tokenizer:
         """Load the tokenizer."""
@@ -118,15 +118,15 @@ def load_prepared(folder: Path) -> PreparedData:
         DataError: If it is missing or damaged.
     """
     try:
-        card = DataMetadata.model_validate(read_json(folder / CARD), strict=False)
+        metadata = DataMetadata.model_validate(read_json(folder / METADATA), strict=False)
     except (OSError, ValueError, pydantic.ValidationError) as error:
         raise DataError([Problem(key="", rule=f"holds no prepared data: {error}", where=str(folder))]) from error
-    for name, expected in card.files.items():
+    for name, expected in metadata.files.items():
         file = folder / name
         if not file.is_file() or file.stat().st_size != expected.size_bytes:
-            rule = "is damaged: missing, or not of the size that the card says"
+            rule = "is damaged: missing, or not of the size in card.json"
             raise DataError([Problem(key="", rule=rule, hint="remove the folder and run again", where=str(file))])
-    return PreparedData(folder=folder, card=card)
+    return PreparedData(folder=folder, metadata=metadata)
 
 
 def _load_undamaged(folder: Path) -> PreparedData | None:
@@ -138,12 +138,12 @@ def _load_undamaged(folder: Path) -> PreparedData | None:
     except DataError:
         # Damaged data is built again from its sources; nothing is lost.
         return None
-    intact = all(sha256_file(folder / name) == file.sha256 for name, file in prepared.card.files.items())
+    intact = all(sha256_file(folder / name) == file.sha256 for name, file in prepared.metadata.files.items())
     return prepared if intact else None
 
 
 def _cache_key(spec: DataSpec, sources: Sequence[Source]) -> str:
-    """Digest of everything that decides the tokens. Where the files lie does not enter."""
+    """Digest of everything that decides the tokens; where the files lie does not matter."""
     settings = spec.model_dump(mode="json", exclude={"source", "validation", "tokenizer"})
     tokenizer = spec.tokenizer.model_dump(mode="json", exclude={"path"})
     if spec.tokenizer.kind == "file":
@@ -174,9 +174,9 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path) -> None:
     written = _write_shards(spec, sources, folder) if sources[0].is_shards else _write_text(spec, sources, folder)
     tokenizer = load_tokenizer(folder / _TOKENIZER)
     width = token_width(tokenizer.vocab_size)
-    files = _file_cards(folder)
+    files = _file_metadata(folder)
     tokenizer_sha256 = files[f"{_TOKENIZER}/tokenizer.json"].sha256
-    card = DataMetadata(
+    metadata = DataMetadata(
         fingerprint=data_fingerprint(written.splits, dtype=width, tokenizer_sha256=tokenizer_sha256),
         tokenizer_kind=spec.tokenizer.kind,
         vocab_size=tokenizer.vocab_size,
@@ -188,7 +188,7 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path) -> None:
         dedup=written.dedup,
         versions=_versions(),
     )
-    write_json(folder / CARD, card.model_dump(mode="json"))
+    write_json(folder / METADATA, metadata.model_dump(mode="json"))
 
 
 def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path) -> WrittenSplits:
@@ -221,7 +221,7 @@ def _given_path(spec: TokenizerSpec) -> str:
     return spec.path
 
 
-def _file_cards(folder: Path) -> dict[str, FileMetadata]:
+def _file_metadata(folder: Path) -> dict[str, FileMetadata]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
         path.relative_to(folder).as_posix(): FileMetadata(size_bytes=path.stat().st_size, sha256=sha256_file(path))
@@ -238,7 +238,7 @@ def _publish(building: Path, target: Path) -> PreparedData:
     try:
         building.rename(target)
     except OSError:
-        # Another process has published the same data in the meantime; else the fault is a real one.
+        # Another process may have published the same data in the meantime.
         if not target.is_dir():
             raise
         return load_prepared(target)
@@ -248,7 +248,7 @@ def _publish(building: Path, target: Path) -> PreparedData:
 
 
 def _remove_abandoned(cache: Path) -> None:
-    """Remove what processes left behind that were killed long ago."""
+    """Remove what processes left that were killed long ago."""
     oldest = time.time() - _ABANDONED_SECONDS
     for folder in cache.glob(f"{_BUILDING}*"):
         if folder.stat().st_mtime < oldest:

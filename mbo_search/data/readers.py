@@ -13,7 +13,7 @@ from mbo_search.errors import DataError, Problem
 from mbo_search.units import format_bytes
 
 LONGEST_LINE_BYTES = 64 * 2**20
-"""A longer line of a .jsonl file is refused: it is a .json file by mistake, or no text at all."""
+"""A longer line of a .jsonl file is refused: it is probably a .json file, or not text."""
 
 _ROWS_AT_ONCE = 1024
 
@@ -25,7 +25,7 @@ def read_file(file: Path, text_field: str) -> Iterator[Document]:
     documents. A line of a .jsonl file and a row of a .parquet file is one document.
 
     Raises:
-        DataError: If the file cannot be read, is not UTF-8, or has no such field; says where.
+        DataError: If the file cannot be read, is not UTF-8, or lacks the field; says where.
     """
     try:
         if file.suffix.lower() == ".jsonl":
@@ -76,9 +76,9 @@ def _parse(line: str, where: str) -> dict[str, object]:
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
-        raise _problem(f"{where}:{error.colno}", f"is no JSON: {error.msg}") from error
+        raise _problem(f"{where}:{error.colno}", f"is not JSON: {error.msg}") from error
     except (ValueError, RecursionError) as error:
-        raise _problem(where, f"is no JSON that can be read: {error}") from error
+        raise _problem(where, f"is not readable JSON: {error}") from error
     if not isinstance(record, dict):
         hint = 'such as {"text": "..."}'
         raise _problem(where, f"must be an object, not {type(record).__name__}", hint)
@@ -133,7 +133,7 @@ def _no_field(text_field: str, names: Sequence[str], where: str) -> DataError:
             Problem(
                 key="data.text_field",
                 value=text_field,
-                rule="is no field of the file",
+                rule="is not a field of the file",
                 hint=f"{nearest}fields: {fields}",
                 where=where,
             )

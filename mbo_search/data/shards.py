@@ -86,7 +86,7 @@ def write_shard_splits(
     fresh, dedup = _without_duplicates(spec, runs)
     dealt = _deal(spec, fresh) | ({"validation": runs["validation"]} if spec.validation else {})
     splits = {split: _write(folder / token_file(split), dealt[split], tokenizer) for split in SPLITS}
-    return WrittenSplits(splits=splits, sources=_source_cards(sources, shards, tokenizer.eos_id), dedup=dedup)
+    return WrittenSplits(splits=splits, sources=_source_metadata(sources, shards, tokenizer.eos_id), dedup=dedup)
 
 
 def open_shard(file: Path, vocab_size: int) -> TokenArray:
@@ -111,9 +111,9 @@ def _layout(file: Path, vocab_size: int) -> tuple[TokenWidth, int, str]:
     width = _width_of_header(file)
     if width is not None:
         return width, _HEADER_BYTES, "by its header"
-    card = file.with_suffix(".json")
-    if card.is_file():
-        return _width_of_card(card), 0, f"by {card.name}"
+    sidecar = file.with_suffix(".json")
+    if sidecar.is_file():
+        return _width_of_sidecar(sidecar), 0, f"by {sidecar.name}"
     return token_width(vocab_size), 0, f"by the tokenizer's {vocab_size} tokens"
 
 
@@ -127,25 +127,25 @@ def _width_of_header(file: Path) -> TokenWidth | None:
     return width
 
 
-def _width_of_card(card: Path) -> TokenWidth:
+def _width_of_sidecar(sidecar: Path) -> TokenWidth:
     try:
-        content = read_json(card)
+        content = read_json(sidecar)
     except ValueError as error:
-        raise _problem(card, f"is no JSON: {error}") from error
+        raise _problem(sidecar, f"is not JSON: {error}") from error
     dtype = content.get("dtype") if isinstance(content, dict) else None
     if dtype == "uint16":
         return "uint16"
     if dtype == "uint32":
         return "uint32"
-    raise _problem(card, f'must hold {{"dtype": "uint16"}} or {{"dtype": "uint32"}}, not {dtype!r}')
+    raise _problem(sidecar, f'must hold {{"dtype": "uint16"}} or {{"dtype": "uint32"}}, not {dtype!r}')
 
 
 def _check_ids(tokens: TokenArray, first: int, vocab_size: int, where: str) -> None:
     if int(tokens.max()) < vocab_size:
         return
     place = int(np.argmax(tokens >= vocab_size))
-    rule = f"is no token of the tokenizer, which has {vocab_size} (token {first + place} of the shard)"
-    hint = "is the tokenizer another one, or the width?"
+    rule = f"is not a token of the tokenizer, which has {vocab_size} (token {first + place} of the shard)"
+    hint = "check the tokenizer and the width of the ids"
     raise DataError([Problem(key="", value=str(int(tokens[place])), rule=rule, hint=hint, where=where)])
 
 
@@ -233,13 +233,13 @@ def _num_bytes(tokens: TokenArray, byte_lengths: npt.NDArray[np.int64]) -> int:
     return total
 
 
-def _source_cards(
+def _source_metadata(
     sources: Sequence[Source], shards: Sequence[tuple[Source, TokenArray]], eos_id: int
 ) -> tuple[SourceMetadata, ...]:
-    cards: list[SourceMetadata] = []
+    found: list[SourceMetadata] = []
     for source in sources:
         arrays = [tokens for owner, tokens in shards if owner is source]
-        cards.append(
+        found.append(
             SourceMetadata(
                 name=source.name,
                 role=source.role,
@@ -249,7 +249,7 @@ def _source_cards(
                 sha256=source.digest,
             )
         )
-    return tuple(cards)
+    return tuple(found)
 
 
 def _problem(file: Path, rule: str) -> DataError:

@@ -1,4 +1,4 @@
-"""What the entries of `data.source` and `data.validation` stand for: corpora, files, folders, globs, shards."""
+"""Resolution of the entries of `data.source` and `data.validation`: corpora, files, folders, globs, shards."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Source:
 
     @property
     def is_shards(self) -> bool:
-        """Whether the files hold tokens instead of text."""
+        """Return whether the files hold tokens instead of text."""
         return self.corpus is None and self.files[0].suffix.lower() == SHARD_SUFFIX
 
 
@@ -49,9 +49,9 @@ def resolve_sources(spec: DataSpec) -> tuple[Source, ...]:
     """Find everything that a study reads, and digest it.
 
     A bare name of a built-in corpus always means the corpus (a folder of that name is `./docs`). A folder is
-    searched for text files, and for shards only where it holds no text; hidden files are passed over and links to
-    folders are not followed. A file is read once, whatever number of entries find it, and never for training if it
-    is a validation file.
+    searched for text files, and for shards only if it holds no text; hidden files are skipped and links to folders
+    are not followed. A file is read once, however many entries match it, and never for training if it is a
+    validation file.
 
     Raises:
         DataError: With every entry that cannot be read.
@@ -141,13 +141,13 @@ def _raise_unreadable(error: OSError) -> None:
 
 
 def _glob_files(path: Path, entry: str) -> tuple[Path, ...]:
-    # Folders that exist are no part of the pattern, even where their names hold its characters.
+    # Existing folders are not part of the pattern, even where their names hold its characters.
     base = next(parent for parent in path.parents if parent.exists())
     try:
         matches = base.glob(str(path.relative_to(base)))
         found = [match for match in matches if not _is_hidden(match.relative_to(base))]
     except (OSError, ValueError) as error:
-        raise _problem(entry, f"is no glob that can be searched: {error}") from error
+        raise _problem(entry, f"is not a valid glob: {error}") from error
     return _readable(found, entry)
 
 
@@ -156,7 +156,7 @@ def _is_hidden(path: Path) -> bool:
 
 
 def _readable(found: Sequence[Path], entry: str) -> tuple[Path, ...]:
-    """Text files among those found, or shards if there is no text."""
+    """Text files among those found, or shards if there are no text files."""
     files = sorted((path for path in found if path.is_file()), key=lambda path: path.as_posix())
     texts = tuple(path for path in files if path.suffix.lower() in TEXT_SUFFIXES)
     shards = tuple(path for path in files if path.suffix.lower() == SHARD_SUFFIX)
@@ -166,7 +166,7 @@ def _readable(found: Sequence[Path], entry: str) -> tuple[Path, ...]:
 
 
 def _clashes(sources: Sequence[Source], spec: DataSpec) -> list[Problem]:
-    """Text and shards exclude each other, and shards leave less to choose."""
+    """Refuse text mixed with shards, and settings that shards do not have."""
     shards = [source for source in sources if source.is_shards]
     if not shards:
         return []
@@ -195,7 +195,7 @@ def _with_digest(source: Source) -> Source:
 
 
 def _digest(files: Sequence[Path]) -> str:
-    """Digest of names and contents; folders above the files do not enter, so that data may be moved."""
+    """Digest of names and contents; folders above the files are left out, so that data may be moved."""
     total = hashlib.sha256()
     for file in files:
         total.update(f"{file.name}\0{sha256_file(file)}\0".encode())

@@ -1,11 +1,11 @@
-"""Dealing documents to train, validation and test by their hashes, after deduplication.
+"""The split of documents into train, validation and test by their hashes, after deduplication.
 
-Documents stand in the order of their hashes; the first ones make up validation until they hold its share of the
+Documents are ordered by their hashes; the first ones make up validation until they hold its share of the
 text, the next ones test, the rest train. So the shares are met closely, no split of a small corpus is empty by bad
 luck, and another version of the corpus moves only documents near the two edges.
 
-A document that is a large part of a corpus is cut at paragraphs first, or a single big file could not be split at
-all. Pieces that land in the same split side by side are joined again.
+A document that is a large part of a corpus is cut at paragraphs first, because a single big file could not be split
+otherwise. Pieces that land in the same split side by side are joined again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CHARACTERS_HASHED = 32
 
 
 def piece_limit(total_size: int) -> int:
-    """Longest document that is left whole: 1 % of the corpus, but at least `SMALLEST_LIMIT`.
+    """Longest document that stays whole: 1 % of the corpus, but at least `SMALLEST_LIMIT`.
 
     >>> piece_limit(1_000_000), piece_limit(50_000)
     (10000, 2048)
@@ -85,7 +85,7 @@ def cut_documents(documents: Iterable[Document], limit: int) -> list[Document]:
 
 
 def cut_text(text: str, limit: int) -> list[str]:
-    """Cut a text behind paragraphs, else lines, else sentences, else words, else anywhere."""
+    """Cut a text after paragraphs, else lines, else sentences, else words, else anywhere."""
     pieces: list[str] = []
     start = 0
     while len(text) - start > limit:

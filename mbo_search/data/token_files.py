@@ -1,4 +1,4 @@
-"""Writing the token file of a split, and reading it back without loading it."""
+"""The token file of a split: written once, and mapped into memory to read it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mbo_search.data.split import cut_text
 from mbo_search.data.tokenizer import Tokenizer
 
 TOKENS_AT_ONCE = 1 << 24
-"""Tokens of a mapped file that are looked at together, to bound the memory of it."""
+"""Tokens of a mapped file that are processed together, to bound memory."""
 
 
-# A tokenizer needs some hundred bytes of memory a character of one text.
+# A tokenizer needs about a hundred bytes of memory per character of a text.
 _CHARACTERS_AT_ONCE = 1 << 20
 
 
@@ -46,7 +46,7 @@ def open_tokens(path: Path, width: TokenWidth, *, offset_bytes: int = 0) -> Toke
 
 
 def document_ends(tokens: TokenArray, eos_id: int) -> npt.NDArray[np.int64]:
-    """Where documents end: the places behind their end-of-document tokens, ascending.
+    """Find the ends of documents: the positions after their end-of-document tokens, ascending.
 
     >>> document_ends(np.array([5, 0, 6, 7, 0, 8], dtype=np.uint16), 0).tolist()
     [2, 5]
@@ -66,7 +66,7 @@ def tokenizable_texts(text: str) -> list[str]:
 
 
 def write_documents(path: Path, documents: Sequence[Document], tokenizer: Tokenizer) -> SplitMetadata:
-    """Tokenize documents into a file, an end-of-document token behind each."""
+    """Tokenize documents into a file, an end-of-document token after each."""
     runs = (run for portion in _portions(documents) for run in _encoded(portion, tokenizer))
     num_tokens, sha256 = write_runs(path, runs, token_width(tokenizer.vocab_size))
     num_bytes = sum(len(document.text.encode()) for document in documents)
@@ -80,7 +80,7 @@ def write_documents(path: Path, documents: Sequence[Document], tokenizer: Tokeni
 
 
 def write_runs(path: Path, runs: Iterable[Sequence[int] | TokenArray], width: TokenWidth) -> tuple[int, str]:
-    """Write runs of token ids one behind the other."""
+    """Write runs of token ids one after the other."""
     dtype = np.dtype(width).newbyteorder("<")
     digest, num_tokens = hashlib.sha256(), 0
     with path.open("wb") as file:

@@ -21,7 +21,7 @@ from mbo_search.errors import DataError, Problem
 from mbo_search.system.files import read_json, write_atomic, write_json
 
 EOS = "<|endoftext|>"
-"""The end-of-document token of tokenizers that are made here, and of files that name none."""
+"""The end-of-document token of tokenizers built here, and of files that name none."""
 
 _KNOWN_EOS = (
     EOS,
@@ -39,7 +39,7 @@ _COMPANIONS = ("special_tokens_map.json", "chat_template.jinja")
 
 
 class Tokenizer:
-    """Turns text into token ids and back.
+    """Converts text to token ids and back.
 
     Text that spells a special token is encoded as plain text, so that no document can end itself.
 
@@ -152,10 +152,10 @@ def save_tokenizer_file(path: str, folder: Path) -> None:
     """Copy a user's tokenizer into a folder, with the settings that lie beside it.
 
     The end-of-document token is the `eos_token` of `tokenizer_config.json`, else the first well-known one in the
-    vocabulary, else `<|endoftext|>` is added behind the vocabulary.
+    vocabulary, else `<|endoftext|>` is appended to the vocabulary.
 
     Raises:
-        DataError: If there is no such file, or it is no tokenizer.
+        DataError: If the file is missing, or is not a tokenizer.
     """
     file, *beside = tokenizer_files(path)
     backend = _read_backend(file)
@@ -178,11 +178,11 @@ def _save(backend: tokenizers.Tokenizer, folder: Path) -> None:
 
 
 def _read_backend(file: Path) -> tokenizers.Tokenizer:
-    # tokenizers raises bare Exception for every fault of the file, so nothing narrower can be caught.
+    # tokenizers raises bare Exception for every error in the file, so nothing narrower can be caught.
     try:
         return tokenizers.Tokenizer.from_file(str(file))
     except Exception as error:
-        rule = f"is no tokenizer that `tokenizers` {tokenizers.__version__} reads: {error}"
+        rule = f"is not a tokenizer that `tokenizers` {tokenizers.__version__} reads: {error}"
         raise DataError([Problem(key="data.tokenizer.path", rule=rule, where=str(file))]) from error
 
 
@@ -192,7 +192,7 @@ def _read_config(file: Path) -> dict[str, Any]:
     try:
         config = read_json(file)
     except ValueError as error:
-        raise DataError([Problem(key="", rule=f"is no JSON: {error}", where=str(file))]) from error
+        raise DataError([Problem(key="", rule=f"is not JSON: {error}", where=str(file))]) from error
     return config if isinstance(config, dict) else {}
 
 

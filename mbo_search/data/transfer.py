@@ -10,28 +10,28 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from mbo_search.data.metadata import DataMetadata
-from mbo_search.data.prepare import CARD, PreparedData, load_prepared
+from mbo_search.data.prepare import METADATA, PreparedData, load_prepared
 from mbo_search.errors import DataError, Problem
 from mbo_search.system.files import fsync_folder, read_json, sha256_file
 from mbo_search.system.object_storage import ObjectFolder
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,99})?")
-_MOST_CARD_BYTES = 16 * 2**20
+_MOST_METADATA_BYTES = 16 * 2**20
 
 
 def send_prepared(prepared: PreparedData, objects: ObjectFolder) -> None:
-    """Send prepared data, the card last, unless they are there.
+    """Send prepared data, the metadata last, unless they are there.
 
     Raises:
         OSError: If they cannot be sent.
     """
-    folder = _folder(prepared.card.fingerprint)
-    if objects.info(f"{folder}/{CARD}") is not None:
+    folder = _folder(prepared.metadata.fingerprint)
+    if objects.info(f"{folder}/{METADATA}") is not None:
         return
-    for name in prepared.card.files:
+    for name in prepared.metadata.files:
         objects.put(f"{folder}/{name}", prepared.folder / name)
-    objects.put(f"{folder}/{CARD}", (prepared.folder / CARD).read_bytes())
+    objects.put(f"{folder}/{METADATA}", (prepared.folder / METADATA).read_bytes())
 
 
 def fetch_prepared(fingerprint: str, objects: ObjectFolder, cache: Path) -> PreparedData:
@@ -39,7 +39,7 @@ def fetch_prepared(fingerprint: str, objects: ObjectFolder, cache: Path) -> Prep
 
     Raises:
         DataError: If the store has no such data, or damaged ones.
-        OSError: If it does not answer.
+        OSError: If it does not respond.
     """
     target = cache / fingerprint
     if target.is_dir():
@@ -65,13 +65,13 @@ def fetch_prepared(fingerprint: str, objects: ObjectFolder, cache: Path) -> Prep
 def _fetch(fingerprint: str, objects: ObjectFolder, incoming: Path) -> None:
     folder = _folder(fingerprint)
     try:
-        objects.get(f"{folder}/{CARD}", incoming / CARD, most_bytes=_MOST_CARD_BYTES)
-        card = DataMetadata.model_validate(read_json(incoming / CARD), strict=False)
-        if card.fingerprint != fingerprint:
-            raise ValueError("the card is of other data")
-        for name, file in card.files.items():
+        objects.get(f"{folder}/{METADATA}", incoming / METADATA, most_bytes=_MOST_METADATA_BYTES)
+        metadata = DataMetadata.model_validate(read_json(incoming / METADATA), strict=False)
+        if metadata.fingerprint != fingerprint:
+            raise ValueError("card.json belongs to other data")
+        for name, file in metadata.files.items():
             if not _FILE_NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is no file of prepared data")
+                raise ValueError(f"{name!r} is not a file of prepared data")
             (incoming / name).parent.mkdir(exist_ok=True)
             objects.get(f"{folder}/{name}", incoming / name, most_bytes=file.size_bytes + 1)
             if sha256_file(incoming / name) != file.sha256:
@@ -84,5 +84,5 @@ def _fetch(fingerprint: str, objects: ObjectFolder, incoming: Path) -> None:
 
 def _folder(fingerprint: str) -> str:
     if not _FINGERPRINT.fullmatch(fingerprint):
-        raise DataError(f"{fingerprint!r} is no fingerprint of data")
+        raise DataError(f"{fingerprint!r} is not a fingerprint of data")
     return f"data/{fingerprint}"

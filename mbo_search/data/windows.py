@@ -1,4 +1,4 @@
-"""Evaluation windows: the same fixed stretches of a split for every trial of a study."""
+"""Evaluation windows: the same fixed pieces of a split for every trial of a study."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from mbo_search.errors import DataError, Problem
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
-    """Stretches of a split on which models are measured.
+    """Pieces of a split on which models are measured.
 
     Attributes:
         starts: Index of each window's first token in the split, ascending; windows do not overlap.
-        context: Tokens of a window; the target of its last token lies right behind it.
+        context: Tokens of a window; the target of its last token follows it.
         fingerprint: 64 hexadecimal digits; equal only for the same windows of the same split.
     """
 
@@ -31,7 +31,7 @@ class Windows:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens that are predicted in one evaluation."""
+        """Tokens predicted in one evaluation."""
         return len(self.starts) * self.context
 
     def read(
@@ -61,7 +61,7 @@ def evaluation_windows(
 
 
 def spread_starts(first: int, last: int, count: int) -> list[int]:
-    """Spread windows evenly over a stretch, whose last token is nothing but a target.
+    """Spread windows evenly over a range of tokens, the last of which is only a target.
 
     >>> spread_starts(100, 201, 4)
     [100, 125, 150, 175]

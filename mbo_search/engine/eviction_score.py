@@ -1,7 +1,7 @@
-"""How often each cached state is likely to be asked for again, judged by the trials so far.
+"""Eviction score: how often each cached state is likely to be used again, judged by the trials so far.
 
-A searcher goes on from beginnings that did well and that many schedules share. Behind the end of a schedule nothing
-is trained, so such a state is worth next to nothing, those of the winners aside, which are kept anyhow.
+A searcher continues from prefixes that did well and that many schedules share. After the end of a schedule nothing
+is trained, so such a state is worth next to nothing, except those of the winners, which are kept anyway.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from mbo_search.results.records.records import TrialRecord
 
 END_USES = 0.02
-"""Uses expected of the state behind a whole schedule: a sample of text, a second look."""
+"""Uses expected of the state after a whole schedule: a sample of text, a second look."""
 
 GOOD_SHARE = 0.25
-"""Share of the complete trials that count as good; a searcher goes on from where they have been."""
+"""Share of the complete trials that count as good; a searcher continues from where they have been."""
 
 GOOD_WEIGHT = 4.0
 

@@ -1,9 +1,9 @@
-"""A new study out of an old run directory: what still holds is taken over, what changed is said.
+"""Fork: a new study that reuses the compatible trials of an old run directory, and says what changed.
 
-A directory holds one study for ever; `fork` begins another one beside it. A trial is taken over if the new study
-could have proposed it and would train it to the same bits: its schedule lies in the new space, and every state on
-its way has the same content address. Trained states are taken over by hard links, so they cost no space; they are
-never changed in place. The old directory is only read, also while it is being driven.
+A directory holds one study forever; `fork` starts another one beside it. A trial is reused if the new study could
+have proposed it and would train it to the same bits: its schedule lies in the new space, and every state on its
+path has the same content address. Trained states are reused by hard links, so they take no space; they are never
+changed in place. The old directory is only read, also while it is being driven.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mbo_search.data.prepare import PreparedData, load_prepared, prepare
+from mbo_search.data.prepare import prepare
 from mbo_search.engine.backends.slots import num_slots
-from mbo_search.engine.driver import nodes_of
-from mbo_search.engine.open_run import baselines_of, check_schedules, differences
+from mbo_search.engine.open_run import baselines_of, check_schedules, data_again, differences
 from mbo_search.engine.searcher.suggest import FixedSuggest, draw
-from mbo_search.engine.tasks.files import read_tasks, write_task
-from mbo_search.engine.tasks.task import Params, TrialTask, up_to_stage
-from mbo_search.errors import DataError, MboError, Problem, RunDirectoryError
-from mbo_search.results.records.records import TrialRecord
+from mbo_search.engine.tasks import TrialTask, nodes_of, read_tasks, up_to_stage, write_task
+from mbo_search.errors import MboError, Problem, RunDirectoryError
+from mbo_search.results.records.records import Params, TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.study_file import load_study
 from mbo_search.study.space.ladder import search_spaces
@@ -32,8 +30,9 @@ from mbo_search.study.space.space import Space, propose
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.study import Study
 from mbo_search.system.files import fsync_folder, unique_sibling, write_json
-from mbo_search.train.setup.branch_points import branch_points
-from mbo_search.train.setup.setup import TrainSetup, changed_numerics, numerics_here, resolve_setup
+from mbo_search.train.runners import RUNNER
+from mbo_search.train.setup.resolve import branch_points, numerics_here, resolve_setup
+from mbo_search.train.setup.setup import TrainSetup, changed_numerics
 
 _TRAINING = ("data", "model", "budget", "train", "evaluation")
 """Sections that say how a step is computed and measured."""
@@ -41,14 +40,14 @@ _TRAINING = ("data", "model", "budget", "train", "evaluation")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forked:
-    """What a fork took over.
+    """Result of a fork: what it reused.
 
     Attributes:
         run: The new run directory.
         changes: Where the studies differ: key path, old value, new value; numerics included.
-        reused: Numbers of the trials that were taken over.
+        reused: Numbers of the trials that were reused.
         left: Why each of the other trials was not, by number.
-        num_nodes: Trained states that were taken over.
+        num_nodes: Trained states that were reused.
         node_bytes: Their size.
     """
 
@@ -61,7 +60,7 @@ class Forked:
 
 
 def fork_study(source: Path, out: Path, overrides: Sequence[str], *, cache: Path) -> Forked:
-    """Begin a new study with what an old one can give it. Nothing is trained; `resume` does that.
+    """Start a new study with the compatible trials of an old one. Nothing is trained; `resume` does that.
 
     Raises:
         UserError: If either directory or the new study is wrong; nothing is written then.
@@ -87,19 +86,19 @@ def fork_study(source: Path, out: Path, overrides: Sequence[str], *, cache: Path
 
 
 def _fill(old: RunDirectory, new: RunDirectory, study: Study, setup: TrainSetup) -> Forked:
-    judge = _Judge(old, study, setup)
+    checker = _TrialChecker(old, study, setup)
     tasks = {task.trial: task for task in read_tasks(old.trials)}
     reused: list[int] = []
     left: dict[int, str] = {}
     for record in old.records():
-        taken = judge.taken_over(record, tasks.get(record.trial))
-        if isinstance(taken, str):
-            left[record.trial] = taken
+        task = checker.reused(record, tasks.get(record.trial))
+        if isinstance(task, str):
+            left[record.trial] = task
             continue
-        _copy_trial(old, new, record, taken)
+        _copy_trial(old, new, record, task)
         reused.append(record.trial)
     left |= {trial: "it had not ended" for trial in tasks if trial not in reused and trial not in left}
-    num_nodes, node_bytes = _link_nodes(old.stages, new.stages) if judge.shares_nodes else (0, 0)
+    num_nodes, node_bytes = _link_nodes(old.stages, new.stages) if checker.shares_nodes else (0, 0)
     changes = [*differences(old.study(), study), *_changed_numerics(old.setup(), setup)]
     forked = Forked(
         run=new.path,
@@ -125,8 +124,8 @@ def _provenance(old: RunDirectory, forked: Forked) -> dict[str, object]:
     }
 
 
-class _Judge:
-    """Decides which trials of an old directory hold in a new study."""
+class _TrialChecker:
+    """Decides which trials of an old directory are compatible with a new study."""
 
     def __init__(self, old: RunDirectory, study: Study, setup: TrainSetup) -> None:
         self._old = old.setup()
@@ -138,10 +137,10 @@ class _Judge:
 
     @property
     def shares_nodes(self) -> bool:
-        """Whether the untrained model, the text and the arithmetic are the same."""
+        """True if the untrained model, the text and the arithmetic are the same."""
         return self._old.root_key(0) == self._new.root_key(0)
 
-    def taken_over(self, record: TrialRecord, task: TrialTask | None) -> TrialTask | str:
+    def reused(self, record: TrialRecord, task: TrialTask | None) -> TrialTask | str:
         """The task of a trial in the new study, or why there is none."""
         if record.state == "interrupted" or task is None:
             return "it had not ended" if task is not None else "its task file is lost"
@@ -157,7 +156,7 @@ class _Judge:
         return self._renumbered(task.model_copy(update={"params": params}))
 
     def _params(self, task: TrialTask) -> Params | None:
-        """What a searcher of the new study would have chosen to get the same schedule; None if it could not."""
+        """Values by which a searcher of the new study would have got the same schedule; None if it could not."""
         if task.arm == "baseline":
             return task.params if self._baselines.get(task.label) == task.schedule else None
         if task.arm not in self._spaces:
@@ -187,11 +186,11 @@ class _CheckedSuggest(FixedSuggest):
 
         Raises:
             KeyError: If there is none.
-            ValueError: If it is no choice.
+            ValueError: If it is not a choice.
         """
         value = super().categorical(name, choices)
         if value not in choices:
-            raise ValueError(f"{name}: {value} is no choice")
+            raise ValueError(f"{name}: {value} is not a choice")
         return value
 
     def number(self, name: str, low: float, high: float, *, log: bool, step: float | None) -> float:
@@ -208,30 +207,27 @@ class _CheckedSuggest(FixedSuggest):
 
 
 def _setup(old: RunDirectory, study: Study, cache: Path) -> TrainSetup:
-    """How the new study trains: as the old one, as far as its sections and this machine are the same."""
+    """Setup of the new study: that of the old one, as far as its sections and this machine are the same.
+
+    A runner that was passed to the old study stays named, so that the new one must be given the same.
+    """
     before, setup = old.study(), old.setup()
-    if any(_section(before, name) != _section(study, name) for name in _TRAINING):
-        return resolve_setup(study, prepare(study.data, cache), num_slots(study, "auto"))
-    prepared = _prepared(study, setup, cache)
-    if prepared.card.fingerprint != setup.data_fingerprint:
-        return resolve_setup(study, prepared, num_slots(study, "auto"))
-    changes = {
-        "data_folder": str(prepared.folder.resolve()),
-        "branch_points": branch_points(study),
-        "numerics": numerics_here(setup),
-    }
-    return setup.model_copy(update=changes)
+    runner = {name: value for name, value in setup.numerics.items() if name == RUNNER}
+    if all(_section(before, name) == _section(study, name) for name in _TRAINING):
+        prepared = data_again(study, setup, cache)
+        if prepared.metadata.fingerprint == setup.data_fingerprint:
+            changes = {
+                "data_folder": str(prepared.folder.resolve()),
+                "branch_points": branch_points(study),
+                "numerics": numerics_here(setup) | runner,
+            }
+            return setup.model_copy(update=changes)
+    fresh = resolve_setup(study, prepare(study.data, cache), num_slots(study, "auto"))
+    return fresh.model_copy(update={"numerics": fresh.numerics | runner})
 
 
 def _section(study: Study, name: str) -> object:
     return study.model_dump(mode="json", include={name})[name]
-
-
-def _prepared(study: Study, setup: TrainSetup, cache: Path) -> PreparedData:
-    try:
-        return load_prepared(Path(setup.data_folder))
-    except DataError:
-        return prepare(study.data, cache)
 
 
 def _changed_numerics(old: TrainSetup, new: TrainSetup) -> list[tuple[str, str, str]]:
@@ -249,7 +245,7 @@ def _copy_trial(old: RunDirectory, new: RunDirectory, record: TrialRecord, task:
 
 
 def _link_nodes(source: Path, target: Path) -> tuple[int, int]:
-    """Take all nodes over; one that the old directory's driver removes meanwhile is left out."""
+    """Reuse all nodes; one that the old directory's driver removes meanwhile is left out."""
     num_nodes = node_bytes = 0
     for folder in sorted(source.glob("[0-9a-f][0-9a-f]/" + "[0-9a-f]" * 64)):
         goal = target / folder.parent.name / folder.name

@@ -1,13 +1,16 @@
-"""Opening a run directory for a search: a new one, or one that must hold the very same study."""
+"""Open a run directory for a search: a new one, or one that must hold the very same study."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mbo_search.data.prepare import PreparedData, load_prepared, prepare
+from mbo_search.engine.backends.slots import num_slots
+from mbo_search.engine.options import RunOptions
+from mbo_search.engine.searcher.warm_start import begin_warm
 from mbo_search.errors import DataError, Problem, RunDirectoryError
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.baselines import baseline_schedule
@@ -17,7 +20,10 @@ from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut, resolve_budget
 from mbo_search.study.study import Study
-from mbo_search.train.setup.setup import TrainSetup, changed_numerics, numerics_here, resolve_setup
+from mbo_search.train.runners import runner_numerics
+from mbo_search.train.setup.resolve import numerics_here, resolve_setup
+from mbo_search.train.setup.setup import TrainSetup, changed_numerics
+from mbo_search.trial.reports import StageRunner
 
 _RESUMABLE = (
     "confirm",
@@ -29,44 +35,63 @@ _RESUMABLE = (
     "search.storage",
     "search.trials",
 )
-"""What may change between two drivers of one run directory."""
+"""Sections that may change between two drivers of one run directory."""
 
 _SETTLED = ("resources.workers_per_trial",)
-"""What may not, for it decides the arithmetic."""
+"""Settings that may not, because they decide the arithmetic."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRun:
-    """A run directory that is ready to be driven.
+    """A run directory that is ready to be driven, with all that was read to open it.
 
     Attributes:
         run: The directory.
         study: The study as it is to be driven; limits may have changed.
         setup: How it trains, with the place where its data lie now.
+        prepared: Those data.
     """
 
     run: RunDirectory
     study: Study
     setup: TrainSetup
+    prepared: PreparedData
 
 
-def create_run(study: Study, out: Path, *, cache: Path, slots: int) -> OpenRun:
-    """Begin a study: everything that can be wrong is found before the directory is made.
+def open_run(study: Study, out: Path, options: RunOptions) -> OpenRun:
+    """Open the directory that holds this very study, or start a new one.
+
+    Raises:
+        UserError: If the study cannot be run, or the directory holds something else; nothing is written then.
+    """
+    for source in options.warm_start:
+        RunDirectory.open(source)
+    exists = (out / "study.yaml").exists()
+    found = _open_same(study, out, options) if exists else create_run(study, out, options)
+    if options.warm_start:
+        begin_warm(found.run, found.setup, study.seed, options.warm_start)
+    return found
+
+
+def create_run(study: Study, out: Path, options: RunOptions) -> OpenRun:
+    """Start a study: everything that can be wrong is found before the directory is made.
 
     Raises:
         UserError: If the study cannot be run, or the directory cannot be made.
     """
     check_schedules(study)
-    setup = resolve_setup(study, prepare(study.data, cache), slots)
-    return OpenRun(run=RunDirectory.create(out, study, setup), study=study, setup=setup)
+    prepared = prepare(study.data, options.cache)
+    setup = with_runner(resolve_setup(study, prepared, num_slots(study, options.backend)), options.runner)
+    run = RunDirectory.create(out, study, setup)
+    return OpenRun(run=run, study=study, setup=setup, prepared=prepared)
 
 
-def open_same(study: Study, out: Path, *, cache: Path) -> OpenRun:
-    """Open a directory that holds exactly this study.
+def with_runner(setup: TrainSetup, runner: StageRunner | None) -> TrainSetup:
+    """Name a runner that was passed in among the numerics of a setup."""
+    return setup.model_copy(update={"numerics": setup.numerics | runner_numerics(runner)})
 
-    Raises:
-        RunDirectoryError: If it holds another study; says what differs.
-    """
+
+def _open_same(study: Study, out: Path, options: RunOptions) -> OpenRun:
     run = RunDirectory.open(out)
     changed = [
         Problem(key=key, where=str(out), value=new, rule=f"is {old} in the run directory")
@@ -78,11 +103,11 @@ def open_same(study: Study, out: Path, *, cache: Path) -> OpenRun:
         )
         rule = "holds another study; this differs:"
         raise RunDirectoryError([Problem(key="", where=str(out), rule=rule, hint=hint), *changed])
-    return _opened(run, study, cache)
+    return _reopen(run, study, options)
 
 
-def open_with_overrides(out: Path, overrides: Sequence[str], *, cache: Path) -> OpenRun:
-    """Open a directory to go on, with other limits if wanted.
+def reopen_run(out: Path, options: RunOptions, overrides: Sequence[str] = ()) -> OpenRun:
+    """Open a directory to continue its search, with other limits if any are given.
 
     Raises:
         RunDirectoryError: If an override touches anything else.
@@ -96,11 +121,11 @@ def open_with_overrides(out: Path, overrides: Sequence[str], *, cache: Path) -> 
     ]
     if forbidden:
         raise RunDirectoryError(forbidden)
-    return _opened(run, study, cache)
+    return _reopen(run, study, options)
 
 
 def differences(first: Study, second: Study) -> Sequence[tuple[str, str, str]]:
-    """Where two studies differ: key path, value in the first, value in the second."""
+    """Differences of two studies: key path, value in the first, value in the second."""
     old, new = (dict(_leaves("", study.model_dump(mode="json"))) for study in (first, second))
     return [
         (key, str(old.get(key, "not set")), str(new.get(key, "not set")))
@@ -131,31 +156,36 @@ def check_schedules(study: Study) -> None:
         cut(schedule, budget)
 
 
-def _opened(run: RunDirectory, study: Study, cache: Path) -> OpenRun:
+def _reopen(run: RunDirectory, study: Study, options: RunOptions) -> OpenRun:
     run.refuse_links()
     setup = run.setup()
-    _check_numerics(run, setup)
-    prepared = _data_again(study, setup, cache)
-    if prepared.card.fingerprint != setup.data_fingerprint:
+    _check_numerics(run, setup, numerics_here(setup) | runner_numerics(options.runner))
+    prepared = data_again(study, setup, options.cache)
+    if prepared.metadata.fingerprint != setup.data_fingerprint:
         rule = "give other tokens than when the study began"
         hint = f"restore the texts, or {_fork(run.path)}"
         raise RunDirectoryError([Problem(key="data.source", where=str(run.path), rule=rule, hint=hint)])
-    folder = str(prepared.folder.resolve())
-    return OpenRun(run=run, study=study, setup=setup.model_copy(update={"data_folder": folder}))
+    moved = setup.model_copy(update={"data_folder": str(prepared.folder.resolve())})
+    return OpenRun(run=run, study=study, setup=moved, prepared=prepared)
 
 
-def _data_again(study: Study, setup: TrainSetup, cache: Path) -> PreparedData:
-    """The prepared data where they were, or prepared anew if the cache was cleared."""
+def data_again(study: Study, setup: TrainSetup, cache: Path) -> PreparedData:
+    """Open the prepared data where they were, or prepare them anew if the cache was cleared."""
     try:
         return load_prepared(Path(setup.data_folder))
     except DataError:
         return prepare(study.data, cache)
 
 
-def _check_numerics(run: RunDirectory, setup: TrainSetup) -> None:
+def _check_numerics(run: RunDirectory, setup: TrainSetup, here: Mapping[str, str]) -> None:
     changed = [
-        Problem(key=name, where=str(run.path), value=now, rule=f"was {before or 'not set'} when the study began")
-        for name, before, now in changed_numerics(setup.numerics, numerics_here(setup))
+        Problem(
+            key=name,
+            where=str(run.path),
+            value=now,
+            rule=f"was {before or 'not set'} when the study began",
+        )
+        for name, before, now in changed_numerics(setup.numerics, here)
     ]
     if changed:
         rule = "was begun with other arithmetic, so new losses could not be compared with its old ones"

@@ -2,61 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from mbo_search.engine.backends.ray.cluster import Cluster
-from mbo_search.engine.backends.slots import Backend, num_slots
+from mbo_search.data.prepare import PreparedData
 from mbo_search.engine.backends.stop_signals import stop_on_signals
-from mbo_search.engine.control.progress import Progress
-from mbo_search.engine.driver import SearchDriver
-from mbo_search.engine.open_run import OpenRun, create_run, open_same, open_with_overrides
-from mbo_search.engine.repeats import study_of_repeat
-from mbo_search.engine.searcher.warm_start import begin_warm
+from mbo_search.engine.composition import compose
+from mbo_search.engine.control.controller import SearchController
+from mbo_search.engine.open_run import OpenRun, open_run, reopen_run
+from mbo_search.engine.options import RunOptions as RunOptions
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.ranking.files import make_ranking, write_ranking
 from mbo_search.results.ranking.repeats import repeat_folder
+from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.study.files.study_file import dump_study
 from mbo_search.study.study import Study
-from mbo_search.system.files import is_disk_trouble, write_atomic
+from mbo_search.system.files import is_disk_trouble
 from mbo_search.train.setup.setup import TrainSetup
-from mbo_search.trial.reports import StageRunner
 
-if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler
+SEEDS_APART = 1000
+"""Distance of the search seeds of two repeats: fresh seeds follow a search seed, and must not meet the next one."""
 
-
-def _ignore(progress: Progress) -> None:
-    """Observe nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """Options of a search that are no part of its question.
-
-    Attributes:
-        cache: Folder for prepared data.
-        backend: Where trials run; `auto` is Ray where several run at once, else this process.
-        cluster: An existing Ray cluster; None: start one if Ray is needed.
-        observe: Called with a snapshot now and then.
-        warm_start: Run directories of earlier studies whose states and best schedules a new search starts from.
-        runner: Trains in place of the built-in trainer; its class name and its `version` attribute enter every
-            node key. With Ray it must be picklable.
-        searcher: An Optuna sampler, or a function that makes one from a seed, in place of the study's searcher.
-    """
-
-    cache: Path
-    backend: Backend = "auto"
-    cluster: Cluster | None = None
-    observe: Callable[[Progress], None] = _ignore
-    warm_start: Sequence[Path] = ()
-    runner: StageRunner | None = None
-    searcher: BaseSampler | Callable[[int], BaseSampler] | None = None
+_NUM_SEEDS = 2**31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +37,7 @@ class RunSummary:
         run: The run directory.
         study: The study as it was searched.
         setup: How it trained.
+        prepared: The data that it trained on.
         ranking: The ranking that was written.
         is_interrupted: Whether a signal stopped it; `resume_study` continues it.
         ended_by: What ended the search: `trials`, `budget`, `hours`, `space` or `enough`; None if it was
@@ -82,6 +53,7 @@ class RunSummary:
     run: RunDirectory
     study: Study
     setup: TrainSetup
+    prepared: PreparedData
     ranking: Ranking
     is_interrupted: bool
     ended_by: str | None
@@ -99,9 +71,7 @@ def run_study(study: Study, out: Path, options: RunOptions) -> RunSummary:
     Raises:
         UserError: If the study cannot be run, or the directory holds something else; nothing is written then.
     """
-    for source in options.warm_start:
-        RunDirectory.open(source)
-    return _search_all(_open(study, out, options), options, ())
+    return _search_all(open_run(study, out, options), options, ())
 
 
 def resume_study(out: Path, options: RunOptions, overrides: Sequence[str] = ()) -> RunSummary:
@@ -110,59 +80,55 @@ def resume_study(out: Path, options: RunOptions, overrides: Sequence[str] = ()) 
     Raises:
         UserError: If the directory cannot be driven, or an override touches anything else.
     """
-    return _search_all(open_with_overrides(out, overrides, cache=options.cache), options, overrides)
+    return _search_all(reopen_run(out, options, overrides), options, overrides)
 
 
-def _open(study: Study, out: Path, options: RunOptions) -> OpenRun:
-    if (out / "study.yaml").exists():
-        open_run = open_same(study, out, cache=options.cache)
-    else:
-        slots = num_slots(study, options.backend)
-        open_run = create_run(study, out, cache=options.cache, slots=slots)
-    if options.warm_start:
-        begin_warm(open_run.run, open_run.setup, study.seed, options.warm_start)
-    return open_run
-
-
-def _search_all(open_run: OpenRun, options: RunOptions, overrides: Sequence[str]) -> RunSummary:
+def _search_all(first_run: OpenRun, options: RunOptions, overrides: Sequence[str]) -> RunSummary:
     """Run the search of a study, then its independent repeats; the ranking covers all of them."""
-    first = summary = _search(open_run, options)
-    if open_run.study.search.repeats == 1:
+    first = summary = _search(first_run, options)
+    if first_run.study.search.repeats == 1:
         return first
     repeat_options = replace(options, warm_start=())
-    for number in range(2, open_run.study.search.repeats + 1):
+    for number in range(2, first_run.study.search.repeats + 1):
         if not summary.is_interrupted:
-            summary = _search(_open_repeat(open_run, number, overrides, repeat_options), repeat_options)
-    with open_run.run.lock():
-        return replace(first, is_interrupted=summary.is_interrupted, ranking=_rank(open_run))
+            summary = _search(_open_repeat(first_run, number, overrides, repeat_options), repeat_options)
+    with first_run.run.lock():
+        return replace(
+            first, is_interrupted=summary.is_interrupted, ranking=_rank(first_run, first_run.run.records())
+        )
 
 
 def _open_repeat(first: OpenRun, number: int, overrides: Sequence[str], options: RunOptions) -> OpenRun:
     """Open the run directory of an independent search: a new one, or one that continues with the first's limits."""
     folder = repeat_folder(first.run.path, number)
     if not (folder / "study.yaml").exists():
-        return _open(study_of_repeat(first.study, number), folder, options)
-    limits = [one for one in overrides if not one.startswith("search.repeats=")]
-    return open_with_overrides(folder, limits, cache=options.cache)
+        return open_run(study_of_repeat(first.study, number), folder, options)
+    return reopen_run(folder, options, [one for one in overrides if not one.startswith("search.repeats=")])
 
 
-def _search(open_run: OpenRun, options: RunOptions) -> RunSummary:
-    run = open_run.run
-    with reporting_disk_trouble(run), run.lock():
-        if open_run.study != run.study():
-            write_atomic(run.study_file, dump_study(open_run.study))
+def study_of_repeat(study: Study, number: int) -> Study:
+    """The study of an independent search."""
+    if number == 1:
+        return study
+    search = study.search.model_copy(update={"repeats": 1})
+    seed = (study.seed + SEEDS_APART * (number - 1)) % _NUM_SEEDS
+    return study.model_copy(update={"study": f"{study.study}-{number}", "seed": seed, "search": search})
+
+
+def _search(found: OpenRun, options: RunOptions) -> RunSummary:
+    """Drive one search to its end, or to where a signal stops it, and rank what it has found."""
+    with reporting_disk_trouble(found.run), found.run.lock():
+        found.run.write_study(found.study)
         with stop_on_signals() as stop:
-            driver = SearchDriver(open_run, backend=options.backend, observe=options.observe)
-            driver.go(backend=options.backend, cluster=options.cluster, stop=stop)
-        if driver.director.trouble:
-            raise _cannot_be_written(run, driver.director.trouble)
-        return _summary(driver, open_run, _rank(open_run))
+            controller = compose(found, options).run(stop)
+        if controller.trouble:
+            raise _cannot_be_written(found.run, controller.trouble)
+        return _summary(controller, found, _rank(found, controller.table.all_records))
 
 
-def _rank(open_run: OpenRun) -> Ranking:
-    run, study, setup = open_run.run, open_run.study, open_run.setup
-    ranking = make_ranking(run, study=study, setup=setup)
-    write_ranking(run, ranking, study=study, setup=setup)
+def _rank(found: OpenRun, records: Sequence[TrialRecord]) -> Ranking:
+    ranking = make_ranking(found.run, study=found.study, setup=found.setup, records=records)
+    write_ranking(found.run, ranking, study=found.study, setup=found.setup)
     return ranking
 
 
@@ -182,26 +148,27 @@ def reporting_disk_trouble(run: RunDirectory) -> Iterator[None]:
 
 
 def _cannot_be_written(run: RunDirectory, message: str) -> RunDirectoryError:
-    hint = f"make room or make it writable, then go on with: mbo-search resume {run.path}"
+    hint = f"make room or make it writable, then continue with: mbo-search resume {run.path}"
     return RunDirectoryError(
         [Problem(key="", where=str(run.path), rule=f"cannot be written: {message}", hint=hint)]
     )
 
 
-def _summary(driver: SearchDriver, open_run: OpenRun, ranking: Ranking) -> RunSummary:
-    records = driver.director.books.records
+def _summary(controller: SearchController, found: OpenRun, ranking: Ranking) -> RunSummary:
+    records = controller.table.records
     states = [record.state for record in records]
     return RunSummary(
-        run=open_run.run,
-        study=open_run.study,
-        setup=open_run.setup,
+        run=found.run,
+        study=found.study,
+        setup=found.setup,
+        prepared=found.prepared,
         ranking=ranking,
-        is_interrupted=driver.director.is_stopping,
-        ended_by=driver.director.ended_by(),
+        is_interrupted=controller.is_stopping,
+        ended_by=controller.ended_by(),
         num_complete=states.count("complete"),
         num_pruned=states.count("pruned"),
         num_failed=states.count("failed"),
         num_confirmed=sum(record.arm == "confirm" and record.state == "complete" for record in records),
-        busy_fraction=open_run.run.status().get("busy_fraction"),
-        wall_seconds=driver.director.elapsed_seconds,
+        busy_fraction=found.run.status().get("busy_fraction"),
+        wall_seconds=controller.elapsed_seconds,
     )

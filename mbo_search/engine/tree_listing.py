@@ -16,7 +16,7 @@ class TreeNode(Description):
         key: Its content address.
         depth: Stages before this one.
         label: What the stage does.
-        loss: Validation loss behind it, in nats.
+        loss: Validation loss after it, in nats.
         trials: Trials that passed through it.
     """
 
@@ -28,7 +28,7 @@ class TreeNode(Description):
 
 
 def stage_tree(records: Sequence[TrialRecord]) -> list[TreeNode]:
-    """List the stage ends of all trials of a run, best first at every depth, children behind their parents."""
+    """List the stage ends of all trials of a run, best first at every depth, children after their parents."""
     paths: dict[tuple[str, ...], TreeNode] = {}
     for record in records:
         keys: tuple[str, ...] = ()

@@ -1,1 +1,1 @@
-"""Hand out: schedule files, final models, continuations of text."""
+"""Export: schedule files, final models, continuations of text."""

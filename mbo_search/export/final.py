@@ -96,7 +96,7 @@ def train_final(
 
 def _train(file: ScheduleFile, out: Path, *, cache: Path, stop: Stop, log: Log) -> FinalModel:
     from mbo_search.export.hub_folder import write_hub_folder
-    from mbo_search.train.load import load_model
+    from mbo_search.train.saved_state import load_model
 
     prepared = prepare(file.study.data, cache)
     setup = _setup(file, out / _WORK, prepared)
@@ -117,7 +117,7 @@ def _setup(file: ScheduleFile, work: Path, prepared: PreparedData) -> TrainSetup
     """Settled once, so that a resumed training computes as it began."""
     path = work / "setup.json"
     started = _read(path, TrainSetup)
-    if started is not None and started.data_fingerprint == prepared.card.fingerprint:
+    if started is not None and started.data_fingerprint == prepared.metadata.fingerprint:
         return started.model_copy(update={"data_folder": str(prepared.folder.resolve())})
     setup = setup_of_file(file, study_of(file.study), prepared)
     write_json(path, setup.model_dump(mode="json"))

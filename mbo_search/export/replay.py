@@ -13,7 +13,8 @@ from mbo_search.study.files.schedule_file import ScheduleFile
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.study import TrainSpec
 from mbo_search.study.study import Study
-from mbo_search.train.setup.setup import Precision, TrainSetup
+from mbo_search.system.device import Precision
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.reports import Stop
 
 TOLERANCE_NATS = 0.05
@@ -79,7 +80,7 @@ def replay(
         TrialError: If the training did not come to its end.
     """
     prepared = prepare(file.study.data, cache)
-    _check_data(file, prepared.card.fingerprint)
+    _check_data(file, prepared.metadata.fingerprint)
     setup = setup_of_file(file, restored_study(file), prepared)
     trained = train_schedule(file.schedule, setup, file.provenance.seed, folder=folder, stop=stop, log=log)
     shutil.rmtree(folder, ignore_errors=True)

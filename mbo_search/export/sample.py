@@ -40,7 +40,7 @@ def load_trial(run: RunDirectory, trial: int) -> tuple[Decoder, Tokenizer]:
         DataError: If the prepared data, which holds the tokenizer, is gone.
     """
     from mbo_search.data.prepare import load_prepared
-    from mbo_search.train.load import load_model
+    from mbo_search.train.saved_state import load_model
     from mbo_search.train.setup.probe import default_device
 
     setup = run.setup().model_copy(update={"device": default_device()})

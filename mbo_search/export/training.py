@@ -15,7 +15,10 @@ from mbo_search.study.spec.study import LrShapeChoice, OptimizerChoice, StageSpa
 from mbo_search.study.study import Study
 from mbo_search.train.execution.execute import execute
 from mbo_search.train.execution.path import schedule_path
-from mbo_search.train.setup.setup import TrainSetup, over_whole_split, resolve_setup
+from mbo_search.train.runners import runner_for
+from mbo_search.train.setup.eval_text import over_whole_split
+from mbo_search.train.setup.resolve import resolve_setup
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import TrialOutcome
 from mbo_search.trial.reports import Node, Stop
 
@@ -28,8 +31,8 @@ class Trained:
     """A schedule trained to its end.
 
     Attributes:
-        node: The state after its last step.
-        outcome: Outcome of the trial.
+        node: The state behind its last step.
+        outcome: How it went.
         val_loss: Final validation loss, nats per token.
     """
 
@@ -73,16 +76,14 @@ def setup_of_file(file: ScheduleFile, study: Study, prepared: PreparedData) -> T
 def train_schedule(
     schedule: Schedule, setup: TrainSetup, seed: int, *, folder: Path, stop: Stop, log: Log
 ) -> Trained:
-    """Train a schedule; a second call with the same folder continues where the first one stopped.
+    """Train a schedule; a second call with the same folder goes on where the first one stopped.
 
     Raises:
         TrialError: If it did not come to its end; reason `signal` if `stop` said so.
         StudyError: If the schedule does not fit the budget's grid.
     """
-    from mbo_search.train.torch_runner import TorchStageRunner
-
     store = StageStore(folder / "stages", None, setup.windows_fingerprint)
-    runner = TorchStageRunner(setup, folder / "scratch")
+    runner = runner_for(setup, folder / "scratch")
     path = schedule_path(schedule, setup, seed)
     outcome = execute(path, runner, store, stop=stop, on_boundary=lambda event: False, log=log)
     if outcome.state != "complete":

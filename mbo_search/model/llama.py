@@ -15,8 +15,8 @@ def llama_config(spec: ModelSpec, vocab_size: int) -> dict[str, object]:
         vocab_size: Tokens of the vocabulary.
 
     Returns:
-        The content of `config.json`, plain JSON values. Ids of special tokens are null; whoever knows the
-        tokenizer replaces them.
+        The content of `config.json` as plain JSON values. Ids of special tokens are null until the caller, who
+        knows the tokenizer, replaces them.
     """
     return {
         "architectures": ["LlamaForCausalLM"],

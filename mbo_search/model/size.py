@@ -1,4 +1,4 @@
-"""How big a decoder is and what a token costs, from its description alone. No torch."""
+"""Size of a decoder and cost of a token, from its description alone. No torch."""
 
 from __future__ import annotations
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from mbo_search.data.metadata import DataMetadata
 from mbo_search.data.prepare import load_prepared
 from mbo_search.errors import DataError, Problem, RunDirectoryError
 from mbo_search.model.size import num_parameters
+from mbo_search.report.importance import Importance, importance_of
 from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.records import Arm, TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
-from mbo_search.study.space.ladder import question_of
+from mbo_search.study.space.ladder import asked_space, question_of
+from mbo_search.study.space.space import parameters
 from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.rungs import Rung, rungs_below
 from mbo_search.study.spec.segments import BudgetSteps
@@ -25,7 +28,7 @@ from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import CurveRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ReportSource:
     """A study with all its results.
 
@@ -67,6 +70,21 @@ class ReportSource:
     def reference_lrs(self) -> dict[str, float]:
         """Reference learning rate of every optimizer at the study's width."""
         return {name: reference_lr(self.study, name) for name in OPTIMIZERS}
+
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        """Names of the study's stages."""
+        return tuple(stage.name for stage in self.study.stages)
+
+    @cached_property
+    def importance(self) -> Importance | None:
+        """How much each setting of the question's own search mattered; None if there are too few trials."""
+        return importance_of(self.finished_of("staged"), parameters(asked_space(self.study)))
+
+    @property
+    def importance_by_name(self) -> dict[str, float]:
+        """The same by the name of the setting; empty where it is not known."""
+        return {} if self.importance is None else {name: share for _, name, share in self.importance.shares}
 
     @property
     def ranked(self) -> tuple[RankedTrial, ...]:
@@ -148,7 +166,7 @@ def _curves(
 def _metadata(folder: Path) -> DataMetadata | None:
     """The data may lie on another machine, or be gone: a report can do without."""
     try:
-        return load_prepared(folder).card
+        return load_prepared(folder).metadata
     except DataError:
         return None
 

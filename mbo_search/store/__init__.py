@@ -1,1 +1,1 @@
-"""Keep: the nodes of the stage tree, on a disk or behind a URL."""
+"""The stores of the stage tree: nodes on a disk or at a URL."""

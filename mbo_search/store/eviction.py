@@ -1,13 +1,13 @@
-"""What a cached state is worth: which ones to keep where space is limited, as pure functions."""
+"""The value of a cached state, for choosing which ones to keep where space is limited."""
 
 from __future__ import annotations
 
 ONE_USE = 1.0
-"""Uses expected of a state of which nothing is known."""
+"""Expected uses of a state about which nothing is known."""
 
 
 def keeping_value(*, seconds: float, size_bytes: int, idle_seconds: float, expected_uses: float = ONE_USE) -> float:
-    """How much a state is worth keeping: seconds that it is expected to save, per byte.
+    """Value of keeping a state: seconds that it is expected to save, per byte.
 
     >>> fresh = keeping_value(seconds=10.0, size_bytes=1000, idle_seconds=0.0)
     >>> fresh > keeping_value(seconds=10.0, size_bytes=1000, idle_seconds=3600.0)

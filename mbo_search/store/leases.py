@@ -1,7 +1,7 @@
-"""Holding a folder against removal by other processes, without leaving anything behind when a process dies.
+"""Leases that keep a folder from being removed by other processes, and leave nothing when a process dies.
 
-A hold is an advisory lock of the operating system on the folder itself. It ends with the process that has it, so a
-crash can block nothing, and it is not bound to a name: a folder that was removed and made anew is another folder.
+A lease is an advisory lock of the operating system on the folder itself. It ends with its process, so a crash
+cannot block anything, and it is not bound to a name: a folder that was removed and created again is another folder.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pathlib import Path
 
 
 class Leases:
-    """The folders that this object keeps from being removed."""
+    """Keeps folders from being removed."""
 
     def __init__(self) -> None:
         self._descriptors: dict[Path, int] = {}
 
     def take(self, folder: Path) -> None:
-        """Hold a folder; holding it twice is holding it once.
+        """Lease a folder; a second lease of the same folder changes nothing.
 
         Raises:
-            FileNotFoundError: If it is not there, or was removed meanwhile.
+            FileNotFoundError: If it does not exist, or was removed in the meantime.
         """
         if folder in self._descriptors and _is_same(self._descriptors[folder], folder):
             return
@@ -39,10 +39,10 @@ class Leases:
         self._descriptors[folder] = descriptor
 
     def follow(self, old: Path, new: Path) -> None:
-        """Go on holding a folder that was renamed.
+        """Keep the lease of a folder that was renamed.
 
         Raises:
-            FileNotFoundError: If there is no folder of the new name.
+            FileNotFoundError: If no folder has the new name.
         """
         if old in self._descriptors:
             self.drop(new)
@@ -50,22 +50,22 @@ class Leases:
         self.take(new)
 
     def drop(self, folder: Path) -> None:
-        """Hold a folder no longer, if it was held."""
+        """End the lease of a folder, if it has one."""
         descriptor = self._descriptors.pop(folder, None)
         if descriptor is not None:
             os.close(descriptor)
 
     def drop_all(self) -> None:
-        """Hold nothing any longer."""
+        """End all leases."""
         for folder in list(self._descriptors):
             self.drop(folder)
 
 
 @contextmanager
-def removal_right(folder: Path) -> Iterator[bool]:
-    """Try to get a folder for oneself; True if nobody holds it.
+def removal_lease(folder: Path) -> Iterator[bool]:
+    """Try to lease a folder exclusively, in order to remove it; False if another process holds it.
 
-    On a file system without such locks nobody can know, so nobody gets the right.
+    On a file system without such locks that cannot be known, so the answer is always False.
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
@@ -79,10 +79,11 @@ def removal_right(folder: Path) -> Iterator[bool]:
 
 
 @contextmanager
-def work_right(folder: Path) -> Iterator[bool]:
-    """Try to work in a folder alone; made where it is missing, removed afterwards if nothing is left in it.
+def work_lease(folder: Path) -> Iterator[bool]:
+    """Try to lease a folder exclusively, in order to work in it; False if another process works there.
 
-    False if another process works there. On a file system without such locks everybody gets the right.
+    The folder is created if it is missing, and removed afterwards if it is empty. On a file system without such
+    locks every process gets the lease.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)

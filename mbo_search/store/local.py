@@ -1,8 +1,9 @@
-"""The stage store: states behind grid segments, found by content address, shared by every process of a search.
+"""The stage store: states at grid points, found by content address, shared by all processes of a search.
 
 A node is a folder `<root>/<first two digits>/<key>/` with the files of a state and a manifest. It appears by one
-rename, so it is there whole or not at all; an existing node wins over a newcomer, which holds the same bits. What
-is read is checked against its checksums first; what is damaged is dropped, and trained again by whoever needs it.
+rename, so it is either complete or missing; an existing node wins over a newcomer, which holds the same bits. A
+node is checked against its checksums before it is read; a damaged one is dropped, and trained again when it is
+needed.
 
 Any number of processes may read, write and collect at once. Nothing waits.
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from mbo_search.errors import StoreError
 from mbo_search.store.eviction import ONE_USE, keeping_value
-from mbo_search.store.leases import Leases, removal_right
+from mbo_search.store.leases import Leases, removal_lease
 from mbo_search.store.manifest import (
     MANIFEST,
     Manifest,
@@ -47,7 +48,7 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """What a manifest said, and which file it was: a manifest is only ever replaced, never written to."""
+    """Content of a manifest, and the identity of its file: a manifest is only replaced, never modified."""
 
     inode: int
     file_bytes: int
@@ -76,10 +77,10 @@ class StageStore:
         self._known: dict[str, _Known] = {}
 
     def has(self, key: str) -> bool:
-        """Whether a node with a report on these windows is there; whether it is sound shows when it is loaded.
+        """Return whether a node with a report on these windows exists; only `load` checks that it is sound.
 
         Raises:
-            StoreError: If the key is none.
+            StoreError: If the key is malformed.
         """
         folder = self._folder(key)
         try:
@@ -88,10 +89,10 @@ class StageStore:
             return False
 
     def report(self, key: str) -> BoundaryReport | None:
-        """What the training of a node gave and cost; None if it is not there. Its files are not checked.
+        """Return what the training of a node gave and cost; None if it is missing. Its files are not checked.
 
         Raises:
-            StoreError: If the key is none.
+            StoreError: If the key is malformed.
         """
         folder = self._folder(key)
         try:
@@ -100,10 +101,10 @@ class StageStore:
             return None
 
     def load(self, key: str) -> StoredNode:
-        """Check a node against its checksums and hold it.
+        """Check a node against its checksums and lease it.
 
         Raises:
-            StoreError: If there is no such node, it cannot be read, or it is damaged; a damaged one is dropped.
+            StoreError: If the node is missing, unreadable or damaged; a damaged one is dropped.
         """
         folder = self._folder(key)
         try:
@@ -117,10 +118,10 @@ class StageStore:
         return StoredNode(node=Node(key=key, path=folder), report=report)
 
     def commit(self, key: str, state_dir: Path, report: BoundaryReport) -> Node:
-        """Take a state over, durably, and hold it. If the node exists, the newcomer is removed.
+        """Take over a state durably, and lease it; if the node exists, the newcomer is removed.
 
         Raises:
-            StoreError: If the disk is full or read-only, or the folder is no state; it stays where it is.
+            StoreError: If the disk is full or read-only, or the folder is not a state; it stays where it is.
         """
         folder = self._folder(key)
         try:
@@ -138,15 +139,15 @@ class StageStore:
         return Node(key=key, path=folder)
 
     def release(self) -> None:
-        """Hold nothing any longer: what was loaded or committed may be collected."""
+        """End all leases: what was loaded or committed may be collected."""
         self._holds.drop_all()
 
     def protect(self, keys: Iterable[str]) -> None:
-        """Keep exactly these nodes from being collected by this object, whether or not anybody holds them."""
+        """Keep exactly these nodes from being collected by this object, leased or not."""
         self._protected = frozenset(keys)
 
     def expect(self, uses: Mapping[str, float]) -> None:
-        """Say how often nodes are likely to be asked for again; of the others one use is expected."""
+        """Set how often nodes are likely to be used again; the others are expected to be used once."""
         self._expected_uses = dict(uses)
 
     def collect(self) -> int:
@@ -174,7 +175,7 @@ class StageStore:
 
     def _folder(self, key: str) -> Path:
         if not _KEY.fullmatch(key):
-            raise StoreError(f"{key!r} is no key: 64 hexadecimal digits are")
+            raise StoreError(f"{key!r} is not a key of 64 hexadecimal digits")
         return self._root / key[:2] / key
 
     def _sound(self, folder: Path, key: str) -> Manifest:
@@ -188,7 +189,7 @@ class StageStore:
         return manifest
 
     def _place(self, state_dir: Path, folder: Path, manifest: Manifest) -> None:
-        """Give a state its name, or find that the name is taken by a sound node."""
+        """Rename a state to its key, unless a sound node has that name."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         self._holds.take(state_dir)
         if _rename(state_dir, folder):
@@ -232,7 +233,7 @@ class StageStore:
         self._known = known
 
     def _read(self, folder: Path, found: os.stat_result) -> _Known:
-        """What a node's manifest says of it; one that was read before is not read again."""
+        """Return the content of a node's manifest; one that was read before is not read again."""
         known = self._known.get(folder.name)
         if known is not None and (known.inode, known.file_bytes) == (found.st_ino, found.st_size):
             return known
@@ -251,24 +252,24 @@ class StageStore:
 
 
 def _remove(folder: Path) -> bool:
-    with removal_right(folder) as mine:
+    with removal_lease(folder) as mine:
         if mine:
             _discard(folder)
     return mine
 
 
 def _discard(folder: Path) -> None:
-    """Remove a node by one rename, so that nobody ever sees half of one."""
+    """Remove a node by one rename, so that no process sees half of one."""
     trash = unique_sibling(folder)
     try:
         folder.rename(trash)
     except OSError:
-        return  # gone already, or the disk is read-only: then it stays, and is found damaged again
+        return  # gone already, or the disk is read-only and it will be found damaged again
     shutil.rmtree(trash, ignore_errors=True)
 
 
 def _rename(state_dir: Path, folder: Path) -> bool:
-    """Rename, by way of a copy from another file system; False if the name is taken."""
+    """Rename, with a copy from another file system if needed; False if the name is taken."""
     try:
         state_dir.rename(folder)
     except OSError as error:

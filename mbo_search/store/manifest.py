@@ -24,7 +24,7 @@ MANIFEST = "manifest.json"
 
 _MOST_COUNT = 10**15
 _MOST_LOSS = 1e100
-"""What a record can hold."""
+"""Bounds of what a record can hold."""
 
 _COST_KEYS = {
     "executed_tokens": "executed_tokens",
@@ -66,7 +66,7 @@ class FileEntry(Description):
 
 
 class Manifest(Description):
-    """What a node's folder holds.
+    """Contents of a node's folder.
 
     Attributes:
         schema_version: Version of this format.
@@ -164,13 +164,13 @@ def verify_files(folder: Path, files: Mapping[str, FileEntry], *, beside: str = 
 
 
 def num_evaluations(report: BoundaryReport) -> int:
-    """How much a report says: its evaluations, for choosing the better of two reports of one node."""
+    """Count the evaluations in a report, for choosing the better of two reports on one node."""
     points = report.curve
     return sum(point.loss is not None for point in points) + sum(point.metrics is not None for point in points)
 
 
 def _check_plausible(report: BoundaryReport) -> None:
-    """Refuse numbers that no training gives: a record made of them could not be written.
+    """Refuse numbers that training cannot give, because a record of them could not be written.
 
     Raises:
         ValueError: If there is one.
@@ -184,7 +184,7 @@ def _check_plausible(report: BoundaryReport) -> None:
         if metrics is not None:
             losses += [metrics.loss, metrics.bits_per_byte, metrics.averaged_loss, metrics.ema_loss]
             if not 0 <= metrics.accuracy <= 1:
-                raise ValueError(f"{metrics.accuracy} is no accuracy")
+                raise ValueError(f"{metrics.accuracy} is not an accuracy")
     is_plausible = all(0 <= count <= _MOST_COUNT for count in counts) and all(
         loss is None or 0 <= loss <= _MOST_LOSS for loss in losses
     )

@@ -1,4 +1,4 @@
-"""What every stage store can do, wherever it keeps its nodes."""
+"""The interface of every stage store, wherever it keeps its nodes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mbo_search.trial.reports import BoundaryReport, Node
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredNode:
-    """A node as it was found: the state, and what was measured there.
+    """A node as found: the state, and what was measured there.
 
     Attributes:
         node: The state.
@@ -24,38 +24,38 @@ class StoredNode:
 
 
 class NodeStore(Protocol):
-    """A content-addressed store of training states: a folder, or a remote one behind a local copy.
+    """A content-addressed store of training states: a folder, or a remote store with a local copy.
 
     One test suite holds for all of them. The folder of a node that was loaded or committed stays readable until
     `release`, whatever others remove.
     """
 
     def has(self, key: str) -> bool:
-        """Whether a node with a report on these windows is there; whether it is sound shows when it is loaded.
+        """Return whether a node with a report on these windows exists; only `load` checks that it is sound.
 
         Raises:
-            StoreError: If the key is none.
+            StoreError: If the key is malformed.
         """
         ...
 
     def report(self, key: str) -> BoundaryReport | None:
-        """What the training of a node gave and cost; None if it is not there. Its files are not checked.
+        """Return what the training of a node gave and cost; None if it is missing. Its files are not checked.
 
         Raises:
-            StoreError: If the key is none.
+            StoreError: If the key is malformed.
         """
         ...
 
     def load(self, key: str) -> StoredNode:
-        """Check a node against its checksums and hold it.
+        """Check a node against its checksums and lease it.
 
         Raises:
-            StoreError: If there is no such node, it cannot be read, or it is damaged; a damaged one is dropped.
+            StoreError: If the node is missing, unreadable or damaged; a damaged one is dropped.
         """
         ...
 
     def commit(self, key: str, state_dir: Path, report: BoundaryReport) -> Node:
-        """Take a state over, durably, and hold it.
+        """Take over a state durably, and lease it.
 
         Raises:
             StoreError: If it cannot be kept; the state stays where it is.
@@ -63,7 +63,7 @@ class NodeStore(Protocol):
         ...
 
     def release(self) -> None:
-        """Hold nothing any longer."""
+        """End all leases."""
         ...
 
     def protect(self, keys: Iterable[str]) -> None:
@@ -71,7 +71,7 @@ class NodeStore(Protocol):
         ...
 
     def expect(self, uses: Mapping[str, float]) -> None:
-        """Say how often nodes are likely to be asked for again; of the others one use is expected."""
+        """Set how often nodes are likely to be used again; the others are expected to be used once."""
         ...
 
     def collect(self) -> int:

@@ -1,8 +1,8 @@
-"""Partial states behind the store's URL, so that a trial whose machine is lost goes on from there on another one.
+"""Partial states at the store's URL, so that a trial whose machine is lost resumes on another machine.
 
 Below `partial/<key>/` lie the files of one state, in a folder named by its step, and a pointer that is written
-last; what it does not name is never looked at. The same step of the same key has the same bytes whoever trained it,
-so two machines that are at one trial do each other no harm. A store that is away costs safety, not the trial.
+last; files that it does not name are ignored. The same step of the same key has the same bytes wherever it was
+trained, so two machines that train one trial do not conflict. An unreachable store costs safety, not the trial.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class PartialMirror:
         self._objects = objects
 
     def has(self, key: str) -> bool:
-        """Whether there is a state of an unfinished stretch; False if the store does not answer."""
+        """Return whether a state of an unfinished span exists; False if the store does not respond."""
         try:
             return self._objects.info(f"{_PLACE}/{key}/{_POINTER}") is not None
         except OSError:
             return False
 
     def send(self, key: str, state: Path) -> None:
-        """Put a state in place of the one before."""
+        """Replace the previous state."""
         try:
             for file in sorted(state.iterdir()):
                 self._objects.put(f"{_PLACE}/{key}/{state.name}/{file.name}", file)
@@ -50,9 +50,9 @@ class PartialMirror:
         except OSError as error:
             _LOGGER.warning("a partial state stays on this machine: %s", error)
 
-    def fetch(self, key: str, stretch: Path) -> None:
-        """Copy the state of an unfinished stretch to this machine, if there is one; its reader checks it."""
-        arriving = unique_sibling(stretch / _POINTER)
+    def fetch(self, key: str, folder: Path) -> None:
+        """Copy the state of an unfinished span, if one exists, into a local folder; its reader checks it."""
+        arriving = unique_sibling(folder / _POINTER)
         arriving.mkdir()
         try:
             pointer = arriving / _POINTER
@@ -60,9 +60,9 @@ class PartialMirror:
             name = pointer.read_text(encoding="ascii")
             pointer.unlink()
             if not _STATE.fullmatch(name):
-                raise ValueError(f"{name!r} is no partial state")
+                raise ValueError(f"{name!r} is not a partial state")
             self._copy(f"{_PLACE}/{key}/{name}", arriving)
-            arriving.rename(stretch / name)
+            arriving.rename(folder / name)
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
@@ -71,23 +71,23 @@ class PartialMirror:
             shutil.rmtree(arriving, ignore_errors=True)
 
     def remove(self, key: str) -> None:
-        """Remove what there is of a stretch that is finished."""
+        """Remove the state of a finished span."""
         if not self.has(key):
             return
         try:
             self._objects.remove([f"{_PLACE}/{key}/{_POINTER}"])
             self._remove(key)
         except OSError as error:
-            _LOGGER.warning("a partial state that nobody needs stays in the store: %s", error)
+            _LOGGER.warning("an unneeded partial state stays in the store: %s", error)
 
     def sweep(self, keys: Collection[str]) -> None:
-        """Remove what there is of stretches that nobody will finish, half sent states included."""
+        """Remove the states of spans that will not be finished, including incomplete ones."""
         try:
             names = [info.name for info in self._objects.listing(_PLACE)]
             unneeded = [name for name in names if name.split("/")[1] in keys]
             self._objects.remove(sorted(unneeded, key=lambda name: not name.endswith(f"/{_POINTER}")))
         except OSError as error:
-            _LOGGER.warning("partial states that nobody needs stay in the store: %s", error)
+            _LOGGER.warning("unneeded partial states stay in the store: %s", error)
 
     def _copy(self, place: str, folder: Path) -> None:
         found = self._objects.listing(place)
@@ -96,10 +96,10 @@ class PartialMirror:
         for info in found:
             name = info.name.rpartition("/")[2]
             if not _FILE.fullmatch(name):
-                raise ValueError(f"{name!r} is no file of a state")
+                raise ValueError(f"{name!r} is not a file of a state")
             self._objects.get(f"{place}/{name}", folder / name, most_bytes=info.size_bytes + 1)
 
     def _remove(self, key: str, *, but: str = _POINTER) -> None:
-        """Remove the states of a stretch, but for one, and the pointer."""
+        """Remove all states of a span but one; the pointer stays."""
         names = [info.name for info in self._objects.listing(f"{_PLACE}/{key}")]
         self._objects.remove([name for name in names if name.split("/")[2] not in (but, _POINTER)])

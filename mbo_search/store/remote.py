@@ -1,4 +1,4 @@
-"""The stage store behind a URL: nodes that workers on any machine share, each behind a local copy.
+"""The stage store at a URL: nodes that workers on any machine share, each with a local copy.
 
 A node is a group of objects `nodes/<first two digits>/<key>/`: its files, each named by its checksum, and a
 manifest that is written last. So a node with a manifest is complete, and two writers of one node never mix their
@@ -43,11 +43,11 @@ _MOST_MANIFEST_BYTES = 16 * 2**20
 _MISSING_FOR_SECONDS = 1.0
 _KNOWN_FOR_SECONDS = 60.0
 _UPLOAD_SECONDS = 3600.0
-"""Files without a manifest may belong to a node that is being written; older ones are left-overs."""
+"""Files without a manifest may belong to a node that is being written; older ones are leftovers."""
 
 
 class RemoteStageStore:
-    """A stage store behind a URL.
+    """A stage store at a URL.
 
     Args:
         objects: Where the nodes are.
@@ -77,10 +77,10 @@ class RemoteStageStore:
         self._seconds: dict[tuple[str, float], float] = {}
 
     def has(self, key: str) -> bool:
-        """Whether a node with a report on these windows is there; asks again after a second (a minute, if it was).
+        """Return whether a node with a report on these windows exists, as the store said lately.
 
         Raises:
-            StoreError: If the key is none.
+            StoreError: If the key is malformed.
         """
         if self._local.has(key):
             return True
@@ -95,10 +95,10 @@ class RemoteStageStore:
         return is_there
 
     def report(self, key: str) -> BoundaryReport | None:
-        """What the training of a node gave and cost; None if it is not there or the store does not answer.
+        """Return what the training of a node gave and cost; None if it is missing or the store does not respond.
 
         Raises:
-            StoreError: If the key is none.
+            StoreError: If the key is malformed.
         """
         known = self._local.report(key)
         if known is not None:
@@ -109,10 +109,10 @@ class RemoteStageStore:
             return None
 
     def load(self, key: str) -> StoredNode:
-        """Fetch a node, check it against its checksums, and hold the local copy.
+        """Fetch a node, check it against its checksums, and lease the local copy.
 
         Raises:
-            StoreError: If there is no such node, it cannot be read, or it is damaged; a damaged one is dropped.
+            StoreError: If the node is missing, unreadable or damaged; a damaged one is dropped.
         """
         if self._local.has(key):
             try:
@@ -138,7 +138,7 @@ class RemoteStageStore:
         return self._local.commit(key, state_dir, report)
 
     def release(self) -> None:
-        """Hold nothing any longer, and keep the local copy within its limit."""
+        """End all leases, and keep the local copy within its limit."""
         self._local.release()
         self._local.collect()
 
@@ -147,7 +147,7 @@ class RemoteStageStore:
         self._protected = frozenset(keys)
 
     def expect(self, uses: Mapping[str, float]) -> None:
-        """Say how often nodes are likely to be asked for again; of the others one use is expected."""
+        """Say how often nodes are likely to be asked for again; the others are expected to be used once."""
         self._expected_uses = dict(uses)
         self._local.expect(uses)
 
@@ -160,7 +160,7 @@ class RemoteStageStore:
             excess = sum(_size(found) for found in nodes.values()) - self._limit_bytes
             return self._shrink(nodes, excess) if excess > 0 else 0
         except OSError:
-            return 0  # a store that does not answer is collected next time
+            return 0  # a store that does not respond is collected next time
 
     def size_bytes(self) -> int:
         """Bytes of all states.
@@ -204,7 +204,7 @@ class RemoteStageStore:
 
     @staticmethod
     def _is_left_alone(found: list[ObjectInfo]) -> bool:
-        """Whether a node is perhaps being written: files, fresh ones, and no manifest."""
+        """Return whether a node may be in the process of being written: it has recent files and no manifest."""
         has_manifest = any(info.name.endswith(f"/{MANIFEST}") for info in found)
         return not has_manifest and time.time() - max(info.modified for info in found) < _UPLOAD_SECONDS
 
@@ -260,11 +260,11 @@ class RemoteStageStore:
             manifest = read_manifest(folder, key)
         for name, entry in manifest.files.items():
             if not _PLAIN_NAME.fullmatch(name) or not _KEY.fullmatch(entry.sha256):
-                raise StoreError(f"{name!r} is no file of a state")
+                raise StoreError(f"{name!r} is not a file of a state")
         return manifest
 
     def _publish(self, key: str, files: dict[str, FileEntry], report: BoundaryReport) -> None:
-        """Write the manifest, unless the one that is there says all of it."""
+        """Write the manifest, unless the existing one holds as much."""
         mine = Manifest(
             key=key, files=files, seconds=report.cost.train_seconds, reports={self._fingerprint: report}
         )
@@ -282,18 +282,18 @@ class RemoteStageStore:
             self._objects.put(f"{_folder(key)}/{MANIFEST}", (folder / MANIFEST).read_bytes())
 
     def _drop(self, key: str, found: list[ObjectInfo] | None = None) -> None:
-        """Remove a node, the manifest first, so that nobody takes the rest for a whole one."""
+        """Remove a node, the manifest first, so that the rest is not taken for a whole one."""
         self._asked.pop(key, None)
         manifest = f"{_folder(key)}/{MANIFEST}"
         try:
             objects = self._objects.listing(_folder(key)) if found is None else found
             self._objects.remove([manifest, *(info.name for info in objects if info.name != manifest)])
         except OSError:
-            return  # the store is read-only or away: then it stays, and is found damaged again
+            return  # a read-only or unreachable store keeps it, and it is found damaged again
 
     @contextmanager
     def _incoming(self) -> Iterator[Path]:
-        """A folder beside the local copy for what is on its way."""
+        """Create a folder for arriving files beside the local copy."""
         self._local_root.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._local_root))
         try:
@@ -304,7 +304,7 @@ class RemoteStageStore:
 
 def _check_key(key: str) -> None:
     if not _KEY.fullmatch(key):
-        raise StoreError(f"{key!r} is no key: 64 hexadecimal digits are")
+        raise StoreError(f"{key!r} is not a key of 64 hexadecimal digits")
 
 
 def _folder(key: str) -> str:
@@ -312,5 +312,5 @@ def _folder(key: str) -> str:
 
 
 def _size(found: Iterable[ObjectInfo]) -> int:
-    """Bytes of the states' files, the manifest aside."""
+    """Bytes of the states' files, without the manifest."""
     return sum(info.size_bytes for info in found if not info.name.endswith(f"/{MANIFEST}"))

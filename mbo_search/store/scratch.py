@@ -1,7 +1,7 @@
-"""How far the unfinished stretches of a scratch folder came, for counting the work that a crash lost. No torch.
+"""Progress of the unfinished spans in a scratch folder, for counting the work that a crash lost. No torch.
 
-A small file beside the partial state of a stretch says to which step training came; it is written several times a
-second and not flushed, because it is only a count.
+A small file beside the partial state of a span holds the step that training has reached; it is written several
+times a second and not flushed, because it is only a count.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class _Progress(Description):
 
 
 def write_progress(folder: Path, step: int, wasted_tokens: int) -> None:
-    """Say how far training of a stretch came, and what earlier crashes lost.
+    """Note how far training of a span came, and what earlier crashes lost.
 
     Raises:
         OSError: If it cannot be written.
@@ -39,7 +39,7 @@ def write_progress(folder: Path, step: int, wasted_tokens: int) -> None:
 
 
 def read_progress(folder: Path) -> tuple[int, int]:
-    """Step to which an earlier call came, and the tokens that calls before it lost; zeros if nobody said."""
+    """Step to which an earlier call came, and the tokens that calls before it lost; zeros if not noted."""
     try:
         progress = _Progress.model_validate(read_json(folder / _PROGRESS))
     except (OSError, ValueError):
@@ -47,8 +47,8 @@ def read_progress(folder: Path) -> tuple[int, int]:
     return progress.step, progress.wasted_tokens
 
 
-def forget_stretch(folder: Path, first_step: int) -> tuple[int, int]:
-    """Give an unfinished stretch up."""
+def forget_span(folder: Path, first_step: int) -> tuple[int, int]:
+    """Remove an unfinished span; return the steps trained, and the tokens that earlier calls lost."""
     came_to_step, lost_tokens = read_progress(folder)
     shutil.rmtree(folder, ignore_errors=True)
     return max(0, came_to_step - first_step), lost_tokens

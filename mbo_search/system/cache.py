@@ -1,4 +1,4 @@
-"""Where a machine keeps what it can get again: prepared data, and on workers of a cluster local copies of nodes."""
+"""The cache folder of a machine: prepared data, and on workers of a cluster local copies of nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many processor cores this process may really use."""
+"""The number of CPU cores that this process may really use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Environment variables for as long as a block lasts, for libraries that can be told in no other way."""
+"""Environment variables set for the duration of a block, for libraries that have no other setting."""
 
 from __future__ import annotations
 

@@ -17,14 +17,14 @@ from typing import Any
 _DISK_TROUBLES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 
 _MOST_JSON_BYTES = 16 * 2**20
-"""No JSON file of ours comes near this size; a bigger one is damaged or hostile."""
+"""No JSON file of this project comes near this size; a bigger one is damaged or hostile."""
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Write a file by way of a temporary one in the same folder, flushed to disk before it takes the name.
+    """Write a file through a temporary one in the same folder that is flushed to disk before it takes the name.
 
     Raises:
-        OSError: If it cannot be written; an old file is then as it was.
+        OSError: If it cannot be written; an old file is then unchanged.
     """
     content = data.encode() if isinstance(data, str) else data
     temporary = unique_sibling(path)
@@ -41,7 +41,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 
 
 def is_disk_trouble(error: BaseException) -> bool:
-    """Whether an error means that a disk takes no more: full, over a quota or size limit, read-only, or broken.
+    """Return whether a disk cannot be written: it is full, over a quota or limit, read-only, or broken.
 
     >>> is_disk_trouble(OSError(errno.ENOSPC, "No space left on device")), is_disk_trouble(ValueError())
     (True, False)
@@ -50,7 +50,7 @@ def is_disk_trouble(error: BaseException) -> bool:
 
 
 def unique_sibling(path: Path) -> Path:
-    """A hidden name beside a path that no other process uses.
+    """Return a hidden name beside a path that no other process uses.
 
     >>> unique_sibling(Path("a/b.json")).parent, unique_sibling(Path("x")) == unique_sibling(Path("x"))
     (PosixPath('a'), False)
@@ -59,13 +59,13 @@ def unique_sibling(path: Path) -> Path:
 
 
 def remove_leftovers(folder: Path, *, age_seconds: float = 3600.0) -> None:
-    """Remove what processes that died left under names of `unique_sibling`."""
+    """Remove what processes left under names of `unique_sibling` when they died."""
     now = time.time()
     for path in list(folder.glob(".*")):
         try:
             is_old = now - path.stat().st_mtime > age_seconds
         except FileNotFoundError:
-            continue  # finished meanwhile
+            continue  # finished in the meantime
         if is_old and path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         elif is_old:
@@ -105,12 +105,12 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
 
     Raises:
         OSError: If it cannot be read.
-        ValueError: If it is no plain file, or larger.
+        ValueError: If it is not a plain file, or larger.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor has no path
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError(f"{path} is no plain file")
+            raise ValueError(f"{path} is not a plain file")
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise ValueError(f"{path} is larger than {most_bytes} bytes")
@@ -122,7 +122,7 @@ def read_json(path: Path) -> Any:
 
     Raises:
         OSError: If it cannot be read.
-        ValueError: If it is no JSON, nested too deeply, or too large for one of ours.
+        ValueError: If it is not JSON, nested too deeply, or too large for one of ours.
     """
     content = read_bounded(path, _MOST_JSON_BYTES)
     try:
@@ -132,7 +132,7 @@ def read_json(path: Path) -> Any:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _finite(text: str) -> float:

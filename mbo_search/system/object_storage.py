@@ -1,7 +1,7 @@
-"""A folder of objects behind a URL: S3 and its likes, or a mounted file system. Whole files, never half of one.
+"""A folder of objects at a URL: S3 and similar stores, or a mounted file system. Objects are always whole.
 
 Credentials are taken from where the platform's own tools take them (environment variables, profiles, instance
-roles), so none is ever part of a study, a record or a log.
+roles), so they are never part of a study, a record or a log.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class ObjectFolder:
         """Copy an object to a new file.
 
         Raises:
-            FileNotFoundError: If there is no such object.
+            FileNotFoundError: If the object does not exist.
             OSError: If it cannot be read or written.
         """
         with self._files.open_input_stream(self._path(name)) as source, target.open("xb") as file:

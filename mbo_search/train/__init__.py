@@ -1,1 +1,1 @@
-"""Learn: the staged loop, evaluation, state on disk, and the store of shared beginnings."""
+"""Learn: the staged loop, evaluation, and states on disk."""

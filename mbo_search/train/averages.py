@@ -1,4 +1,4 @@
-"""Means of weights, kept beside a model and measured in its place."""
+"""Means of weights, kept beside a model and evaluated in its place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class SegmentMean:
-    """The equal mean of a model's weights behind each step of a grid segment.
+    """The equal mean of a model's weights after each step of a grid segment.
 
     References:
         Izmailov et al. 2018, arXiv:1803.05407; Kaddour 2022, arXiv:2209.14981 (latest weights). Differs from the
@@ -29,7 +29,7 @@ class SegmentMean:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take the model's weights behind a step into the mean."""
+        """Add the model's weights after a step to the mean."""
         self._count += 1
         weights = [parameter.detach() for parameter in self._parameters.values()]
         torch._foreach_lerp_(list(self._means.values()), weights, 1.0 / self._count)
@@ -39,12 +39,7 @@ class SegmentMean:
         return dict(self._means)
 
     def import_state(self, means: Mapping[str, Tensor], count: int) -> None:
-        """Take over exported means.
-
-        Args:
-            means: By parameter name, of the parameters' shapes.
-            count: Steps in them.
-        """
+        """Take over exported means over so many steps."""
         assert means.keys() == self._means.keys()
         self._count = count
         for name, mean in means.items():
@@ -53,12 +48,7 @@ class SegmentMean:
 
 @contextmanager
 def weights_in_place(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Within the block a model has other weights; behind it its own again, bit for bit.
-
-    Args:
-        model: The model.
-        weights: By parameter name, complete.
-    """
+    """Give a model other weights within the block, and its own again afterwards, bit for bit."""
     own = {name: weight.clone() for name, weight in _weights(model).items()}
     _put(model, weights)
     try:

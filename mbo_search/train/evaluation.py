@@ -1,38 +1,110 @@
-"""Measuring a model on fixed windows of text."""
+"""Evaluation: a model on fixed windows of text, and what is measured at the end of a grid segment."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 
 from mbo_search.data.batches import TokenArray
+from mbo_search.data.prepare import PreparedData
 from mbo_search.data.windows import Windows
 from mbo_search.errors import TrialError
 from mbo_search.model.decoder import Decoder
-from mbo_search.train.arithmetic import autocast, to_device
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.spec.segments import Segment
+from mbo_search.train.averages import weights_in_place
+from mbo_search.train.device import autocast, to_device
+from mbo_search.train.setup.eval_text import windows_of_setup
 from mbo_search.train.setup.setup import TrainSetup
-from mbo_search.trial.reports import Metrics
+from mbo_search.train.train_state import SegmentSums, TrainState
+from mbo_search.trial.reports import CurvePoint, Metrics
 from mbo_search.units import bits_per_byte
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalSet:
+    """The validation text on which every trial of a study is measured.
+
+    Attributes:
+        tokens: Token ids of the validation split, shape [num_tokens].
+        windows: The windows.
+        setup: How the study trains and measures.
+    """
+
+    tokens: TokenArray
+    windows: Windows
+    setup: TrainSetup
+
+
+def validation_set(prepared: PreparedData, setup: TrainSetup) -> EvalSet:
+    """The validation text of a setup.
+
+    Raises:
+        DataError: If the data are not those of the setup.
+    """
+    windows = windows_of_setup(prepared, setup)
+    return EvalSet(tokens=prepared.tokens("validation"), windows=windows, setup=setup)
+
+
+def finish_segment(state: TrainState, segment: Segment, eval_set: EvalSet) -> CurvePoint:
+    """Measure what is due at the end of a segment, and end its sums; an unmeasured mean is kept.
+
+    Raises:
+        TrialError: If a loss is not finite.
+    """
+    assert state.step == segment.last_step, (state.step, segment.last_step)
+    is_evaluated = eval_set.setup.is_evaluated(segment.index)
+    metrics = measure(state, segment, eval_set) if is_evaluated or segment.ends_stage else None
+    sums = state.sums
+    state.sums, state.mean = SegmentSums(), None if segment.ends_stage else state.mean
+    return CurvePoint(
+        step=state.step,
+        tokens=state.step * segment.batch_tokens,
+        lr=segment.lr(segment.last_step - 1),
+        train_loss=sums.loss_sum / sums.num_tokens,
+        grad_norm=sums.grad_norm_sum / sums.num_steps,
+        loss=metrics.loss if metrics and is_evaluated else None,
+        metrics=metrics if segment.ends_stage else None,
+    )
+
+
+def measure(state: TrainState, segment: Segment, eval_set: EvalSet) -> Metrics:
+    """Evaluate the weights that would be exported, and at a stage end the averaged ones as well.
+
+    Raises:
+        TrialError: If a loss is not finite.
+    """
+    assert state.optimizer is not None
+    state.optimizer.eval_mode()
+    metrics = _evaluate(state, eval_set)
+    state.optimizer.train_mode()
+    if not segment.ends_stage:
+        return metrics
+    is_mean = OPTIMIZERS[segment.stage.optimizer].constant_lr_only
+    averaged_loss, ema_loss = metrics.loss if is_mean else None, None
+    if state.mean is not None:
+        with weights_in_place(state.model, state.mean.export_state()):
+            averaged_loss = _evaluate(state, eval_set).loss
+    if state.ema is not None:
+        with weights_in_place(state.model, state.ema.export_state()):
+            ema_loss = _evaluate(state, eval_set).loss
+    return replace(metrics, averaged_loss=averaged_loss, ema_loss=ema_loss)
+
+
+def _evaluate(state: TrainState, eval_set: EvalSet) -> Metrics:
+    tokens, windows, setup = eval_set.tokens, eval_set.windows, eval_set.setup
+    return evaluate(state.model, tokens, windows, bytes_per_token=setup.bytes_per_token, setup=setup)
 
 
 def evaluate(
     model: Decoder, tokens: TokenArray, windows: Windows, *, bytes_per_token: float, setup: TrainSetup
 ) -> Metrics:
-    """Measure a model with the weights that it has: mean loss, accuracy, bits per byte.
+    """Measure a model with the weights that it has, as means over all tokens of the windows.
 
-    Dropout is off, and the training mode afterwards is what it was before.
-
-    Args:
-        model: The model, on the setup's device.
-        tokens: Token ids of a split, shape [num_tokens].
-        windows: Windows of that split.
-        bytes_per_token: UTF-8 bytes per token of that split.
-        setup: Micro-batch and arithmetic.
-
-    Returns:
-        Means over all tokens of the windows, each counting once.
+    Dropout is off, and the training mode is restored afterwards.
 
     Raises:
         TrialError: If the loss is not finite.

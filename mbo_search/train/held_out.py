@@ -1,40 +1,65 @@
-"""What a finished model on a fresh seed shows beyond its validation loss: its losses on text kept from the search.
+"""Losses of a finished model on text that its search has not seen: the test split, and the judged documents.
 
-The test split is looked at here and nowhere else. What comes out is shown, and never used to choose anything.
+The test split is read here and nowhere else. Its losses are reported, and never used to choose anything.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
+from mbo_search.data.batches import TokenArray
+from mbo_search.data.judged import JudgedText, PieceBatch, read_pieces
 from mbo_search.data.prepare import PreparedData
 from mbo_search.data.windows import Windows, evaluation_windows
 from mbo_search.errors import DataError, StoreError, TrialError
 from mbo_search.model.decoder import Decoder
+from mbo_search.train.device import autocast, to_device
 from mbo_search.train.evaluation import evaluate
-from mbo_search.train.judge import JudgedLosses, judge
-from mbo_search.train.load import load_model
-from mbo_search.train.setup.setup import TrainSetup, judged_text_of
+from mbo_search.train.saved_state import load_model
+from mbo_search.train.setup.eval_text import judged_text_of
+from mbo_search.train.setup.setup import TrainSetup
 
 HeldOutText = Literal["test", "judged"]
-"""What a model is examined on: windows of the test split, or the judged documents of the validation split."""
+"""Windows of the test split, or the judged documents of the validation split."""
 
 _TROUBLES = (DataError, StoreError, TrialError, MemoryError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedLosses:
+    """Losses of a model on each judged document.
+
+    Attributes:
+        document_tokens: Predicted tokens of each document, in the order of the split.
+        document_nats: Their cross entropies in nats, summed, document by document.
+    """
+
+    document_tokens: tuple[int, ...]
+    document_nats: tuple[float, ...]
+
+    @property
+    def loss(self) -> float:
+        """Mean over all tokens of all documents, nats per token."""
+        return math.fsum(self.document_nats) / sum(self.document_tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutLosses:
-    """What other text said of a model.
+    """Losses of a model on held-out text.
 
     Attributes:
         test_loss: Mean loss over windows of the test split, nats per token; None if there is none.
         judged: Losses of the judged documents; None if there are none.
-        message: Why something that was asked for is missing; else empty.
+        message: Why a requested loss is missing; else empty.
     """
 
     test_loss: float | None = None
@@ -46,7 +71,7 @@ def evaluate_held_out(
     state_dir: Path, setup: TrainSetup, prepared: PreparedData, texts: Sequence[HeldOutText]
 ) -> HeldOutLosses:
     """Measure a trained model on text that its search has not seen."""
-    # A schedule whose every stretch was known has trained nothing here, and sums depend on the threads.
+    # A fully shared schedule has trained nothing in this process, and sums depend on the number of threads.
     torch.set_num_threads(setup.threads)
     try:
         model = load_model(state_dir, setup)
@@ -60,7 +85,7 @@ def evaluate_held_out(
 
 
 def missing_losses(texts: Sequence[HeldOutText], error: BaseException) -> HeldOutLosses:
-    """Say why a model could not be examined."""
+    """Say why a model could not be evaluated."""
     first_line = str(error).strip().split("\n")[0]
     return HeldOutLosses(message="; ".join(f"no {text} loss: {first_line}" for text in texts))
 
@@ -80,7 +105,7 @@ def _tested(model: Decoder, setup: TrainSetup, prepared: PreparedData) -> HeldOu
 
 def _test_windows(setup: TrainSetup, prepared: PreparedData) -> Windows:
     """Windows like those of the validation split."""
-    split = prepared.card.splits["test"]
+    split = prepared.metadata.splits["test"]
     return evaluation_windows(
         split.num_tokens,
         context=setup.model.context,
@@ -95,4 +120,37 @@ def _judged(model: Decoder, setup: TrainSetup, prepared: PreparedData) -> HeldOu
     if text is None:
         return HeldOutLosses()
     tokens = prepared.tokens("validation")
-    return HeldOutLosses(judged=judge(model, tokens, text, eos_id=prepared.card.eos_id, setup=setup))
+    return HeldOutLosses(judged=judge(model, tokens, text, eos_id=prepared.metadata.eos_id, setup=setup))
+
+
+def judge(model: Decoder, tokens: TokenArray, text: JudgedText, *, eos_id: int, setup: TrainSetup) -> JudgedLosses:
+    """Measure a model on each judged document, with the weights that it has.
+
+    A document is read in consecutive pieces of at most `context` tokens; a token is predicted from those before it
+    in its piece, and from the one before the piece. Batches follow from the text and the setup alone, so that equal
+    weights give equal bits, and take no more memory than a micro-batch of training.
+
+    Raises:
+        TrialError: If a loss is not finite.
+    """
+    pieces = text.pieces(setup.model.context)
+    batches = pieces.batches(setup.micro_batch * setup.model.context)
+    sums = [_sums(model, read_pieces(tokens, pieces, batch, eos_id=eos_id), setup) for batch in batches]
+    nats_of_pieces = torch.cat(sums).cpu().numpy()
+    documents = pieces.documents[np.concatenate(batches)]
+    nats = np.bincount(documents, weights=nats_of_pieces, minlength=text.num_documents)
+    if not np.isfinite(nats).all():
+        raise TrialError("non_finite", "the loss of a judged document is not finite")
+    return JudgedLosses(document_tokens=text.lengths, document_nats=tuple(nats.tolist()))
+
+
+@torch.inference_mode()
+def _sums(model: Decoder, batch: PieceBatch, setup: TrainSetup) -> Tensor:
+    """The cross entropies of each piece in nats, summed in float64; padding is left out, whatever its loss."""
+    inputs_BT, targets_BT = (to_device(array, setup.device) for array in (batch.inputs, batch.targets))
+    is_real_BT = torch.from_numpy(batch.is_real).to(inputs_BT.device)
+    with autocast(setup.device, setup.precision):
+        logits_BTV = model(inputs_BT)
+    nats_N = F.cross_entropy(logits_BTV.float().flatten(0, 1), targets_BT.flatten(), reduction="none")
+    nats_BT = nats_N.view(targets_BT.shape).double()
+    return torch.where(is_real_BT, nats_BT, 0.0).sum(dim=1)

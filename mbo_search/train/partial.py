@@ -1,13 +1,15 @@
-"""The unfinished stretch of a trial on disk: where an interrupted or crashed call goes on.
+"""The partial states of a span in training, from which an interrupted or crashed call resumes.
 
-A stretch has one folder, `scratch/<key of its end>/`. Each partial state in it appears by one rename and is checked
-against its checksums when it is read; the one before is removed afterwards, so there is always a whole one. Beside
-it a small progress file says how far training really came, so that the work which a crash lost can be counted.
+A span has one folder, `scratch/<key of its end>/`. Each partial state in it appears by one rename and is checked
+against its checksums when it is read; the previous one is removed afterwards, so there is always a whole one.
+Beside it a small progress file says how far training really came, so that the work which a crash lost can be
+counted.
 """
 
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +31,12 @@ _PREFIX = "partial-"
 
 
 class CallRecord(Description):
-    """What a call has done so far, beside its partial state.
+    """Progress of a call, stored beside its partial state.
 
     Attributes:
-        points: Points behind the finished segments.
-        executed_tokens: Charged tokens trained that no report has named.
-        seconds: Seconds of training and evaluation that no report has named.
+        points: Points of the finished segments.
+        executed_tokens: Charged tokens trained that no report has counted.
+        seconds: Seconds of training and evaluation that no report has counted.
     """
 
     points: tuple[CurvePoint, ...] = ()
@@ -49,33 +51,33 @@ class _PartialMetadata(Description):
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """The folder of one unfinished stretch.
+    """The folder of one unfinished span.
 
     Attributes:
-        folder: The folder, named by the key of the stretch's end; it is made by the first write.
-        mirror: Keeps a copy for other machines; None: nobody does.
+        folder: The folder, named by the key of the span's end; the first write creates it.
+        mirror: Keeps a copy for other machines, if there are any.
     """
 
     folder: Path
     mirror: PartialMirror | None = None
 
     def exists(self) -> bool:
-        """Whether there is a partial state, sound or not."""
+        """Return whether there is a partial state, sound or not."""
         return any(self.folder.glob(f"{_PREFIX}*"))
 
-    def save(self, live: TrainState, call: CallRecord) -> None:
-        """Write a partial state in place of the one before.
+    def save(self, state: TrainState, call: CallRecord) -> None:
+        """Write a partial state in place of the previous one.
 
         Raises:
-            OSError: If it cannot be written; the one before is then still there.
+            OSError: If it cannot be written; the previous one is then still there.
         """
-        target = self.folder / f"{_PREFIX}{live.step:012d}"
+        target = self.folder / f"{_PREFIX}{state.step:012d}"
         new = unique_sibling(target)
         new.mkdir(parents=True)
         try:
-            save_state(live, new)
-            card = _PartialMetadata(call=call, files=describe_files(new))
-            write_json(new / _CALL, card.model_dump(mode="json"))
+            save_state(state, new)
+            metadata = _PartialMetadata(call=call, files=describe_files(new))
+            write_json(new / _CALL, metadata.model_dump(mode="json"))
             shutil.rmtree(target, ignore_errors=True)
             new.rename(target)
         except BaseException:
@@ -94,57 +96,53 @@ class Partial:
             self.mirror.fetch(self.folder.name, self.folder)
         for folder in sorted(self.folder.glob(f"{_PREFIX}*"), reverse=True):
             try:
-                card = _PartialMetadata.model_validate(read_json(folder / _CALL))
-                verify_files(folder, card.files, beside=_CALL)
-                return load_state(folder, setup, budget_steps=setup.budget().total_steps), card.call
+                metadata = _PartialMetadata.model_validate(read_json(folder / _CALL))
+                verify_files(folder, metadata.files, beside=_CALL)
+                return load_state(folder, setup), metadata.call
             except (FileNotFoundError, ValueError, StoreError):
-                shutil.rmtree(folder, ignore_errors=True)  # damaged: the one before, or the node, takes its place
+                shutil.rmtree(folder, ignore_errors=True)  # damaged: the previous one, or the node, takes its place
         return None
 
     def note_progress(self, step: int, wasted_tokens: int) -> None:
-        """Say how far training came, and what earlier crashes lost."""
+        """Note how far training came, and what earlier crashes lost."""
         write_progress(self.folder, step, wasted_tokens)
 
     def read_progress(self) -> tuple[int, int]:
-        """Step to which an earlier call came, and the tokens that calls before it lost; zeros if nobody said."""
+        """Step to which an earlier call came, and the tokens that calls before it lost; zeros if not noted."""
         return read_progress(self.folder)
 
     def remove(self) -> None:
-        """Remove the folder: the stretch is finished."""
+        """Remove the folder of a finished or failed span."""
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.mirror is not None:
             self.mirror.remove(self.folder.name)
 
 
 class PartialClock:
-    """When a partial state is due: every 30 seconds, or every quarter of a shorter stretch.
+    """Decides when a partial state is due: every 30 seconds, or every quarter of a shorter span.
 
-    A stretch of a few seconds is not worth any, and writing them takes at most a twentieth of the time.
+    A span of a few seconds needs none, and writing takes at most a twentieth of the time.
 
-    >>> clock = PartialClock(stretch_steps=1000, now=0.0)
+    >>> clock = PartialClock(span_steps=1000, now=0.0)
     >>> clock.is_due(step=10, now=1.0), clock.is_due(step=260, now=26.0)
     (False, True)
     >>> clock.written(now=26.5, seconds=0.5)
     >>> clock.is_due(step=500, now=50.0), clock.is_due(step=520, now=52.0)
     (False, True)
-
-    Args:
-        stretch_steps: Optimizer steps of the whole stretch.
-        now: Seconds on a steady clock.
     """
 
     MOST_SECONDS = 30.0
     LEAST_SECONDS = 2.0
     MOST_WRITE_SHARE = 0.05
 
-    def __init__(self, *, stretch_steps: int, now: float) -> None:
-        self._stretch_steps = stretch_steps
+    def __init__(self, *, span_steps: int, now: float) -> None:
+        self._span_steps = span_steps
         self._began = self._last = now
         self._write_seconds = 0.0
 
     def is_due(self, *, step: int, now: float) -> bool:
-        """Whether to write a state."""
-        expected_seconds = (now - self._began) / step * self._stretch_steps
+        """Return whether to write a state."""
+        expected_seconds = (now - self._began) / step * self._span_steps
         interval = min(self.MOST_SECONDS, expected_seconds / 4)
         if interval < self.LEAST_SECONDS:
             return False
@@ -153,3 +151,55 @@ class PartialClock:
     def written(self, *, now: float, seconds: float) -> None:
         """Note that a state was written."""
         self._last, self._write_seconds = now, seconds
+
+
+class PartialSaver:
+    """Saves the state of a span in training now and then, and notes how far it came in between.
+
+    What a call trained beyond its last partial state before a crash is counted as wasted by the next call.
+    """
+
+    NOTE_SECONDS = 0.2
+
+    def __init__(self, partial: Partial, *, step: int, span_steps: int, batch_tokens: int) -> None:
+        came_to_step, lost_tokens = partial.read_progress()
+        self.wasted_tokens = lost_tokens + max(0, came_to_step - step) * batch_tokens
+        self.write_seconds = 0.0
+        self._partial = partial
+        self._first_step = step
+        self._noted = time.monotonic()
+        self._clock = PartialClock(span_steps=span_steps, now=self._noted)
+        if self.wasted_tokens:
+            partial.note_progress(step, self.wasted_tokens)
+
+    def is_due(self, step: int) -> bool:
+        """Return whether to save a state after a step."""
+        return self._clock.is_due(step=step - self._first_step, now=time.monotonic())
+
+    def note(self, step: int) -> None:
+        """Note how far training came, a few times a second."""
+        now = time.monotonic()
+        if now - self._noted >= self.NOTE_SECONDS:
+            self._partial.note_progress(step, self.wasted_tokens)
+            self._noted = now
+
+    def save(self, state: TrainState, call: CallRecord) -> bool:
+        """Save a state; a disk that cannot take it costs safety, not the trial."""
+        began = time.monotonic()
+        try:
+            self._partial.save(state, call)
+            self._partial.note_progress(state.step, self.wasted_tokens)
+            is_saved = True
+        except OSError:
+            is_saved = False
+        self._noted = time.monotonic()
+        self.write_seconds += self._noted - began
+        self._clock.written(now=self._noted, seconds=self._noted - began)
+        return is_saved
+
+    def save_for_later(self, state: TrainState, call: CallRecord) -> bool:
+        """Save a state for the call that resumes; the report of this call counts all that was done so far."""
+        is_saved = self.save(state, call)
+        if is_saved:
+            self._partial.note_progress(state.step, 0)
+        return is_saved

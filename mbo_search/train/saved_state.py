@@ -1,4 +1,4 @@
-"""A live training state as a folder, and back, bit for bit, at any step.
+"""A training state as a folder, and back, bit for bit, at any step.
 
 `weights.safetensors` holds the weights that learn, `optimizer.safetensors` the optimizer's tensors,
 `averages.safetensors` the moving averages where there are any, and `state.json` everything else. Nothing is
@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mbo_search.errors import StoreError, StudyError
-from mbo_search.model.decoder import build_decoder, set_dropout
+from mbo_search.model.decoder import Decoder, build_decoder, set_dropout
 from mbo_search.optim.regularizers import Ema
 from mbo_search.optim.staged import build_optimizer
 from mbo_search.optim.state import OptimizerState
@@ -53,7 +53,7 @@ class SavedSums(Description):
 
 
 class SavedState(Description):
-    """`state.json`: everything of a live state that is no tensor.
+    """`state.json`: everything of a training state that is not a tensor.
 
     Attributes:
         schema_version: Version of this format.
@@ -83,69 +83,82 @@ def fresh_state(setup: TrainSetup, seed: int) -> TrainState:
     return TrainState(model=build_decoder(setup.model, setup.vocab_size, seed).to(setup.device))
 
 
-def save_state(live: TrainState, folder: Path) -> None:
+def save_state(state: TrainState, folder: Path) -> None:
     """Write a state between two steps.
 
     Raises:
         OSError: If it cannot be written.
     """
-    assert live.optimizer is not None
-    assert live.stage is not None
-    exported = live.optimizer.export_state()
-    weights = {name: parameter.detach() for name, parameter in live.model.named_parameters()}
+    assert state.optimizer is not None
+    assert state.stage is not None
+    exported = state.optimizer.export_state()
+    weights = {name: parameter.detach() for name, parameter in state.model.named_parameters()}
     _write_tensors(folder / _WEIGHTS, weights)
     _write_tensors(folder / _OPTIMIZER, exported.tensors)
-    averages = _averages(live)
+    averages = _averages(state)
     if averages:
         _write_tensors(folder / _AVERAGES, averages)
     saved = SavedState(
-        step=live.step,
-        position_tokens=live.position_tokens,
-        segment_index=live.segment_index,
-        stage=live.stage,
-        high_losses=live.high_losses,
+        step=state.step,
+        position_tokens=state.position_tokens,
+        segment_index=state.segment_index,
+        stage=state.stage,
+        high_losses=state.high_losses,
         sums=SavedSums(
-            loss_sum=live.sums.loss_sum,
-            num_tokens=live.sums.num_tokens,
-            grad_norm_sum=live.sums.grad_norm_sum,
-            num_steps=live.sums.num_steps,
+            loss_sum=state.sums.loss_sum,
+            num_tokens=state.sums.num_tokens,
+            grad_norm_sum=state.sums.grad_norm_sum,
+            num_steps=state.sums.num_steps,
         ),
-        mean_steps=live.mean.count if live.mean else None,
+        mean_steps=state.mean.count if state.mean else None,
         optimizer_numbers=exported.numbers,
     )
     (folder / _STATE).write_text(json.dumps(saved.model_dump(mode="json"), sort_keys=True, allow_nan=False))
 
 
-def load_state(folder: Path, setup: TrainSetup, *, budget_steps: int) -> TrainState:
+def load_state(folder: Path, setup: TrainSetup) -> TrainState:
     """Read a state.
 
     Raises:
         StoreError: If a file is missing or unreadable, or holds anything but this model's state.
     """
     saved = _read_saved(folder / _STATE)
-    live = fresh_state(setup, seed=0)
-    weights = _read_tensors(folder / _WEIGHTS, lambda shapes: _check_names_and_shapes(live.model, shapes))
+    state = fresh_state(setup, seed=0)
+    weights = _read_tensors(folder / _WEIGHTS, lambda shapes: _check_names_and_shapes(state.model, shapes))
     tensors = _read_tensors(
-        folder / _OPTIMIZER, lambda shapes: _check_optimizer(live.model, shapes, saved.optimizer_numbers)
+        folder / _OPTIMIZER, lambda shapes: _check_optimizer(state.model, shapes, saved.optimizer_numbers)
     )
-    averages = _read_averages(live.model, saved, folder / _AVERAGES)
-    _load_weights(live.model, weights, where=folder / _WEIGHTS)
+    averages = _read_averages(state.model, saved, folder / _AVERAGES)
+    _load_weights(state.model, weights, where=folder / _WEIGHTS)
     try:
-        live.optimizer = build_optimizer(live.model, saved.stage, budget_steps=budget_steps)
-        live.optimizer.import_state(OptimizerState(tensors, dict(saved.optimizer_numbers)))
-        set_dropout(live.model, saved.stage.strength("dropout") or 0.0)
+        state.optimizer = build_optimizer(state.model, saved.stage, budget_steps=setup.budget().total_steps)
+        state.optimizer.import_state(OptimizerState(tensors, dict(saved.optimizer_numbers)))
+        set_dropout(state.model, saved.stage.strength("dropout") or 0.0)
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, StudyError) as error:
         raise StoreError(f"{folder}: holds no state of its stage ({error!r})") from error
-    live.stage = saved.stage
-    live.step, live.position_tokens = saved.step, saved.position_tokens
-    live.segment_index, live.high_losses = saved.segment_index, saved.high_losses
-    live.sums = SegmentSums(**saved.sums.model_dump())
-    _load_averages(live, saved, averages)
-    return live
+    state.stage = saved.stage
+    state.step, state.position_tokens = saved.step, saved.position_tokens
+    state.segment_index, state.high_losses = saved.segment_index, saved.high_losses
+    state.sums = SegmentSums(**saved.sums.model_dump())
+    _load_averages(state, saved, averages)
+    return state
 
 
-def _averages(live: TrainState) -> dict[str, Tensor]:
-    parts = {"ema": live.ema, "mean": live.mean}
+def load_model(state_dir: Path, setup: TrainSetup) -> Decoder:
+    """Load a trained model for evaluation, sampling or export.
+
+    Raises:
+        StoreError: If the folder holds no state of this model.
+    """
+    state = load_state(state_dir, setup)
+    assert state.optimizer is not None
+    state.optimizer.eval_mode()
+    set_dropout(state.model, 0.0)
+    return state.model.eval().requires_grad_(False)
+
+
+def _averages(state: TrainState) -> dict[str, Tensor]:
+    parts = {"ema": state.ema, "mean": state.mean}
     return {
         f"{part}/{name}": tensor
         for part, average in parts.items()
@@ -170,16 +183,16 @@ def _read_averages(model: nn.Module, saved: SavedState, path: Path) -> dict[str,
     return _read_tensors(path, check)
 
 
-def _load_averages(live: TrainState, saved: SavedState, averages: Mapping[str, Tensor]) -> None:
+def _load_averages(state: TrainState, saved: SavedState, averages: Mapping[str, Tensor]) -> None:
     ema = {name.removeprefix("ema/"): tensor for name, tensor in averages.items() if name.startswith("ema/")}
     mean = {name.removeprefix("mean/"): tensor for name, tensor in averages.items() if name.startswith("mean/")}
     decay = saved.stage.strength("ema")
     if decay is not None:
-        live.ema = Ema(live.model, decay)
-        live.ema.import_state(ema)
+        state.ema = Ema(state.model, decay)
+        state.ema.import_state(ema)
     if saved.mean_steps is not None:
-        live.mean = SegmentMean(live.model)
-        live.mean.import_state(mean, saved.mean_steps)
+        state.mean = SegmentMean(state.model)
+        state.mean.import_state(mean, saved.mean_steps)
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

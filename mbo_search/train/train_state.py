@@ -1,4 +1,4 @@
-"""What changes while a trial trains: the model, its optimizer, and where it stands. A mutable object, no files."""
+"""The mutable state of a trial in training: the model, its optimizer, and the position. No files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SegmentSums:
     num_steps: int = 0
 
     def add(self, *, loss_sum: float, num_tokens: int, grad_norm: float) -> None:
-        """Take a step into the sums."""
+        """Add a step to the sums."""
         self.loss_sum += loss_sum
         self.num_tokens += num_tokens
         self.grad_norm_sum += grad_norm
@@ -46,7 +46,7 @@ class TrainState:
         segment_index: The grid segment that was begun last; -1 before the first one.
         step: Optimizer steps of the schedule done.
         position_tokens: Tokens of the training stream consumed.
-        high_losses: Steps in a row whose loss was far above that of a model that knows nothing.
+        high_losses: Steps in a row whose loss was far above that of guessing uniformly.
         sums: Sums of the segment so far.
         ema: Moving average of the weights, where the stage keeps one.
         mean: Mean of the weights over the segment, where one is measured at its end.
@@ -62,3 +62,11 @@ class TrainState:
     sums: SegmentSums = field(default_factory=SegmentSums)
     ema: Ema | None = None
     mean: SegmentMean | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptState:
+    """A state in memory, and the key of the node that it equals."""
+
+    key: str
+    state: TrainState

@@ -1,1 +1,1 @@
-"""Report: what a trial gives back, as values that any process can read."""
+"""Trials as values: reports, costs, curves and outcomes that any process can read."""

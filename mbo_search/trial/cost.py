@@ -8,7 +8,7 @@ from mbo_search.study.spec.base import Description
 
 
 class Cost(Description):
-    """What training took; the sum of two costs is what both took, one after the other.
+    """The cost of some training; the sum of two costs is that of both, one after the other.
 
     Numbers are bounded because they may come from a stranger's folder: sums of them must exist.
 

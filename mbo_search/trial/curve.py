@@ -1,6 +1,6 @@
-"""From points behind grid segments to the learning curve of one schedule.
+"""The learning curve of one schedule, made of the points of its grid segments.
 
-Points come from whoever trained a stretch first, perhaps as part of another schedule that evaluated in more places.
+Points come from the trial that trained a span first, perhaps as part of another schedule that evaluated more often.
 A curve holds only what its own schedule would have measured, so it is the same whatever was shared.
 """
 

@@ -1,8 +1,10 @@
-"""How a trial ended, as a value that any process can send to any other: plain data, no torch."""
+"""The outcome of a trial, as plain data that any process can send to any other. No torch."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from mbo_search.study.spec.base import Description
 from mbo_search.trial.cost import Cost
@@ -10,19 +12,23 @@ from mbo_search.trial.flat import Flat
 from mbo_search.trial.reports import EndReason
 
 State = Literal["complete", "pruned", "failed", "interrupted"]
-"""How a trial ended."""
+"""The way in which a trial ended."""
+
+Loss = Annotated[float, Field(ge=0, le=1e100)]
+_DocumentTokens = Annotated[int, Field(ge=1, le=10**9)]
+_MOST_DOCUMENTS = 10_000
 
 BAD_REGION: frozenset[EndReason] = frozenset({"non_finite", "loss_explosion", "out_of_memory"})
-"""Reasons that lie in what was to be trained: such a trial is pruned, and the searcher learns to avoid its like."""
+"""Reasons that lie in the schedule: such a trial is pruned, so that the searcher learns to avoid similar ones."""
 
 
 def state_of(reason: EndReason | None) -> State:
-    """How a trial that did not come to its end has ended.
+    """State of a trial that ended before its last step.
 
     >>> state_of("non_finite"), state_of("hung"), state_of("signal")
     ('pruned', 'failed', 'interrupted')
     """
-    if reason == "signal":
+    if reason in ("signal", "disk"):
         return "interrupted"
     return "pruned" if reason in BAD_REGION else "failed"
 
@@ -76,7 +82,7 @@ class CurveRow(Description):
 
 
 class BoundaryEvent(Flat):
-    """A trial has reached the end of a stage; what it cost so far, in case that is the last heard of it.
+    """A trial has reached the end of a stage; its cost so far is kept in case no later message arrives.
 
     Attributes:
         boundary: What it showed.
@@ -95,21 +101,23 @@ class BoundaryEvent(Flat):
     curve: tuple[CurveRow, ...] = ()
 
 
-class TrialOutcome(Flat):
-    """What executing one schedule with one seed gave.
+class TrialResult(Flat):
+    """The end of a schedule with a seed, as its outcome and its record have it in common.
+
+    Numbers are bounded because a record may come from a stranger's folder: sums and squares of them must exist.
 
     Attributes:
         state: How it ended.
         reason: Why it ended early; None if complete.
-        message: One line, or a traceback.
+        message: One line, or a traceback; of a run on a fresh seed, why a loss on other text is missing.
         ema_loss: Final loss of averaged weights where the last stage keeps an EMA.
-        test_loss: Loss on the test split, where it was measured.
-        judged_loss: Mean loss over all tokens of the judged documents, nats per token, where it was measured.
-        document_tokens: Predicted tokens of each judged document.
+        test_loss: Loss on the test split, for confirm runs only; None where that is too short.
+        judged_loss: Mean loss over all tokens of the judged documents, nats per token, for runs on fresh seeds
+            only; None where the study has no such documents.
+        document_tokens: Predicted tokens of each judged document, in the order of the validation split.
         document_nats: Their cross entropies in nats, summed, document by document.
         epochs: How often a complete run read the training text, where that was noted.
         boundaries: The ends of its stages, as far as it came.
-        curve: Its learning curve from the first token, shared stretches included.
         produced: Keys of the nodes that it wrote.
         requested_tokens: Charged tokens up to where it ended, without sharing.
         cost: What its own training and evaluation cost.
@@ -121,15 +129,24 @@ class TrialOutcome(Flat):
     state: State
     reason: EndReason | None = None
     message: str = ""
-    ema_loss: float | None = None
-    test_loss: float | None = None
-    judged_loss: float | None = None
-    document_tokens: tuple[int, ...] = ()
-    document_nats: tuple[float, ...] = ()
-    epochs: float | None = None
+    ema_loss: Loss | None = None
+    test_loss: Loss | None = None
+    judged_loss: Loss | None = None
+    document_tokens: tuple[_DocumentTokens, ...] = Field(default=(), max_length=_MOST_DOCUMENTS)
+    document_nats: tuple[Loss, ...] = Field(default=(), max_length=_MOST_DOCUMENTS)
+    epochs: float | None = Field(default=None, ge=0, le=1e9)
     boundaries: tuple[Boundary, ...] = ()
-    curve: tuple[CurveRow, ...] = ()
     produced: tuple[str, ...] = ()
-    requested_tokens: int = 0
+    requested_tokens: int = Field(default=0, ge=0, le=10**15)
     cost: Cost = Cost()
-    path_seconds: float | None = None
+    path_seconds: float | None = Field(default=None, ge=0, le=1e11)
+
+
+class TrialOutcome(TrialResult):
+    """Result of executing one schedule with one seed.
+
+    Attributes:
+        curve: Its learning curve from the first token, including the shared prefix.
+    """
+
+    curve: tuple[CurveRow, ...] = ()

@@ -114,10 +114,13 @@ class BoundaryReport:
 
 
 class StageRunner(Protocol):
-    """Trains a stretch of a schedule. The search knows nothing else of training.
+    """Trains a span of a schedule. The search knows nothing else about training.
 
     Implemented by the live trainer and, for other trainers or simulated time, by anything that keeps its promise:
-    the state behind a stretch depends on the node, the segments and the seed alone.
+    the state after a span depends on the node, the segments and the seed alone.
+
+    A runner that is passed to a search is named in every node key by its class and, if it has one, its `version`.
+    Its `close` method, if it has one, is called before a trial with another budget, and has to free memory only.
     """
 
     def has_begun(self, key: str) -> bool:

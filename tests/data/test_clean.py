@@ -37,5 +37,5 @@ def test_indentation_of_the_first_line_stays():
     assert clean_text("\n\n    def f():\n        pass  \n\n") == "    def f():\n        pass"
 
 
-def test_a_combining_mark_behind_a_dropped_control_joins_its_letter():
+def test_a_combining_mark_after_a_dropped_control_joins_its_letter():
     assert clean_text("e\x00\u0301") == "\u00e9"

@@ -1,4 +1,4 @@
-"""Proves that the built-in corpora hold what they promise, without importing anything that they are read from."""
+"""Proves that the built-in corpora hold what they claim, without importing anything that they are read from."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from mbo_search.data.token_files import document_ends
 from mbo_search.data.windows import evaluation_windows
 from mbo_search.errors import DataError
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
-from mbo_search.train.setup.setup import evaluation_windows_of, validation_parts_of
+from mbo_search.train.setup.eval_text import evaluation_windows_of, validation_parts_of
 
 EOS = 0
 
@@ -74,7 +74,7 @@ def test_only_as_much_is_set_aside_as_the_windows_need():
     assert 12_800 < len(tokens) - found.judged.num_tokens < 1.25 * 12_800
 
 
-def test_both_parts_come_from_every_stretch_of_the_split():
+def test_both_parts_come_from_all_over_the_split():
     tokens = split_of([60] * 1000)
     found = parted(tokens, context=16, num_tokens=16 * 160)
     assert found.judged is not None

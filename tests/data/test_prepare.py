@@ -39,7 +39,7 @@ def write_jsonl(path: Path, texts: list[str]) -> str:
 
 def documents(prepared: PreparedData, split: str) -> list[str]:
     tokens = prepared.tokens(split)
-    ends = np.flatnonzero(tokens == prepared.card.eos_id)
+    ends = np.flatnonzero(tokens == prepared.metadata.eos_id)
     parts = np.split(tokens, ends + 1)[:-1]
     tokenizer = prepared.tokenizer()
     return [tokenizer.decode(part[:-1].tolist()) for part in parts]
@@ -59,18 +59,18 @@ def test_chinese_dialogues_come_out_as_they_went_in(tmp_path, kind):
     originals = {document.text for document in open_corpus("qa:chinese").read()}
     assert set(texts) <= originals
     assert len(texts) > 0.8 * len(originals)
-    card = prepared.card
-    assert sum(split.num_bytes for split in card.splits.values()) == sum(len(text.encode()) for text in texts)
-    assert card.splits["train"].bytes_per_token > (1.5 if kind == "bpe" else 0.9)
+    metadata = prepared.metadata
+    assert sum(split.num_bytes for split in metadata.splits.values()) == sum(len(text.encode()) for text in texts)
+    assert metadata.splits["train"].bytes_per_token > (1.5 if kind == "bpe" else 0.9)
     context = 64
     stream = TokenStream(prepared.tokens("train"), context, seed=0)
     windows = evaluation_windows(
-        card.splits["validation"].num_tokens,
+        metadata.splits["validation"].num_tokens,
         context=context,
         num_tokens=5 * context,
-        split_sha256=card.splits["validation"].sha256,
+        split_sha256=metadata.splits["validation"].sha256,
     )
-    assert stream.batch(0, 2, context)[0].max() < card.vocab_size
+    assert stream.batch(0, 2, context)[0].max() < metadata.vocab_size
     assert windows.read(prepared.tokens("validation"), 0, 5)[0].shape == (5, context)
 
 
@@ -80,7 +80,7 @@ def test_no_document_stands_in_two_splits_or_twice(tmp_path, rng):
     prepared = prepare(DataSpec(source=(source,), tokenizer=BYTES), tmp_path / "cache")
     found = [text for split in SPLITS for text in documents(prepared, split)]
     assert sorted(found) == sorted(texts)
-    assert prepared.card.dedup.exact == 200
+    assert prepared.metadata.dedup.exact == 200
 
 
 def test_all_kinds_of_text_files_are_read_together(tmp_path, rng):
@@ -93,8 +93,8 @@ def test_all_kinds_of_text_files_are_read_together(tmp_path, rng):
         (folder / f"c{number}{('.txt', '.md', '.py')[number % 3]}").write_text(text)
     prepared = prepare(DataSpec(source=(str(folder),), tokenizer=BYTES), tmp_path / "cache")
     assert sorted(text for split in SPLITS for text in documents(prepared, split)) == sorted(texts)
-    card = prepared.card.sources[0]
-    assert (card.name, card.num_files, card.num_documents) == ("texts", 42, 120)
+    metadata = prepared.metadata.sources[0]
+    assert (metadata.name, metadata.num_files, metadata.num_documents) == ("texts", 42, 120)
 
 
 def test_a_single_file_gets_all_three_splits_in_the_shares_asked_for(tmp_path, rng):
@@ -102,7 +102,7 @@ def test_a_single_file_gets_all_three_splits_in_the_shares_asked_for(tmp_path, r
     (tmp_path / "book.txt").write_text(text)
     spec = DataSpec(source=(str(tmp_path / "book.txt"),), tokenizer=BYTES, validation_share=0.1)
     prepared = prepare(spec, tmp_path / "cache")
-    shares = [prepared.card.splits[split].num_bytes / len(text) for split in SPLITS]
+    shares = [prepared.metadata.splits[split].num_bytes / len(text) for split in SPLITS]
     assert shares == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
     paragraphs = [part for split in SPLITS for text in documents(prepared, split) for part in text.split("\n\n")]
     assert sorted(paragraphs) == sorted(text.split("\n\n"))
@@ -120,8 +120,8 @@ def test_separate_validation_stays_whole_and_leaves_training(tmp_path, rng):
     assert documents(prepared, "validation") == [*texts[:30], *own, own[0]]
     training = documents(prepared, "train") + documents(prepared, "test")
     assert sorted(training) == sorted(texts[30:])
-    assert prepared.card.dedup.in_validation == 30
-    assert 0 < prepared.card.splits["test"].num_documents < 20
+    assert prepared.metadata.dedup.in_validation == 30
+    assert 0 < prepared.metadata.splits["test"].num_documents < 20
 
 
 def test_part_of_a_big_training_file_is_found_in_validation_too(tmp_path, rng):
@@ -157,7 +157,7 @@ def test_bpe_learns_from_training_text_only(tmp_path, rng):
 
 def test_short_documents_are_dropped_and_counted(tmp_path, rng):
     source = write_jsonl(tmp_path / "data.jsonl", [*sentences(rng, 50), "short", "", "   \n"])
-    assert prepare(DataSpec(source=(source,), tokenizer=BYTES), tmp_path / "cache").card.dedup.too_short == 3
+    assert prepare(DataSpec(source=(source,), tokenizer=BYTES), tmp_path / "cache").metadata.dedup.too_short == 3
 
 
 def test_wide_vocabularies_get_wide_token_files(tmp_path, source):
@@ -172,25 +172,25 @@ def test_wide_vocabularies_get_wide_token_files(tmp_path, source):
     spec = TokenizerSpec(kind="file", path=str(folder))
     prepared = prepare(DataSpec(source=(source,), tokenizer=spec), tmp_path / "cache")
     narrow = prepare(DataSpec(source=(source,), tokenizer=BYTES), tmp_path / "cache")
-    assert (prepared.card.dtype, narrow.card.dtype) == ("uint32", "uint16")
+    assert (prepared.metadata.dtype, narrow.metadata.dtype) == ("uint32", "uint16")
     assert prepared.tokens("train").dtype == np.uint32
     assert documents(prepared, "train") == documents(narrow, "train")
 
 
 def test_card_agrees_with_the_files_and_survives_json(tmp_path, source):
     prepared = prepare(DataSpec(source=(source,), tokenizer=BYTES), tmp_path / "cache")
-    card = prepared.card
-    assert DataMetadata.model_validate_json(card.model_dump_json()) == card
-    assert set(card.files) == {
+    metadata = prepared.metadata
+    assert DataMetadata.model_validate_json(metadata.model_dump_json()) == metadata
+    assert set(metadata.files) == {
         "test.tokens", "tokenizer/tokenizer.json", "tokenizer/tokenizer_config.json", "train.tokens",
         "validation.tokens",
     }  # fmt: skip
     for split in SPLITS:
         tokens = prepared.tokens(split)
-        assert len(tokens) == card.splits[split].num_tokens
+        assert len(tokens) == metadata.splits[split].num_tokens
         assert not tokens.flags.writeable
-        assert (tokens == card.eos_id).sum() == card.splits[split].num_documents
-    assert str(tmp_path) not in card.model_dump_json()
+        assert (tokens == metadata.eos_id).sum() == metadata.splits[split].num_documents
+    assert str(tmp_path) not in metadata.model_dump_json()
 
 
 def test_a_second_call_finds_the_first_ones_work(tmp_path, source):
@@ -209,14 +209,14 @@ def test_fingerprint_names_tokens_wherever_the_source_lies(tmp_path, source):
     moved.parent.mkdir()
     shutil.copy(source, moved)
     second = prepare(DataSpec(source=(str(moved),), tokenizer=BYTES), tmp_path / "other-cache")
-    assert first.card.fingerprint == second.card.fingerprint
+    assert first.metadata.fingerprint == second.metadata.fingerprint
     for change in (
         {"min_characters": 110},
         {"validation_share": 0.2},
         {"tokenizer": TokenizerSpec(vocab_size=300)},
     ):
         spec = DataSpec(**({"source": (source,), "tokenizer": BYTES} | change))
-        assert prepare(spec, tmp_path / "cache").card.fingerprint != first.card.fingerprint
+        assert prepare(spec, tmp_path / "cache").metadata.fingerprint != first.metadata.fingerprint
 
 
 def test_a_changed_source_is_prepared_anew(tmp_path, source, rng):
@@ -264,8 +264,8 @@ def test_processes_that_prepare_at_once_get_the_same_data(tmp_path, source):
         "from mbo_search.study.spec.study import DataSpec, TokenizerSpec\n"
         "spec = DataSpec(source=(sys.argv[1],), tokenizer=TokenizerSpec(kind='bpe', vocab_size=400))\n"
         "prepared = prepare(spec, Path(sys.argv[2]))\n"
-        "assert len(prepared.tokens('train')) == prepared.card.splits['train'].num_tokens\n"
-        "print(prepared.folder.name, prepared.card.fingerprint)\n"
+        "assert len(prepared.tokens('train')) == prepared.metadata.splits['train'].num_tokens\n"
+        "print(prepared.folder.name, prepared.metadata.fingerprint)\n"
     )
     command = [sys.executable, "-c", code, source, str(tmp_path / "cache")]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
@@ -275,7 +275,7 @@ def test_processes_that_prepare_at_once_get_the_same_data(tmp_path, source):
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [outputs[0].split()[0]]
 
 
-def test_what_killed_processes_left_behind_is_removed_after_a_day(tmp_path, source):
+def test_what_killed_processes_left_is_removed_after_a_day(tmp_path, source):
     cache = tmp_path / "cache"
     old, new = cache / ".building-old", cache / ".building-new"
     for folder in (old, new):
@@ -288,7 +288,7 @@ def test_what_killed_processes_left_behind_is_removed_after_a_day(tmp_path, sour
     assert new.exists()
 
 
-def test_bad_files_are_all_named_and_nothing_is_left_behind(tmp_path):
+def test_bad_files_are_all_named_and_nothing_is_left(tmp_path):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "texts" / "b.jsonl").write_text("{broken")
@@ -338,10 +338,10 @@ def test_lone_surrogates_and_control_characters_of_json_do_no_harm(tmp_path, rng
 def test_default_corpora_are_prepared_in_seconds(tmp_path):
     spec = DataSpec(source=("docs", "ref"), tokenizer=TokenizerSpec(kind="bpe", vocab_size=1024), dedup="near")
     begin = time.process_time()
-    card = prepare(spec, tmp_path).card
+    metadata = prepare(spec, tmp_path).metadata
     # Processor seconds of all threads; a quiet machine needs about a third of it.
     assert time.process_time() - begin < 20
-    assert card.splits["train"].num_tokens > 500_000
-    assert card.splits["validation"].num_tokens > 25_000
-    assert card.dedup.near > 0
-    assert card.vocab_size == 1024
+    assert metadata.splits["train"].num_tokens > 500_000
+    assert metadata.splits["validation"].num_tokens > 25_000
+    assert metadata.dedup.near > 0
+    assert metadata.vocab_size == 1024

@@ -64,18 +64,18 @@ def test_an_unknown_field_names_the_nearest_one(tmp_path):
     file = tmp_path / "data.jsonl"
     file.write_text('{"content": "x", "Text": "y"}\n')
     assert error(file) == (
-        "data.jsonl:1: data.text_field: text is no field of the file (did you mean Text? fields: content, Text)"
+        "data.jsonl:1: data.text_field: text is not a field of the file (did you mean Text? fields: content, Text)"
     )
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (b"{broken", "data.jsonl:2:2: is no JSON: Expecting property name"),
+        (b"{broken", "data.jsonl:2:2: is not JSON: Expecting property name"),
         (b'["text"]', "data.jsonl:2: must be an object, not list"),
         (b'{"text": 3}', "data.jsonl:2: field 'text' must be a string, not int"),
-        (b"[" * 100_000, "data.jsonl:2: is no JSON that can be read"),
-        (b'{"text": ' + b"9" * 5000 + b"}", "data.jsonl:2: is no JSON that can be read"),
+        (b"[" * 100_000, "data.jsonl:2: is not readable JSON"),
+        (b'{"text": ' + b"9" * 5000 + b"}", "data.jsonl:2: is not readable JSON"),
         (b'{"text": "\xff"}', "data.jsonl:2: is not UTF-8 at byte 27: 0xff"),
     ],
 )

@@ -42,9 +42,9 @@ def test_documents_are_dealt_whole_and_in_order(tmp_path, rng):
     places = [docs.index(list(document)) for document in splits["train"]]
     assert places == sorted(places)
     assert [len(splits[split]) for split in splits] == [360, 20, 20]
-    assert prepared.card.splits["train"].num_documents == 360
-    assert prepared.card.splits["train"].bytes_per_token == pytest.approx(60 / 61)
-    assert prepared.card.sources[0].num_documents == 400
+    assert prepared.metadata.splits["train"].num_documents == 360
+    assert prepared.metadata.splits["train"].bytes_per_token == pytest.approx(60 / 61)
+    assert prepared.metadata.sources[0].num_documents == 400
 
 
 def test_validation_shards_are_kept_exactly_and_dropped_from_training(tmp_path, rng):
@@ -57,8 +57,8 @@ def test_validation_shards_are_kept_exactly_and_dropped_from_training(tmp_path, 
     assert prepared.tokens("validation").tolist() == np.fromfile(tmp_path / "val.bin", dtype="<u4").tolist()
     training = set(split_documents(prepared.tokens("train"))) | set(split_documents(prepared.tokens("test")))
     assert training == set(map(tuple, docs[10:]))
-    assert prepared.card.dedup.in_validation == 10
-    assert prepared.card.dedup.exact == 0
+    assert prepared.metadata.dedup.in_validation == 10
+    assert prepared.metadata.dedup.exact == 0
 
 
 def test_repeated_documents_are_read_once_unless_duplicates_are_wanted(tmp_path, rng):
@@ -66,7 +66,7 @@ def test_repeated_documents_are_read_once_unless_duplicates_are_wanted(tmp_path,
     write(tmp_path / "a.bin", docs + docs)
     for dedup, expected in (("exact", 100), ("none", 200)):
         spec = DataSpec(source=(str(tmp_path / "a.bin"),), tokenizer=BYTES, dedup=dedup)
-        card = prepare(spec, tmp_path / "cache").card
+        card = prepare(spec, tmp_path / "cache").metadata
         assert sum(split.num_documents for split in card.splits.values()) == expected
 
 
@@ -74,11 +74,11 @@ def test_one_endless_document_is_cut_and_pieces_end_where_text_is_missing(tmp_pa
     tokens = rng.integers(97, 123, 500_000).astype("<u2")
     tokens.tofile(tmp_path / "a.bin")
     prepared = prepare(DataSpec(source=(str(tmp_path / "a.bin"),), tokenizer=BYTES), tmp_path / "cache")
-    sizes = [prepared.card.splits[split].num_tokens for split in ("train", "validation", "test")]
+    sizes = [prepared.metadata.splits[split].num_tokens for split in ("train", "validation", "test")]
     assert [round(size / 500_000, 2) for size in sizes] == [0.9, 0.05, 0.05]
     for split in ("train", "validation", "test"):
         parts = split_documents(prepared.tokens(split))
-        assert len(parts) == prepared.card.splits[split].num_documents
+        assert len(parts) == prepared.metadata.splits[split].num_documents
         assert all(len(part) >= 5001 for part in parts)
 
 
@@ -116,8 +116,8 @@ def test_impossible_shards_are_all_named_with_what_is_wrong(tmp_path):
         'card.json: must hold {"dtype": "uint16"} or {"dtype": "uint32"}, not \'int8\'',
         "empty.bin: must hold whole uint16 token ids, at least one, not 0 bytes (by the tokenizer's 257 tokens)",
         "odd.bin: must hold whole uint16 token ids, at least one, not 3 bytes (by the tokenizer's 257 tokens)",
-        "wide.bin (uint16, by the tokenizer's 257 tokens): 300 is no token of the tokenizer, which has 257 "
-        "(token 3 of the shard) (is the tokenizer another one, or the width?)",
+        "wide.bin (uint16, by the tokenizer's 257 tokens): 300 is not a token of the tokenizer, which has 257 "
+        "(token 3 of the shard) (check the tokenizer and the width of the ids)",
     ]
     assert not list((tmp_path / "cache").iterdir())
 
@@ -129,7 +129,7 @@ def test_a_changed_width_card_prepares_anew(tmp_path, rng):
     narrow = prepare(spec, tmp_path / "cache")
     (tmp_path / "a.json").write_text('{"dtype": "uint32"}')
     wide = prepare(spec, tmp_path / "cache")
-    assert narrow.card.fingerprint != wide.card.fingerprint
+    assert narrow.metadata.fingerprint != wide.metadata.fingerprint
     assert 0 not in wide.tokens("train")
 
 
@@ -139,5 +139,5 @@ def test_the_tokenizer_may_be_a_folder(tmp_path, rng):
     write(tmp_path / "a.bin", documents(rng, 50))
     spec = TokenizerSpec(kind="file", path=str(tmp_path / "tokenizer"))
     prepared = prepare(DataSpec(source=(str(tmp_path / "a.bin"),), tokenizer=spec), tmp_path / "cache")
-    assert prepared.card.eos_id == EOS
+    assert prepared.metadata.eos_id == EOS
     assert prepared.tokenizer().decode(prepared.tokens("test")[:3].tolist()).isalpha()

@@ -147,7 +147,7 @@ def test_the_configured_end_token_is_taken_and_other_settings_stay(tmp_path, eos
     assert (tmp_path / "saved" / "chat_template.jinja").read_text() == "{{ x }}"
 
 
-def test_a_tokenizer_without_end_token_gets_one_behind_its_vocabulary(tmp_path):
+def test_a_tokenizer_without_end_token_gets_one_after_its_vocabulary(tmp_path):
     tokenizer = save_and_load(user_tokenizer(tmp_path, None), tmp_path)
     assert (tokenizer.eos, tokenizer.eos_id, tokenizer.vocab_size) == (EOS, 280, 281)
 
@@ -159,7 +159,7 @@ def test_missing_damaged_and_foreign_tokenizers_say_what_to_do(tmp_path):
     with pytest.raises(DataError, match=r"nowhere does not exist"):
         save_tokenizer_file(str(tmp_path / "nowhere"), tmp_path)
     (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(DataError, match=r"is no tokenizer that `tokenizers`"):
+    with pytest.raises(DataError, match=r"is not a tokenizer that `tokenizers`"):
         save_tokenizer_file(str(tmp_path), tmp_path)
 
 
@@ -168,5 +168,5 @@ def test_loading_needs_an_end_token(tmp_path, byte_folder):
     with pytest.raises(DataError, match=r"names no eos_token"):
         load_tokenizer(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text("{broken")
-    with pytest.raises(DataError, match=r"is no JSON"):
+    with pytest.raises(DataError, match=r"is not JSON"):
         load_tokenizer(tmp_path)

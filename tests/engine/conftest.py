@@ -1,4 +1,4 @@
-"""Toy worlds for the director, one tiny real study for the backends, and drivers that end with the test."""
+"""Toy worlds for the controller, one tiny real study for the backends, and drivers that end with the test."""
 
 from __future__ import annotations
 

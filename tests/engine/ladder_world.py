@@ -1,4 +1,4 @@
-"""A whole study in no time: its own ladder, arms, director and confirmation; training is a formula with noise.
+"""A whole study in no time: its own ladder, arms, controller and confirmation; training is a formula with noise.
 
 A schedule ends with a loss that a test makes up, an effect of the seed that all schedules share, and noise of its
 own; schedules that train alike have the same noise. So the truth is known, and everything else is real.
@@ -16,11 +16,11 @@ import numpy as np
 from mbo_search.engine.control.confirm import Confirmation
 from mbo_search.engine.control.controller import SearchController
 from mbo_search.engine.control.dependencies import SearchConfig, SearchDependencies
-from mbo_search.engine.control.stopping_criteria import limits_of
+from mbo_search.engine.control.stopping import stopping_criteria
 from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, quiet_study
 from mbo_search.engine.searcher.samplers import SAMPLERS
 from mbo_search.engine.searcher.searches import TAKES_OVER, arm_shares, arm_space
-from mbo_search.engine.tasks.task import PathNode, TrialTask
+from mbo_search.engine.tasks import PathNode, TrialTask
 from mbo_search.results.evidence.ladder_info import ladder_info
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.ranking.rank import RankingContext, count_totals, rank
@@ -53,9 +53,9 @@ class LadderWorld:
         """Nothing dies here, so nothing is kept."""
 
     def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
-        """The director's books are enough."""
+        """The controller's books are enough."""
 
-    def director(self) -> SearchController:
+    def controller(self) -> SearchController:
         study, space = self.study, staged_space(self.study)
         confirm = study.confirm and Confirmation(
             spec=study.confirm,
@@ -66,7 +66,7 @@ class LadderWorld:
         )
         plan = SearchConfig(
             seed=study.seed,
-            limits=limits_of(study.search),
+            limits=stopping_criteria(study.search),
             shares=arm_shares(study),
             takes_over=TAKES_OVER,
             baselines={name: baseline_schedule(study, name) for name in study.baselines},
@@ -83,15 +83,15 @@ class LadderWorld:
             for arm, share in arm_shares(study).items()
         }
         ports = SearchDependencies(
-            memory=self,
+            recorder=self,
             has_node=self.nodes.__contains__,
             nodes_of=self.nodes_of,
             clock=lambda: self.now,
             log=lambda line: None,
         )
-        director = SearchController(plan, arms, ports)
-        director.restore([], [], next_trial=0, elapsed_seconds=0.0)
-        return director
+        controller = SearchController(plan, arms, ports)
+        controller.restore([], [], next_trial=0, elapsed_seconds=0.0)
+        return controller
 
     def nodes_of(self, schedule: Schedule, seed: int, multiple: float = 1.0) -> tuple[PathNode, ...]:
         """A node behind every stage."""
@@ -119,20 +119,20 @@ class LadderWorld:
             train_seconds=1.0,
         )
 
-    def run(self, director: SearchController) -> SearchController:
+    def run(self, controller: SearchController) -> SearchController:
         """One trial after another, to the end of the confirmation."""
-        while (task := director.ask()) is not None:
+        while (task := controller.ask()) is not None:
             self.now += 1.0
-            director.started(task.trial)
+            controller.started(task.trial)
             outcome = self.execute(task)
             for boundary in outcome.boundaries:
-                director.boundary(task.trial, boundary)
-            director.tell(task.trial, outcome)
-        return director
+                controller.boundary(task.trial, boundary)
+            controller.tell(task.trial, outcome)
+        return controller
 
-    def rank(self, director: SearchController) -> Ranking:
+    def rank(self, controller: SearchController) -> Ranking:
         """As the search itself would rank what it has found."""
-        books, shares = director.books, director.plan.shares
+        books, shares = controller.table, controller.config.shares
         lower = tuple(arm for arm in shares if arm != "staged")
         charges: dict[str, int] = {arm: books.charged_tokens((arm,)) for arm in ("baseline", *shares)}
         info = ladder_info(

@@ -8,11 +8,18 @@ from hypothesis import strategies as st
 
 from mbo_search.engine.backends.slots import num_slots, store_limit_bytes
 from mbo_search.engine.control.confirm import Confirmation
-from mbo_search.engine.control.snapshot import snapshot
-from mbo_search.engine.control.stopping_criteria import StoppingCriteria
+from mbo_search.engine.control.progress import progress_of
+from mbo_search.engine.control.stopping import StoppingCriteria
 from mbo_search.engine.control.utilization import UtilizationMeter
-from mbo_search.engine.tasks.files import read_task, read_tasks, task_file, write_task
-from mbo_search.engine.tasks.task import PathNode, first_missing, missing_tokens
+from mbo_search.engine.tasks import (
+    PathNode,
+    first_missing,
+    missing_tokens,
+    read_task,
+    read_tasks,
+    task_file,
+    write_task,
+)
 from mbo_search.results.evidence.champions import champions, contenders
 from mbo_search.results.evidence.requested import requested_tokens
 from mbo_search.results.records.schedule_groups import group_by_schedule
@@ -32,8 +39,8 @@ def test_a_trial_begins_behind_the_deepest_node_there_is(cached):
 
 
 def test_tasks_survive_on_disk_and_damaged_ones_are_skipped(toy_world, tmp_path, caplog):
-    director = toy_world().director()
-    first, second = director.ask(), director.ask()
+    controller = toy_world().controller()
+    first, second = controller.ask(), controller.ask()
     assert read_tasks(tmp_path) == [first, second]
     task_file(tmp_path, second.trial).write_text("{", encoding="utf-8")
     assert read_tasks(tmp_path) == [first]
@@ -60,7 +67,7 @@ def test_slots_that_start_late_or_wait_are_not_busy():
 
 def test_confirm_runs_go_seed_by_seed_with_every_contender(toy_world):
     world = toy_world(limits=StoppingCriteria(trials=12))
-    records = world.run(world.director()).books.records
+    records = world.run(world.controller()).table.records
     spec = ConfirmSpec(top=2, seeds=2, equivalent_tokens=False)
     runs = Confirmation(spec=spec, search_seed=7, budget=BUDGET).runs(records)
     groups = group_by_schedule(records)
@@ -71,19 +78,19 @@ def test_confirm_runs_go_seed_by_seed_with_every_contender(toy_world):
 
 def test_a_snapshot_adds_up(toy_world):
     world = toy_world(limits=StoppingCriteria(trials=10), slots=2)
-    director = world.director()
-    task = director.ask()
-    director.started(task.trial)
-    early = snapshot(director, study="toy", messages=[])
+    controller = world.controller()
+    task = controller.ask()
+    controller.started(task.trial)
+    early = progress_of(controller, study="toy", messages=[])
     assert (early.done, len(early.running), early.planned, early.eta_seconds) == (0, 1, 10, None)
-    director.tell(task.trial, world.execute(task))
-    world.run(director)
-    progress = snapshot(director, study="toy", messages=["hello"])
+    controller.tell(task.trial, world.execute(task))
+    world.run(controller)
+    progress = progress_of(controller, study="toy", messages=["hello"])
     assert progress.done == progress.begun == 10
     assert sum(arm.executed_tokens for arm in progress.arms) == progress.executed_tokens
-    requested = requested_tokens(director.books.records)
+    requested = requested_tokens(controller.table.records)
     assert progress.executed_tokens + progress.saved_tokens == requested
-    assert 0 < requested <= sum(record.requested_tokens for record in director.books.records)
+    assert 0 < requested <= sum(record.requested_tokens for record in controller.table.records)
     assert progress.eta_seconds == 0.0
     assert progress.messages == ("hello",)
 
@@ -92,16 +99,16 @@ def test_confirm_runs_take_the_time_that_their_tokens_take_at_the_pace_so_far(to
     confirmation = Confirmation(spec=ConfirmSpec(seeds=2, equivalent_tokens=False), search_seed=7, budget=BUDGET)
     world = toy_world(limits=StoppingCriteria(trials=6), control=0.0, baselines=0)
     world.extra = {"confirm": confirmation}
-    director = world.director()
+    controller = world.controller()
     for _ in range(7):
-        task = director.ask()
-        director.started(task.trial)
-        director.tell(task.trial, world.execute(task))
-    progress = snapshot(director, study="toy", messages=[])
+        task = controller.ask()
+        controller.started(task.trial)
+        controller.tell(task.trial, world.execute(task))
+    progress = progress_of(controller, study="toy", messages=[])
     assert (progress.searched, progress.confirmed, progress.confirm_left) == (6, 1, 3)
     assert progress.eta_seconds == pytest.approx(progress.elapsed_seconds * 3 / 7)
-    world.run(director)
-    assert snapshot(director, study="toy", messages=[]).confirm_left == 0
+    world.run(controller)
+    assert progress_of(controller, study="toy", messages=[]).confirm_left == 0
 
 
 def test_a_study_says_how_many_run_at_once_and_how_much_is_kept(tiny_root):

@@ -6,8 +6,8 @@ import pytest
 
 from mbo_search.api.live import progress_line
 from mbo_search.cli.ranking_text import ranking_text
-from mbo_search.engine.control.snapshot import snapshot
-from mbo_search.engine.control.stopping_criteria import StoppingCriteria
+from mbo_search.engine.control.progress import progress_of
+from mbo_search.engine.control.stopping import StoppingCriteria
 from mbo_search.engine.eviction_score import END_USES, expected_uses
 from mbo_search.results.ranking.rank import count_totals, rank
 from mbo_search.trial.outcome import TrialOutcome
@@ -15,11 +15,11 @@ from mbo_search.trial.outcome import TrialOutcome
 
 def searched(toy_world, **settings):
     world = toy_world(limits=StoppingCriteria(trials=12), baselines=0, control=0.0, **settings)
-    return world.run(world.director())
+    return world.run(world.controller())
 
 
 def test_ends_of_schedules_are_hardly_used_and_shared_beginnings_are(toy_world, toy_finite):
-    records = searched(toy_world, space=toy_finite, size=4).books.records
+    records = searched(toy_world, space=toy_finite, size=4).table.records
     uses = expected_uses(records)
     ends = {record.boundaries[-1].node for record in records}
     beginnings = {record.boundaries[0].node for record in records}
@@ -40,25 +40,24 @@ def test_the_live_table_and_the_ranking_count_the_same_at_any_moment(toy_world, 
     """Pruned, diverged, broken, interrupted and complete trials; after every one of them."""
     fates = ["complete", "diverged", "exception", "complete"]
     world = toy_world(limits=StoppingCriteria(trials=10), slots=slots, fate=lambda task: fates[task.trial % 4])
-    director = world.director()
+    controller = world.controller()
     states: list[str] = []
-    while (task := director.ask()) is not None:
-        director.started(task.trial)
+    while (task := controller.ask()) is not None:
+        controller.started(task.trial)
         if task.trial == 5 and "interrupted" not in states:
             half = TrialOutcome(state="interrupted", reason="signal", executed_tokens=40, requested_tokens=40)
-            director.tell(task.trial, half)
+            controller.tell(task.trial, half)
         elif task.trial == 6:
             pruned = world.execute(task)
             first = pruned.boundaries[:1]
-            director.tell(
+            controller.tell(
                 task.trial,
                 pruned.model_copy(update={"state": "pruned", "reason": "pruner", "boundaries": first}),
             )
         else:
-            director.tell(task.trial, world.execute(task))
+            controller.tell(task.trial, world.execute(task))
         records = list(world.disk.records.values())
-        interrupted = [record for record in records if record.state == "interrupted"]
-        seen = snapshot(director, study="toy", messages=[], interrupted=interrupted)
+        seen = progress_of(controller, study="toy", messages=[])
         totals = count_totals(records, {})
         assert (seen.executed_tokens, seen.saved_tokens, seen.wasted_tokens) == (
             totals.executed_tokens,
@@ -71,11 +70,11 @@ def test_the_live_table_and_the_ranking_count_the_same_at_any_moment(toy_world, 
 
 
 def test_hits_are_told_in_the_live_table_and_the_ranking(toy_world, toy_finite):
-    director = searched(toy_world, space=toy_finite, size=4)
-    records = director.books.records
+    controller = searched(toy_world, space=toy_finite, size=4)
+    records = controller.table.records
     totals = count_totals(records, {})
     assert 0 < totals.stages_found < totals.stages_asked == sum(len(record.boundaries) for record in records)
-    line = progress_line(snapshot(director, study="toy", messages=[]))
+    line = progress_line(progress_of(controller, study="toy", messages=[]))
     assert f"cache hits {totals.stages_found / totals.stages_asked:.0%}" in line
     text = ranking_text(rank(records, "toy", totals, scale="at no size"))[-1]
     assert f"{totals.stages_found} of {totals.stages_asked} stage ends found in the cache" in text

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mbo_search.engine.control.stopping_criteria import StoppingCriteria
+from mbo_search.engine.control.stopping import StoppingCriteria
 from mbo_search.engine.run import RunOptions, resume_study, run_study
 from mbo_search.engine.searcher.optuna_searcher import open_study
-from mbo_search.engine.tasks.files import read_tasks, task_file
+from mbo_search.engine.tasks import read_tasks, task_file
 from mbo_search.errors import RunDirectoryError
 from tests.damage import changed_somewhere
 from tests.engine.tiny import tiny_study
@@ -77,7 +77,7 @@ def searched(tmp_path_factory):
         limits=StoppingCriteria(trials=4),
         searcher="random",
     )
-    world.run(world.director())
+    world.run(world.controller())
     return world
 
 
@@ -88,7 +88,7 @@ def test_a_damaged_or_foreign_database_is_made_again_from_the_tasks(searched, tm
     DATABASES[kind](tmp_path / "staged.db")
     again = replace(searched, folder=tmp_path, databases={}, log=[])
     again.disk.records.update(searched.disk.records)
-    assert not again.director().has_more
+    assert not again.controller().has_more
     found = {trial.user_attrs["trial"]: trial.value for trial in again.databases["staged"].trials}
     assert found == before
     assert len(before) == 3
@@ -120,13 +120,13 @@ def test_a_database_that_is_no_plain_file_is_refused(tmp_path, make):
 def test_a_task_with_any_value_anywhere_is_taken_dropped_or_refused(toy_world, tmp_path_factory, way, value):
     folder = tmp_path_factory.mktemp("tasks")
     world = toy_world(folder=folder, control=0.0)
-    world.director().ask()
-    task = world.director().ask()
+    world.controller().ask()
+    task = world.controller().ask()
     file = task_file(folder, task.trial)
     file.write_text(json.dumps(changed_somewhere(json.loads(file.read_text()), way, value)))
     fresh = toy_world(folder=folder, control=0.0)
     with suppress(RunDirectoryError):
-        assert fresh.director().has_more
+        assert fresh.controller().has_more
 
 
 def test_tasks_that_are_pipes_links_or_endless_are_skipped_without_waiting(tmp_path):

@@ -13,11 +13,12 @@ from mbo_search.engine.control.trial_cost import duplicate_record
 from mbo_search.engine.fork import fork_study
 from mbo_search.engine.plan import make_plan
 from mbo_search.engine.run import RunOptions, resume_study, run_study
-from mbo_search.engine.tasks.files import read_tasks
+from mbo_search.engine.tasks import read_tasks
 from mbo_search.export.replay import replay
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.schedule_file import load_schedule_file
-from mbo_search.train.setup.setup import evaluation_windows_of, over_whole_split, resolve_setup, windows_of_setup
+from mbo_search.train.setup.eval_text import evaluation_windows_of, over_whole_split, windows_of_setup
+from mbo_search.train.setup.resolve import resolve_setup
 from tests.engine.tiny import tiny_study
 
 CONFIRM = "confirm={seeds: 2, attribution: true}"

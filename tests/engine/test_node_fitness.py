@@ -14,7 +14,7 @@ import pytest
 
 from mbo_search.data.prepare import prepare
 from mbo_search.study.files.study_file import dump_study
-from mbo_search.train.setup.setup import resolve_setup
+from mbo_search.train.setup.resolve import resolve_setup
 from tests.engine.tiny import tiny_study
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"

@@ -10,7 +10,7 @@ import pytest
 from mbo_search.engine.run import RunOptions, run_study
 from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SearchSpace, open_study, sampler_maker
 from mbo_search.engine.searcher.searches import arm_space
-from mbo_search.engine.tasks.task import TrialTask
+from mbo_search.engine.tasks import TrialTask
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.checks.objectives import FRONT_SEARCHERS
@@ -71,8 +71,8 @@ def test_a_search_for_two_objectives_ends_with_a_front(tiny_root, tmp_path):
     assert quickest in front
     for record in run.records():
         assert record.state != "complete" or record.path_seconds > 0
-        if record.executed_tokens == record.requested_tokens:
-            assert record.path_seconds == pytest.approx(record.train_seconds)
+        if record.cost.executed_tokens == record.requested_tokens:
+            assert record.path_seconds == pytest.approx(record.cost.train_seconds)
     database = optuna.load_study(study_name=None, storage=f"sqlite:///{run.database}")
     assert len(database.directions) == 2
 

@@ -6,10 +6,12 @@ import itertools
 
 import pytest
 
+from mbo_search.engine.backends.slots import slots_of
 from mbo_search.engine.backends.stop_signals import StopRequest
 from mbo_search.engine.backends.worker import TrialWorker
-from mbo_search.engine.driver import SearchDriver
+from mbo_search.engine.composition import compose, worker_plan
 from mbo_search.engine.open_run import create_run
+from mbo_search.engine.options import RunOptions
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.partial_mirror import PartialMirror
 from mbo_search.system.object_storage import ObjectFolder
@@ -33,28 +35,30 @@ def begun(objects):
 
 def test_the_state_of_a_trial_that_was_given_up_leaves_the_store_and_others_stay(url, tiny_root, tmp_path):
     study = tiny_study(tiny_root, *STUDY, f"resources.store.url={url}")
-    opened = create_run(study, tmp_path / "run", cache=tiny_root / "cache", slots=2)
-    drive = SearchDriver(opened, backend="local", observe=lambda progress: None)
+    options = RunOptions(cache=tiny_root / "cache", backend="local")
+    found = create_run(study, tmp_path / "run", options)
+    driver = compose(found, options)
     objects = ObjectFolder.at(url)
     elsewhere = RunDirectory(tmp_path / "elsewhere")
     for folder in (elsewhere.trials, elsewhere.scratch, elsewhere.stages):
         folder.mkdir(parents=True)
-    worker = TrialWorker(elsewhere, drive._plan, mirror=PartialMirror(objects))
-    tasks = [drive.director.ask() for _ in range(2)]
+    plan = worker_plan(found, slots_of(study, found.setup, "local"))
+    worker = TrialWorker(elsewhere, plan, mirror=PartialMirror(objects))
+    tasks = [driver.controller.ask() for _ in range(2)]
     for task in tasks:
         polls = itertools.count()
-        drive.director.started(task.trial)
+        driver.controller.started(task.trial)
         worker.execute(task, stop=lambda polls=polls: next(polls) == 5, on_boundary=lambda event: False)
     assert begun(objects) == {task.nodes[0].key for task in tasks}
 
     foreign = "f" * 64
     objects.put(f"partial/{foreign}/partial-000000000001/weights.safetensors", b"of another study")
     objects.put(f"partial/{tasks[0].end}/partial-000000000001/weights.safetensors", b"half sent, without a pointer")
-    drive.director.give_up(tasks[0].trial, "its machine was lost, again and again")
-    drive.observe()
+    driver.controller.give_up(tasks[0].trial, "its machine was lost, again and again")
+    driver.observe()
     assert begun(objects) == {tasks[1].nodes[0].key, foreign}
 
-    drive.director.abandoned("the driver goes on by itself")
-    drive.go(backend="local", cluster=None, stop=StopRequest())
-    assert [record.state for record in opened.run.records()] == ["failed", "complete", "complete"]
+    driver.controller.backend_lost("the driver goes on by itself")
+    driver.run(StopRequest())
+    assert [record.state for record in found.run.records()] == ["failed", "complete", "complete"]
     assert begun(objects) == {foreign}

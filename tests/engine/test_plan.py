@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mbo_search.engine.control.confirm_cost import confirm_cost
+from mbo_search.engine.control.confirm import confirm_cost
 from mbo_search.engine.plan import make_plan
 from mbo_search.errors import StudyError
 from mbo_search.study.spec.budget import study_budget

@@ -1,6 +1,6 @@
 """From the search to the verdict with a known truth: no yes where a freedom does nothing, a yes where it gains 2 %.
 
-Everything is real but the training: spaces, searchers, director, confirmation on fresh seeds, ranking and verdict.
+All is real but the training: spaces, searchers, controller, confirmation on fresh seeds, ranking and verdict.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def verdict_of(seed, question, *, gain=0.0, trials=80):
         return line_loss(schedule, study) + gain * (not is_raised)
 
     world = LadderWorld(study, loss, noise_sd=NOISE_SD)
-    return world.rank(world.run(world.director())).verdict
+    return world.rank(world.run(world.controller())).verdict
 
 
 def answers(question, seeds, **settings):

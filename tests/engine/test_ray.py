@@ -113,5 +113,5 @@ def test_a_killed_driver_loses_nothing_and_doubles_nothing(local, drive, tiny_ro
     assert losses(run) == losses(local)
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{run.database}")
     assert all(trial.state.is_finished() for trial in study.trials)
-    wasted = sum(record.wasted_tokens for record in run.records())
-    assert wasted < 0.1 * sum(record.executed_tokens for record in run.records())
+    wasted = sum(record.cost.wasted_tokens for record in run.records())
+    assert wasted < 0.1 * sum(record.cost.executed_tokens for record in run.records())

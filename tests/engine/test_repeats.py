@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from mbo_search.engine.repeats import SEEDS_APART, study_of_repeat
-from mbo_search.engine.run import RunOptions, resume_study, run_study
+from mbo_search.engine.run import SEEDS_APART, RunOptions, resume_study, run_study, study_of_repeat
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.ranking.repeats import repeat_folder
 from mbo_search.results.records.run_directory import RunDirectory

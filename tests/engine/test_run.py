@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from mbo_search.engine.run import RunOptions, resume_study, run_study
-from mbo_search.engine.tasks.files import read_tasks
+from mbo_search.engine.tasks import read_tasks
 from mbo_search.errors import RunDirectoryError
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.run_directory import RunDirectory
@@ -55,15 +55,15 @@ def test_tokens_are_counted_once_and_shared_beginnings_are_saved(finished):
     for record in run.records():
         shared = sum(1 for boundary in record.boundaries if boundary.shared)
         assert record.requested_tokens == total
-        assert record.wasted_tokens == 0
-        assert (record.executed_tokens < total) == (shared > 0)
+        assert record.cost.wasted_tokens == 0
+        assert (record.cost.executed_tokens < total) == (shared > 0)
 
 
 def test_the_lowest_opponent_begins_with_what_the_baseline_has_shown(finished):
     _, run, _ = finished
     baseline, *others = run.records()
     first = next(record for record in others if record.arm == "tuned")
-    assert (first.val_loss, first.executed_tokens) == (baseline.val_loss, 0)
+    assert (first.val_loss, first.cost.executed_tokens) == (baseline.val_loss, 0)
     assert first.message == "trains exactly like trial 0, so its result is known"
 
 

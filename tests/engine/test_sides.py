@@ -41,37 +41,39 @@ def test_opponents_divide_their_share_among_rungs_and_a_rung_among_its_searches(
 @pytest.mark.parametrize("share", [0.25, 0.5])
 def test_both_sides_keep_their_shares_within_a_schedule_at_any_moment(share, slots):
     world = world_of("search.trials=30", f"control.share={share}", slots=slots)
-    director = world.director()
-    lower = tuple(arm for arm in director.plan.shares if arm != "staged")
+    controller = world.controller()
+    lower = tuple(arm for arm in controller.config.shares if arm != "staged")
     closing = 30 - len(lower)
     waiting = []
-    while (task := director.ask()) is not None or waiting:
+    while (task := controller.ask()) is not None or waiting:
         if task is not None:
-            director.started(task.trial)
+            controller.started(task.trial)
             waiting.append(task)
-            charged = director.books.charged_tokens
+            charged = controller.table.charged_tokens
             own, theirs = charged(("staged",)) / (1 - share), charged(lower) / share
             assert own - theirs <= ONE_SCHEDULE / min(share, 1 - share)
             # The last trials are the opponents', one each, for what the other side has found.
-            kept = max(0, director.books.num_search_trials() - closing)
+            kept = max(0, controller.table.num_search_trials() - closing)
             assert theirs - own <= (1 + kept) * ONE_SCHEDULE / min(share, 1 - share)
             assert task.arm in lower or not kept
         if task is None or len(waiting) == slots:
             done = waiting.pop(0)
-            director.tell(done.trial, world.execute(done))
+            controller.tell(done.trial, world.execute(done))
 
 
 def test_searches_of_the_opponents_are_charged_by_their_shares():
     world = world_of("search.trials=50")
-    director = world.run(world.director())
-    shares = director.plan.shares
-    alone = {arm: director.books.charged_tokens((arm,)) / share for arm, share in shares.items() if arm != "staged"}
+    controller = world.run(world.controller())
+    shares = controller.config.shares
+    alone = {
+        arm: controller.table.charged_tokens((arm,)) / share for arm, share in shares.items() if arm != "staged"
+    }
     assert max(alone.values()) - min(alone.values()) <= ONE_SCHEDULE / min(shares.values())
 
 
 def test_opponents_begin_with_the_best_that_was_found_below():
     world = world_of("search.trials=40")
-    records = world.run(world.director()).books.records
+    records = world.run(world.controller()).table.records
     for arm, below in TAKES_OVER.items():
         first = next(record for record in records if record.arm == arm)
         known = [one for one in records if one.trial < first.trial and one.arm in below]
@@ -82,16 +84,16 @@ def test_opponents_begin_with_the_best_that_was_found_below():
 
 def test_at_the_end_each_opponent_tries_the_best_of_the_rungs_above():
     world = world_of("search.trials=50")
-    director = world.run(world.director())
-    lower = [arm for arm in director.plan.shares if arm in TAKES_OVER]
-    last = [record for record in director.books.records if record.is_search][-len(lower) :]
+    controller = world.run(world.controller())
+    lower = [arm for arm in controller.config.shares if arm in TAKES_OVER]
+    last = [record for record in controller.table.records if record.is_search][-len(lower) :]
     assert [record.arm for record in last] == lower
 
 
 def test_opponents_try_the_question_s_best_without_its_freedom():
     """By the end of a search some opponent has the learning rate of the best schedule that needs the freedom."""
     world = world_of("search.trials=50", "control.question=settings")
-    records = world.run(world.director()).books.records
+    records = world.run(world.controller()).table.records
     staged = [one for one in records if one.arm == "staged" and one.val_loss is not None]
     lines = [[(stage.share, stage.lr) for stage in one.schedule.stages] for one in records if one.arm == "shape"]
     bests = list(itertools.accumulate(staged, lambda one, other: min(one, other, key=lambda r: r.val_loss)))

@@ -9,8 +9,8 @@ from mbo_search.engine.tree_listing import stage_tree
 
 def test_each_node_stands_once_below_its_parent(toy_world):
     world = toy_world(control=0.0, baselines=0)
-    director = world.run(world.director())
-    records = director.books.records
+    controller = world.run(world.controller())
+    records = controller.table.records
     nodes = stage_tree(records)
     keys = {boundary.node for record in records for boundary in record.boundaries}
     assert sorted(node.key for node in nodes) == sorted(keys)

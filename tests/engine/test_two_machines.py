@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from mbo_search.engine.run import RunOptions, run_study
-from mbo_search.engine.tasks.files import read_tasks
+from mbo_search.engine.tasks import read_tasks
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.study_file import dump_study
 from tests.engine.machines import HEAD_ADDRESS, HEAD_PORT, TOKEN, missing, start_ray, two_machines
@@ -37,7 +37,7 @@ from pathlib import Path
 from mbo_search.errors import UserError
 from mbo_search.engine.backends.ray.cluster import Cluster
 from mbo_search.engine.run import RunOptions, run_study
-from mbo_search.engine.tasks.files import read_tasks
+from mbo_search.engine.tasks import read_tasks
 from mbo_search.study.files.study_file import load_study
 study, out, cache, address, insist = sys.argv[1:]
 cluster = Cluster(address=address, may_be_insecure=insist == "insist")
@@ -205,7 +205,7 @@ def test_a_trial_whose_machine_is_lost_in_the_middle_of_a_stage_goes_on_from_the
     (record,) = run.records()
     assert record.attempts == 2
     assert losses(run) == losses(alone.run)
-    assert task.tokens <= record.executed_tokens + record.wasted_tokens < 1.5 * task.tokens
+    assert task.tokens <= record.cost.tokens < 1.5 * task.tokens
 
 
 def sent_state(machine, url, key, folder):

@@ -1,4 +1,4 @@
-"""A toy world for the search: real schedules, keys, directors and Optuna studies; training is a formula.
+"""A toy world for the search: real schedules, keys, controllers and Optuna studies; training is a formula.
 
 The toy loss of a schedule is the sum of what each stage contributes, so it is known exactly, and stages that begin
 alike have equal nodes, as in real training. Time is simulated: a slot is busy for as many seconds as tokens.
@@ -18,10 +18,9 @@ import optuna
 
 from mbo_search.engine.control.controller import SearchController
 from mbo_search.engine.control.dependencies import SearchConfig, SearchDependencies
-from mbo_search.engine.control.stopping_criteria import StoppingCriteria
+from mbo_search.engine.control.stopping import StoppingCriteria
 from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SearchSpace, open_study, sampler_maker
-from mbo_search.engine.tasks.files import read_tasks, write_task
-from mbo_search.engine.tasks.task import PathNode, TrialTask
+from mbo_search.engine.tasks import PathNode, TrialTask, read_tasks, write_task
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.space.parameters import Suggest
 from mbo_search.study.spec.keys import root_key, segment_keys
@@ -182,7 +181,7 @@ class ToyWorld:
             self.databases[name] = self.deaths.watch(fresh)
         return self.databases[name]
 
-    def director(self) -> SearchController:
+    def controller(self) -> SearchController:
         """A driver that takes over whatever the folder holds."""
         arms = {
             name: OptunaSearcher(name, space, seed=7, database=self.database(name))
@@ -202,17 +201,17 @@ class ToyWorld:
             **self.extra,
         )
         ports = SearchDependencies(
-            memory=self.disk,
+            recorder=self.disk,
             has_node=self.nodes.__contains__,
             nodes_of=toy_nodes,
             clock=lambda: self.now,
             log=self.log.append,
         )
-        director = SearchController(plan, arms, ports)
+        controller = SearchController(plan, arms, ports)
         tasks = read_tasks(self.folder)
         records = [self.disk.records[trial] for trial in sorted(self.disk.records)]
-        director.restore(tasks, records, next_trial=len(tasks), elapsed_seconds=0.0)
-        return director
+        controller.restore(tasks, records, next_trial=len(tasks), elapsed_seconds=0.0)
+        return controller
 
     def execute(self, task: TrialTask) -> TrialOutcome:
         """Train a task by formula, from the deepest cached node on."""
@@ -234,18 +233,18 @@ class ToyWorld:
             train_seconds=1.0,
         )
 
-    def run(self, director: SearchController) -> SearchController:
-        """Run until the director has nothing left, all slots filled at any time."""
+    def run(self, controller: SearchController) -> SearchController:
+        """Run until the controller has nothing left, all slots filled at any time."""
         busy: list[tuple[float, int, TrialOutcome]] = []
         while True:
-            while len(busy) < self.slots and (task := director.ask()) is not None:
-                director.started(task.trial)
+            while len(busy) < self.slots and (task := controller.ask()) is not None:
+                controller.started(task.trial)
                 outcome = self.execute(task)
                 heapq.heappush(busy, (self.now + max(1, outcome.cost.executed_tokens), task.trial, outcome))
             if not busy:
-                assert not director.has_more or director.is_stopping
-                return director
+                assert not controller.has_more or controller.is_stopping
+                return controller
             self.now, trial, outcome = heapq.heappop(busy)
             for boundary in outcome.boundaries:
-                director.boundary(trial, boundary)
-            director.tell(trial, outcome)
+                controller.boundary(trial, boundary)
+            controller.tell(trial, outcome)

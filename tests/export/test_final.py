@@ -12,7 +12,7 @@ from mbo_search.errors import StudyError, TrialError, UserError
 from mbo_search.export.final import FinalModel, train_final
 from mbo_search.export.hub_folder import read_hub_folder
 from mbo_search.study.files.schedule_file import load_schedule_file
-from mbo_search.train.setup.setup import validation_parts_of
+from mbo_search.train.setup.eval_text import validation_parts_of
 from tests.export.trained import build_trained_run
 
 

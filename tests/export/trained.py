@@ -19,7 +19,8 @@ from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
 from mbo_search.study.study import Study
 from mbo_search.train.execution.execute import execute
 from mbo_search.train.execution.path import schedule_path
-from mbo_search.train.setup.setup import TrainSetup, resolve_setup
+from mbo_search.train.setup.resolve import resolve_setup
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
 
 __all__ = ["TRIALS", "build_trained_run", "write_texts"]

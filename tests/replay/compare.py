@@ -77,8 +77,13 @@ def difference_elsewhere(recorded: dict[str, Any], found: dict[str, Any]) -> str
 
 def _untrained(recording: dict[str, Any]) -> dict[str, Any]:
     answers = [answer for answer in recording["answers"] if answer["command"].startswith(_NEVER_TRAINED)]
-    study = recording.get("directory", {}).get("study")
-    return {"answers": answers, "directory": {"study": study}}
+    return {"answers": _without_numerics(answers)}
+
+
+def _without_numerics(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_numerics(part) for key, part in value.items() if key != "numerics"}
+    return [_without_numerics(part) for part in value] if isinstance(value, list) else value
 
 
 def _trials(recording: dict[str, Any]) -> list[dict[str, Any]]:

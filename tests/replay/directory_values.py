@@ -114,7 +114,7 @@ def _contents(manifest: Any) -> dict[str, str]:
 def _table(file: Path) -> dict[str, Any]:
     table = pd.read_parquet(file)
     return {
-        name: [str(table[name].dtype), digest_parts(table[name].astype(str).tolist(), 0)]
+        name: [str(table[name].dtype), digest_parts([str(value) for value in table[name].tolist()], 0)]
         for name in table.columns
         if name not in VARYING
     }

@@ -118,7 +118,11 @@ def record_commands(program: Program) -> dict[str, Any]:
 
 
 def record_directory(program: Program, canon: Canon) -> dict[str, Any]:
-    """Read a directory that an earlier version wrote, go on with it, and fork it."""
+    """Read a directory that an earlier version wrote, go on with it, and fork it.
+
+    The numerics are those of the fork, which begins here. The directory keeps those that it began with, and is
+    refused where they differ.
+    """
     read, resumed = "reports/read", "reports/resumed"
     for folder in (read, resumed):
         _copy_directory(Path(folder))
@@ -131,7 +135,7 @@ def record_directory(program: Program, canon: Canon) -> dict[str, Any]:
     program("confirm", resumed, "--seeds", "2", "--no-equivalent-tokens", "--json")
     program("replay", f"{resumed}/best.yaml", "--json")
     _after(program, resumed)
-    return _found(resumed, program, canon)
+    return _found(resumed, program, canon) | {"made_with": _made_with(Path("reports/forked"))}
 
 
 def _copy_directory(run: Path) -> None:
@@ -218,7 +222,7 @@ def main(out: Path, names: Sequence[str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             found = record(name, program, Path(folder) / "work")
             os.chdir(out)
-        text = json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False)
+        text = json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
         whole = out / f"{name}.json"
         part = whole.with_suffix(".part")
         part.write_text(text + "\n", encoding="utf-8")

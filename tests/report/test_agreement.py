@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from mbo_search.cli.ranking_text import ranking_text
+from mbo_search.report.figures.registry import figure_blocks
 from mbo_search.report.page.ladder_table import ladder_rows
-from mbo_search.report.page.sections import figure_blocks
 from mbo_search.report.page.summary import sentence
 from mbo_search.report.page.tiles import tiles
 from mbo_search.report.source import ReportSource, read_source

@@ -6,30 +6,20 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+import plotly.graph_objects as go
 import pytest
 from playwright.sync_api import Browser
 
-from mbo_search.report.page.page import SECTIONS, write_report
+from mbo_search.extensions import with_extensions
+from mbo_search.report.figures.figure import Drawing, Figure, FigureWords
+from mbo_search.report.page.page import write_report
 from mbo_search.report.samples import TextSample
 from mbo_search.report.style.palette import DARK, LIGHT
 from tests.report.browser import Watched, chromium, watched_page
+from tests.report.pages import DRAWN, SECTIONS
 from tests.results.builder import build_run
 
 pytestmark = pytest.mark.browser
-
-FIGURES = (
-    "ladder",
-    "picture",
-    "timelines",
-    "curves",
-    "lr",
-    "history",
-    "parallel",
-    "importance",
-    "slices",
-    "pareto",
-    "tree",
-)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +45,7 @@ def reader(browser, report) -> Iterator[Watched]:
 
 
 def draw_all(watched: Watched) -> None:
-    for key in FIGURES:
+    for key in DRAWN:
         watched.page.locator(f"[data-figure={key}]").scroll_into_view_if_needed()
         watched.page.wait_for_selector(f"[data-figure={key}] .main-svg", state="attached")
 
@@ -298,7 +288,7 @@ def test_printing_draws_everything_on_light_paper(browser, report, tmp_path):
     with watched_page(browser, scheme="dark") as watched:
         watched.open(report)
         watched.page.evaluate("dispatchEvent(new Event('beforeprint'))")
-        assert watched.page.locator("[data-figure] .main-svg").count() >= len(FIGURES)
+        assert watched.page.locator("[data-figure] .main-svg").count() >= len(DRAWN)
         paper = "document.querySelector('[data-figure=tree] .plot').layout.paper_bgcolor"
         assert watched.page.evaluate(paper) == LIGHT["surface"]
         watched.page.evaluate("dispatchEvent(new Event('afterprint'))")
@@ -321,3 +311,20 @@ def test_the_page_says_the_essential_without_scripts(browser, report):
     assert page.locator("table.ladder tbody tr").count() == 5
     assert "need JavaScript" in page.locator("noscript").inner_text()
     context.close()
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_plain_figure_of_another_package_is_drawn_like_the_others(browser, tmp_path, width):
+    plain = Figure(
+        name="plain",
+        info=lambda source: list(source.losses.values()),
+        draw=lambda losses, text: Drawing(figure=go.Figure(go.Histogram(x=losses))),
+        words={"en": FigureWords(title="Plain", lead="All losses.", missing="")},
+    )
+    with with_extensions(plain):
+        page = write_report(build_run(tmp_path / "run", num_trials=12))
+    with watched_page(browser, width=width) as watched:
+        watched.open(page)
+        watched.page.locator("[data-figure=plain]").scroll_into_view_if_needed()
+        watched.page.wait_for_selector("[data-figure=plain] .main-svg", state="attached")
+        watched.assert_clean()

@@ -1,4 +1,4 @@
-"""Proves that a stretch which one machine began goes on at another, to the same bits, whatever the store does."""
+"""Proves that a span which one machine began resumes on another to the same bits, whatever the store does."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def objects_of(url: str) -> list[str]:
     return [info.name for info in ObjectFolder.at(url).listing("partial")]
 
 
-def test_a_stretch_goes_on_at_another_machine_to_the_same_bits(
+def test_a_span_resumes_on_another_machine_to_the_same_bits(
     setup: TrainSetup, tmp_path: Path, path: SchedulePath, url: str
 ) -> None:
     whole, _ = run_whole(setup, schedule(), tmp_path / "whole", seed=SEED)
@@ -70,7 +70,7 @@ def test_a_stretch_goes_on_at_another_machine_to_the_same_bits(
     )
     assert folder is not None
     assert differing(read_state(folder) | {"curve": report.curve}, whole) == []
-    assert objects_of(url) == [], "nobody needs them any more"
+    assert objects_of(url) == [], "they are not needed any more"
 
 
 def damage_pointer(place: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_value_that_json_cannot_say_leaves_the_old_file(tmp_path: Path) -> Non
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
 def test_reading_refuses_what_writing_refuses(tmp_path: Path, constant: str) -> None:
     (tmp_path / "a.json").write_text(f'{{"loss": {constant}}}')
-    with pytest.raises(ValueError, match="no JSON number"):
+    with pytest.raises(ValueError, match="is not a JSON number"):
         read_json(tmp_path / "a.json")
 
 

@@ -13,7 +13,9 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
 from mbo_search.study.spec.study import DataSpec, ModelSpec, TokenizerSpec
 from mbo_search.train.execution.path import SchedulePath, schedule_path
-from mbo_search.train.setup.setup import TrainSetup, evaluation_windows_of, numerics_here
+from mbo_search.train.setup.eval_text import evaluation_windows_of
+from mbo_search.train.setup.resolve import numerics_here
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
 
 TEXT = (
@@ -47,10 +49,10 @@ def tiny_setup(data: PreparedData, **changes: object) -> TrainSetup:
     windows = evaluation_windows_of(data, context=16, num_tokens=256)
     setup = TrainSetup(
         model=ModelSpec(layers=2, width=32, heads=2, context=16),
-        vocab_size=data.card.vocab_size,
+        vocab_size=data.metadata.vocab_size,
         data_folder=str(data.folder),
-        data_fingerprint=data.card.fingerprint,
-        bytes_per_token=data.card.splits["validation"].bytes_per_token,
+        data_fingerprint=data.metadata.fingerprint,
+        bytes_per_token=data.metadata.splits["validation"].bytes_per_token,
         num_segments=10,
         steps_per_segment=2,
         batch_tokens=96,

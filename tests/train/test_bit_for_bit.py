@@ -33,7 +33,7 @@ SEED = 3
 
 @pytest.fixture(scope="module")
 def short(data: PreparedData) -> TrainSetup:
-    """Ten steps, one a grid segment; schedules may part behind the fourth."""
+    """Ten steps, one a grid segment; schedules may part after the fourth."""
     return tiny_setup(data, steps_per_segment=1, branch_points=(4,))
 
 
@@ -107,7 +107,7 @@ def cooled(optimizer: str, share: float, *, after: str = "adamw") -> Schedule:
 
 
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
-def test_a_shared_beginning_equals_unshared_training(short: TrainSetup, tmp_path: Path, optimizer: str) -> None:
+def test_a_shared_prefix_equals_unshared_training(short: TrainSetup, tmp_path: Path, optimizer: str) -> None:
     shared, alone = Tree(short, tmp_path / "shared"), Tree(short, tmp_path / "alone")
     shared.train(cooled(optimizer, 0.3))
     longer = cooled(optimizer, 0.6)

@@ -14,7 +14,8 @@ from mbo_search.data.windows import Windows
 from mbo_search.errors import TrialError
 from mbo_search.model.decoder import Decoder, build_decoder, set_dropout
 from mbo_search.train.evaluation import evaluate
-from mbo_search.train.setup.setup import TrainSetup, evaluation_windows_of
+from mbo_search.train.setup.eval_text import evaluation_windows_of
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.reports import Metrics
 
 

@@ -21,10 +21,11 @@ from mbo_search.data.batches import TokenStream
 from mbo_search.data.prepare import PreparedData
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule
 from mbo_search.study.spec.segments import cut
+from mbo_search.train.evaluation import EvalSet, finish_segment
 from mbo_search.train.loop import StepContext, train_segment
-from mbo_search.train.measure import EvalSet, point_behind
 from mbo_search.train.saved_state import fresh_state
-from mbo_search.train.setup.setup import TrainSetup, evaluation_windows_of
+from mbo_search.train.setup.eval_text import evaluation_windows_of
+from mbo_search.train.setup.setup import TrainSetup
 from tests.train.builder import make_schedule, make_stage, tiny_data, tiny_setup
 
 TRACE = Path(__file__).parent / "golden" / "three_stages.json"
@@ -56,17 +57,17 @@ def trace(data: PreparedData) -> dict:
     """Losses of every step, and validation losses at the boundaries, of the schedule on a tiny model."""
     setup = tiny_setup(data)
     windows = evaluation_windows_of(data, context=16, num_tokens=256)
-    exam = EvalSet(tokens=data.tokens("validation"), windows=windows, setup=setup)
+    eval_set = EvalSet(tokens=data.tokens("validation"), windows=windows, setup=setup)
     stream = TokenStream(data.tokens("train"), setup.block_tokens, 0)
-    workplace = StepContext(setup=setup, stream=stream, seed=0)
-    live = fresh_state(setup, 0)
+    context = StepContext(setup=setup, stream=stream, seed=0)
+    state = fresh_state(setup, 0)
     losses: list[float] = []
     boundaries: list[list[float | None]] = []
     for segment in cut(schedule(), setup.budget()):
         train_segment(
-            live, segment, workplace, stop=lambda: False, observe=lambda report: losses.append(report.loss)
+            state, segment, context, stop=lambda: False, observe=lambda report: losses.append(report.loss)
         )
-        metrics = point_behind(live, segment, exam).metrics
+        metrics = finish_segment(state, segment, eval_set).metrics
         if metrics is not None:
             boundaries.append([metrics.loss, metrics.averaged_loss, metrics.ema_loss])
     return {"losses": losses, "boundaries": boundaries, "made_with": made_with(setup)}

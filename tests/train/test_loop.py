@@ -15,10 +15,11 @@ from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import TrialError
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
 from mbo_search.study.spec.segments import cut
+from mbo_search.train.evaluation import EvalSet, finish_segment
 from mbo_search.train.loop import StepContext, StepReport, train_segment
-from mbo_search.train.measure import EvalSet, point_behind
 from mbo_search.train.saved_state import fresh_state
-from mbo_search.train.setup.setup import TrainSetup, evaluation_windows_of
+from mbo_search.train.setup.eval_text import evaluation_windows_of
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import TrainState
 from tests.train.builder import LINEAR, make_schedule, make_stage
 
@@ -26,21 +27,26 @@ Watch = Callable[[TrainState, StepReport], None]
 
 
 class Trainer:
-    """Trains schedules in memory, and shows the live state behind each step."""
+    """Trains schedules in memory, and shows the state after each step."""
 
     def __init__(self, data: PreparedData, setup: TrainSetup) -> None:
         self.data = data
         self.setup = setup
 
     def train(
-        self, schedule: Schedule, watch: Watch = lambda live, report: None, *, seed: int = 0, num_segments: int = 10
+        self,
+        schedule: Schedule,
+        watch: Watch = lambda state, report: None,
+        *,
+        seed: int = 0,
+        num_segments: int = 10,
     ) -> TrainState:
         stream = TokenStream(self.data.tokens("train"), self.setup.block_tokens, seed)
-        workplace = StepContext(setup=self.setup, stream=stream, seed=seed)
-        live = fresh_state(self.setup, seed)
+        context = StepContext(setup=self.setup, stream=stream, seed=seed)
+        state = fresh_state(self.setup, seed)
         for segment in cut(schedule, self.setup.budget())[:num_segments]:
-            train_segment(live, segment, workplace, stop=lambda: False, observe=lambda report: watch(live, report))
-        return live
+            train_segment(state, segment, context, stop=lambda: False, observe=lambda report: watch(state, report))
+        return state
 
 
 @pytest.fixture
@@ -48,8 +54,8 @@ def trainer(data: PreparedData, setup: TrainSetup) -> Trainer:
     return Trainer(data, setup)
 
 
-def weights_of(live: TrainState) -> dict[str, Tensor]:
-    return {name: parameter.detach().clone() for name, parameter in live.model.named_parameters()}
+def weights_of(state: TrainState) -> dict[str, Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in state.model.named_parameters()}
 
 
 def constant(optimizer: str = "adamw", **settings: object) -> Schedule:
@@ -58,7 +64,7 @@ def constant(optimizer: str = "adamw", **settings: object) -> Schedule:
 
 def losses_of(trainer: Trainer, schedule: Schedule, **settings: int) -> list[float]:
     seen: list[float] = []
-    trainer.train(schedule, lambda live, report: seen.append(report.loss), **settings)
+    trainer.train(schedule, lambda state, report: seen.append(report.loss), **settings)
     return seen
 
 
@@ -74,7 +80,7 @@ def test_every_step_has_the_schedules_learning_rate(trainer: Trainer) -> None:
         make_stage("b", 0.6, "adamw", hand_over="carry", lr=0.01, lr_shape=LINEAR),
     )
     seen: list[float] = []
-    trainer.train(schedule, lambda live, report: seen.append(report.lr))
+    trainer.train(schedule, lambda state, report: seen.append(report.lr))
     segments = cut(schedule, trainer.setup.budget())
     assert seen == [
         segment.lr(step) for segment in segments for step in range(segment.first_step, segment.last_step)
@@ -102,7 +108,7 @@ def test_the_first_step_is_that_of_plain_gradient_descent(trainer: Trainer) -> N
     after: list[dict[str, Tensor]] = []
     reports: list[StepReport] = []
     trainer.train(
-        schedule, lambda live, report: (after.append(weights_of(live)), reports.append(report)), num_segments=1
+        schedule, lambda state, report: (after.append(weights_of(state)), reports.append(report)), num_segments=1
     )
     for name, parameter in before.model.named_parameters():
         expected = parameter.detach() - 0.1 * 1.5 * parameter.grad  # Nesterov: g + momentum * g
@@ -135,18 +141,18 @@ def test_noise_of_equal_data_differs_between_micro_batches(data: PreparedData, s
     seen = []
     for micro_batch in (1, 6):
         changed = setup.model_copy(update={"micro_batch": micro_batch})
-        workplace = StepContext(setup=changed, stream=Same(data.tokens("train"), 16, 0), seed=0)
-        live = fresh_state(changed, 0)
+        context = StepContext(setup=changed, stream=Same(data.tokens("train"), 16, 0), seed=0)
+        state = fresh_state(changed, 0)
         segment = cut(constant(regularizers=dropout(0.5)), changed.budget())[0]
         reports: list[StepReport] = []
-        train_segment(live, segment, workplace, stop=lambda: False, observe=reports.append)
+        train_segment(state, segment, context, stop=lambda: False, observe=reports.append)
         seen.append(reports[0].grad_norm)
     # With one noise for all micro-batches, six equal gradients would add up without averaging anything out.
     single = setup.model_copy(update={"micro_batch": 1, "batch_tokens": 16})
     alone = Trainer(data, single)
     norms: list[float] = []
     alone.train(
-        constant(regularizers=dropout(0.5)), lambda live, report: norms.append(report.grad_norm), num_segments=1
+        constant(regularizers=dropout(0.5)), lambda state, report: norms.append(report.grad_norm), num_segments=1
     )
     assert seen[0] < 0.95 * norms[0]
 
@@ -154,10 +160,10 @@ def test_noise_of_equal_data_differs_between_micro_batches(data: PreparedData, s
 def test_the_segments_mean_is_the_mean_of_its_steps(trainer: Trainer) -> None:
     seen: list[dict[str, Tensor]] = []
     schedule = make_schedule(make_stage("a", 0.4, "adamw"), make_stage("b", 0.6, "adamw", hand_over="reset"))
-    live = trainer.train(schedule, lambda live, report: seen.append(weights_of(live)), num_segments=4)
-    assert live.mean is not None
-    assert live.mean.count == 2
-    for name, mean in live.mean.export_state().items():
+    state = trainer.train(schedule, lambda state, report: seen.append(weights_of(state)), num_segments=4)
+    assert state.mean is not None
+    assert state.mean.count == 2
+    for name, mean in state.mean.export_state().items():
         torch.testing.assert_close(mean, (seen[-1][name] + seen[-2][name]) / 2)
 
 
@@ -172,18 +178,20 @@ def test_no_mean_is_kept_where_no_stage_may_end_or_the_weights_are_final(trainer
 def test_the_moving_average_follows_its_formula(trainer: Trainer) -> None:
     seen: list[dict[str, Tensor]] = [weights_of(fresh_state(trainer.setup, 0))]
     schedule = constant(regularizers=(Regularizer(kind="ema", strength=0.8),))
-    live = trainer.train(schedule, lambda live, report: seen.append(weights_of(live)), num_segments=2)
+    state = trainer.train(schedule, lambda state, report: seen.append(weights_of(state)), num_segments=2)
     average = seen[0]
     for weights in seen[1:]:
         average = {name: 0.8 * average[name] + 0.2 * weights[name] for name in weights}
-    assert live.ema is not None
-    for name, value in live.ema.export_state().items():
+    assert state.ema is not None
+    for name, value in state.ema.export_state().items():
         torch.testing.assert_close(value, average[name])
 
 
-@pytest.mark.parametrize(("decay", "goes_on"), [(0.8, True), (0.9, False)])
-def test_the_moving_average_goes_on_while_its_decay_stays(trainer: Trainer, decay: float, goes_on: bool) -> None:
-    """One that does not go on to the schedule's end is not kept at all: nobody would read it."""
+@pytest.mark.parametrize(("decay", "continues"), [(0.8, True), (0.9, False)])
+def test_the_moving_average_continues_while_its_decay_stays(
+    trainer: Trainer, decay: float, continues: bool
+) -> None:
+    """One that does not last to the schedule's end is not kept, because nothing would read it."""
 
     def stages(strength: float) -> Schedule:
         first = make_stage("a", 0.4, "adamw", regularizers=(Regularizer(kind="ema", strength=0.8),))
@@ -193,9 +201,9 @@ def test_the_moving_average_goes_on_while_its_decay_stays(trainer: Trainer, deca
         return make_schedule(first, second)
 
     kept: list[object] = []
-    trainer.train(stages(decay), lambda live, report: kept.append(live.ema), num_segments=5)
+    trainer.train(stages(decay), lambda state, report: kept.append(state.ema), num_segments=5)
     assert kept[-1] is not None
-    assert kept[0] is (kept[-1] if goes_on else None)
+    assert kept[0] is (kept[-1] if continues else None)
 
 
 def test_only_the_trainable_block_changes(trainer: Trainer) -> None:
@@ -206,14 +214,14 @@ def test_only_the_trainable_block_changes(trainer: Trainer) -> None:
 
 
 def test_dropout_changes_with_the_stage(trainer: Trainer) -> None:
-    def probabilities(live: TrainState) -> set[float]:
-        return {module.p for module in live.model.modules() if isinstance(module, torch.nn.Dropout)}
+    def probabilities(state: TrainState) -> set[float]:
+        return {module.p for module in state.model.modules() if isinstance(module, torch.nn.Dropout)}
 
     seen: list[set[float]] = []
     schedule = make_schedule(
         make_stage("a", 0.4, "adamw", regularizers=dropout(0.3)), make_stage("b", 0.6, "adamw", hand_over="carry")
     )
-    trainer.train(schedule, lambda live, report: seen.append(probabilities(live)), num_segments=5)
+    trainer.train(schedule, lambda state, report: seen.append(probabilities(state)), num_segments=5)
     assert seen == [{0.3}] * 8 + [{0.0}] * 2
 
 
@@ -221,7 +229,7 @@ def test_a_loss_that_is_not_finite_ends_the_trial_before_the_step(trainer: Train
     seen: list[StepReport] = []
     wild = constant("sgd_nesterov", lr=1e30, clip_norm=None)
     with pytest.raises(TrialError, match="at step") as caught:
-        trainer.train(wild, lambda live, report: seen.append(report))
+        trainer.train(wild, lambda state, report: seen.append(report))
     assert caught.value.reason == "non_finite"
     assert all(math.isfinite(report.loss) and math.isfinite(report.grad_norm) for report in seen)
 
@@ -230,7 +238,7 @@ def test_an_exploded_loss_ends_the_trial_after_ten_high_losses_in_a_row(trainer:
     seen: list[float] = []
     wild = constant("lion", lr=0.5)
     with pytest.raises(TrialError, match=r"above 8\.32 for 10 steps") as caught:
-        trainer.train(wild, lambda live, report: seen.append(report.loss))
+        trainer.train(wild, lambda state, report: seen.append(report.loss))
     assert caught.value.reason == "loss_explosion"
     high = [loss > 1.5 * math.log(trainer.setup.vocab_size) for loss in seen]
     assert all(high[-9:])
@@ -238,33 +246,33 @@ def test_an_exploded_loss_ends_the_trial_after_ten_high_losses_in_a_row(trainer:
 
 
 def test_a_stop_is_asked_for_before_every_step(data: PreparedData, setup: TrainSetup) -> None:
-    workplace = StepContext(setup=setup, stream=TokenStream(data.tokens("train"), 16, 0), seed=0)
-    live = fresh_state(setup, 0)
+    context = StepContext(setup=setup, stream=TokenStream(data.tokens("train"), 16, 0), seed=0)
+    state = fresh_state(setup, 0)
     segments = cut(constant(), setup.budget())
     polls: list[int] = []
     assert train_segment(
-        live, segments[0], workplace, stop=lambda: polls.append(live.step) or False, observe=lambda report: None
+        state, segments[0], context, stop=lambda: polls.append(state.step) or False, observe=lambda report: None
     )
     assert polls == [0, 1]
-    assert not train_segment(live, segments[1], workplace, stop=lambda: True, observe=lambda report: None)
-    assert live.step == 2
+    assert not train_segment(state, segments[1], context, stop=lambda: True, observe=lambda report: None)
+    assert state.step == 2
 
 
 def test_a_point_tells_of_its_own_segment_and_leaves_the_weights_alone(trainer: Trainer) -> None:
     setup, data = trainer.setup, trainer.data
     windows = evaluation_windows_of(data, context=16, num_tokens=256)
-    exam = EvalSet(tokens=data.tokens("validation"), windows=windows, setup=setup)
+    eval_set = EvalSet(tokens=data.tokens("validation"), windows=windows, setup=setup)
     extras = (Regularizer(kind="ema", strength=0.5), Regularizer(kind="dropout", strength=0.1))
     stages = make_schedule(
         make_stage("a", 0.4, "adamw", regularizers=extras),
         Stage.model_validate(make_stage("b", 0.6, "adamw", hand_over="carry").model_dump()),
     )
     reports: list[StepReport] = []
-    live = trainer.train(stages, lambda live, report: reports.append(report), num_segments=4)
-    before = weights_of(live)
-    point = point_behind(live, cut(stages, setup.budget())[3], exam)
-    assert all(torch.equal(weights, before[name]) for name, weights in weights_of(live).items())
-    assert live.model.training
+    state = trainer.train(stages, lambda state, report: reports.append(report), num_segments=4)
+    before = weights_of(state)
+    point = finish_segment(state, cut(stages, setup.budget())[3], eval_set)
+    assert all(torch.equal(weights, before[name]) for name, weights in weights_of(state).items())
+    assert state.model.training
     assert point.train_loss == pytest.approx((reports[-1].loss + reports[-2].loss) / 2)
     assert point.grad_norm == pytest.approx((reports[-1].grad_norm + reports[-2].grad_norm) / 2)
     assert (point.step, point.tokens) == (8, 768)
@@ -274,6 +282,6 @@ def test_a_point_tells_of_its_own_segment_and_leaves_the_weights_alone(trainer: 
 
 
 def test_shapes_that_reach_zero_train_to_the_end(trainer: Trainer) -> None:
-    live = trainer.train(constant(lr_shape=LrShape(kind="cosine", hparams={"floor": 0.0})))
-    assert live.step == trainer.setup.budget().total_steps
-    assert live.position_tokens == trainer.setup.budget().total_tokens
+    state = trainer.train(constant(lr_shape=LrShape(kind="cosine", hparams={"floor": 0.0})))
+    assert state.step == trainer.setup.budget().total_steps
+    assert state.position_tokens == trainer.setup.budget().total_tokens

@@ -16,9 +16,9 @@ from mbo_search.errors import StoreError
 from mbo_search.study.spec.study import ModelSpec
 from mbo_search.train.evaluation import evaluate
 from mbo_search.train.execution.path import schedule_path
-from mbo_search.train.load import load_model
-from mbo_search.train.saved_state import load_state, save_state
-from mbo_search.train.setup.setup import TrainSetup, evaluation_windows_of
+from mbo_search.train.saved_state import load_model, load_state, save_state
+from mbo_search.train.setup.eval_text import evaluation_windows_of
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
 from tests.train.builder import differing, every_regularizer, make_schedule, make_stage, read_state
 
@@ -44,10 +44,10 @@ def test_a_state_in_the_middle_of_a_segment_comes_back_whole(setup: TrainSetup, 
         "weights.safetensors",
     ]
     assert json.loads((folder / "state.json").read_text())["step"] == 5
-    live = load_state(folder, setup, budget_steps=setup.budget().total_steps)
+    state = load_state(folder, setup)
     again = tmp_path / "again"
     again.mkdir()
-    save_state(live, again)
+    save_state(state, again)
     assert differing(read_state(folder), read_state(again)) == []
 
 
@@ -97,14 +97,14 @@ def test_what_is_no_state_of_this_model_is_refused(setup: TrainSetup, tmp_path: 
     folder, _ = trained(setup, tmp_path)
     DAMAGE[damage](folder)
     with pytest.raises(StoreError, match=r"\.(safetensors|json)"):
-        load_state(folder, setup, budget_steps=20)
+        load_state(folder, setup)
 
 
 def test_the_state_of_another_model_is_refused(setup: TrainSetup, tmp_path: Path) -> None:
     folder, _ = trained(setup, tmp_path)
     wider = setup.model_copy(update={"model": ModelSpec(layers=2, width=64, heads=2, context=16)})
     with pytest.raises(StoreError, match="of another shape"):
-        load_state(folder, wider, budget_steps=20)
+        load_state(folder, wider)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sf_adamw", "sgd_nesterov"])

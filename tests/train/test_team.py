@@ -1,13 +1,15 @@
 """Proves that several processes train a trial like one: same losses within rounding, bit for bit among themselves.
 
 The tolerance is the one that the documentation states. Loss of a process, a stop, and a trial that diverges leave
-the team, or a new one, able to go on.
+the team, or a new one, able to resume.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -66,67 +68,70 @@ def whole(runner: TorchStageRunner, setup: TrainSetup, schedule: Schedule, polls
     return runner.run(None, path.segments, SEED, polls)
 
 
-def test_two_processes_train_like_one_with_every_optimizer(alone, together, tmp_path):
-    team = TorchStageRunner(together, tmp_path / "team")
+@dataclass
+class Bench:
+    """A runner with a team, which takes seconds to start, and who listened before it did."""
+
+    runner: TorchStageRunner
+    scratch: Path
+    listening_before: set[str]
+
+
+@pytest.fixture(scope="module")
+def bench(together: TrainSetup, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    scratch = tmp_path_factory.mktemp("team") / "scratch"
+    bench = Bench(TorchStageRunner(together, scratch), scratch, listening())
+    try:
+        yield bench
+    finally:
+        bench.runner.close()
+    assert not [*scratch.glob(".ranks-*"), *scratch.glob(".team-*")], "a team leaves nothing"
+
+
+def test_two_processes_train_like_one_with_every_optimizer(alone, together, bench, tmp_path):
     single = TorchStageRunner(alone, tmp_path / "single")
-    try:
-        for optimizer in sorted(OPTIMIZERS):
-            _, expected = whole(single, alone, noisy(optimizer))
-            folder, found = whole(team, together, noisy(optimizer))
-            assert folder is not None, found.message
-            assert losses(found) == pytest.approx(losses(expected), abs=TOLERANCE), optimizer
-    finally:
-        team.close()
+    for optimizer in sorted(OPTIMIZERS):
+        _, expected = whole(single, alone, noisy(optimizer))
+        folder, found = whole(bench.runner, together, noisy(optimizer))
+        assert folder is not None, found.message
+        assert losses(found) == pytest.approx(losses(expected), abs=TOLERANCE), optimizer
 
 
-def test_stopped_and_resumed_equals_undisturbed_bit_for_bit_and_a_lost_process_costs_no_trial(together, tmp_path):
-    schedule = noisy("muon")
-    runner = TorchStageRunner(together, tmp_path / "scratch")
-    try:
-        folder, report = whole(runner, together, schedule)
-        expected = read_state(folder) | {"curve": report.curve}
-        polls = iter([False, False, False, True])
-        nothing, stopped = whole(runner, together, schedule, lambda: next(polls))
-        assert (nothing, stopped.reason) == (None, "signal")
-        steps = iter(range(100))
+def test_stopped_and_resumed_equals_undisturbed_bit_for_bit_and_a_lost_process_costs_no_trial(together, bench):
+    schedule, runner = noisy("muon"), bench.runner
+    folder, report = whole(runner, together, schedule)
+    expected = read_state(folder) | {"curve": report.curve}
+    polls = iter([False, False, False, True])
+    nothing, stopped = whole(runner, together, schedule, lambda: next(polls))
+    assert (nothing, stopped.reason) == (None, "signal")
+    steps = iter(range(100))
 
-        def kill_another_in_its_stride() -> bool:
-            if next(steps) == 2:
-                os.kill(runner._ranks._others[0].pid, signal.SIGKILL)
-            return False
+    def kill_another_in_its_stride() -> bool:
+        if next(steps) == 2:
+            os.kill(runner._ranks._others[0].pid, signal.SIGKILL)
+        return False
 
-        folder, report = whole(runner, together, schedule, kill_another_in_its_stride)
-        assert folder is not None, report.message
-        assert differing(read_state(folder) | {"curve": report.curve}, expected) == []
-        assert report.cost.executed_tokens + stopped.cost.executed_tokens == together.budget().total_tokens
-    finally:
-        runner.close()
+    folder, report = whole(runner, together, schedule, kill_another_in_its_stride)
+    assert folder is not None, report.message
+    assert differing(read_state(folder) | {"curve": report.curve}, expected) == []
+    assert report.cost.executed_tokens + stopped.cost.executed_tokens == together.budget().total_tokens
 
 
-def test_a_trial_that_diverges_is_told_and_the_team_trains_the_next_one(together, tmp_path):
-    runner = TorchStageRunner(together, tmp_path / "scratch")
+def test_a_trial_that_diverges_is_reported_and_the_team_trains_the_next_one(together, bench):
     wild = make_schedule(make_stage("a", 1.0, "adamw", lr=1e12))
-    try:
-        folder, report = whole(runner, together, wild)
-        assert folder is None
-        assert report.reason in ("non_finite", "loss_explosion")
-        folder, report = whole(runner, together, noisy("adamw"))
-        assert folder is not None, report.message
-        leftovers = [path.name for path in (tmp_path / "scratch").iterdir() if path != folder]
-        assert all(name.startswith(".ranks-") for name in leftovers)
-    finally:
-        runner.close()
-    assert list((tmp_path / "scratch").iterdir()) == [folder]
+    folder, report = whole(bench.runner, together, wild)
+    assert folder is None
+    assert report.reason in ("non_finite", "loss_explosion")
+    before = set(bench.scratch.iterdir())
+    folder, report = whole(bench.runner, together, noisy("adamw"))
+    assert folder is not None, report.message
+    added = {path.name for path in bench.scratch.iterdir()} - {path.name for path in before} - {folder.name}
+    assert all(name.startswith(".ranks-") for name in added)
 
 
-def test_a_team_listens_on_the_loopback_interface_only(together, tmp_path):
-    runner = TorchStageRunner(together, tmp_path / "scratch")
-    before = listening()
-    try:
-        runner._ranks.team()
-        assert [address for address in listening() - before if "0100007F:" not in address] == []
-    finally:
-        runner.close()
+def test_a_team_listens_on_the_loopback_interface_only(bench):
+    bench.runner._ranks.team()
+    assert [address for address in listening() - bench.listening_before if "0100007F:" not in address] == []
 
 
 def listening() -> set[str]:

@@ -1,5 +1,5 @@
-"""Proves that the live trainer goes on where it was stopped or killed, counts what a crash lost, and turns a
-trial's troubles into reports."""
+"""Proves that the torch trainer resumes where it was stopped or killed, counts what a crash lost, and turns a
+trial's failures into reports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import DataError, StoreError
-from mbo_search.store.leases import work_right
+from mbo_search.store.leases import work_lease
 from mbo_search.store.local import StageStore
 from mbo_search.study.spec.schedule import Regularizer, Schedule
 from mbo_search.train.execution.execute import execute
@@ -162,21 +162,21 @@ def test_a_partial_state_of_a_dead_writer_is_ignored(setup: TrainSetup, tmp_path
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_two_processes_on_one_stretch_do_not_disturb_each_other(
+def test_two_processes_on_one_span_do_not_disturb_each_other(
     setup: TrainSetup, tmp_path: Path, path: SchedulePath
 ) -> None:
-    with work_right(tmp_path / path.keys[-1]) as is_alone:
+    with work_lease(tmp_path / path.keys[-1]) as is_alone:
         assert is_alone
         folder, report = run(setup, tmp_path, path)
     assert folder is not None, report.message
     assert partials(tmp_path, path) == []
 
 
-@pytest.mark.parametrize(("begun_behind", "going_on_behind"), [(0, 2), (2, 0), (3, 1)])
-def test_a_call_goes_on_from_what_began_at_another_node(
-    setup: TrainSetup, tmp_path: Path, path: SchedulePath, begun_behind: int, going_on_behind: int
+@pytest.mark.parametrize(("begun_after", "resumed_after"), [(0, 2), (2, 0), (3, 1)])
+def test_a_call_resumes_from_what_began_at_another_node(
+    setup: TrainSetup, tmp_path: Path, path: SchedulePath, begun_after: int, resumed_after: int
 ) -> None:
-    # Another trial may have left a node within the stretch since the call was stopped, or such a node may be gone.
+    # Another trial may have left a node within the span since the call was stopped, or such a node may be gone.
     runner = TorchStageRunner(setup, tmp_path / "nodes")
     nodes: dict[int, Node | None] = {0: None}
     for done in (1, 2, 3):
@@ -185,15 +185,15 @@ def test_a_call_goes_on_from_what_began_at_another_node(
         nodes[done] = Node(key=path.keys[done - 1], path=folder)
     polls = iter(range(1000))
     first = TorchStageRunner(setup, tmp_path / "scratch")
-    stopped = 9 - nodes_step(path, begun_behind)
-    first.run(nodes[begun_behind], path.segments[begun_behind:], SEED, lambda: next(polls) == stopped)
+    stopped = 9 - nodes_step(path, begun_after)
+    first.run(nodes[begun_after], path.segments[begun_after:], SEED, lambda: next(polls) == stopped)
     assert partials(tmp_path / "scratch", path)
     second = TorchStageRunner(setup, tmp_path / "scratch")
-    found, report = second.run(nodes[going_on_behind], path.segments[going_on_behind:], SEED, lambda: False)
+    found, report = second.run(nodes[resumed_after], path.segments[resumed_after:], SEED, lambda: False)
     whole, _ = run(setup, tmp_path / "whole", path)
     assert found is not None
     assert whole is not None
-    assert [point.step for point in report.curve] == [s.last_step for s in path.segments[going_on_behind:]]
+    assert [point.step for point in report.curve] == [s.last_step for s in path.segments[resumed_after:]]
     assert differing(read_state(found), read_state(whole)) == []
 
 
@@ -236,13 +236,13 @@ def test_a_node_that_cannot_be_read_is_a_store_error(setup: TrainSetup, tmp_path
 
 
 def test_data_other_than_the_setups_are_refused(setup: TrainSetup, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="other data"):
+    with pytest.raises(DataError, match="does not hold the data"):
         TorchStageRunner(setup.model_copy(update={"data_fingerprint": "x"}), tmp_path)
-    with pytest.raises(DataError, match="other data"):
+    with pytest.raises(DataError, match="does not hold the data"):
         TorchStageRunner(setup.model_copy(update={"windows_fingerprint": "x"}), tmp_path)
 
 
-def test_a_long_stretch_writes_partial_states_as_it_goes(
+def test_a_long_span_writes_partial_states_as_it_goes(
     data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setup = tiny_setup(data)
@@ -293,7 +293,7 @@ def kill_when(process: subprocess.Popen, scratch: Path, num_partials: int) -> in
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_of_a_stretch_and_repeated_equals_uninterrupted(
+def test_killed_in_the_middle_of_a_span_and_repeated_equals_uninterrupted(
     data: PreparedData, tmp_path: Path
 ) -> None:
     setup = tiny_setup(data, steps_per_segment=6)
@@ -362,7 +362,7 @@ def test_a_lack_of_memory_is_a_reason(data: PreparedData, tmp_path: Path) -> Non
         (ValueError("not enough memory"), False),
     ],
 )
-def test_a_lack_of_memory_is_told_from_other_errors(error: Exception, expected: bool) -> None:
-    from mbo_search.train.arithmetic import is_out_of_memory
+def test_out_of_memory_is_distinguished_from_other_errors(error: Exception, expected: bool) -> None:
+    from mbo_search.train.device import is_out_of_memory
 
     assert is_out_of_memory(error) == expected

@@ -1,7 +1,7 @@
 """A small real trainer over plain JSON: it walks down a noisy parabola with momentum.
 
-It keeps every promise of a `StageRunner` without torch: its state depends on the node, the segments and the seed
-alone, it stops when asked and goes on where it stopped, and it reports points that do not depend on where a call
+It behaves as a `StageRunner` must, without torch: its state depends on the node, the segments and the seed
+alone, it stops when asked and resumes where it stopped, and it reports points that do not depend on where a call
 began.
 """
 
@@ -51,13 +51,13 @@ def path_of(schedule: Schedule, *, seed: int = 0, branch_points: Sequence[int] =
 
 
 class ToyRunner:
-    """Trains; notes every call as (first step, last step); `trouble` is asked before every step."""
+    """Trains; notes every call as (first step, last step); `failure` is called before every step."""
 
-    def __init__(self, scratch: Path, trouble: Callable[[int], None] | None = None) -> None:
+    def __init__(self, scratch: Path, failure: Callable[[int], None] | None = None) -> None:
         self.scratch = scratch
         self.calls: list[tuple[int, int]] = []
         self.measured: list[int] = []
-        self.trouble = trouble or (lambda step: None)
+        self.failure = failure or (lambda step: None)
 
     def has_begun(self, key: str) -> bool:
         return False
@@ -72,7 +72,7 @@ class ToyRunner:
         while state["step"] < last:
             step = state["step"]
             segment = next(found for found in segments if step < found.last_step)
-            self.trouble(step)
+            self.failure(step)
             if stop():
                 self._write(folder, state)
                 return None, self._report(state, None, reason="signal")

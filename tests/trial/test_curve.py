@@ -1,4 +1,4 @@
-"""Proves that a learning curve holds what its own schedule would have measured, whoever trained its beginning."""
+"""Proves that a learning curve holds what its own schedule would have measured, whoever trained its prefix."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_training_losses_are_means_since_the_row_before() -> None:
     assert [row.grad_norm for row in rows] == pytest.approx([(6 + 12 + 18) / 3, (24 + 30) / 2])
 
 
-def test_points_behind_no_segment_are_left_out() -> None:
+def test_points_at_the_end_of_no_segment_are_left_out() -> None:
     assert [row.step for row in curve_rows(segments(), [point(5, loss=3.0), point(6, loss=2.0)])] == [6]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from mbo_search.store.scratch import forget_stretch
+from mbo_search.store.scratch import forget_span
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.segments import Segment
@@ -62,7 +62,7 @@ class FailureNotingRunner:
         """Report the end; see `StageRunner.run`."""
         key = segment_keys(node.key if node else self._root_key, segments)[-1]
         first = segments[0]
-        lost_steps, wasted_tokens = forget_stretch(self._scratch / key, first.first_step)
+        lost_steps, wasted_tokens = forget_span(self._scratch / key, first.first_step)
         return None, BoundaryReport(
             step=first.first_step + lost_steps,
             cost=Cost(wasted_tokens=wasted_tokens + lost_steps * first.batch_tokens),

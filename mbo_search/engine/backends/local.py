@@ -7,7 +7,7 @@ from collections.abc import Callable
 from mbo_search.engine.backends.stop_signals import StopRequest, throttled
 from mbo_search.engine.backends.worker import TrialWorker
 from mbo_search.engine.control.controller import SearchController
-from mbo_search.engine.tasks.task import TrialTask
+from mbo_search.engine.tasks import TrialTask
 from mbo_search.trial.outcome import BoundaryEvent
 
 _OBSERVE_EVERY_SECONDS = 0.5

@@ -17,7 +17,7 @@ from pydantic import Field
 from mbo_search.data.prepare import PreparedData, load_prepared
 from mbo_search.engine.backends.failure_note import FailureNotingRunner, read_last_words
 from mbo_search.engine.backends.hang_guard import HangGuard
-from mbo_search.engine.tasks.task import TrialTask
+from mbo_search.engine.tasks import TrialTask
 from mbo_search.errors import StoreError, TrialError
 from mbo_search.results.records.records import Arm
 from mbo_search.results.records.run_directory import RunDirectory
@@ -27,6 +27,7 @@ from mbo_search.study.spec.base import Description
 from mbo_search.system.files import read_json, write_atomic
 from mbo_search.train.execution.execute import execute
 from mbo_search.train.execution.path import schedule_path
+from mbo_search.train.runners import close_runner, runner_for
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import BoundaryEvent, TrialOutcome
 from mbo_search.trial.reports import StageRunner, Stop
@@ -34,7 +35,6 @@ from mbo_search.trial.reports import StageRunner, Stop
 if TYPE_CHECKING:
     from mbo_search.store.partial_mirror import PartialMirror
     from mbo_search.train.held_out import HeldOutLosses, HeldOutText
-    from mbo_search.train.torch_runner import TorchStageRunner
 
 
 class WorkerPlan(Description):
@@ -58,12 +58,22 @@ class WorkerPlan(Description):
 class TrialWorker:
     """Trains tasks of one run directory."""
 
-    def __init__(self, run: RunDirectory, plan: WorkerPlan, *, mirror: PartialMirror | None = None) -> None:
-        """Make a worker; this imports torch."""
+    def __init__(
+        self,
+        run: RunDirectory,
+        plan: WorkerPlan,
+        *,
+        prepared: PreparedData | None = None,
+        runner: StageRunner | None = None,
+        mirror: PartialMirror | None = None,
+    ) -> None:
+        """Make a worker; this imports torch unless a runner is given."""
         self._mirror = mirror
         self._run = run
         self._plan = plan
         self._setup = plan.setup
+        self._prepared = load_prepared(Path(plan.setup.data_folder)) if prepared is None else prepared
+        self._given = runner
         self._runner = self._new_runner()
         self._store = open_store(run, plan)
 
@@ -108,34 +118,33 @@ class TrialWorker:
             yield log
 
     def _train_with(self, setup: TrainSetup) -> None:
-        """Change the budget between trials; one runner at a time, for each may hold a model."""
+        """Change the budget between trials; one runner at a time, because each may hold a model."""
         if setup != self._setup:
             self._setup = setup
-            self._runner.close()
+            close_runner(self._runner)
             self._runner = self._new_runner()
 
-    def _new_runner(self) -> TorchStageRunner:
-        from mbo_search.train.torch_runner import TorchStageRunner
-
-        return TorchStageRunner(self._setup, self._run.scratch, mirror=self._mirror)
+    def _new_runner(self) -> StageRunner:
+        return runner_for(
+            self._setup, self._run.scratch, prepared=self._prepared, given=self._given, mirror=self._mirror
+        )
 
     def _examined(self, outcome: TrialOutcome, task: TrialTask, end: str) -> TrialOutcome:
         """Add what is noted of complete runs on fresh seeds only: losses on other text, passes over the text."""
         if outcome.state != "complete" or task.is_search:
             return outcome
-        prepared = load_prepared(Path(self._setup.data_folder))
-        num_tokens = prepared.card.splits["train"].num_tokens
+        num_tokens = self._prepared.metadata.splits["train"].num_tokens
         found: dict[str, object] = {"epochs": self._setup.budget().total_tokens / num_tokens}
-        if texts := _held_out_texts(task.arm, self._setup):
-            losses = self._held_out_losses(end, prepared, texts)
+        if self._given is None and (texts := _held_out_texts(task.arm, self._setup)):
+            losses = self._held_out_losses(end, texts)
             found |= {"test_loss": losses.test_loss, "message": losses.message} | _judgement(losses)
         return outcome.model_copy(update=found)
 
-    def _held_out_losses(self, end: str, prepared: PreparedData, texts: Sequence[HeldOutText]) -> HeldOutLosses:
+    def _held_out_losses(self, end: str, texts: Sequence[HeldOutText]) -> HeldOutLosses:
         from mbo_search.train.held_out import evaluate_held_out, missing_losses
 
         try:
-            return evaluate_held_out(self._store.load(end).node.path, self._setup, prepared, texts)
+            return evaluate_held_out(self._store.load(end).node.path, self._setup, self._prepared, texts)
         except StoreError as error:
             return missing_losses(texts, error)
         finally:

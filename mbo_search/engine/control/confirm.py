@@ -1,4 +1,4 @@
-"""Confirm runs: what is trained on fresh seeds once the search has ended, all of it paired by seed.
+"""Confirm runs: what is trained on fresh seeds once the search has ended, all of it paired by seed, and its cost.
 
 A winner was picked because it looked best on the search seed, so its value there flatters it. On fresh seeds all
 contenders stand on equal ground. The search seed is never used again.
@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from mbo_search.results.evidence.champions import Champions, champions, contenders
 from mbo_search.results.records.records import Arm, TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns, group_by_schedule
-from mbo_search.study.space.ablations import ablations_of
+from mbo_search.study.space.ablations import PARTS, ablations_of
+from mbo_search.study.space.ladder import question_of, rungs_of
+from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import BudgetSteps, scaled_budget
 from mbo_search.study.spec.study import ConfirmSpec
+from mbo_search.study.study import Study
 
 TOKEN_MULTIPLES = (0.8, 1.25)
 """Budgets, over the study's, at which the strongest opponent is trained besides the study's own."""
@@ -44,7 +47,7 @@ class ConfirmRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """What is to be confirmed, and how.
+    """Instructions for confirming: what, on how many seeds, against what.
 
     Attributes:
         spec: The study's section.
@@ -91,6 +94,45 @@ class Confirmation:
             best.challenger.head.schedule, best.baseline.head.schedule, self.reference_lrs, self.budget
         )
         return [_Draft(arm="attribution", label=swap.label, schedule=swap.schedule) for swap in swaps.found]
+
+
+class ConfirmCost(Description):
+    """The most that a confirmation trains without any sharing, before it is known which are confirmed.
+
+    Attributes:
+        seeds: Fresh seeds.
+        schedules: Schedules that are trained again.
+        token_multiples: Budgets, over the study's, at which the strongest opponent is trained besides.
+        parts: Parts of the question's champion that are put back.
+        tokens: Charged tokens of all that, over all searches of the study.
+    """
+
+    seeds: int
+    schedules: int
+    token_multiples: tuple[float, ...]
+    parts: int
+    tokens: int
+
+
+def confirm_cost(study: Study, budget: BudgetSteps) -> ConfirmCost | None:
+    """Count what the study's own confirmation trains at most; None if it has none."""
+    spec = study.confirm
+    if spec is None:
+        return None
+    rungs = rungs_of(study)
+    ablated = len(rungs) > 1 and question_of(study) in ("settings", "switch")
+    schedules = sum(1 if rung == "untuned" else spec.top for rung in rungs) + ablated
+    with_tokens = spec.equivalent_tokens and spec.seeds >= 2
+    multiples = measured_multiples(budget) if with_tokens else ()
+    parts = len(PARTS) * len(study.stages) - 1 if spec.attribution else 0
+    budgets = study.search.repeats * spec.seeds * (schedules + sum(multiples) + parts)
+    return ConfirmCost(
+        seeds=spec.seeds,
+        schedules=schedules,
+        token_multiples=multiples,
+        parts=parts,
+        tokens=round(budgets * budget.total_tokens),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

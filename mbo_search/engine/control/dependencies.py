@@ -1,6 +1,6 @@
-"""What a director needs of the world, as interfaces: arms that propose, a memory, a store, a clock.
+"""Interfaces of a controller to the world: searchers that propose, a recorder, a store, a clock.
 
-The live search, the tests and a simulator in its own time all fill the same few holes.
+The live search, the tests and a simulator with its own time all implement the same few of them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import Protocol
 
 from mbo_search.engine.control.confirm import Confirmation
 from mbo_search.engine.control.pruner import BoundaryPruner
-from mbo_search.engine.control.stopping_criteria import StoppingCriteria
+from mbo_search.engine.control.stopping import StoppingCriteria
+from mbo_search.engine.control.trial_cost import ReportOf
 from mbo_search.engine.searcher.suggest import Draw
-from mbo_search.engine.tasks.task import HasNode, PathNode, TrialTask
+from mbo_search.engine.tasks import HasNode, NodesOf, TrialTask
 from mbo_search.results.records.records import Arm, TrialRecord
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.trial.outcome import CurveRow
@@ -21,12 +22,12 @@ from mbo_search.trial.reports import BoundaryReport
 
 
 def _unknown(key: str) -> BoundaryReport | None:
-    """A world that keeps no reports."""
+    """Know no report."""
     return None
 
 
 class Searcher(Protocol):
-    """Where the schedules of an arm come from."""
+    """Source of the schedules of an arm."""
 
     @property
     def size(self) -> int | None:
@@ -39,15 +40,15 @@ class Searcher(Protocol):
         ...
 
     def proposals(self, trial: int) -> Iterator[Draw]:
-        """Draw schedules without end, best guess first, the same for equal knowledge and trial number."""
+        """Draw schedules endlessly, best guess first, the same for equal knowledge and trial number."""
         ...
 
     def random_proposals(self, trial: int) -> Iterator[Draw]:
-        """Draw schedules at random without end, the same for an equal trial number."""
+        """Draw schedules at random endlessly, the same for an equal trial number."""
         ...
 
     def taken_over(self, schedule: Schedule) -> Iterator[Draw]:
-        """What comes nearest to a schedule that was found elsewhere and has not begun here."""
+        """Draw what comes nearest to a schedule that was found elsewhere and has not begun here."""
         ...
 
     def begin(self, task: TrialTask) -> None:
@@ -64,7 +65,7 @@ class Searcher(Protocol):
 
 
 class TrialRecorder(Protocol):
-    """Where tasks and records are kept. Both calls return when the disk has it."""
+    """Storage of tasks and records. Both calls return when the disk has it."""
 
     def write_task(self, task: TrialTask) -> None:
         """Keep a task."""
@@ -77,29 +78,29 @@ class TrialRecorder(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchDependencies:
-    """All that a director needs of the world besides the arms.
+    """Everything that a controller needs of the world besides the searchers.
 
     Attributes:
-        memory: Where tasks and records are kept.
+        recorder: Keeps tasks and records.
         has_node: Whether a node is in the stage store.
-        nodes_of: The nodes on the way of a schedule with a seed, at a multiple of the budget; raises StudyError for
-            one that cannot be trained.
+        nodes_of: The nodes on the path of a schedule with a seed, at a multiple of the budget; raises StudyError
+            for one that cannot be trained.
         clock: Seconds since the epoch.
         log: Takes one line for people.
-        report_of: What the training of a cached node gave and cost; None if nobody knows.
+        report_of: Report of the training of a cached node; None if it is not known.
     """
 
-    memory: TrialRecorder
+    recorder: TrialRecorder
     has_node: HasNode
-    nodes_of: Callable[[Schedule, int, float], tuple[PathNode, ...]]
+    nodes_of: NodesOf
     clock: Callable[[], float]
     log: Callable[[str], None]
-    report_of: Callable[[str], BoundaryReport | None] = _unknown
+    report_of: ReportOf = _unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchConfig:
-    """What a director is to do.
+    """Instructions to a controller.
 
     Attributes:
         seed: Seed of every search trial.
@@ -107,7 +108,7 @@ class SearchConfig:
         shares: Share of the search's tokens that each arm gets; they sum to 1.
         takes_over: By arm, those whose best schedule it begins with.
         baselines: Untuned schedules to start with, by name.
-        pruner: Judge at stage boundaries; None: nobody.
+        pruner: Judges at stage boundaries; None: no pruner.
         confirm: What is trained on fresh seeds when the search has ended; None: nothing.
         slots: Trials that can run at once.
         ends_itself: Whether the search ends when its searcher expects less than the noise hides.

@@ -1,15 +1,22 @@
-"""What can be said of a running search at a glance. Observers get this value and return nothing."""
+"""Snapshots of a running search. Observers get this value and return nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mbo_search.results.records.records import Arm
+from mbo_search.engine.control.controller import SearchController
+from mbo_search.engine.tasks import TrialTask
+from mbo_search.results.ranking.rank import count_totals
+from mbo_search.results.records.records import SEARCH_ARMS, Arm, TrialRecord
+from mbo_search.trial.outcome import BAD_REGION
+
+ARMS: tuple[Arm, ...] = (*SEARCH_ARMS, "confirm", "tokens", "attribution")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmProgress:
-    """How far an arm has come.
+    """Progress of an arm.
 
     Attributes:
         arm: Its name.
@@ -32,7 +39,7 @@ class ArmProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningTrial:
-    """A trial at work.
+    """A trial that a worker is training.
 
     Attributes:
         trial: Its number.
@@ -60,17 +67,17 @@ class Progress:
         begun: Trials begun, confirm runs included.
         planned: Schedules that the study allows; None without such a limit.
         searched: Schedules of the search that ended, probes and confirm runs left out: what `planned` limits.
-        running: Trials at work.
-        waiting: Trials that are to be repeated or wait for a slot.
+        running: Trials that workers are training.
+        waiting: Trials that wait for a slot or for another attempt.
         arms: Every arm that has trials.
         executed_tokens: Charged tokens trained and kept.
         saved_tokens: What the distinct schedules would have cost alone, less `executed_tokens`; negative where
             probes and repeats cost more than sharing saved.
         wasted_tokens: Charged tokens of crash repeats and discarded work.
-        stages_asked: Stage ends that trials came to.
+        stages_asked: Stage ends that trials reached.
         stages_found: Those of them that another trial had trained before.
         confirmed: Confirm runs that ended, those for equivalent tokens and attribution included.
-        confirm_left: Confirm runs that are at work or to begin; 0 before the search has ended.
+        confirm_left: Confirm runs that are running or still to begin; 0 before the search has ended.
         elapsed_seconds: Wall-clock seconds of all drivers so far.
         eta_seconds: Estimate of the seconds left; None while nothing is known.
         messages: What happened lately, newest last.
@@ -100,3 +107,93 @@ class Progress:
     def done(self) -> int:
         """Trials that ended, however they ended."""
         return sum(arm.complete + arm.pruned + arm.failed for arm in self.arms)
+
+
+def progress_of(controller: SearchController, *, study: str, messages: Sequence[str]) -> Progress:
+    """Take a snapshot of a search."""
+    records = controller.table.records
+    totals = count_totals(controller.table.all_records, {})
+    elapsed = controller.elapsed_seconds
+    confirm_left = _confirm_tasks_left(controller)
+    return Progress(
+        study=study,
+        begun=len(records) + len(controller.table.open_trials),
+        planned=controller.config.limits.trials,
+        searched=sum(1 for record in records if record.is_search and record.reason != "probe"),
+        running=tuple(_running(controller, trial) for trial in controller.running_trials),
+        waiting=len(controller.table.open_trials) - len(controller.running_trials),
+        arms=tuple(_arm(arm, records) for arm in ARMS if any(record.arm == arm for record in records)),
+        executed_tokens=totals.executed_tokens,
+        saved_tokens=totals.saved_tokens,
+        wasted_tokens=totals.wasted_tokens,
+        stages_asked=totals.stages_asked,
+        stages_found=totals.stages_found,
+        confirmed=sum(not record.is_search for record in records),
+        confirm_left=len(confirm_left),
+        elapsed_seconds=elapsed,
+        eta_seconds=_eta_seconds(controller, confirm_left, elapsed),
+        messages=tuple(messages),
+        is_stopping=controller.is_stopping,
+    )
+
+
+def _running(controller: SearchController, trial: int) -> RunningTrial:
+    task, boundary = controller.table.task(trial), controller.reached(trial)
+    return RunningTrial(
+        trial=trial,
+        arm=task.arm,
+        optimizers=task.schedule.optimizers,
+        tokens=boundary.tokens if boundary else 0,
+        total_tokens=task.tokens,
+        loss=boundary.loss if boundary else None,
+    )
+
+
+def _arm(arm: Arm, records: Sequence[TrialRecord]) -> ArmProgress:
+    own = [record for record in records if record.arm == arm]
+    probes = [record for record in own if record.reason == "probe"]
+    ended = [record for record in own if record.state == "pruned" or record.reason in BAD_REGION]
+    losses = [(record.val_loss, record.trial) for record in own if record.val_loss is not None]
+    best_loss, best_trial = min(losses, default=(None, None))
+    return ArmProgress(
+        arm=arm,
+        complete=len(losses),
+        pruned=len(ended) - len(probes),
+        failed=len(own) - len(losses) - len(ended),
+        best_loss=best_loss,
+        best_trial=best_trial,
+        executed_tokens=sum(record.cost.tokens for record in own),
+    )
+
+
+def _confirm_tasks_left(controller: SearchController) -> list[TrialTask]:
+    """Confirm runs that are running or still to begin."""
+    at_work = (controller.table.task(trial) for trial in controller.table.open_trials)
+    return [*(task for task in at_work if not task.is_search), *controller.confirm_left()]
+
+
+def _eta_seconds(
+    controller: SearchController, confirm_left: Sequence[TrialTask], elapsed_seconds: float
+) -> float | None:
+    """Time left at the speed so far: of the confirm runs, or else by the limit that is nearest to its end."""
+    left = sum(task.tokens for task in confirm_left)
+    done = sum(record.requested_tokens for record in controller.table.records)
+    if left and done:
+        return elapsed_seconds * left / done
+    return _search_eta_seconds(controller, elapsed_seconds)
+
+
+def _search_eta_seconds(controller: SearchController, elapsed_seconds: float) -> float | None:
+    limits, records = controller.config.limits, controller.table.records
+    tokens = sum(record.cost.tokens for record in records)
+    shares = [
+        done / limit
+        for done, limit in (
+            (controller.table.num_search_trials() - len(controller.table.open_trials), limits.trials),
+            (tokens, limits.tokens),
+            (elapsed_seconds, limits.seconds),
+        )
+        if limit
+    ]
+    share = min(max(shares, default=0.0), 1.0)
+    return elapsed_seconds * (1 - share) / share if records and share > 0 else None

@@ -1,4 +1,4 @@
-"""Whether to stop a schedule at a stage boundary: a pure function of what other schedules showed there.
+"""The pruner: a pure function that judges a schedule at a stage boundary by what others showed there.
 
 Losses before annealing may mislead: a high learning rate looks bad at a boundary and wins in the end. So the pruner
 acts only once schedules that were never pruned show that the boundary predicts the end, and says how often it would
@@ -8,13 +8,19 @@ have stopped a schedule that ended in the best quarter.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from mbo_search.results.records.records import TrialRecord
+from mbo_search.trial.outcome import Boundary
+
+_ROUNDING = 1e-12
+"""A correlation of exactly the minimum may be computed a little below it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrunerObservation:
-    """What a complete, never-pruned schedule showed at one boundary and at the end.
+    """Losses of a complete, never-pruned schedule at one boundary and at the end.
 
     Attributes:
         boundary_loss: Averaged loss at the boundary (the plain one where there is none), nats per token.
@@ -27,7 +33,7 @@ class PrunerObservation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneRisk:
-    """How often schedules of the best quarter would have been pruned, had the rule judged them.
+    """Frequency with which the rule would have pruned schedules of the best quarter.
 
     Attributes:
         pruned: Schedules of the best quarter that the rule would have stopped.
@@ -44,7 +50,7 @@ class PruneRisk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrunerDecision:
-    """What the pruner says, and on what grounds.
+    """A decision of the pruner, with its grounds.
 
     Attributes:
         prune: Whether to stop the schedule.
@@ -61,7 +67,7 @@ class PrunerDecision:
     risk: PruneRisk | None = None
 
     def sentence(self) -> str:
-        """Say it in one line."""
+        """The decision in one line."""
         if self.correlation is None:
             return f"no pruning yet: {self.num_schedules} schedules reached this boundary"
         grounds = f"{self.num_schedules} schedules, Spearman {self.correlation:.2f}"
@@ -80,19 +86,23 @@ class BoundaryPruner:
     Attributes:
         min_schedules: Never-pruned schedules needed at a boundary before it acts.
         min_correlation: Spearman correlation needed.
-        keep: Share of schedules, best first, that goes on.
+        keep: Share of schedules, best first, that continues.
     """
 
     min_schedules: int = 12
     min_correlation: float = 0.5
     keep: float = 0.5
 
+    def judge_boundary(self, boundary: Boundary, records: Sequence[TrialRecord]) -> PrunerDecision:
+        """Judge a schedule at a boundary by the complete schedules of the question's search."""
+        return self.judge(_fitness(boundary), list(_observations(records, boundary.stage)))
+
     def judge(self, loss: float, history: Sequence[PrunerObservation]) -> PrunerDecision:
-        """Judge a schedule at a boundary."""
+        """Judge a loss at a boundary."""
         if len(history) < self.min_schedules:
             return PrunerDecision(prune=False, num_schedules=len(history))
         correlation = spearman([item.boundary_loss for item in history], [item.final_loss for item in history])
-        if not correlation >= self.min_correlation:
+        if correlation < self.min_correlation - _ROUNDING:
             return PrunerDecision(prune=False, num_schedules=len(history), correlation=correlation)
         threshold = _quantile([item.boundary_loss for item in history], self.keep)
         return PrunerDecision(
@@ -112,40 +122,38 @@ class BoundaryPruner:
             > _quantile([item.boundary_loss for other, item in enumerate(history) if other != index], self.keep)
             for index in best
         )
-        low, high = wilson_interval(pruned, len(best))
+        low, high = _wilson_interval(pruned, len(best))
         return PruneRisk(pruned=pruned, total=len(best), low=low, high=high)
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float:
-    """Spearman's rank correlation with mean ranks for ties; 0 where one side is constant.
+    """Spearman's rank correlation; 0 where one side is constant.
 
-    >>> spearman([1.0, 2.0, 3.0], [10.0, 20.0, 25.0])
-    1.0
-    >>> spearman([1.0, 1.0, 1.0], [1.0, 2.0, 3.0])
-    0.0
+    >>> spearman([1.0, 2.0, 3.0], [10.0, 20.0, 25.0]), spearman([1.0, 1.0, 1.0], [1.0, 2.0, 3.0])
+    (1.0, 0.0)
     """
-    x, y = _ranks(first), _ranks(second)
-    mean = (len(x) + 1) / 2
-    covariance = math.fsum((a - mean) * (b - mean) for a, b in zip(x, y, strict=True))
-    scale = math.fsum((a - mean) ** 2 for a in x) * math.fsum((b - mean) ** 2 for b in y)
-    return covariance / math.sqrt(scale) if scale > 0 else 0.0
+    from scipy.stats import spearmanr
+
+    is_constant = min(len(set(first)), len(set(second))) < 2
+    return 0.0 if is_constant else float(spearmanr(first, second).statistic)
 
 
-def wilson_interval(successes: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's score interval of a probability.
+def _wilson_interval(successes: int, total: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a probability."""
+    from scipy.stats import binomtest
 
-    >>> low, high = wilson_interval(0, 4)
-    >>> round(low, 2), round(high, 2)
-    (0.0, 0.49)
-    """
-    share, square = successes / total, z * z / total
-    middle = (share + square / 2) / (1 + square)
-    half = z * math.sqrt(share * (1 - share) / total + square / (4 * total)) / (1 + square)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    interval = binomtest(successes, total).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
-def _ranks(values: Sequence[float]) -> list[float]:
-    return [sum(other < value for other in values) + (values.count(value) + 1) / 2 for value in values]
+def _observations(records: Sequence[TrialRecord], stage: int) -> Iterator[PrunerObservation]:
+    for record in records:
+        if record.arm == "staged" and record.val_loss is not None and stage < len(record.boundaries) - 1:
+            yield PrunerObservation(boundary_loss=_fitness(record.boundaries[stage]), final_loss=record.val_loss)
+
+
+def _fitness(boundary: Boundary) -> float:
+    return boundary.loss if boundary.averaged_loss is None else boundary.averaged_loss
 
 
 def _quantile(values: Sequence[float], share: float) -> float:

@@ -1,13 +1,13 @@
-"""What a driver knows of its trials: which are open, how the others ended, what each arm has cost.
+"""In-memory table of trials: which are open, how the others ended, what each arm has cost.
 
-Plain bookkeeping in memory, rebuilt from the run directory after a restart.
+It is rebuilt from the run directory after a restart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mbo_search.engine.tasks.task import HasNode, PathNode, TrialTask, missing_tokens
+from mbo_search.engine.tasks import HasNode, PathNode, TrialTask, missing_tokens
 from mbo_search.results.records.records import Arm, TrialRecord
 
 
@@ -18,6 +18,7 @@ class TrialTable:
         self._tasks: dict[int, TrialTask] = {}
         self._expected_tokens: dict[int, int] = {}
         self._records: dict[int, TrialRecord] = {}
+        self._interrupted: dict[int, TrialRecord] = {}
         self._by_end: dict[str, int] = {}
         self._produced: set[str] = set()
         self._charges: dict[tuple[Arm, ...], int] = {}
@@ -26,6 +27,12 @@ class TrialTable:
     def records(self) -> Sequence[TrialRecord]:
         """Records of the trials that ended, by number."""
         return [self._records[trial] for trial in sorted(self._records)]
+
+    @property
+    def all_records(self) -> Sequence[TrialRecord]:
+        """Records by number, the last ones of trials that were stopped and are to continue included."""
+        found = {**self._interrupted, **self._records}
+        return [found[trial] for trial in sorted(found)]
 
     @property
     def open_trials(self) -> Sequence[int]:
@@ -59,8 +66,12 @@ class TrialTable:
         self._by_end.setdefault(task.end, task.trial)
         self._produced.update(record.produced)
 
+    def interrupt(self, record: TrialRecord) -> None:
+        """Note what an open trial has cost that was stopped and is to continue."""
+        self._interrupted[record.trial] = record
+
     def account(self, keys: Iterable[str]) -> None:
-        """Note nodes that trials of other studies have trained: no attempt of our own did."""
+        """Note nodes that trials of other studies have trained, not attempts of our own."""
         self._produced.update(keys)
 
     def known(self, end: str) -> TrialRecord | None:
@@ -69,11 +80,11 @@ class TrialTable:
         return None if trial is None else self._records[trial]
 
     def is_coming(self, key: str) -> bool:
-        """Whether an open trial has a node on its way."""
+        """True if an open trial has a node on its path."""
         return any(key == node.key for trial in self._expected_tokens for node in self._tasks[trial].nodes)
 
     def orphans(self, task: TrialTask, produced: frozenset[str], has_node: HasNode) -> Sequence[PathNode]:
-        """Nodes on a task's way that nobody has accounted for: lost attempts of its own had trained them."""
+        """Nodes on a task's path that are not accounted for: lost attempts of its own had trained them."""
         others = {
             node.key for trial in self._expected_tokens if trial != task.trial for node in self._tasks[trial].nodes
         }
@@ -81,10 +92,10 @@ class TrialTable:
         return [node for node in task.nodes if node.key not in accounted and has_node(node.key)]
 
     def charged_tokens(self, arms: Sequence[Arm]) -> int:
-        """What the schedules of some arms would have cost if nobody else had trained anything.
+        """Cost that the schedules of some arms would have had if no other arm had trained anything.
 
-        Every distinct state on the way of their schedules is charged once, whoever trained it; open trials count
-        up to their ends. Work that was lost or repeated is charged to whoever lost it.
+        Every distinct state on the path of their schedules is charged once, whichever arm trained it; open trials
+        count up to their ends. Work that was lost or repeated is charged to the arm that lost it.
         """
         known = self._charges.get(tuple(arms))
         if known is None:
@@ -101,7 +112,7 @@ class TrialTable:
             end = task.tokens if record is None or record.state == "complete" else record.requested_tokens
             reached = [node for node in task.nodes if node.tokens <= end]
             before = next((node.tokens for node in reversed(reached) if node.key in charged), 0)
-            total += max(0, end - before) + (record.wasted_tokens if record is not None else 0)
+            total += max(0, end - before) + (record.cost.wasted_tokens if record is not None else 0)
             charged.update(node.key for node in reached)
         return total
 
@@ -120,4 +131,4 @@ class TrialTable:
         record = self._records.get(trial)
         if record is None:
             return self._expected_tokens[trial]
-        return record.executed_tokens + record.wasted_tokens
+        return record.cost.tokens

@@ -1,13 +1,15 @@
-"""How busy the slots were: slot-seconds at work between the first trial's start and the last one's queueing."""
+"""Utilization of the slots: time at work between the first trial's start and the moment the last one was queued."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class UtilizationMeter:
     """Adds up the time that slots were at work.
 
-    Before the first start there is nothing to run on; after the last queueing there is nothing left to run. Both
-    say nothing about the scheduling, so they are left out.
+    Before the first start there is nothing to run on; once the last trial is queued there is nothing left to wait
+    for. Both say nothing about the scheduling, so they are left out.
 
     >>> meter = UtilizationMeter(slots=2)
     >>> meter.queued(0.0); meter.started(0, 0.0); meter.queued(0.0); meter.started(1, 0.0)
@@ -17,7 +19,6 @@ class UtilizationMeter:
     """
 
     def __init__(self, slots: int) -> None:
-        """Make a meter."""
         self._slots = slots
         self._open: dict[int, float] = {}
         self._spans: list[tuple[float, float]] = []
@@ -25,7 +26,7 @@ class UtilizationMeter:
         self._last_queued: float | None = None
 
     def queued(self, at: float) -> None:
-        """Note that a trial was handed out."""
+        """Note that a trial was given to a slot."""
         self._last_queued = at
 
     def started(self, trial: int, at: float) -> None:
@@ -38,6 +39,11 @@ class UtilizationMeter:
         start = self._open.pop(trial, None)
         if start is not None:
             self._spans.append((start, at))
+
+    @property
+    def running_trials(self) -> Sequence[int]:
+        """Numbers of the trials that slots are working on."""
+        return sorted(self._open)
 
     def seconds(self) -> tuple[float, float]:
         """Slot-seconds at work and slot-seconds available so far."""

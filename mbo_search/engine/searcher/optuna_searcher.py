@@ -18,7 +18,7 @@ from mbo_search.engine.searcher.optuna_study import OptunaStudyAdapter
 from mbo_search.engine.searcher.samplers import SAMPLERS, proposal_seed, startup_trials
 from mbo_search.engine.searcher.sqlite_file import TRY_SECONDS, opened_or_rebuilt
 from mbo_search.engine.searcher.suggest import Draw, FixedSuggest, SpaceFunction, draw
-from mbo_search.engine.tasks.task import TrialTask
+from mbo_search.engine.tasks import TrialTask
 from mbo_search.errors import Problem, RunDirectoryError, StudyError
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.schedule import Schedule
@@ -185,7 +185,7 @@ class OptunaSearcher:
 
     def finish(self, record: TrialRecord) -> None:
         """Learn what became of a task; nothing happens for one that was told before."""
-        self._tokens[record.trial] = record.executed_tokens + record.wasted_tokens
+        self._tokens[record.trial] = record.cost.tokens
         for book in (self._mirror, self._database):
             book.finish(record)
 

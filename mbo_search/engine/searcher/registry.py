@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+
+from optuna.samplers import BaseSampler
 
 from mbo_search.engine.searcher.optuna_searcher import SamplerMaker, sampler_maker
 from mbo_search.engine.searcher.samplers import SAMPLERS
@@ -61,6 +63,15 @@ def searcher_maker(name: str, space: StagedSpace) -> SamplerMaker:
         points = grid_points(space.define, space.num_stages)
         return lambda seed, spent: grid_sampler(points, num_stages=space.num_stages, seed=seed)
     return sampler_maker(name, space.schedules)
+
+
+GivenSearcher = BaseSampler | Callable[[int], BaseSampler]
+"""A sampler that was passed in, or a function that makes one from a seed."""
+
+
+def given_sampler_maker(given: GivenSearcher) -> SamplerMaker:
+    """Use a sampler that was passed in for every proposal; a function makes a fresh one for each."""
+    return lambda seed, spent: given if isinstance(given, BaseSampler) else given(seed)
 
 
 def _beam(space: StagedSpace, width: int) -> SamplerMaker:

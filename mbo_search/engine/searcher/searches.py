@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from mbo_search.engine.searcher.initial_points import control_points, initial_points, points_near
 from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SamplerMaker, SearchEffort, SearchSpace
-from mbo_search.engine.searcher.registry import StagedSpace, searcher_maker
+from mbo_search.engine.searcher.registry import GivenSearcher, StagedSpace, given_sampler_maker, searcher_maker
 from mbo_search.engine.searcher.samplers import SAMPLERS, STARTUP_TRIALS
 from mbo_search.engine.searcher.space_pieces import space_pieces
 from mbo_search.engine.searcher.storage import arm_study
@@ -56,12 +56,14 @@ _WITH_INITIAL_POINTS = ("tree", *SAMPLERS)
 """Searchers that learn from any schedule; the others follow an order of their own."""
 
 
-def arms_of(study: Study, run: RunDirectory) -> dict[Arm, OptunaSearcher]:
-    """The arms of a study, each with its database."""
+def arms_of(study: Study, run: RunDirectory, searcher: GivenSearcher | None = None) -> dict[Arm, OptunaSearcher]:
+    """The arms of a study, each with its database; a searcher that was passed in proposes for all of them."""
     warm = read_warm_start(run)
     arms: dict[Arm, OptunaSearcher] = {}
     for arm, share in arm_shares(study).items():
         own = arm_space(study, arm, share)
+        if searcher is not None:
+            own = replace(own, sampler=given_sampler_maker(searcher))
         first = warm_draws(warm, arm, own.function)[: _num_initial(study, share, _INITIAL_SHARE)]
         arms[arm] = OptunaSearcher(
             arm,

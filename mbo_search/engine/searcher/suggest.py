@@ -14,7 +14,7 @@ from typing import cast
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from mbo_search.engine.tasks.task import Params
+from mbo_search.results.records.records import Params
 from mbo_search.study.space.parameters import Suggest, round_sampled
 from mbo_search.study.spec.schedule import Schedule
 

@@ -13,9 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mbo_search.engine.searcher.suggest import Draw, FixedSuggest, SpaceFunction, draw
-from mbo_search.engine.tasks.task import Params
 from mbo_search.errors import Problem, RunDirectoryError, StoreError
-from mbo_search.results.records.records import LOWER_ARMS, Arm, TrialRecord
+from mbo_search.results.records.records import LOWER_ARMS, Arm, Params, TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.manifest import read_manifest, verify_files
 from mbo_search.study.spec.base import Description

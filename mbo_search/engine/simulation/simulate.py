@@ -1,7 +1,7 @@
-"""Searches on a stage table in simulated time: the real director, the real arms and pruner, training looked up.
+"""Searches on a stage table in simulated time: the real controller, searchers and pruner; training is looked up.
 
 Every stage run of a table takes the same simulated time. Whatever holds here for a searcher holds for it in a
-study, for nothing but the training is replaced.
+study, because nothing but the training is replaced.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import optuna
 from mbo_search.engine.control.controller import SearchController
 from mbo_search.engine.control.dependencies import SearchConfig, SearchDependencies
 from mbo_search.engine.control.pruner import BoundaryPruner
-from mbo_search.engine.control.stopping_criteria import StoppingCriteria
+from mbo_search.engine.control.stopping import StoppingCriteria
 from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SearchEffort, SearchSpace, quiet_study
 from mbo_search.engine.searcher.registry import StagedSpace, searcher_maker
 from mbo_search.engine.simulation.stage_table import OptionPath, StageTable, TableSpace
-from mbo_search.engine.tasks.task import PathNode, TrialTask
+from mbo_search.engine.tasks import PathNode, TrialTask
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.space.parameters import Suggest
 from mbo_search.study.spec.base import Description
@@ -34,11 +34,11 @@ SEGMENT_TOKENS = 1_000
 """Charged tokens of a stage run; any number would do."""
 
 _MOST_TRIALS_PER_STAGE_RUN = 4
-"""A searcher that does not know the cache may propose what is known for ever, and would never spend its budget."""
+"""A searcher that does not know the cache may propose known schedules forever, and would never spend its budget."""
 
 
 class CurveStep(Description):
-    """What a search had found when it had paid for so many stage runs.
+    """Best result of a search after so many stage runs.
 
     Attributes:
         stage_runs: Stage runs executed.
@@ -50,14 +50,14 @@ class CurveStep(Description):
 
 
 class SimulatedSearch(Description):
-    """How a search on a table went.
+    """Course of a search on a table.
 
     Attributes:
         table: Name of the table.
         searcher: Who proposed.
         seed: Seed of the searcher.
         slots: Trials at once.
-        curve: The best loss behind every stage run, from the first one to the budget; flat behind the last one.
+        curve: The best loss after every stage run, from the first one to the budget; flat after the last one.
         trials: Trials, probes and duplicates included.
         hours: Simulated time, in durations of a stage run.
         regret: Best loss found less the table's lowest, in nats; None if no schedule was finished.
@@ -75,15 +75,15 @@ class SimulatedSearch(Description):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
-    """What to simulate.
+    """Settings of a simulation.
 
     Attributes:
         searcher: Name of the searcher.
         budget_stage_runs: Stage runs to spend.
         seed: Seed of the searcher.
         slots: Trials at once.
-        pruner: Judge at boundaries; None: nobody.
-        ends_at_best: Whether the search ends when it has found the table's best schedule; its curve goes on flat.
+        pruner: Judges at boundaries; None: no pruner.
+        ends_at_best: Whether the search ends when it has found the table's best schedule; its curve continues flat.
     """
 
     searcher: str
@@ -97,8 +97,8 @@ class Simulation:
 def simulate(table: StageTable, what: Simulation) -> SimulatedSearch:
     """Search a table."""
     world = _World(table=table)
-    director = _director(world, what)
-    _run(world, director, what)
+    controller = _controller(world, what)
+    _run(world, controller, what)
     best = world.best[: what.budget_stage_runs]
     best += [best[-1] if best else None] * (what.budget_stage_runs - len(best))
     return SimulatedSearch(
@@ -107,7 +107,7 @@ def simulate(table: StageTable, what: Simulation) -> SimulatedSearch:
         seed=what.seed,
         slots=what.slots,
         curve=tuple(CurveStep(stage_runs=index + 1, best_loss=loss) for index, loss in enumerate(best)),
-        trials=len(director.books.records),
+        trials=len(controller.table.records),
         hours=world.now,
         regret=None if best[-1] is None else best[-1] - table.best_loss,
     )
@@ -123,13 +123,13 @@ class _World:
     best: list[float | None] = field(default_factory=list)
 
     def write_task(self, task: TrialTask) -> None:
-        """Nothing to keep."""
+        """Keep nothing."""
 
     def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
-        """Nothing to keep."""
+        """Keep nothing."""
 
     def nodes_of(self, schedule: Schedule, seed: int, multiple: float = 1.0) -> tuple[PathNode, ...]:
-        """A node behind every stage."""
+        """A node after every stage."""
         path = _path(schedule)
         return tuple(
             PathNode(key=",".join(map(str, path[:length])), tokens=length * SEGMENT_TOKENS)
@@ -137,7 +137,7 @@ class _World:
         )
 
     def execute(self, task: TrialTask) -> TrialOutcome:
-        """Look a task up; what is cached costs nothing, and a stage run that diverges is cached by nobody."""
+        """Look a task up; what is cached costs nothing, and a stage run that diverges is never cached."""
         boundaries: list[Boundary] = []
         produced: list[str] = []
         for stage, node in enumerate(task.nodes):
@@ -168,7 +168,7 @@ class _World:
 
     @property
     def has_best(self) -> bool:
-        """Whether nothing better can be found."""
+        """True if nothing better can be found."""
         last = self.best[-1] if self.best else None
         return last is not None and last <= self.table.best_loss
 
@@ -182,18 +182,18 @@ class _World:
             self.best[-1] = loss if last is None else min(last, loss)
 
 
-def _run(world: _World, director: SearchController, what: Simulation) -> None:
+def _run(world: _World, controller: SearchController, what: Simulation) -> None:
     busy: list[tuple[float, int, TrialOutcome]] = []
     while True:
-        while len(busy) < what.slots and (task := director.ask()) is not None:
-            director.started(task.trial, world.now)
-            outcome = _judged(director, task, world.execute(task))
+        while len(busy) < what.slots and (task := controller.ask()) is not None:
+            controller.started(task.trial, world.now)
+            outcome = _judged(controller, task, world.execute(task))
             heapq.heappush(busy, (world.now + _stage_runs(outcome), task.trial, outcome))
         if not busy:
             return
         world.now, trial, outcome = heapq.heappop(busy)
         world.pay(outcome)
-        director.tell(trial, outcome)
+        controller.tell(trial, outcome)
         if what.ends_at_best and world.has_best:
             return
 
@@ -202,10 +202,10 @@ def _stage_runs(outcome: TrialOutcome) -> int:
     return outcome.cost.tokens // SEGMENT_TOKENS
 
 
-def _judged(director: SearchController, task: TrialTask, outcome: TrialOutcome) -> TrialOutcome:
+def _judged(controller: SearchController, task: TrialTask, outcome: TrialOutcome) -> TrialOutcome:
     """End a trial at the boundary at which the pruner gives it up."""
     for index, boundary in enumerate(outcome.boundaries[:-1]):
-        if director.boundary(task.trial, boundary):
+        if controller.boundary(task.trial, boundary):
             kept = tuple(node.key for node in task.nodes[: index + 1] if node.key in outcome.produced)
             return outcome.model_copy(
                 update={
@@ -220,7 +220,7 @@ def _judged(director: SearchController, task: TrialTask, outcome: TrialOutcome) 
     return outcome
 
 
-def _director(world: _World, what: Simulation) -> SearchController:
+def _controller(world: _World, what: Simulation) -> SearchController:
     table, space = world.table, TableSpace(world.table)
 
     def function(suggest: Suggest) -> Schedule:
@@ -230,7 +230,7 @@ def _director(world: _World, what: Simulation) -> SearchController:
     staged = StagedSpace(
         define=space, num_stages=table.stages, schedules=what.budget_stage_runs / table.stages, seed=what.seed
     )
-    arm = OptunaSearcher(
+    searcher = OptunaSearcher(
         "staged",
         SearchSpace(
             function=function,
@@ -241,14 +241,14 @@ def _director(world: _World, what: Simulation) -> SearchController:
         seed=what.seed,
         database=quiet_study(optuna.samplers.RandomSampler(seed=0)),
     )
-    ports = SearchDependencies(
-        memory=world,
+    dependencies = SearchDependencies(
+        recorder=world,
         has_node=world.nodes.__contains__,
         nodes_of=world.nodes_of,
         clock=lambda: world.now,
         log=lambda line: None,
     )
-    plan = SearchConfig(
+    config = SearchConfig(
         seed=what.seed,
         limits=StoppingCriteria(tokens=tokens, trials=_MOST_TRIALS_PER_STAGE_RUN * what.budget_stage_runs),
         shares={"staged": 1.0},
@@ -256,7 +256,7 @@ def _director(world: _World, what: Simulation) -> SearchController:
         pruner=what.pruner,
         slots=what.slots,
     )
-    return SearchController(plan, {"staged": arm}, ports)
+    return SearchController(config, {"staged": searcher}, dependencies)
 
 
 def _schedule(table: StageTable, path: OptionPath) -> Schedule:

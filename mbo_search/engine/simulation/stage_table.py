@@ -1,7 +1,7 @@
 """Exhaustive stage tables: every schedule of a small space really trained, to replay searches on.
 
 A table is a JSON file of the schema `mbo-search/stage-table/1`: a few strategies (`options`), a number of stages,
-and for every sequence of strategies the loss behind it. The space over a table names what a strategy means, never
+and for every sequence of strategies the loss after it. The space over a table names what a strategy means, never
 its position in the table.
 """
 
@@ -24,7 +24,7 @@ OptionPath = tuple[int, ...]
 """Positions in the table of the strategies of the first stages of a schedule."""
 
 Fields = Mapping[str, str | float]
-"""What a strategy is, flat."""
+"""A strategy as flat fields."""
 
 
 class StageTable(Description):
@@ -34,7 +34,7 @@ class StageTable(Description):
         name: Its name.
         stages: Stages of every schedule, of equal length.
         options: Strategies, the same for every stage.
-        losses: Validation loss in nats behind every sequence of strategies.
+        losses: Validation loss in nats after every sequence of strategies.
     """
 
     name: str

@@ -17,11 +17,11 @@ from mbo_search.report.comparison.compared_runs import (
     in_order,
     pair,
 )
+from mbo_search.report.figures.figure import FigureBlock
 from mbo_search.report.figures.overlay import draw_overlay, overlay_line
 from mbo_search.report.figures.timelines import draw_timelines, timelines_info
 from mbo_search.report.page.html import render_page
 from mbo_search.report.page.page_context import frame, shown_block
-from mbo_search.report.page.sections import FigureBlock
 from mbo_search.report.page.static_figures import write_blocks
 from mbo_search.report.style.i18n import Language, Strings, load_strings
 from mbo_search.report.style.numbers import format_loss, format_percent, format_perplexity
@@ -187,6 +187,7 @@ def _blocks(
             lead=words["lead_curves"],
             figure=curves,
             missing=words["curves_missing" if judged.unit is not None else "incomparable"],
+            controls={"end": "0", "log": "1"},
         ),
     )
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, label_row, rounded, safe
+from mbo_search.report.figures.figure import Drawing, Figure
+from mbo_search.report.source import ReportSource
+from mbo_search.report.style.i18n import Strings
 from mbo_search.results.evidence.attribution_values import Attribution
 from mbo_search.results.statistics.paired import ALPHA
 
@@ -108,3 +111,34 @@ def _draw_row(figure: go.Figure, row: PartRow, index: int, *, about: str) -> Non
         text=[about],
         hoverinfo="text",
     )
+
+
+def _info(source: ReportSource) -> Attribution | None:
+    found = source.ranking.attribution
+    return found if attribution_info(found) else None
+
+
+def _draw(found: Attribution, text: Strings) -> Drawing:
+    words, rows = text["notes"], attribution_info(found)
+    return Drawing(
+        figure=draw_attribution(rows, names=text["names"], parts=text["parts"]),
+        lead=text["leads"]["attribution"].format(trial=found.trial, baseline=found.baseline_trial),
+        notes=(
+            words["attribution_family"].format(count=len({row.trial for row in found.rows})),
+            *_shared_parts(found.unchanged, text),
+        ),
+    )
+
+
+def _shared_parts(labels: Sequence[str], text: Strings) -> tuple[str, ...]:
+    """Say what the schedule and the baseline have in common, from labels such as `stage 2 lr`."""
+    words, parts = text["parts"], [label.split() for label in labels]
+    shown = [words["of_stage"].format(stage=stage, part=words[part]) for _, stage, part in parts]
+    return (text["notes"]["attribution_alike"].format(parts=", ".join(shown)),) if shown else ()
+
+
+def _missing(source: ReportSource, text: Strings) -> str:
+    return text["missing"]["attribution" if source.ranking.attribution is None else "attribution_nothing"]
+
+
+ATTRIBUTION = Figure(name="attribution", info=_info, draw=_draw, missing=_missing)

@@ -9,10 +9,14 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
+from mbo_search.report.style.i18n import Strings
+
 FONT = (
     'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Noto Sans CJK SC", '
     '"PingFang SC", "Microsoft YaHei", Arial, sans-serif'
 )
+
+_HEIGHT = 420
 
 
 def bare_figure(*, height: int, x_title: str = "", y_title: str = "") -> go.Figure:
@@ -51,6 +55,19 @@ def bare_figure(*, height: int, x_title: str = "", y_title: str = "") -> go.Figu
 
 def _title(text: str) -> dict[str, Any]:
     return {"text": text, "font": {"color": "var(--soft)", "size": 13}, "standoff": 12}
+
+
+def dressed(figure: go.Figure) -> go.Figure:
+    """Give a figure that was not begun with `bare_figure` what the page relies on, unless it says otherwise."""
+    bare, given = bare_figure(height=_HEIGHT).layout, figure.layout
+    if given.height is not None and given.margin.l is not None:
+        return figure
+    for name in ("height", "paper_bgcolor", "plot_bgcolor"):
+        if given[name] is None:
+            given[name] = bare[name]
+    for group in ("margin", "font", "legend"):
+        given[group] = {**bare[group].to_plotly_json(), **given[group].to_plotly_json()}
+    return figure
 
 
 def label_row(figure: go.Figure, height: float, text: str, *, color: str) -> None:
@@ -97,6 +114,12 @@ def focus(losses: Sequence[float], keep: float | None = None) -> tuple[float, fl
     wide = round(low + 2.5 * (middle - low), 9)
     high = max(low + 0.02, min(ordered[-1], wide), keep if keep is not None else low)
     return low, high
+
+
+def beyond(losses: Sequence[float], text: Strings, keep: float | None = None) -> tuple[str, ...]:
+    """Say how many schedules lie outside of the part of the axis that is worth looking at."""
+    count = sum(loss > focus(losses, keep)[1] for loss in losses)
+    return (text["notes"]["beyond"].format(count=count),) if count else ()
 
 
 def perplexity_ticks(low_nats: float, high_nats: float) -> list[float]:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, perplexity_axis, rounded, safe, spread
+from mbo_search.report.figures.figure import Drawing, Figure
+from mbo_search.report.source import ReportSource
+from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import format_lr, format_perplexity
 from mbo_search.report.style.palette import RUNG_DASHES, optimizer_color
 from mbo_search.results.records.records import TrialRecord
@@ -248,3 +251,15 @@ def _end_labels(figure: go.Figure, lines: Sequence[CurveLine], loss_range: tuple
             showarrow=False,
             font={"size": 12, "color": "var(--ink)"},
         )
+
+
+def _info(source: ReportSource) -> CurvesInfo | None:
+    info = curves_info(source.finished(), source.curves, rungs=source.rungs, asked=source.question)
+    return info if info.lines else None
+
+
+def _draw(info: CurvesInfo, text: Strings) -> Drawing:
+    return Drawing(figure=draw_curves(info, names=text["names"]))
+
+
+CURVES = Figure(name="curves", info=_info, draw=_draw, controls={"top": "5", "end": "0", "log": "1"})

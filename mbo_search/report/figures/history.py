@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from mbo_search.report.figures.base import bare_figure, focus, hover_lines, perplexity_axis, rounded, safe
+from mbo_search.report.figures.base import bare_figure, beyond, focus, hover_lines, perplexity_axis, rounded, safe
+from mbo_search.report.figures.figure import Drawing, Figure
+from mbo_search.report.source import ReportSource
+from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import format_perplexity
 from mbo_search.report.style.palette import RUNG_SYMBOLS, rung_color
 from mbo_search.results.records.records import TrialRecord
@@ -45,7 +48,7 @@ def history_info(records: Sequence[TrialRecord], rungs: Mapping[int, Rung]) -> t
     for record in sorted(records, key=lambda record: (record.ended_at, record.trial)):
         if not record.is_search:
             continue
-        tokens += record.executed_tokens
+        tokens += record.cost.executed_tokens
         if record.state == "complete" and record.val_loss is not None:
             rung = rungs[record.trial]
             best[rung] = min(best.get(rung, math.inf), record.val_loss)
@@ -119,3 +122,16 @@ def _hover(point: HistoryPoint, names: Mapping[str, str]) -> str:
             f"{format_count(point.tokens)} {names['executed_tokens']}",
         ]
     )
+
+
+def _info(source: ReportSource) -> tuple[HistoryPoint, ...] | None:
+    return history_info(tuple(source.records.values()), source.rungs) or None
+
+
+def _draw(points: Sequence[HistoryPoint], text: Strings) -> Drawing:
+    baseline = min((point.loss for point in points if point.rung == "untuned"), default=None)
+    notes = beyond([point.loss for point in points], text, baseline)
+    return Drawing(figure=draw_history(points, names=text["names"]), notes=notes)
+
+
+HISTORY = Figure(name="history", info=_info, draw=_draw, controls={"log": "1"})

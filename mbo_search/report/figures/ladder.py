@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
+from mbo_search.report.figures.figure import Drawing, Figure
+from mbo_search.report.source import ReportSource
+from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import format_perplexity, gain_interval
 from mbo_search.report.style.palette import RUNG_SYMBOLS, rung_color
 from mbo_search.results.evidence.ranking_values import Estimate, LadderRung
@@ -188,3 +191,14 @@ def _below(lane: LadderLane, words: Mapping[str, str]) -> str:
         return effort
     champion = words["champion"].format(perplexity=format_perplexity(lane.loss))
     return f"{champion} \u00b7 {effort}"
+
+
+def _info(source: ReportSource) -> LadderInfo | None:
+    return ladder_info(source.ranking.ladder, source.ranking.verdict.worthwhile_percent)
+
+
+def _draw(info: LadderInfo, text: Strings) -> Drawing:
+    return Drawing(figure=draw_ladder(info, names=text["names"], words=text["ladder"]))
+
+
+LADDER = Figure(name="ladder", info=_info, draw=_draw, has_section=False)

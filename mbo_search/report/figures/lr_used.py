@@ -9,7 +9,10 @@ import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
 from mbo_search.report.figures.curves import line_legend
+from mbo_search.report.figures.figure import Drawing, Figure
 from mbo_search.report.figures.timelines import lr_path
+from mbo_search.report.source import ReportSource, showcase
+from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import format_lr
 from mbo_search.report.style.palette import RUNG_DASHES, optimizer_color
 from mbo_search.results.records.records import TrialRecord
@@ -119,3 +122,35 @@ def _draw_line(figure: go.Figure, line: LrLine, names: Mapping[str, str]) -> Non
 
 def _hover(who: str, tokens: int, lr: float) -> str:
     return hover_lines([who, f"{format_count(tokens)} tokens: lr {format_lr(lr)}"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LrInfo:
+    """The learning rates of a page.
+
+    Attributes:
+        lines: Those of the schedules worth showing.
+        num_schedules: Finished schedules in all.
+    """
+
+    lines: tuple[LrLine, ...]
+    num_schedules: int
+
+
+def _info(source: ReportSource) -> LrInfo | None:
+    lines = lr_used_info(
+        showcase(source, asked=20, others=1),
+        source.curves,
+        budget=source.budget,
+        rungs=source.rungs,
+        asked=source.question,
+    )
+    return LrInfo(lines=lines, num_schedules=len(source.finished())) if lines else None
+
+
+def _draw(info: LrInfo, text: Strings) -> Drawing:
+    figure = draw_lr_used(info.lines, num_schedules=info.num_schedules, names=text["names"])
+    return Drawing(figure=figure)
+
+
+LR = Figure(name="lr", info=_info, draw=_draw, controls={"top": "1", "log": "1"})

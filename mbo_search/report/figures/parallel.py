@@ -14,7 +14,10 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, safe
+from mbo_search.report.figures.figure import Drawing, Figure
 from mbo_search.report.parameters import Axis, parameter_axes, parameter_name, stage_of
+from mbo_search.report.source import ReportSource
+from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import format_number, format_perplexity
 from mbo_search.results.records.records import TrialRecord
 
@@ -59,6 +62,7 @@ class ParallelInfo:
         loss_low: Lowest loss: the bottom of the last axis.
         loss_high: Loss at the top of the last axis; worse schedules meet there.
         num_hidden_axes: Settings left out because they mattered least.
+        stage_names: Names of the study's stages.
     """
 
     axes: tuple[Axis, ...]
@@ -66,10 +70,15 @@ class ParallelInfo:
     loss_low: float
     loss_high: float
     num_hidden_axes: int
+    stage_names: tuple[str, ...]
 
 
 def parallel_info(
-    records: Sequence[TrialRecord], *, importance: Mapping[str, float], most_axes: int = 14
+    records: Sequence[TrialRecord],
+    *,
+    importance: Mapping[str, float],
+    stage_names: Sequence[str] = (),
+    most_axes: int = 14,
 ) -> ParallelInfo | None:
     """Lay schedules out along their settings."""
     done = sorted(((r.val_loss, r) for r in records if r.val_loss is not None), key=lambda pair: pair[0])
@@ -85,7 +94,12 @@ def parallel_info(
         for place, (_, record) in enumerate(done)
     )
     return ParallelInfo(
-        axes=axes, lines=lines, loss_low=low, loss_high=high, num_hidden_axes=len(every) - len(axes)
+        axes=axes,
+        lines=lines,
+        loss_low=low,
+        loss_high=high,
+        num_hidden_axes=len(every) - len(axes),
+        stage_names=tuple(stage_names),
     )
 
 
@@ -123,7 +137,7 @@ def _height(axis: Axis, value: float | int | str | None) -> float:
     return (number - axis.low) / (axis.high - axis.low)
 
 
-def draw_parallel(info: ParallelInfo, *, stage_names: Sequence[str], names: Mapping[str, str]) -> go.Figure:
+def draw_parallel(info: ParallelInfo, *, names: Mapping[str, str]) -> go.Figure:
     """Draw the lines, worst first, so that the best lie on top."""
     figure = bare_figure(height=540)
     figure.update_layout(margin={"l": 40, "r": 92, "t": 104, "b": 16}, showlegend=False)
@@ -140,7 +154,7 @@ def draw_parallel(info: ParallelInfo, *, stage_names: Sequence[str], names: Mapp
         lines.append(_rule((-0.3, count - 1.7), (MISSING_LANE, MISSING_LANE), dash="dot"))
         notes.append(_missing_label(names["missing"]))
     for index, axis in enumerate(info.axes):
-        notes += _axis_title(index, safe(parameter_name(axis.parameter)), _stage_title(info, index, stage_names))
+        notes += _axis_title(index, safe(parameter_name(axis.parameter)), _stage_title(info, index))
         notes += _ticks(index, axis)
     notes += _axis_title(count - 1, f"<b>{names['perplexity_short']}</b>", "")
     notes += [_tick(count - 1, height, format_perplexity(loss)) for height, loss in _loss_ends(info)]
@@ -193,10 +207,10 @@ def _missing_label(text: str) -> Json:
     }
 
 
-def _stage_title(info: ParallelInfo, index: int, stage_names: Sequence[str]) -> str:
+def _stage_title(info: ParallelInfo, index: int) -> str:
     stage = stage_of(info.axes[index].parameter)
     begins = index == 0 or stage_of(info.axes[index - 1].parameter) != stage
-    return stage_names[stage] if begins and 0 <= stage < len(stage_names) else ""
+    return info.stage_names[stage] if begins and 0 <= stage < len(info.stage_names) else ""
 
 
 def _axis_title(index: int, text: str, stage: str) -> list[Json]:
@@ -246,3 +260,18 @@ def _tick(index: int, height: float, text: str) -> Json:
         "borderpad": 1,
         "font": {"size": 11, "color": "var(--soft)"},
     }
+
+
+def _info(source: ReportSource) -> ParallelInfo | None:
+    return parallel_info(
+        source.finished_of("staged"), importance=source.importance_by_name, stage_names=source.stage_names
+    )
+
+
+def _draw(info: ParallelInfo, text: Strings) -> Drawing:
+    hidden = info.num_hidden_axes
+    notes = (text["notes"]["axes_hidden"].format(count=hidden),) if hidden else ()
+    return Drawing(figure=draw_parallel(info, names=text["names"]), notes=notes)
+
+
+PARALLEL = Figure(name="parallel", info=_info, draw=_draw, controls={"share": "6"})

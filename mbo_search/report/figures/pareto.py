@@ -9,7 +9,10 @@ from types import MappingProxyType
 
 import plotly.graph_objects as go
 
-from mbo_search.report.figures.base import bare_figure, focus, hover_lines, perplexity_axis, rounded, safe
+from mbo_search.report.figures.base import bare_figure, beyond, focus, hover_lines, perplexity_axis, rounded, safe
+from mbo_search.report.figures.figure import Drawing, Figure
+from mbo_search.report.source import ReportSource
+from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import format_perplexity
 from mbo_search.report.style.palette import RUNG_SYMBOLS, rung_color
 from mbo_search.results.records.records import TrialRecord
@@ -17,11 +20,11 @@ from mbo_search.study.spec.rungs import RUNGS, Rung
 
 COSTS: Mapping[str, Callable[[TrialRecord], float | None]] = MappingProxyType(
     {
-        "executed_tokens": lambda record: record.executed_tokens,
-        "train_seconds": lambda record: record.train_seconds,
+        "executed_tokens": lambda record: record.cost.executed_tokens,
+        "train_seconds": lambda record: record.cost.train_seconds,
         "path_seconds": lambda record: record.path_seconds,
         "requested_tokens": lambda record: record.requested_tokens,
-        "peak_memory_bytes": lambda record: record.peak_memory_bytes,
+        "peak_memory_bytes": lambda record: record.cost.peak_memory_bytes,
     }
 )
 """What may be set against quality."""
@@ -140,3 +143,14 @@ def _who(info: ParetoInfo, index: int, names: Mapping[str, str]) -> str:
             format_perplexity(record.val_loss),
         ]
     )
+
+
+def _info(source: ReportSource) -> ParetoInfo | None:
+    return pareto_info(source.finished(), source.rungs)
+
+
+def _draw(info: ParetoInfo, text: Strings) -> Drawing:
+    return Drawing(figure=draw_pareto(info, names=text["names"]), notes=beyond(info.losses, text))
+
+
+PARETO = Figure(name="pareto", info=_info, draw=_draw, controls={"cost": ""})

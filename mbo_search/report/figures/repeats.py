@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, rounded
+from mbo_search.report.figures.figure import Drawing, Figure
+from mbo_search.report.source import ReportSource
+from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import gain_interval, signed_percent
 from mbo_search.results.evidence.ranking_values import Estimate, SearchRepeats
 from mbo_search.results.statistics.paired import percent_lower
@@ -76,3 +79,14 @@ def _draw_mean(figure: go.Figure, mean: Estimate, name: str) -> None:
         text=[f"{name}: {gain_interval(mean)}"],
         hoverinfo="text",
     )
+
+
+def _info(source: ReportSource) -> RepeatsInfo | None:
+    return repeats_info(source.ranking.repeats)
+
+
+def _draw(info: RepeatsInfo, text: Strings) -> Drawing:
+    return Drawing(figure=draw_repeats(info, words=text["repeats"]))
+
+
+REPEATS = Figure(name="repeats", info=_info, draw=_draw, has_section=False)

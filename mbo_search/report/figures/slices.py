@@ -11,8 +11,11 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from mbo_search.report.figures.base import bare_figure, focus, perplexity_axis, round_ticks, rounded
+from mbo_search.report.figures.base import bare_figure, beyond, focus, perplexity_axis, round_ticks, rounded
+from mbo_search.report.figures.figure import Drawing, Figure
 from mbo_search.report.parameters import Axis, parameter_axes, parameter_name, stage_of
+from mbo_search.report.source import ReportSource
+from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.palette import sequence
 from mbo_search.results.records.records import TrialRecord
 
@@ -26,15 +29,19 @@ class SliceInfo:
         trials: Trial numbers.
         losses: Loss of each, nats per token.
         values: Value of each trial by setting; None where it does not have the setting.
+        stage_names: Names of the study's stages.
     """
 
     axes: tuple[Axis, ...]
     trials: tuple[int, ...]
     losses: tuple[float, ...]
     values: Mapping[str, tuple[float | str | None, ...]]
+    stage_names: tuple[str, ...]
 
 
-def slices_info(records: Sequence[TrialRecord], *, importance: Mapping[str, float]) -> SliceInfo | None:
+def slices_info(
+    records: Sequence[TrialRecord], *, importance: Mapping[str, float], stage_names: Sequence[str] = ()
+) -> SliceInfo | None:
     """Collect the values of every searched setting."""
     done = [(record, record.val_loss) for record in records if record.val_loss is not None]
     axes = parameter_axes([record for record, _ in done])
@@ -45,6 +52,7 @@ def slices_info(records: Sequence[TrialRecord], *, importance: Mapping[str, floa
         trials=tuple(record.trial for record, _ in done),
         losses=tuple(loss for _, loss in done),
         values={axis.parameter: tuple(_value(axis, record) for record, _ in done) for axis in axes},
+        stage_names=tuple(stage_names),
     )
 
 
@@ -62,7 +70,7 @@ def slice_label(axis: Axis, stage_names: Sequence[str]) -> str:
     return prefix + parameter_name(axis.parameter)
 
 
-def slice_data(info: SliceInfo, stage_names: Sequence[str]) -> dict[str, object]:
+def slice_data(info: SliceInfo) -> dict[str, object]:
     """The values as the page's script reads them."""
     return {
         "trials": list(info.trials),
@@ -70,7 +78,7 @@ def slice_data(info: SliceInfo, stage_names: Sequence[str]) -> dict[str, object]
         "axes": [
             {
                 "parameter": axis.parameter,
-                "label": slice_label(axis, stage_names),
+                "label": slice_label(axis, info.stage_names),
                 "choices": list(axis.choices),
                 "log": axis.log,
                 "values": list(info.values[axis.parameter])
@@ -86,10 +94,10 @@ def _number(value: float | str | None) -> float | None:
     return None if value is None else float(value)
 
 
-def draw_slices(info: SliceInfo, *, stage_names: Sequence[str], names: Mapping[str, str]) -> go.Figure:
+def draw_slices(info: SliceInfo, *, names: Mapping[str, str]) -> go.Figure:
     """Draw the first setting against perplexity; dots are colored by perplexity, the best strongest."""
     axis = info.axes[0]
-    figure = bare_figure(height=460, x_title=slice_label(axis, stage_names), y_title=names["perplexity"])
+    figure = bare_figure(height=460, x_title=slice_label(axis, info.stage_names), y_title=names["perplexity"])
     perplexities = rounded(math.exp(min(loss, 30)) for loss in info.losses)
     best, worst = focus(info.losses)
     figure.update_xaxes(type="category" if axis.choices else "log" if axis.log else "linear")
@@ -114,3 +122,18 @@ def draw_slices(info: SliceInfo, *, stage_names: Sequence[str], names: Mapping[s
         name="",
     )
     return figure
+
+
+def _info(source: ReportSource) -> SliceInfo | None:
+    return slices_info(
+        source.finished_of("staged"), importance=source.importance_by_name, stage_names=source.stage_names
+    )
+
+
+def _draw(info: SliceInfo, text: Strings) -> Drawing:
+    return Drawing(
+        figure=draw_slices(info, names=text["names"]), notes=beyond(info.losses, text), data=slice_data(info)
+    )
+
+
+SLICES = Figure(name="slices", info=_info, draw=_draw, controls={"x": "0", "y": "-1"})

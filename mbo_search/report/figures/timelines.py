@@ -7,14 +7,18 @@ figure shows in one look which optimizer works when and how hard.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, safe, tone_down
+from mbo_search.report.figures.figure import Drawing, Figure
+from mbo_search.report.source import ReportSource, showcase
+from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import format_lr, format_perplexity, stage_facts
 from mbo_search.report.style.palette import optimizer_color
 from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
 
@@ -213,3 +217,43 @@ def _heading(row: TimelineRow, index: int) -> list[Json]:
         }
         for text, x, anchor in ((title, 0, "left"), (f"<b>{format_perplexity(row.loss)}</b>", 1, "right"))
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelinesInfo:
+    """The schedules worth showing one by one.
+
+    Attributes:
+        rows: Their timelines; only baselines have a label.
+        rungs: The freedom that each of them needs.
+        num_hidden: Finished schedules that are left out.
+    """
+
+    rows: tuple[TimelineRow, ...]
+    rungs: tuple[Rung, ...]
+    num_hidden: int
+
+
+def _info(source: ReportSource) -> TimelinesInfo | None:
+    shown = showcase(source, asked=6, others=2)
+    rows = timelines_info(
+        shown,
+        budget=source.budget,
+        reference_lrs=source.reference_lrs,
+        losses=source.losses,
+        labels={record.trial: record.label for record in shown},
+    )
+    rungs = tuple(source.rungs[record.trial] for record in shown)
+    hidden = len(source.finished()) - len(rows)
+    return TimelinesInfo(rows=rows, rungs=rungs, num_hidden=hidden) if rows else None
+
+
+def _draw(info: TimelinesInfo, text: Strings) -> Drawing:
+    names, hidden = text["names"], info.num_hidden
+    pairs = zip(info.rows, info.rungs, strict=True)
+    rows = [replace(row, label=row.label or names[rung]) for row, rung in pairs]
+    notes = (text["notes"]["timelines_hidden"].format(count=hidden),) if hidden else ()
+    return Drawing(figure=draw_timelines(rows, names=names), notes=notes)
+
+
+TIMELINES = Figure(name="timelines", info=_info, draw=_draw)

@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, safe, tone_down
-from mbo_search.report.style.numbers import format_perplexity
+from mbo_search.report.figures.figure import Drawing, Figure
+from mbo_search.report.source import ReportSource
+from mbo_search.report.style.i18n import Strings
+from mbo_search.report.style.numbers import format_percent, format_perplexity
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.segments import BudgetSteps, cut
@@ -217,3 +220,21 @@ def _hover(block: TreeBlock, names: Mapping[str, str]) -> str:
             f"{names['best_through']}: {best}",
         ]
     )
+
+
+def _info(source: ReportSource) -> TreeInfo | None:
+    ended = [record for record in source.records.values() if record.is_search and record.state != "complete"]
+    return tree_info((*source.finished(), *ended), budget=source.budget)
+
+
+def _draw(info: TreeInfo, text: Strings) -> Drawing:
+    words = text["notes"]
+    share = info.shared_tokens / (info.shared_tokens + info.executed_tokens)
+    saved = words["tree_saved" if info.shared_tokens else "tree_unshared"]
+    notes = [saved.format(tokens=format_count(info.shared_tokens), percent=format_percent(share))]
+    if info.num_hidden:
+        notes.append(words["tree_hidden"].format(count=info.num_hidden))
+    return Drawing(figure=draw_tree(info, names=text["names"]), notes=tuple(notes))
+
+
+TREE = Figure(name="tree", info=_info, draw=_draw, controls={"at": "-1"})

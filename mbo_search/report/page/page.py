@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from mbo_search.report.figures.figure import FigureBlock
+from mbo_search.report.figures.registry import FIGURES, figure_blocks
 from mbo_search.report.page.html import render_page
 from mbo_search.report.page.ladder_table import ladder_rows
 from mbo_search.report.page.metadata import commands, data_facts, environment_facts
 from mbo_search.report.page.page_context import frame, shown_block
-from mbo_search.report.page.sections import figure_blocks
 from mbo_search.report.page.summary import (
     headline,
     next_step,
@@ -25,7 +26,7 @@ from mbo_search.report.page.tables import attribution_table, failures_table, ran
 from mbo_search.report.page.tiles import cost, tiles
 from mbo_search.report.samples import TextSample, load_samples, save_samples
 from mbo_search.report.source import ReportSource, read_source
-from mbo_search.report.style.i18n import Language, load_strings
+from mbo_search.report.style.i18n import Language, Strings, load_strings
 from mbo_search.report.table_files import write_tables
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.records.run_directory import RunDirectory
@@ -33,27 +34,8 @@ from mbo_search.study.files.study_file import dump_study
 from mbo_search.system.files import write_atomic
 from mbo_search.units import format_count
 
-SECTIONS = (
-    "verdict",
-    "ladder",
-    "ranking",
-    "timelines",
-    "curves",
-    "lr",
-    "attribution",
-    "history",
-    "parallel",
-    "importance",
-    "slices",
-    "pareto",
-    "tree",
-    "samples",
-    "failures",
-    "data",
-    "environment",
-    "reproduce",
-)
-"""The sections of a report in their order."""
+_BEFORE_FIGURES = ("verdict", "ladder", "ranking")
+_AFTER_FIGURES = ("samples", "failures", "data", "environment", "reproduce")
 
 
 def write_report(
@@ -104,9 +86,12 @@ def _no_garbage_collection() -> Iterator[None]:
 def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), language: Language = "en") -> str:
     """The report as the text of an HTML file."""
     text = load_strings(language)
+    blocks = figure_blocks(source, text)
+    with_section = [block for key, block in blocks.items() if FIGURES[key].has_section]
     values: dict[str, object] = {
         **frame(text),
-        "sections": SECTIONS,
+        "sections": _sections(with_section, text),
+        "figure_sections": [block.key for block in with_section],
         "study": source.study.study,
         "scale_note": text["notes"]["scale"].format(
             parameters=format_count(source.num_parameters), tokens=format_count(source.budget.total_tokens)
@@ -127,7 +112,7 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "ranking": ranking_table(source, text),
         "failures": failures_table(source, text),
         "attribution": attribution_table(source, text),
-        "blocks": {key: shown_block(block) for key, block in figure_blocks(source, text).items()},
+        "blocks": {key: shown_block(block) for key, block in blocks.items()},
         "samples": samples,
         "data_facts": data_facts(source, text),
         "environment_facts": environment_facts(source, text),
@@ -136,3 +121,10 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "study_yaml": dump_study(source.study),
     }
     return render_page("page.html", values, script="page.js")
+
+
+def _sections(blocks: Sequence[FigureBlock], text: Strings) -> list[tuple[str, str]]:
+    """The sections of a report in their order, as (name, title) pairs."""
+    titles = text["sections"]
+    before, after = ([(key, titles[key]) for key in keys] for keys in (_BEFORE_FIGURES, _AFTER_FIGURES))
+    return [*before, *((block.key, block.title) for block in blocks), *after]

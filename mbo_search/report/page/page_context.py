@@ -6,8 +6,8 @@ import datetime
 import json
 from importlib.metadata import PackageNotFoundError, version
 
+from mbo_search.report.figures.figure import FigureBlock
 from mbo_search.report.page.html import embedded_json
-from mbo_search.report.page.sections import FigureBlock
 from mbo_search.report.style.i18n import Strings
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.study.spec.rungs import RUNGS
@@ -35,10 +35,12 @@ def shown_block(block: FigureBlock) -> dict[str, object]:
     figure = block.figure
     return {
         "key": block.key,
+        "title": block.title,
         "lead": block.lead,
         "missing": block.missing,
         "notes": block.notes,
         "data": block.data,
+        "controls": block.controls,
         "figure_json": embedded_json(json.loads(figure.to_json())) if figure is not None else None,
         "height": figure.layout.height if figure is not None else 0,
     }

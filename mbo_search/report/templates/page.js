@@ -84,7 +84,7 @@
   // Where schedules part: the last third of the tokens, and only as much perplexity as the lines need there.
   const showEnd = (spec, choose) => {
     if (choose("end") !== "1") return;
-    const lines = spec.data.filter((trace) => trace.visible && trace.meta.place >= 0);
+    const lines = spec.data.filter((trace) => trace.visible !== false && trace.meta.place >= 0);
     const last = Math.max(...lines.flatMap((trace) => trace.x));
     const heights = lines.flatMap((trace) => trace.y.filter((_, index) => trace.x[index] >= last * 0.66));
     const [low, high] = [Math.log10(Math.min(...heights)), Math.log10(Math.max(...heights))];
@@ -175,32 +175,24 @@
     };
   };
 
-  const kinds = {
-    curves: {
-      defaults: { top: "5", log: "1", end: "0" },
-      adapt: (s, c, f) => { filterTop(s, c, f); showEnd(s, c); switchLog(s, c); },
-    },
-    lr: { defaults: { top: "1", log: "1" }, adapt: (s, c, f) => { filterTop(s, c, f); switchLog(s, c); } },
-    history: { defaults: { log: "1" }, adapt: switchLog },
-    overlay: {
-      defaults: { log: "1", end: "0" },
-      adapt: (s, c) => { for (const trace of s.data) trace.visible = true; showEnd(s, c); switchLog(s, c); },
-    },
-    parallel: {
-      defaults: { share: "6" },
+  // What the controls of figures do before a figure is drawn, in the order in which they stand in the page. An entry
+  // may also list what can be chosen, label a choice, name one that is not listed, and answer a click.
+  const SHARES = [5, 10, 20, 30, 50, 75, 100];
+  const settings = (figure) => figure.data.axes.map((axis, index) => [String(index), axis.label]);
+  const controls = {
+    top: { adapt: filterTop },
+    end: { adapt: showEnd },
+    log: { adapt: switchLog },
+    share: {
       adapt: (spec, choose) => {
-        const shares = [5, 10, 20, 30, 50, 75, 100];
-        const share = shares[Number(choose("share"))];
+        const share = SHARES[Number(choose("share"))];
         for (const trace of spec.data) trace.visible = trace.meta.share <= share;
       },
-      label: (choose) => [5, 10, 20, 30, 50, 75, 100][Number(choose("share"))] + " %",
+      label: (choose) => SHARES[Number(choose("share"))] + " %",
     },
-    slices: {
-      defaults: { x: "0", y: "-1" },
-      options: (figure) => {
-        const names = figure.data.axes.map((axis, index) => [String(index), axis.label]);
-        return { x: names, y: [["-1", words.perplexity], ...names] };
-      },
+    x: { options: settings },
+    y: {
+      options: (figure) => [["-1", words.perplexity], ...settings(figure)],
       adapt: (spec, choose, figure) => {
         const axes = figure.data.axes;
         const trace = spec.data[0];
@@ -217,11 +209,10 @@
       },
     },
     // One block and all that hangs on it fill the figure: chosen from the list, or by a click on the block.
-    tree: {
-      defaults: { at: "-1" },
+    at: {
       options: (figure) => {
         const listed = figure.spec.layout.meta.blocks.map(([, , rows, label], index) => [String(index), label, rows]);
-        return { at: [["-1", words.whole], ...listed.filter(([, , rows]) => rows > 1).map(([key, label]) => [key, label])] };
+        return [["-1", words.whole], ...listed.filter(([, , rows]) => rows > 1).map(([key, label]) => [key, label])];
       },
       adapt: (spec, choose) => {
         const block = spec.layout.meta.blocks[Number(choose("at"))];
@@ -230,18 +221,15 @@
         spec.layout.xaxis.range = [start, spec.layout.xaxis.range[1]];
         spec.layout.yaxis.range = [row + rows, row];
       },
-      // Only shared stretches are listed; one that was clicked on or sent in a link is added.
+      // Only shared blocks are listed; one that was clicked on or sent in a link is added.
       called: (figure, at) => figure.spec.layout.meta.blocks[Number(at)]?.[3],
       clicked: (figure, event) => {
         const at = String(event.points[0].pointNumber);
-        choosing(figure, "at", state.get("tree.at") === at ? "-1" : at);
+        choosing(figure, "at", figure.choose("at") === at ? "-1" : at);
       },
     },
-    pareto: {
-      defaults: { cost: "" },
-      options: (figure) => ({
-        cost: Object.entries(figure.spec.layout.meta.variants).map(([key, variant]) => [key, variant.title]),
-      }),
+    cost: {
+      options: (figure) => Object.entries(figure.spec.layout.meta.variants).map(([key, variant]) => [key, variant.title]),
       adapt: (spec, choose) => {
         const variants = spec.layout.meta.variants;
         const variant = variants[choose("cost")] || Object.values(variants)[0];
@@ -257,7 +245,7 @@
     },
   };
 
-  // Captions that do not fit their stretch are shortened or dropped: `fit|share of the width|short text`.
+  // Captions that do not fit their bar are shortened or dropped: `fit|share of the width|short text`.
   const fitCaptions = (layout, width) => {
     layout.annotations = (layout.annotations || []).filter((note) => {
       const parts = (note.name || "").split("|");
@@ -287,27 +275,24 @@
     if (figure.spec) return figure;
     figure.spec = read("figure-" + key);
     figure.data = read("data-" + key);
-    const kind = kinds[key] || {};
-    const options = kind.options ? kind.options(figure) : {};
-    for (const control of figure.element.querySelectorAll("[data-state]")) {
-      for (const [value, label] of options[control.dataset.state] || []) control.append(new Option(label, value));
+    for (const element of figure.controls) {
+      const { options } = controls[element.dataset.state];
+      for (const [value, label] of options ? options(figure) : []) element.append(new Option(label, value));
     }
-    showControls(figure.element);
+    showControls(figure);
     return figure;
   };
   const choosing = (figure, name, value) => {
-    const key = figure.element.dataset.figure;
-    setState(key + "." + name, value, kinds[key].defaults[name]);
-    showControls(figure.element);
-    render(key);
+    setState(figure.key + "." + name, value, figure.defaults[name]);
+    showControls(figure);
+    render(figure.key);
   };
 
   const render = (key) => {
     const figure = load(key);
-    const kind = kinds[key] || {};
-    const choose = (name) => state.get(key + "." + name) ?? (kind.defaults || {})[name];
+    const chosen = figure.controls.map((element) => controls[element.dataset.state]);
     const spec = structuredClone(figure.spec);
-    if (kind.adapt) kind.adapt(spec, choose, figure);
+    for (const { adapt } of chosen) if (adapt) adapt(spec, figure.choose, figure);
     const width = printing ? 700 : figure.plot.clientWidth;
     const narrow = width < 640;
     if (narrow && key !== "parallel") {
@@ -316,7 +301,7 @@
       const room = width - spec.layout.margin.l - spec.layout.margin.r;
       const font = { ...spec.layout.legend.font, size: 11 };
       // Two columns beside a vertical axis; elsewhere the names simply flow.
-      const columns = spec.layout.yaxis.visible === false ? {} : { entrywidth: width / 2 - 50 };
+      const columns = spec.layout.yaxis?.visible === false ? {} : { entrywidth: width / 2 - 50 };
       spec.layout.legend = { ...spec.layout.legend, ...columns, font, x: (4 - spec.layout.margin.l) / room };
     }
     if (matchMedia("(pointer: coarse)").matches || narrow) spec.layout.dragmode = false;
@@ -331,7 +316,7 @@
     });
     if (!figure.drawn) {
       figure.plot.on("plotly_relayout", (change) => followZoom(figure.plot, change));
-      if (kind.clicked) figure.plot.on("plotly_click", (event) => kind.clicked(figure, event));
+      for (const { clicked } of chosen) if (clicked) figure.plot.on("plotly_click", (event) => clicked(figure, event));
     }
     figure.drawn = true;
     return drawing;
@@ -342,9 +327,18 @@
 
   const setUpFigure = (element) => {
     const key = element.dataset.figure;
-    const figure = { element, plot: element.querySelector(".plot"), note: element.querySelector("[data-note]") };
+    const own = [...element.querySelectorAll("[data-state]")];
+    const defaults = Object.fromEntries(own.map((control) => [control.dataset.state, control.dataset.default]));
+    const figure = {
+      key,
+      controls: own,
+      defaults,
+      choose: (name) => state.get(key + "." + name) ?? defaults[name],
+      plot: element.querySelector(".plot"),
+      note: element.querySelector("[data-note]"),
+    };
     figures.set(key, figure);
-    for (const control of element.querySelectorAll("[data-state]")) {
+    for (const control of own) {
       control.addEventListener("input", () => {
         const value = control.type === "checkbox" ? (control.checked ? "1" : "0") : control.value;
         choosing(figure, control.dataset.state, value);
@@ -358,26 +352,24 @@
         Plotly.downloadImage(figure.plot, { format: button.dataset.download, filename, width, height, scale: 2 });
       });
     }
-    showControls(element);
+    showControls(figure);
   };
   const addChoice = (figure, control, value) => {
-    const { called } = kinds[figure.element.dataset.figure] || {};
+    const { called } = controls[control.dataset.state];
     if (!called || !figure.spec || [...control.options].some((option) => option.value === value)) return;
     const label = called(figure, value);
     if (label) control.append(new Option(label, value));
   };
-  const showControls = (element) => {
-    const key = element.dataset.figure;
-    const kind = kinds[key] || { defaults: {} };
-    for (const control of element.querySelectorAll("[data-state]")) {
-      const value = state.get(key + "." + control.dataset.state) ?? kind.defaults[control.dataset.state];
+  const showControls = (figure) => {
+    for (const control of figure.controls) {
+      const value = figure.choose(control.dataset.state);
       if (control.type === "checkbox") control.checked = value === "1";
       else if (value !== "") {
-        addChoice(figures.get(key), control, value);
+        addChoice(figure, control, value);
         control.value = value;
       } else if (control.options && control.options.length) control.selectedIndex = 0;
       const output = control.parentElement.querySelector("output");
-      if (output && kind.label) output.textContent = kind.label((name) => state.get(key + "." + name) ?? kind.defaults[name]);
+      if (output) output.textContent = controls[control.dataset.state].label(figure.choose);
     }
   };
 
@@ -694,7 +686,7 @@
     readAddress();
     showTheme();
     for (const draw of redraws) draw();
-    for (const element of document.querySelectorAll("[data-figure]")) showControls(element);
+    for (const figure of figures.values()) showControls(figure);
     renderDrawn();
     goTo();
   };

@@ -84,7 +84,7 @@ def charges_of(records: Sequence[TrialRecord], status: Mapping[str, object]) -> 
 
 
 def _trained(records: Sequence[TrialRecord], arms: Sequence[Arm]) -> int:
-    return sum(record.executed_tokens + record.wasted_tokens for record in records if record.arm in arms)
+    return sum(record.cost.tokens for record in records if record.arm in arms)
 
 
 def _hand_picked(spaces: Collection[str]) -> dict[Rung, tuple[str, ...]]:

@@ -87,7 +87,7 @@ def edges_of(runs: ScheduleRuns, info: LadderContext, counts: Callable[[str], bo
 def late_gain(records: Sequence[TrialRecord]) -> float | None:
     """By how much the best loss still fell in the last half of some trials' tokens, in nats."""
     in_order = sorted(records, key=lambda record: record.trial)
-    spent = list(itertools.accumulate(record.executed_tokens + record.wasted_tokens for record in in_order))
+    spent = list(itertools.accumulate(record.cost.tokens for record in in_order))
     if not spent or spent[-1] == 0:
         return None
     losses = [math.inf if record.val_loss is None else record.val_loss for record in in_order]

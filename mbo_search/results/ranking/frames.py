@@ -133,7 +133,8 @@ def _ranking_row(row: RankedTrial) -> dict[str, object]:
 
 
 def _trial_row(record: TrialRecord) -> dict[str, object]:
-    values = record.model_dump(include=set(TRIAL_COLUMNS) & set(TrialRecord.model_fields) - {"schedule"})
+    known = record.model_dump(include={*TRIAL_COLUMNS, "cost"}, exclude={"schedule"})
+    values = {name: value for name, value in known.items() if name in TRIAL_COLUMNS}
     stages = record.schedule.stages
     return {
         **values,

@@ -15,7 +15,7 @@ from mbo_search.study.spec.study import Objective
 def objective_values(record: TrialRecord, objectives: Sequence[Objective]) -> tuple[float, ...]:
     """What a complete trial showed in each objective."""
     assert record.val_loss is not None, "only complete trials have values"
-    seconds = record.train_seconds if record.path_seconds is None else record.path_seconds
+    seconds = record.cost.train_seconds if record.path_seconds is None else record.path_seconds
     known = {"loss": record.val_loss, "seconds": seconds}
     return tuple(known[objective] for objective in objectives)
 

@@ -52,12 +52,12 @@ class RankingContext:
 def count_totals(records: Sequence[TrialRecord], status: Mapping[str, object]) -> Totals:
     """Add up what a study cost."""
     requested = requested_tokens(records)
-    executed = sum(record.executed_tokens for record in records)
+    executed = sum(record.cost.executed_tokens for record in records)
     return Totals(
         requested_tokens=requested,
         executed_tokens=executed,
         saved_tokens=requested - executed,
-        wasted_tokens=sum(record.wasted_tokens for record in records),
+        wasted_tokens=sum(record.cost.wasted_tokens for record in records),
         stages_asked=sum(len(record.boundaries) for record in records),
         stages_found=sum(boundary.shared for record in records for boundary in record.boundaries),
         wall_seconds=_finite(status.get("wall_seconds")),
@@ -178,11 +178,11 @@ def _row(runs: ScheduleRuns) -> RankedTrial:
         accuracy=mean_or_none(run.accuracy for run in runs.measured),
         stages=head.schedule.stages,
         requested_tokens=sum(record.requested_tokens for record in records),
-        executed_tokens=sum(record.executed_tokens for record in records),
-        wasted_tokens=sum(record.wasted_tokens for record in records),
-        train_seconds=math.fsum(record.train_seconds for record in records),
+        executed_tokens=sum(record.cost.executed_tokens for record in records),
+        wasted_tokens=sum(record.cost.wasted_tokens for record in records),
+        train_seconds=math.fsum(record.cost.train_seconds for record in records),
         path_seconds=head.path_seconds,
-        peak_memory_bytes=max(record.peak_memory_bytes for record in records),
+        peak_memory_bytes=max(record.cost.peak_memory_bytes for record in records),
     )
 
 

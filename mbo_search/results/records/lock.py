@@ -1,7 +1,7 @@
 """The lock of a run directory: one driver at a time, and a second one learns who holds it.
 
 The lock is the kernel's (`flock`), not the file's existence: it vanishes with the process, even after `kill -9`,
-and a file left behind locks nobody out.
+and a file that is left over locks out no one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class LockHolder(Description):
     started_at: float = Field(ge=0, le=1e11)
 
     def __str__(self) -> str:
-        """Say it to people."""
+        """The holder in words for people."""
         started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.started_at))
         return f"process {self.pid} on {self.host} since {started}"
 
@@ -49,7 +49,7 @@ def hold(path: Path) -> Iterator[LockHolder]:
     """Hold a lock file until the block ends.
 
     Raises:
-        RunDirectoryError: If somebody else holds it, or the file system refuses.
+        RunDirectoryError: If another process holds it, or the file system refuses.
     """
     descriptor = _open(path)
     try:
@@ -63,7 +63,7 @@ def hold(path: Path) -> Iterator[LockHolder]:
 
 
 def holder(path: Path) -> LockHolder | None:
-    """Who holds a lock file now; None if nobody does."""
+    """The holder of a lock file now; None if it is free."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
@@ -87,7 +87,7 @@ def _open(path: Path) -> int:
 
 def _acquire(descriptor: int, path: Path) -> None:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise _refusal(path, "is no plain file", "remove it")
+        raise _refusal(path, "is not a plain file", "remove it")
     for _ in range(_TRIES):
         if _try_exclusive(descriptor, path):
             return

@@ -5,34 +5,36 @@
     study.db             the Optuna study of the question's own search
     rungs/               NAME.db: those of the opponents' searches
     trials/              NNNN.json a record, NNNN.curve.json its learning curve, NNNN.log what it said
-    stages/ scratch/     cached nodes; unfinished stretches
+    stages/ scratch/     cached nodes; unfinished spans
     ranking.csv ranking.json best.yaml report.html status.json
     lock                 held by the one driver
 
 The driver is the only writer. Readers need no lock: every file appears whole or not at all. A folder may come from
-a stranger, so whatever is read is bounded in size and validated; nothing in it is ever executed or unpickled.
+a stranger, so everything is read through `hostile_files`.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-import stat
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import ValidationError
+from typing import Any
 
 from mbo_search.errors import Problem, RunDirectoryError
+from mbo_search.results.records.hostile_files import (
+    check_regular,
+    entries_of,
+    read_description,
+    read_mapping,
+    refusal,
+)
 from mbo_search.results.records.lock import LockHolder, hold, holder
 from mbo_search.results.records.records import Curve, TrialRecord
 from mbo_search.study.files.read_text import read_text
 from mbo_search.study.files.study_file import dump_study, parse_study
-from mbo_search.study.spec.base import Description
 from mbo_search.study.study import Study
 from mbo_search.system.files import write_atomic, write_json
 from mbo_search.train.setup.setup import TrainSetup
@@ -41,15 +43,11 @@ from mbo_search.trial.outcome import CurveRow
 _LOGGER = logging.getLogger(__name__)
 _RECORD_NAME = re.compile(r"(\d{4,9})\.json")
 _TRIAL_NAME = re.compile(r"(\d{4,9})\..*")
-_MOST_BYTES = 16 * 2**20
-"""No record, curve or study file comes near this size; a bigger one is damaged or hostile."""
-
-DescriptionT = TypeVar("DescriptionT", bound=Description)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordScan:
-    """What reading all records gave.
+    """Result of reading all records.
 
     Attributes:
         records: The readable ones, by trial number.
@@ -69,15 +67,18 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._study: Study | None = None
+        self._setup: TrainSetup | None = None
 
     @classmethod
     def create(cls, path: Path, study: Study, setup: TrainSetup) -> RunDirectory:
-        """Make a new run directory; `study.yaml` is written last, so a half-made one is no run directory.
+        """Make a new run directory; `study.yaml` is written last, so a half-made one is not a run directory.
 
         Raises:
-            RunDirectoryError: If the folder holds a study already, or files of somebody else, or cannot be made.
+            RunDirectoryError: If the folder holds a study already, or files of something else, or cannot be made.
         """
         run = cls(path)
+        run._study, run._setup = study, setup
         _refuse_foreign(run)
         try:
             for folder in (path, run.trials, run.stages, run.scratch):
@@ -86,7 +87,7 @@ class RunDirectory:
                 write_json(run.path / "setup.json", setup.model_dump(mode="json"))
                 write_atomic(run.study_file, dump_study(study))
         except OSError as error:
-            raise _refusal(path, f"cannot be written: {error.strerror}", "choose another --out") from error
+            raise refusal(path, f"cannot be written: {error.strerror}", "choose another --out") from error
         return run
 
     @classmethod
@@ -94,15 +95,15 @@ class RunDirectory:
         """Open an existing run directory and check that its study can be read.
 
         Raises:
-            RunDirectoryError: If it is missing or no run directory.
+            RunDirectoryError: If it is missing or not a run directory.
             StudyError: If its `study.yaml` breaks the rules of study files.
         """
         if not path.is_dir():
-            rule = "is no folder" if path.exists() else "does not exist"
-            raise _refusal(path, rule, "give the folder that `mbo-search run` wrote, such as reports/quickstart")
+            rule = "is not a folder" if path.exists() else "does not exist"
+            raise refusal(path, rule, "give the folder that `mbo-search run` wrote, such as reports/quickstart")
         run = cls(path)
         if not run.study_file.is_file():
-            raise _refusal(path, "is no run directory: it holds no study.yaml", "start one with `mbo-search run`")
+            raise refusal(path, "is not a run directory: it holds no study.yaml", "start one with `mbo-search run`")
         run.study()
         return run
 
@@ -132,7 +133,7 @@ class RunDirectory:
 
     @property
     def scratch(self) -> Path:
-        """Folder of unfinished stretches."""
+        """Folder of unfinished spans."""
         return self.path / "scratch"
 
     @property
@@ -190,21 +191,29 @@ class RunDirectory:
             RunDirectoryError: If the directory holds a link where a driver writes.
         """
         folders = (self.path, self.trials, self.stages, self.scratch)
-        found = sorted(entry for folder in folders for entry in _entries(folder) if entry.is_symlink())
+        found = sorted(entry for folder in folders for entry in entries_of(folder) if entry.is_symlink())
         if found:
             shown = ", ".join(str(entry.relative_to(self.path)) for entry in found[:3])
-            raise _refusal(self.path, f"holds links, which are not followed: {shown}", "put the real files there")
+            raise refusal(self.path, f"holds links, which are not followed: {shown}", "put the real files there")
 
     def study(self) -> Study:
-        """Read the resolved study.
+        """The resolved study, read once.
 
         Raises:
             RunDirectoryError: If the file cannot be read or is absurdly large.
             StudyError: If it breaks the rules of study files.
         """
-        _check_regular(self.study_file)
-        # Not `load_study`: results stay readable after the texts that they came from have moved.
-        return parse_study(read_text(self.study_file), str(self.study_file))
+        if self._study is None:
+            check_regular(self.study_file)
+            # Not `load_study`: results stay readable after the texts that they came from have moved.
+            self._study = parse_study(read_text(self.study_file), str(self.study_file))
+        return self._study
+
+    def write_study(self, study: Study) -> None:
+        """Replace the resolved study, whose limits may have changed."""
+        if study != self.study():
+            write_atomic(self.study_file, dump_study(study))
+            self._study = study
 
     def setup_json(self) -> dict[str, Any]:
         """Read what was resolved once for the study, as JSON.
@@ -212,15 +221,17 @@ class RunDirectory:
         Raises:
             RunDirectoryError: If the file is missing or damaged.
         """
-        return _read_mapping(self.path / "setup.json")
+        return read_mapping(self.path / "setup.json")
 
     def setup(self) -> TrainSetup:
-        """Read what was resolved once for the study.
+        """Everything that was resolved once for the study, read once.
 
         Raises:
             RunDirectoryError: If the file is missing or damaged.
         """
-        return _read_description(self.path / "setup.json", TrainSetup)
+        if self._setup is None:
+            self._setup = read_description(self.path / "setup.json", TrainSetup)
+        return self._setup
 
     def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
         """Write a trial's curve and then its record, each durable; a second call replaces both."""
@@ -234,7 +245,7 @@ class RunDirectory:
         problems: list[Problem] = []
         for trial, file in self._record_files():
             try:
-                records.append(_checked(_read_description(file, TrialRecord), trial, file))
+                records.append(_checked(read_description(file, TrialRecord), trial, file))
             except RunDirectoryError as error:
                 problems += error.problems
         return RecordScan(records=tuple(records), problems=tuple(problems))
@@ -255,7 +266,7 @@ class RunDirectory:
         file = self.curve_file(trial)
         if not file.exists():
             return []
-        return list(_read_description(file, Curve).rows)
+        return list(read_description(file, Curve).rows)
 
     def next_trial(self) -> int:
         """A trial number that nothing in the directory has used, damaged records and logs included."""
@@ -267,9 +278,9 @@ class RunDirectory:
         write_json(self.path / "status.json", {**self.status(), **values})
 
     def status(self) -> dict[str, Any]:
-        """Read `status.json`; empty if it is missing or damaged, for it can be written anew."""
+        """Read `status.json`; empty if it is missing or damaged, because it can be written again."""
         try:
-            return _read_mapping(self.path / "status.json")
+            return read_mapping(self.path / "status.json")
         except RunDirectoryError:
             return {}
 
@@ -279,82 +290,27 @@ class RunDirectory:
 
 
 def _names(folder: Path) -> list[str]:
-    return [entry.name for entry in _entries(folder)]
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    return [entry.name for entry in entries_of(folder)]
 
 
 def _refuse_foreign(run: RunDirectory) -> None:
     if run.path.exists() and not run.path.is_dir():
-        raise _refusal(run.path, "is a file; a run directory is a folder", "choose another --out")
+        raise refusal(run.path, "is a file; a run directory is a folder", "choose another --out")
     names = set(_names(run.path))
     if run.study_file.name in names:
-        raise _refusal(
+        raise refusal(
             run.path, "holds a study already", "resume it with `mbo-search resume`, or choose another --out"
         )
     foreign = sorted(name for name in names - _HALF_MADE if not name.startswith("."))
     if foreign:
         shown = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
-        raise _refusal(
-            run.path, f"holds files of something else: {shown}", "choose a new or empty folder for --out"
-        )
+        raise refusal(run.path, f"holds files of something else: {shown}", "choose a new or empty folder for --out")
 
 
 _HALF_MADE = frozenset({"lock", "setup.json", "trials", "stages", "scratch"})
 
 
-def _refusal(path: Path, rule: str, hint: str = "") -> RunDirectoryError:
-    return RunDirectoryError([Problem(key="", where=str(path), rule=rule, hint=hint)])
-
-
-def _check_regular(path: Path) -> None:
-    """Refuse what is no plain file of a sane size, before it is opened: reading a pipe would never end."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise _refusal(path, f"cannot be read: {error.strerror}", "restore the file from a copy") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise _refusal(path, "is no plain file", "remove it")
-    if status.st_size > _MOST_BYTES:
-        rule = f"is {status.st_size} bytes large; at most {_MOST_BYTES} are plausible"
-        raise _refusal(path, rule, "remove it or restore it from a copy")
-
-
-def _read_bytes(path: Path) -> bytes:
-    _check_regular(path)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _refusal(path, f"cannot be read: {error.strerror}", "check its permissions") from error
-
-
-def _read_description(path: Path, kind: type[DescriptionT]) -> DescriptionT:
-    try:
-        return kind.model_validate_json(_read_bytes(path))
-    except ValidationError as error:
-        problems = [
-            Problem(key=".".join(map(str, item["loc"])), where=str(path), rule=f"is damaged: {item['msg']}")
-            for item in error.errors(include_url=False, include_input=False, include_context=False)[:5]
-        ]
-        raise RunDirectoryError(problems) from error
-
-
-def _read_mapping(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(_read_bytes(path))
-    except (ValueError, RecursionError) as error:
-        raise _refusal(path, "is damaged: it is no JSON", "restore the file from a copy") from error
-    if not isinstance(value, dict):
-        raise _refusal(path, "is damaged: it must hold a mapping", "restore the file from a copy")
-    return value
-
-
 def _checked(record: TrialRecord, trial: int, file: Path) -> TrialRecord:
     if record.trial != trial:
-        raise _refusal(file, f"is damaged: it holds trial {record.trial}", "give the file the number of its trial")
+        raise refusal(file, f"is damaged: it holds trial {record.trial}", "give the file the number of its trial")
     return record

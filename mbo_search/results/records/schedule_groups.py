@@ -31,7 +31,7 @@ class ScheduleRuns:
 
     @property
     def arm(self) -> Arm:
-        """Which search proposed it; told from its rung where only confirm records are left."""
+        """The search that proposed it; derived from its rung where only confirm records are left."""
         if self.head.arm in ("baseline", "staged", *LOWER_ARMS):
             return self.head.arm
         return "tuned" if self.rung == "tuned" else "staged"
@@ -49,7 +49,7 @@ class ScheduleRuns:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether it completed on fresh seeds, on every one that it was tried on."""
+        """True if it completed on fresh seeds, on every one that it was tried on."""
         return bool(self.fresh) and self.num_unfinished_fresh == 0
 
     @property
@@ -61,7 +61,7 @@ class ScheduleRuns:
 
     @property
     def is_judged(self) -> bool:
-        """Whether all its runs on fresh seeds were judged on documents that no search has looked at."""
+        """True if all its runs on fresh seeds were judged on documents that no search has looked at."""
         return bool(self.fresh) and all(record.judged_loss is not None for record in self.fresh)
 
     @property

@@ -1,4 +1,4 @@
-"""Whether keeping a state pays: measured, never guessed."""
+"""Return whether keeping a state within a stage pays, by what training and writing were measured to take."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ MOST_WRITE_SHARE = 0.1
 
 
 class CheckpointPolicy:
-    """How fast a trial trains and writes.
+    """Decides by how fast a trial trains and writes which states within a stage to keep.
 
-    Within a stage a state is kept only if writing it takes at most a tenth of the training that it saves. The first
-    one is always kept: it is the measurement. Stage ends do not come here; they are always kept.
+    A state is kept only if writing it takes at most a tenth of the training that it saves. The first one is always
+    kept, because it is the measurement. Stage ends are always kept, whatever this policy says.
 
-    >>> pace = Pace()
-    >>> pace.is_worth_keeping(1)
+    >>> policy = CheckpointPolicy()
+    >>> policy.is_worth_keeping(1)
     True
-    >>> pace.observe(num_tokens=1000, train_seconds=10.0, write_seconds=0.5)
-    >>> pace.is_worth_keeping(1000), pace.is_worth_keeping(100)
+    >>> policy.observe(num_tokens=1000, train_seconds=10.0, write_seconds=0.5)
+    >>> policy.is_worth_keeping(1000), policy.is_worth_keeping(100)
     (True, False)
     """
 
@@ -26,13 +26,13 @@ class CheckpointPolicy:
         self._write_seconds: list[float] = []
 
     def observe(self, *, num_tokens: int, train_seconds: float, write_seconds: float) -> None:
-        """Note what a stretch took."""
+        """Note what a span took."""
         self._num_tokens += num_tokens
         self._train_seconds += train_seconds
         self._write_seconds.append(write_seconds)
 
     def is_worth_keeping(self, num_tokens: int) -> bool:
-        """Whether a state pays."""
+        """Return whether a state pays."""
         if not self._num_tokens:
             return True
         saved_seconds = self._train_seconds * num_tokens / self._num_tokens

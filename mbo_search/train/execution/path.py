@@ -1,4 +1,4 @@
-"""The way of a schedule through the stage tree: its segments, the key behind each, and where states are kept."""
+"""The path of a schedule through the stage tree: its segments, their keys, and where states are kept."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class SchedulePath:
 
     Attributes:
         segments: The segments in order.
-        keys: Key of the node behind each segment.
-        seed: Seed of initialisation, data order and noise.
-        branch_points: Numbers of segments behind which schedules of the study may leave a stage.
+        keys: Key of the node at the end of each segment.
+        seed: Seed of initialization, data order and noise.
+        branch_points: Numbers of segments after which schedules of the study may leave a stage.
     """
 
     segments: tuple[Segment, ...]
@@ -32,18 +32,27 @@ class SchedulePath:
 
     @property
     def tokens_done(self) -> tuple[int, ...]:
-        """Charged tokens done behind each segment."""
+        """Charged tokens done at the end of each segment."""
         return tuple(accumulate(segment.tokens for segment in self.segments))
+
+    def last_step(self, num_done: int) -> int:
+        """Optimizer steps done after a number of segments."""
+        return self.segments[num_done - 1].last_step if num_done else 0
+
+    def tokens_at(self, step: int) -> int:
+        """Charged tokens done at a step."""
+        steps = ((min(step, segment.last_step) - segment.first_step, segment) for segment in self.segments)
+        return sum(max(0, done) * segment.tokens // segment.num_steps for done, segment in steps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Consecutive segments of one stage, trained in one call; behind the last one the state is kept.
+    """Consecutive segments of one stage, trained in one call; the state at their end is kept.
 
     Attributes:
         segments: At least one.
-        key: Key of the node behind them.
-        end_tokens: Charged tokens of the schedule done behind them.
+        key: Key of the node at their end.
+        end_tokens: Charged tokens of the schedule done there.
     """
 
     segments: tuple[Segment, ...]
@@ -57,16 +66,16 @@ class Span:
 
     @property
     def ends_stage(self) -> bool:
-        """Whether its end is a boundary."""
+        """Return whether its end is a boundary."""
         return self.segments[-1].ends_stage
 
     def joined(self, following: Span) -> Span:
-        """This stretch and the one behind it as one."""
+        """This span and the next one as one."""
         return replace(following, segments=self.segments + following.segments)
 
 
 def schedule_path(schedule: Schedule, setup: TrainSetup, seed: int) -> SchedulePath:
-    """Name the way of a schedule.
+    """Name the path of a schedule.
 
     Raises:
         StudyError: If the schedule does not fit the budget's grid.
@@ -80,12 +89,12 @@ def schedule_path(schedule: Schedule, setup: TrainSetup, seed: int) -> ScheduleP
     )
 
 
-def stretches(path: SchedulePath) -> tuple[Span, ...]:
-    """Cut a way where states are kept.
+def spans(path: SchedulePath) -> tuple[Span, ...]:
+    """Cut a path where states are kept.
 
     That is at every stage end and, within a stage, at the grid points where another schedule can take over: up to
     there the learning rate does not depend on the stage's length, and either a schedule of the study may leave a
-    stage there, or the decay begins behind it.
+    stage there, or the decay begins there.
     """
     kept = sorted(_kept(path))
     tokens_done = path.tokens_done
@@ -95,8 +104,20 @@ def stretches(path: SchedulePath) -> tuple[Span, ...]:
     )
 
 
+def next_spans(path: SchedulePath, num_done: int) -> list[Span]:
+    """The spans that could be trained next: from where a trial stands to each place within the stage."""
+    ahead = [span for span in spans(path) if span.segments[-1].index >= num_done]
+    first = ahead[0].segments[-1].index + 1
+    found = [replace(ahead[0], segments=path.segments[num_done:first])]
+    for following in ahead[1:]:
+        if found[-1].ends_stage:
+            break
+        found.append(found[-1].joined(following))
+    return found
+
+
 def _kept(path: SchedulePath) -> set[int]:
-    """Numbers of segments behind which the state is kept."""
+    """Numbers of segments after which the state is kept."""
     kept = {segment.index + 1 for segment in path.segments if segment.ends_stage}
     for first, last in zip([0, *sorted(kept)], sorted(kept), strict=False):
         stage = path.segments[first:last]
@@ -108,6 +129,6 @@ def _kept(path: SchedulePath) -> set[int]:
 
 
 def _is_free_of_length(segment: Segment) -> bool:
-    """Whether a longer stage of the same strategy would train the segment alike."""
+    """Return whether a longer stage of the same strategy would train the segment alike."""
     longer = replace(segment, clock=replace(segment.clock, stage_steps=10 * segment.clock.budget_steps))
     return all(segment.lr(step) == longer.lr(step) for step in range(segment.first_step, segment.last_step))

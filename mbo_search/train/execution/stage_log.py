@@ -1,4 +1,4 @@
-"""What changes when a stage begins, in plain words, for a trial's log."""
+"""The lines of a trial's log: what changes when a stage begins, and how far a span came."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from collections.abc import Iterator
 
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.segments import Segment
+from mbo_search.train.execution.path import Span
+from mbo_search.trial.reports import BoundaryReport
+from mbo_search.units import format_count, format_seconds
 
 _HAND_OVER = {
     "start": "fresh optimizer state",
-    "continue": "optimizer state goes on untouched",
+    "continue": "optimizer state continues unchanged",
     "carry": "optimizer state carried over",
     "reset": "optimizer state reset",
 }
 
 
-def stage_banner(previous: Stage | None, segment: Segment) -> str:
-    """Say what a stage changes."""
+def stage_line(previous: Stage | None, segment: Segment) -> str:
+    """Describe what a stage changes."""
     stage, clock = segment.stage, segment.clock
     last_step = segment.stage_first_step + clock.stage_steps
     words = f"stage {segment.stage_index + 1} ({stage.name}), steps {segment.stage_first_step + 1} to {last_step}: "
@@ -25,6 +28,15 @@ def stage_banner(previous: Stage | None, segment: Segment) -> str:
     if clock.warmup_steps:
         changes.append(f"warm-up over {clock.warmup_steps} steps")
     return words + "; ".join(changes)
+
+
+def progress_line(span: Span, report: BoundaryReport) -> str:
+    """Describe what training a span gave and took."""
+    loss = "" if report.metrics is None else f", validation loss {report.metrics.loss:.4f}"
+    seconds = report.cost.train_seconds
+    speed = report.cost.executed_tokens / seconds if seconds > 0 else 0.0
+    took = f"{format_seconds(seconds)}, {format_count(speed)} tokens/s"
+    return f"step {report.step}, {format_count(span.end_tokens)} tokens{loss} ({took})"
 
 
 def _changes(before: dict[str, str], after: dict[str, str]) -> Iterator[str]:
@@ -39,7 +51,7 @@ def _changes(before: dict[str, str], after: dict[str, str]) -> Iterator[str]:
 
 
 def _describe(stage: Stage) -> dict[str, str]:
-    """A strategy in words by setting; what is not in force has no entry."""
+    """A strategy in words by setting; a setting that is off has no entry."""
     words = {"optimizer": stage.optimizer}
     words |= {name: f"{value:g}" for name, value in sorted(stage.hparams.items())}
     words |= {"lr": f"{stage.lr:g}", "lr shape": _shape(stage), "weight decay": f"{stage.weight_decay:g}"}

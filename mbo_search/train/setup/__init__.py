@@ -1,1 +1,1 @@
-"""How a study trains on this machine: every `auto` resolved once and recorded."""
+"""The resolved settings of training: every `auto` is settled once and recorded."""

@@ -1,8 +1,8 @@
 """A fingerprint of the arithmetic itself: the exact bits of a few small products, and who may have chosen them.
 
-Which instructions a library picks depends on the processor's model and on environment variables, not only on what
-torch calls the processor's capability, and other instructions add in another order. So the numerics of a study name
-what comes out: a digest of what training is made of, computed once for each process with the threads of a trial.
+Which instructions a library picks depends on the CPU's model and on environment variables, not only on what torch
+calls the CPU's capability, and other instructions add in another order. So the numerics of a study include a digest
+of the results of typical operations, computed once per process with the threads of a trial.
 """
 
 from __future__ import annotations
@@ -10,15 +10,21 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mbo_search.train.arithmetic import autocast
-from mbo_search.train.setup.setup import Device, Precision
+from mbo_search.system.device import Device, Precision
+from mbo_search.train.device import autocast
+from mbo_search.train.setup.setup import TrainSetup
+
+NUMERICS_VERSION = "2"
+"""Raised by every change of ours that changes the last bit of a trained weight or a measured loss."""
 
 _DIGEST_BYTES = 8
 _PRIME = 16_381
@@ -41,7 +47,33 @@ _VARIABLES = (
     "OPENBLAS_CORETYPE",
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
 )
-"""With these, libraries are told to choose other instructions; numbers of threads are a setting of the study."""
+"""Variables that make libraries choose other instructions; numbers of threads are settings of the study."""
+
+
+def numerics(setup: TrainSetup) -> dict[str, str]:
+    """Everything that may change the last bit of what a setup trains on this machine, by name."""
+    found = {
+        **arithmetic_versions(setup.device),
+        **chosen_instructions(),
+        "arithmetic": arithmetic_print(setup.device, setup.precision, setup.threads),
+        "device": setup.device,
+        "precision": setup.precision,
+        "threads": str(setup.threads),
+        "micro_batch": str(setup.micro_batch),
+        "numerics_version": NUMERICS_VERSION,
+    }
+    # Sums over several processes are rounded differently; keys of one process stay what they were.
+    return found | ({"ranks": str(setup.ranks)} if setup.ranks > 1 else {})
+
+
+def arithmetic_versions(device: Device) -> dict[str, str]:
+    """CPU or GPU and library versions, which decide the last bit besides a study's own settings."""
+    if device == "cuda":
+        major, minor = torch.cuda.get_device_capability()
+        unit = f"cuda sm_{major}{minor}"
+    else:
+        unit = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    return {"unit": unit, "torch": torch.__version__, "pytorch_optimizer": version("pytorch-optimizer")}
 
 
 def chosen_instructions() -> dict[str, str]:
@@ -54,8 +86,8 @@ def arithmetic_print(device: Device, precision: Precision, threads: int) -> str:
     """A digest of the bits that this process computes; takes some hundredths of a second, once.
 
     Products of weights and activations forwards and backwards, attention, a norm, cross entropy, and the
-    decompositions behind SOAP's bases. Equal digests do not prove that all else is equal; different ones prove that
-    it is not.
+    decompositions that SOAP's bases come from. Equal digests do not prove that all else is equal; different ones
+    prove that it is not.
     """
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     with _threads(threads):
@@ -76,7 +108,7 @@ def _threads(threads: int) -> Iterator[None]:
 
 
 def _results(device: Device, precision: Precision) -> Iterator[Tensor]:
-    """What a small decoder computes in a step, piece by piece."""
+    """Compute what a small decoder computes in a step, piece by piece."""
     weight_VD = _numbers(512, 96, first=1, device=device).requires_grad_()
     x_ND = _numbers(160, 96, first=2, device=device).requires_grad_()
     up_ID = _numbers(256, 96, first=3, device=device)

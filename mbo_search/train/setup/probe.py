@@ -7,28 +7,27 @@ shortest time of each counts.
 from __future__ import annotations
 
 import math
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 
 import torch
 import torch.nn.functional as F
 
 from mbo_search.model.decoder import Decoder, build_decoder
 from mbo_search.study.spec.study import ModelSpec
-from mbo_search.train.arithmetic import autocast, is_out_of_memory
-from mbo_search.train.setup.setup import Device, Precision
+from mbo_search.study.study import Study
+from mbo_search.system.device import Device, Precision
+from mbo_search.train.device import autocast, is_out_of_memory
 
 PROBE_SECONDS = 1.0
-"""Time for one question; a pass that has begun is finished."""
+"""Time for one question; a pass that has begun is completed."""
 
 CLEAR_GAIN = 1.15
-"""How much faster something must be to be preferred to the simpler choice."""
+"""Ratio by which something must be faster to be preferred to the simpler choice."""
 
 _HOPELESS_LOSS = 4.0
-"""How much slower a first pass, which also sets things up, may be for a second look."""
+"""Ratio by which a first pass, which also sets things up, may be slower to get a second look."""
 
 _STATE_FLOATS = 5
 """Floats per parameter that a trial on a GPU needs beside weights and gradients, kept free while measuring."""
@@ -39,18 +38,22 @@ def default_device() -> Device:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def arithmetic_versions(device: Device) -> dict[str, str]:
-    """What decides the last bit besides a study's own settings: processor or GPU, and library versions."""
-    if device == "cuda":
-        major, minor = torch.cuda.get_device_capability()
-        unit = f"cuda sm_{major}{minor}"
-    else:
-        unit = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
-    return {"unit": unit, "torch": torch.__version__, "pytorch_optimizer": version("pytorch-optimizer")}
+def choose_arithmetic(study: Study, vocab_size: int, *, device: Device, threads: int) -> tuple[Precision, int]:
+    """Settle precision and micro-batch; only what is `auto` in the study is measured."""
+    precision, micro_batch = study.train.precision, study.train.micro_batch
+    if precision != "auto" and micro_batch != "auto":
+        return precision, micro_batch
+    num_sequences = study.train.batch_tokens // study.model.context // study.resources.workers_per_trial
+    with prober(study.model, vocab_size, device=device, threads=threads) as found:
+        if precision == "auto":
+            precision = faster_precision(found, num_sequences)
+        if micro_batch == "auto":
+            micro_batch = fastest_micro_batch(found, num_sequences, precision)
+    return precision, micro_batch
 
 
 class Prober:
-    """A model to measure with. Built by `prober`."""
+    """A model to measure with, built by `prober`."""
 
     def __init__(self, model: Decoder, device: Device) -> None:
         self._model = model

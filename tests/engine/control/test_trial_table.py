@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mbo_search.engine.control.trial_table import TrialTable
-from mbo_search.engine.tasks.task import PathNode, TrialTask
+from mbo_search.engine.tasks import PathNode, TrialTask
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.schedule import Schedule, Stage
 

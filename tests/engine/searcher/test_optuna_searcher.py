@@ -43,7 +43,7 @@ def test_initial_points_come_first_until_they_have_begun(tmp_path, toy_world):
     one = arm(tmp_path, initial=initial)
     assert taken(one.proposals(0), 2) == [point.params for point in initial]
     world = toy_world(control=0.0, baselines=0)
-    task = world.director().ask()
+    task = world.controller().ask()
     one.begin(task.model_copy(update={"params": initial[0].params}))
     assert taken(one.proposals(1), 1) == [initial[1].params]
 
@@ -70,10 +70,10 @@ def test_the_name_of_the_study_need_not_be_known_to_load_it(tmp_path):
 
 @pytest.mark.parametrize("name", sorted(SAMPLERS))
 def test_every_sampler_proposes_before_and_after_it_has_learned(name, toy_world):
-    from mbo_search.engine.control.stopping_criteria import StoppingCriteria
+    from mbo_search.engine.control.stopping import StoppingCriteria
 
     world = toy_world(limits=StoppingCriteria(trials=13), searcher=name, control=0.0, baselines=0)
-    losses = [record.val_loss for record in world.run(world.director()).books.records]
+    losses = [record.val_loss for record in world.run(world.controller()).table.records]
     assert len(losses) == 13
     assert min(losses) < losses[0]
 

@@ -33,7 +33,7 @@ def test_the_best_schedules_come_first_and_cost_nothing(tiny_root, earlier, opti
     best = min((record for record in old.records() if record.arm == "staged"), key=lambda record: record.val_loss)
     first = run.records()[0]
     assert (first.params, first.val_loss) == (best.params, best.val_loss)
-    assert (first.trial, first.executed_tokens) == (0, 0)
+    assert (first.trial, first.cost.executed_tokens) == (0, 0)
     assert first.requested_tokens > 0
     assert all(boundary.shared for boundary in first.boundaries)
     assert len(run.records()) == 3
@@ -48,7 +48,7 @@ def test_another_seed_tries_the_schedules_and_trains_them_itself(tiny_root, earl
     (record,) = run.records()
     assert record.params in [other.params for other in old.records()]
     assert record.val_loss not in [other.val_loss for other in old.records()]
-    assert record.executed_tokens == record.requested_tokens > 0
+    assert record.cost.executed_tokens == record.requested_tokens > 0
 
 
 def test_what_is_no_run_directory_is_refused_before_anything_is_written(tiny_root, options, tmp_path):
@@ -71,9 +71,9 @@ def test_a_search_that_began_without_is_not_warmed_afterwards(tiny_root, earlier
 def test_the_same_command_again_goes_on_and_a_lost_warm_start_is_made_up_for(tiny_root, earlier, options, tmp_path):
     study = tiny_study(tiny_root, "control=0", "search.trials=2", "baselines=[]")
     warm = RunOptions(**options, warm_start=[earlier])
-    create_run(study, tmp_path / "later", cache=options["cache"], slots=1)  # killed before it took anything over
+    create_run(study, tmp_path / "later", RunOptions(**options))  # killed before it took anything over
     run_study(study, tmp_path / "later", warm)
     records = RunDirectory.open(tmp_path / "later").records()
-    assert records[0].executed_tokens == 0
+    assert records[0].cost.executed_tokens == 0
     run_study(study, tmp_path / "later", warm)
     assert RunDirectory.open(tmp_path / "later").records() == records

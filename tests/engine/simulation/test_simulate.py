@@ -1,4 +1,4 @@
-"""Proves that simulated searches pay for every node once, through the real director, and find what can be found."""
+"""Proves that simulated searches pay for every node once, through the real controller, and find the best."""
 
 from __future__ import annotations
 

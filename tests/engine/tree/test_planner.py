@@ -137,7 +137,7 @@ def test_a_fifth_of_the_cost_goes_to_new_beginnings_where_there_are_any():
         run_trial(study)
     history = HistoryReader(NUM_STAGES).read(study)
     memory = PlannerState(mixed_space, SETTINGS)
-    planner = TreePlanner(mixed_space, SETTINGS, seed=0, spent=lambda: 0.0, memory=memory)
+    planner = TreePlanner(mixed_space, SETTINGS, seed=0, spent=lambda: 0.0, recorder=memory)
     assert planner._root_share(history) > 0.17
 
 

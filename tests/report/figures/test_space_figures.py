@@ -6,11 +6,12 @@ import math
 
 import pytest
 
-from mbo_search.report.figures.importance import draw_importance, importance_info
+from mbo_search.report.figures.importance import draw_importance
 from mbo_search.report.figures.parallel import MISSING_LANE, draw_parallel, parallel_info
 from mbo_search.report.figures.pareto import draw_pareto, pareto_info
 from mbo_search.report.figures.slices import slice_data, slices_info
 from mbo_search.report.figures.tree import draw_tree, tree_info
+from mbo_search.report.importance import importance_of
 from mbo_search.report.style.i18n import load_strings
 from mbo_search.study.space.space import parameters, staged_space
 from tests.report.records import BUDGET, make_record, make_stage
@@ -85,7 +86,7 @@ def test_shares_of_the_best_hold_every_line_once():
         10,
         10,
     ]
-    drawn = draw_parallel(info, stage_names=["only"], names=NAMES)
+    drawn = draw_parallel(info, names=NAMES)
     assert sum(trace.x.count(None) for trace in drawn.data) == 40
 
 
@@ -94,9 +95,9 @@ def test_one_schedule_has_no_parallel_coordinates():
 
 
 def test_slices_hold_every_value_and_every_gap():
-    info = slices_info(searched(), importance={"stage/0/adamw/beta2": 1.0})
+    info = slices_info(searched(), importance={"stage/0/adamw/beta2": 1.0}, stage_names=["warm"])
     assert info is not None
-    data = slice_data(info, ["warm"])
+    data = slice_data(info)
     assert data["axes"][0]["label"] == "warm: adamw beta2"
     assert data["axes"][0]["values"] == [0.9, 0.99, None, None]
     assert data["trials"] == [0, 1, 2, 3]
@@ -169,7 +170,7 @@ def test_rows_of_the_tree_do_not_overlap():
     assert len(covered) == len(set(covered)) == 10 * BUDGET.num_segments
 
 
-def importance_of(num_trials):
+def staged_records(num_trials):
     study = make_study(3)
     records = [
         record for record, _ in build_records(study, num_trials=num_trials, seed=1) if record.arm == "staged"
@@ -178,7 +179,7 @@ def importance_of(num_trials):
 
 
 def test_importances_sum_to_one_and_lie_by_stage():
-    info = importance_info(*importance_of(48))
+    info = importance_of(*staged_records(48))
     assert info is not None
     assert sum(share for _, _, share in info.shares) == pytest.approx(1.0)
     assert [stage for stage, _, _ in info.shares] == sorted(stage for stage, _, _ in info.shares)
@@ -187,14 +188,14 @@ def test_importances_sum_to_one_and_lie_by_stage():
 
 
 def test_few_trials_have_no_importances():
-    assert importance_info(*importance_of(12)) is None
+    assert importance_of(*staged_records(12)) is None
 
 
 def test_a_setting_that_one_schedule_alone_has_is_counted_in_silence(recwarn, capfd):
-    records, space = importance_of(48)
+    records, space = staged_records(48)
     rare = next(p.name for p in space if not p.choices)
     kept = [r.model_copy(update={"params": {k: v for k, v in r.params.items() if k != rare}}) for r in records[:-1]]
-    info = importance_info([*kept, records[-1]], space)
+    info = importance_of([*kept, records[-1]], space)
     assert info is not None
     assert rare in {name for _, name, _ in info.shares}
     assert not recwarn.list
@@ -202,8 +203,8 @@ def test_a_setting_that_one_schedule_alone_has_is_counted_in_silence(recwarn, ca
 
 
 def test_values_from_another_version_of_the_space_are_left_out():
-    records, space = importance_of(48)
+    records, space = staged_records(48)
     changed = [r.model_copy(update={"params": {**r.params, space[0].name: "something else"}}) for r in records[:4]]
-    info = importance_info([*changed, *records[4:]], space)
+    info = importance_of([*changed, *records[4:]], space)
     assert info is not None
     assert info.num_trials == sum(record.val_loss is not None for record in records)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from html.parser import HTMLParser
 
 import pytest
 
-from mbo_search.report.page.page import SECTIONS, render_report, write_report
+from mbo_search.report.page.page import render_report, write_report
 from mbo_search.report.samples import TextSample, load_samples
 from mbo_search.report.source import read_source
 from mbo_search.results.evidence.differences import difference_of_nats
@@ -17,46 +16,16 @@ from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.records import LOWER_ARMS, TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.spec.schedule import Schedule
+from tests.report.pages import DRAWN, SECTIONS, ParsedPage
 from tests.results.builder import build_records, build_run, make_setup, make_study
 
 HOSTILE = "</script><img src=x onerror=alert(1)>'\"&<!--{{7*7}}"
 
 
-class Page(HTMLParser):
-    """Collects what a browser would see: elements, their attributes, the embedded values, and the text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.embedded: dict[str, str] = {}
-        self.text = ""
-        self._inside: str | None = None
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        values = dict(attrs)
-        self.elements.append((tag, values))
-        if tag in ("script", "style"):
-            self._inside = values.get("id") or tag
-
-    def handle_endtag(self, tag):
-        if tag in ("script", "style"):
-            self._inside = None
-
-    def handle_data(self, data):
-        if self._inside is None:
-            self.text += data
-        elif self._inside not in ("script", "style"):
-            self.embedded[self._inside] = self.embedded.get(self._inside, "") + data
-
-    def values(self, name: str):
-        return json.loads(self.embedded[name])
-
-
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> tuple[RunDirectory, Page]:
+def finished(tmp_path_factory) -> tuple[RunDirectory, ParsedPage]:
     run = build_run(tmp_path_factory.mktemp("report") / "run", num_trials=48, confirm_seeds=6, seed=1)
-    return run, Page(write_report(run).read_text(encoding="utf-8"))
+    return run, ParsedPage(write_report(run).read_text(encoding="utf-8"))
 
 
 def test_the_page_loads_nothing_from_elsewhere(finished):
@@ -82,21 +51,8 @@ def test_the_sections_stand_in_their_order(finished):
 def test_every_figure_of_a_finished_study_is_drawn(finished):
     _, page = finished
     drawn = {name.removeprefix("figure-") for name in page.embedded if name.startswith("figure-")}
-    expected = {
-        "ladder",
-        "picture",
-        "timelines",
-        "curves",
-        "lr",
-        "history",
-        "parallel",
-        "importance",
-        "slices",
-        "pareto",
-        "tree",
-    }
-    assert drawn == expected
-    assert all(page.values(f"figure-{key}")["data"] for key in expected)
+    assert drawn == set(DRAWN)
+    assert all(page.values(f"figure-{key}")["data"] for key in DRAWN)
 
 
 def test_the_table_holds_the_ranking(finished):
@@ -141,7 +97,7 @@ def test_hostile_names_stay_text(tmp_path):
         ranking=source.ranking.model_copy(update={"study": HOSTILE, "scale": HOSTILE}),
     )
     sample = TextSample(trial=0, label=HOSTILE, prompt=HOSTILE, continuation=HOSTILE)
-    page = Page(render_report(source, samples=[sample]))
+    page = ParsedPage(render_report(source, samples=[sample]))
     assert not [tag for tag, _ in page.elements if tag == "img"]
     assert not [a for _, a in page.elements if any(name.startswith("on") for name in a)]
     assert page.text.count(HOSTILE) >= 5
@@ -154,7 +110,7 @@ def test_samples_are_kept_for_the_next_report(tmp_path):
     run = build_run(tmp_path / "run", num_trials=6)
     sample = TextSample(trial=0, label="baseline", prompt="Once", continuation=" upon a time", val_perplexity=20.0)
     write_report(run, samples=[sample])
-    again = Page(write_report(run).read_text(encoding="utf-8"))
+    again = ParsedPage(write_report(run).read_text(encoding="utf-8"))
     assert "Once upon a time" in again.text
     assert load_samples(run.path) == (sample,)
 
@@ -165,13 +121,13 @@ def test_damaged_samples_are_left_out(tmp_path, caplog):
     assert "samples.json" in caplog.text
 
 
-def without(tmp_path, keep) -> Page:
+def without(tmp_path, keep) -> ParsedPage:
     study = make_study(3)
     run = RunDirectory.create(tmp_path / "run", study, make_setup(study))
     for record, curve in build_records(study, num_trials=24):
         if keep(record):
             run.write_record(record, curve)
-    return Page(write_report(run).read_text(encoding="utf-8"))
+    return ParsedPage(write_report(run).read_text(encoding="utf-8"))
 
 
 def test_an_empty_study_says_so(tmp_path):
@@ -227,11 +183,11 @@ def test_independent_searches_are_a_sentence_and_a_strip(finished):
         searches=3, planned=5, gains_nats=(0.0, 0.01, 0.02), gain=gain, answer="undecided", sentence="So it is."
     )
     told = dataclasses.replace(source, ranking=source.ranking.model_copy(update={"repeats": repeats}))
-    page = Page(render_report(told))
+    page = ParsedPage(render_report(told))
     assert "So it is." in page.text
     strip = page.values("figure-repeats")["data"]
     assert [len(trace["x"]) for trace in strip] == [2, 1, 3]
-    chinese = Page(render_report(told, language="zh"))
+    chinese = ParsedPage(render_report(told, language="zh"))
     assert "5 \u6b21\u72ec\u7acb\u641c\u7d22\u4e2d\u7684 3 \u6b21" in chinese.text
     assert "So it is." not in chinese.text
 
@@ -240,7 +196,7 @@ def test_damaged_records_are_named_on_the_page(tmp_path):
     run = build_run(tmp_path / "run", num_trials=6)
     run.record_file(3).write_text("{}")
     run.curve_file(2).write_text("no json")
-    page = Page(write_report(run, tmp_path / "elsewhere.html").read_text(encoding="utf-8"))
+    page = ParsedPage(write_report(run, tmp_path / "elsewhere.html").read_text(encoding="utf-8"))
     assert "0003.json" in page.text
     assert "0002.curve.json" in page.text
     assert len(page.values("table-ranking")["rows"]) == 5

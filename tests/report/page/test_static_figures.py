@@ -9,7 +9,8 @@ import pytest
 from mbo_search.errors import UserError
 from mbo_search.report.comparison.compare import write_comparison_figures
 from mbo_search.report.comparison.compared_runs import open_compared_runs
-from mbo_search.report.page.static_figures import first_view, write_figures
+from mbo_search.report.figures.first_view import first_view
+from mbo_search.report.page.static_figures import write_figures
 from mbo_search.report.source import read_source
 from mbo_search.report.style.palette import LIGHT
 from mbo_search.results.records.run_directory import RunDirectory
@@ -23,9 +24,9 @@ def drawn(traces, notes=()):
 def test_lines_that_wait_for_the_reader_are_left_out():
     traces = [{"name": place, "meta": {"place": place, "few": False}} for place in range(8)]
     traces += [{"name": "legend"}, {"name": "tuned", "meta": {"place": 0, "few": True}}]
-    names = [trace["name"] for trace in first_view("curves", drawn(traces))["data"]]
+    names = [trace["name"] for trace in first_view(drawn(traces), {"top": "5"})["data"]]
     assert names == [0, 1, 2, 3, 4, "legend", "tuned"]
-    assert len(first_view("history", drawn(traces))["data"]) == 10
+    assert len(first_view(drawn(traces), {})["data"]) == 10
 
 
 def test_the_legend_names_only_optimizers_that_are_drawn():
@@ -36,19 +37,21 @@ def test_the_legend_names_only_optimizers_that_are_drawn():
         {"name": "lion", "meta": {"place": -1, "names": "lion"}},
         {"name": "switch", "meta": {"place": -1}},
     ]
-    assert [trace["name"] for trace in first_view("curves", drawn(traces))["data"]] == ["line", "muon", "switch"]
+    assert [trace["name"] for trace in first_view(drawn(traces), {"top": "5"})["data"]] == [
+        "line",
+        "muon",
+        "switch",
+    ]
 
 
 def test_captions_are_shortened_where_they_do_not_fit():
     notes = [{"text": "adamw 1e-3 constant", "name": f"fit|{share}|adamw"} for share in (0.5, 0.1, 0.01)]
-    kept = first_view("timelines", drawn([], [*notes, {"text": "a heading"}]))["layout"]["annotations"]
+    kept = first_view(drawn([], [*notes, {"text": "a heading"}]), {})["layout"]["annotations"]
     assert [note["text"] for note in kept] == ["adamw 1e-3 constant", "adamw", "a heading"]
 
 
 def test_colors_are_those_of_light_paper():
-    assert (
-        first_view("tree", drawn([{"line": {"color": "var(--ink)"}}]))["data"][0]["line"]["color"] == LIGHT["ink"]
-    )
+    assert first_view(drawn([{"line": {"color": "var(--ink)"}}]), {})["data"][0]["line"]["color"] == LIGHT["ink"]
 
 
 def test_a_study_without_results_has_no_figures(tmp_path):

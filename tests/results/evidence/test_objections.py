@@ -11,6 +11,7 @@ from mbo_search.results.evidence.objections import EDGE, FEWEST_TRIALS, edges_of
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.study.space.parameters import Parameter
+from mbo_search.trial.cost import Cost
 from tests.results.ladders import SEARCH, info_of, schedule_of, searched
 
 RATE = Parameter(name="stage/0/lr_relative", low=0.25, high=4.0, log=True)
@@ -64,8 +65,8 @@ def test_opponents_that_still_improve_by_more_than_the_claim_are_not_done():
 
 
 def test_a_late_gain_counts_tokens_and_not_trials():
-    cheap = [one.model_copy(update={"executed_tokens": 1}) for one in improving(3.5, 3.4, 3.3)]
-    costly = improving(3.5, 3.4, 3.3, 3.2)[3].model_copy(update={"executed_tokens": 100})
+    cheap = [one.model_copy(update={"cost": Cost(executed_tokens=1)}) for one in improving(3.5, 3.4, 3.3)]
+    costly = improving(3.5, 3.4, 3.3, 3.2)[3].model_copy(update={"cost": Cost(executed_tokens=100)})
     assert late_gain([*cheap, costly]) == pytest.approx(0.1)
     assert late_gain(improving(3.5, 3.4, 3.3, 3.2)) == pytest.approx(0.2)
     assert late_gain(improving(3.2, 3.3, 3.4, 3.5)) == 0.0

@@ -47,4 +47,4 @@ def test_time_counts_as_if_nothing_had_been_shared():
     record = make_record(3, make_stage("adamw", 1.0), loss=3.0).model_copy(update={"path_seconds": 99.0})
     assert objective_values(record, ("seconds", "loss")) == (99.0, 3.0)
     older = record.model_copy(update={"path_seconds": None})
-    assert objective_values(older, ("loss", "seconds")) == (3.0, record.train_seconds)
+    assert objective_values(older, ("loss", "seconds")) == (3.0, record.cost.train_seconds)

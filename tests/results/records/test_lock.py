@@ -105,7 +105,7 @@ def test_a_link_in_place_of_the_lock_file_is_not_followed(tmp_path):
 
 def test_a_pipe_in_place_of_the_lock_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "lock")
-    with pytest.raises(RunDirectoryError, match="no plain file"), hold(tmp_path / "lock"):
+    with pytest.raises(RunDirectoryError, match="not a plain file"), hold(tmp_path / "lock"):
         pass
     assert holder(tmp_path / "lock") is None
 

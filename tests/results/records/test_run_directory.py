@@ -165,11 +165,11 @@ def test_status_values_are_merged(run):
     assert run.status() == {"finished": True, "wall_seconds": 1.0}
 
 
-def test_opening_what_is_no_run_directory_says_so(tmp_path):
+def test_opening_anything_but_a_run_directory_says_so(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunDirectoryError, match="nowhere: does not exist"):
         RunDirectory.open(tmp_path / "nowhere")
-    with pytest.raises(RunDirectoryError, match="file: is no folder"):
+    with pytest.raises(RunDirectoryError, match="file: is not a folder"):
         RunDirectory.open(tmp_path / "file")
     with pytest.raises(RunDirectoryError, match=r"holds no study\.yaml"):
         RunDirectory.open(tmp_path)

@@ -46,10 +46,10 @@ class Bench:
         *,
         stop_before: Sequence[int] = (),
         prune_at: int | None = None,
-        trouble: Callable[[int], None] | None = None,
+        failure: Callable[[int], None] | None = None,
     ) -> TrialOutcome:
         self.lines, self.events = [], []
-        self.runner = ToyRunner(self.root / "scratch", trouble)
+        self.runner = ToyRunner(self.root / "scratch", failure)
         polls = iter(range(10**6))
         return execute(
             path,
@@ -71,8 +71,7 @@ def bench(tmp_path: Path) -> Bench:
 
 def results_of(outcome: TrialOutcome) -> dict:
     """What an outcome says of the schedule, its cost and who trained what aside."""
-    cost = {"executed_tokens", "wasted_tokens", "train_seconds", "path_seconds", "peak_memory_bytes", "produced"}
-    shown = outcome.model_dump(exclude=cost)
+    shown = outcome.model_dump(exclude={"cost", "path_seconds", "produced"})
     for boundary in shown["boundaries"]:
         boundary.pop("shared")
     return shown
@@ -114,7 +113,7 @@ def test_a_known_schedule_costs_nothing_and_says_the_same(bench: Bench) -> None:
     assert all(boundary.shared for boundary in again.boundaries)
 
 
-def test_a_shared_beginning_is_not_trained_twice(bench: Bench) -> None:
+def test_a_shared_prefix_is_not_trained_twice(bench: Bench) -> None:
     bench.execute(path_of(constant_then_linear(0.4)))
     other = path_of(constant_then_linear(0.4, optimizer="muon"))
     shared = bench.execute(other)
@@ -252,11 +251,11 @@ def test_interrupted_anywhere_and_repeated_equals_uninterrupted(bench: Bench, po
 
 
 def test_an_exception_of_the_trainer_is_an_outcome_with_its_traceback(bench: Bench) -> None:
-    def trouble(step: int) -> None:
+    def failure(step: int) -> None:
         if step == 14:
             raise ZeroDivisionError("the trainer divides by zero")
 
-    outcome = bench.execute(path_of(constant_then_linear(0.4)), trouble=trouble)
+    outcome = bench.execute(path_of(constant_then_linear(0.4)), failure=failure)
     assert (outcome.state, outcome.reason) == ("failed", "exception")
     assert "the trainer divides by zero" in outcome.message
     assert "toy.py" in outcome.message
@@ -265,10 +264,10 @@ def test_an_exception_of_the_trainer_is_an_outcome_with_its_traceback(bench: Ben
 
 
 def test_a_lack_of_memory_is_an_outcome(bench: Bench) -> None:
-    def trouble(step: int) -> None:
+    def failure(step: int) -> None:
         raise MemoryError
 
-    outcome = bench.execute(path_of(constant_then_linear(0.4)), trouble=trouble)
+    outcome = bench.execute(path_of(constant_then_linear(0.4)), failure=failure)
     assert (outcome.state, outcome.reason) == ("pruned", "out_of_memory")
 
 
@@ -281,7 +280,7 @@ def test_divergence_is_an_outcome_that_counts_what_was_trained(bench: Bench) -> 
 
 
 class Liar(ToyRunner):
-    """A trainer that breaks a promise."""
+    """A trainer that reports wrongly."""
 
     def __init__(self, scratch: Path, change: Callable[[BoundaryReport], BoundaryReport]) -> None:
         super().__init__(scratch)
@@ -296,7 +295,7 @@ class Liar(ToyRunner):
     ("change", "reason", "message"),
     [
         (lambda report: replace(report, metrics=None), "exception", "gave no evaluation at step 12"),
-        (lambda report: replace(report, curve=()), "exception", "one behind each segment"),
+        (lambda report: replace(report, curve=()), "exception", "one at the end of each segment"),
         (
             lambda report: replace(report, metrics=replace(report.metrics, loss=float("nan"))),
             "non_finite",
@@ -304,7 +303,7 @@ class Liar(ToyRunner):
         ),
     ],
 )
-def test_a_trainer_that_breaks_a_promise_fails_its_trial(
+def test_a_trainer_with_a_wrong_report_fails_its_trial(
     bench: Bench, change: Callable[[BoundaryReport], BoundaryReport], reason: str, message: str
 ) -> None:
     path = path_of(constant_then_linear(0.4))
@@ -318,7 +317,7 @@ def test_a_trainer_that_breaks_a_promise_fails_its_trial(
     assert not bench.store.has(path.keys[3])
 
 
-def test_a_damaged_node_is_dropped_and_its_stretch_trained_again(bench: Bench) -> None:
+def test_a_damaged_node_is_dropped_and_its_span_trained_again(bench: Bench) -> None:
     path = path_of(constant_then_linear(0.4))
     expected = bench.execute(path)
     for key in (path.keys[3], path.keys[9]):
@@ -380,7 +379,7 @@ def test_a_store_that_cannot_be_written_costs_sharing_but_not_the_trial(bench: B
     outcome = bench.execute(path)
     assert outcome.state == "complete"
     assert outcome.produced == ()
-    assert sum("goes on without sharing it" in line for line in bench.lines) == 2
+    assert sum("continues without sharing it" in line for line in bench.lines) == 2
     assert list((bench.root / "scratch").iterdir()) == []
     whole = Bench(bench.root / "whole")
     assert results_of(whole.execute(path)) == results_of(outcome)
@@ -391,11 +390,11 @@ def test_what_somebody_else_produced_meanwhile_is_taken_and_the_own_copy_is_disc
     other = Bench(bench.root / "other")
     other.execute(path)
 
-    def trouble(step: int) -> None:
+    def failure(step: int) -> None:
         if step == 8 and not (bench.root / "stages").exists():
             shutil.copytree(other.root / "stages", bench.root / "stages")
 
-    outcome = bench.execute(path, trouble=trouble)
+    outcome = bench.execute(path, failure=failure)
     assert bench.runner.calls == [(0, 12)]
     assert (outcome.cost.executed_tokens, outcome.cost.wasted_tokens, outcome.produced) == (0, 96, ())
     assert outcome.state == "complete"

@@ -1,4 +1,4 @@
-"""Proves where states are kept along a schedule, where schedules of a study can part, and what a banner says."""
+"""Proves where states are kept along a schedule, where schedules can part, and what the log says of a stage."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import pytest
 
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule
 from mbo_search.study.spec.study import BudgetSpec, DataSpec, ModelSpec, Range, StageSpace, StudySpec, TrainSpec
-from mbo_search.train.execution.path import stretches
-from mbo_search.train.execution.stage_log import stage_banner
-from mbo_search.train.setup.branch_points import branch_points
+from mbo_search.train.execution.path import spans
+from mbo_search.train.execution.stage_log import stage_line
+from mbo_search.train.setup.resolve import branch_points
 from tests.train.toy import path_of, stage
 
 
 def ends(schedule: Schedule, branch_points: list[int] | None = None) -> list[int]:
-    found = stretches(path_of(schedule, branch_points=branch_points or []))
-    assert [segment.index for stretch in found for segment in stretch.segments] == list(range(10))
-    return [stretch.segments[-1].index + 1 for stretch in found]
+    found = spans(path_of(schedule, branch_points=branch_points or []))
+    assert [segment.index for span in found for segment in span.segments] == list(range(10))
+    return [span.segments[-1].index + 1 for span in found]
 
 
 def one(shape: LrShape, **settings: object) -> Schedule:
@@ -65,9 +65,9 @@ def test_branch_points_lie_within_each_stage() -> None:
     assert ends(schedule, [2, 4, 7]) == [2, 4, 10]
 
 
-def test_stretches_know_their_key_and_their_tokens() -> None:
+def test_spans_know_their_key_and_their_tokens() -> None:
     path = path_of(Schedule(stages=(stage("a", 0.3), stage("b", 0.7, hand_over="carry"))))
-    first, second = stretches(path)
+    first, second = spans(path)
     assert (first.key, second.key) == (path.keys[2], path.keys[9])
     assert (first.tokens, second.tokens) == (72, 168)
     assert (first.end_tokens, second.end_tokens) == (72, 240)
@@ -82,9 +82,7 @@ def study(*shares: object) -> StudySpec:
         model=ModelSpec(layers=1, width=8, heads=1, context=8),
         budget=BudgetSpec(tokens=10_000, grid=0.1),
         train=TrainSpec(batch_tokens=64),
-        stages=tuple(
-            StageSpace(name=f"s{number}", share=share, optimizer="adamw") for number, share in enumerate(shares)
-        ),
+        stages=tuple(StageSpace(name=f"s{number}", share=share) for number, share in enumerate(shares)),
     )
 
 
@@ -104,23 +102,23 @@ def test_branch_points_are_all_places_where_a_stage_may_end(shares: tuple, expec
     assert branch_points(study(*shares)) == expected
 
 
-def test_a_banner_says_what_changes_and_nothing_else() -> None:
+def test_a_stage_line_says_what_changes_and_nothing_else() -> None:
     before = stage("a", 0.5, regularizers=(Regularizer(kind="dropout", strength=0.1),), hparams={"beta1": 0.9})
     after = stage("b", 0.5, optimizer="lion", lr=0.01, hand_over="carry", clip_norm=None, warmup=0.1, lr_shape=WSD)
     path = path_of(Schedule(stages=(before, after)))
-    assert stage_banner(None, path.segments[0]) == (
+    assert stage_line(None, path.segments[0]) == (
         "stage 1 (a), steps 1 to 15: optimizer adamw; beta1 0.9; lr 0.1; lr shape constant; weight decay 0.1; "
         "clip norm 1; dropout 0.1; trainable all; fresh optimizer state"
     )
-    assert stage_banner(before, path.segments[5]) == (
+    assert stage_line(before, path.segments[5]) == (
         "stage 2 (b), steps 16 to 30: optimizer adamw -> lion; beta1 off (was 0.9); lr 0.1 -> 0.01; "
         "lr shape constant -> wsd (decay 0.4, floor 0, kind linear); clip norm off (was 1); dropout off (was 0.1); "
         "optimizer state carried over; warm-up over 3 steps"
     )
 
 
-def test_a_banner_of_a_stage_that_changes_nothing_says_so() -> None:
+def test_the_line_of_a_stage_that_changes_nothing_says_so() -> None:
     path = path_of(Schedule(stages=(stage("a", 0.5), stage("b", 0.5, hand_over="carry"))))
-    assert stage_banner(path.segments[0].stage, path.segments[5]) == (
-        "stage 2 (b), steps 16 to 30: optimizer state goes on untouched"
+    assert stage_line(path.segments[0].stage, path.segments[5]) == (
+        "stage 2 (b), steps 16 to 30: optimizer state continues unchanged"
     )

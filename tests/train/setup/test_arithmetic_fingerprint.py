@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 
@@ -11,52 +10,62 @@ import pytest
 import torch
 
 from mbo_search.train.setup.arithmetic_fingerprint import arithmetic_print, chosen_instructions
-from mbo_search.train.setup.setup import TrainSetup, changed_numerics, numerics_here
+from mbo_search.train.setup.resolve import numerics_here
+from mbo_search.train.setup.setup import TrainSetup, changed_numerics
 
+_SETTINGS = ("", "MKL_CBWR=COMPATIBLE", "MKL_CBWR=AVX2", "MKL_ENABLE_INSTRUCTIONS=SSE4_2")
+
+# Loading torch takes seconds, so one process loads it and computes nothing; each setting is tried in a fork of it.
 _ELSEWHERE = """
-import json, sys, torch
-from mbo_search.train.setup.setup import TrainSetup, numerics_here
-numerics = numerics_here(TrainSetup.model_validate_json(sys.stdin.read()))
-torch.set_num_threads(1)
-left = (torch.arange(96 * 352, dtype=torch.float64) ** 2 % 16381 / 16381 - 0.5).float().reshape(96, 352)
-product = left @ left.T
-print(json.dumps([numerics, product.flatten().tolist()]))
+import json, os, sys, torch
+from mbo_search.train.setup.arithmetic_fingerprint import numerics
+from mbo_search.train.setup.setup import TrainSetup
+setup = TrainSetup.model_validate_json(sys.stdin.read())
+for setting in sys.argv[1:]:
+    if os.fork() == 0:
+        if setting:
+            os.environ.update([setting.split("=")])
+        named = numerics(setup)
+        torch.set_num_threads(1)
+        left = (torch.arange(96 * 352, dtype=torch.float64) ** 2 % 16381 / 16381 - 0.5).float().reshape(96, 352)
+        print(json.dumps([setting, named, (left @ left.T).flatten().tolist()]), flush=True)
+        os._exit(0)
+    os.wait()
 """
 
-
-def in_a_new_process(setup: TrainSetup, **variables: str) -> tuple[dict[str, str], list[float]]:
-    """The numerics of a setup, and a matrix product, in a process with more environment variables."""
-    command = [sys.executable, "-c", _ELSEWHERE]
-    environment = {**os.environ, **variables}
-    found = subprocess.run(
-        command, input=setup.model_dump_json(), env=environment, capture_output=True, text=True, check=True
-    )
-    numerics, product = json.loads(found.stdout)
-    return numerics, product
+Found = dict[str, tuple[dict[str, str], list[float]]]
 
 
-def test_every_process_of_a_machine_finds_the_same(setup: TrainSetup) -> None:
-    numerics, _ = in_a_new_process(setup)
+@pytest.fixture(scope="module")
+def elsewhere(setup: TrainSetup) -> Found:
+    """The numerics of a setup, and a matrix product, in other processes, by the variable that is set there."""
+    command = [sys.executable, "-c", _ELSEWHERE, *_SETTINGS]
+    found = subprocess.run(command, input=setup.model_dump_json(), capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in found.stdout.splitlines()]
+    return {setting: (numerics, product) for setting, numerics, product in lines}
+
+
+def test_every_process_of_a_machine_finds_the_same(setup: TrainSetup, elsewhere: Found) -> None:
+    numerics, _ = elsewhere[""]
     assert numerics == setup.numerics == numerics_here(setup)
     assert len(numerics["arithmetic"]) == 16
 
 
 @pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="this torch has no MKL whose paths can be chosen")
-@pytest.mark.parametrize("variable", ["MKL_CBWR=COMPATIBLE", "MKL_CBWR=AVX2", "MKL_ENABLE_INSTRUCTIONS=SSE4_2"])
-def test_other_bits_mean_other_numerics(setup: TrainSetup, variable: str) -> None:
-    name, _, value = variable.partition("=")
-    _, product = in_a_new_process(setup)
-    numerics, other_product = in_a_new_process(setup, **{name: value})
+@pytest.mark.parametrize("setting", _SETTINGS[1:])
+def test_other_bits_mean_other_numerics(setup: TrainSetup, elsewhere: Found, setting: str) -> None:
+    name, _, value = setting.partition("=")
+    numerics, other_product = elsewhere[setting]
     assert numerics[name] == value
-    if other_product != product:
+    if other_product != elsewhere[""][1]:
         assert numerics["arithmetic"] != setup.numerics["arithmetic"]
     assert setup.model_copy(update={"numerics": numerics}).root_key(0) != setup.root_key(0)
 
 
 @pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="this torch has no MKL whose paths can be chosen")
-def test_the_compatible_path_has_other_bits(setup: TrainSetup) -> None:
-    numerics, product = in_a_new_process(setup, MKL_CBWR="COMPATIBLE")
-    assert product != in_a_new_process(setup)[1]
+def test_the_compatible_path_has_other_bits(setup: TrainSetup, elsewhere: Found) -> None:
+    numerics, product = elsewhere["MKL_CBWR=COMPATIBLE"]
+    assert product != elsewhere[""][1]
     assert numerics["arithmetic"] != setup.numerics["arithmetic"]
 
 

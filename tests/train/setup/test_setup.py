@@ -22,7 +22,8 @@ from mbo_search.study.spec.study import (
 )
 from mbo_search.system.cores import available_cores, quota_cores
 from mbo_search.train.setup.probe import faster_precision, fastest_micro_batch, prober
-from mbo_search.train.setup.setup import TrainSetup, numerics_here, resolve_setup
+from mbo_search.train.setup.resolve import numerics_here, resolve_setup
+from mbo_search.train.setup.setup import TrainSetup
 
 
 def study(**changes: object) -> StudySpec:
@@ -46,7 +47,7 @@ def test_every_auto_becomes_a_value(data: PreparedData) -> None:
     assert setup.device == ("cuda" if torch.cuda.is_available() else "cpu")
     assert setup.budget().total_tokens == 10 * 10 * 96
     assert setup.branch_points == (3, 5)
-    assert setup.data_fingerprint == data.card.fingerprint
+    assert setup.data_fingerprint == data.metadata.fingerprint
     assert setup.numerics["torch"] == torch.__version__
     assert numerics_here(setup) == setup.numerics
 

@@ -98,7 +98,7 @@ class TuneAdapter:
         """A worker was lost; Tune will start another, which is told if this one had taken too much memory."""
         if _is_for_memory(error):
             self._note_for_memory(trial_id, error)
-        self._director.left_alone(self._numbers[trial_id], _last_line(error))
+        self._director.worker_lost_retrying(self._numbers[trial_id], _last_line(error))
 
     def killed_for_memory(self, error: str) -> bool:
         """Note which trials' workers Ray has killed for memory, as far as an error that ended Tune says so.
@@ -142,7 +142,7 @@ class TuneAdapter:
         number = self._numbers[trial_id]
         words = self._words.get(number) or self._words_left(number)
         if words is None:
-            self._director.lost(number, _last_line(error))
+            self._director.worker_lost(number, _last_line(error))
         else:
             self._director.tell(number, words.outcome)
 

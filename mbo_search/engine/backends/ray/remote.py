@@ -15,9 +15,9 @@ from typing import Any
 
 from mbo_search.data.transfer import fetch_prepared
 from mbo_search.engine.backends.ray.cluster import StopFlagClient
-from mbo_search.engine.backends.ray.worker import LOG, PLAN, TASK, cap_gpu_memory, report_trial
+from mbo_search.engine.backends.ray.worker import LOG, PLAN, TASK, SentRunner, cap_gpu_memory, report_trial
 from mbo_search.engine.backends.worker import TrialWorker, WorkerPlan
-from mbo_search.engine.tasks.task import TrialTask
+from mbo_search.engine.tasks import TrialTask
 from mbo_search.errors import UserError
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.open_store import store_url
@@ -28,25 +28,28 @@ from mbo_search.system.object_storage import ObjectFolder
 _MOST_LOG_BYTES = 64 * 2**10
 
 
-def train_remote_trial(config: dict[str, Any]) -> None:
+def train_remote_trial(config: dict[str, Any], sent: SentRunner | None = None) -> None:
     """Train one trial; the driver may end it at any report."""
     run = RunDirectory(user_cache() / "worker" / config["run_id"])
     for folder in (run.trials, run.scratch, run.stages):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    worker = _worker(run.path, config[PLAN])
+    worker = _worker(run.path, config[PLAN], sent)
     task = TrialTask.model_validate_json(config[TASK])
     fresh_lines = _reader(run.trial_log(task.trial))
     report_trial(worker, task, stop=StopFlagClient(config["session"]), extra=lambda: {LOG: fresh_lines()})
 
 
 @functools.lru_cache(maxsize=1)
-def _worker(folder: Path, plan_json: str) -> TrialWorker:
+def _worker(folder: Path, plan_json: str, sent: SentRunner | None = None) -> TrialWorker:
     """The process's worker, with the data on this machine."""
-    from mbo_search.train.setup.setup import changed_numerics, numerics_here
+    from mbo_search.train.runners import runner_numerics
+    from mbo_search.train.setup.resolve import numerics_here
+    from mbo_search.train.setup.setup import changed_numerics
 
+    runner = None if sent is None else sent.runner
     plan = WorkerPlan.model_validate_json(plan_json)
     assert plan.store_url is not None, "without a store workers must see the driver's files"
-    differing = changed_numerics(plan.setup.numerics, numerics_here(plan.setup))
+    differing = changed_numerics(plan.setup.numerics, numerics_here(plan.setup) | runner_numerics(runner))
     changed = [f"{name} is {here or 'not set'}, not {wanted or 'set'}" for name, wanted, here in differing]
     if changed:
         raise UserError(f"this machine computes otherwise than the study's others: {'; '.join(changed)}")
@@ -56,7 +59,9 @@ def _worker(folder: Path, plan_json: str) -> TrialWorker:
         cap_gpu_memory(plan.memory_fraction)
     setup = plan.setup.model_copy(update={"data_folder": str(prepared.folder)})
     here_plan = plan.model_copy(update={"setup": setup})
-    return TrialWorker(RunDirectory(folder), here_plan, mirror=PartialMirror(store))
+    return TrialWorker(
+        RunDirectory(folder), here_plan, prepared=prepared, runner=runner, mirror=PartialMirror(store)
+    )
 
 
 def run_id(run: RunDirectory, hostname: str) -> str:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from mbo_search.engine.backends.worker import read_worker_plan
 from mbo_search.engine.control.controller import SearchController
 from mbo_search.errors import Problem, UserError
 from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.trial.reports import StageRunner
 
 if TYPE_CHECKING:
     from mbo_search.engine.backends.ray.adapter import TuneAdapter
@@ -45,15 +46,24 @@ _SAVE_SECONDS = 3.0
 """Time for trials at work to save their state where nobody can hear any more that they have."""
 
 
-def run_on_ray(
-    director: SearchController,
-    run: RunDirectory,
-    slots: RaySlots,
-    *,
-    cluster: Cluster | None,
-    stop: StopRequest,
-    observe: Callable[[], None],
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayJob:
+    """What is run on Ray, and where.
+
+    Attributes:
+        run: The run directory.
+        slots: What a cluster must offer.
+        cluster: An existing cluster; None: one on this machine.
+        runner: A runner to send to the workers; None: the built-in trainer.
+    """
+
+    run: RunDirectory
+    slots: RaySlots
+    cluster: Cluster | None = None
+    runner: StageRunner | None = None
+
+
+def run_on_ray(director: SearchController, job: RayJob, *, stop: StopRequest, observe: Callable[[], None]) -> None:
     """Train on all slots until the director has nothing left or is told to stop.
 
     On somebody's cluster, workers get all that they need from the study's store, if it names one; else they must
@@ -66,12 +76,12 @@ def run_on_ray(
     try:
         num_fruitless = 0
         while num_fruitless < _MOST_FRUITLESS:
-            num_records = len(director.books.records)
-            _run_session(director, run, slots, cluster=cluster, stop=stop, observe=observe)
+            num_records = len(director.table.records)
+            _run_session(director, job, stop=stop, observe=observe)
             if not director.has_more:
                 return
-            director.abandoned("Ray ended before the trial")
-            num_fruitless = 0 if len(director.books.records) > num_records else num_fruitless + 1
+            director.backend_lost("Ray ended before the trial")
+            num_fruitless = 0 if len(director.table.records) > num_records else num_fruitless + 1
     except RayStartError:
         if not stop.is_set():
             raise
@@ -80,8 +90,8 @@ def run_on_ray(
     except _TuneStuckError as error:
         if director.is_stopping:
             return
-        raise _refusal(run, "lost a process that it cannot work without") from error
-    raise _refusal(run, f"ended {_MOST_FRUITLESS} times before any trial did")
+        raise _refusal(job.run, "lost a process that it cannot work without") from error
+    raise _refusal(job.run, f"ended {_MOST_FRUITLESS} times before any trial did")
 
 
 class _TuneStuckError(Exception):
@@ -95,24 +105,24 @@ def _refusal(run: RunDirectory, what: str) -> UserError:
 
 
 def _run_session(
-    director: SearchController,
-    run: RunDirectory,
-    slots: RaySlots,
-    *,
-    cluster: Cluster | None,
-    stop: StopRequest,
-    observe: Callable[[], None],
+    director: SearchController, job: RayJob, *, stop: StopRequest, observe: Callable[[], None]
 ) -> None:
     """One life of Ray; another one is needed if it kills a worker for memory, loses a process or gives up."""
     with (
-        ray_session(slots, cluster=cluster, logs=run.path / "ray", stop=stop) as folder,
-        _storage(folder if cluster is None else run.path) as storage,
+        ray_session(job.slots, cluster=job.cluster, logs=job.run.path / "ray", stop=stop) as folder,
+        _storage(folder if job.cluster is None else job.run.path) as storage,
     ):
         if stop.is_set():
             director.stop()  # while Ray was starting: no trial has begun
             return
-        announce = _announce_remotely if cluster is not None and _has_store(run) else _announce
-        _run_tuner(director, announce(run), slots, storage=storage, stop=stop, observe=observe)
+        session = _session_of(job)
+        _run_tuner(director, session, job.slots, storage=storage, stop=stop, observe=observe)
+
+
+def _session_of(job: RayJob) -> _Session:
+    is_remote = job.cluster is not None and _has_store(job.run)
+    session = _announce_remotely(job.run) if is_remote else _announce(job.run)
+    return session if job.runner is None else replace(session, train=_with_runner(session.train, job.runner))
 
 
 @contextmanager
@@ -165,6 +175,18 @@ def _announce_remotely(run: RunDirectory) -> _Session:
     }
     board = StopFlags(session)
     return _Session(train=train_remote_trial, config=config, stop=board.stop, keep_log=_append(run))
+
+
+def _with_runner(train: Callable[..., None], runner: StageRunner) -> Callable[[dict[str, Any]], None]:
+    """Send a runner to the workers, which keep it from trial to trial."""
+    from ray import tune
+
+    from mbo_search.engine.backends.ray.worker import SentRunner
+
+    sent: Callable[[dict[str, Any]], None] = tune.with_parameters(
+        train, sent=SentRunner(runner=runner, token=secrets.token_hex(8))
+    )
+    return sent
 
 
 def _has_store(run: RunDirectory) -> bool:

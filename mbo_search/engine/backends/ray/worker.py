@@ -1,23 +1,23 @@
 """What a Ray worker process runs: one trial after the other, reporting stage ends and outcomes to the driver.
 
 A trial's configuration is only where to look (run directory, session, trial number); the task itself is a file.
-Reports are JSON texts, so that nothing of ours crosses Ray as a pickle.
+Reports are JSON texts; only a runner that was passed in crosses Ray as a pickle.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mbo_search.engine.backends.stop_signals import SessionWatch
 from mbo_search.engine.backends.worker import TrialWorker, read_worker_plan
-from mbo_search.engine.tasks.files import read_task
-from mbo_search.engine.tasks.task import TrialTask
+from mbo_search.engine.tasks import TrialTask, read_task
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.trial.outcome import BoundaryEvent
-from mbo_search.trial.reports import Stop
+from mbo_search.trial.reports import StageRunner, Stop
 
 BOUNDARY = "boundary"
 """Name under which a stage end is reported."""
@@ -35,10 +35,23 @@ TASK = "task"
 """Name of the task there."""
 
 
-def train_trial(config: dict[str, Any]) -> None:
+@dataclass(frozen=True, slots=True)
+class SentRunner:
+    """A runner that the driver has sent; equal by its token, so that a process keeps the first one it unpickles.
+
+    Attributes:
+        runner: The runner.
+        token: Names it.
+    """
+
+    runner: StageRunner = field(compare=False)
+    token: str
+
+
+def train_trial(config: dict[str, Any], sent: SentRunner | None = None) -> None:
     """Train one trial; the driver may end it at any report."""
     run = RunDirectory(Path(config["run"]))
-    worker = _worker(config["run"])
+    worker = _worker(config["run"], sent)
     watch = SessionWatch(run.path / "session.json", config["session"])
     report_trial(worker, read_task(run.trials, config["trial"]), stop=watch, extra=dict)
 
@@ -57,13 +70,13 @@ def report_trial(worker: TrialWorker, task: TrialTask, *, stop: Stop, extra: Cal
 
 
 @functools.lru_cache(maxsize=1)
-def _worker(folder: str) -> TrialWorker:
+def _worker(folder: str, sent: SentRunner | None) -> TrialWorker:
     """The process's worker: torch is imported once, and the data stays mapped from trial to trial."""
     run = RunDirectory(Path(folder))
     plan = read_worker_plan(run)
     if plan.memory_fraction < 1.0:
         cap_gpu_memory(plan.memory_fraction)
-    return TrialWorker(run, plan)
+    return TrialWorker(run, plan, runner=None if sent is None else sent.runner)
 
 
 def cap_gpu_memory(fraction: float) -> None:

@@ -11,9 +11,9 @@ from mbo_search.data.transfer import fetch_prepared, send_prepared
 from mbo_search.engine.backends.ray import remote as ray_remote
 from mbo_search.engine.backends.ray.cluster import Cluster, admit
 from mbo_search.engine.backends.worker import WorkerPlan
-from mbo_search.engine.driver import nodes_of
 from mbo_search.engine.open_run import baselines_of, create_run
-from mbo_search.engine.tasks.task import TrialTask
+from mbo_search.engine.options import RunOptions
+from mbo_search.engine.tasks import TrialTask, nodes_of
 from mbo_search.errors import DataError, UserError
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.open_store import open_node_store
@@ -23,7 +23,7 @@ from tests.engine.tiny import tiny_study
 
 @pytest.fixture
 def opened(tiny_root, tmp_path):
-    return create_run(tiny_study(tiny_root), tmp_path / "run", cache=tiny_root / "cache", slots=1)
+    return create_run(tiny_study(tiny_root), tmp_path / "run", RunOptions(cache=tiny_root / "cache"))
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ def test_a_machine_that_computes_otherwise_refuses(opened, objects, tmp_path):
 
 
 def test_data_arrive_whole_or_not_at_all(prepared, objects, tmp_path):
-    fingerprint = prepared.card.fingerprint
+    fingerprint = prepared.metadata.fingerprint
     found = fetch_prepared(fingerprint, objects, tmp_path / "fetched")
-    assert found.card == prepared.card
+    assert found.metadata == prepared.metadata
     assert (found.tokens("train") == prepared.tokens("train")).all()
     shutil.rmtree(tmp_path / "fetched")
     objects.put(f"data/{fingerprint}/train.tokens", b"\0" * 100)

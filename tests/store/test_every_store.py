@@ -1,4 +1,4 @@
-"""Proves that every stage store keeps the same promises: a folder, a remote one on a mounted disk, and S3.
+"""Proves that every stage store behaves the same: a folder, a remote one on a mounted disk, and S3.
 
 The S3 server is a real one from a Python package. Besides the common suite: nothing is visible before its manifest,
 a hostile store cannot write outside its folder, and no credentials appear anywhere.
@@ -21,38 +21,8 @@ from mbo_search.store.node_store import NodeStore
 from mbo_search.store.open_store import open_node_store
 from mbo_search.store.remote import RemoteStageStore
 from mbo_search.system.object_storage import ObjectFolder
-from mbo_search.trial.cost import Cost
-from mbo_search.trial.reports import BoundaryReport, CurvePoint, Metrics
 from tests.s3 import CREDENTIALS, SECRET, s3_server, s3_url
-
-WINDOWS = "w" * 64
-
-
-def key_of(number: int) -> str:
-    return sha256(str(number).encode()).hexdigest()
-
-
-def report_of(number: float, *, seconds: float = 1.0, evaluated: bool = True) -> BoundaryReport:
-    metrics = Metrics(loss=2.0 + number / 3, accuracy=0.25, bits_per_byte=1 / 3, num_tokens=64)
-    found = metrics if evaluated else None
-    loss = metrics.loss if evaluated else None
-    point = CurvePoint(step=4, tokens=64, lr=0.1, train_loss=1 / 7, grad_norm=1.0, loss=loss, metrics=found)
-    return BoundaryReport(
-        step=4,
-        cost=Cost(executed_tokens=64, train_seconds=seconds, peak_memory_bytes=1000),
-        metrics=found,
-        curve=(point,),
-    )
-
-
-def state_of(folder: Path, number: int) -> Path:
-    folder.mkdir(parents=True)
-    (folder / "weights.bin").write_bytes(str(number).encode() * 1000)
-    (folder / "state.json").write_text(json.dumps({"number": number}))
-    return folder
-
-
-STATE_BYTES = 1000 + len('{"number": 1}')
+from tests.store.nodes import STATE_BYTES, WINDOWS, key_of, report_of, state_of
 
 
 @dataclass
@@ -62,7 +32,7 @@ class Place:
     Attributes:
         folder: Scratch of the test.
         url: The store; None for a folder of its own.
-        objects: The objects behind a remote store; None for a plain folder.
+        objects: The objects of a remote store; None for a plain folder.
     """
 
     folder: Path
@@ -89,7 +59,7 @@ class Place:
         return store
 
     def damage(self, number: int, name: str, change: Callable[[bytes], bytes | None]) -> None:
-        """Change or remove a stored file of a node, behind the store's back."""
+        """Change or remove a stored file of a node, without the store."""
         key = key_of(number)
         if self.objects is None:
             path = self.root / key[:2] / key / name
@@ -194,7 +164,7 @@ def test_what_is_no_key_never_becomes_a_path(place, key):
         lambda: store.load(key),
         lambda: store.commit(key, state, report_of(1)),
     ):
-        with pytest.raises(StoreError, match="is no key"):
+        with pytest.raises(StoreError, match="is not a key"):
             attempt()
     assert state.is_dir()
 

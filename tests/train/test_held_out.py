@@ -19,17 +19,16 @@ from mbo_search.model.decoder import Decoder, build_decoder
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 from mbo_search.train.evaluation import evaluate
 from mbo_search.train.execution.path import schedule_path
-from mbo_search.train.held_out import evaluate_held_out
-from mbo_search.train.judge import JudgedLosses, judge
-from mbo_search.train.load import load_model
-from mbo_search.train.setup.setup import (
-    TrainSetup,
+from mbo_search.train.held_out import JudgedLosses, evaluate_held_out, judge
+from mbo_search.train.saved_state import load_model
+from mbo_search.train.setup.eval_text import (
     evaluation_windows_of,
     judged_text_of,
     over_whole_split,
     validation_parts_of,
     windows_of_setup,
 )
+from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
 from tests.train.builder import LINEAR, make_schedule, make_stage, tiny_setup, write_corpus
 
@@ -67,13 +66,13 @@ def text(many: PreparedData, judged_setup: TrainSetup) -> JudgedText:
 
 
 def judged(model: Decoder, many: PreparedData, text: JudgedText, setup: TrainSetup) -> JudgedLosses:
-    return judge(model, many.tokens("validation"), text, eos_id=many.card.eos_id, setup=setup)
+    return judge(model, many.tokens("validation"), text, eos_id=many.metadata.eos_id, setup=setup)
 
 
 def naive_nats(model: Decoder, many: PreparedData, start: int, length: int) -> float:
     """One document, sixteen tokens at a time."""
     tokens = torch.from_numpy(many.tokens("validation").astype("int64"))
-    document = torch.cat([torch.tensor([many.card.eos_id]), tokens[start : start + length]])
+    document = torch.cat([torch.tensor([many.metadata.eos_id]), tokens[start : start + length]])
     total = 0.0
     for first in range(0, length, 16):
         piece = document[first : first + 17]
@@ -96,10 +95,10 @@ def test_losses_are_those_of_a_plain_loop(
 def test_the_documents_are_whole_ones_of_the_split(many: PreparedData, text: JudgedText) -> None:
     tokens = many.tokens("validation")
     for start, length in zip(text.starts, text.lengths, strict=True):
-        assert start == 0 or tokens[start - 1] == many.card.eos_id
+        assert start == 0 or tokens[start - 1] == many.metadata.eos_id
         document = tokens[start : start + length]
-        assert document[-1] == many.card.eos_id
-        assert many.card.eos_id not in document[:-1]
+        assert document[-1] == many.metadata.eos_id
+        assert many.metadata.eos_id not in document[:-1]
         assert many.tokenizer().decode(document[:-1].tolist()).startswith("Document ")
 
 
@@ -116,7 +115,7 @@ def test_padding_never_counts(model: Decoder, many: PreparedData, text: JudgedTe
     pieces, tokens = text.pieces(16), many.tokens("validation")
     chosen = pieces.lengths.argsort()[[0, 1, -1]]
     assert pieces.lengths[chosen[0]] < 16
-    batches = [read_pieces(tokens, pieces, chosen, eos_id=many.card.eos_id, padding=fill) for fill in (0, 65)]
+    batches = [read_pieces(tokens, pieces, chosen, eos_id=many.metadata.eos_id, padding=fill) for fill in (0, 65)]
     assert (batches[0].inputs != batches[1].inputs).any()
     logits = [model(torch.from_numpy(batch.inputs))[torch.from_numpy(batch.is_real)] for batch in batches]
     assert torch.equal(*logits)
@@ -154,9 +153,9 @@ def test_a_setup_without_judged_documents_keeps_its_windows(many: PreparedData, 
 
 
 def test_other_text_is_not_taken_for_the_judged_one(many: PreparedData, judged_setup: TrainSetup) -> None:
-    with pytest.raises(DataError, match="other documents to judge on"):
+    with pytest.raises(DataError, match="does not hold the judged documents"):
         judged_text_of(many, judged_setup.model_copy(update={"judged_fingerprint": "x"}))
-    with pytest.raises(DataError, match="other data"):
+    with pytest.raises(DataError, match="does not hold the data"):
         windows_of_setup(many, judged_setup.model_copy(update={"windows_fingerprint": "x"}))
 
 
@@ -173,7 +172,7 @@ def trained(
     return folder, report.curve[-1].loss
 
 
-def test_held_out_losses_judges_the_weights_that_were_measured(
+def test_held_out_losses_are_those_of_the_weights_that_were_measured(
     trained: tuple[Path, float], many: PreparedData, judged_setup: TrainSetup, text: JudgedText
 ) -> None:
     """With the averaged weights after a schedule-free stage, and with the same bits each time."""
@@ -202,7 +201,7 @@ def test_pieces_have_the_losses_of_windows(model: Decoder, many: PreparedData, j
     assert (nats[1].document_nats[0] - nats[0].document_nats[0]) / 144 == pytest.approx(measured.loss, rel=1e-6)
 
 
-def test_held_out_losses_on_judged_documents_leaves_the_test_split_alone(
+def test_held_out_losses_on_judged_documents_leave_the_test_split_alone(
     trained: tuple[Path, float], many: PreparedData, judged_setup: TrainSetup
 ) -> None:
     losses = evaluate_held_out(trained[0], judged_setup, many, ("judged",))
@@ -211,7 +210,7 @@ def test_held_out_losses_on_judged_documents_leaves_the_test_split_alone(
     assert math.isfinite(losses.judged.loss)
 
 
-def test_troubles_of_held_out_losses_are_told_and_fail_nothing(
+def test_failures_of_held_out_losses_are_reported_and_fail_nothing(
     trained: tuple[Path, float], many: PreparedData, judged_setup: TrainSetup, tmp_path: Path
 ) -> None:
     other = judged_setup.model_copy(update={"judged_fingerprint": "x"})

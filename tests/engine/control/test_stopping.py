@@ -6,15 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from mbo_search.engine.control.convergence import PATIENCE, SHARE_OF_LOSS, is_enough, noise_floor
-from mbo_search.engine.control.stopping_criteria import StoppingCriteria
+from mbo_search.engine.control.stopping import (
+    PATIENCE,
+    SHARE_OF_LOSS,
+    StoppingCriteria,
+    has_converged,
+    loss_resolution,
+)
 from mbo_search.results.ranking.rank import count_totals, rank
 
 
 @pytest.fixture
 def searched(toy_world):
-    director = toy_world(limits=StoppingCriteria(trials=12), control=0.0)
-    return director.run(director.director()).books
+    controller = toy_world(limits=StoppingCriteria(trials=12), control=0.0)
+    return controller.run(controller.controller()).table
 
 
 def with_gains(tasks, gains):
@@ -29,18 +34,18 @@ def with_averaged(record, gap):
 
 def test_small_expectations_end_a_search_only_when_they_last(searched):
     tasks, records = searched.tasks_of("staged"), searched.records
-    small = noise_floor(records) / 2
-    assert is_enough(with_gains(tasks, [small] * PATIENCE), records)
-    assert is_enough(with_gains(tasks, [1.0] + [small] * PATIENCE), records)
-    assert not is_enough(with_gains(tasks, [small] * (PATIENCE - 1)), records)
-    assert not is_enough(with_gains(tasks, [small] * (PATIENCE - 1) + [1.0]), records)
-    assert not is_enough(tasks, records)
+    small = loss_resolution(records) / 2
+    assert has_converged(with_gains(tasks, [small] * PATIENCE), records)
+    assert has_converged(with_gains(tasks, [1.0] + [small] * PATIENCE), records)
+    assert not has_converged(with_gains(tasks, [small] * (PATIENCE - 1)), records)
+    assert not has_converged(with_gains(tasks, [small] * (PATIENCE - 1) + [1.0]), records)
+    assert not has_converged(tasks, records)
 
 
 def test_averaged_losses_and_repeated_seeds_tell_the_noise(searched):
     complete = [record for record in searched.records if record.val_loss is not None]
-    assert noise_floor([with_averaged(record, 0.02) for record in complete]) == pytest.approx(0.02)
-    assert noise_floor([]) is None
+    assert loss_resolution([with_averaged(record, 0.02) for record in complete]) == pytest.approx(0.02)
+    assert loss_resolution([]) is None
 
 
 def test_repeats_on_fresh_seeds_tell_the_noise_of_a_difference_as_the_ranking_does(searched):
@@ -56,22 +61,22 @@ def test_repeats_on_fresh_seeds_tell_the_noise_of_a_difference_as_the_ranking_do
         for i, (record, losses) in enumerate(zip(complete[:2], ([2.0, 2.5, 3.0], [2.11, 2.60, 3.09]), strict=True))
     )
     records = [*complete, *one, *other]
-    assert noise_floor(records) == pytest.approx(0.01)
+    assert loss_resolution(records) == pytest.approx(0.01)
     ranking = rank(records, "toy", count_totals(records, {}), scale="at no size")
-    assert ranking.noise_floor.sd_nats == pytest.approx(noise_floor(records))
-    assert noise_floor([*complete, *one]) == pytest.approx(SHARE_OF_LOSS * 2.0)
+    assert ranking.noise_floor.sd_nats == pytest.approx(loss_resolution(records))
+    assert loss_resolution([*complete, *one]) == pytest.approx(SHARE_OF_LOSS * 2.0)
 
 
 def test_a_search_says_that_it_ended_by_itself(toy_world):
     world = toy_world(limits=StoppingCriteria(trials=40), control=0.0)
-    director = world.director()
-    director.plan = replace(director.plan, ends_itself=True)
+    controller = world.controller()
+    controller.config = replace(controller.config, ends_itself=True)
     for _ in range(10):
-        task = director.ask()
-        director.started(task.trial)
-        director.tell(task.trial, world.execute(task))
-    assert director.ended_by() is None
-    for task in director.books.tasks_of("staged"):
-        director.books.end(task.model_copy(update={"expected_gain": 1e-6}), director.books.record(task.trial))
-    assert director.ended_by() == "enough"
-    assert director.ask() is None
+        task = controller.ask()
+        controller.started(task.trial)
+        controller.tell(task.trial, world.execute(task))
+    assert controller.ended_by() is None
+    for task in controller.table.tasks_of("staged"):
+        controller.table.end(task.model_copy(update={"expected_gain": 1e-6}), controller.table.record(task.trial))
+    assert controller.ended_by() == "enough"
+    assert controller.ask() is None

@@ -1,0 +1,44 @@
+"""Options of a search that are not part of its question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mbo_search.engine.backends.ray.cluster import Cluster
+from mbo_search.engine.backends.slots import Backend
+from mbo_search.trial.reports import StageRunner
+
+if TYPE_CHECKING:
+    from mbo_search.engine.control.progress import Progress
+    from mbo_search.engine.searcher.registry import GivenSearcher
+
+
+def _ignore(progress: Progress) -> None:
+    """Observe nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """Options of a search: where it runs, with which runner and searcher, and who watches it.
+
+    Attributes:
+        cache: Folder for prepared data.
+        backend: Where trials run; `auto` is Ray where several run at once, else this process.
+        cluster: An existing Ray cluster; None: start one if Ray is needed.
+        observe: Called with a snapshot now and then.
+        warm_start: Run directories of earlier studies whose states and best schedules a new search starts from.
+        runner: Trains in place of the built-in trainer. Its class name and its `version` attribute enter every
+            node key, so that its states never mix with others. With Ray it must be picklable.
+        searcher: An Optuna sampler, or a function that makes one from a seed, in place of the study's searcher.
+    """
+
+    cache: Path
+    backend: Backend = "auto"
+    cluster: Cluster | None = None
+    observe: Callable[[Progress], None] = _ignore
+    warm_start: Sequence[Path] = ()
+    runner: StageRunner | None = None
+    searcher: GivenSearcher | None = None

@@ -1,0 +1,159 @@
+"""Values of a plan: what a study would do and cost."""
+
+from __future__ import annotations
+
+import math
+
+from mbo_search.engine.control.confirm import ConfirmCost
+from mbo_search.results.ranking.earlier_noise import EarlierNoise
+from mbo_search.results.records.records import Arm
+from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.schedule import Schedule
+from mbo_search.study.study import Study
+from mbo_search.train.setup.setup import TrainSetup
+
+
+class ParameterPlan(Description):
+    """A parameter that a searcher chooses.
+
+    Attributes:
+        name: Its name in the Optuna study.
+        choices: The values to choose from; empty for an interval.
+        low: Lower end of an interval.
+        high: Upper end of an interval.
+        is_log: Whether the interval is searched on a logarithmic scale.
+    """
+
+    name: str
+    choices: tuple[float | str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    is_log: bool = False
+
+
+class LrRange(Description):
+    """The absolute learning rates of one optimizer in one stage.
+
+    Attributes:
+        stage: Name of the stage.
+        optimizer: Name of the optimizer.
+        reference_lr: Its reference learning rate at the study's width.
+        low: Lowest peak learning rate.
+        high: Highest.
+    """
+
+    stage: str
+    optimizer: str
+    reference_lr: float
+    low: float
+    high: float
+
+
+class LrPreview(Description):
+    """Course of a learning-rate shape within a stage.
+
+    Attributes:
+        stage: Name of the stage.
+        lr_shape: Name of the shape.
+        factors: Factor of the peak learning rate at evenly spaced steps of the stage.
+    """
+
+    stage: str
+    lr_shape: str
+    factors: tuple[float, ...]
+
+
+class ArmPlan(Description):
+    """The space of one arm.
+
+    Attributes:
+        arm: The search, such as `staged` or `tuned`.
+        combinations: Points that differ in a choice or in a number on a grid.
+        free_numbers: Numbers from intervals that a single point holds at most, on top.
+        parameters: What the searcher chooses.
+        lr_ranges: Absolute learning rates by stage and optimizer.
+        lr_previews: The shapes of each stage.
+    """
+
+    arm: Arm
+    combinations: int
+    free_numbers: int
+    parameters: tuple[ParameterPlan, ...]
+    lr_ranges: tuple[LrRange, ...]
+    lr_previews: tuple[LrPreview, ...]
+
+
+class SpeedEstimate(Description):
+    """Speed of one trial here, measured with nothing else running.
+
+    Attributes:
+        tokens: Charged tokens trained while measuring.
+        seconds: Time that it took, evaluations included.
+    """
+
+    tokens: int
+    seconds: float
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Charged tokens per second."""
+        return self.tokens / self.seconds if self.seconds > 0 else math.inf
+
+
+class StudyPlan(Description):
+    """Plan of a run.
+
+    Attributes:
+        study: The resolved study.
+        setup: How it would train here.
+        num_parameters: Weights of the model.
+        flops_per_token: Floating-point operations of training on one token.
+        train_tokens: Tokens of the training text.
+        epochs: How often a full schedule goes through the training text.
+        steps: Optimizer steps of a full schedule.
+        schedule_tokens: Charged tokens of a full schedule, on whole steps and grid segments.
+        arms: The spaces.
+        baselines: The baselines by name.
+        backend: Where trials would run.
+        slots: Trials at once.
+        trials: Limit of schedules; None: no limit.
+        most_tokens: Charged tokens of the search without any sharing; None if no limit says.
+        node_bytes: Size of a cached state, for the optimizer with the most state.
+        store_bytes: Room for cached states; None: no limit.
+        nodes_that_fit: How many fit; None: any number.
+        pace: The measured pace.
+        most_seconds: Time for `most_tokens` at that pace on all slots, or the limit of hours if that is less;
+            None without such limits, and where not one step ended while measuring.
+        confirm: The most that the confirmation at the end of the run trains; None without one.
+        num_windows: Evaluation windows, of the model's context each.
+        judged_documents: Documents of the validation split on which runs on fresh seeds are judged.
+        judged_tokens: Tokens of theirs that are predicted.
+        why_not_judged: Why there are none; else empty.
+        noise: How noisy differences were in earlier studies of the same data and model; None if nothing is known.
+    """
+
+    study: Study
+    setup: TrainSetup
+    num_parameters: int
+    flops_per_token: float
+    train_tokens: int
+    epochs: float
+    steps: int
+    schedule_tokens: int
+    arms: tuple[ArmPlan, ...]
+    baselines: dict[str, Schedule]
+    backend: str
+    slots: int
+    trials: int | None
+    most_tokens: int | None
+    node_bytes: int
+    store_bytes: int | None
+    nodes_that_fit: int | None
+    pace: SpeedEstimate
+    most_seconds: float | None
+    num_windows: int
+    judged_documents: int
+    judged_tokens: int
+    why_not_judged: str
+    confirm: ConfirmCost | None = None
+    noise: EarlierNoise | None = None

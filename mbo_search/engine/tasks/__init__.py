@@ -1,1 +1,0 @@
-"""Tasks: one schedule with one seed, as values and as files."""

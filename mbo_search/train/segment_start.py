@@ -1,0 +1,71 @@
+"""The start of a segment: its strategy is put in force, with the hand-over if a stage begins."""
+
+from __future__ import annotations
+
+from mbo_search.model.decoder import set_dropout
+from mbo_search.optim.handover import hand_over
+from mbo_search.optim.regularizers import Ema
+from mbo_search.optim.staged import StageOptimizer, build_optimizer
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.spec.segments import Segment
+from mbo_search.train.averages import SegmentMean
+from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.train.train_state import SegmentSums, TrainState
+
+
+def begin_segment(state: TrainState, segment: Segment, setup: TrainSetup) -> None:
+    """Put a segment's strategy in force; at a stage's start that includes the hand-over.
+
+    The state, changed in place, stands at the end of the segment before.
+    """
+    assert state.step == segment.first_step, (state.step, segment.first_step)
+    if state.optimizer is None or state.stage != segment.stage or segment.hand_over != "continue":
+        state.optimizer = _begin_stage(state, segment, setup.budget().total_steps)
+    set_dropout(state.model, segment.stage.strength("dropout") or 0.0)
+    state.ema = _ema(state, segment)
+    state.stage = segment.stage
+    state.sums = SegmentSums()
+    state.mean = SegmentMean(state.model) if needs_mean(segment, setup) else None
+    state.segment_index = segment.index
+
+
+def needs_mean(segment: Segment, setup: TrainSetup) -> bool:
+    """Return whether the mean of the weights over a segment is needed at its end.
+
+    It is measured at stage ends, to compare what a decay would make of them, and kept where stages of other
+    schedules may end. It is not needed at the schedule's end, where the weights are final, and not for
+    schedule-free optimizers, whose evaluated weights are a mean already.
+    """
+    may_end = segment.ends_stage or segment.index + 1 in setup.branch_points
+    is_boundary = may_end and segment.last_step < setup.budget().total_steps
+    return is_boundary and not OPTIMIZERS[segment.stage.optimizer].constant_lr_only
+
+
+def _begin_stage(state: TrainState, segment: Segment, budget_steps: int) -> StageOptimizer:
+    if state.optimizer is None or state.stage is None:
+        assert segment.hand_over == "start", segment.hand_over
+        return build_optimizer(state.model, segment.stage, budget_steps=budget_steps)
+    exported = state.optimizer.export_state()
+    if segment.hand_over == "continue":
+        optimizer = build_optimizer(state.model, segment.stage, budget_steps=budget_steps)
+        optimizer.import_state(exported)
+        return optimizer
+    assert segment.hand_over != "start"
+    return hand_over(
+        exported,
+        model=state.model,
+        previous=state.stage,
+        stage=segment.stage,
+        mode=segment.hand_over,
+        budget_steps=budget_steps,
+    )
+
+
+def _ema(state: TrainState, segment: Segment) -> Ema | None:
+    """The average of the segment: it continues while the decay stays the same, and else starts at the weights."""
+    decay = segment.stage.strength("ema")
+    if decay is None:
+        return None
+    if state.ema is not None and state.stage is not None and state.stage.strength("ema") == decay:
+        return state.ema
+    return Ema(state.model, decay)

@@ -1,0 +1,110 @@
+"""Settle how a study trains on this machine: every `auto` is resolved once, and the arithmetic is named."""
+
+from __future__ import annotations
+
+from mbo_search.data.prepare import PreparedData
+from mbo_search.errors import Problem, StudyError
+from mbo_search.study.spec.segments import resolve_budget
+from mbo_search.study.spec.study import Numeric, Range
+from mbo_search.study.study import Study
+from mbo_search.system.cores import available_cores
+from mbo_search.system.device import Device
+from mbo_search.train.setup.eval_text import validation_parts_of
+from mbo_search.train.setup.setup import TrainSetup
+
+
+def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSetup:
+    """Settle how a study trains here; loading torch and measuring take up to a few seconds.
+
+    Raises:
+        StudyError: If the batch does not fit the context, or the budget does not fit the grid.
+        DataError: If there is too little text for the evaluation windows.
+    """
+    from mbo_search.train.setup.probe import choose_arithmetic, default_device
+
+    _check_batch(study)
+    parts = validation_parts_of(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
+    budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
+    model, vocab_size, train = study.model, prepared.metadata.vocab_size, study.train
+    ranks = study.resources.workers_per_trial
+    threads = max(1, available_cores() // (workers * ranks)) if train.threads == "auto" else train.threads
+    device = default_device() if train.device == "auto" else train.device
+    _check_device(device, default_device())
+    precision, micro_batch = choose_arithmetic(study, vocab_size, device=device, threads=threads)
+    setup = TrainSetup(
+        model=model,
+        vocab_size=vocab_size,
+        data_folder=str(prepared.folder.resolve()),
+        data_fingerprint=prepared.metadata.fingerprint,
+        bytes_per_token=_bytes_per_token(prepared),
+        num_segments=budget.num_segments,
+        steps_per_segment=budget.steps_per_segment,
+        batch_tokens=budget.batch_tokens,
+        block_tokens=model.context,
+        micro_batch=micro_batch,
+        precision=precision,
+        threads=threads,
+        device=device,
+        ranks=ranks,
+        evaluation_tokens=study.evaluation.tokens,
+        points=study.evaluation.points,
+        windows_fingerprint=parts.windows.fingerprint,
+        judged_fingerprint=None if parts.judged is None else parts.judged.fingerprint,
+        branch_points=branch_points(study),
+        numerics={},
+    )
+    return setup.model_copy(update={"numerics": numerics_here(setup)})
+
+
+def numerics_here(setup: TrainSetup) -> dict[str, str]:
+    """The numerics of a setup on this machine; equal to its own where it trains to the same bits."""
+    from mbo_search.train.setup.arithmetic_fingerprint import numerics
+
+    return numerics(setup)
+
+
+def _bytes_per_token(prepared: PreparedData) -> float:
+    bytes_per_token = prepared.metadata.splits["validation"].bytes_per_token
+    assert bytes_per_token is not None, "a split with windows has tokens"
+    return bytes_per_token
+
+
+def _check_device(device: Device, found: Device) -> None:
+    if device == "cuda" and found != "cuda":
+        hint = "install a torch with CUDA, or set it to cpu or auto"
+        raise StudyError([Problem(key="train.device", value=device, rule="needs a GPU that torch sees", hint=hint)])
+
+
+def _check_batch(study: Study) -> None:
+    context, batch_tokens, micro_batch = study.model.context, study.train.batch_tokens, study.train.micro_batch
+    problems = []
+    if batch_tokens % context:
+        rule = f"must be a multiple of model.context, {context}"
+        hint = f"such as {max(1, round(batch_tokens / context)) * context}"
+        problems.append(Problem(key="train.batch_tokens", value=str(batch_tokens), rule=rule, hint=hint))
+    elif micro_batch != "auto" and not 1 <= micro_batch <= batch_tokens // context:
+        rule = f"must lie between 1 and the {batch_tokens // context} sequences of a batch"
+        problems.append(Problem(key="train.micro_batch", value=str(micro_batch), rule=rule, hint="or `auto`"))
+    if problems:
+        raise StudyError(problems)
+
+
+def branch_points(study: Study) -> tuple[int, ...]:
+    """Grid points at which some schedule of the study may leave a stage, the end of the budget aside."""
+    num_segments = round(1 / study.budget.grid)
+    reachable = {0}
+    found: set[int] = set()
+    for stage in study.stages:
+        if stage.share == "rest":
+            break
+        lengths = _lengths(stage.share, num_segments)
+        reachable = {start + length for start in reachable for length in lengths if start + length < num_segments}
+        found |= reachable
+    return tuple(sorted(found))
+
+
+def _lengths(share: Numeric, num_segments: int) -> set[int]:
+    if isinstance(share, Range):
+        return set(range(round(share.low * num_segments), round(share.high * num_segments) + 1))
+    shares = share if isinstance(share, tuple) else (share,)
+    return {round(choice * num_segments) for choice in shares}

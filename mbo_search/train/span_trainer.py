@@ -1,0 +1,134 @@
+"""One call of the trainer: consecutive segments of a schedule, what was done of them, and what it cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from mbo_search.study.spec.segments import Segment
+from mbo_search.train.device import peak_memory_bytes
+from mbo_search.train.evaluation import EvalSet, finish_segment
+from mbo_search.train.loop import StepContext, StepReport, train_segment
+from mbo_search.train.partial import CallRecord, Partial, PartialSaver
+from mbo_search.train.train_state import TrainState
+from mbo_search.trial.cost import Cost
+from mbo_search.trial.reports import BoundaryReport, CurvePoint, EndReason, Stop
+
+
+class SpanTrainer:
+    """Trains a span from wherever in it the state stands, and reports what that cost.
+
+    Attributes:
+        segments: The segments of the span.
+        partial: Where its partial states are kept.
+        key: Key of the node at its end.
+    """
+
+    def __init__(self, segments: Sequence[Segment], partial: Partial, eval_set: EvalSet, *, key: str) -> None:
+        self.segments = segments
+        self.partial = partial
+        self.key = key
+        self._eval_set = eval_set
+        self._batch_tokens = segments[0].batch_tokens
+        self._state: TrainState | None = None
+        self._saver: PartialSaver | None = None
+        self._points: list[CurvePoint] = []
+        self._executed_tokens = 0
+        self._seconds_before = 0.0
+        self._began = time.monotonic()
+
+    @property
+    def state(self) -> TrainState:
+        """The state in training; `begin` or `resume` comes first."""
+        assert self._state is not None, "a call begins on a state"
+        return self._state
+
+    def resume(self) -> bool:
+        """Resume where an earlier call was stopped or killed; False if nothing is left of one."""
+        found = self.partial.load(self._eval_set.setup)
+        if found is None:
+            return False
+        state, record = found
+        first, last = self.segments[0].first_step, self.segments[-1].last_step
+        points = [point for point in record.points if point.step > first]
+        if not first <= state.step <= last or self._misses_points(points, state.step):
+            return False
+        self._points = points
+        self._executed_tokens = record.executed_tokens
+        self._seconds_before = record.seconds
+        self.begin(state)
+        return True
+
+    def begin(self, state: TrainState) -> None:
+        """Start the clock on a state."""
+        self._state = state
+        steps_left = self.segments[-1].last_step - state.step
+        self._saver = PartialSaver(
+            self.partial, step=state.step, span_steps=steps_left, batch_tokens=self._batch_tokens
+        )
+        self._began = time.monotonic()
+
+    def segments_left(self) -> list[Segment]:
+        """The segments that are not finished yet."""
+        done = {point.step for point in self._points}
+        return [segment for segment in self.segments if segment.last_step not in done]
+
+    def train(self, context: StepContext, stop: Stop) -> bool:
+        """Train and measure to the end of the span; False if stopped before, with the state saved.
+
+        Raises:
+            TrialError: If the trial cannot recover.
+        """
+        for segment in self.segments_left():
+            if not train_segment(self.state, segment, context, stop=stop, observe=self._observe):
+                self._save_for_later()
+                return False
+            self._points.append(finish_segment(self.state, segment, self._eval_set))
+        return True
+
+    def report(self, reason: EndReason | None = None, message: str = "") -> BoundaryReport:
+        """Report what the call did, and why it ended early if it did."""
+        cost = Cost(
+            executed_tokens=self._executed_tokens,
+            wasted_tokens=self._saver.wasted_tokens if self._saver else 0,
+            train_seconds=self._seconds(),
+            peak_memory_bytes=peak_memory_bytes(self._eval_set.setup.device),
+        )
+        return BoundaryReport(
+            step=self._state.step if self._state else self.segments[0].first_step,
+            cost=cost,
+            metrics=self._points[-1].metrics if reason is None else None,
+            curve=tuple(self._points),
+            reason=reason,
+            message=message,
+        )
+
+    def _misses_points(self, points: Sequence[CurvePoint], step: int) -> bool:
+        """Return whether a finished segment has no point, as the earlier call began later, on another node."""
+        measured = {point.step for point in points}
+        return any(segment.last_step < step and segment.last_step not in measured for segment in self.segments)
+
+    def _observe(self, report: StepReport) -> None:
+        assert self._saver is not None
+        self._executed_tokens += self._batch_tokens
+        if self._saver.is_due(report.step):
+            self._saver.save(self.state, self._record())
+        else:
+            self._saver.note(report.step)
+
+    def _record(self) -> CallRecord:
+        return CallRecord(
+            points=tuple(self._points), executed_tokens=self._executed_tokens, seconds=self._seconds()
+        )
+
+    def _seconds(self) -> float:
+        write_seconds = self._saver.write_seconds if self._saver else 0.0
+        return self._seconds_before + max(0.0, time.monotonic() - self._began - write_seconds)
+
+    def _save_for_later(self) -> None:
+        assert self._saver is not None
+        if self.state.step == self.segments[0].first_step:
+            return
+        if not self._saver.save_for_later(self.state, CallRecord(points=tuple(self._points))):
+            self._saver.wasted_tokens += self._executed_tokens
+            self._executed_tokens = 0
