@@ -9,14 +9,14 @@ from pydantic import BaseModel
 
 from mbo_search.study.checks.key_paths import Loc, find
 from mbo_search.study.files.overrides import OVERRIDE
-from mbo_search.study.files.yaml_document import Document
+from mbo_search.study.files.yaml_document import YamlDocument
 from mbo_search.study.spec.forms import PRESET_NUMBERS
 from mbo_search.study.spec.study import StageDefaults, StudySpec
 
 Origin = Literal["file", "--set", "default", "stage_defaults"]
 
 
-def origins_in(document: Document, study: StudySpec) -> Mapping[str, Origin]:
+def origins_in(document: YamlDocument, study: StudySpec) -> Mapping[str, Origin]:
     """Say for each setting of a study whether it was written, set, or filled in."""
     return {".".join(map(str, loc)): _origin(document, loc) for loc in _settings(study)}
 
@@ -32,7 +32,7 @@ def _settings(study: StudySpec) -> Iterator[Loc]:
             yield (name,)
 
 
-def _origin(document: Document, loc: Loc) -> Origin:
+def _origin(document: YamlDocument, loc: Loc) -> Origin:
     written = _written_as(document.value, loc)
     if written in document.wheres:
         return "--set" if _is_set(document, written) else "file"
@@ -50,7 +50,7 @@ def _written_as(data: object, loc: Loc) -> str:
     return ".".join(map(str, loc))
 
 
-def _is_set(document: Document, key: str) -> bool:
+def _is_set(document: YamlDocument, key: str) -> bool:
     """Tell whether any part of a value comes from the command line."""
     below = (where for path, where in document.wheres.items() if path == key or path.startswith(f"{key}."))
     return any(where.startswith(OVERRIDE) for where in below)

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from mbo_search.errors import Problem
 from mbo_search.study.checks.key_paths import child_path
-from mbo_search.study.files.yaml_document import Document, Json, read_document
+from mbo_search.study.files.yaml_document import Json, YamlDocument, read_document
 
 OVERRIDE = "--set"
 """Place of every setting from the command line."""
 
 
-def with_overrides(document: Document, overrides: Sequence[str]) -> Document:
+def with_overrides(document: YamlDocument, overrides: Sequence[str]) -> YamlDocument:
     """Replace settings in a document; what cannot be replaced is among its problems."""
     for override in overrides:
         document = _with_override(document, override)
@@ -28,7 +28,7 @@ class _NoPlaceError(Exception):
         super().__init__(str(problem))
 
 
-def _with_override(document: Document, override: str) -> Document:
+def _with_override(document: YamlDocument, override: str) -> YamlDocument:
     key, separator, text = override.partition("=")
     if not separator or not all(key.split(".")):
         problem = Problem(key="", value=override, rule="must have the form key.path=value", where=OVERRIDE)

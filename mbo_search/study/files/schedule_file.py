@@ -19,7 +19,7 @@ from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.checks.choices import unknown_name
 from mbo_search.study.checks.type_errors import type_problems
 from mbo_search.study.files.read_text import read_text
-from mbo_search.study.files.yaml_document import Document, read_document
+from mbo_search.study.files.yaml_document import YamlDocument, read_document
 from mbo_search.study.files.yaml_dump import dump_yaml
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Schedule, Stage
@@ -156,7 +156,7 @@ def dump_schedule_file(file: ScheduleFile) -> str:
 _M = TypeVar("_M", bound=BaseModel)
 
 
-def _document(text: str, where: str) -> Document:
+def _document(text: str, where: str) -> YamlDocument:
     document = read_document(text, where)
     if document.problems:
         raise StudyError(document.problems)
@@ -165,13 +165,13 @@ def _document(text: str, where: str) -> Document:
     return document
 
 
-def _schedule_file(document: Document) -> ScheduleFile:
+def _schedule_file(document: YamlDocument) -> ScheduleFile:
     file = _typed(document, ScheduleFile)
     _raise_if(document, _schedule_problems(file.schedule, "schedule.stages"))
     return file
 
 
-def _typed(document: Document, model: type[_M]) -> _M:
+def _typed(document: YamlDocument, model: type[_M]) -> _M:
     try:
         return model.model_validate(document.value)
     except ValidationError as error:
@@ -180,7 +180,7 @@ def _typed(document: Document, model: type[_M]) -> _M:
         raise
 
 
-def _raise_if(document: Document, problems: Iterable[Problem]) -> None:
+def _raise_if(document: YamlDocument, problems: Iterable[Problem]) -> None:
     placed = [document.placed(problem) for problem in problems]
     if placed:
         raise StudyError(placed)

@@ -18,7 +18,7 @@ from mbo_search.study.files.long_form import study_mapping
 from mbo_search.study.files.origins import Origin, origins_in
 from mbo_search.study.files.overrides import with_overrides
 from mbo_search.study.files.read_text import read_text
-from mbo_search.study.files.yaml_document import Document, read_document
+from mbo_search.study.files.yaml_document import YamlDocument, read_document
 from mbo_search.study.files.yaml_dump import dump_yaml
 from mbo_search.study.spec.study import StageDefaults, StudySpec
 from mbo_search.study.study import Study
@@ -73,14 +73,14 @@ def dump_study(study: StudySpec) -> str:
     return dump_yaml(study_mapping(study))
 
 
-def _document(text: str, where: str, overrides: Sequence[str]) -> Document:
+def _document(text: str, where: str, overrides: Sequence[str]) -> YamlDocument:
     document = read_document(text, where)
     if not isinstance(document.value, dict):
         raise StudyError(document.problems or [_not_a_study(text, where)])
     return with_overrides(document, overrides)
 
 
-def _checked(document: Document, base: Path | None) -> Study:
+def _checked(document: YamlDocument, base: Path | None) -> Study:
     examined = examine(document.value)
     if base is not None and examined.study is not None:
         examined = with_problems(examined, file_problems(examined.study, base, examined.replaced))
@@ -99,7 +99,7 @@ def _not_a_study(text: str, where: str) -> Problem:
     return Problem(key="", rule=rule if text.strip() else "is empty", where=where)
 
 
-def _without_value(document: Document) -> Iterator[Problem]:
+def _without_value(document: YamlDocument) -> Iterator[Problem]:
     """Settings of a strategy without a value: a stage that wants the default does not name the key."""
     assert isinstance(document.value, dict)
     stages = document.value.get("stages")

@@ -37,7 +37,7 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class YamlDocument:
     """A document that was read.
 
     Attributes:
@@ -70,11 +70,11 @@ class Document:
         return any(key == path or key.startswith(f"{path}.") for path in self.dropped)
 
 
-def read_document(text: str, where: str, path: str = "") -> Document:
+def read_document(text: str, where: str, path: str = "") -> YamlDocument:
     """Read one YAML document; key paths begin with `path`."""
     unreadable = _unreadable(text, where)
     if unreadable:
-        return Document(value=None, where=where, problems=unreadable)
+        return YamlDocument(value=None, where=where, problems=unreadable)
     reader = _Reader(where=where)
     value: Json = None
     try:
@@ -85,7 +85,7 @@ def read_document(text: str, where: str, path: str = "") -> Document:
         reader.problems.append(_syntax_problem(error, where))
     except YAMLError as error:
         reader.problems = [Problem(key=path, rule=f"is not valid YAML: {error}", where=where)]
-    return Document(
+    return YamlDocument(
         value=value,
         where=where,
         wheres=reader.wheres,
