@@ -29,7 +29,7 @@ from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.system.files import read_json, write_json
 from mbo_search.train.setup.resolve import resolve_setup
 from mbo_search.train.setup.setup import TrainSetup

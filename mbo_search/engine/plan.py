@@ -33,7 +33,8 @@ from mbo_search.study.space.space import Space, parameters, propose, space_size,
 from mbo_search.study.spec.lr_shapes import lr_factor
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut
-from mbo_search.study.spec.study import Numeric, Range, Study
+from mbo_search.study.spec.study import Numeric, Range
+from mbo_search.study.study import Study
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.runners import runner_for
 from mbo_search.train.setup.eval_text import validation_parts_of

@@ -9,7 +9,7 @@ from mbo_search.results.evidence.noise import EarlierNoise
 from mbo_search.results.records.records import Arm
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.train.setup.setup import TrainSetup
 
 

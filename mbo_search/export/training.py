@@ -11,7 +11,8 @@ from mbo_search.errors import TrialError
 from mbo_search.store.local import StageStore
 from mbo_search.study.files.schedule_file import ScheduleFile, StudySections
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.study import LrShapeChoice, OptimizerChoice, StageSpace, Study
+from mbo_search.study.spec.study import LrShapeChoice, OptimizerChoice, StageSpace
+from mbo_search.study.study import Study
 from mbo_search.train.execution.execute import execute
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.runners import runner_for

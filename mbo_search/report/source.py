@@ -23,7 +23,7 @@ from mbo_search.study.space.space import parameters
 from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.rungs import Rung, rungs_below
 from mbo_search.study.spec.segments import BudgetSteps
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import CurveRow
 

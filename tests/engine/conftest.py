@@ -13,7 +13,7 @@ import pytest
 from mbo_search.study.files.study_file import dump_study
 from mbo_search.study.space.parameters import Suggest
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from tests.engine.processes import ended_at_last
 from tests.engine.tiny import tiny_study
 from tests.engine.toy import ToyWorld, finite_space

@@ -31,7 +31,7 @@ from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.keys import root_key, segment_keys
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.trial.outcome import Boundary, CurveRow, TrialOutcome
 
 SHARED_SD = 0.03

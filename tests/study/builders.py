@@ -13,9 +13,9 @@ from mbo_search.study.spec.study import (
     ModelSpec,
     OptimizerChoice,
     StageSpace,
-    Study,
     TrainSpec,
 )
+from mbo_search.study.study import Study
 
 BUDGET = BudgetSteps(num_segments=20, steps_per_segment=10, batch_tokens=64)
 

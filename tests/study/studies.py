@@ -26,10 +26,10 @@ from mbo_search.study.spec.study import (
     StageDefaults,
     StageSpace,
     StoreSpec,
-    Study,
     TokenizerSpec,
     TrainSpec,
 )
+from mbo_search.study.study import Study
 
 SMALL = """\
 study: small

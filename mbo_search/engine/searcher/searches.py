@@ -29,7 +29,7 @@ from mbo_search.study.space.ladder import RUNG_OF_SEARCH, lower_spaces, search_s
 from mbo_search.study.space.parameters import Suggest, choose
 from mbo_search.study.space.searcher_notes import searcher_of
 from mbo_search.study.space.space import Space, finite_size, parameters, propose
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 
 TAKES_OVER: Mapping[Arm, tuple[Arm, ...]] = MappingProxyType(
     {

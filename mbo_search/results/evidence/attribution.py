@@ -9,7 +9,7 @@ from mbo_search.results.evidence.champions import Champions
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns, schedule_identity
 from mbo_search.results.statistics.paired import PairedTest, holm, paired_test
-from mbo_search.study.space.ablations import PARTS, Ablation, Ablations, Part, swaps_of
+from mbo_search.study.space.ablations import PARTS, Ablation, Ablations, Part, ablations_of
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps
@@ -101,7 +101,7 @@ def attribute(records: Sequence[TrialRecord], best: Champions, context: Attribut
     if challenger is None or best.baseline is None:
         return None
     winner = challenger.head.schedule
-    swaps = swaps_of(winner, best.baseline.head.schedule, context.reference_lrs, context.budget)
+    swaps = ablations_of(winner, best.baseline.head.schedule, context.reference_lrs, context.budget)
     if not runs and not (context.is_asked and not swaps.found and challenger.fresh):
         return None
     tested = {key: _test(challenger, found) for key, found in runs.items()}

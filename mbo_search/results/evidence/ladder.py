@@ -14,7 +14,7 @@ from mbo_search.study.space.ladder import RUNG_OF_SEARCH, question_of, rungs_of,
 from mbo_search.study.space.parameters import Parameter
 from mbo_search.study.space.space import finite_size, parameters
 from mbo_search.study.spec.rungs import Rung
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 
 FEWEST_TRIALS = 3
 """Trials of the opponents for each optimizer that they may use, below which they were hardly tuned."""

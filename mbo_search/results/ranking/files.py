@@ -18,7 +18,7 @@ from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.schedule_file import dump_schedule_file
 from mbo_search.study.spec.reference_lr import reference_lrs
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.system.files import write_atomic, write_json
 from mbo_search.train.setup.setup import TrainSetup
 

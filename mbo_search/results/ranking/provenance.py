@@ -10,7 +10,7 @@ from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
 from mbo_search.study.files.schedule_file import Provenance, ScheduleFile, sections_of
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.train.setup.setup import TrainSetup
 
 _PACKAGES = ("mbo-search", "numpy", "pytorch-optimizer", "tokenizers", "torch")

@@ -35,7 +35,7 @@ from mbo_search.results.records.lock import LockHolder, hold, holder
 from mbo_search.results.records.records import Curve, TrialRecord
 from mbo_search.study.files.read_text import read_text
 from mbo_search.study.files.study_file import dump_study, parse_study
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.system.files import write_atomic, write_json
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import CurveRow

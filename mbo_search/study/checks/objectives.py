@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from mbo_search.errors import Problem
 from mbo_search.study.catalogue.searchers import SEARCHERS
 from mbo_search.study.catalogue.suggestions import nearest_hint
-from mbo_search.study.spec.study import Study
+from mbo_search.study.spec.study import StudySpec
 
 
-def check_objectives(study: Study) -> Iterator[Problem]:
+def check_objectives(study: StudySpec) -> Iterator[Problem]:
     """Check that searcher and objectives are known, and that searcher and pruner can deal with several."""
     search = study.search
     known = ("auto", *SEARCHERS)

@@ -1,4 +1,4 @@
-"""Whether a schedule ends annealed: with a small learning rate after a real decay.
+"""Annealing: a schedule ends with a small learning rate after a real decay.
 
 Losses of schedules that stop at a high learning rate cannot be compared with those of schedules that decayed, so
 every schedule of a space must end annealed.
@@ -21,7 +21,7 @@ _SAMPLES = 1000
 
 
 def is_annealed(optimizer: str, shape: LrShape, clock: StageClock) -> bool:
-    """Whether a schedule whose last stage uses this shape ends annealed.
+    """Tell whether a schedule whose last stage uses this shape ends annealed.
 
     Args:
         optimizer: The last stage's; one that replaces the decay counts as annealed.

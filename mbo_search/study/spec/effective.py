@@ -1,4 +1,4 @@
-"""What of a stage acts while it trains: one form for all stages that train alike.
+"""Settings of a stage that act while it trains: one form for all stages that train alike.
 
 Node keys and hand-overs compare stages, and states hold them. A regularizer of strength 0, blocks listed in another
 order, or a moving average that nobody reads would make the same training look like another one.

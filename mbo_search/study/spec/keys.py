@@ -1,11 +1,11 @@
 """Content addresses of nodes: equal keys mean equal weights, bit for bit.
 
-`key_0` names everything that all schedules of a study share; the key behind a segment follows from the key before
+`key_0` names everything that all schedules of a study share; the key after a segment follows from the key before
 it and from all that the segment's steps depend on. Names of stages, inactive settings and later stages are left
 out, so that schedules meet wherever they train alike; a segment's stage comes in one form for all that acts alike.
 
 A moving average of the weights is in the key where it is measured at the schedule's end. It moves no weight, but
-the states behind these segments hold it, and it cannot be had without taking the steps again.
+the states after these segments hold it, and it cannot be had without taking the steps again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def root_key(*, model: Json, data_fingerprint: str, seed: int, numerics: Json) -
         model: The model's description.
         data_fingerprint: Fingerprint of the token files, tokenizer included.
         seed: Seed of initialisation, data order and noise.
-        numerics: Whatever may change the last bit: dtype, threads, processor capability, library versions.
+        numerics: Whatever may change the last bit: dtype, threads, CPU capability, library versions.
 
     Returns:
         64 hexadecimal digits.
@@ -39,7 +39,7 @@ def root_key(*, model: Json, data_fingerprint: str, seed: int, numerics: Json) -
 
 
 def segment_keys(root: str, segments: Sequence[Segment]) -> tuple[str, ...]:
-    """Key behind each segment of a schedule.
+    """Compute the key after each segment of a schedule.
 
     Args:
         root: The key of the untrained model.
@@ -78,7 +78,7 @@ def _versioned(name: str, known: Registry[OptimizerDefinition] | Registry[Regula
 
 
 def _lr_digest(segment: Segment) -> str:
-    """Digest of the exact learning rate of every step: shapes that agree on a stretch share it."""
+    """Digest of the exact learning rate of every step: shapes that agree on a span share it."""
     lrs = (segment.lr(step).hex() for step in range(segment.first_step, segment.last_step))
     return hashlib.sha256(" ".join(lrs).encode()).hexdigest()
 

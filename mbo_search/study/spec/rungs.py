@@ -1,4 +1,4 @@
-"""Which freedom a schedule uses: its rung on the ladder, told by what it trains and not by who proposed it.
+"""Rung of a schedule on the ladder: the freedom that it uses, told by what it trains and not by who proposed it.
 
     untuned   a baseline
     tuned     one strategy throughout, with a named learning-rate shape in its default settings
@@ -90,7 +90,7 @@ def _moves_weights(kind: str) -> bool:
 
 
 def _has_named_shape(schedule: Schedule) -> bool:
-    """Whether its learning rate is, step by step, that of a single stage with a shape in its default settings."""
+    """Tell whether its learning rate is at every step that of a single stage with a shape in default settings."""
     first = schedule.stages[0]
     if len(schedule.stages) == 1 and first.lr_shape == default_shape(first.lr_shape.kind):
         return True
@@ -100,7 +100,7 @@ def _has_named_shape(schedule: Schedule) -> bool:
 
 
 def _trains_alike(schedule: Schedule, other: Schedule, *, tolerance: float) -> bool:
-    """Whether two schedules have the same learning rates; a few steps tell most apart."""
+    """Tell whether two schedules have the same learning rates; a few steps tell most apart."""
     steps = _compared_steps(schedule)
     return all(
         abs(lr - others) <= tolerance
