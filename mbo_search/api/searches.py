@@ -153,7 +153,7 @@ def _finished(summary: RunSummary) -> Run:
         from mbo_search.export.continuations import continuations
 
         with reporting_disk_trouble(summary.run):
-            run.report(samples=continuations(summary.run, summary.ranking))
+            run.report(samples=continuations(summary.run, summary.ranking, summary.prepared))
     return run
 
 

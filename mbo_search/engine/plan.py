@@ -22,7 +22,7 @@ from mbo_search.engine.plan_values import (
 )
 from mbo_search.engine.searcher.suggest import FixedChoices, ReferenceSuggest, draw
 from mbo_search.model.size import flops_per_token, num_parameters
-from mbo_search.results.ranking.earlier_noise import earlier_noise
+from mbo_search.results.ranking.files import earlier_noise
 from mbo_search.results.records.records import Arm
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT
 from mbo_search.study.catalogue.entries import StageClock

@@ -21,7 +21,7 @@ from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, quiet_stu
 from mbo_search.engine.searcher.samplers import random_sampler
 from mbo_search.engine.searcher.searches import TAKES_OVER, arm_shares, arm_space
 from mbo_search.engine.tasks import PathNode, TrialTask
-from mbo_search.results.evidence.ladder_info import ladder_info
+from mbo_search.results.evidence.ladder import ladder_context
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.ranking.rank import RankingContext, count_totals, rank
 from mbo_search.results.records.records import TrialRecord
@@ -135,7 +135,7 @@ class LadderWorld:
         books, shares = controller.table, controller.config.shares
         lower = tuple(arm for arm in shares if arm != "staged")
         charges: dict[str, int] = {arm: books.charged_tokens((arm,)) for arm in ("baseline", *shares)}
-        info = ladder_info(
+        info = ladder_context(
             self.study,
             staged_space(self.study).budget.total_tokens,
             {**charges, "opponents": books.charged_tokens(lower)},
@@ -146,7 +146,7 @@ class LadderWorld:
             count_totals(books.records, {}),
             scale="at no scale",
             confirm=self.study.confirm,
-            context=RankingContext(info=info),
+            context=RankingContext(ladder=info),
         )
 
     def _boundary(self, task: TrialTask, stage: int, *, is_shared: bool) -> Boundary:

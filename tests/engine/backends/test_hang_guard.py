@@ -57,7 +57,7 @@ from pathlib import Path
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.engine.run import RunOptions, run_study
 from mbo_search.study.files.study_file import load_study
-from tests.engine.test_hanging import PipeForLog
+from tests.engine.backends.test_hang_guard import PipeForLog
 study, out, cache = map(Path, sys.argv[1:])
 options = RunOptions(cache=cache, backend="local", observe=PipeForLog(RunDirectory(out)))
 thread = threading.Thread(target=run_study, args=(load_study(study), out, options))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import plotly.graph_objects as go
-from mbo_search.report.figures.figure import Drawing, Figure, FigureWords
 
+from mbo_search.report.figures.figure import Drawing, Figure, FigureWords
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
 
