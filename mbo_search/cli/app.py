@@ -342,10 +342,12 @@ def sample(
 @app.command(name="list")
 def list_names(
     kind: Annotated[
-        Literal["optimizers", "lr_shapes", "regularizers", "searchers", "corpora", "readers", "exporters"],
+        Literal[
+            "optimizers", "lr_shapes", "regularizers", "searchers", "corpora", "readers", "exporters", "figures"
+        ],
         typer.Argument(
             metavar="KIND",
-            help="optimizers, lr_shapes, regularizers, searchers, corpora, readers or exporters.",
+            help="optimizers, lr_shapes, regularizers, searchers, corpora, readers, exporters or figures.",
         ),
     ],
     as_json: AsJson = False,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
 from mbo_search.api.tables import table
 from mbo_search.cli.console import CommandResult
+from mbo_search.cli.options import Kind
 from mbo_search.extensions import BUILT_IN, Registry
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
@@ -24,9 +26,7 @@ if TYPE_CHECKING:
 
     from mbo_search.study.catalogue.entries import Hparam
 
-Kind = Literal["optimizers", "lr_shapes", "regularizers", "searchers", "corpora", "readers", "exporters"]
-
-_CODE = frozenset({"implementation", "factor", "make", "read", "export"})
+_CODE = frozenset({"implementation", "factor", "make", "read", "export", "info", "draw", "missing"})
 """Attributes of definitions that hold code."""
 
 
@@ -42,19 +42,31 @@ def list_catalogue(kind: Kind) -> CommandResult:
 
 
 def _entries(kind: Kind) -> Mapping[str, Any]:
-    from mbo_search.data.readers import FILE_READERS
-    from mbo_search.export.exporters import EXPORTERS
+    """Return the entries of a kind; the modules of readers, formats and figures are loaded only when asked for."""
+    if kind not in _LATE:
+        return _ENTRIES[kind]
+    module, name = _LATE[kind]
+    entries: Mapping[str, Any] = getattr(import_module(module), name)
+    return entries
 
-    entries: Mapping[Kind, Mapping[str, Any]] = {
+
+_ENTRIES: Mapping[Kind, Mapping[str, Any]] = MappingProxyType(
+    {
         "optimizers": OPTIMIZERS,
         "lr_shapes": LR_SHAPES,
         "regularizers": REGULARIZERS,
         "searchers": SEARCHERS,
         "corpora": CORPORA,
-        "readers": FILE_READERS,
-        "exporters": EXPORTERS,
     }
-    return entries[kind]
+)
+
+_LATE: Mapping[Kind, tuple[str, str]] = MappingProxyType(
+    {
+        "readers": ("mbo_search.data.readers", "FILE_READERS"),
+        "exporters": ("mbo_search.export.exporters", "EXPORTERS"),
+        "figures": ("mbo_search.report.figures.registry", "FIGURES"),
+    }
+)
 
 
 def _document(entries: Mapping[str, Any], name: str) -> object:
@@ -147,6 +159,15 @@ def _exporters() -> RenderableType:
     return table(["format", "what it is", "from"], rows)
 
 
+def _figures() -> RenderableType:
+    from mbo_search.report.figures.registry import FIGURES
+    from mbo_search.report.style.i18n import load_strings
+
+    text = load_strings("en")
+    rows = [(name, FIGURES[name].words_in(text).title, FIGURES.origin(name)) for name in FIGURES]
+    return table(["figure", "what it shows", "from"], rows)
+
+
 _TABLES: Mapping[Kind, Callable[[], RenderableType]] = MappingProxyType(
     {
         "optimizers": _optimizers,
@@ -156,6 +177,7 @@ _TABLES: Mapping[Kind, Callable[[], RenderableType]] = MappingProxyType(
         "corpora": _corpora,
         "readers": _readers,
         "exporters": _exporters,
+        "figures": _figures,
     }
 )
 

@@ -65,5 +65,8 @@ def test_ray_workers_know_registered_objects(tmp_path):
     assert "failed" not in train(tmp_path, "ray")
 
 
+@pytest.mark.slow
 def test_processes_of_a_team_know_registered_objects(tmp_path):
-    assert "failed" not in train(tmp_path, "local", "resources.workers_per_trial=2", "train.micro_batch=2")
+    assert "failed" not in train(
+        tmp_path, "local", "resources.workers_per_trial=2", "train.micro_batch=2", "search.trials=2"
+    )

@@ -108,7 +108,7 @@ class Ranks:
 
     def _start(self) -> ProcessTeam:
         self._scratch.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix=".ranks-", dir=self._scratch))
+        self._folder = Path(tempfile.mkdtemp(prefix=".ranks-", dir=self._scratch.resolve()))
         write_atomic(self._folder / "setup.json", self._setup.model_dump_json())
         for rank in range(1, self._setup.ranks):
             with (self._folder / f"{rank}.log").open("wb") as log:
