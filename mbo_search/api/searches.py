@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from mbo_search.api.options import DEFAULT_OPTIONS, Options
 from mbo_search.api.runs import Run, load_run
 from mbo_search.api.studies import data_cache, default_run_folder, load_study
-from mbo_search.study.spec.study import ConfirmSpec, Study
+from mbo_search.study.spec.study import ConfirmSpec
+from mbo_search.study.study import Study
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -153,7 +154,7 @@ def _finished(summary: RunSummary) -> Run:
         from mbo_search.export.continuations import continuations
 
         with reporting_disk_trouble(summary.run):
-            run.report(samples=continuations(summary.run, summary.ranking))
+            run.report(samples=continuations(summary.run, summary.ranking, summary.prepared))
     return run
 
 

@@ -19,7 +19,7 @@ from mbo_search.study.space.ladder import lower_spaces
 from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut, resolve_budget
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.train.runners import runner_numerics
 from mbo_search.train.setup.resolve import numerics_here, resolve_setup
 from mbo_search.train.setup.setup import TrainSetup, changed_numerics

@@ -28,11 +28,11 @@ FEWEST_TRIALS = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Importance:
-    """How much each searched setting mattered.
+    """Importance of each searched setting.
 
     Attributes:
         shares: (stage, parameter, share of the whole in [0, 1]), stage by stage, largest first within each.
-        num_trials: Complete trials behind it.
+        num_trials: Complete trials that it rests on.
     """
 
     shares: tuple[tuple[int, str, float], ...]
@@ -75,7 +75,7 @@ def _ped_anova(
     # The best quarter of few trials is still a handful; the usual tenth would be one or two.
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=max(0.1, min(0.25, 8 / len(done))))
     with warnings.catch_warnings():
-        # A setting that a single schedule has, or lacks, tells nothing, and that is what it gets.
+        # A setting that a single schedule has, or lacks, carries no information, and gets no importance.
         warnings.filterwarnings(
             "ignore", message="Some regimes for parameter .* have less than", category=UserWarning
         )

@@ -40,9 +40,9 @@ from mbo_search.study.spec.study import (
     RelativeLr,
     StageDefaults,
     StageSpace,
-    Study,
     TrainSpec,
 )
+from mbo_search.study.study import Study
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.cost import Cost
 from mbo_search.trial.outcome import Boundary, CurveRow

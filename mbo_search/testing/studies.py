@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mbo_search.study.files.study_file import parse_study
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 
 TEXT = """
 study: tiny

@@ -13,7 +13,7 @@ import pytest
 from mbo_search.study.files.study_file import dump_study
 from mbo_search.study.space.parameters import Suggest
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.testing.studies import tiny_study
 from tests.helpers.processes import ended_at_last
 from tests.helpers.toy_world import ToyWorld, finite_space

@@ -54,7 +54,7 @@ def test_a_third_search_is_added_by_resuming(repeated, tiny_root):
     options = RunOptions(cache=tiny_root / "cache", backend="local")
     resume_study(repeated.path, options, ["search.repeats=3"])
     assert repeated.records() == before
-    assert make_ranking(repeated).repeats.searches == 3
+    assert make_ranking(RunDirectory.open(repeated.path)).repeats.searches == 3
 
 
 def test_a_single_search_says_nothing_of_repeats(tiny_root, tmp_path):

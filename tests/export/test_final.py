@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from importlib.metadata import version
 
 import pytest
 import torch
@@ -82,6 +83,7 @@ def test_transformers_agrees_for_bpe_and_untied_embeddings(tmp_path):
     assert_transformers_agrees(tmp_path / "model", model, tmp_path / "cache")
 
 
+@pytest.mark.skipif(version("transformers") < "5", reason="its tokenizers return token_type_ids by default")
 def test_transformers_generates_until_the_end_of_a_document(final):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -18,10 +18,10 @@ from mbo_search.engine.control.controller import SearchController
 from mbo_search.engine.control.dependencies import SearchConfig, SearchDependencies
 from mbo_search.engine.control.stopping import stopping_criteria
 from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, quiet_study
-from mbo_search.engine.searcher.samplers import SAMPLERS
+from mbo_search.engine.searcher.samplers import random_sampler
 from mbo_search.engine.searcher.searches import TAKES_OVER, search_shares, space_of_search
 from mbo_search.engine.tasks import PathNode, TrialTask
-from mbo_search.results.evidence.ladder_info import ladder_info
+from mbo_search.results.evidence.ladder import ladder_context
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.ranking.rank import RankingContext, count_totals, rank
 from mbo_search.results.records.records import TrialRecord
@@ -31,7 +31,7 @@ from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.keys import root_key, segment_keys
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.trial.outcome import Boundary, CurveRow, TrialOutcome
 
 SHARED_SD = 0.03
@@ -95,7 +95,7 @@ class LadderWorld:
                 arm,
                 space_of_search(study, arm, share),
                 seed=study.seed,
-                database=quiet_study(SAMPLERS["random"](0, 0)),
+                database=quiet_study(random_sampler(0)),
             )
             for arm, share in search_shares(study).items()
         }
@@ -152,7 +152,7 @@ class LadderWorld:
         books, shares = controller.table, controller.config.shares
         lower = tuple(arm for arm in shares if arm != "staged")
         charges: dict[str, int] = {arm: books.charged_tokens((arm,)) for arm in ("baseline", *shares)}
-        info = ladder_info(
+        info = ladder_context(
             self.study,
             staged_space(self.study).budget.total_tokens,
             {**charges, "opponents": books.charged_tokens(lower)},
@@ -163,7 +163,7 @@ class LadderWorld:
             count_totals(books.records, {}),
             scale="at no scale",
             confirm=self.study.confirm,
-            context=RankingContext(info=info),
+            context=RankingContext(ladder=info),
         )
 
     def _boundary(self, task: TrialTask, stage: int, *, is_shared: bool) -> Boundary:

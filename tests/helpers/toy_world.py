@@ -19,7 +19,9 @@ import optuna
 from mbo_search.engine.control.controller import SearchController
 from mbo_search.engine.control.dependencies import SearchConfig, SearchDependencies
 from mbo_search.engine.control.stopping import StoppingCriteria
-from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SearchSpace, open_study, sampler_maker
+from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SearchSpace, open_study
+from mbo_search.engine.searcher.registry import searcher_maker
+from mbo_search.engine.searcher.staged_space import SamplerMaker, StagedSpace
 from mbo_search.engine.tasks import PathNode, TrialTask, read_tasks, write_task
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.space.parameters import Suggest
@@ -31,6 +33,11 @@ from mbo_search.trial.outcome import Boundary, CurveRow, TrialOutcome
 BUDGET = BudgetSteps(num_segments=10, steps_per_segment=2, batch_tokens=8)
 OPTIMA = {"adamw": 1e-3, "lion": 1e-4}
 LINEAR = LrShape(kind="linear", hparams={"floor": 0.0})
+
+
+def toy_maker(searcher: str) -> SamplerMaker:
+    """The samplers of a searcher that does not look at the space."""
+    return searcher_maker(searcher, StagedSpace(define=lambda suggest: None, num_stages=2))
 
 
 class Killed(BaseException):
@@ -186,8 +193,8 @@ class ToyWorld:
         arms = {
             name: OptunaSearcher(name, space, seed=7, database=self.database(name))
             for name, space in (
-                ("staged", SearchSpace(function=self.space, sampler=sampler_maker(self.searcher), size=self.size)),
-                ("tuned", SearchSpace(function=toy_tuned, sampler=sampler_maker(self.searcher))),
+                ("staged", SearchSpace(function=self.space, sampler=toy_maker(self.searcher), size=self.size)),
+                ("tuned", SearchSpace(function=toy_tuned, sampler=toy_maker(self.searcher))),
             )
             if name == "staged" or self.control
         }

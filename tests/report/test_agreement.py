@@ -69,7 +69,7 @@ def test_the_terminal_agrees_with_the_json(source):
     assert all(
         line in text for line in (verdict.ladder_sentence, verdict.sentence, verdict.next, *verdict.objections)
     )
-    assert ("No yes, because" in text.split(verdict.sentence)[1]) == (
+    assert ("Not a yes, because" in text.split(verdict.sentence)[1]) == (
         bool(verdict.objections) and verdict.answer != "no"
     )
     rows = triples(LADDER_ROW, text)

@@ -15,7 +15,7 @@ import numpy as np
 
 from mbo_search.results.evidence.champions import champions
 from mbo_search.results.evidence.comparisons import compare_all
-from mbo_search.results.evidence.ladder_info import LadderContext
+from mbo_search.results.evidence.ladder import LadderContext
 from mbo_search.results.evidence.ranking_values import Comparison, Ranking, Totals
 from mbo_search.results.evidence.rounds import champions_by_round
 from mbo_search.results.ranking.rank import RankingContext, rank
@@ -34,7 +34,7 @@ COUNTS: dict[Rung, int] = {"untuned": 1, "tuned": 6, "shape": 2, "settings": 3, 
 """Schedules of each rung: the question's side has the most luck."""
 
 TOKENS = tuple(60 + 17 * index % 140 for index in range(30))
-INFO = RankingContext(info=LadderContext(question="switch", rungs=RUNGS))
+INFO = RankingContext(ladder=LadderContext(question="switch", rungs=RUNGS))
 
 ONE_RUNG_AS_GOOD: dict[Rung, float] = {"untuned": 0.1, "tuned": 0.1, "shape": 0.1}
 """Nats by which all rungs but `settings` are worse: the hardest case, where a single test prevents a false yes."""

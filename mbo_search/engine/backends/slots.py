@@ -10,7 +10,7 @@ from typing import Literal
 from mbo_search.engine.backends.ray.session import RaySlots
 from mbo_search.errors import Problem, UserError
 from mbo_search.store.open_store import local_folder
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.system.cores import available_cores
 from mbo_search.train.setup.setup import TrainSetup
 

@@ -21,7 +21,7 @@ from mbo_search.study.space.single_strategy import CONTROL_SHAPES
 from mbo_search.study.space.space import Space, propose
 from mbo_search.study.spec.rungs import default_shape
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 
 _LINES = ((0.5, 1.0), (0.5, 1.4), (0.3, 1.0), (0.7, 1.0))
 """Length of a linear decay and factor of the learning rate that are tried first where a decay's length is free:

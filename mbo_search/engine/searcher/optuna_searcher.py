@@ -15,8 +15,9 @@ import optuna
 from optuna.trial import TrialState
 
 from mbo_search.engine.searcher.optuna_study import OptunaStudyAdapter
-from mbo_search.engine.searcher.samplers import SAMPLERS, proposal_seed, startup_trials
+from mbo_search.engine.searcher.samplers import proposal_seed, random_sampler
 from mbo_search.engine.searcher.sqlite_file import TRY_SECONDS, open_or_rebuild
+from mbo_search.engine.searcher.staged_space import SamplerMaker
 from mbo_search.engine.searcher.suggest import Draw, FixedSuggest, SpaceFunction, draw
 from mbo_search.engine.tasks import TrialTask
 from mbo_search.errors import Problem, RunDirectoryError, StudyError
@@ -53,16 +54,6 @@ def _open(database: Path, name: str, num_objectives: int) -> optuna.Study:
         if trial.state == TrialState.COMPLETE and len(trial.values or ()) != num_objectives:
             raise ValueError(f"trial {trial.number} is complete without its values")
     return study
-
-
-SamplerMaker = Callable[[int, float], optuna.samplers.BaseSampler]
-"""(seed, share of the search's effort that is spent) -> a fresh sampler."""
-
-
-def sampler_maker(searcher: str, schedules: float | None = None) -> SamplerMaker:
-    """Make samplers that ignore what is spent."""
-    startup = startup_trials(schedules)
-    return lambda seed, spent: SAMPLERS[searcher](seed, startup)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +158,7 @@ class OptunaSearcher:
     def random_proposals(self, trial: int) -> Iterator[Draw]:
         """Draw endless random schedules."""
         seed = proposal_seed(self._seed, f"{self.name}/random", trial)
-        self._mirror.study.sampler = SAMPLERS["random"](seed, 0)
+        self._mirror.study.sampler = random_sampler(seed)
         while True:
             yield self._mirror.draw(self._space)
 

@@ -15,10 +15,11 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from mbo_search.engine.searcher.initial_points import control_points, initial_points, points_near
-from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SamplerMaker, SearchEffort, SearchSpace
-from mbo_search.engine.searcher.registry import GivenSearcher, StagedSpace, given_sampler_maker, searcher_maker
-from mbo_search.engine.searcher.samplers import SAMPLERS, STARTUP_TRIALS
+from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SearchEffort, SearchSpace
+from mbo_search.engine.searcher.registry import GivenSearcher, definition_of, given_sampler_maker, searcher_maker
+from mbo_search.engine.searcher.samplers import STARTUP_TRIALS
 from mbo_search.engine.searcher.space_segments import space_segments
+from mbo_search.engine.searcher.staged_space import SamplerMaker, StagedSpace
 from mbo_search.engine.searcher.storage import open_optuna_study
 from mbo_search.engine.searcher.suggest import Draw
 from mbo_search.engine.searcher.warm_start import read_warm_start, warm_start_draws
@@ -28,7 +29,7 @@ from mbo_search.study.space.ladder import RUNG_OF_SEARCH, lower_spaces, search_s
 from mbo_search.study.space.parameters import Suggest, choose
 from mbo_search.study.space.searcher_notes import searcher_of
 from mbo_search.study.space.space import Space, finite_size, parameters, propose
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 
 TAKES_OVER: Mapping[Arm, tuple[Arm, ...]] = MappingProxyType(
     {
@@ -51,9 +52,6 @@ _INITIAL_SHARE_OF_ONE_STAGE = 0.5
 A search with stages also learns about strategies from the ends of single stages. One without cannot, and its space
 is only a few strategies and their numbers.
 """
-
-_WITH_INITIAL_POINTS = ("tree", *SAMPLERS)
-"""Searchers that learn from any schedule; the others follow a fixed order."""
 
 
 def open_searchers(
@@ -101,7 +99,7 @@ def space_of_search(study: Study, arm: Arm, share: float) -> SearchSpace:
     return SearchSpace(
         function=functools.partial(propose, space),
         sampler=_maker(searcher, study, space, effort),
-        initial=_initial(study, arm, space, share) if searcher in _WITH_INITIAL_POINTS else (),
+        initial=_initial(study, arm, space, share) if definition_of(searcher).uses_initial_points else (),
         size=finite_size(space),
         effort=effort,
         objectives=search.objectives,

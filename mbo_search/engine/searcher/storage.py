@@ -18,7 +18,7 @@ from mbo_search.engine.searcher.optuna_searcher import open_study
 from mbo_search.errors import Problem, UserError
 from mbo_search.results.records.records import Arm
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.system.files import read_json, write_json
 
 _CONNECT_SECONDS = 30

@@ -1,9 +1,8 @@
-"""Who is compared with whom: the declared comparisons, those of the ladder, the secondary ones, and ties."""
+"""Comparisons of schedules: the declared ones, those of the ladder, the secondary ones, and ties."""
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable, Sequence
 
 from mbo_search.results.evidence.champions import Champions
@@ -22,7 +21,7 @@ _NORMAL_95 = 1.96
 
 
 def order(groups: Sequence[ScheduleRuns]) -> list[ScheduleRuns]:
-    """Complete schedules from best to worst: confirmed ones first, for a search loss alone flatters."""
+    """Complete schedules from best to worst: confirmed ones first, because a search loss alone flatters."""
     complete = [runs for runs in groups if runs.loss is not None]
     return sorted(complete, key=lambda runs: (not runs.is_confirmed, runs.loss, runs.head.trial))
 
@@ -69,7 +68,7 @@ def _declared(best: Champions, rounds: Sequence[Champions]) -> list[Comparison]:
 
 
 def _shared(spending: Spending, num_opponents: int) -> Spending:
-    """What the test against one of several opponents may spend.
+    """Error that the test against one of several opponents may spend.
 
     A yes needs all lower ends, so each has the whole error; one upper end suffices for a no, so they share theirs.
     """
@@ -110,14 +109,6 @@ def _compared(pairs: Iterable[tuple[ScheduleRuns, ScheduleRuns]]) -> list[Compar
     """The comparisons of the pairs that have seeds in common."""
     found = [compare(one, other) for one, other in pairs]
     return [comparison for comparison in found if comparison is not None]
-
-
-def difference_noise(comparisons: Sequence[Comparison]) -> float | None:
-    """Standard deviation of a difference between two schedules over seeds, pooled; None if never measured."""
-    tests = [one.test for one in comparisons if one.test is not None and one.role != "ladder"]
-    spreads = [(test.sd_nats, test.num_seeds - 1) for test in tests if test.sd_nats is not None]
-    freedom = sum(count for _, count in spreads)
-    return math.sqrt(math.fsum(sd**2 * count for sd, count in spreads) / freedom) if freedom else None
 
 
 def is_tied(runs: ScheduleRuns, best: ScheduleRuns, noise_nats: float | None) -> bool | None:

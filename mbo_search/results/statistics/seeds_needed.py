@@ -1,4 +1,4 @@
-"""How much more would decide: seeds or text, and what a number of seeds can find.
+"""Plans for undecided tests: how many more seeds, or how much more text, would decide.
 
 These are plans, not findings: the mean and the spread that were measured are taken for true.
 """
@@ -37,7 +37,7 @@ _Table = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _State:
-    """What is known after some seeds, and how the coming ones are drawn.
+    """Knowledge after some seeds, and the distribution of the coming ones.
 
     Attributes:
         num_seeds: Seeds so far; 0 before the first.
@@ -54,7 +54,7 @@ class _State:
     documents_freedom: int
 
     def reach(self, num_seeds: int, level: float) -> Reach:
-        """How far an end will lie from the mean; the degrees of freedom are those of the measured spread."""
+        """Distance of an end from the mean; the degrees of freedom are those of the measured spread."""
         parts = Parts(
             seeds=self.sd**2 / num_seeds,
             seeds_freedom=num_seeds - 1,
@@ -100,7 +100,7 @@ def power(effect_sd: float, num_seeds: int, spending: Spending) -> float:
 def seeds_to_decide(
     test: SequentialTest, worthwhile_percent: float = WORTHWHILE_PERCENT, *, power: float = POWER
 ) -> int | None:
-    """How many seeds would probably turn an undecided answer into a yes or a no.
+    """Number of seeds that would probably turn an undecided answer into a yes or a no.
 
     The seeds so far are kept and more are added, on the same documents: these widen the ends by as much as now,
     which no number of seeds changes.
@@ -208,7 +208,7 @@ def _jump(num_new: int) -> tuple[_Array, _Array]:
 def documents_to_decide(
     test: SequentialTest, worthwhile_percent: float = WORTHWHILE_PERCENT, *, power: float = POWER
 ) -> int | None:
-    """How many times more validation text would probably turn an undecided answer into a yes or a no.
+    """Factor by which more validation text would probably turn an undecided answer into a yes or a no.
 
     For tests whose larger part are the documents, which more seeds cannot help. The same runs read the longer text;
     what is judged is the last planned look.

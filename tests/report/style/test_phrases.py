@@ -27,8 +27,8 @@ def test_every_phrase_is_known_and_keeps_its_values(key):
 
 
 def test_a_reason_within_an_advice_is_translated_too():
-    reason = "the opponents had 2 trials for 3 optimizers, and fewer than 3 for each are no tuning"
-    said = translated(f"first mend this: {reason}; then search again with: mbo-search fork a NEWDIR", ZH)
+    reason = "the opponents had 2 trials for 3 optimizers; fewer than 3 for each do not count as tuning"
+    said = translated(f"first fix this: {reason}; then search again with: mbo-search fork a NEWDIR", ZH)
     assert "opponents" not in said
     assert said.endswith("mbo-search fork a NEWDIR")
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mbo_search.study.catalogue.hand_over import can_carry
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.examples import example_names, example_path
 from mbo_search.study.files.study_file import load_study
@@ -250,12 +250,16 @@ def test_rewarm_auto_warms_up_where_second_moments_are_lost(before, after, hand_
 def test_rewarm_auto_is_two_percent_of_a_long_budget():
     sections = {"budget": {"tokens": 1_280_000, "grid": 0.05}}
     stages = (stage_space("a", 0.5, lr=1e-3), stage_space("b", lr=1e-3, hand_over=("reset",)))
-    long = study(*stages).model_validate(study(*stages).model_dump() | sections)
+    long = study(*stages, **sections)
     assert propose(staged_space(long), FixedSuggest({})).stages[1].warmup == 0.02
 
 
 def test_rewarm_auto_takes_at_most_half_of_a_short_stage():
-    stages = fixed(stage_space("a", 0.95, lr=1e-3), stage_space("b", lr=1e-3, hand_over=("reset",))).stages
+    stages = fixed(
+        stage_space("a", 0.45, lr=1e-3),
+        stage_space("b", 0.05, lr=1e-3, hand_over=("reset",)),
+        stage_space("c", lr=1e-3),
+    ).stages
     assert stages[1].warmup == 0.025
 
 

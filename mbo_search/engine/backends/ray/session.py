@@ -35,6 +35,7 @@ from mbo_search.engine.backends.ray.start import (
 )
 from mbo_search.engine.backends.stop_signals import StopRequest
 from mbo_search.errors import UserError
+from mbo_search.extensions import worker_environment
 from mbo_search.system.environment import process_environment
 
 _LOGGER = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ def ray_session(slots: RaySlots, *, cluster: Cluster | None, logs: Path, stop: S
         UserError: If there is no cluster at the address, or one that requires no token, or our own does not start
             before a stop is requested.
     """
-    environment = ray_environment(slots=slots.slots, is_local=cluster is None)
+    environment = ray_environment(slots=slots.slots, is_local=cluster is None) | worker_environment()
     if cluster is not None:
         environment |= check_auth(cluster)
     folder = _private_folder()

@@ -1,15 +1,18 @@
-"""The verdict in one sentence, and the ladder in another: what was found, how sure it is, and at which scale."""
+"""The verdict in words: what was found and how sure it is, what each rung is worth, and what to do next."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mbo_search.results.evidence.differences import gain_words, interval_words
+from mbo_search.results.evidence.ladder import LadderContext
 from mbo_search.results.evidence.ranking_values import Comparison, Difference, LadderRung
 from mbo_search.results.records.schedule_groups import ScheduleRuns
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.results.statistics.paired import FEWEST_SEEDS, Answer
+from mbo_search.results.statistics.seeds_needed import documents_to_decide, seeds_to_decide
 from mbo_search.results.statistics.sequential import SequentialTest
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.units import format_count
@@ -42,7 +45,7 @@ _FOUND: Mapping[Rung, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What a sentence has to tell.
+    """Facts for the sentences of a verdict.
 
     Attributes:
         question: The freedom that the study asks about.
@@ -110,12 +113,12 @@ def verdict_sentence(found: Findings, scale: str) -> str:
     if found.unfinished:
         return f"Undecided, {at}: {_unfinished_words(found.unfinished)}, so nothing is decided."
     if not found.tests or found.difference is None:
-        return f"One seed, unconfirmed, {at}: {_between(found)}. Only fresh seeds tell whether that is luck."
+        return f"One seed, unconfirmed, {at}: {_between(found)}. Only fresh seeds can tell whether that is luck."
     return f"{_opening(found)}, {at}: {_between(found)}{_evidence(found)}{_ending(found)}.{_token_sentence(found)}"
 
 
 def ladder_sentence(ladder: Sequence[LadderRung]) -> str:
-    """What each rung is worth; empty before anything can be compared."""
+    """Say what each rung is worth; empty before anything can be compared."""
     compared = [row for row in ladder if row.gain is not None]
     helpful, vain = [row for row in compared if row.helps], [row for row in compared if not row.helps]
     worth = [f"{_WORTH[row.name]} {'is worth ' * (number == 0)}{_gain(row)}" for number, row in enumerate(helpful)]
@@ -172,7 +175,7 @@ def _evidence(found: Findings) -> str:
 
 
 def _found_at(found: Findings) -> str:
-    """What an early look has found stays found, though the interval may have moved since."""
+    """Note that an early look has found a gain, though the interval may have moved since."""
     assert found.difference is not None, "there is a difference"
     low, at = found.difference.nats.low, [test.better_at for test in found.tests]
     if found.answer != "yes" or low is None or low > 0:
@@ -186,7 +189,7 @@ def _ending(found: Findings) -> str:
     if found.answer == "no":
         return f"{searched}; the interval excludes a gain of {found.worthwhile_percent:g} %"
     if found.objections and all(test.better_at is not None for test in found.tests):
-        return f"{searched}; no yes, because {found.objections[0]}"
+        return f"{searched}; not a yes, because {found.objections[0]}"
     return searched
 
 
@@ -205,3 +208,40 @@ def _token_sentence(found: Findings) -> str:
     if tokens.undefined:
         return f" Equivalent tokens are {tokens}{repeats}."
     return f" The strongest schedule without it would need {tokens} the text to be as good{repeats}."
+
+
+def next_step(found: Findings, context: LadderContext, directory: str) -> str:
+    """Say what to do next."""
+    folder = shlex.quote(directory)
+    if found.winner is None or found.challenger is None:
+        return f"continue the search: mbo-search resume {folder} --set search.trials=N"
+    if not context.has_opponents:
+        return "give the opponents a share, such as control: 0.5, and search again"
+    if found.is_interim:
+        return f"wait for the other seeds, or resume with: mbo-search resume {folder}"
+    if found.unfinished:
+        return (
+            f"keep searching for a schedule that trains reliably: mbo-search resume {folder} --set search.trials=N"
+        )
+    if not found.tests:
+        return f"confirm on fresh seeds: mbo-search confirm {folder} --seeds {FEWEST_SEEDS}"
+    if found.answer == "no":
+        return f"stop, and take the simplest recipe that is as good, from: mbo-search rank {folder}"
+    if found.answer == "yes":
+        return f"use it: mbo-search export {folder}"
+    return _to_decide(found, folder)
+
+
+def _to_decide(found: Findings, folder: str) -> str:
+    if found.objections:
+        return f"first fix this: {found.objections[0]}; then search again with: mbo-search fork {folder} NEWDIR"
+    weakest = min(found.tests, key=lambda test: test.mean_nats)
+    if not weakest.sd_nats:
+        return f"confirm on more seeds: mbo-search confirm {folder} --seeds {FEWEST_SEEDS}"
+    seeds = seeds_to_decide(weakest, found.worthwhile_percent)
+    if seeds is not None:
+        return f"{seeds} seeds would probably decide: mbo-search confirm {folder} --seeds {seeds}"
+    times = documents_to_decide(weakest, found.worthwhile_percent) if weakest.num_documents else None
+    if times is not None:
+        return f"{times} times the validation text would probably decide: raise data.validation_share, search again"
+    return "stop, because no affordable number of seeds would decide, and take the simplest recipe that is as good"

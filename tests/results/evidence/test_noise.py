@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from mbo_search.results.evidence.comparisons import difference_noise
-from mbo_search.results.ranking.earlier_noise import earlier_noise
-from mbo_search.results.ranking.files import make_ranking
+from mbo_search.results.evidence.noise import difference_noise
+from mbo_search.results.ranking.files import earlier_noise, make_ranking
 from mbo_search.results.statistics.paired import nats_of_percent, seeds_to_detect
 from mbo_search.testing.runs import build_run, make_setup, make_study
 
