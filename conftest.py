@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave out modules without tests and without an example; importing all of them takes seconds in each process."""
+    """Leave out modules without tests and without an example; importing them takes seconds in each process."""
     if collection_path.suffix == ".py" and not collection_path.name.startswith("test_"):
         return ">>>" not in collection_path.read_text(encoding="utf-8") or None
     return None
