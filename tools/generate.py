@@ -68,7 +68,7 @@ def command_line_page() -> str:
         "<!-- Written by `make docs`. -->",
         "Every command has `--json` (one document on stdout with a versioned `schema` field; progress stays on "
         "stderr) and `--quiet`. Errors are listed on stderr, all at once; with `--json` stdout then holds a "
-        "document of the schema `mbo-search/error/1`. Exit codes: 0 ok, 1 failed, 2 something to mend in what was "
+        "document of the schema `mbo-search/error/1`. Exit codes: 0 ok, 1 failed, 2 invalid input in what was "
         "asked, 130 interrupted.",
         f"```text\n{_help([])}\n```",
     ]

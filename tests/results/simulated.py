@@ -16,7 +16,7 @@ import numpy as np
 from mbo_search.results.evidence.champions import champions
 from mbo_search.results.evidence.comparisons import compare_all
 from mbo_search.results.evidence.ladder import LadderContext
-from mbo_search.results.evidence.ranking_values import Comparison, Ranking, Totals
+from mbo_search.results.evidence.ranking_values import PairComparison, Ranking, Totals
 from mbo_search.results.evidence.rounds import champions_by_round
 from mbo_search.results.ranking.rank import RankingContext, rank
 from mbo_search.results.records.records import TrialRecord
@@ -110,7 +110,7 @@ class SimulatedStudy:
         """All schedules with their runs."""
         return group_by_schedule(self.records)
 
-    def compared(self, role: str) -> list[Comparison]:
+    def compared(self, role: str) -> list[PairComparison]:
         """Comparisons of the champions as the ranking has them; a whole ranking takes many times as long."""
         groups = self.groups()
         champion = {runs.head.trial for runs in champions(groups, "switch").declared}

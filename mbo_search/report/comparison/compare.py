@@ -17,8 +17,8 @@ from mbo_search.report.comparison.compared_runs import (
     in_order,
     pair,
 )
+from mbo_search.report.comparison.overlay import draw_overlay, overlay_line
 from mbo_search.report.figures.figure import FigureBlock
-from mbo_search.report.figures.overlay import draw_overlay, overlay_line
 from mbo_search.report.figures.timelines import draw_timelines, timelines_info
 from mbo_search.report.page.html import render_page
 from mbo_search.report.page.page_context import page_context, shown_block

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mbo_search.results.evidence.champions import Champions
-from mbo_search.results.evidence.ranking_values import Comparison, LadderRung
+from mbo_search.results.evidence.ranking_values import LadderRung, PairComparison
 from mbo_search.results.records.optional_stats import perplexity_or_none
 from mbo_search.results.records.records import LOWER_ARMS, Arm, TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns
@@ -104,7 +104,7 @@ def _hand_picked(spaces: Collection[str]) -> dict[Rung, tuple[str, ...]]:
 
 
 def ladder_rows(
-    groups: Sequence[ScheduleRuns], best: Champions, comparisons: Sequence[Comparison], context: LadderContext
+    groups: Sequence[ScheduleRuns], best: Champions, comparisons: Sequence[PairComparison], context: LadderContext
 ) -> tuple[LadderRung, ...]:
     """Make a row of every rung of a study's ladder.
 

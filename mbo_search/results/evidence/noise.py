@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from mbo_search.results.evidence.champions import Champions
 from mbo_search.results.evidence.comparisons import order, paired_differences
-from mbo_search.results.evidence.ranking_values import Comparison, NoiseFloor, Ranking
+from mbo_search.results.evidence.ranking_values import NoiseFloor, PairComparison, Ranking
 from mbo_search.results.records.schedule_groups import ScheduleRuns
 from mbo_search.results.statistics.paired import FEWEST_SEEDS, nats_of_percent, seeds_to_detect
 from mbo_search.results.statistics.sequential import SequentialTest
@@ -66,7 +66,7 @@ def noise_floor(groups: Sequence[ScheduleRuns], best: Champions) -> NoiseFloor |
     )
 
 
-def difference_noise(comparisons: Sequence[Comparison]) -> float | None:
+def difference_noise(comparisons: Sequence[PairComparison]) -> float | None:
     """Standard deviation of a difference between two schedules over seeds, pooled; None if never measured."""
     tests = [one.test for one in comparisons if one.test is not None and one.role != "ladder"]
     spreads = [(test.sd_nats, test.num_seeds - 1) for test in tests if test.sd_nats is not None]
@@ -113,7 +113,7 @@ def noise_of_earlier(rankings: Mapping[str, Ranking], worthwhile_percent: float)
     )
 
 
-def _documents(comparisons: Sequence[Comparison]) -> tuple[int | None, float | None]:
+def _documents(comparisons: Sequence[PairComparison]) -> tuple[int | None, float | None]:
     """Documents of the declared comparisons, and the error that their choice adds, in nats."""
     tests = [one.test for one in comparisons if one.role == "declared" and isinstance(one.test, SequentialTest)]
     known = [

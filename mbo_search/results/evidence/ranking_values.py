@@ -52,7 +52,7 @@ class Difference(Description):
     equivalent_tokens: Estimate | None = None
 
 
-class Comparison(Description):
+class PairComparison(Description):
     """One schedule against another.
 
     Attributes:
@@ -359,7 +359,7 @@ class Ranking(Description):
     ladder: tuple[LadderRung, ...] = ()
     baseline_trial: int | None = None
     trials: tuple[RankedTrial, ...] = ()
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[PairComparison, ...] = ()
     totals: Totals = Totals()
     noise_floor: NoiseFloor | None = None
     attribution: Attribution | None = None

@@ -16,7 +16,7 @@ from mbo_search.results.evidence.champions import Champions, champions, contende
 from mbo_search.results.evidence.comparisons import compare_all, is_tied, order
 from mbo_search.results.evidence.ladder import LadderContext, ladder_rows
 from mbo_search.results.evidence.noise import difference_noise, noise_floor
-from mbo_search.results.evidence.ranking_values import Comparison, RankedRun, RankedTrial, Ranking, Totals
+from mbo_search.results.evidence.ranking_values import PairComparison, RankedRun, RankedTrial, Ranking, Totals
 from mbo_search.results.evidence.requested import requested_tokens
 from mbo_search.results.evidence.rounds import champions_by_round
 from mbo_search.results.evidence.token_scaling import token_ratio
@@ -108,7 +108,9 @@ def rank(
     )
 
 
-def _errors_against(opponent: ScheduleRuns | None, comparisons: Sequence[Comparison]) -> tuple[float, float] | None:
+def _errors_against(
+    opponent: ScheduleRuns | None, comparisons: Sequence[PairComparison]
+) -> tuple[float, float] | None:
     """Reach of the declared interval against an opponent to either side, in standard errors."""
     tests = (one.test for one in comparisons if opponent is not None and one.other == opponent.head.trial)
     declared = next((test for test in tests if isinstance(test, SequentialTest)), None)
@@ -136,7 +138,7 @@ def _finite(value: object) -> float | None:
     return float(value) if abs(value) < _LARGEST and not math.isnan(value) else None
 
 
-def _ranked_rows(ordered: Sequence[ScheduleRuns], comparisons: Sequence[Comparison]) -> list[RankedTrial]:
+def _ranked_rows(ordered: Sequence[ScheduleRuns], comparisons: Sequence[PairComparison]) -> list[RankedTrial]:
     noise = difference_noise(comparisons)
     confirmed = [runs for runs in ordered if runs.is_confirmed]
     unconfirmed = [runs for runs in ordered if not runs.is_confirmed]

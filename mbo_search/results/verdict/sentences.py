@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mbo_search.results.evidence.differences import gain_words, interval_words
 from mbo_search.results.evidence.ladder import LadderContext
-from mbo_search.results.evidence.ranking_values import Comparison, Difference, LadderRung
+from mbo_search.results.evidence.ranking_values import Difference, LadderRung, PairComparison
 from mbo_search.results.records.schedule_groups import ScheduleRuns
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.results.statistics.paired import FEWEST_SEEDS, Answer
@@ -72,7 +72,7 @@ class Findings:
     has_opponents: bool
     challenger: ScheduleRuns | None
     winner: ScheduleRuns | None
-    closest: Comparison | None
+    closest: PairComparison | None
     opponents: Mapping[int, Rung]
     tests: tuple[SequentialTest, ...]
     difference: Difference | None

@@ -14,7 +14,7 @@ from mbo_search.results.evidence.comparisons import compare
 from mbo_search.results.evidence.differences import smallest_difference, token_estimate
 from mbo_search.results.evidence.ladder import LadderContext
 from mbo_search.results.evidence.objections import objections
-from mbo_search.results.evidence.ranking_values import Comparison, Difference, Estimate, LadderRung, Verdict
+from mbo_search.results.evidence.ranking_values import Difference, Estimate, LadderRung, PairComparison, Verdict
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
@@ -47,7 +47,7 @@ class Evidence:
     records: Sequence[TrialRecord]
     ordered: Sequence[ScheduleRuns]
     best: Champions
-    comparisons: Sequence[Comparison]
+    comparisons: Sequence[PairComparison]
     ladder: Sequence[LadderRung]
     context: LadderContext
     tokens: TokenRatio | None
@@ -61,7 +61,7 @@ class Evidence:
         return WORTHWHILE_PERCENT if self.confirm is None else self.confirm.worthwhile_percent
 
     @property
-    def declared(self) -> tuple[Comparison, ...]:
+    def declared(self) -> tuple[PairComparison, ...]:
         """The champion against those of the rungs below, whether tested or seen on one seed."""
         challenger = self.best.challenger
         return tuple(
@@ -176,7 +176,7 @@ def _dimensions(rows: Sequence[LadderRung]) -> int | None:
     return max((row.dimensions for row in rows if row.dimensions is not None), default=None)
 
 
-def _seconds_ratio(best: Champions, closest: Comparison) -> float | None:
+def _seconds_ratio(best: Champions, closest: PairComparison) -> float | None:
     """Seconds of the champion over those of the closest opponent, both as if nothing had been shared."""
     challenger = best.challenger
     other = next((runs for runs in best.opponents if runs.head.trial == closest.other), None)
