@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mbo_search.api.searches import confirm, fork, resume, search
     from mbo_search.api.studies import load_study
     from mbo_search.errors import MboError, UserError
+    from mbo_search.extensions import register
     from mbo_search.study.spec.schedule import Schedule
     from mbo_search.study.study import Study
     from mbo_search.trial.reports import StageRunner
@@ -49,6 +50,7 @@ __all__ = [
     "load_run",
     "load_study",
     "plan",
+    "register",
     "resume",
     "search",
 ]
@@ -68,6 +70,7 @@ _HOMES = {
     "load_run": "mbo_search.api.runs",
     "load_study": "mbo_search.api.studies",
     "plan": "mbo_search.api.plans",
+    "register": "mbo_search.extensions",
     "resume": "mbo_search.api.searches",
     "search": "mbo_search.api.searches",
 }
