@@ -21,10 +21,18 @@ EXAMPLES = {
 
 def files_that_name(package: Path, name: str) -> list[str]:
     """Paths of the files that hold a quoted name or a key, relative to the package."""
-    pattern = re.compile(rf"[\"'`]{name}[\"'`]|[.\s(]{name}: |text\.\w+\.{name}\b|\b{name.upper()}\b|_{name}\b")
-    suffixes = {".py", ".json", ".js", ".html", ".css"}
-    files = (path for path in sorted(package.rglob("*")) if path.suffix in suffixes and "studies" not in path.parts)
-    return [str(path.relative_to(package)) for path in files if pattern.search(path.read_text(encoding="utf-8"))]
+    pattern = re.compile(rf"[\"'#]{name}[\"']|\.{name}\b(?= [%}}])|\b{name.upper()}\b")
+    suffixes = {".py", ".json", ".js", ".html"}
+    files = (
+        path for path in sorted(package.rglob("*")) if path.suffix in suffixes and path.parent.name != "testing"
+    )
+    return [str(path.relative_to(package)) for path in files if pattern.search(_without_examples(path))]
+
+
+def _without_examples(path: Path) -> str:
+    """Text of a file without the lines of doctests."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith((">>>", "'")))
 
 
 if __name__ == "__main__":
