@@ -27,7 +27,7 @@ from mbo_search.engine.searcher.initial_points import initial_points
 from mbo_search.engine.searcher.suggest import OptunaSuggest
 from mbo_search.study.space.space import propose, staged_space
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.system.files import read_json, write_json
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.setup.resolve import resolve_setup

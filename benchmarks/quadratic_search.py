@@ -28,11 +28,11 @@ from optuna.trial import Trial, TrialState
 from quadratic_table import DIRECTIONS, DIVERGED, POWERS, STEPS, Quadratic, State, Strategy
 from search_cost import AshaReplay
 
+from mbo_search.engine.searcher.planned_sampler import tree_sampler
 from mbo_search.engine.searcher.suggest import OptunaSuggest
 from mbo_search.engine.tree.history import STOP_AFTER, Params, blocks_of
-from mbo_search.engine.tree.planner import tree_sampler
-from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings, sweep_size
-from mbo_search.engine.tree.prefix_cost import Piece
+from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings, initial_design_size
+from mbo_search.engine.tree.prefix_cost import SegmentCost
 from mbo_search.study.space.parameters import Suggest
 
 SHARES = (0.3, 0.3, 0.4)
@@ -167,8 +167,8 @@ class Search:
 
 def ours(problem: Problem, seed: int) -> Curve:
     """The tree searcher on an Optuna study, one trial at a time."""
-    settings = TreeSettings(num_stages=len(SHARES), sweep_size=sweep_size(BUDGET))
-    memory = PlannerState(problem.way, settings, _pieces, seed=seed)
+    settings = TreeSettings(num_stages=len(SHARES), sweep_size=initial_design_size(BUDGET))
+    state = PlannerState(problem.way, settings, _cut, seed=seed)
     study, search = optuna.create_study(), Search(problem)
     for optimizer in POWERS:
         study.enqueue_trial(_beginning(optimizer))
@@ -179,7 +179,7 @@ def ours(problem: Problem, seed: int) -> Curve:
             settings,
             seed=seed * 100_003 + len(study.trials),
             spent=lambda: search.spent / BUDGET,
-            memory=memory,
+            state=state,
         )
         _run(study, search)
     return search.curve
@@ -194,7 +194,7 @@ def _beginning(optimizer: str) -> dict[str, str | float]:
     return params | {f"stage/{len(SHARES) - 1}/lr_shape": "linear"}
 
 
-def _pieces(params: Params) -> Sequence[Sequence[Piece]]:
+def _cut(params: Params) -> Sequence[Sequence[SegmentCost]]:
     return [[(block, SHARES[stage])] for stage, block in enumerate(blocks_of(params, len(SHARES)))]
 
 

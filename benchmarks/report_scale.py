@@ -20,8 +20,8 @@ from pathlib import Path
 
 from mbo_search.report.page.page import write_report
 from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.testing.runs import build_records, make_setup, make_study
 from mbo_search.trial.outcome import CurveRow
-from tests.results.builder import build_records, make_setup, make_study
 
 __all__ = ["main"]
 

@@ -36,13 +36,14 @@ from mbo_search.engine.control.progress import progress_of
 from mbo_search.engine.control.stopping import StoppingCriteria
 from mbo_search.engine.housekeeping import RunRecorder
 from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, open_study
-from mbo_search.engine.searcher.searches import arm_space
+from mbo_search.engine.searcher.searches import space_of_search
 from mbo_search.engine.tasks import TrialTask, nodes_of
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.study.spec.study import SearchSpec, Study
+from mbo_search.study.spec.study import SearchSpec
+from mbo_search.study.study import Study
+from mbo_search.testing.runs import make_setup, make_study
 from mbo_search.trial.outcome import Boundary, CurveRow, TrialOutcome
-from tests.results.builder import make_setup, make_study
 
 __all__ = ["main"]
 
@@ -219,7 +220,7 @@ def make_controller(study: Study, directory: RunDirectory, world: World, slots: 
     setup = make_setup(study)
     arm = OptunaSearcher(
         "staged",
-        arm_space(study, "staged", 1.0),
+        space_of_search(study, "staged", 1.0),
         seed=study.seed,
         database=open_study(directory.database, study.study),
     )

@@ -29,11 +29,11 @@ from typing import Any, Literal
 import numpy as np
 import optuna
 from live_reference import Row, rows_as_json, search, search_here
-from mbo_search.cli.paths import data_cache
 
+from mbo_search.api.studies import data_cache
 from mbo_search.data.prepare import prepare
 from mbo_search.study.files.study_file import load_study
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.system.files import read_json, write_json
 
 OURS = "ours"

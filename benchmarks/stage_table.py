@@ -21,15 +21,15 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from mbo_search.data.prepare import prepare
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.entries import StageClock
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.files.study_file import parse_study
 from mbo_search.study.spec.keys import segment_keys
-from mbo_search.study.spec.lr_shapes import StageClock
 from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.system.files import read_json, write_json
 from mbo_search.train.setup.resolve import resolve_setup
 from mbo_search.train.setup.setup import TrainSetup

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from mbo_search.api.searches import confirm, fork, resume, search
     from mbo_search.api.studies import load_study
     from mbo_search.errors import MboError, UserError
+    from mbo_search.extensions import register
     from mbo_search.study.spec.schedule import Schedule
-    from mbo_search.study.spec.study import Study
+    from mbo_search.study.study import Study
     from mbo_search.trial.reports import StageRunner
 
 __version__ = "0.1.0"
@@ -49,6 +50,7 @@ __all__ = [
     "load_run",
     "load_study",
     "plan",
+    "register",
     "resume",
     "search",
 ]
@@ -60,7 +62,7 @@ _HOMES = {
     "Run": "mbo_search.api.runs",
     "Schedule": "mbo_search.study.spec.schedule",
     "StageRunner": "mbo_search.trial.reports",
-    "Study": "mbo_search.study.spec.study",
+    "Study": "mbo_search.study.study",
     "UserError": "mbo_search.errors",
     "compare": "mbo_search.api.comparisons",
     "confirm": "mbo_search.api.searches",
@@ -68,6 +70,7 @@ _HOMES = {
     "load_run": "mbo_search.api.runs",
     "load_study": "mbo_search.api.studies",
     "plan": "mbo_search.api.plans",
+    "register": "mbo_search.extensions",
     "resume": "mbo_search.api.searches",
     "search": "mbo_search.api.searches",
 }

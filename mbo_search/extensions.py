@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 from mbo_search.errors import Problem, UserError
@@ -36,6 +37,8 @@ REFERENCES_VARIABLE = "MBO_SEARCH_EXTENSIONS"
 PATH_VARIABLE = "MBO_SEARCH_EXTENSIONS_PATH"
 """Environment variable with the folders in which their modules lie."""
 
+_NEEDED_BY_WORKERS = (OPTIMIZER_GROUP, REGULARIZER_GROUP, LR_SHAPE_GROUP)
+
 BUILT_IN = "built in"
 """Origin of the objects of this package."""
 
@@ -46,7 +49,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Extension(Protocol):
-    """Whatever can be registered: its type says to which group it belongs."""
+    """An object that can be registered: its type says to which group it belongs."""
 
     group: ClassVar[str]
 
@@ -55,12 +58,12 @@ class Extension(Protocol):
         """Name by which studies and commands know it."""
 
 
-ItemT = TypeVar("ItemT")
-
-
 class _Named(Protocol):
     @property
     def name(self) -> str: ...
+
+
+ItemT = TypeVar("ItemT", bound=_Named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,11 @@ class Registry(Mapping[str, ItemT], Generic[ItemT]):
         return extensions
 
 
+def by_name(*items: ItemT) -> Mapping[str, ItemT]:
+    """Order objects by their names, for a registry."""
+    return MappingProxyType({item.name: item for item in items})
+
+
 def resolve(reference: str) -> Extension:
     """Import an object by its reference `module:attribute`.
 
@@ -170,12 +178,14 @@ def resolve(reference: str) -> Extension:
 
 
 def worker_environment() -> dict[str, str]:
-    """Environment variables by which worker processes see the objects that are registered here.
+    """Environment variables by which worker processes see the registered objects that they train with.
 
     Raises:
-        UserError: If an object cannot be imported by another process.
+        UserError: If an object that trains cannot be imported by another process.
     """
-    references = dict.fromkeys(_reference(value) for value in _REGISTERED)
+    references = dict.fromkeys(
+        _reference(value) for value in _REGISTERED if type(value).group in _NEEDED_BY_WORKERS
+    )
     if not references:
         return {name: os.environ[name] for name in (REFERENCES_VARIABLE, PATH_VARIABLE) if name in os.environ}
     inherited = [reference for reference in os.environ.get(REFERENCES_VARIABLE, "").split(",") if reference]

@@ -26,7 +26,7 @@ SPECS = [
     specs.SearchSpec,
     specs.StageSpace,
     specs.StoreSpec,
-    specs.Study,
+    specs.StudySpec,
     specs.TokenizerSpec,
     specs.TrainSpec,
 ]

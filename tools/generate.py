@@ -26,8 +26,9 @@ import mbo_search
 from mbo_search.cli.app import app
 from mbo_search.cli.console import run_app
 from mbo_search.study.catalogue.entries import Hparam
-from mbo_search.study.catalogue.hand_over import ADAM_LIKE, HAND_OVER_TABLE, CarriedSlot
-from mbo_search.study.catalogue.lookup import CORPORA, LR_SHAPES
+from mbo_search.study.catalogue.hand_over import CarriedSlot, hand_over_table
+from mbo_search.study.catalogue.lookup import CORPORA
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.files.schema import schema_text
@@ -67,7 +68,7 @@ def command_line_page() -> str:
         "<!-- Written by `make docs`. -->",
         "Every command has `--json` (one document on stdout with a versioned `schema` field; progress stays on "
         "stderr) and `--quiet`. Errors are listed on stderr, all at once; with `--json` stdout then holds a "
-        "document of the schema `mbo-search/error/1`. Exit codes: 0 ok, 1 failed, 2 something to mend in what was "
+        "document of the schema `mbo-search/error/1`. Exit codes: 0 ok, 1 failed, 2 invalid input in what was "
         "asked, 130 interrupted.",
         f"```text\n{_help([])}\n```",
     ]
@@ -107,7 +108,7 @@ def catalogue_page() -> str:
                     f"`{info.library}`",
                     info.paper,
                 ]
-                for name, info in sorted(OPTIMIZERS.items())
+                for name, info in sorted(OPTIMIZERS.built_in.items())
             ],
         ),
         "## Learning-rate shapes",
@@ -122,7 +123,7 @@ def catalogue_page() -> str:
                     "yes" if info.anneals else "no",
                     info.paper,
                 ]
-                for name, info in sorted(LR_SHAPES.items())
+                for name, info in sorted(LR_SHAPES.built_in.items())
             ],
         ),
         "## Regularizers",
@@ -138,7 +139,7 @@ def catalogue_page() -> str:
                     f"{info.low:g} to {info.high:g}",
                     info.paper,
                 ]
-                for name, info in sorted(REGULARIZERS.items())
+                for name, info in sorted(REGULARIZERS.built_in.items())
             ],
         ),
         "## Hand-over",
@@ -209,7 +210,7 @@ def _title(page: Path) -> str:
 
 def _hand_over_rows() -> list[list[str]]:
     rows: dict[tuple[str, ...], None] = {}
-    for (previous, following), row in sorted(HAND_OVER_TABLE.items()):
+    for (previous, following), row in sorted(hand_over_table(OPTIMIZERS.built_in).items()):
         kept = "everything" if row.everything else ", ".join(_slot(slot) for slot in row.carried)
         arrives = ("no", "yes")[row.second_moments] if OPTIMIZERS[following].second_moments else "it has none"
         pair = ("any", "the same") if row.everything else (_family(previous), _family(following))
@@ -218,7 +219,8 @@ def _hand_over_rows() -> list[list[str]]:
 
 
 def _family(name: str) -> str:
-    return "`adam`, `adamw`, `nadamw`" if name in ADAM_LIKE else f"`{name}`"
+    adam_like = [known for known, info in OPTIMIZERS.built_in.items() if info.family == "adam"]
+    return ", ".join(f"`{one}`" for one in (adam_like if name in adam_like else [name]))
 
 
 def _slot(slot: CarriedSlot) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mbo_search.engine.control.progress import ArmProgress, Progress, RunningTrial
 
 _BAR_CELLS = 30
+_NOTEBOOK_COLUMNS = 110
 _NUM_MESSAGES = 4
 _LARGEST_NATS = 100.0
 _PREPARING = "Preparing: reading the text, measuring the machine."
@@ -30,6 +32,8 @@ def watch(console: Console, *, quiet: bool) -> AbstractContextManager[Callable[[
     """Observe a search for as long as the context lasts."""
     if quiet:
         return _nothing()
+    if console.is_jupyter:
+        return _notebook_table()
     return _live_table(console) if console.is_terminal else _plain_lines(console)
 
 
@@ -42,6 +46,22 @@ def _nothing() -> Iterator[Callable[[Progress], None]]:
 def _live_table(console: Console) -> Iterator[Callable[[Progress], None]]:
     with Live(_PREPARING, console=console, refresh_per_second=_REDRAWS_PER_SECOND) as live:
         yield lambda progress: live.update(draw_progress(progress))
+
+
+@contextmanager
+def _notebook_table() -> Iterator[Callable[[Progress], None]]:
+    """Show a table that is replaced in place; rich's own needs widgets, which not every notebook has."""
+    from IPython.display import HTML, display
+
+    handle = display(HTML(f"<pre>{_PREPARING}</pre>"), display_id=True)
+    yield lambda progress: handle.update(HTML(as_html(draw_progress(progress))))
+
+
+def as_html(drawn: RenderableType) -> str:
+    """What a terminal would show, as HTML."""
+    console = Console(record=True, file=io.StringIO(), width=_NOTEBOOK_COLUMNS, force_jupyter=False)
+    console.print(drawn)
+    return console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
 
 
 @contextmanager

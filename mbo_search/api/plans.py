@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mbo_search.api.studies import data_cache, default_run_folder, load_study
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 
 if TYPE_CHECKING:
     from mbo_search.engine.plan_values import StudyPlan

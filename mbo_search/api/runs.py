@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +15,23 @@ from mbo_search.results.records.run_directory import RunDirectory
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
+    from optuna.samplers import BaseSampler
 
     from mbo_search.engine.run import RunSummary
     from mbo_search.report.samples import TextSample
     from mbo_search.report.source import ReportSource
     from mbo_search.report.style.i18n import Language
     from mbo_search.results.evidence.ranking_values import Ranking, Verdict
-    from mbo_search.study.spec.study import Study
+    from mbo_search.study.study import Study
+    from mbo_search.trial.reports import StageRunner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seams:
+    """What took the place of the built-in trainer and of the study's searcher; None: nothing did."""
+
+    runner: StageRunner | None = None
+    searcher: BaseSampler | Callable[[int], BaseSampler] | None = None
 
 
 class Run:
@@ -32,11 +43,15 @@ class Run:
     Attributes:
         path: The run directory.
         summary: How the search ended; None for a run that was only loaded.
+        seams: The runner and the searcher that were passed to the search, which `resume` and `confirm` use again.
     """
 
-    def __init__(self, directory: RunDirectory, *, summary: RunSummary | None = None) -> None:
+    def __init__(
+        self, directory: RunDirectory, *, summary: RunSummary | None = None, seams: Seams | None = None
+    ) -> None:
         self.path: Path = directory.path
         self.summary = summary
+        self.seams = Seams() if seams is None else seams
         self._directory = directory
 
     @property
@@ -185,7 +200,12 @@ class Run:
         return render_first_screen(self._source)
 
 
-def load_run(path: Path | str) -> Run:
+def load_run(
+    path: Path | str,
+    *,
+    runner: StageRunner | None = None,
+    searcher: BaseSampler | Callable[[int], BaseSampler] | None = None,
+) -> Run:
     """Read a run directory.
 
     >>> import mbo_search as mbo
@@ -196,11 +216,13 @@ def load_run(path: Path | str) -> Run:
 
     Args:
         path: The directory, such as `reports/quickstart`.
+        runner: The runner that it was searched with, if it was not the built-in trainer; to resume or confirm it.
+        searcher: The sampler that it was searched with, if it was not the study's searcher; likewise.
 
     Raises:
         RunDirectoryError: If it is not a run directory, or damaged.
     """
-    return Run(RunDirectory.open(Path(path)))
+    return Run(RunDirectory.open(Path(path)), seams=Seams(runner=runner, searcher=searcher))
 
 
 def paths_of(runs: Iterable[Run | Path | str]) -> list[str]:

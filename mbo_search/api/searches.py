@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mbo_search.api.options import DEFAULT_OPTIONS, Options
-from mbo_search.api.runs import Run, load_run
+from mbo_search.api.runs import Run, Seams, load_run
 from mbo_search.api.studies import data_cache, default_run_folder, load_study
-from mbo_search.study.spec.study import ConfirmSpec, Study
+from mbo_search.study.spec.study import ConfirmSpec
+from mbo_search.study.study import Study
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -51,15 +52,16 @@ def search(
 
     asked = study if isinstance(study, Study) else load_study(study)
     folder = default_run_folder(asked.study) if out is None else Path(out)
-    with _running(options, runner, searcher) as running:
-        return _finished(run_study(asked, folder, running))
+    seams = Seams(runner=runner, searcher=searcher)
+    with _running(options, seams) as running:
+        return _finished(run_study(asked, folder, running), seams)
 
 
 def resume(run: Run | Path | str, *, overrides: Sequence[str] = (), options: Options = DEFAULT_OPTIONS) -> Run:
     """Continue an interrupted search, or extend a finished one.
 
     Args:
-        run: A run, or its directory.
+        run: A run, or its directory. A run remembers the runner and the searcher that it was searched with.
         overrides: New limits, each as `key.path=value`, such as `search.trials=60`. Limits are totals, not extras.
         options: Where trials run, and how much is shown.
 
@@ -68,8 +70,9 @@ def resume(run: Run | Path | str, *, overrides: Sequence[str] = (), options: Opt
     """
     from mbo_search.engine.run import resume_study
 
-    with _running(options, None, None) as running:
-        return _finished(resume_study(_folder(run), running, overrides))
+    seams = run.seams if isinstance(run, Run) else Seams()
+    with _running(options, seams) as running:
+        return _finished(resume_study(_folder(run), running, overrides), seams)
 
 
 def confirm(
@@ -123,9 +126,7 @@ def fork(run: Run | Path | str, out: Path | str, *, overrides: Sequence[str] = (
 
 
 @contextmanager
-def _running(
-    options: Options, runner: StageRunner | None, searcher: BaseSampler | Callable[[int], BaseSampler] | None
-) -> Iterator[RunOptions]:
+def _running(options: Options, seams: Seams) -> Iterator[RunOptions]:
     from rich.console import Console
 
     from mbo_search.api.live import watch
@@ -140,20 +141,20 @@ def _running(
             cluster=None if address is None else Cluster(address=address, may_be_insecure=options.insecure_cluster),
             observe=observe,
             warm_start=tuple(map(Path, options.warm_start)),
-            runner=runner,
-            searcher=searcher,
+            runner=seams.runner,
+            searcher=seams.searcher,
         )
 
 
-def _finished(summary: RunSummary) -> Run:
+def _finished(summary: RunSummary, seams: Seams) -> Run:
     """Write the report of a search that has ended, unless the one that is there is newer than every record."""
-    run = Run(summary.run, summary=summary)
+    run = Run(summary.run, summary=summary, seams=seams)
     if not summary.is_interrupted and not _is_current(summary.run):
         from mbo_search.engine.run import reporting_disk_trouble
         from mbo_search.export.continuations import continuations
 
         with reporting_disk_trouble(summary.run):
-            run.report(samples=continuations(summary.run, summary.ranking))
+            run.report(samples=continuations(summary.run, summary.ranking, summary.prepared))
     return run
 
 

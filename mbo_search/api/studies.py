@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mbo_search.study.examples import example_path
 from mbo_search.study.files import study_file
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.system.cache import user_cache
 
 

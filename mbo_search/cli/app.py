@@ -272,7 +272,9 @@ def compare(
 def export(
     folder: RunFolder,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write.")],
-    to: Annotated[Literal["yaml", "json"], typer.Option("--to", help="Its format.")] = "yaml",
+    to: Annotated[
+        str, typer.Option("--to", metavar="FORMAT", help="Its format; `mbo-search list exporters` names them.")
+    ] = "yaml",
     trial: Annotated[
         int | None, typer.Option("--trial", metavar="N", help="A trial.  [default: the best]", min=0)
     ] = None,
@@ -340,13 +342,18 @@ def sample(
 @app.command(name="list")
 def list_names(
     kind: Annotated[
-        Literal["optimizers", "lr_shapes", "regularizers", "corpora"],
-        typer.Argument(metavar="KIND", help="optimizers, lr_shapes, regularizers or corpora."),
+        Literal[
+            "optimizers", "lr_shapes", "regularizers", "searchers", "corpora", "readers", "exporters", "figures"
+        ],
+        typer.Argument(
+            metavar="KIND",
+            help="optimizers, lr_shapes, regularizers, searchers, corpora, readers, exporters or figures.",
+        ),
     ],
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """List optimizers, lr_shapes, regularizers or corpora.
+    """List what a study may name, and where it comes from.
 
     With ranges, reference learning rates and papers.
     """

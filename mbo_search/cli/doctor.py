@@ -53,7 +53,7 @@ class _Check:
 
 
 def examine(folder: Path, *, start_ray: bool) -> CommandResult:
-    """Look at versions, processors, memory, GPUs and disk."""
+    """Look at versions, CPU cores, memory, GPUs and disk."""
     versions = {name: _version(name) for name in _PACKAGES}
     checks = [_check_python(), _check_packages(versions), _check_cpu(), _check_gpus(), _check_disk(folder)]
     checks += [_check_ray()] if start_ray else []

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
 from mbo_search.api.studies import data_cache
 from mbo_search.api.tables import facts
@@ -36,14 +35,16 @@ class Continuation:
     seed: int
 
 
-def export_schedule(folder: Path, out: Path, *, form: Literal["yaml", "json"], trial: int | None) -> CommandResult:
+def export_schedule(folder: Path, out: Path, *, form: str, trial: int | None) -> CommandResult:
     """Write a schedule of a run directory to a file.
 
     Raises:
         UserError: If there is no such schedule, or the file cannot be written.
     """
+    from mbo_search.export.exporters import exporter
     from mbo_search.export.files import export_schedule as export_text
 
+    can_be_trained = exporter(form).can_be_trained
     text = export_text(RunDirectory.open(folder), trial, form)
     try:
         write_atomic(out, text)
@@ -53,7 +54,7 @@ def export_schedule(folder: Path, out: Path, *, form: Literal["yaml", "json"], t
     return CommandResult(
         schema="mbo-search/export/1",
         document={"file": str(out), "format": form},
-        text=[f"Wrote {out}.", f"Train it again: mbo-search replay {out}"],
+        text=[f"Wrote {out}.", *([f"Train it again: mbo-search replay {out}"] if can_be_trained else [])],
         brief=str(out),
     )
 

@@ -9,6 +9,7 @@ import typer
 
 from mbo_search.api.options import Backend as BackendName
 
+Kind = Literal["optimizers", "lr_shapes", "regularizers", "searchers", "corpora", "readers", "exporters", "figures"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; print one line or nothing.")]
 StudyFile = Annotated[Path | None, typer.Argument(metavar="STUDY", help="A study file (YAML).", show_default=False)]

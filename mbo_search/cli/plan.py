@@ -15,12 +15,11 @@ from mbo_search.cli.sparkline import sparkline
 from mbo_search.cli.validate import study_path
 from mbo_search.results.records.describe import describe_schedule
 from mbo_search.study.files.long_form import study_mapping
-from mbo_search.study.files.read_text import read_text
-from mbo_search.study.files.study_file import load_study, origins
+from mbo_search.study.files.study_file import explain_study
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.space.ladder import rungs_of
 from mbo_search.study.spec.rungs import Rung
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.units import format_bytes, format_count, format_seconds
 
 if TYPE_CHECKING:
@@ -41,9 +40,9 @@ def plan_study(file: Path | None, example: str | None, overrides: Sequence[str])
     from mbo_search.api.plans import plan as make_plan
 
     path = study_path(file, example)
-    study = load_study(path, overrides)
+    explained = explain_study(path, overrides)
+    study, sources = explained.study, explained.origins
     plan = make_plan(study)
-    sources = origins(read_text(path), overrides)
     return CommandResult(
         schema="mbo-search/plan/1",
         document={"file": str(path), "origins": sources, **plan.model_dump(mode="json")},

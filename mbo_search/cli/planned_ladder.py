@@ -9,7 +9,7 @@ from mbo_search.api.tables import table
 from mbo_search.results.statistics.paired import nats_of_percent
 from mbo_search.results.statistics.seeds_needed import power
 from mbo_search.results.statistics.sequential import spending_of
-from mbo_search.results.verdict.sentence import FREEDOMS
+from mbo_search.results.verdict.sentences import FREEDOMS
 from mbo_search.study.space.ladder import RUNG_OF_SEARCH, question_of, rungs_of
 from mbo_search.study.spec.rungs import Rung
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from mbo_search.engine.plan_values import ArmPlan, StudyPlan
-    from mbo_search.results.ranking.earlier_noise import EarlierNoise
+    from mbo_search.results.evidence.noise import EarlierNoise
     from mbo_search.results.records.records import Arm
 
 _SEEDS = (6, 12, 24)
@@ -39,9 +39,9 @@ def rung_of_arm(arm: Arm, question: Rung) -> Rung:
 
 def ladder_of_plan(plan: StudyPlan) -> RenderableType:
     """A row for each search, lowest rung first, the question's own last."""
-    from mbo_search.engine.searcher.searches import arm_shares
+    from mbo_search.engine.searcher.searches import search_shares
 
-    shares, question = arm_shares(plan.study), question_of(plan.study)
+    shares, question = search_shares(plan.study), question_of(plan.study)
     arms = sorted(plan.arms, key=lambda arm: arm.arm == "staged")
     rows = [
         (

@@ -13,7 +13,7 @@ from mbo_search.units import format_count, format_seconds
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from mbo_search.results.evidence.attribution_values import Attribution
+    from mbo_search.results.evidence.attribution import Attribution
     from mbo_search.results.evidence.ranking_values import LadderRung, RankedTrial, Ranking, Totals
     from mbo_search.results.statistics.paired import PairedTest
 
@@ -45,7 +45,7 @@ def _opening(ranking: Ranking) -> list[str]:
     """What came out, how sure that is, what forbids a yes, and what to do next."""
     verdict = ranking.verdict
     found = [verdict.ladder_sentence, verdict.sentence]
-    opening = "Mind:" if verdict.answer == "no" else "No yes, because"
+    opening = "Note:" if verdict.answer == "no" else "Not a yes, because"
     found += [f"{opening} {reason}." for reason in verdict.objections]
     found += [f"Next: {verdict.next}"] if verdict.next else []
     return [line for line in found if line]
@@ -125,8 +125,10 @@ def _table(ranking: Ranking, ranked: Sequence[RankedTrial], most_rows: int) -> R
     shown = [row for position, row in enumerate(ranked) if position < most_rows or row.trial in marked]
     hidden = len(ranked) - len(shown)
     notes = [f"{hidden} more in ranking.csv."] if hidden else []
-    notes += ["= marks schedules that noise could put in another order."] if any(row.tied for row in shown) else []
-    notes += ["* marks schedules that none beats in all objectives."] if any(row.on_front for row in shown) else []
+    notes += ["= marks schedules whose order may be noise."] if any(row.tied for row in shown) else []
+    notes += (
+        ["* marks schedules that no other beats in all objectives."] if any(row.on_front for row in shown) else []
+    )
     if not any(row.confirmed for row in shown):
         notes.append("Losses of one seed each; none is confirmed on fresh seeds.")
     is_confirmed = any(row.confirmed for row in shown)
@@ -171,13 +173,12 @@ def _reasons(rows: Sequence[RankedTrial]) -> str:
 def _saved(totals: Totals) -> str:
     if totals.saved_tokens < 0:
         return f"probes and repeats cost {format_count(-totals.saved_tokens)} more than sharing saved"
-    return f"{totals.saved_tokens / totals.requested_tokens:.0%} saved by sharing beginnings"
+    return f"{totals.saved_tokens / totals.requested_tokens:.0%} saved by sharing prefixes"
 
 
 def _totals(totals: Totals) -> str:
-    parts = [
-        f"{format_count(totals.executed_tokens)} tokens trained of {format_count(totals.requested_tokens)} asked"
-    ]
+    executed, requested = format_count(totals.executed_tokens), format_count(totals.requested_tokens)
+    parts = [f"trained {executed} of the {requested} tokens requested"]
     if totals.requested_tokens:
         parts.append(_saved(totals))
     if totals.stages_asked:

@@ -15,10 +15,10 @@ def simulate_search(file: Path, searchers: Sequence[str], *, budget: int, slots:
     Raises:
         UserError: If the file is not a table or a searcher has no such name.
     """
-    from mbo_search.engine.searcher.registry import SEARCHERS
     from mbo_search.engine.simulation.simulate import Simulation, simulate
     from mbo_search.engine.simulation.stage_table import read_stage_table
     from mbo_search.errors import Problem, StudyError
+    from mbo_search.study.catalogue.searchers import SEARCHERS
 
     unknown = [name for name in searchers if name not in SEARCHERS]
     if unknown:

@@ -10,7 +10,7 @@ from mbo_search.errors import UserError
 from mbo_search.study.examples import example_path
 from mbo_search.study.files.study_file import load_study
 from mbo_search.study.space.searcher_notes import ModelNote, model_notes
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 
 _MOST_NAMES = 8
 

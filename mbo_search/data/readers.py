@@ -1,15 +1,18 @@
-"""Documents of the user's own text files: .txt, .md, .py, .jsonl and .parquet."""
+"""Documents of the user's own text files, by the reader of their suffix."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from mbo_search.data.document import Document
 from mbo_search.data.tokenizer import EOS
-from mbo_search.errors import DataError, Problem
+from mbo_search.errors import DataError, Problem, UserError
+from mbo_search.extensions import READER_GROUP, Registry, by_name
 from mbo_search.units import format_bytes
 
 LONGEST_LINE_BYTES = 64 * 2**20
@@ -18,27 +21,65 @@ LONGEST_LINE_BYTES = 64 * 2**20
 _ROWS_AT_ONCE = 1024
 
 
-def read_file(file: Path, text_field: str) -> Iterator[Document]:
-    """Read the documents of one file.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderDefinition:
+    """A reader of text files.
 
-    A .md or .py file is one document; a .txt file too, unless it holds `<|endoftext|>`, which then stands between
-    documents. A line of a .jsonl file and a row of a .parquet file is one document.
+    Attributes:
+        name: Name in `mbo-search list readers`.
+        version: Version of what it makes of a file; of readers that are not built in, prepared data depends on it.
+        summary: One line.
+        suffixes: Suffixes of the files that it reads, in lower case, such as `.csv`.
+        read: Yields the documents of a file; the second argument is the study's `data.text_field`.
+    """
+
+    group: ClassVar[str] = READER_GROUP
+
+    name: str
+    version: str = ""
+    summary: str
+    suffixes: tuple[str, ...]
+    read: Callable[[Path, str], Iterator[Document]]
+
+
+def read_file(file: Path, text_field: str) -> Iterator[Document]:
+    """Read the documents of one file by the reader of its suffix.
 
     Raises:
         DataError: If the file cannot be read, is not UTF-8, or lacks the field; says where.
     """
     try:
-        if file.suffix.lower() == ".jsonl":
-            yield from _read_jsonl(file, text_field)
-        elif file.suffix.lower() == ".parquet":
-            yield from _read_parquet(file, text_field)
-        else:
-            yield from _read_text(file)
+        yield from reader_of(file.suffix).read(file, text_field)
     except OSError as error:
         raise _problem(str(file), f"cannot be read: {error.strerror or error}") from error
 
 
-def _read_text(file: Path) -> Iterator[Document]:
+def text_suffixes() -> tuple[str, ...]:
+    """Return every suffix that is read as text."""
+    return tuple(suffix for reader in FILE_READERS.values() for suffix in reader.suffixes)
+
+
+def reader_of(suffix: str) -> ReaderDefinition:
+    """Return the reader of a suffix that is one of `text_suffixes`.
+
+    Raises:
+        UserError: If several packages read it.
+    """
+    found = [reader for reader in FILE_READERS.values() if suffix.lower() in reader.suffixes]
+    if len(found) > 1:
+        origins = " and ".join(f"{reader.name} ({FILE_READERS.origin(reader.name)})" for reader in found)
+        raise UserError([Problem(key=READER_GROUP, value=suffix, rule=f"is read by several readers: {origins}")])
+    return found[0]
+
+
+def reader_digest(suffix: str) -> str:
+    """Name and version of a reader that is not built in; empty for built-in ones."""
+    found = [reader for reader in FILE_READERS.values() if suffix.lower() in reader.suffixes]
+    return "".join(f"{one.name}@{one.version}" for one in found if one.name not in FILE_READERS.built_in)
+
+
+def _read_text(file: Path, text_field: str) -> Iterator[Document]:
+    """A .md or .py file is one document; a .txt file too, unless it holds `<|endoftext|>` between documents."""
     text = _decode(file.read_bytes(), str(file))
     parts = text.split(EOS) if file.suffix.lower() == ".txt" else [text]
     for number, part in enumerate(parts):
@@ -109,7 +150,7 @@ def _read_parquet(file: Path, text_field: str) -> Iterator[Document]:
                     yield Document(name=f"{file}:{row}", text=text or "")
                     row += 1
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise _problem(str(file), f"is no .parquet file that can be read: {error}") from error
+        raise _problem(str(file), f"is not a .parquet file that can be read: {error}") from error
 
 
 def _check_column(schema: object, text_field: str, where: str) -> None:
@@ -143,3 +184,27 @@ def _no_field(text_field: str, names: Sequence[str], where: str) -> DataError:
 
 def _problem(where: str, rule: str, hint: str = "") -> DataError:
     return DataError([Problem(key="", rule=rule, hint=hint, where=where)])
+
+
+FILE_READERS = Registry(
+    READER_GROUP,
+    ReaderDefinition,
+    by_name(
+        ReaderDefinition(
+            name="text",
+            summary="a file is a document; in .txt files, `<|endoftext|>` may stand between documents",
+            suffixes=(".txt", ".md", ".py"),
+            read=_read_text,
+        ),
+        ReaderDefinition(
+            name="jsonl",
+            summary="a line is a JSON object with a text field",
+            suffixes=(".jsonl",),
+            read=_read_jsonl,
+        ),
+        ReaderDefinition(
+            name="parquet", summary="a row has a column of text", suffixes=(".parquet",), read=_read_parquet
+        ),
+    ),
+)
+"""Readers by name."""

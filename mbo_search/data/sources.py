@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 from mbo_search.data.corpora import READERS, Corpus, open_corpus
+from mbo_search.data.readers import reader_digest, text_suffixes
 from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec
 from mbo_search.system.files import sha256_file
 
-TEXT_SUFFIXES = (".txt", ".md", ".py", ".jsonl", ".parquet")
 SHARD_SUFFIX = ".bin"
 
 Role = Literal["train", "validation"]
@@ -123,7 +123,7 @@ def _found_files(path: Path, entry: str) -> tuple[Path, ...]:
 def _single_file(path: Path, entry: str) -> tuple[Path, ...]:
     if not path.is_file():
         raise _problem(entry, "is neither a file nor a folder")
-    if path.suffix.lower() not in (*TEXT_SUFFIXES, SHARD_SUFFIX):
+    if path.suffix.lower() not in (*text_suffixes(), SHARD_SUFFIX):
         raise _problem(entry, "has a suffix that is not read", f"read are {_suffixes()}")
     return (path,)
 
@@ -158,7 +158,8 @@ def _is_hidden(path: Path) -> bool:
 def _readable(found: Sequence[Path], entry: str) -> tuple[Path, ...]:
     """Text files among those found, or shards if there are no text files."""
     files = sorted((path for path in found if path.is_file()), key=lambda path: path.as_posix())
-    texts = tuple(path for path in files if path.suffix.lower() in TEXT_SUFFIXES)
+    read = text_suffixes()
+    texts = tuple(path for path in files if path.suffix.lower() in read)
     shards = tuple(path for path in files if path.suffix.lower() == SHARD_SUFFIX)
     if not texts and not shards:
         raise _problem(entry, "holds no file that can be read", f"read are {_suffixes()}")
@@ -195,10 +196,10 @@ def _with_digest(source: Source) -> Source:
 
 
 def _digest(files: Sequence[Path]) -> str:
-    """Digest of names and contents; folders above the files are left out, so that data may be moved."""
+    """Digest of names, contents and foreign readers, without the folders above, so that data may be moved."""
     total = hashlib.sha256()
     for file in files:
-        total.update(f"{file.name}\0{sha256_file(file)}\0".encode())
+        total.update(f"{file.name}\0{sha256_file(file)}\0{reader_digest(file.suffix)}".encode())
         if file.suffix.lower() == SHARD_SUFFIX and file.with_suffix(".json").is_file():
             total.update(sha256_file(file.with_suffix(".json")).encode())
     return total.hexdigest()
@@ -213,7 +214,7 @@ def _nearest(entry: str, path: Path) -> str:
 
 
 def _suffixes() -> str:
-    return ", ".join((*TEXT_SUFFIXES, SHARD_SUFFIX))
+    return ", ".join((*text_suffixes(), SHARD_SUFFIX))
 
 
 def _problem(entry: str, rule: str, hint: str = "") -> DataError:

@@ -25,7 +25,7 @@ from mbo_search.engine.housekeeping import (
 )
 from mbo_search.engine.open_run import OpenRun, baselines_of
 from mbo_search.engine.options import RunOptions
-from mbo_search.engine.searcher.searches import TAKES_OVER, arm_shares, arms_of
+from mbo_search.engine.searcher.searches import TAKES_OVER, open_searchers, search_shares
 from mbo_search.engine.searcher.warm_start import read_warm_start
 from mbo_search.engine.tasks import check_open_tasks, nodes_of, read_tasks
 from mbo_search.store.node_store import NodeStore
@@ -49,7 +49,7 @@ def compose(found: OpenRun, options: RunOptions) -> SearchDriver:
     log, status = MessageLog(found.run), found.run.status()
     controller = SearchController(
         search_config(found, slots.slots),
-        arms_of(found.study, found.run, options.searcher),
+        open_searchers(found.study, found.run, options.searcher),
         _dependencies(found, store, log),
     )
     _restore(controller, found, elapsed_seconds=number(status.get("wall_seconds")))
@@ -79,7 +79,7 @@ def search_config(found: OpenRun, slots: int) -> SearchConfig:
     return SearchConfig(
         seed=study.seed,
         limits=stopping_criteria(study.search),
-        shares=arm_shares(study),
+        shares=search_shares(study),
         takes_over=TAKES_OVER,
         baselines=baselines_of(study),
         pruner=BoundaryPruner() if study.search.pruner == "boundary" else None,

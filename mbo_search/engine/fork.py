@@ -28,7 +28,7 @@ from mbo_search.study.files.study_file import load_study
 from mbo_search.study.space.ladder import search_spaces
 from mbo_search.study.space.space import Space, propose
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.system.files import fsync_folder, unique_sibling, write_json
 from mbo_search.train.runners import RUNNER
 from mbo_search.train.setup.resolve import branch_points, numerics_here, resolve_setup

@@ -10,7 +10,7 @@ from typing import Any
 from mbo_search.data.prepare import PreparedData, load_prepared, prepare
 from mbo_search.engine.backends.slots import num_slots
 from mbo_search.engine.options import RunOptions
-from mbo_search.engine.searcher.warm_start import begin_warm
+from mbo_search.engine.searcher.warm_start import warm_start
 from mbo_search.errors import DataError, Problem, RunDirectoryError
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.baselines import baseline_schedule
@@ -19,7 +19,7 @@ from mbo_search.study.space.ladder import lower_spaces
 from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut, resolve_budget
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.train.runners import runner_numerics
 from mbo_search.train.setup.resolve import numerics_here, resolve_setup
 from mbo_search.train.setup.setup import TrainSetup, changed_numerics
@@ -69,7 +69,7 @@ def open_run(study: Study, out: Path, options: RunOptions) -> OpenRun:
     exists = (out / "study.yaml").exists()
     found = _open_same(study, out, options) if exists else create_run(study, out, options)
     if options.warm_start:
-        begin_warm(found.run, found.setup, study.seed, options.warm_start)
+        warm_start(found.run, found.setup, study.seed, options.warm_start)
     return found
 
 

@@ -22,17 +22,19 @@ from mbo_search.engine.plan_values import (
 )
 from mbo_search.engine.searcher.suggest import FixedChoices, ReferenceSuggest, draw
 from mbo_search.model.size import flops_per_token, num_parameters
-from mbo_search.results.ranking.earlier_noise import earlier_noise
+from mbo_search.results.ranking.files import earlier_noise
 from mbo_search.results.records.records import Arm
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT
+from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.ladder import search_spaces
 from mbo_search.study.space.parameters import SpaceSize
 from mbo_search.study.space.space import Space, parameters, propose, space_size, staged_space
-from mbo_search.study.spec.lr_shapes import StageClock, lr_factor
+from mbo_search.study.spec.lr_shapes import lr_factor
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut
-from mbo_search.study.spec.study import Numeric, Range, Study
+from mbo_search.study.spec.study import Numeric, Range
+from mbo_search.study.study import Study
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.runners import runner_for
 from mbo_search.train.setup.eval_text import validation_parts_of

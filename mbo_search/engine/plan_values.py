@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from mbo_search.engine.control.confirm import ConfirmCost
-from mbo_search.results.ranking.earlier_noise import EarlierNoise
+from mbo_search.results.evidence.noise import EarlierNoise
 from mbo_search.results.records.records import Arm
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.train.setup.setup import TrainSetup
 
 

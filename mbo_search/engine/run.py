@@ -19,7 +19,7 @@ from mbo_search.results.ranking.files import make_ranking, write_ranking
 from mbo_search.results.ranking.repeats import repeat_folder
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.system.files import is_disk_trouble
 from mbo_search.train.setup.setup import TrainSetup
 

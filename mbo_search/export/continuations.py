@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mbo_search.errors import UserError
 from mbo_search.report.samples import TextSample
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.records.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from mbo_search.data.prepare import PreparedData
 
 _PROMPT_TOKENS = 24
 _NUM_TOKENS = 96
@@ -15,24 +19,26 @@ _TEMPERATURE = 0.7
 _SEED = 0
 
 
-def continuations(run: RunDirectory, ranking: Ranking) -> tuple[TextSample, ...]:
-    """Let the best baseline and the best schedule continue the first words of the validation text."""
+def continuations(
+    run: RunDirectory, ranking: Ranking, prepared: PreparedData | None = None
+) -> tuple[TextSample, ...]:
+    """Let the best baseline and the best schedule continue the beginning of the validation text."""
     trials = dict.fromkeys([ranking.baseline_trial, ranking.verdict.winner_trial])
-    samples = [_sample(run, ranking, trial) for trial in trials if trial is not None]
+    samples = [_sample(run, ranking, trial, prepared) for trial in trials if trial is not None]
     return tuple(sample for sample in samples if sample is not None)
 
 
-def _sample(run: RunDirectory, ranking: Ranking, trial: int) -> TextSample | None:
+def _sample(run: RunDirectory, ranking: Ranking, trial: int, prepared: PreparedData | None) -> TextSample | None:
     from mbo_search.data.prepare import load_prepared
     from mbo_search.export.generate import continue_text
     from mbo_search.export.sample import load_trial
 
     try:
-        model, tokenizer = load_trial(run, trial)
+        prepared = load_prepared(Path(run.setup().data_folder)) if prepared is None else prepared
+        model, tokenizer = load_trial(run, trial, prepared)
     except UserError:
         return None
-    tokens = load_prepared(Path(run.setup().data_folder)).tokens("validation")
-    prompt = tokenizer.decode(tokens[:_PROMPT_TOKENS].tolist())
+    prompt = tokenizer.decode(prepared.tokens("validation")[:_PROMPT_TOKENS].tolist())
     row = next(row for row in ranking.trials if row.trial == trial)
     text = continue_text(model, tokenizer, prompt, num_tokens=_NUM_TOKENS, temperature=_TEMPERATURE, seed=_SEED)
     return TextSample(

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from typing import Literal
-
 from mbo_search.errors import Problem, RunDirectoryError
+from mbo_search.export.exporters import exporter
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.ranking.provenance import schedule_file_of
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.study.files.schedule_file import dump_schedule_file
-
-ExportFormat = Literal["yaml", "json"]
 
 
-def export_schedule(run: RunDirectory, trial: int | None, export_format: ExportFormat) -> str:
+def export_schedule(run: RunDirectory, trial: int | None, export_format: str) -> str:
     """Write a schedule with its study's sections and its provenance.
 
     Raises:
+        UserError: If there is no such format.
         RunDirectoryError: If there is no such schedule, or no schedule is complete.
         StudyError: If the study is damaged.
     """
@@ -29,6 +25,4 @@ def export_schedule(run: RunDirectory, trial: int | None, export_format: ExportF
         problem = Problem(key="", where=str(run.path), rule="holds no complete schedule yet", hint=hint)
         raise RunDirectoryError([problem])
     file = schedule_file_of(ranking, chosen, study=study, setup=setup, where=str(run.path))
-    if export_format == "yaml":
-        return dump_schedule_file(file)
-    return json.dumps(file.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+    return exporter(export_format).export(file)

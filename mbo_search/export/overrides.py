@@ -16,7 +16,7 @@ OVERRIDABLE = ("budget", "data", "evaluation", "model", "seed", "train")
 def with_overrides(file: ScheduleFile, overrides: Sequence[str]) -> ScheduleFile:
     """Replace settings of the study's sections, such as `budget.tokens=10M`, `model.layers=8`, `seed=3`.
 
-    Shares and warm-ups of the schedule are shares of the budget, so they stretch with it; learning rates stay.
+    Shares and warm-ups of the schedule are shares of the budget, so they scale with it; learning rates stay.
 
     Raises:
         StudyError: With every setting that is unknown, may not be changed, or breaks the rules of study files.

@@ -11,7 +11,8 @@ from mbo_search.errors import DataError, Problem
 from mbo_search.export.training import Log, never_stop, no_log, setup_of_file, study_of, train_schedule
 from mbo_search.study.files.schedule_file import ScheduleFile
 from mbo_search.study.spec.base import Description
-from mbo_search.study.spec.study import Study, TrainSpec
+from mbo_search.study.spec.study import TrainSpec
+from mbo_search.study.study import Study
 from mbo_search.system.device import Precision
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.reports import Stop

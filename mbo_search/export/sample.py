@@ -13,6 +13,7 @@ from mbo_search.store.open_store import open_node_store
 from mbo_search.study.files.schedule_file import load_schedule_file
 
 if TYPE_CHECKING:
+    from mbo_search.data.prepare import PreparedData
     from mbo_search.data.tokenizer import Tokenizer
     from mbo_search.model.decoder import Decoder
 
@@ -32,7 +33,7 @@ def sample(source: Path, prompt: str, *, num_tokens: int = 100, temperature: flo
     return continue_text(model, tokenizer, prompt, num_tokens=num_tokens, temperature=temperature, seed=seed)
 
 
-def load_trial(run: RunDirectory, trial: int) -> tuple[Decoder, Tokenizer]:
+def load_trial(run: RunDirectory, trial: int, prepared: PreparedData | None = None) -> tuple[Decoder, Tokenizer]:
     """Load the model that a trial ended with.
 
     Raises:
@@ -61,7 +62,8 @@ def load_trial(run: RunDirectory, trial: int) -> tuple[Decoder, Tokenizer]:
         raise _no_model(run.path, f"no longer keeps the weights of trial {trial}", hint) from error
     finally:
         store.release()
-    return model.eval(), load_prepared(Path(setup.data_folder)).tokenizer()
+    prepared = load_prepared(Path(setup.data_folder)) if prepared is None else prepared
+    return model.eval(), prepared.tokenizer()
 
 
 def _load(source: Path) -> tuple[Decoder, Tokenizer]:

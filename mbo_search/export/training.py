@@ -11,7 +11,8 @@ from mbo_search.errors import TrialError
 from mbo_search.store.local import StageStore
 from mbo_search.study.files.schedule_file import ScheduleFile, StudySections
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.study import LrShapeChoice, OptimizerChoice, StageSpace, Study
+from mbo_search.study.spec.study import LrShapeChoice, OptimizerChoice, StageSpace
+from mbo_search.study.study import Study
 from mbo_search.train.execution.execute import execute
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.runners import runner_for
@@ -41,12 +42,12 @@ class Trained:
 
 
 def never_stop() -> bool:
-    """For callers that never interrupt."""
+    """Never stop."""
     return False
 
 
 def no_log(line: str) -> None:
-    """For callers that want no lines."""
+    """Log nothing."""
 
 
 def study_of(sections: StudySections) -> Study:
@@ -62,7 +63,7 @@ def study_of(sections: StudySections) -> Study:
 
 
 def setup_of_file(file: ScheduleFile, study: Study, prepared: PreparedData) -> TrainSetup:
-    """How to train a schedule from a file here, measured on windows that are chosen as for the file's loss.
+    """Resolve how to train a schedule from a file here, on windows that are chosen as for the file's loss.
 
     Raises:
         StudyError: If the sections contradict each other.

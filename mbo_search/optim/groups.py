@@ -1,4 +1,4 @@
-"""Which parameter is updated by what: the one rule, and the check that nothing is left out or counted twice.
+"""Division of parameters among optimizers: one rule, and a check that nothing is left out or counted twice.
 
 A matrix optimizer (muon, soap) updates the two-dimensional weights within the layers. Embeddings, the output
 matrix (tied or not) and one-dimensional weights go to AdamW, at lr * aux_lr_ratio. Every other optimizer updates
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from mbo_search.model.blocks import block_of, trainable_names
-from mbo_search.optim.constructors import CONSTRUCTORS, Implementation
+from mbo_search.optim.implementation import Implementation, implementation_of
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.schedule import Stage
 
 
@@ -39,36 +40,32 @@ class ParamGroup:
 
     Attributes:
         part: `all`; or `matrices` and `rest` of a matrix optimizer.
-        method: The class that updates them.
+        implementation: The class that updates them.
         lr_ratio: Their learning rate over the stage's.
         members: At least one.
     """
 
     part: str
-    method: Implementation
+    implementation: Implementation
     lr_ratio: float
     members: tuple[Member, ...]
 
 
 def acting_optimizer(optimizer: str, name: str, num_dimensions: int) -> str:
-    """The optimizer of the catalogue that really updates a parameter: AdamW for what a matrix optimizer leaves.
+    """Return the optimizer that really updates a parameter: the auxiliary one for what a matrix optimizer leaves.
 
     >>> acting_optimizer("muon", "model.layers.0.mlp.up_proj.weight", 2)
     'muon'
     >>> acting_optimizer("muon", "model.embed_tokens.weight", 2)
     'adamw'
     """
-    for_matrices_only = CONSTRUCTORS[optimizer].rest is not None
+    auxiliary = OPTIMIZERS[optimizer].auxiliary
     is_hidden_matrix = num_dimensions == 2 and block_of(name) != "embeddings"
-    return "adamw" if for_matrices_only and not is_hidden_matrix else optimizer
+    return optimizer if auxiliary is None or is_hidden_matrix else auxiliary
 
 
-def divide(model: nn.Module, stage: Stage) -> tuple[ParamGroup, ...]:
+def partition_parameters(model: nn.Module, stage: Stage) -> tuple[ParamGroup, ...]:
     """Divide the parameters that a stage trains among the parts of its optimizer.
-
-    Args:
-        model: The model.
-        stage: Its optimizer, and which blocks learn.
 
     Returns:
         One or two parts, none of them empty.
@@ -76,7 +73,6 @@ def divide(model: nn.Module, stage: Stage) -> tuple[ParamGroup, ...]:
     Raises:
         StudyError: If the stage names blocks that the model does not have.
     """
-    constructor = CONSTRUCTORS[stage.optimizer]
     names = trainable_names(model, stage.trainable)
     own: list[Member] = []
     rest: list[Member] = []
@@ -86,16 +82,19 @@ def divide(model: nn.Module, stage: Stage) -> tuple[ParamGroup, ...]:
             member = Member(name=name, parameter=parameter, decays=parameter.ndim >= 2)
             (own if acting == stage.optimizer else rest).append(member)
     _check(names, (*own, *rest))
-    if constructor.rest is None:
-        return _parts(("all", constructor.method, 1.0, own))
+    auxiliary = OPTIMIZERS[stage.optimizer].auxiliary
+    if auxiliary is None:
+        return _parts(("all", stage.optimizer, 1.0, own))
     ratio = stage.hparams["aux_lr_ratio"]
-    return _parts(("matrices", constructor.method, 1.0, own), ("rest", constructor.rest, ratio, rest))
+    return _parts(("matrices", stage.optimizer, 1.0, own), ("rest", auxiliary, ratio, rest))
 
 
-def _parts(*parts: tuple[str, Implementation, float, list[Member]]) -> tuple[ParamGroup, ...]:
+def _parts(*parts: tuple[str, str, float, list[Member]]) -> tuple[ParamGroup, ...]:
     return tuple(
-        ParamGroup(part=part, method=method, lr_ratio=lr_ratio, members=tuple(members))
-        for part, method, lr_ratio, members in parts
+        ParamGroup(
+            part=part, implementation=implementation_of(optimizer), lr_ratio=lr_ratio, members=tuple(members)
+        )
+        for part, optimizer, lr_ratio, members in parts
         if members
     )
 

@@ -1,17 +1,13 @@
-"""What happens to the optimizer's state when a stage begins: `carry` follows the table, `reset` begins afresh.
+"""Hand-over of the optimizer's state to a new stage: `carry` follows the table, `reset` starts afresh.
 
 State travels by parameter name, never by position, because optimizers group parameters differently. Moments travel
 with their step count. A first moment that comes without a second one counts as the first gradient that the new
 optimizer sees, in both moments and in the count; put beside an empty second moment, it made the first steps six to
 fourteen times as large as those of a fresh optimizer.
-
-On leaving schedule-free AdamW the weights stay where they learned (the sequence y), while evaluation had been at
-the average x; training on from y was the better of the two in three of three small trials.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -19,14 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from mbo_search.errors import Problem, StudyError
-from mbo_search.optim.constructors import CONSTRUCTORS
 from mbo_search.optim.groups import acting_optimizer
+from mbo_search.optim.implementation import implementation_of
 from mbo_search.optim.staged import StageOptimizer, build_optimizer
-from mbo_search.optim.state import OptimizerState
+from mbo_search.optim.state import Hparams, OptimizerState, Start
 from mbo_search.study.catalogue.hand_over import Conversion, HandOverRow, hand_over_row
 from mbo_search.study.spec.schedule import HandOver, Stage
-
-Hparams = Mapping[str, float]
 
 
 def hand_over(
@@ -55,8 +49,9 @@ def hand_over(
             rule = f"cannot carry state from {previous.optimizer} to {stage.optimizer}"
             raise StudyError([Problem(key=f"stages.{stage.name}.hand_over", rule=rule, hint="use reset")])
         optimizer.import_state(_converted(state, model, previous, stage))
-        if previous.optimizer == stage.optimizer == "sf_adamw":
-            _keep_average(state, model, previous.hparams["beta1"], stage.hparams["beta1"])
+        evaluated = implementation_of(stage.optimizer).evaluated
+        if evaluated is not None and previous.optimizer == stage.optimizer:
+            evaluated.carry(model, state, previous.hparams, stage.hparams)
     return optimizer
 
 
@@ -86,7 +81,7 @@ class _Change:
     """One parameter's way from one optimizer to the other."""
 
     def __init__(self, target: str, parameter: Tensor, previous: Stage, stage: Stage) -> None:
-        self.layout = CONSTRUCTORS[target].method.layout
+        self.layout = implementation_of(target).layout
         self.parameter = parameter
         self.old: Hparams = previous.hparams
         self.new: Hparams = stage.hparams
@@ -111,13 +106,13 @@ def _carry(slots: OptimizerState, name: str, row: HandOverRow, change: _Change, 
     carried.tensors.update({f"{name}/{slot}": tensor for slot, tensor in tensors.items()})
     for slot, start in change.layout.slots.items():
         if slot not in tensors and start != "library":
-            carried.tensors[f"{name}/{slot}"] = _STARTS[start](change, step)
+            carried.tensors[f"{name}/{slot}"] = _start(start, change, step)
     if change.layout.counts_steps:
         carried.numbers[f"{name}/step"] = step
 
 
 def _as_first_gradient(gradient: Tensor, change: _Change) -> tuple[dict[str, Tensor], int]:
-    """The moments of an Adam-like optimizer behind one gradient, and their step count."""
+    """The moments of an Adam-like optimizer after one gradient, and their step count."""
     first = gradient * (1 - change.new["beta1"])
     if change.layout.slots["exp_avg_sq"] == "library":
         return {"exp_avg": first}, 1
@@ -133,28 +128,8 @@ _CONVERSIONS: Mapping[Conversion, Callable[[Tensor, Hparams, Hparams], Tensor]] 
     }
 )
 
-_STARTS: Mapping[str, Callable[[_Change, int], Tensor]] = MappingProxyType(
-    {
-        "zeros": lambda change, step: torch.zeros_like(change.parameter),
-        "weights": lambda change, step: change.parameter.detach(),
-        "one": lambda change, step: torch.tensor(_nadam_product(change.new, step), dtype=torch.float32),
-    }
-)
 
-
-def _nadam_product(hparams: Hparams, step: int) -> float:
-    """NAdam's product of momenta after a number of steps (Dozat 2016, with torch's momentum schedule)."""
-    decay = hparams["momentum_decay"]
-    product: float = math.prod(hparams["beta1"] * (1 - 0.5 * 0.96 ** (i * decay)) for i in range(1, step + 1))
-    return product
-
-
-@torch.no_grad()
-def _keep_average(state: OptimizerState, model: nn.Module, old_beta1: float, new_beta1: float) -> None:
-    """Move y = (1 - beta1) z + beta1 x to the new beta1 with z and x as they are."""
-    if old_beta1 == new_beta1:
-        return
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad and f"{name}/z" in state.tensors:
-            z = state.tensors[f"{name}/z"].to(parameter.device)
-            parameter.copy_(z + (parameter - z) * (new_beta1 / old_beta1))
+def _start(start: Start, change: _Change, step: int) -> Tensor:
+    if callable(start):
+        return start(change.parameter, change.new, step)
+    return torch.zeros_like(change.parameter) if start == "zeros" else change.parameter.detach()

@@ -1,10 +1,10 @@
 """Optimizers of the libraries with a gap closed each; the mathematics stays that of the papers.
 
-Muon      torch.optim.Muon iterates in bfloat16, which a processor without that arithmetic emulates about twenty
+Muon      torch.optim.Muon iterates in bfloat16, which a CPU without that arithmetic emulates about twenty
           times slower than float32. Ours iterates in float32 on a CPU and in bfloat16 elsewhere.
 Soap      pytorch_optimizer.SOAP keeps its bases column by column, so a base read from a file (row by row) would
           multiply in another order and round otherwise. Ours keeps them row by row. It also accepts a first
-          moment that another optimizer left behind.
+          moment that another optimizer left.
 AdEMAMix  pytorch_optimizer.AdEMAMix runs its two warm-ups on the step count that also corrects the bias of the
           moments. Ours has a clock for each, so that carried moments keep their steps while the warm-ups begin.
 """
@@ -22,7 +22,7 @@ ORTHOGONALIZE_STEPS = 5
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _TINY = 1.0e-7
 
-_STEPS_BEHIND_CARRIED = 2
+_STEPS_AFTER_CARRIED = 2
 """SOAP's count when the basis is measured: one step for that, and one for the carried gradient in the moments."""
 
 
@@ -81,7 +81,7 @@ class Soap(pytorch_optimizer.SOAP):
     """Adam in the eigenbasis of Shampoo's statistics.
 
     The first step of a parameter only measures the basis: nothing moves. A first moment that another optimizer left
-    behind counts as the gradient before it, in both moments and, once there is a basis, in their count; left out of
+    counts as the gradient before it, in both moments and, once there is a basis, in their count; left out of
     the count, it made the corrections of bias too large by up to the square root of two.
 
     References:
@@ -92,12 +92,12 @@ class Soap(pytorch_optimizer.SOAP):
     def step(self, closure: Any = None) -> Any:
         """Update every parameter that has a gradient; no closure is supported."""
         assert closure is None
-        beginning = [group for group in self.param_groups if self._carried(group)]
-        for group in beginning:
+        starting = [group for group in self.param_groups if self._carried(group)]
+        for group in starting:
             group["step"] = 0  # the library's first step, which measures the basis
         super().step()
-        for group in beginning:
-            group["step"] = _STEPS_BEHIND_CARRIED
+        for group in starting:
+            group["step"] = _STEPS_AFTER_CARRIED
 
     def _carried(self, group: dict[str, Any]) -> dict[Tensor, Tensor]:
         """First moments that wait for a basis, by parameter; all members of a group wait, or none does."""
@@ -120,7 +120,7 @@ class Soap(pytorch_optimizer.SOAP):
             self._count_as_first_gradient(self.state[parameter], exp_avg, group["betas"])
 
     def _count_as_first_gradient(self, slots: dict[str, Any], exp_avg: Tensor, betas: tuple[float, float]) -> None:
-        """Both moments as behind one gradient; the second one lives in the basis that was just measured."""
+        """Set both moments as after one gradient; the second one lives in the basis that was just measured."""
         gradient = exp_avg / (1 - betas[0])
         slots["exp_avg"].copy_(exp_avg)
         slots["exp_avg_sq"].copy_(self.project(gradient, slots).square() * (1 - betas[1]))

@@ -1,172 +1,362 @@
-"""The regularizers of a stage, as pieces that the training loop calls at their place in a step.
+"""The regularizers of a stage: one class each, with the hooks of a training step that it needs.
 
-    training_loss      label smoothing and z-loss, after the forward pass
-    prepare_gradients  coupled decay, noise, clipping by value, then by norm, before the optimizer's step
-    shrink_weights     proximal L1, after it
-    Ema                a moving average of the weights, updated last; measured, never trained from
-
-Dropout is `model.set_dropout`; decoupled weight decay is the optimizer's.
+A stage's regularizers are composed into one `Regularizers`, which the training loop calls at every hook. To add
+one, derive from `RegularizerHooks`, override what acts, and name the class in a `RegularizerDefinition`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mbo_search.study.spec.schedule import Strategy
+from mbo_search.errors import Problem, StudyError
+from mbo_search.extensions import resolve
+from mbo_search.model.decoder import set_dropout
+from mbo_search.optim.staged import StageOptimizer
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.spec.schedule import Regularizer, Strategy
 
 NOISE_EXPONENT = 0.55
 
 
-def training_loss(logits: Tensor, targets: Tensor, stage: Strategy) -> tuple[Tensor, Tensor]:
-    """Compute what is minimised, and beside it the plain cross entropy that is reported.
+class Order(IntEnum):
+    """Place among the regularizers that act at the same hook; equal ones act in the order of their names."""
 
-    With p = softmax(logits), log Z = logsumexp(logits), s = label smoothing and c = z-loss, the mean over tokens of
-    -(1 - s) log p[target] - s mean_v log p[v] + c (log Z)^2.
+    PENALTY = 0
+    NOISE = 1
+    LIMIT = 2
+    MEASURE = 3
 
-    Args:
-        logits: [B, T, V] or [N, V], float32 or bfloat16.
-        targets: Token ids, int64 [B, T] or [N].
-        stage: Its `label_smoothing` and `z_loss`.
 
-    Returns:
-        The mean objective of these tokens, float32, for the backward pass; and the sum of their cross entropies in
-        nats, float32, without a graph.
+@dataclass(frozen=True, slots=True)
+class TokenLosses:
+    """Material of a term of the training loss, for N tokens.
+
+    Attributes:
+        logits: [N, V], float32.
+        targets: Token ids, int64 [N].
+        log_z: Log-partition functions of the logits, [N].
+    """
+
+    logits: Tensor
+    targets: Tensor
+    log_z: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseSeed:
+    """Seed of everything that is random at a step.
+
+    Attributes:
+        seed: Seed of the schedule's noise.
+        step: Optimizer steps of the schedule done.
+    """
+
+    seed: int
+    step: int
+
+    def generator(self) -> torch.Generator:
+        """Make a generator on the CPU, so that the noise is the same on every device."""
+        return torch.Generator().manual_seed(_mix(self.seed, self.step))
+
+
+class RegularizerHooks:
+    """A regularizer in force. Every hook does nothing unless it is overridden.
+
+    Attributes:
+        strength: Its number.
+    """
+
+    order: ClassVar[Order] = Order.PENALTY
+    draws_in_forward: ClassVar[bool] = False
+    """Whether the forward pass draws random numbers, so that the loop seeds them before every micro-batch."""
+
+    def __init__(self, strength: float) -> None:
+        self.strength = strength
+
+    def begin(self, model: nn.Module) -> None:
+        """Come into force: the stage before had none of it, or another strength."""
+
+    def end(self, model: nn.Module) -> None:
+        """Go out of force; undo what `begin` did to the model."""
+
+    def objective(self, objective: Tensor, tokens: TokenLosses) -> Tensor:
+        """Change the training loss of each token, [N] -> [N]; the reported loss stays plain cross entropy."""
+        return objective
+
+    def on_gradients(self, parameters: Sequence[nn.Parameter], noise: NoiseSeed) -> None:
+        """Change the gradients in place, before they are clipped by their norm; all parameters have one."""
+
+    def after_step(self, model: nn.Module, optimizer: StageOptimizer, lr: float) -> None:
+        """Change the weights in place, or look at them, after the optimizer's step."""
+
+    def export_state(self) -> dict[str, Tensor]:
+        """Return what it has to remember, by names and in shapes that are known after `begin`; views."""
+        return {}
+
+    def import_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take over an exported state."""
+
+
+class Dropout(RegularizerHooks):
+    """Zero entries of the embeddings, the attention and each block's output.
 
     References:
-        Szegedy et al. 2016, arXiv:1512.00567 (smoothing towards the uniform distribution); Chowdhery et al. 2022,
-        arXiv:2204.02311 (z-loss). Differs from the papers: nothing.
+        Srivastava et al. 2014, JMLR 15. Differs from the paper: nothing.
     """
-    rows, flat_targets = logits.flatten(0, -2), targets.flatten()
-    smoothing, z_loss = stage.strength("label_smoothing") or 0.0, stage.strength("z_loss") or 0.0
-    if not smoothing and not z_loss:
-        cross_entropy = F.cross_entropy(rows.float(), flat_targets, reduction="sum")
-        return cross_entropy / flat_targets.numel(), cross_entropy.detach()
-    rows = rows.float()
-    log_z = rows.logsumexp(dim=-1)
-    losses = log_z - rows.gather(1, flat_targets[:, None]).squeeze(1)
-    objective = losses
-    if smoothing:
-        objective = (1 - smoothing) * objective + smoothing * (log_z - rows.mean(dim=-1))
-    if z_loss:
-        objective = objective + z_loss * log_z.square()
-    return objective.mean(), losses.detach().sum()
+
+    draws_in_forward = True
+
+    def begin(self, model: nn.Module) -> None:
+        """Switch the model's dropout on."""
+        set_dropout(model, self.strength)
+
+    def end(self, model: nn.Module) -> None:
+        """Switch it off."""
+        set_dropout(model, 0.0)
 
 
-@torch.no_grad()
-def prepare_gradients(parameters: Iterable[nn.Parameter], stage: Strategy, *, seed: int, step: int) -> float:
-    """Change the gradients as a stage asks for, in this order: coupled decay, noise, value clip, norm clip.
+class LabelSmoothing(RegularizerHooks):
+    """Spread a share s of the target's probability: (1 - s) loss - s mean_v log p[v].
 
-    Args:
-        parameters: Those that learn, always in the same order; ones without a gradient are skipped.
-        stage: Its `l2`, `gradient_noise`, `clip_value` and `clip_norm`.
-        seed: Seed of the schedule's noise.
-        step: Optimizer steps of the schedule done; the noise is a function of seed and step alone.
-
-    Returns:
-        The global norm of the gradients as they came, before any of this; not finite if one of them is not.
+    References:
+        Szegedy et al. 2016, arXiv:1512.00567 (smoothing towards the uniform distribution). Differs from the paper:
+        nothing.
     """
-    learning = [parameter for parameter in parameters if parameter.grad is not None]
-    grads = [parameter.grad for parameter in learning if parameter.grad is not None]
-    norm = torch.nn.utils.get_total_norm(grads)
-    as_came = norm
-    l2, noise, clip_value = (stage.strength(kind) for kind in ("l2", "gradient_noise", "clip_value"))
-    if l2:
-        _add_decay(learning, l2)
-    if noise:
-        _add_noise(grads, (noise / (1 + step) ** NOISE_EXPONENT) ** 0.5, seed=seed, step=step)
-    if clip_value is not None:
-        torch.nn.utils.clip_grad_value_(learning, clip_value)
-    if stage.clip_norm is not None:
-        if l2 or noise or clip_value is not None:
-            norm = torch.nn.utils.get_total_norm(grads)
-        torch.nn.utils.clip_grads_with_norm_(learning, stage.clip_norm, norm)
-    return float(as_came)
+
+    def objective(self, objective: Tensor, tokens: TokenLosses) -> Tensor:
+        """Mix the loss with that of the uniform distribution."""
+        return (1 - self.strength) * objective + self.strength * (tokens.log_z - tokens.logits.mean(dim=-1))
 
 
-@torch.no_grad()
-def shrink_weights(weights: Sequence[Tensor], stage: Strategy, *, lr: float) -> None:
-    """Move every weight towards zero by lr * l1, stopping there: the proximal step of an L1 penalty.
+class ZLoss(RegularizerHooks):
+    """Add c (log Z)^2 with Z the partition function of the logits.
 
-    Args:
-        weights: `StageOptimizer.decayed_weights()`, changed in place.
-        stage: Its `l1`.
-        lr: Learning rate of the step just done.
+    References:
+        Chowdhery et al. 2022, arXiv:2204.02311. Differs from the paper: nothing.
+    """
+
+    def objective(self, objective: Tensor, tokens: TokenLosses) -> Tensor:
+        """Add the term."""
+        return objective + self.strength * tokens.log_z.square()
+
+
+class L2(RegularizerHooks):
+    """Coupled decay: add the strength times the weight to the gradient of each matrix."""
+
+    def on_gradients(self, parameters: Sequence[nn.Parameter], noise: NoiseSeed) -> None:
+        """Add the weights."""
+        for parameter in parameters:
+            if parameter.ndim >= 2 and parameter.grad is not None:
+                parameter.grad.add_(parameter, alpha=self.strength)
+
+
+class GradientNoise(RegularizerHooks):
+    """Add Gaussian noise whose variance falls with the steps.
+
+    References:
+        Neelakantan et al. 2015, arXiv:1511.06807. Differs from the paper: nothing.
+    """
+
+    order = Order.NOISE
+
+    def on_gradients(self, parameters: Sequence[nn.Parameter], noise: NoiseSeed) -> None:
+        """Add the noise of a step, the same whatever was drawn before."""
+        deviation = (self.strength / (1 + noise.step) ** NOISE_EXPONENT) ** 0.5
+        generator = noise.generator()
+        for parameter in parameters:
+            if parameter.grad is not None:
+                drawn = torch.randn(parameter.grad.shape, generator=generator, dtype=torch.float32)
+                parameter.grad.add_(drawn.to(parameter.grad), alpha=deviation)
+
+
+class ClipValue(RegularizerHooks):
+    """Cut every entry of the gradients, before their norm is clipped."""
+
+    order = Order.LIMIT
+
+    def on_gradients(self, parameters: Sequence[nn.Parameter], noise: NoiseSeed) -> None:
+        """Cut the gradients."""
+        torch.nn.utils.clip_grad_value_(parameters, self.strength)
+
+
+class L1(RegularizerHooks):
+    """Move every matrix towards zero by lr times the strength, stopping there: the proximal step of an L1 penalty.
 
     References:
         Duchi & Singer 2009, Efficient Online and Batch Learning Using Forward Backward Splitting, JMLR 10. Differs
         from the paper: the threshold is not scaled by an optimizer's second moments.
     """
-    l1 = stage.strength("l1")
-    if l1:
-        for weight in weights:
-            weight.copy_(F.softshrink(weight, lr * l1))
+
+    def after_step(self, model: nn.Module, optimizer: StageOptimizer, lr: float) -> None:
+        """Shrink the weights."""
+        for weight in optimizer.decayed_weights():
+            weight.copy_(F.softshrink(weight, lr * self.strength))
 
 
-class Ema:
-    """An exponential moving average of all weights of a model, kept beside it.
+class Ema(RegularizerHooks):
+    """An exponential moving average of all weights of a model, kept beside it; measured, never trained from.
 
     References:
         Polyak & Juditsky 1992, doi:10.1137/0330046. Differs from the paper: exponential, starting at the weights
-        with which it is made, so that it needs no bias correction.
+        with which it begins, so that it needs no bias correction.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        assert 0.0 <= decay < 1.0, decay
-        self._decay = decay
+    order = Order.MEASURE
+
+    def begin(self, model: nn.Module) -> None:
+        """Start at the weights."""
+        assert 0.0 <= self.strength < 1.0, self.strength
         self._averages = {name: weight.detach().clone() for name, weight in model.named_parameters()}
 
-    @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """Move each average towards the weights by 1 - decay of the way; call it after every step."""
+    def after_step(self, model: nn.Module, optimizer: StageOptimizer, lr: float) -> None:
+        """Move each average towards the weights by 1 - decay of the way."""
         weights = dict(model.named_parameters())
         torch._foreach_lerp_(
-            list(self._averages.values()), [weights[name].detach() for name in self._averages], 1.0 - self._decay
+            list(self._averages.values()), [weights[name].detach() for name in self._averages], 1.0 - self.strength
         )
 
-    @contextmanager
-    def in_place_of(self, model: nn.Module) -> Iterator[None]:
-        """Within the block the model has the averages for weights; behind it its own, bit for bit."""
-        own = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-        _put(model, self._averages)
-        try:
-            yield
-        finally:
-            _put(model, own)
-
     def export_state(self) -> dict[str, Tensor]:
-        """The averages by parameter name; views, so copy or write them before the next update."""
+        """Return the averages by parameter name; views, so copy or write them before the next step."""
         return dict(self._averages)
 
-    def import_state(self, averages: dict[str, Tensor]) -> None:
+    def import_state(self, state: Mapping[str, Tensor]) -> None:
         """Take over exported averages."""
-        assert averages.keys() == self._averages.keys()
-        for name, average in averages.items():
+        assert state.keys() == self._averages.keys()
+        for name, average in state.items():
             self._averages[name].copy_(average)
 
 
+class Regularizers:
+    """The regularizers of a stage, composed. Made by `begin_regularizers`.
+
+    Attributes:
+        in_force: Each by its name, in the order in which they act.
+    """
+
+    def __init__(self, in_force: Mapping[str, RegularizerHooks] | None = None) -> None:
+        self.in_force: Mapping[str, RegularizerHooks] = in_force or {}
+        self._terms = [one for one in self.in_force.values() if _overrides(one, "objective")]
+        self._on_gradients = [one for one in self.in_force.values() if _overrides(one, "on_gradients")]
+        self.draws_in_forward = any(one.draws_in_forward for one in self.in_force.values())
+
+    @property
+    def ema(self) -> Ema | None:
+        """Return the moving average of the weights, if there is one."""
+        return next((one for one in self.in_force.values() if isinstance(one, Ema)), None)
+
+    def training_loss(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute what is minimized, and beside it the plain cross entropy that is reported.
+
+        Args:
+            logits: [B, T, V] or [N, V], float32 or bfloat16.
+            targets: Token ids, int64 [B, T] or [N].
+
+        Returns:
+            The mean objective of these tokens, float32, for the backward pass; and the sum of their cross entropies
+            in nats, float32, without a graph.
+        """
+        rows, flat_targets = logits.flatten(0, -2), targets.flatten()
+        if not self._terms:
+            cross_entropy = F.cross_entropy(rows.float(), flat_targets, reduction="sum")
+            return cross_entropy / flat_targets.numel(), cross_entropy.detach()
+        rows = rows.float()
+        log_z = rows.logsumexp(dim=-1)
+        objective = losses = log_z - rows.gather(1, flat_targets[:, None]).squeeze(1)
+        tokens = TokenLosses(rows, flat_targets, log_z)
+        for term in self._terms:
+            objective = term.objective(objective, tokens)
+        return objective.mean(), losses.detach().sum()
+
+    @torch.no_grad()
+    def prepare_gradients(
+        self, parameters: Iterable[nn.Parameter], *, clip_norm: float | None, noise: NoiseSeed
+    ) -> float:
+        """Change the gradients as the regularizers ask for, then clip their norm.
+
+        Args:
+            parameters: Those that learn, always in the same order; ones without a gradient are skipped.
+            clip_norm: Largest global norm; None: no clipping.
+            noise: Decides whatever is random in it.
+
+        Returns:
+            The global norm of the gradients as they came, before any of this; not finite if one of them is not.
+        """
+        learning = [parameter for parameter in parameters if parameter.grad is not None]
+        grads = [parameter.grad for parameter in learning if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(grads)
+        as_came = norm
+        for one in self._on_gradients:
+            one.on_gradients(learning, noise)
+        if clip_norm is not None:
+            if self._on_gradients:
+                norm = torch.nn.utils.get_total_norm(grads)
+            torch.nn.utils.clip_grads_with_norm_(learning, clip_norm, norm)
+        return float(as_came)
+
+    @torch.no_grad()
+    def after_step(self, model: nn.Module, optimizer: StageOptimizer, lr: float) -> None:
+        """Let every regularizer act on the weights of the step just done."""
+        for one in self.in_force.values():
+            one.after_step(model, optimizer, lr)
+
+    def export_state(self) -> dict[str, Tensor]:
+        """Return what they have to remember, by `<regularizer>/<name>`."""
+        return {
+            f"{kind}/{name}": tensor
+            for kind, one in self.in_force.items()
+            for name, tensor in one.export_state().items()
+        }
+
+    def import_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take over an exported state."""
+        for kind, one in self.in_force.items():
+            prefix = f"{kind}/"
+            own = {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
+            if own:
+                one.import_state(own)
+
+
 @torch.no_grad()
-def _put(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    for name, parameter in model.named_parameters():
-        parameter.copy_(weights[name])
+def begin_regularizers(model: nn.Module, stage: Strategy, previous: Regularizers) -> Regularizers:
+    """Put the regularizers of a stage in force; those that keep their strength continue with their state.
+
+    Raises:
+        StudyError: If there is no regularizer of a name.
+    """
+    strengths = {one.kind: one.strength for one in stage.regularizers if not _is_off(one)}
+    kept = {kind: one for kind, one in previous.in_force.items() if strengths.get(kind) == one.strength}
+    for kind, one in previous.in_force.items():
+        if kind not in kept:
+            one.end(model)
+    in_force = dict(kept)
+    for kind in strengths.keys() - kept.keys():
+        in_force[kind] = _hooks(kind)(strengths[kind])
+        in_force[kind].begin(model)
+    return Regularizers(dict(sorted(in_force.items(), key=lambda item: (item[1].order, item[0]))))
 
 
-def _add_decay(parameters: Sequence[nn.Parameter], l2: float) -> None:
-    for parameter in parameters:
-        if parameter.ndim >= 2 and parameter.grad is not None:
-            parameter.grad.add_(parameter, alpha=l2)
+def _is_off(regularizer: Regularizer) -> bool:
+    definition = REGULARIZERS.get(regularizer.kind)
+    return definition is not None and definition.off_at_zero and regularizer.strength == 0
 
 
-def _add_noise(grads: Sequence[Tensor], deviation: float, *, seed: int, step: int) -> None:
-    """Drawn on the CPU, so that the noise is the same on every device."""
-    generator = torch.Generator().manual_seed(_mix(seed, step))
-    for grad in grads:
-        noise = torch.randn(grad.shape, generator=generator, dtype=torch.float32)
-        grad.add_(noise.to(grad), alpha=deviation)
+def _hooks(kind: str) -> type[RegularizerHooks]:
+    definition = REGULARIZERS.get(kind)
+    if definition is None:
+        raise StudyError([Problem(key="regularizers", value=kind, rule="is not a regularizer that is known here")])
+    named = definition.implementation
+    return cast(type[RegularizerHooks], resolve(named) if isinstance(named, str) else named)
+
+
+def _overrides(one: RegularizerHooks, hook: str) -> bool:
+    return getattr(type(one), hook) is not getattr(RegularizerHooks, hook)
 
 
 def _mix(seed: int, step: int) -> int:

@@ -1,6 +1,6 @@
-"""The optimizer of one stage, with one face for all nine of the catalogue.
+"""The optimizer of one stage, with one interface for all of the catalogue.
 
-The training loop sets the learning rate before every step and calls `step`; which library works behind it, in how
+The training loop sets the learning rate before every step and calls `step`; which library it uses, in how
 many parts, and where its state lies is settled here.
 """
 
@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import pytorch_optimizer
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mbo_search.model.blocks import set_trainable
-from mbo_search.optim.constructors import Group, Settings
-from mbo_search.optim.groups import Member, ParamGroup, divide
+from mbo_search.optim.groups import Member, ParamGroup, partition_parameters
+from mbo_search.optim.implementation import EvaluatedWeights, Group, Settings, twins
 from mbo_search.optim.state import OptimizerState, known_keys, read_slots, restore_slots
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.schedule import Stage
@@ -33,26 +32,26 @@ def build_optimizer(model: nn.Module, stage: Stage, *, budget_steps: int) -> Sta
     Raises:
         StudyError: If the stage names blocks that the model does not have.
     """
-    memberships = divide(model, stage)
-    names = frozenset(member.name for membership in memberships for member in membership.members)
+    param_groups = partition_parameters(model, stage)
+    names = frozenset(member.name for param_group in param_groups for member in param_group.members)
     set_trainable(model, names)
-    on_gpu = memberships[0].members[0].parameter.device.type == "cuda"
+    on_gpu = param_groups[0].members[0].parameter.device.type == "cuda"
     settings = Settings(hparams=stage.hparams, budget_steps=budget_steps, on_gpu=on_gpu)
     weight_decay = stage.weight_decay if OPTIMIZERS[stage.optimizer].decoupled_decay else 0.0
-    return StageOptimizer(memberships, settings, weight_decay)
+    return StageOptimizer(param_groups, settings, weight_decay)
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    membership: ParamGroup
+    param_group: ParamGroup
     optimizer: Optimizer
 
 
 class StageOptimizer:
     """Updates the parameters that a stage trains. Built by `build_optimizer` and `hand_over`."""
 
-    def __init__(self, memberships: tuple[ParamGroup, ...], settings: Settings, weight_decay: float) -> None:
-        self._memberships = memberships
+    def __init__(self, param_groups: tuple[ParamGroup, ...], settings: Settings, weight_decay: float) -> None:
+        self._param_groups = param_groups
         self._settings = settings
         self._weight_decay = weight_decay
         self._lr: float | None = None
@@ -68,16 +67,16 @@ class StageOptimizer:
         self._lr = lr
         for part in self._parts:
             for group in part.optimizer.param_groups:
-                group["lr"] = lr * part.membership.lr_ratio
+                group["lr"] = lr * part.param_group.lr_ratio
 
     def step(self) -> None:
         """Shrink the weights by the weight decay, then update them from their gradients, which it may overwrite."""
         assert self._lr is not None, "set_lr comes before the first step after building or importing"
         assert self._training_weights is None, "train_mode comes before a step"
         for part in self._parts:
-            lr = self._lr * part.membership.lr_ratio
+            lr = self._lr * part.param_group.lr_ratio
             assert all(group["lr"] == lr for group in part.optimizer.param_groups)
-            self._decay(part.membership, lr)
+            self._decay(part.param_group, lr)
             part.optimizer.step()
 
     def zero_grad(self) -> None:
@@ -86,42 +85,40 @@ class StageOptimizer:
             member.parameter.grad = None
 
     def eval_mode(self) -> None:
-        """Put the weights in place that are evaluated and handed out: for schedule-free the average x.
+        """Put the weights in place that are evaluated and exported: for schedule-free the average x.
 
         The weights y that learn are kept aside, so that evaluating never changes what is trained, not by a bit.
         """
         if self._training_weights is None:
             self._training_weights = {}
-            for optimizer in self._schedule_free():
+            for optimizer, evaluated in self._with_evaluated_weights():
                 weights = [parameter for group in optimizer.param_groups for parameter in group["params"]]
                 self._training_weights |= {parameter: parameter.detach().clone() for parameter in weights}
-                optimizer.eval()  # type: ignore[no-untyped-call]
+                evaluated.show(optimizer)
 
     def train_mode(self) -> None:
         """Put back the weights that learn: for schedule-free the sequence y."""
         if self._training_weights is not None:
             for parameter, weights in self._training_weights.items():
                 parameter.data.copy_(weights)
-            for optimizer in self._schedule_free():
-                for group in optimizer.param_groups:
-                    group["train_mode"] = True
+            for optimizer, evaluated in self._with_evaluated_weights():
+                evaluated.resume(optimizer)
             self._training_weights = None
 
     def split(self) -> Mapping[str, tuple[str, ...]]:
         """Parameter names by part: `all`, or `matrices` and `rest`; every trainable parameter exactly once."""
-        return {m.part: tuple(member.name for member in m.members) for m in self._memberships}
+        return {m.part: tuple(member.name for member in m.members) for m in self._param_groups}
 
     def decayed_weights(self) -> list[Tensor]:
         """The matrices that regularizers of the weights act on; for schedule-free both y and z."""
         members = [member for member in self._members() if member.decays]
         weights = [member.parameter.detach() for member in members]
-        for optimizer in self._schedule_free():
-            slots = [optimizer.state[m.parameter] for m in members if m.parameter in optimizer.state]
-            weights += [slot["z"] for slot in slots if "z" in slot]
+        for optimizer, evaluated in self._with_evaluated_weights():
+            weights += twins(optimizer, evaluated, [member.parameter for member in members])
         return weights
 
     def export_state(self) -> OptimizerState:
-        """Everything that is needed to go on bit for bit, besides the weights and the learning rate.
+        """Everything that is needed to continue bit for bit, besides the weights and the learning rate.
 
         For schedule-free the weights that belong to it are those of `train_mode`.
         """
@@ -138,7 +135,7 @@ class StageOptimizer:
 
         Parameters that the state does not know begin afresh. The learning rate has to be set again.
         """
-        names_by_layout = [(m.method.layout, [member.name for member in m.members]) for m in self._memberships]
+        names_by_layout = [(one.implementation.layout, [m.name for m in one.members]) for one in self._param_groups]
         known = frozenset().union(*(known_keys(names, layout) for layout, names in names_by_layout))
         unknown = (state.tensors.keys() | state.numbers.keys()) - known
         assert not unknown, f"foreign optimizer state: {sorted(unknown)[:5]}"
@@ -147,42 +144,42 @@ class StageOptimizer:
 
     def _build(self, state: OptimizerState) -> tuple[_Part, ...]:
         return tuple(
-            _Part(membership, _build_part(membership, self._settings, self._weight_decay, state))
-            for membership in self._memberships
+            _Part(param_group, _build_part(param_group, self._settings, self._weight_decay, state))
+            for param_group in self._param_groups
         )
 
-    def _decay(self, membership: ParamGroup, lr: float) -> None:
-        if self._weight_decay and not membership.method.decays_itself:
-            matrices = [member.parameter.detach() for member in membership.members if member.decays]
+    def _decay(self, param_group: ParamGroup, lr: float) -> None:
+        if self._weight_decay and not param_group.implementation.decays_itself:
+            matrices = [member.parameter.detach() for member in param_group.members if member.decays]
             if matrices:
                 torch._foreach_mul_(matrices, 1.0 - lr * self._weight_decay)
 
     def _members(self) -> Iterator[Member]:
-        for membership in self._memberships:
-            yield from membership.members
+        for param_group in self._param_groups:
+            yield from param_group.members
 
-    def _schedule_free(self) -> Iterator[pytorch_optimizer.ScheduleFreeAdamW]:
+    def _with_evaluated_weights(self) -> Iterator[tuple[Optimizer, EvaluatedWeights]]:
         for part in self._parts:
-            if isinstance(part.optimizer, pytorch_optimizer.ScheduleFreeAdamW):
-                yield part.optimizer
+            if part.param_group.implementation.evaluated is not None:
+                yield part.optimizer, part.param_group.implementation.evaluated
 
 
 def _build_part(
-    membership: ParamGroup, settings: Settings, weight_decay: float, state: OptimizerState
+    param_group: ParamGroup, settings: Settings, weight_decay: float, state: OptimizerState
 ) -> Optimizer:
     """Group members that share their numbers and their decay, then restore what the state knows of each."""
-    method, layout = membership.method, membership.method.layout
+    implementation, layout = param_group.implementation, param_group.implementation.layout
     groups: dict[tuple[object, ...], Group] = {}
-    for member in membership.members:
+    for member in param_group.members:
         numbers = {
             slot: state.numbers.get(f"{member.name}/{slot}", start) for slot, start in layout.group_numbers.items()
         }
-        decay = weight_decay if method.decays_itself and member.decays else 0.0
+        decay = weight_decay if implementation.decays_itself and member.decays else 0.0
         group: Group = {"params": [], "lr": 0.0, "weight_decay": decay, **numbers}
         groups.setdefault((decay, *numbers.values()), group)["params"].append(member.parameter)
-    optimizer = method.build(list(groups.values()), settings)
-    for member in membership.members:
-        step_on_gpu = settings.on_gpu and method.step_on_gpu
+    optimizer = implementation.build(list(groups.values()), settings)
+    for member in param_group.members:
+        step_on_gpu = settings.on_gpu and implementation.step_on_gpu
         step_device = member.parameter.device if step_on_gpu else torch.device("cpu")
         slots = restore_slots(member.name, member.parameter, state, layout, step_device)
         if slots:
@@ -191,8 +188,8 @@ def _build_part(
 
 
 def _read(part: _Part) -> Iterator[OptimizerState]:
-    names = {member.parameter: member.name for member in part.membership.members}
-    layout = part.membership.method.layout
+    names = {member.parameter: member.name for member in part.param_group.members}
+    layout = part.param_group.implementation.layout
     for group in part.optimizer.param_groups:
         numbers = {slot: group[slot] for slot in layout.group_numbers}
         for parameter in group["params"]:

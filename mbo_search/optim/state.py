@@ -8,7 +8,7 @@ clock of their own, and a state survives any change of the groups.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -18,14 +18,17 @@ from torch import Tensor
 
 Number = int | float | bool
 
-Start = Literal["zeros", "weights", "one", "library"]
-"""What a slot holds when nothing was carried into it: zeros, a copy of the weights, the number one, or whatever the
-library puts there at its first step."""
+Hparams = Mapping[str, float]
+"""Settings of an optimizer by name."""
+
+Start = Literal["zeros", "weights", "library"] | Callable[[Tensor, Hparams, int], Tensor]
+"""Content of a slot into which nothing was carried: zeros, a copy of the weights, whatever the library puts there
+at its first step, or a function of the parameter, the new settings and the carried step count."""
 
 
 @dataclass(frozen=True, slots=True)
 class OptimizerState:
-    """Everything that an optimizer needs to go on, bit for bit.
+    """Everything that an optimizer needs to continue, bit for bit.
 
     Attributes:
         tensors: By `"<parameter name>/<slot>"`; views of the live state: copy them before the next step.
@@ -54,7 +57,7 @@ class Layout:
 
     @property
     def counts_steps(self) -> bool:
-        """Whether the state holds a step count at all."""
+        """True if the state holds a step count at all."""
         return self.has_step or "step" in self.group_numbers
 
 

@@ -28,11 +28,11 @@ FEWEST_TRIALS = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Importance:
-    """How much each searched setting mattered.
+    """Importance of each searched setting.
 
     Attributes:
         shares: (stage, parameter, share of the whole in [0, 1]), stage by stage, largest first within each.
-        num_trials: Complete trials behind it.
+        num_trials: Complete trials that it rests on.
     """
 
     shares: tuple[tuple[int, str, float], ...]
@@ -75,7 +75,7 @@ def _ped_anova(
     # The best quarter of few trials is still a handful; the usual tenth would be one or two.
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=max(0.1, min(0.25, 8 / len(done))))
     with warnings.catch_warnings():
-        # A setting that a single schedule has, or lacks, tells nothing, and that is what it gets.
+        # A setting that a single schedule has, or lacks, carries no information, and gets no importance.
         warnings.filterwarnings(
             "ignore", message="Some regimes for parameter .* have less than", category=UserWarning
         )
@@ -87,18 +87,11 @@ def _trial(
 ) -> FrozenTrial:
     from optuna.trial import create_trial
 
-    known = {name: value for name, value in params.items() if name in ranges and _fits(value, ranges[name])}
+    from mbo_search.engine.searcher.suggest import fits
+
+    # a record from another version of the study may hold other values
+    known = {name: value for name, value in params.items() if name in ranges and fits(value, ranges[name])}
     return create_trial(params=known, distributions={name: ranges[name] for name in known}, value=loss)
-
-
-def _fits(value: float | int | str, chosen: BaseDistribution) -> bool:
-    """Whether a value is one of the space's: a record from another version of the study may hold others."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
-    if isinstance(chosen, CategoricalDistribution):
-        return value in chosen.choices
-    assert isinstance(chosen, FloatDistribution), "spaces hold choices and numbers"
-    return not isinstance(value, str) and chosen.low <= value <= chosen.high
 
 
 def _distribution(parameter: Parameter) -> BaseDistribution:

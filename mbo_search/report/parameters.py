@@ -21,7 +21,7 @@ def stage_of(parameter: str) -> int:
 
 
 def parameter_name(parameter: str) -> str:
-    """The part of a parameter's name behind its stage, in words.
+    """The part of a parameter's name after its stage, in words.
 
     >>> parameter_name("stage/0/lr_relative"), parameter_name("stage/1/adamw/beta2")
     ('lr relative', 'adamw beta2')

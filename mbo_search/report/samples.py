@@ -15,7 +15,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class TextSample(Description):
-    """What one model wrote.
+    """Text that one model wrote.
 
     Attributes:
         trial: Number of the schedule that trained it.

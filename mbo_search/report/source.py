@@ -23,7 +23,7 @@ from mbo_search.study.space.space import parameters
 from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.rungs import Rung, rungs_below
 from mbo_search.study.spec.segments import BudgetSteps
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import CurveRow
 
@@ -41,7 +41,7 @@ class ReportSource:
         fresh: Complete runs of each schedule on fresh seeds, by the number of its search trial.
         curves: Learning curve of each trial that has one.
         setup: What was resolved once for the study.
-        card: What is known of the data; None if it is not on this machine any more.
+        metadata: What is known of the data; None if it is not on this machine any more.
         problems: Files that could not be read.
     """
 
@@ -53,7 +53,7 @@ class ReportSource:
     fresh: Mapping[int, tuple[TrialRecord, ...]]
     curves: Mapping[int, tuple[CurveRow, ...]]
     setup: TrainSetup
-    card: DataMetadata | None
+    metadata: DataMetadata | None
     problems: tuple[Problem, ...]
 
     @property
@@ -78,7 +78,7 @@ class ReportSource:
 
     @cached_property
     def importance(self) -> Importance | None:
-        """How much each setting of the question's own search mattered; None if there are too few trials."""
+        """Importance of each setting of the question's own search; None if there are too few trials."""
         return importance_of(self.finished_of("staged"), parameters(asked_space(self.study)))
 
     @property
@@ -93,7 +93,7 @@ class ReportSource:
 
     @property
     def losses(self) -> dict[int, float]:
-        """What each finished schedule is ranked by, nats per token."""
+        """Loss by which each finished schedule is ranked, nats per token."""
         return {row.trial: row.val_loss for row in self.ranked if row.val_loss is not None}
 
     def finished(self) -> tuple[TrialRecord, ...]:
@@ -141,7 +141,7 @@ def read_source(
         fresh={runs.head.trial: runs.fresh for runs in groups},
         curves=curves,
         setup=setup,
-        card=_metadata(Path(setup.data_folder)),
+        metadata=_metadata(Path(setup.data_folder)),
         problems=(*scan.problems, *damaged),
     )
 

@@ -1,4 +1,4 @@
-"""The tables beside a report, for whoever wants to go on in pandas or the like: all trials and all curves."""
+"""The tables beside a report, for use in pandas and the like: all trials and all curves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def table_paths(page: Path) -> tuple[Path, Path]:
-    """Where the tables of a page lie: beside it, under its name unless that is the usual one.
+    """Paths of the tables of a page: beside it, under its name unless that is the usual one.
 
     >>> [str(path) for path in table_paths(Path("run/report.html"))]
     ['run/trials.parquet', 'run/curves.parquet']

@@ -6,20 +6,20 @@ from pathlib import Path
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.baseline_names import baseline_names, is_schedule_path, split_baseline
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.files.schedule_file import load_schedule
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
-from mbo_search.study.spec.study import Numeric, Range, Study
+from mbo_search.study.spec.study import Numeric, Range, StudySpec
 
 _WEIGHT_DECAY = 0.1
 _CLIP_NORM = 1.0
 
 
-def baseline_schedule(study: Study, name: str) -> Schedule:
+def baseline_schedule(study: StudySpec, name: str) -> Schedule:
     """The schedule of one of a study's baselines.
 
     A named baseline is a single stage: the optimizer's reference learning rate, its and the shape's default
@@ -42,7 +42,7 @@ def baseline_schedule(study: Study, name: str) -> Schedule:
     raise StudyError([Problem(key="baselines", value=name, rule=rule, hint=hint)])
 
 
-def _single_stage(study: Study, optimizer: str, shape: str) -> Stage:
+def _single_stage(study: StudySpec, optimizer: str, shape: str) -> Stage:
     info = OPTIMIZERS[optimizer]
     first = stage_with_defaults(study, 0)
     defaults = study.stage_defaults

@@ -22,11 +22,11 @@ def example_path(name: str) -> Path:
     """The file of a shipped study. Texts that it names lie beside it.
 
     Raises:
-        StudyError: If there is no such study.
+        StudyError: If the name is unknown.
     """
     names = example_names()
     if name not in names:
-        rule = f"is no shipped study; known are {', '.join(names)}"
+        rule = f"is not a shipped study; known are {', '.join(names)}"
         raise StudyError([Problem(key="example", value=name, rule=rule, hint=nearest_hint(name, names))])
     return _folder() / f"{name}.yaml"
 

@@ -13,7 +13,7 @@ from mbo_search.data.prepare import PreparedData
 from mbo_search.data.windows import Windows
 from mbo_search.errors import TrialError
 from mbo_search.model.decoder import Decoder
-from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.optim.implementation import evaluates_a_mean
 from mbo_search.study.spec.segments import Segment
 from mbo_search.train.averages import weights_in_place
 from mbo_search.train.device import autocast, to_device
@@ -83,8 +83,8 @@ def measure(state: TrainState, segment: Segment, eval_set: EvalSet) -> Metrics:
     state.optimizer.train_mode()
     if not segment.ends_stage:
         return metrics
-    is_mean = OPTIMIZERS[segment.stage.optimizer].constant_lr_only
-    averaged_loss, ema_loss = metrics.loss if is_mean else None, None
+    averaged_loss = metrics.loss if evaluates_a_mean(segment.stage.optimizer) else None
+    ema_loss = None
     if state.mean is not None:
         with weights_in_place(state.model, state.mean.export_state()):
             averaged_loss = _evaluate(state, eval_set).loss

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mbo_search.data.batches import TokenStream
 from mbo_search.errors import TrialError
-from mbo_search.optim.regularizers import prepare_gradients, shrink_weights, training_loss
+from mbo_search.optim.regularizers import NoiseSeed
 from mbo_search.optim.staged import StageOptimizer
 from mbo_search.study.spec.segments import Segment
 from mbo_search.train.device import autocast, seed_noise, to_device
@@ -101,15 +101,13 @@ def _train_step(state: TrainState, segment: Segment, context: StepContext) -> St
     loss_sum = _forward_backward(state, segment, context)
     loss = loss_sum / segment.batch_tokens
     learning = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
-    grad_norm = prepare_gradients(learning, stage, seed=context.seed, step=step)
+    noise = NoiseSeed(seed=context.seed, step=step)
+    grad_norm = state.regularizers.prepare_gradients(learning, clip_norm=stage.clip_norm, noise=noise)
     _guard(state, loss, grad_norm)
 
     optimizer.step()
     optimizer.zero_grad()
-    if stage.strength("l1"):
-        shrink_weights(optimizer.decayed_weights(), stage, lr=lr)
-    if state.ema is not None:
-        state.ema.update(state.model)
+    state.regularizers.after_step(state.model, optimizer, lr)
     if state.mean is not None:
         state.mean.update()
 
@@ -127,7 +125,7 @@ def _forward_backward(state: TrainState, segment: Segment, context: StepContext)
     Returns:
         The sum of the cross entropies of all tokens, in nats.
     """
-    setup, stage, team = context.setup, segment.stage, context.team
+    setup, team = context.setup, context.team
     part = team.part(segment.batch_tokens // setup.model.context)
     position_tokens = state.position_tokens + part.start * setup.model.context
     arrays = context.stream.batch(position_tokens, len(part), setup.model.context)
@@ -135,13 +133,13 @@ def _forward_backward(state: TrainState, segment: Segment, context: StepContext)
     sums: list[Tensor] = []
     for first in range(0, len(part), setup.micro_batch):
         rows = slice(first, min(first + setup.micro_batch, len(part)))
-        if stage.strength("dropout"):
+        if state.regularizers.draws_in_forward:
             number = (part.start + first) // setup.micro_batch
             seed_noise(setup.device, _noise_seed(context.seed, state.step, number))
         with team.averaging(state.model, is_last=rows.stop == len(part)) as model:
             with autocast(setup.device, setup.precision):
                 logits_BTV = model(inputs_BT[rows])
-            objective, cross_entropy_sum = training_loss(logits_BTV, targets_BT[rows], stage)
+            objective, cross_entropy_sum = state.regularizers.training_loss(logits_BTV, targets_BT[rows])
             share = (rows.stop - rows.start) / len(part)
             (objective * share).backward()  # type: ignore[no-untyped-call]
         sums.append(cross_entropy_sum)

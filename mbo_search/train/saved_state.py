@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from mbo_search.errors import StoreError, StudyError
 from mbo_search.model.decoder import Decoder, build_decoder, set_dropout
-from mbo_search.optim.regularizers import Ema
+from mbo_search.optim.regularizers import Regularizers, begin_regularizers
 from mbo_search.optim.staged import build_optimizer
 from mbo_search.optim.state import OptimizerState
 from mbo_search.study.spec.base import Description
@@ -36,6 +36,7 @@ _WEIGHTS = "weights.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
 _AVERAGES = "averages.safetensors"
 _STATE = "state.json"
+_MEAN = "mean/"
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
@@ -128,19 +129,19 @@ def load_state(folder: Path, setup: TrainSetup) -> TrainState:
     tensors = _read_tensors(
         folder / _OPTIMIZER, lambda shapes: _check_optimizer(state.model, shapes, saved.optimizer_numbers)
     )
-    averages = _read_averages(state.model, saved, folder / _AVERAGES)
     _load_weights(state.model, weights, where=folder / _WEIGHTS)
     try:
         state.optimizer = build_optimizer(state.model, saved.stage, budget_steps=setup.budget().total_steps)
         state.optimizer.import_state(OptimizerState(tensors, dict(saved.optimizer_numbers)))
-        set_dropout(state.model, saved.stage.strength("dropout") or 0.0)
+        state.regularizers = begin_regularizers(state.model, saved.stage, Regularizers())
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, StudyError) as error:
         raise StoreError(f"{folder}: holds no state of its stage ({error!r})") from error
     state.stage = saved.stage
     state.step, state.position_tokens = saved.step, saved.position_tokens
     state.segment_index, state.high_losses = saved.segment_index, saved.high_losses
     state.sums = SegmentSums(**saved.sums.model_dump())
-    _load_averages(state, saved, averages)
+    state.mean = None if saved.mean_steps is None else SegmentMean(state.model)
+    _load_averages(state, saved.mean_steps or 0, folder / _AVERAGES)
     return state
 
 
@@ -158,41 +159,19 @@ def load_model(state_dir: Path, setup: TrainSetup) -> Decoder:
 
 
 def _averages(state: TrainState) -> dict[str, Tensor]:
-    parts = {"ema": state.ema, "mean": state.mean}
-    return {
-        f"{part}/{name}": tensor
-        for part, average in parts.items()
-        if average is not None
-        for name, tensor in average.export_state().items()
-    }
+    mean = {} if state.mean is None else state.mean.export_state()
+    return state.regularizers.export_state() | {f"{_MEAN}{name}": tensor for name, tensor in mean.items()}
 
 
-def _read_averages(model: nn.Module, saved: SavedState, path: Path) -> dict[str, Tensor]:
-    parts = {"ema": saved.stage.strength("ema") is not None, "mean": saved.mean_steps is not None}
-    wanted = {f"{part}/" for part, is_kept in parts.items() if is_kept}
-    if not wanted and not path.exists():
-        return {}
-
-    def check(shapes: Shapes) -> None:
-        if {name.partition("/")[0] + "/" for name in shapes} != wanted:
-            raise StoreError("averages are missing or foreign")
-        for prefix in wanted:
-            own = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
-            _check_names_and_shapes(model, own)
-
-    return _read_tensors(path, check)
-
-
-def _load_averages(state: TrainState, saved: SavedState, averages: Mapping[str, Tensor]) -> None:
-    ema = {name.removeprefix("ema/"): tensor for name, tensor in averages.items() if name.startswith("ema/")}
-    mean = {name.removeprefix("mean/"): tensor for name, tensor in averages.items() if name.startswith("mean/")}
-    decay = saved.stage.strength("ema")
-    if decay is not None:
-        state.ema = Ema(state.model, decay)
-        state.ema.import_state(ema)
-    if saved.mean_steps is not None:
-        state.mean = SegmentMean(state.model)
-        state.mean.import_state(mean, saved.mean_steps)
+def _load_averages(state: TrainState, mean_steps: int, path: Path) -> None:
+    expected = {name: tuple(tensor.shape) for name, tensor in _averages(state).items()}
+    if not expected and not path.exists():
+        return
+    averages = _read_tensors(path, lambda shapes: _check_shapes(expected, shapes))
+    state.regularizers.import_state(averages)
+    if state.mean is not None:
+        mean = {name.removeprefix(_MEAN): average for name, average in averages.items() if name.startswith(_MEAN)}
+        state.mean.import_state(mean, mean_steps)
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -236,7 +215,10 @@ def _load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, where: Pat
 
 
 def _check_names_and_shapes(model: nn.Module, found: Shapes) -> None:
-    expected = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    _check_shapes({name: tuple(parameter.shape) for name, parameter in model.named_parameters()}, found)
+
+
+def _check_shapes(expected: Shapes, found: Shapes) -> None:
     wrong = sorted(name for name in {**expected, **found} if expected.get(name) != found.get(name))
     if wrong:
         raise StoreError(f"{', '.join(wrong[:5])} missing, foreign, or of another shape")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from mbo_search.model.decoder import set_dropout
 from mbo_search.optim.handover import hand_over
-from mbo_search.optim.regularizers import Ema
+from mbo_search.optim.implementation import evaluates_a_mean
+from mbo_search.optim.regularizers import begin_regularizers
 from mbo_search.optim.staged import StageOptimizer, build_optimizer
-from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.segments import Segment
 from mbo_search.train.averages import SegmentMean
 from mbo_search.train.setup.setup import TrainSetup
@@ -21,8 +20,7 @@ def begin_segment(state: TrainState, segment: Segment, setup: TrainSetup) -> Non
     assert state.step == segment.first_step, (state.step, segment.first_step)
     if state.optimizer is None or state.stage != segment.stage or segment.hand_over != "continue":
         state.optimizer = _begin_stage(state, segment, setup.budget().total_steps)
-    set_dropout(state.model, segment.stage.strength("dropout") or 0.0)
-    state.ema = _ema(state, segment)
+    state.regularizers = begin_regularizers(state.model, segment.stage, state.regularizers)
     state.stage = segment.stage
     state.sums = SegmentSums()
     state.mean = SegmentMean(state.model) if needs_mean(segment, setup) else None
@@ -38,7 +36,7 @@ def needs_mean(segment: Segment, setup: TrainSetup) -> bool:
     """
     may_end = segment.ends_stage or segment.index + 1 in setup.branch_points
     is_boundary = may_end and segment.last_step < setup.budget().total_steps
-    return is_boundary and not OPTIMIZERS[segment.stage.optimizer].constant_lr_only
+    return is_boundary and not evaluates_a_mean(segment.stage.optimizer)
 
 
 def _begin_stage(state: TrainState, segment: Segment, budget_steps: int) -> StageOptimizer:
@@ -59,13 +57,3 @@ def _begin_stage(state: TrainState, segment: Segment, budget_steps: int) -> Stag
         mode=segment.hand_over,
         budget_steps=budget_steps,
     )
-
-
-def _ema(state: TrainState, segment: Segment) -> Ema | None:
-    """The average of the segment: it continues while the decay stays the same, and else starts at the weights."""
-    decay = segment.stage.strength("ema")
-    if decay is None:
-        return None
-    if state.ema is not None and state.stage is not None and state.stage.strength("ema") == decay:
-        return state.ema
-    return Ema(state.model, decay)

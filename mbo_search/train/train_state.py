@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mbo_search.model.decoder import Decoder
-from mbo_search.optim.regularizers import Ema
+from mbo_search.optim.regularizers import Ema, Regularizers
 from mbo_search.optim.staged import StageOptimizer
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.train.averages import SegmentMean
@@ -48,7 +48,7 @@ class TrainState:
         position_tokens: Tokens of the training stream consumed.
         high_losses: Steps in a row whose loss was far above that of guessing uniformly.
         sums: Sums of the segment so far.
-        ema: Moving average of the weights, where the stage keeps one.
+        regularizers: Those of the stage in force, with what they remember.
         mean: Mean of the weights over the segment, where one is measured at its end.
     """
 
@@ -60,8 +60,13 @@ class TrainState:
     position_tokens: int = 0
     high_losses: int = 0
     sums: SegmentSums = field(default_factory=SegmentSums)
-    ema: Ema | None = None
+    regularizers: Regularizers = field(default_factory=Regularizers)
     mean: SegmentMean | None = None
+
+    @property
+    def ema(self) -> Ema | None:
+        """Moving average of the weights, where the stage keeps one."""
+        return self.regularizers.ema
 
 
 @dataclass(frozen=True, slots=True)

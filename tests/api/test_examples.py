@@ -5,9 +5,11 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
+import nbformat
 import pytest
 
 import mbo_search as mbo
+from tools.notebook import execute
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -22,8 +24,14 @@ def test_the_first_study_runs(study_file):
 
 
 @pytest.mark.slow
-def test_the_notebook_runs_as_a_script(study_file):
-    source = (EXAMPLES / "notebook.py").read_text(encoding="utf-8").replace('"quickstart"', repr(str(study_file)))
-    exec(compile(source, "notebook.py", "exec"), {})
-    assert Path("best.yaml").is_file()
-    assert Path("comparison.html").is_file()
+def test_the_notebook_runs(tmp_path):
+    notebook = execute(nbformat.read(EXAMPLES / "notebook.ipynb", as_version=4), tmp_path)
+    shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert any("application/vnd.plotly.v1+json" in output.get("data", {}) for output in shown)
+    assert (tmp_path / "best.yaml").is_file()
+
+
+def test_the_committed_notebook_shows_results_and_no_paths_of_a_machine():
+    text = (EXAMPLES / "notebook.ipynb").read_text(encoding="utf-8")
+    assert "application/vnd.plotly.v1+json" in text
+    assert "site-packages" not in text

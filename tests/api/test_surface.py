@@ -30,6 +30,7 @@ NAMES = [
     "load_run",
     "load_study",
     "plan",
+    "register",
     "resume",
     "search",
 ]

@@ -13,7 +13,7 @@ from mbo_search.study.files.schedule_file import (
 )
 from mbo_search.study.files.study_file import parse_study
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
-from tests.results.builder import build_run
+from mbo_search.testing.runs import build_run
 
 STUDY = """
 study: tiny

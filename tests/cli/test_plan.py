@@ -9,7 +9,7 @@ from rich.console import Console
 
 from mbo_search.cli.planned_ladder import power_of_seeds
 from mbo_search.cli.sparkline import sparkline
-from mbo_search.results.ranking.earlier_noise import EarlierNoise
+from mbo_search.results.evidence.noise import EarlierNoise
 
 STUDY = """
 study: tiny

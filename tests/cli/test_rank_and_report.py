@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.results.builder import build_run
+from mbo_search.testing.runs import build_run
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,23 @@ import resource
 import pytest
 
 from mbo_search import __version__
-from mbo_search.study.catalogue.lookup import CORPORA, LR_SHAPES
+from mbo_search.data.readers import FILE_READERS
+from mbo_search.export.exporters import EXPORTERS
+from mbo_search.study.catalogue.lookup import CORPORA
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.catalogue.searchers import SEARCHERS
 
-CATALOGUE = {"optimizers": OPTIMIZERS, "lr_shapes": LR_SHAPES, "regularizers": REGULARIZERS, "corpora": CORPORA}
+CATALOGUE = {
+    "optimizers": OPTIMIZERS,
+    "lr_shapes": LR_SHAPES,
+    "regularizers": REGULARIZERS,
+    "searchers": SEARCHERS,
+    "corpora": CORPORA,
+    "readers": FILE_READERS,
+    "exporters": EXPORTERS,
+}
 
 
 def test_help_takes_less_than_half_a_second(mbo_process):

@@ -335,6 +335,7 @@ def test_lone_surrogates_and_control_characters_of_json_do_no_harm(tmp_path, rng
     assert all(text.endswith("  <|endoftext|>") for text in texts)
 
 
+@pytest.mark.slow
 def test_default_corpora_are_prepared_in_seconds(tmp_path):
     spec = DataSpec(source=("docs", "ref"), tokenizer=TokenizerSpec(kind="bpe", vocab_size=1024), dedup="near")
     begin = time.process_time()

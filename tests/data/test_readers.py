@@ -112,9 +112,9 @@ def test_parquet_faults_are_named(tmp_path):
     assert error(file) == "data.parquet: field 'text' must hold strings, not int64"
     assert "did you mean content? fields: content, text" in error(file, "contents")
     file.write_bytes(b"PAR1 no parquet")
-    assert error(file).startswith("data.parquet: is no .parquet file that can be read")
+    assert error(file).startswith("data.parquet: is not a .parquet file that can be read")
     file.write_bytes(b"")
-    assert error(file).startswith("data.parquet: is no .parquet file that can be read")
+    assert error(file).startswith("data.parquet: is not a .parquet file that can be read")
 
 
 def test_a_file_that_went_away_is_a_user_error(tmp_path):

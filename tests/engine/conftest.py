@@ -13,10 +13,10 @@ import pytest
 from mbo_search.study.files.study_file import dump_study
 from mbo_search.study.space.parameters import Suggest
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.study import Study
-from tests.engine.processes import ended_at_last
-from tests.engine.tiny import tiny_study
-from tests.engine.toy import ToyWorld, finite_space
+from mbo_search.study.study import Study
+from mbo_search.testing.studies import tiny_study
+from tests.helpers.processes import ended_at_last
+from tests.helpers.toy_world import ToyWorld, finite_space
 
 DRIVER = """
 import json, sys

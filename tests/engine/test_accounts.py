@@ -24,8 +24,8 @@ from mbo_search.results.evidence.champions import champions, contenders
 from mbo_search.results.evidence.requested import requested_tokens
 from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.study.spec.study import ConfirmSpec
-from tests.engine.tiny import tiny_study
-from tests.engine.toy import BUDGET
+from mbo_search.testing.studies import tiny_study
+from tests.helpers.toy_world import BUDGET
 
 NODES = tuple(PathNode(key=str(index), tokens=10 * (index + 1)) for index in range(4))
 

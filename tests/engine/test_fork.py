@@ -10,7 +10,7 @@ from mbo_search.engine.run import RunOptions, resume_study, run_study
 from mbo_search.errors import RunDirectoryError
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.space.ladder import search_spaces
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,9 @@ from mbo_search.engine.run import RunOptions, resume_study, run_study
 from mbo_search.engine.searcher.optuna_searcher import open_study
 from mbo_search.engine.tasks import read_tasks, task_file
 from mbo_search.errors import RunDirectoryError
-from tests.damage import changed_somewhere
-from tests.engine.tiny import tiny_study
-from tests.engine.toy import ToyWorld
+from mbo_search.testing.studies import tiny_study
+from tests.helpers.damage import changed_somewhere
+from tests.helpers.toy_world import ToyWorld
 
 FUZZ = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 
@@ -109,9 +109,9 @@ def test_a_database_that_somebody_holds_is_left_alone(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc/passwd"), os.mkfifo, Path.mkdir])
-def test_a_database_that_is_no_plain_file_is_refused(tmp_path, make):
+def test_a_database_that_is_not_a_regular_file_is_refused(tmp_path, make):
     make(tmp_path / "a.db")
-    with pytest.raises(RunDirectoryError, match="is no plain file"):
+    with pytest.raises(RunDirectoryError, match="is not a regular file"):
         open_study(tmp_path / "a.db", "a")
 
 

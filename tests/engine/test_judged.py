@@ -17,9 +17,9 @@ from mbo_search.engine.tasks import read_tasks
 from mbo_search.export.replay import replay
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.schedule_file import load_schedule_file
+from mbo_search.testing.studies import tiny_study
 from mbo_search.train.setup.eval_text import evaluation_windows_of, over_whole_split, windows_of_setup
 from mbo_search.train.setup.resolve import resolve_setup
-from tests.engine.tiny import tiny_study
 
 CONFIRM = "confirm={seeds: 2, attribution: true}"
 

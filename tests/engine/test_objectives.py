@@ -8,22 +8,21 @@ import optuna
 import pytest
 
 from mbo_search.engine.run import RunOptions, run_study
-from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SearchSpace, open_study, sampler_maker
-from mbo_search.engine.searcher.searches import arm_space
+from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SearchSpace, open_study
+from mbo_search.engine.searcher.searches import space_of_search
 from mbo_search.engine.tasks import TrialTask
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.study.checks.objectives import FRONT_SEARCHERS
-from tests.engine.tiny import tiny_study
-from tests.engine.toy import toy_nodes, toy_staged
-from tests.report.records import make_record, make_stage
+from mbo_search.testing.records import make_record, make_stage
+from mbo_search.testing.studies import tiny_study
+from tests.helpers.toy_world import toy_maker, toy_nodes, toy_staged
 
 BOTH = ("loss", "seconds")
 
 
 def two_objectives(folder, searcher):
     database = open_study(folder / "staged.db", "staged", 2)
-    space = SearchSpace(function=toy_staged, sampler=sampler_maker(searcher), objectives=BOTH)
+    space = SearchSpace(function=toy_staged, sampler=toy_maker(searcher), objectives=BOTH)
     return OptunaSearcher("staged", space, seed=1, database=database)
 
 
@@ -45,7 +44,7 @@ def told(arm, trial, loss, seconds):
     arm.finish(record.model_copy(update={"params": task.params, "path_seconds": seconds, "reason": reason}))
 
 
-@pytest.mark.parametrize("searcher", FRONT_SEARCHERS)
+@pytest.mark.parametrize("searcher", ["tpe", "random"])
 def test_both_values_are_told_and_searching_goes_on(tmp_path, searcher):
     arm = two_objectives(tmp_path, searcher)
     for trial in range(14):
@@ -79,5 +78,5 @@ def test_a_search_for_two_objectives_ends_with_a_front(tiny_root, tmp_path):
 
 def test_several_objectives_choose_a_searcher_that_can(tiny_root):
     one, several = (tiny_study(tiny_root, f"search.objectives={names}") for names in ("[loss]", "[loss, seconds]"))
-    assert arm_space(several, "staged", 0.5).objectives == BOTH
-    assert arm_space(one, "staged", 0.5).objectives == ("loss",)
+    assert space_of_search(several, "staged", 0.5).objectives == BOTH
+    assert space_of_search(one, "staged", 0.5).objectives == ("loss",)

@@ -10,7 +10,7 @@ from mbo_search.data import prepare
 from mbo_search.engine import run as engine_run
 from mbo_search.engine.run import RunOptions, run_study
 from mbo_search.results.records import hostile_files, run_directory
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 
 
 @pytest.fixture

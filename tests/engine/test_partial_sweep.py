@@ -15,8 +15,8 @@ from mbo_search.engine.options import RunOptions
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.partial_mirror import PartialMirror
 from mbo_search.system.object_storage import ObjectFolder
-from tests.engine.tiny import tiny_study
-from tests.s3 import CREDENTIALS, s3_server, s3_url
+from mbo_search.testing.studies import tiny_study
+from tests.helpers.s3 import CREDENTIALS, s3_server, s3_url
 
 STUDY = ("search.searcher=random", "search.trials=3", "control=0", "baselines=[]", "resources.workers=2")
 

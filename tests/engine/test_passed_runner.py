@@ -16,9 +16,9 @@ from mbo_search.engine.run import RunOptions, resume_study, run_study
 from mbo_search.errors import RunDirectoryError
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.spec.segments import Segment
+from mbo_search.testing.studies import tiny_study
 from mbo_search.trial.cost import Cost
 from mbo_search.trial.reports import BoundaryReport, CurvePoint, Metrics, Node, Stop
-from tests.engine.tiny import tiny_study
 
 CONFIRM = 'confirm={"top": 1, "seeds": 2, "attribution": false, "equivalent_tokens": true}'
 

@@ -8,7 +8,7 @@ from mbo_search.engine.control.confirm import confirm_cost
 from mbo_search.engine.plan import make_plan
 from mbo_search.errors import StudyError
 from mbo_search.study.spec.budget import study_budget
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 
 
 @pytest.fixture(scope="module")

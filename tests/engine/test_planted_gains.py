@@ -10,8 +10,8 @@ from collections import Counter
 import pytest
 
 from mbo_search.study.files.study_file import parse_study
-from tests.engine.ladder_world import LadderWorld, line_loss
-from tests.engine.planted import STUDY
+from tests.helpers.ladder_world import PLANTED_STUDY as STUDY
+from tests.helpers.ladder_world import LadderWorld, line_loss
 
 NOISE_SD = 0.0086
 """Of a run, in nats: that of a difference between two schedules is larger by the root of two."""

@@ -10,7 +10,7 @@ from mbo_search.engine.run import SEEDS_APART, RunOptions, resume_study, run_stu
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.ranking.repeats import repeat_folder
 from mbo_search.results.records.run_directory import RunDirectory
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 
 CONFIRM = '{"top": 1, "seeds": 2, "equivalent_tokens": false}'
 QUESTION = 'control={"question": "shape", "share": 0.5}'
@@ -54,7 +54,7 @@ def test_a_third_search_is_added_by_resuming(repeated, tiny_root):
     options = RunOptions(cache=tiny_root / "cache", backend="local")
     resume_study(repeated.path, options, ["search.repeats=3"])
     assert repeated.records() == before
-    assert make_ranking(repeated).repeats.searches == 3
+    assert make_ranking(RunDirectory.open(repeated.path)).repeats.searches == 3
 
 
 def test_a_single_search_says_nothing_of_repeats(tiny_root, tmp_path):

@@ -12,7 +12,7 @@ from mbo_search.engine.tasks import read_tasks
 from mbo_search.errors import RunDirectoryError
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.run_directory import RunDirectory
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 
 
 @pytest.fixture(scope="module")

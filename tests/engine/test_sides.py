@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 
-from mbo_search.engine.searcher.searches import TAKES_OVER, arm_shares
+from mbo_search.engine.searcher.searches import TAKES_OVER, search_shares
 from mbo_search.study.files.study_file import parse_study
 from mbo_search.study.spec.rungs import RUNGS, rung_of
-from tests.engine.ladder_world import LadderWorld, line_loss
-from tests.engine.planted import STUDY
+from tests.helpers.ladder_world import PLANTED_STUDY as STUDY
+from tests.helpers.ladder_world import LadderWorld, line_loss
 
 ONE_SCHEDULE = 12_800
 
@@ -34,7 +34,7 @@ def world_of(*overrides, **fields):
     ],
 )
 def test_opponents_divide_their_share_among_rungs_and_a_rung_among_its_searches(overrides, shares):
-    assert arm_shares(study_of(*overrides)) == pytest.approx(shares)
+    assert search_shares(study_of(*overrides)) == pytest.approx(shares)
 
 
 @pytest.mark.parametrize("slots", [1, 4])

@@ -11,7 +11,7 @@ from mbo_search.export.files import export_schedule
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.ranking.provenance import schedule_file_of
 from mbo_search.study.files.schedule_file import load_schedule_file, parse_schedule_file
-from tests.results.builder import build_run
+from mbo_search.testing.runs import build_run
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from mbo_search.export.generate import generate
 from mbo_search.export.sample import load_trial, sample
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.schedule_file import load_schedule_file
-from tests.results.builder import build_run
+from mbo_search.testing.runs import build_run
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from mbo_search.store.local import StageStore
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.files.study_file import parse_study
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.train.execution.execute import execute
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.setup.resolve import resolve_setup

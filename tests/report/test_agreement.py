@@ -12,13 +12,13 @@ import pytest
 from rich.console import Console
 
 from mbo_search.cli.ranking_text import ranking_text
-from mbo_search.report.figures.registry import figure_blocks
+from mbo_search.report.figures.registry import FIGURES
 from mbo_search.report.page.ladder_table import ladder_rows
 from mbo_search.report.page.summary import sentence
 from mbo_search.report.page.tiles import tiles
 from mbo_search.report.source import ReportSource, read_source
 from mbo_search.report.style.i18n import LANGUAGES, load_strings
-from tests.results.builder import build_run
+from mbo_search.testing.runs import build_run
 
 STUDIES = [(24, 6, 1), (40, 6, 2), (40, 12, 3), (40, 24, 4), (60, 12, 5), (60, 8, 6)]
 NUMBER = r"([+-]?\d+(?:\.\d+)?)"
@@ -69,7 +69,7 @@ def test_the_terminal_agrees_with_the_json(source):
     assert all(
         line in text for line in (verdict.ladder_sentence, verdict.sentence, verdict.next, *verdict.objections)
     )
-    assert ("No yes, because" in text.split(verdict.sentence)[1]) == (
+    assert ("Not a yes, because" in text.split(verdict.sentence)[1]) == (
         bool(verdict.objections) and verdict.answer != "no"
     )
     rows = triples(LADDER_ROW, text)
@@ -86,7 +86,7 @@ def test_the_page_agrees_with_the_json(source, language):
     table = triples(BRACKETS, " ".join(row.cells["gain"] for row in ladder_rows(source.ranking, text)))
     assert table == gains(source)
     assert is_within(table)
-    figure = figure_blocks(source, text)["ladder"].figure
+    figure = FIGURES["ladder"].block(source, text).figure
     assert figure is not None
     assert triples(BRACKETS, " ".join(note.text for note in figure.layout.annotations)) == table
     said = triples(ENGLISH if language == "en" else CHINESE, sentence(source, text))

@@ -11,8 +11,8 @@ from playwright.sync_api import Browser
 
 from mbo_search.report.comparison.compare import write_comparison
 from mbo_search.report.comparison.compared_runs import open_compared_runs
+from mbo_search.testing.runs import build_run
 from tests.report.browser import chromium, watched_page
-from tests.results.builder import build_run
 
 pytestmark = pytest.mark.browser
 

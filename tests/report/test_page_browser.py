@@ -15,9 +15,9 @@ from mbo_search.report.figures.figure import Drawing, Figure, FigureWords
 from mbo_search.report.page.page import write_report
 from mbo_search.report.samples import TextSample
 from mbo_search.report.style.palette import DARK, LIGHT
+from mbo_search.testing.runs import build_run
 from tests.report.browser import Watched, chromium, watched_page
 from tests.report.pages import DRAWN, SECTIONS
-from tests.results.builder import build_run
 
 pytestmark = pytest.mark.browser
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from mbo_search.report.page.page import write_report
 from mbo_search.results.records.run_directory import RunDirectory
-from tests.results.builder import build_run, make_setup, make_study
+from mbo_search.testing.runs import build_run, make_setup, make_study
 
 
 def test_all_trials_and_curves_can_be_read_with_pandas(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mbo_search.results.evidence.ladder_info import LadderContext
+from mbo_search.results.evidence.ladder import LadderContext
 from mbo_search.results.ranking.rank import RankingContext, count_totals, rank
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.rungs import RUNGS
@@ -88,5 +88,5 @@ def ranked(records, *, seeds=None, info=None):
         count_totals(records, {}),
         scale=SCALE,
         confirm=confirm,
-        context=RankingContext(info=info or info_of(), directory="my run"),
+        context=RankingContext(ladder=info or info_of(), directory="my run"),
     )

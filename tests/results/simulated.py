@@ -15,8 +15,8 @@ import numpy as np
 
 from mbo_search.results.evidence.champions import champions
 from mbo_search.results.evidence.comparisons import compare_all
-from mbo_search.results.evidence.ladder_info import LadderContext
-from mbo_search.results.evidence.ranking_values import Comparison, Ranking, Totals
+from mbo_search.results.evidence.ladder import LadderContext
+from mbo_search.results.evidence.ranking_values import PairComparison, Ranking, Totals
 from mbo_search.results.evidence.rounds import champions_by_round
 from mbo_search.results.ranking.rank import RankingContext, rank
 from mbo_search.results.records.records import TrialRecord
@@ -34,7 +34,7 @@ COUNTS: dict[Rung, int] = {"untuned": 1, "tuned": 6, "shape": 2, "settings": 3, 
 """Schedules of each rung: the question's side has the most luck."""
 
 TOKENS = tuple(60 + 17 * index % 140 for index in range(30))
-INFO = RankingContext(info=LadderContext(question="switch", rungs=RUNGS))
+INFO = RankingContext(ladder=LadderContext(question="switch", rungs=RUNGS))
 
 ONE_RUNG_AS_GOOD: dict[Rung, float] = {"untuned": 0.1, "tuned": 0.1, "shape": 0.1}
 """Nats by which all rungs but `settings` are worse: the hardest case, where a single test prevents a false yes."""
@@ -110,7 +110,7 @@ class SimulatedStudy:
         """All schedules with their runs."""
         return group_by_schedule(self.records)
 
-    def compared(self, role: str) -> list[Comparison]:
+    def compared(self, role: str) -> list[PairComparison]:
         """Comparisons of the champions as the ranking has them; a whole ranking takes many times as long."""
         groups = self.groups()
         champion = {runs.head.trial for runs in champions(groups, "switch").declared}

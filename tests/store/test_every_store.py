@@ -21,7 +21,7 @@ from mbo_search.store.node_store import NodeStore
 from mbo_search.store.open_store import open_node_store
 from mbo_search.store.remote import RemoteStageStore
 from mbo_search.system.object_storage import ObjectFolder
-from tests.s3 import CREDENTIALS, SECRET, s3_server, s3_url
+from tests.helpers.s3 import CREDENTIALS, SECRET, s3_server, s3_url
 from tests.store.nodes import STATE_BYTES, WINDOWS, key_of, report_of, state_of
 
 

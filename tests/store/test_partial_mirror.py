@@ -14,7 +14,7 @@ from mbo_search.train.execution.path import SchedulePath, schedule_path
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
 from mbo_search.trial.reports import BoundaryReport
-from tests.s3 import CREDENTIALS, s3_server, s3_url
+from tests.helpers.s3 import CREDENTIALS, s3_server, s3_url
 from tests.train.builder import differing, read_state, run_whole
 from tests.train.test_torch_runner import SEED, partials, schedule
 

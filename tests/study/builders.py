@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps
@@ -13,9 +13,9 @@ from mbo_search.study.spec.study import (
     ModelSpec,
     OptimizerChoice,
     StageSpace,
-    Study,
     TrainSpec,
 )
+from mbo_search.study.study import Study
 
 BUDGET = BudgetSteps(num_segments=20, steps_per_segment=10, batch_tokens=64)
 

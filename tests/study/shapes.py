@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from mbo_search.study.catalogue.lookup import LR_SHAPES
-from mbo_search.study.spec.lr_shapes import StageClock
+from mbo_search.study.catalogue.entries import StageClock
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.spec.schedule import LrShape
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from mbo_search.study.catalogue.baseline_names import baseline_names
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.defaults import with_defaults
@@ -26,10 +26,10 @@ from mbo_search.study.spec.study import (
     StageDefaults,
     StageSpace,
     StoreSpec,
-    Study,
     TokenizerSpec,
     TrainSpec,
 )
+from mbo_search.study.study import Study
 
 SMALL = """\
 study: small

@@ -7,7 +7,7 @@ import pytest
 from mbo_search.errors import StudyError
 from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.catalogue.baseline_names import baseline_names, split_baseline
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.files.study_file import load_study
 from mbo_search.study.space.space import staged_space
@@ -89,7 +89,7 @@ def test_a_schedule_written_by_hand_is_a_baseline(tmp_path):
     [
         (None, "baselines.0: mine.yaml cannot be used: "),
         ("stages: 3", "stages: 3 must be a list"),
-        (HAND_WRITTEN.replace("lion", "lyon"), "lyon is no optimizer"),
+        (HAND_WRITTEN.replace("lion", "lyon"), "lyon is not an optimizer"),
         (HAND_WRITTEN.replace("share: 1.0", "share: 0.9"), "must be multiples of 0.05 that sum to 1"),
         (HAND_WRITTEN.replace("{floor: 0.0}", "{}"), "must have exactly the settings floor"),
     ],

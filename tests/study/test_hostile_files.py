@@ -18,7 +18,7 @@ from mbo_search.study.files.schedule_file import dump_schedule_file, parse_sched
 from mbo_search.study.files.study_file import dump_study, parse_study
 from mbo_search.study.space.space import space_size, staged_space
 from mbo_search.study.spec.segments import cut, resolve_budget
-from tests.damage import changed_somewhere
+from tests.helpers.damage import changed_somewhere
 from tests.study.files.test_schedule_file import FILE
 from tests.study.studies import SMALL
 

@@ -25,14 +25,15 @@ from mbo_search.model.decoder import build_decoder
 from mbo_search.store.local import StageStore
 from mbo_search.store.manifest import MANIFEST, read_manifest
 from mbo_search.system.files import read_json
+from mbo_search.testing.toy_runner import ToyRunner, path_of
 from mbo_search.train.execution.execute import execute
 from mbo_search.train.saved_state import load_state
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import TrainState
-from tests.damage import changed_somewhere
+from tests.helpers.damage import changed_somewhere
+from tests.helpers.schedules import constant_then_linear
 from tests.train.builder import differing, read_state
 from tests.train.test_saved_state import trained
-from tests.train.toy import ToyRunner, constant_then_linear, path_of
 
 FUZZ = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 MANY_BYTES = 64 * 2**20

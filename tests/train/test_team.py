@@ -63,6 +63,14 @@ def losses(report) -> list[float]:
     return [value for point in report.curve for value in (point.train_loss, point.loss) if value is not None]
 
 
+@pytest.fixture(scope="module")
+def team(together: TrainSetup, tmp_path_factory: pytest.TempPathFactory):
+    """One team for the tests that leave it as it was: its processes take seconds to start."""
+    runner = TorchStageRunner(together, tmp_path_factory.mktemp("team"))
+    yield runner
+    runner.close()
+
+
 def whole(runner: TorchStageRunner, setup: TrainSetup, schedule: Schedule, polls=lambda: False):
     path = schedule_path(schedule, setup, SEED)
     return runner.run(None, path.segments, SEED, polls)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from mbo_search.study.spec.schedule import Schedule
+from mbo_search.testing.toy_runner import path_of
 from mbo_search.trial.curve import curve_rows, join_points
 from mbo_search.trial.reports import CurvePoint, Metrics
-from tests.train.toy import path_of, stage
+from tests.helpers.schedules import stage
 
 
 def point(step: int, *, loss: float | None = None, stage_end: float | None = None) -> CurvePoint:

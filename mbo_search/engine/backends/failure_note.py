@@ -1,8 +1,8 @@
-"""What is known of an attempt that cannot tell it any more: `trials/NNNN.last-words.json`.
+"""Failure note of an attempt that could not report its own end: `trials/NNNN.last-words.json`.
 
-A worker that hangs is ended by its watchdog, one that takes too much memory by Ray; neither comes back with an
-outcome. Whoever ends it leaves a note, and the next attempt at the trial reports what the note says instead of
-running into the same trouble again. What was shared or finished before is reported as ever.
+A worker that hangs is ended by its watchdog, one that takes too much memory by Ray; neither returns an outcome.
+Whoever ends it leaves a note, and the next attempt at the trial reports what the note says instead of failing in
+the same way again. Stages that were shared or finished before are reported as usual.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MOST_CHARACTERS = 40_000
 
 
 class FailureNote(Description):
-    """How an attempt ended.
+    """End of an attempt.
 
     Attributes:
         schema_version: Version of this format.
@@ -38,21 +38,21 @@ class FailureNote(Description):
 
     @property
     def outcome(self) -> TrialOutcome:
-        """The end of a trial of which nothing else is known."""
+        """Outcome of a trial of which nothing else is known."""
         return TrialOutcome(state=state_of(self.reason), reason=self.reason, message=self.message)
 
 
 class FailureNotingRunner:
-    """Stands in for the trainer of an attempt whose end is known: it trains nothing and says how it ended.
+    """Stage runner of an attempt whose end is known: trains nothing and reports the end.
 
     Args:
-        words: How it ended.
+        note: How the earlier attempt ended.
         root_key: Key of the untrained model.
-        scratch: Folder for unfinished stretches; what the attempt had begun there is counted and removed.
+        scratch: Folder for unfinished spans; what the attempt had begun there is counted and removed.
     """
 
-    def __init__(self, words: FailureNote, root_key: str, scratch: Path) -> None:
-        self._words = words
+    def __init__(self, note: FailureNote, root_key: str, scratch: Path) -> None:
+        self._note = note
         self._root_key = root_key
         self._scratch = scratch
 
@@ -68,25 +68,25 @@ class FailureNotingRunner:
             cost=Cost(wasted_tokens=wasted_tokens + lost_steps * first.batch_tokens),
             metrics=None,
             curve=(),
-            reason=self._words.reason,
-            message=self._words.message,
+            reason=self._note.reason,
+            message=self._note.message,
         )
 
     def measure(self, node: Node, segment: Segment) -> None:
-        """Nothing is measured any more."""
+        """Measure nothing."""
 
     def has_begun(self, key: str) -> bool:
-        """Whether the attempt was on its way to a node; see `StageRunner.has_begun`."""
+        """Whether the attempt had begun to train a node; see `StageRunner.has_begun`."""
         return (self._scratch / key).is_dir()
 
 
-def write_last_words(folder: Path, trial: int, words: FailureNote) -> None:
+def write_failure_note(folder: Path, trial: int, note: FailureNote) -> None:
     """Leave a note for the next attempt at a trial."""
-    kept = words.model_copy(update={"message": words.message[:_MOST_CHARACTERS]})
+    kept = note.model_copy(update={"message": note.message[:_MOST_CHARACTERS]})
     write_json(_file(folder, trial), kept.model_dump(mode="json"))
 
 
-def read_last_words(folder: Path, trial: int) -> FailureNote | None:
+def read_failure_note(folder: Path, trial: int) -> FailureNote | None:
     """Read the note of an earlier attempt; None if there is none that can be read."""
     try:
         return FailureNote.model_validate(read_json(_file(folder, trial)))

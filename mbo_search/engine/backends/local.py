@@ -1,4 +1,4 @@
-"""The local backend: ask, train, tell in this process, one trial at a time."""
+"""Local backend: ask, execute, tell in this process, one trial at a time."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ _OBSERVE_EVERY_SECONDS = 0.5
 
 
 def run_locally(
-    director: SearchController, worker: TrialWorker, *, stop: StopRequest, observe: Callable[[], None]
+    controller: SearchController, worker: TrialWorker, *, stop: StopRequest, observe: Callable[[], None]
 ) -> None:
-    """Train until the director has nothing left or is told to stop."""
-    while not stop.is_set() and (task := director.ask()) is not None:
+    """Train until the controller has nothing left or a stop is requested."""
+    while not stop.is_set() and (task := controller.ask()) is not None:
         observe()
-        _train(director, worker, task, stop=stop, observe=observe)
+        _train(controller, worker, task, stop=stop, observe=observe)
         observe()
     if stop.is_set():
-        director.stop()
+        controller.stop()
 
 
 def _train(
-    director: SearchController,
+    controller: SearchController,
     worker: TrialWorker,
     task: TrialTask,
     *,
     stop: StopRequest,
     observe: Callable[[], None],
 ) -> None:
-    observe_now_and_then = throttled(observe, _OBSERVE_EVERY_SECONDS)
+    observe_sometimes = throttled(observe, _OBSERVE_EVERY_SECONDS)
 
     def is_stopped() -> bool:
-        observe_now_and_then()
+        observe_sometimes()
         return stop.is_set()
 
     def judge(event: BoundaryEvent) -> bool:
-        return director.heard(task.trial, event)
+        return controller.heard(task.trial, event)
 
-    director.started(task.trial)
+    controller.started(task.trial)
     outcome = worker.execute(task, stop=is_stopped, on_boundary=judge)
     if stop.is_set():
-        director.stop()
-    director.tell(task.trial, outcome, worker="local")
+        controller.stop()
+    controller.tell(task.trial, outcome, worker="local")

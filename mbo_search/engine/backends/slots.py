@@ -1,4 +1,4 @@
-"""How many trials run at once, what each of them gets, and by which backend."""
+"""Number of trials that run at once, the resources of each, and the backend that runs them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Literal
 from mbo_search.engine.backends.ray.session import RaySlots
 from mbo_search.errors import Problem, UserError
 from mbo_search.store.open_store import local_folder
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.system.cores import available_cores
 from mbo_search.train.setup.setup import TrainSetup
 
 Backend = Literal["auto", "local", "ray"]
 
 _MOST_AUTO_SLOTS = 8
-"""More trials at once than this are asked for, not assumed: each of them is proposed knowing less."""
+"""Most trials at once by default: the more run together, the less is known when each is proposed."""
 
 _STORE_SHARE = 0.5
 """Share of the free disk space that the stage store may take if the study sets no limit."""
@@ -37,7 +37,7 @@ def num_slots(study: Study, backend: Backend) -> int:
 
 
 def slots_of(study: Study, setup: TrainSetup, backend: Backend) -> RaySlots:
-    """What a cluster must offer for a study."""
+    """Resources that a study needs of a cluster."""
     return RaySlots(
         slots=num_slots(study, backend),
         cpus_per_trial=setup.threads * setup.ranks,
@@ -46,7 +46,7 @@ def slots_of(study: Study, setup: TrainSetup, backend: Backend) -> RaySlots:
 
 
 def choose_backend(backend: Backend, slots: int, *, is_on_cluster: bool = False) -> Literal["local", "ray"]:
-    """Settle `auto`: Ray where there is something to run in parallel, and on a cluster.
+    """Resolve `auto`: Ray where trials can run in parallel, and on a cluster.
 
     >>> choose_backend("auto", 1), choose_backend("auto", 2), choose_backend("local", 2)
     ('local', 'ray', 'local')

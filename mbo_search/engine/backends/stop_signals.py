@@ -1,6 +1,6 @@
-"""How a search is asked to stop: signals reach the driver, a small file carries the word to every worker.
+"""Stopping a search: signals reach the driver, a small file passes the request on to every worker.
 
-Workers may be on other machines, so the word travels through the run directory. The file also names the driver's
+Workers may be on other machines, so the request travels through the run directory. The file also names the driver's
 session: a worker that outlives its driver sees another session, or none, and stops as well.
 """
 
@@ -23,11 +23,11 @@ from mbo_search.system.files import read_json, write_json
 ResultT = TypeVar("ResultT")
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-"""Signals that make a driver save and stop: Ctrl-C, the usual end of a process, and a scheduler's warning."""
+"""Signals that make a driver save and stop: Ctrl-C, the usual termination, and a scheduler's warning."""
 
 
 class SessionFile:
-    """The driver's side: announces a session and tells its workers to stop.
+    """Driver's side: announces a session and tells its workers to stop.
 
     Attributes:
         path: The file.
@@ -35,18 +35,18 @@ class SessionFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """Begin a session; workers of earlier ones stop."""
+        """Start a session; workers of earlier ones stop."""
         self.path = path
         self.session = secrets.token_hex(8)
         write_json(path, {"session": self.session, "stop": False})
 
     def stop(self) -> None:
-        """Tell all workers to save their state and come back."""
+        """Tell all workers to save their state and return."""
         write_json(self.path, {"session": self.session, "stop": True})
 
 
 class SessionWatch:
-    """The worker's side: whether to stop now. Cheap enough to be asked before every step."""
+    """Worker's side: whether to stop now; cheap enough to be called before every step."""
 
     def __init__(self, path: Path, session: str, *, every_seconds: float = 0.25) -> None:
         """Watch a session."""
@@ -66,28 +66,28 @@ class SessionWatch:
         except FileNotFoundError:
             return True  # the run directory is gone
         except (OSError, json.JSONDecodeError):
-            return False  # a hiccup of a shared file system is no reason to stop
+            return False  # a hiccup of a shared file system is not a reason to stop
         return not isinstance(value, dict) or value.get("session") != self._session or bool(value.get("stop"))
 
 
 class StopRequest:
-    """Whether a stop was asked for: by a signal, or by whoever calls `set`."""
+    """Request to stop, made by a signal or by a call of `set`."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
 
     def is_set(self) -> bool:
-        """Whether a stop was asked for."""
+        """Whether a stop was requested."""
         return self._event.is_set()
 
     def set(self) -> None:
-        """Ask for a stop."""
+        """Request a stop."""
         self._event.set()
 
     def arm(self) -> None:
-        """Let stop signals ask for a stop; a second Ctrl-C interrupts at once.
+        """Let stop signals request a stop; a second Ctrl-C interrupts at once.
 
-        To be called again after a library has put its own handlers in place, as Ray's core does when it starts.
+        Call it again after a library has installed its own handlers, as Ray's core does when it starts.
         Outside the main thread Python allows no handlers, and nothing happens.
         """
         if threading.current_thread() is threading.main_thread():
@@ -102,7 +102,7 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn stop signals into a request for as long as the block lasts."""
+    """Turn stop signals into a request inside the block."""
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     request = StopRequest()
     request.arm()
@@ -115,7 +115,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
 
 def throttled(action: Callable[[], ResultT], every_seconds: float) -> Callable[[], ResultT | None]:
-    """Let an action run at most so often; calls in between return None."""
+    """Limit how often an action runs; calls in between return None."""
     last = -math.inf
 
     def run() -> ResultT | None:

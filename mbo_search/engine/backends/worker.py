@@ -1,7 +1,7 @@
-"""A worker: trains tasks one after the other in its process, whatever backend feeds it.
+"""Worker of any backend: trains tasks one after the other in its process.
 
 The plan of all workers of a run is one small JSON file in the run directory, so that a process on another machine
-needs nothing but the path.
+needs only the path.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from mbo_search.data.prepare import PreparedData, load_prepared
-from mbo_search.engine.backends.failure_note import FailureNotingRunner, read_last_words
-from mbo_search.engine.backends.hang_guard import HangGuard
+from mbo_search.engine.backends.failure_note import FailureNotingRunner, read_failure_note
+from mbo_search.engine.backends.watchdog import HangGuard
 from mbo_search.engine.tasks import TrialTask
 from mbo_search.errors import StoreError, TrialError
 from mbo_search.results.records.records import Arm
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
 
 class WorkerPlan(Description):
-    """What every worker of a run has in common.
+    """Settings that all workers of a run share.
 
     Attributes:
         setup: How trials are trained.
         store_limit_bytes: Most bytes of the stage store; None: no limit.
         store_url: Where the stage store is; None: in the run directory.
         memory_fraction: Share of a GPU's memory that a trial may take, in (0, 1].
-        hang_seconds: Running time without a step after which a trial hangs.
+        hang_seconds: Running time without a step that counts as a hang.
     """
 
     setup: TrainSetup
@@ -78,7 +78,7 @@ class TrialWorker:
         self._store = open_store(run, plan)
 
     def execute(self, task: TrialTask, *, stop: Stop, on_boundary: Callable[[BoundaryEvent], bool]) -> TrialOutcome:
-        """Train a task as far as it goes."""
+        """Train a task until it ends, for whatever reason."""
         self._train_with(self._plan.setup.scaled(task.budget_multiple))
         path = schedule_path(task.schedule, self._setup, task.seed)
         runner = self._runner_of(task)
@@ -97,18 +97,18 @@ class TrialWorker:
                 outcome = execute(path, runner, self._store, stop=stop_and_beat, on_boundary=judge, log=log)
         except TrialError as error:
             return TrialOutcome(state="failed", reason="hung", message=str(error))
-        return self._examined(as_probe(outcome, task), task, path.keys[-1])
+        return self._with_test_losses(as_probe(outcome, task), task, path.keys[-1])
 
     def _runner_of(self, task: TrialTask) -> StageRunner:
-        """The trainer, unless it is known how an earlier attempt ended and why another would end alike."""
-        words = read_last_words(self._run.trials, task.trial)
-        if words is None:
+        """Trainer of a task, unless it is known that another attempt would fail as an earlier one did."""
+        note = read_failure_note(self._run.trials, task.trial)
+        if note is None:
             return self._runner
-        return FailureNotingRunner(words, self._setup.root_key(task.seed), self._run.scratch)
+        return FailureNotingRunner(note, self._setup.root_key(task.seed), self._run.scratch)
 
     @contextmanager
     def _log(self, trial: int) -> Iterator[Callable[[str], None]]:
-        """A trial's log; a disk that takes no more costs its lines, not the trial."""
+        """Open a trial's log; a full disk costs its lines, not the trial."""
         with self._run.trial_log(trial).open("a", encoding="utf-8", errors="replace", buffering=1) as file:
 
             def log(line: str) -> None:
@@ -129,8 +129,8 @@ class TrialWorker:
             self._setup, self._run.scratch, prepared=self._prepared, given=self._given, mirror=self._mirror
         )
 
-    def _examined(self, outcome: TrialOutcome, task: TrialTask, end: str) -> TrialOutcome:
-        """Add what is noted of complete runs on fresh seeds only: losses on other text, passes over the text."""
+    def _with_test_losses(self, outcome: TrialOutcome, task: TrialTask, end: str) -> TrialOutcome:
+        """Add what is measured of complete runs on fresh seeds only: losses on other text, passes over the text."""
         if outcome.state != "complete" or task.is_search:
             return outcome
         num_tokens = self._prepared.metadata.splits["train"].num_tokens
@@ -152,7 +152,7 @@ class TrialWorker:
 
 
 def _held_out_texts(arm: Arm, setup: TrainSetup) -> tuple[HeldOutText, ...]:
-    """What a finished run is examined on: the test split is for the confirmed schedules alone."""
+    """Texts that a finished run is tested on: the test split is for confirmed schedules only."""
     judged: tuple[HeldOutText, ...] = () if setup.judged_fingerprint is None else ("judged",)
     return ("test", *judged) if arm == "confirm" else judged
 
@@ -168,14 +168,14 @@ def _judgement(losses: HeldOutLosses) -> dict[str, object]:
 
 
 def as_probe(outcome: TrialOutcome, task: TrialTask) -> TrialOutcome:
-    """Say of a probe that came to its end that it was one; other outcomes stay as they are."""
+    """Mark the outcome of a probe that came to its end; other outcomes stay as they are."""
     reached = outcome.boundaries[-1].stage if outcome.boundaries else -1
     is_done = outcome.state == "pruned" and outcome.reason == "pruner" and reached == task.stop_after
     return outcome.model_copy(update={"reason": "probe"}) if is_done else outcome
 
 
 def open_store(run: RunDirectory, plan: WorkerPlan) -> NodeStore:
-    """The stage store of a run."""
+    """Open the stage store of a run."""
     return open_node_store(
         run.stages,
         url=plan.store_url,
@@ -185,7 +185,7 @@ def open_store(run: RunDirectory, plan: WorkerPlan) -> NodeStore:
 
 
 def write_worker_plan(run: RunDirectory, plan: WorkerPlan) -> None:
-    """Leave a plan where workers find it."""
+    """Write a plan where workers find it."""
     write_atomic(run.path / "worker.json", plan.model_dump_json() + "\n")
 
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from mbo_search.results.evidence.champions import Champions, champions, contenders
 from mbo_search.results.records.records import Arm, TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns, group_by_schedule
-from mbo_search.study.space.ablations import PARTS, swaps_of
+from mbo_search.study.space.ablations import PARTS, ablations_of
 from mbo_search.study.space.ladder import question_of, rungs_of
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import BudgetSteps, scaled_budget
-from mbo_search.study.spec.study import ConfirmSpec, Study
+from mbo_search.study.spec.study import ConfirmSpec
+from mbo_search.study.study import Study
 
 TOKEN_MULTIPLES = (0.8, 1.25)
 """Budgets, over the study's, at which the strongest opponent is trained besides the study's own."""
@@ -89,7 +90,7 @@ class Confirmation:
     def _attribution(self, best: Champions) -> Sequence[_Draft]:
         if not self.spec.attribution or best.challenger is None or best.baseline is None:
             return []
-        swaps = swaps_of(
+        swaps = ablations_of(
             best.challenger.head.schedule, best.baseline.head.schedule, self.reference_lrs, self.budget
         )
         return [_Draft(arm="attribution", label=swap.label, schedule=swap.schedule) for swap in swaps.found]

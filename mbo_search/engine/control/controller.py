@@ -5,14 +5,15 @@ for tasks and says when they start, reach a boundary and end.
 
 A search and each of its trials are always in one of these states:
 
-    search   searching ──ended_by()──▶ confirming ──nothing left──▶ done
-                 └───────── stop() ─────────┴──▶ stopping (the next driver continues)
+    search   searching --ended_by()--> confirming --nothing left--> done
+                 |                         |
+                 +-------- stop() ---------+--> stopping (the next driver continues)
 
-                             started               tell: complete, pruned, failed
-    trial    new ──ask──▶ open ─────▶ running ──────────────────────────────────▶ ended
-              │            ▲             │
-              │            └──queued ◀───┘ tell: interrupted; worker lost, at most MOST_RETRIES times
-              └──its end is known: told without training──▶ ended
+    trial    new --ask--> open --started--> running --tell: complete, pruned, failed--> ended
+              |            ^                   |
+              |            +----- queued <-----+ tell: interrupted
+              |                                  worker lost, at most MOST_RETRIES times
+              +--its end is known: told without training--> ended
 
 Everything that matters is on disk before anything else depends on it:
 

@@ -193,7 +193,7 @@ class ProposalSource:
 
     def _status(self, task: TrialTask, draw: Draw) -> _Status:
         if self._table.known(task.end) is not None:
-            return "told" if draw.is_beginning else "known"
+            return "told" if draw.reuses_result else "known"
         return "held" if self.is_held(task) else "new"
 
     def _proposed_task(self, arm: Arm, trial: int, draw: Draw) -> TrialTask | None:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mbo_search.engine.tasks import TrialTask
-from mbo_search.results.evidence.noise_floor import paired_noise
+from mbo_search.results.evidence.noise import paired_noise
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.study.spec.study import SearchSpec

@@ -1,9 +1,9 @@
-"""What an arm begins with, before its searcher knows anything: schedules that people would begin with.
+"""Initial points of the searches: schedules that people would start with.
 
-The question's own search sees each optimizer once, held across the stages at its reference learning rate. Its
-lowest opponent begins with the study's own baselines as far as its space holds them: that costs nothing, for they
-are trained anyway. Then comes each other optimizer as an untuned baseline of it would. The opponents above begin
-with what is nearest to the best that those below have found.
+The question's own search tries each optimizer once, used in all stages at its reference learning rate. Its lowest
+opponent starts with the study's own baselines as far as its space contains them, which costs nothing, because they
+are trained anyway; then it tries each other optimizer as its untuned baseline. The opponents above start near the
+best schedules that those below have found.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mbo_search.study.space.single_strategy import CONTROL_SHAPES
 from mbo_search.study.space.space import Space, propose
 from mbo_search.study.spec.rungs import default_shape
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 
 _LINES = ((0.5, 1.0), (0.5, 1.4), (0.3, 1.0), (0.7, 1.0))
 """Length of a linear decay and factor of the learning rate that are tried first where a decay's length is free:
@@ -29,27 +29,27 @@ long decays want higher rates (Haegele et al. 2024, arXiv:2405.18392; Bergsma et
 
 
 _RATES = (1.4, 0.7)
-"""Factors of all learning rates that are tried around the best that is known."""
+"""Factors of all learning rates that are tried around the best known schedule."""
 
 
 def initial_points(space: Space) -> Sequence[Draw]:
-    """Each optimizer of a space once, held across the stages that offer it, at its reference learning rate."""
+    """Draw each optimizer of a space once, in all stages that offer it, at its reference learning rate."""
     return _different(draw(functools.partial(propose, space), ReferenceSuggest(name)) for name in _offered(space))
 
 
 def control_points(study: Study, space: Space, most: int) -> Sequence[Draw]:
-    """The points of a control space nearest to the study's baselines, then to untuned ones of other optimizers."""
+    """Draw the points nearest to the study's baselines, then to untuned ones of other optimizers."""
     names = _offered(space)
     baselines = [baseline_schedule(study, name) for name in study.baselines]
     known = [schedule for schedule in baselines if set(schedule.optimizers) <= set(names)]
     seen = {name for schedule in known for name in schedule.optimizers}
     others = [_untuned(study, name) for name in names if name not in seen]
     points = _different(_nearest(space, schedule) for schedule in (*known, *others[:most]))
-    return [replace(point, is_beginning=True) for point in points]
+    return [replace(point, reuses_result=True) for point in points]
 
 
 def points_near(space: Space, schedule: Schedule) -> Sequence[Draw]:
-    """The point of a space nearest to a schedule, and its kin: other shapes of its rate, higher and lower rates."""
+    """Draw the point nearest to a schedule, and variants of it: other lr_shapes, higher and lower rates."""
     if not set(schedule.optimizers) <= set(_offered(space)):
         return ()
     alike = (
@@ -59,7 +59,7 @@ def points_near(space: Space, schedule: Schedule) -> Sequence[Draw]:
         *_with_other_shapes(space, schedule),
         *(_at_other_rates(schedule, factor) for factor in _RATES),
     )
-    return [replace(point, is_beginning=True) for point in _different(_nearest(space, one) for one in alike)]
+    return [replace(point, reuses_result=True) for point in _different(_nearest(space, one) for one in alike)]
 
 
 def _with_other_lines(space: Space, schedule: Schedule) -> Sequence[Schedule]:
@@ -76,7 +76,7 @@ def _with_other_lines(space: Space, schedule: Schedule) -> Sequence[Schedule]:
 
 
 def _with_other_shapes(space: Space, schedule: Schedule) -> Sequence[Schedule]:
-    """A single strategy with the other named shapes."""
+    """Give a single strategy the other named shapes."""
     stage = schedule.stages[-1]
     if len(space.stages) > 1 or OPTIMIZERS[stage.optimizer].constant_lr_only:
         return ()
@@ -88,13 +88,13 @@ def _with_other_shapes(space: Space, schedule: Schedule) -> Sequence[Schedule]:
 
 
 def _at_other_rates(schedule: Schedule, factor: float) -> Schedule:
-    """A schedule with every learning rate multiplied."""
+    """Multiply every learning rate of a schedule."""
     stages = (stage.model_copy(update={"lr": stage.lr * factor}) for stage in schedule.stages)
     return Schedule(stages=tuple(stages))
 
 
 def _with_one_optimizer(space: Space, schedule: Schedule) -> Sequence[Schedule]:
-    """A schedule that changes its optimizer, with its last one throughout, at the same rates over the reference."""
+    """Use a schedule's last optimizer in all of its stages, at the same rates relative to the reference."""
     last = schedule.stages[-1]
     if len(set(schedule.optimizers)) == 1 or len(schedule.stages) != len(space.stages):
         return ()
@@ -129,9 +129,9 @@ def _nearest(space: Space, schedule: Schedule) -> Draw:
 
 
 def _values(schedule: Schedule, num_stages: int, reference_lrs: Mapping[str, float]) -> dict[str, Value]:
-    """What a schedule would have been chosen as in a space of so many stages.
+    """Values that make a schedule in a space of so many stages.
 
-    One of another number of stages lends its last stage to all of the space's, and counts as carrying its state on.
+    A schedule with another number of stages uses its last stage for all of them, and carries its state over.
     """
     stages = schedule.stages if len(schedule.stages) == num_stages else _as_stages(schedule.stages[-1], num_stages)
     return {
@@ -142,7 +142,7 @@ def _values(schedule: Schedule, num_stages: int, reference_lrs: Mapping[str, flo
 
 
 def _as_stages(stage: Stage, num_stages: int) -> tuple[Stage, ...]:
-    """One strategy in several stages: its rate held, then falling over as much as its own shape decays."""
+    """Split a strategy into several stages: its rate held, then falling over as long as its own shape decays."""
     shape = stage.lr_shape
     decay = float(shape.hparams.get("decay", 1.0)) if shape.kind == "wsd" else 1.0
     held = {

@@ -1,8 +1,8 @@
-"""An arm of a study: one search space, one searcher, one Optuna study in a database of its own.
+"""Searcher of one search space, with an Optuna study in a database of its own.
 
-Proposals are made on a mirror of the study in memory, where a draw that is thrown away costs nothing; the database
-sees only trials that are trained. Both are derived: they can be rebuilt from the tasks and records of the run
-directory at any time.
+Proposals are drawn from a mirror of the study in memory, where a discarded draw costs nothing; the database sees
+only trials that are trained. Both are derived: they can be rebuilt from the tasks and records of the run directory
+at any time.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import optuna
 from optuna.trial import TrialState
 
 from mbo_search.engine.searcher.optuna_study import OptunaStudyAdapter
-from mbo_search.engine.searcher.samplers import SAMPLERS, proposal_seed, startup_trials
-from mbo_search.engine.searcher.sqlite_file import TRY_SECONDS, opened_or_rebuilt
+from mbo_search.engine.searcher.samplers import proposal_seed, random_sampler
+from mbo_search.engine.searcher.sqlite_file import TRY_SECONDS, open_or_rebuild
+from mbo_search.engine.searcher.staged_space import SamplerMaker
 from mbo_search.engine.searcher.suggest import Draw, FixedSuggest, SpaceFunction, draw
 from mbo_search.engine.tasks import TrialTask
 from mbo_search.errors import Problem, RunDirectoryError, StudyError
@@ -26,13 +27,13 @@ from mbo_search.study.spec.study import Objective
 
 
 def open_study(database: Path, name: str, num_objectives: int = 1) -> optuna.Study:
-    """Open or make the one Optuna study of a database; a damaged one is set aside and made again.
+    """Open or create the one Optuna study of a database; a damaged one is set aside and replaced.
 
     Raises:
         RunDirectoryError: If the file is a link, locked by another program, or cannot be written.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces every study on stderr
-    return opened_or_rebuilt(database, lambda: _open(database, name, num_objectives))
+    return open_or_rebuild(database, lambda: _open(database, name, num_objectives))
 
 
 def _open(database: Path, name: str, num_objectives: int) -> optuna.Study:
@@ -55,19 +56,9 @@ def _open(database: Path, name: str, num_objectives: int) -> optuna.Study:
     return study
 
 
-SamplerMaker = Callable[[int, float], optuna.samplers.BaseSampler]
-"""(seed, share of the arm's effort that is spent) -> a fresh sampler."""
-
-
-def sampler_maker(searcher: str, schedules: float | None = None) -> SamplerMaker:
-    """Samplers that do not care what is spent."""
-    startup = startup_trials(schedules)
-    return lambda seed, spent: SAMPLERS[searcher](seed, startup)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchEffort:
-    """What an arm may use; None: no limit.
+    """Limits of a search; None: no limit.
 
     Attributes:
         schedules: Whole schedules.
@@ -78,9 +69,9 @@ class SearchEffort:
     tokens: float | None = None
 
     def spent(self, *, schedules: int, tokens: int) -> float:
-        """Share that is spent of whichever limit is nearer, in [0, 1].
+        """Spent share of whichever limit is nearer, in [0, 1].
 
-        >>> ArmEffort(schedules=10.0, tokens=1e6).spent(schedules=2, tokens=500_000)
+        >>> SearchEffort(schedules=10.0, tokens=1e6).spent(schedules=2, tokens=500_000)
         0.5
         """
         shares = [
@@ -92,21 +83,21 @@ class SearchEffort:
 
 
 def _nothing_near(schedule: Schedule) -> Sequence[Draw]:
-    """Nothing is taken over."""
+    """Offer nothing."""
     return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSpace:
-    """Where an arm searches.
+    """Space of a search, with all that its searcher needs.
 
     Attributes:
         function: The space.
-        sampler: Makes the sampler of a proposal out of its seed and what is spent of the arm's effort, in [0, 1].
-        initial: Schedules to begin with.
+        sampler: Makes the sampler of a proposal from its seed and the spent share of the effort, in [0, 1].
+        initial: Schedules to start with.
         size: Number of different schedules; None if it is not finite.
-        effort: What the arm may use in all.
-        objectives: What is minimized.
+        effort: Limits of the search.
+        objectives: Objectives to minimize.
         nearest: Points near a schedule that was found elsewhere, the nearest first.
     """
 
@@ -120,7 +111,7 @@ class SearchSpace:
 
 
 class OptunaSearcher:
-    """Proposes schedules out of one space and learns from what became of them.
+    """Proposer of schedules from one space, which learns from their results.
 
     Attributes:
         name: Such as `staged` or `tuned`.
@@ -135,7 +126,7 @@ class OptunaSearcher:
         seed: int,
         database: optuna.Study,
     ) -> None:
-        """Make an arm."""
+        """Make a searcher."""
         self.name = name
         self.size = space.size
         self._space = space.function
@@ -144,7 +135,7 @@ class OptunaSearcher:
         self._seed = seed
         self._initial = tuple(space.initial)
         self._nearest = space.nearest
-        self._database = OptunaStudyAdapter(database, space.objectives, where=f"database of the {name} arm")
+        self._database = OptunaStudyAdapter(database, space.objectives, where=f"database of the {name} search")
         mirror = quiet_study(space.sampler(seed, 0.0), len(space.objectives))
         self._mirror = OptunaStudyAdapter(mirror, space.objectives, where="memory")
         self._begun: list[dict[str, float | int | str]] = []
@@ -157,7 +148,7 @@ class OptunaSearcher:
         return self._database.num_trials
 
     def proposals(self, trial: int) -> Iterator[Draw]:
-        """Draw schedules without end, best guess first; the same ones for equal knowledge and trial number."""
+        """Draw endless schedules, best guess first; the same ones for equal knowledge and trial number."""
         yield from (point for point in self._initial if point.params not in self._begun)
         spent = self._effort.spent(schedules=self._num_schedules, tokens=sum(self._tokens.values()))
         self._mirror.study.sampler = self._sampler(proposal_seed(self._seed, self.name, trial), spent)
@@ -165,14 +156,14 @@ class OptunaSearcher:
             yield self._mirror.draw(self._space)
 
     def random_proposals(self, trial: int) -> Iterator[Draw]:
-        """Draw schedules at random without end."""
+        """Draw endless random schedules."""
         seed = proposal_seed(self._seed, f"{self.name}/random", trial)
-        self._mirror.study.sampler = SAMPLERS["random"](seed, 0)
+        self._mirror.study.sampler = random_sampler(seed)
         while True:
             yield self._mirror.draw(self._space)
 
     def taken_over(self, schedule: Schedule) -> Iterator[Draw]:
-        """What comes nearest to a schedule that was found elsewhere, as far as it has not begun here."""
+        """Draw the points nearest to a schedule found elsewhere that have not begun here."""
         yield from (point for point in self._nearest(schedule) if point.params not in self._begun)
 
     def begin(self, task: TrialTask) -> None:
@@ -180,17 +171,17 @@ class OptunaSearcher:
         replayed = draw(self._space, FixedSuggest(task.params))
         self._begun.append(task.params)
         self._num_schedules += task.stop_after is None
-        for book in (self._mirror, self._database):
-            book.begin(task.trial, replace(replayed, stop_after=task.stop_after))
+        for study in (self._mirror, self._database):
+            study.begin(task.trial, replace(replayed, stop_after=task.stop_after))
 
     def finish(self, record: TrialRecord) -> None:
-        """Learn what became of a task; nothing happens for one that was told before."""
+        """Learn the result of a task, unless it is known."""
         self._tokens[record.trial] = record.cost.tokens
-        for book in (self._mirror, self._database):
-            book.finish(record)
+        for study in (self._mirror, self._database):
+            study.finish(record)
 
     def restore(self, tasks: Sequence[TrialTask], records: Sequence[TrialRecord]) -> None:
-        """Catch up with the run directory, whatever the database knows already.
+        """Catch up with the run directory, whatever the database already knows.
 
         Raises:
             RunDirectoryError: If a task's parameters do not lie in the space.
@@ -199,20 +190,20 @@ class OptunaSearcher:
             try:
                 self.begin(task)
             except (LookupError, StudyError, TypeError, ValueError) as error:
-                raise _foreign(task, error) from error
+                raise _foreign_task(task, error) from error
         for record in records:
             self.finish(record)
-        self._database.fail_strangers()
-        self._database.tell_what_was_missing()
+        self._database.fail_unknown_trials()
+        self._database.warn_of_missing_trials()
 
 
 def quiet_study(sampler: optuna.samplers.BaseSampler, num_objectives: int = 1) -> optuna.Study:
-    """Make a study in memory that announces nothing."""
+    """Create a study in memory that logs nothing."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(sampler=sampler, directions=["minimize"] * num_objectives)
 
 
-def _foreign(task: TrialTask, error: Exception) -> RunDirectoryError:
+def _foreign_task(task: TrialTask, error: Exception) -> RunDirectoryError:
     rule = f"holds parameters that are not of this study's space: {str(error)[:200]}"
     where = f"trials/{task.trial:04d}.task.json"
     return RunDirectoryError([Problem(key="params", where=where, rule=rule, hint="remove the file, or restore it")])

@@ -1,7 +1,7 @@
-"""One Optuna study as a book of our trials, which waits for others that hold it and can be written again.
+"""Adapter of an Optuna study to our trials, which waits for locks of other programs.
 
-It is read once; then this is its only writer. What it holds can be made again from the tasks and records, so it is
-enough that an entry is there or not, never half.
+The study is read once; then this is its only writer. Its content can be rebuilt from the tasks and records, so it
+is enough that an entry is there completely or not at all.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
-from mbo_search.engine.searcher.sqlite_file import patiently
+from mbo_search.engine.searcher._compat import add_trial, trial_id
+from mbo_search.engine.searcher.sqlite_file import retry_on_lock
 from mbo_search.engine.searcher.suggest import Draw, OptunaSuggest, SpaceFunction, draw
 from mbo_search.engine.tree.history import STOP_AFTER
-from mbo_search.engine.tree.planned_sampler import EXPECTED_GAIN
+from mbo_search.engine.tree.planned_trial import EXPECTED_GAIN
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.ranking.pareto import objective_values
 from mbo_search.results.records.records import TrialRecord
@@ -29,27 +30,27 @@ from mbo_search.trial.outcome import BAD_REGION
 
 _LOGGER = logging.getLogger(__name__)
 _ONE_EACH = 1
-"""Entries of either kind that a driver which was killed may not have written any more."""
+"""Entries of either kind that a killed driver may not have written."""
 
 ResultT = TypeVar("ResultT")
 
 
 class OptunaStudyAdapter:
-    """An Optuna study whose trials carry the number of ours.
+    """Optuna study whose trials carry the numbers of ours.
 
     Attributes:
         study: The Optuna study.
-        num_trials: Its trials, draws that were thrown away included.
+        num_trials: Its trials, discarded draws included.
     """
 
     def __init__(self, study: optuna.Study, objectives: Sequence[Objective], *, where: str) -> None:
-        """Read the book."""
+        """Read the study."""
         self.study = study
         self._objectives = tuple(objectives)
         self._where = where
         trials = study.get_trials(deepcopy=False)
         own = {int(trial.user_attrs["trial"]): trial for trial in trials if "trial" in trial.user_attrs}
-        self._ids = {number: trial._trial_id for number, trial in own.items()}
+        self._ids = {number: trial_id(trial) for number, trial in own.items()}
         self._finished = {number for number, trial in own.items() if trial.state.is_finished()}
         self._reported = {number: frozenset(trial.intermediate_values) for number, trial in own.items()}
         self.num_trials = len(trials)
@@ -70,16 +71,11 @@ class OptunaStudyAdapter:
             distributions=dict(proposal.distributions),
             user_attrs={"trial": trial, **marks},
         )
-        book = (
-            self.study
-        )  # `add_trial` keeps the identifier to itself, and reading it back takes longer than writing
-        self._ids[trial] = self._write(
-            lambda: book._storage.create_new_trial(book._study_id, template_trial=frozen)
-        )
+        self._ids[trial] = self._write(lambda: add_trial(self.study, frozen))
         self.num_trials += 1
 
     def finish(self, record: TrialRecord) -> None:
-        """Enter how a trial ended, unless that was done before or it is to go on.
+        """Enter how a trial ended, unless that was done before or it is to be resumed.
 
         Raises:
             RunDirectoryError: If the database cannot be used.
@@ -91,13 +87,13 @@ class OptunaStudyAdapter:
             self._report_boundaries(running, record)
         if record.reason is not None:
             self._write(lambda: running.set_user_attr("reason", record.reason))
-        state = _told_state(record)
+        state = _optuna_state(record)
         values = objective_values(record, self._objectives) if state == TrialState.COMPLETE else None
         self._write(lambda: self.study.tell(running, values, state=state, skip_if_finished=True))
         self._finished.add(record.trial)
 
     def draw(self, space: SpaceFunction) -> Draw:
-        """Draw by the study's sampler; the Optuna trial that this takes is failed, which samplers overlook."""
+        """Draw with the study's sampler; the Optuna trial that this takes is failed, which samplers ignore."""
         trial = self.study.ask()
         self.num_trials += 1
         try:
@@ -107,19 +103,19 @@ class OptunaStudyAdapter:
         finally:
             self.study.tell(trial, state=TrialState.FAIL)
 
-    def fail_strangers(self) -> None:
-        """End unfinished trials that no task knows: nobody will ever tell them."""
+    def fail_unknown_trials(self) -> None:
+        """Fail unfinished trials without a task, which would never be told."""
         for trial in self.study.get_trials(deepcopy=False):
             if trial.state == TrialState.RUNNING and "trial" not in trial.user_attrs:
                 self.study.tell(trial.number, state=TrialState.FAIL)
 
-    def tell_what_was_missing(self) -> None:
-        """Warn of a book that lacked more than a driver that was killed leaves out: it was an old copy."""
+    def warn_of_missing_trials(self) -> None:
+        """Warn of a study that lacked more than a killed driver leaves out: it was an old copy."""
         began, ended = self._num_read
         missing = len(self._ids) - began, len(self._finished) - ended
         if began and max(missing) > _ONE_EACH:
-            said = "%s: an old copy; %d trials and %d ends were missing, and were added from trials/"
-            _LOGGER.warning(said, self._where, *missing)
+            message = "%s: an old copy; %d trials and %d ends were missing, and were added from trials/"
+            _LOGGER.warning(message, self._where, *missing)
 
     def _report_boundaries(self, running: optuna.Trial, record: TrialRecord) -> None:
         reported = self._reported.get(record.trial, frozenset())
@@ -128,19 +124,19 @@ class OptunaStudyAdapter:
                 self._write(functools.partial(running.report, boundary.loss, boundary.stage))
 
     def _write(self, transaction: Callable[[], ResultT]) -> ResultT:
-        """Wait for a lock that another program holds; what does not pass ends the search, and loses nothing."""
+        """Wait for a lock that another program holds; one that does not pass ends the search, and loses nothing."""
         try:
-            return patiently(transaction)
+            return retry_on_lock(transaction)
         except (StorageInternalError, SQLAlchemyError) as error:
             reason = str(getattr(error.__cause__, "orig", None) or error.__cause__ or error).strip().splitlines()[0]
-            hint = "what was trained is safe in trials/; mend it, then go on with mbo-search resume"
+            hint = "the trained trials are safe in trials/; fix the problem, then continue with mbo-search resume"
             raise RunDirectoryError(
                 [Problem(key="", where=self._where, rule=f"cannot be used: {reason}", hint=hint)]
             ) from error
 
 
-def _told_state(record: TrialRecord) -> TrialState:
-    """Samplers overlook failed trials and would come back to a region that diverges, so that is told as pruned."""
+def _optuna_state(record: TrialRecord) -> TrialState:
+    """State to report: pruned after divergence, because samplers ignore failed trials and would return there."""
     if record.state == "complete":
         return TrialState.COMPLETE
     is_bad_region = record.state == "pruned" or record.reason in BAD_REGION

@@ -1,14 +1,14 @@
-"""The samplers that may propose schedules, by the name in a study file."""
+"""Optuna's samplers as searchers, and the seed of each proposal."""
 
 from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 import optuna
 from optuna.samplers import BaseSampler
+
+from mbo_search.engine.searcher.staged_space import SamplerMaker, StagedSpace
 
 STARTUP_TRIALS = 8
 """Finished trials of an arm, initial points included, before its model of the space is used, unless it is short."""
@@ -33,30 +33,36 @@ def proposal_seed(study_seed: int, arm: str, trial: int) -> int:
     return int.from_bytes(digest[:4], "big")
 
 
-def _tpe(seed: int, startup: int) -> BaseSampler:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            n_startup_trials=startup, multivariate=True, group=True, constant_liar=True, seed=seed
-        )
+def make_tpe(space: StagedSpace) -> SamplerMaker:
+    """Model groups of parameters that occur together jointly (Watanabe 2023, arXiv:2304.11127).
+
+    Running trials count as bad ones, so that parallel proposals spread.
+    """
+    startup = startup_trials(space.schedules)
+
+    def make(seed: int, spent: float) -> BaseSampler:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.samplers.TPESampler(
+                n_startup_trials=startup, multivariate=True, group=True, constant_liar=True, seed=seed
+            )
+
+    return make
 
 
-def _gp(seed: int, startup: int) -> BaseSampler:
-    return optuna.samplers.GPSampler(
+def make_gp(space: StagedSpace) -> SamplerMaker:
+    """Model the parameters that all trials have by Optuna's Gaussian process; draw the rest at random."""
+    startup = startup_trials(space.schedules)
+    return lambda seed, spent: optuna.samplers.GPSampler(
         n_startup_trials=startup, seed=seed, deterministic_objective=False, warn_independent_sampling=False
     )
 
 
-def _random(seed: int, startup: int) -> BaseSampler:
+def make_random(space: StagedSpace) -> SamplerMaker:
+    """Draw at random."""
+    return lambda seed, spent: random_sampler(seed)
+
+
+def random_sampler(seed: int) -> BaseSampler:
+    """Make a sampler that draws at random."""
     return optuna.samplers.RandomSampler(seed=seed)
-
-
-SAMPLERS: Mapping[str, Callable[[int, int], BaseSampler]] = MappingProxyType(
-    {"gp": _gp, "random": _random, "tpe": _tpe}
-)
-"""Every searcher by its name in `search.searcher`: (seed, trials before its model is used) -> a fresh sampler.
-
-`tpe` models groups of parameters that occur together jointly (Watanabe 2023, "Tree-Structured Parzen Estimator",
-arXiv:2304.11127) and counts running trials as bad ones, so that parallel proposals spread; `gp` is Optuna's
-Gaussian process over the parameters that all trials have, the rest is drawn at random.
-"""

@@ -1,8 +1,8 @@
-"""From a study to its searches: their spaces, their Optuna studies, and the schedules that they begin with.
+"""Searches of a study: their spaces, their Optuna studies, and the schedules that they start with.
 
-One search answers the study's question; the others look for the best that can be had without the freedom that is
-asked about. Both sides get the same number of tokens, unless the study says otherwise; the opponents divide theirs
-evenly among the rungs of the ladder, and the two searches of the rung *shape* between them.
+One search answers the study's question; the others, its opponents, look for the best schedule without the freedom
+in question. Both sides get the same number of tokens, unless the study says otherwise; the opponents divide theirs
+evenly among the rungs of the ladder, and the two searches of the rung *shape* share one part.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from mbo_search.engine.searcher.initial_points import control_points, initial_points, points_near
-from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SamplerMaker, SearchEffort, SearchSpace
-from mbo_search.engine.searcher.registry import GivenSearcher, StagedSpace, given_sampler_maker, searcher_maker
-from mbo_search.engine.searcher.samplers import SAMPLERS, STARTUP_TRIALS
-from mbo_search.engine.searcher.space_pieces import space_pieces
-from mbo_search.engine.searcher.storage import arm_study
+from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SearchEffort, SearchSpace
+from mbo_search.engine.searcher.registry import GivenSearcher, definition_of, given_sampler_maker, searcher_maker
+from mbo_search.engine.searcher.samplers import STARTUP_TRIALS
+from mbo_search.engine.searcher.space_segments import space_segments
+from mbo_search.engine.searcher.staged_space import SamplerMaker, StagedSpace
+from mbo_search.engine.searcher.storage import open_optuna_study
 from mbo_search.engine.searcher.suggest import Draw
-from mbo_search.engine.searcher.warm_start import read_warm_start, warm_draws
+from mbo_search.engine.searcher.warm_start import read_warm_start, warm_start_draws
 from mbo_search.results.records.records import Arm
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.space.ladder import RUNG_OF_SEARCH, lower_spaces, search_spaces
 from mbo_search.study.space.parameters import Suggest, choose
 from mbo_search.study.space.searcher_notes import searcher_of
 from mbo_search.study.space.space import Space, finite_size, parameters, propose
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 
 TAKES_OVER: Mapping[Arm, tuple[Arm, ...]] = MappingProxyType(
     {
@@ -38,44 +39,43 @@ TAKES_OVER: Mapping[Arm, tuple[Arm, ...]] = MappingProxyType(
         "settings": ("baseline", "tuned", "line", "shape", "settings"),
     }
 )
-"""The opponents go on from the best that they and those below have found: it is paid for by the same side."""
+"""The opponents continue from the best that they and those below have found, which the same side has paid for."""
 
 _FEWEST_FOR_SWEEPS = 12
-"""Schedules below which an opponent does without the tree searcher, which first sweeps stage after stage: it would
-spend its tokens on probes, where it has a good schedule to go on from."""
+"""Fewest schedules for which an opponent uses the tree searcher, which first sweeps stage after stage: with fewer
+it would spend its tokens on probes, although it has a good schedule to continue from."""
 
 _INITIAL_SHARE = 0.25
 _INITIAL_SHARE_OF_ONE_STAGE = 0.5
-"""Share of a search's trials that may go to points of the initial design, baselines left out.
+"""Share of a search's trials that may be initial points, baselines not counted.
 
-A search with stages learns of strategies from the ends of single stages as well. One without cannot, and its space
-is no more than a few strategies and their numbers.
+A search with stages also learns about strategies from the ends of single stages. One without cannot, and its space
+is only a few strategies and their numbers.
 """
 
-_WITH_INITIAL_POINTS = ("tree", *SAMPLERS)
-"""Searchers that learn from any schedule; the others follow an order of their own."""
 
-
-def arms_of(study: Study, run: RunDirectory, searcher: GivenSearcher | None = None) -> dict[Arm, OptunaSearcher]:
-    """The arms of a study, each with its database; a searcher that was passed in proposes for all of them."""
+def open_searchers(
+    study: Study, run: RunDirectory, searcher: GivenSearcher | None = None
+) -> dict[Arm, OptunaSearcher]:
+    """Open the searchers of a study, each with its database; a given searcher proposes for all of them."""
     warm = read_warm_start(run)
-    arms: dict[Arm, OptunaSearcher] = {}
-    for arm, share in arm_shares(study).items():
-        own = arm_space(study, arm, share)
+    searchers: dict[Arm, OptunaSearcher] = {}
+    for arm, share in search_shares(study).items():
+        own = space_of_search(study, arm, share)
         if searcher is not None:
             own = replace(own, sampler=given_sampler_maker(searcher))
-        first = warm_draws(warm, arm, own.function)[: _num_initial(study, share, _INITIAL_SHARE)]
-        arms[arm] = OptunaSearcher(
+        first = warm_start_draws(warm, arm, own.function)[: _num_initial(study, share, _INITIAL_SHARE)]
+        searchers[arm] = OptunaSearcher(
             arm,
             replace(own, initial=(*first, *own.initial)),
             seed=study.seed,
-            database=arm_study(run, arm, study),
+            database=open_optuna_study(run, arm, study),
         )
-    return arms
+    return searchers
 
 
-def arm_shares(study: Study) -> dict[Arm, float]:
-    """Share of the search's tokens that each search gets; the opponents' searches lowest rung first."""
+def search_shares(study: Study) -> dict[Arm, float]:
+    """Share of the tokens that each search gets; the opponents' searches lowest rung first."""
     names = list(lower_spaces(study))
     if not names:
         return {"staged": 1.0}
@@ -86,8 +86,8 @@ def arm_shares(study: Study) -> dict[Arm, float]:
     return shares
 
 
-def arm_space(study: Study, arm: Arm, share: float) -> SearchSpace:
-    """The space of an arm with all that its searcher needs."""
+def space_of_search(study: Study, arm: Arm, share: float) -> SearchSpace:
+    """Space of a search with all that its searcher needs."""
     search = study.search
     spaces: dict[Arm, Space] = dict(search_spaces(study).items())
     space = spaces[arm]
@@ -99,7 +99,7 @@ def arm_space(study: Study, arm: Arm, share: float) -> SearchSpace:
     return SearchSpace(
         function=functools.partial(propose, space),
         sampler=_maker(searcher, study, space, effort),
-        initial=_initial(study, arm, space, share) if searcher in _WITH_INITIAL_POINTS else (),
+        initial=_initial(study, arm, space, share) if definition_of(searcher).uses_initial_points else (),
         size=finite_size(space),
         effort=effort,
         objectives=search.objectives,
@@ -114,7 +114,7 @@ def _searcher(study: Study, arm: Arm, space: Space, effort: SearchEffort) -> str
 
 
 def _initial(study: Study, arm: Arm, space: Space, share: float) -> Sequence[Draw]:
-    """The lowest opponent begins with untuned strategies, whose results the others take over."""
+    """Initial points: the lowest opponent starts with untuned strategies, whose results the others reuse."""
     if arm == "tuned":
         return control_points(study, space, _num_initial(study, share, _INITIAL_SHARE_OF_ONE_STAGE))
     if arm in TAKES_OVER:
@@ -141,7 +141,7 @@ def _maker(searcher: str, study: Study, space: Space, effort: SearchEffort) -> S
         define=define,
         num_stages=len(space.stages),
         schedules=schedules,
-        pieces=space_pieces(space),
+        segments=space_segments(space),
         seed=study.seed,
     )
     return searcher_maker(searcher, tree)

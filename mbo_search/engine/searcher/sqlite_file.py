@@ -1,8 +1,8 @@
-"""Whether the SQLite file of an Optuna study can be trusted to be one.
+"""SQLite file of an Optuna study: checked, waited for, or replaced.
 
-The file is derived: all that it says is in the tasks and records of the run directory, too. So one that is damaged,
-foreign or of another version is set aside and made anew; one that somebody else has locked is waited for, and then
-not touched.
+The file is derived: all of its content is in the tasks and records of the run directory, too. So one that is
+damaged, foreign or of another version is set aside and replaced; one that another program has locked is waited
+for, and then left alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mbo_search.system.files import unique_sibling
 
 _LOGGER = logging.getLogger(__name__)
 TRY_SECONDS = 5.0
-"""How long SQLite waits for a lock by itself; between two such waits a signal is heard."""
+"""How long SQLite waits for a lock by itself; signals are handled between two such waits."""
 
 _MOST_SECONDS = 120.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
@@ -28,19 +28,19 @@ _SIBLINGS = ("-journal", "-wal", "-shm")
 OpenedT = TypeVar("OpenedT")
 
 
-def patiently(action: Callable[[], OpenedT]) -> OpenedT:
-    """Do something with a database, again while another program holds its lock, for two minutes.
+def retry_on_lock(action: Callable[[], OpenedT]) -> OpenedT:
+    """Run an action on a database, and retry for two minutes while another program holds its lock.
 
     A transaction that meets a lock is rolled back, so it can be repeated as it was.
 
     Raises:
-        Exception: What the action raised, if it is no lock, or the last time.
+        Exception: Whatever the action raised, if it is not a lock, or the last time.
     """
     deadline, pause = time.monotonic() + _MOST_SECONDS, _FIRST_PAUSE_SECONDS
     while True:
         try:
             return action()
-        except Exception as error:  # the same lock has another type at every layer; anything else goes on at once
+        except Exception as error:  # a lock has another type at every layer; anything else is raised at once
             if not _is_locked(error) or time.monotonic() > deadline:
                 raise
             _LOGGER.warning("a database is locked by another program; trying again")
@@ -48,8 +48,8 @@ def patiently(action: Callable[[], OpenedT]) -> OpenedT:
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
-def opened_or_rebuilt(database: Path, opening: Callable[[], OpenedT]) -> OpenedT:
-    """Open a database, or set aside what cannot be opened and open a new one.
+def open_or_rebuild(database: Path, opening: Callable[[], OpenedT]) -> OpenedT:
+    """Open a database, or set it aside if that fails and open a new one.
 
     Raises:
         RunDirectoryError: If it is a link, cannot be written, or is locked by another program.
@@ -58,37 +58,37 @@ def opened_or_rebuilt(database: Path, opening: Callable[[], OpenedT]) -> OpenedT
     from sqlalchemy.exc import SQLAlchemyError
 
     if database.is_symlink() or (database.exists() and not database.is_file()):
-        raise _refusal(database, "is no plain file", "remove it; it is made again from trials/")
-    trouble = _trouble(database)
-    if trouble is None:
+        raise _refusal(database, "is not a regular file", "remove it; it is rebuilt from trials/")
+    damage = _damage(database)
+    if damage is None:
         try:
-            return patiently(opening)
+            return retry_on_lock(opening)
         except (SQLAlchemyError, OptunaError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            _refuse_what_is_not_damage(database, error)
-            trouble = _first_line(error)
-    _set_aside(database, trouble)
+            _raise_unless_damaged(database, error)
+            damage = _first_line(error)
+    _set_aside(database, damage)
     try:
         return opening()
     except (SQLAlchemyError, OptunaError) as error:
         raise _refusal(database, f"cannot be written: {_first_line(error)}", "check the disk") from error
 
 
-def _trouble(database: Path) -> str | None:
-    """What is wrong with a file that is there, as far as SQLite itself can tell; None if nothing is."""
+def _damage(database: Path) -> str | None:
+    """Damage of an existing file as far as SQLite itself can tell; None if there is none."""
     if not database.exists():
         return None
     try:
-        verdict, strange = patiently(lambda: _looked_at(database))
+        verdict, strange = retry_on_lock(lambda: _inspect(database))
     except sqlite3.Error as error:
-        _refuse_what_is_not_damage(database, error)
+        _raise_unless_damaged(database, error)
         return str(error)
     if verdict != ("ok",):
         return "it is damaged"
-    return None if strange is None else "it holds a trigger or a view, as no study of ours does"
+    return None if strange is None else "it contains a trigger or a view, which our studies never do"
 
 
-def _looked_at(database: Path) -> tuple[object, object]:
-    """What SQLite says of the file's soundness, and a trigger or view in it; each a row or None."""
+def _inspect(database: Path) -> tuple[object, object]:
+    """Result of SQLite's own check, and a trigger or view in the file; each a row or None."""
     connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=TRY_SECONDS)
     try:
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -98,9 +98,9 @@ def _looked_at(database: Path) -> tuple[object, object]:
         connection.close()
 
 
-def _refuse_what_is_not_damage(database: Path, error: Exception) -> None:
-    """A database that is in use, or on a disk that is full or read-only, is as sound as before."""
-    text = _words(error)
+def _raise_unless_damaged(database: Path, error: Exception) -> None:
+    """Raise unless a file is damaged: one that is in use, or on a full or read-only disk, is as sound as before."""
+    text = _message(error)
     if _is_locked(error):
         raise _refusal(database, "is locked by another program", "close what has it open") from error
     if any(sign in text for sign in ("disk is full", "readonly database", "unable to open", "disk I/O")):
@@ -108,10 +108,10 @@ def _refuse_what_is_not_damage(database: Path, error: Exception) -> None:
 
 
 def _is_locked(error: Exception) -> bool:
-    return "database is locked" in _words(error) or "database table is locked" in _words(error)
+    return "database is locked" in _message(error) or "database table is locked" in _message(error)
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return f"{error} {error.__cause__ or ''}"
 
 
@@ -119,7 +119,7 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def _set_aside(database: Path, trouble: str) -> None:
+def _set_aside(database: Path, damage: str) -> None:
     aside = unique_sibling(database)
     try:
         database.rename(aside)
@@ -127,7 +127,7 @@ def _set_aside(database: Path, trouble: str) -> None:
             database.with_name(database.name + suffix).unlink(missing_ok=True)
     except OSError as error:
         raise _refusal(database, f"cannot be replaced: {error.strerror}", "check the permissions") from error
-    _LOGGER.warning("%s is made again from the trials (%s); the old file is %s", database, trouble, aside.name)
+    _LOGGER.warning("%s is rebuilt from the trials (%s); the old file is %s", database, damage, aside.name)
 
 
 def _refusal(database: Path, rule: str, hint: str) -> RunDirectoryError:

@@ -1,8 +1,8 @@
-"""Where an arm's Optuna study lies: in a SQLite file of the run directory, or on a PostgreSQL server.
+"""Storage of a search's Optuna study: a SQLite file of the run directory, or a PostgreSQL server.
 
-Either can be lost: what it holds is made up again from the tasks and records of the run directory. On a server
-several run directories share one database, so each has a name of its own there, kept in the run directory. The
-server's password is read by its client, from PGPASSWORD or a password file, and is never seen here.
+Either can be lost: its content is rebuilt from the tasks and records of the run directory. On a server several run
+directories share one database, so each has a name of its own there, kept in the run directory. The server's
+password is read by its client, from PGPASSWORD or a password file, and is never seen here.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from mbo_search.engine.searcher.optuna_searcher import open_study
 from mbo_search.errors import Problem, UserError
 from mbo_search.results.records.records import Arm
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.system.files import read_json, write_json
 
 _CONNECT_SECONDS = 30
 
 
-def arm_study(run: RunDirectory, arm: Arm, study: Study) -> optuna.Study:
-    """Open or make the Optuna study of an arm.
+def open_optuna_study(run: RunDirectory, arm: Arm, study: Study) -> optuna.Study:
+    """Open or create the Optuna study of a search.
 
     Raises:
         UserError: If the database server cannot be used.
@@ -45,7 +45,7 @@ def _database(run: RunDirectory, arm: Arm) -> Path:
 
 
 def server_name(run: RunDirectory, study: Study) -> str:
-    """What a run directory is called on a database server: the study's name and a number drawn once."""
+    """Name of a run directory on a database server: the study's name and a number drawn once."""
     file = run.path / "storage.json"
     try:
         return str(read_json(file)["name"])
@@ -58,7 +58,7 @@ def server_name(run: RunDirectory, study: Study) -> str:
 def _open_on_server(url: str, name: str, num_objectives: int) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     settings = {
-        "poolclass": NullPool,  # no connection is kept, so a server that was started again meanwhile costs nothing
+        "poolclass": NullPool,  # no connection is kept, so a restart of the server costs nothing
         "connect_args": {"connect_timeout": _CONNECT_SECONDS, "application_name": "mbo-search"},
     }
     try:

@@ -1,7 +1,7 @@
-"""Where the values of a proposal come from: a sampler, a record, or the catalogue's advice.
+"""Sources of the values of a proposal: a sampler, a record, or the catalogue's defaults.
 
 A space asks `Suggest` for one value after the other. `Recorder` stands between the space and any source: it rounds,
-keeps values in their range, and writes down what was chosen and out of what.
+keeps values in their range, and records the values and their distributions.
 """
 
 from __future__ import annotations
@@ -12,29 +12,32 @@ from dataclasses import dataclass
 from typing import cast
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from mbo_search.results.records.records import Params
 from mbo_search.study.space.parameters import Suggest, round_sampled
 from mbo_search.study.spec.schedule import Schedule
 
 SpaceFunction = Callable[[Suggest], Schedule]
-"""A search space as a function: asks for values and returns the schedule that they make."""
+"""Search space as a function: asks for values and returns the schedule that they make."""
+
+_STEP_TOLERANCE = 1e-8
+"""Share of a step by which a number may miss its grid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draw:
-    """A proposed schedule and what it was made of.
+    """Proposed schedule with the values that it was made of.
 
     Attributes:
         schedule: The complete recipe.
         params: The values chosen, by name.
-        distributions: What each was chosen out of.
-        stop_after: The stage behind which the trial is to end, as a probe; None for the whole schedule.
-        expected_gain: Improvement of the best loss, in nats, that the searcher expects of the best schedule that is
-            left; None where it has no such opinion.
-        is_beginning: Whether an arm wants to know of it from the start: where the same was trained already, its
-            result is told instead of passing it over.
+        distributions: Distribution of each.
+        stop_after: The stage after which the trial ends, as a probe; None for the whole schedule.
+        expected_gain: Improvement of the best loss, in nats, that the searcher expects of the best remaining
+            schedule; None where it expects nothing in particular.
+        reuses_result: Whether the searcher is told the result where the same schedule was trained already; such
+            schedules are passed over otherwise.
     """
 
     schedule: Schedule
@@ -42,22 +45,35 @@ class Draw:
     distributions: Mapping[str, BaseDistribution]
     stop_after: int | None = None
     expected_gain: float | None = None
-    is_beginning: bool = False
+    reuses_result: bool = False
+
+
+def fits(value: str | float, distribution: BaseDistribution) -> bool:
+    """Whether a value is one that a distribution offers."""
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    assert isinstance(distribution, FloatDistribution | IntDistribution), "nothing else exists in Optuna"
+    if isinstance(value, str) or not distribution.low <= value <= distribution.high:
+        return False
+    if distribution.step is None:
+        return True
+    position = (value - distribution.low) / distribution.step
+    return abs(position - round(position)) < _STEP_TOLERANCE
 
 
 def draw(space: SpaceFunction, source: Suggest) -> Draw:
-    """Make a schedule out of values from a source."""
+    """Make a schedule from the values of a source."""
     recorder = Recorder(source)
     schedule = space(recorder)
     return Draw(schedule=schedule, params=recorder.params, distributions=recorder.distributions)
 
 
 class Recorder:
-    """Passes values on, rounded and inside their range, and remembers them.
+    """Passes values on, rounded and inside their range, and records them.
 
     Attributes:
         params: The values so far, by name.
-        distributions: What each was chosen out of.
+        distributions: Distribution of each.
     """
 
     def __init__(self, source: Suggest) -> None:
@@ -120,10 +136,10 @@ class FixedSuggest:
 
 
 class ReferenceSuggest:
-    """Untuned values: one optimizer wherever it is offered, reference learning rates, else first or middle.
+    """Untuned values: one optimizer wherever it is offered, reference learning rates, otherwise first or middle.
 
-    A few such schedules tell a searcher more about a space than random ones: each optimizer has been seen once
-    where people would start with it.
+    A few such schedules teach a searcher more about a space than random ones: each optimizer is tried once where
+    people would start with it.
     """
 
     def __init__(self, optimizer: str) -> None:
@@ -146,14 +162,14 @@ class ReferenceSuggest:
 
 
 class NearestSuggest:
-    """The values that are wanted, or those nearest to them that a space offers."""
+    """Wanted values, or the nearest ones that a space offers."""
 
     def __init__(self, wanted: Params, *, otherwise: Suggest) -> None:
         self._wanted = wanted
         self._otherwise = otherwise
 
     def categorical(self, name: str, choices: Sequence[str | float]) -> str | float:
-        """Choose the value that is wanted, or the nearest number; else what the other source says."""
+        """Choose the wanted value, or the nearest number, or else the value of the other source."""
         wanted = self._wanted.get(name)
         if wanted is not None and wanted in choices:
             return wanted
@@ -163,7 +179,7 @@ class NearestSuggest:
         return min(numbers, key=lambda number: (abs(number - wanted), -number))
 
     def number(self, name: str, low: float, high: float, *, log: bool, step: float | None) -> float:
-        """Choose the number that is wanted, or the nearest that there is."""
+        """Choose the wanted number, or the nearest one."""
         wanted = self._wanted.get(name)
         if wanted is None or isinstance(wanted, str):
             return self._otherwise.number(name, low, high, log=log, step=step)

@@ -1,8 +1,8 @@
-"""Beginning a search with what earlier ones know: their cached states, and their best schedules tried first.
+"""Warm start of a search: reuse of the cached states of earlier ones, and their best schedules tried first.
 
-States are linked into the new store, so nothing of the earlier directories is changed. The best schedules of each
-arm are proposed first; where their states are cached they cost nothing, elsewhere they are trained like any other.
-Either way they become trials of the new study with losses of their own: no number is taken over.
+States are linked into the new store, so nothing in the earlier directories changes. The best schedules of each
+search are proposed first; where their states are cached they cost nothing, elsewhere they are trained like any
+other. Either way they become trials of the new study with losses of their own: no number is copied.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mbo_search.engine.searcher.suggest import Draw, FixedSuggest, SpaceFunction, draw
+from mbo_search.engine.searcher.suggest import Draw, FixedSuggest, SpaceFunction, draw, fits
 from mbo_search.errors import Problem, RunDirectoryError, StoreError
 from mbo_search.results.records.records import LOWER_ARMS, Arm, Params, TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
@@ -22,17 +22,17 @@ from mbo_search.system.files import read_json, unique_sibling, write_json
 from mbo_search.train.setup.setup import TrainSetup
 
 MOST_POINTS = 8
-"""Schedules of each arm that are tried first."""
+"""Schedules of each search that are tried first."""
 
 _FILE = "warm-start.json"
 
 
 class WarmPoint(Description):
-    """A schedule of an earlier study.
+    """Schedule of an earlier study.
 
     Attributes:
-        arm: Its arm.
-        params: What its searcher had chosen.
+        arm: Its search.
+        params: The values that its searcher chose.
         source: Its run directory.
         trial: Its number there.
     """
@@ -44,13 +44,13 @@ class WarmPoint(Description):
 
 
 class WarmStart(Description):
-    """What a search began with.
+    """Record of a warm start.
 
     Attributes:
         schema_version: Version of this format.
         points: Schedules to try first, best first.
         nodes: Keys of the states that were linked.
-        sentences: What was reused and what was not, and why, for people.
+        sentences: Explanation of what was reused and what was not.
         sources: Run directories of the earlier studies.
     """
 
@@ -61,18 +61,18 @@ class WarmStart(Description):
     sources: tuple[str, ...] = ()
 
 
-def begin_warm(run: RunDirectory, setup: TrainSetup, seed: int, sources: Sequence[Path]) -> WarmStart:
-    """Take over what can be of earlier studies, and write it down; once, before the first trial.
+def warm_start(run: RunDirectory, setup: TrainSetup, seed: int, sources: Sequence[Path]) -> WarmStart:
+    """Reuse what is compatible of earlier studies, and record it; once, before the first trial.
 
     Raises:
-        RunDirectoryError: If one of them is no run directory, or is damaged, or the search began without them.
+        RunDirectoryError: If one of them is not a run directory, or is damaged, or the search began without them.
     """
     names = tuple(str(source.resolve()) for source in sources)
     known = read_warm_start(run)
     if known.sources == names:
         return known
     if known.sources or run.next_trial() > 0:
-        raise _begun_otherwise(run, sources)
+        raise _started_differently(run, sources)
     points: list[WarmPoint] = []
     nodes: list[str] = []
     sentences: list[str] = []
@@ -80,25 +80,25 @@ def begin_warm(run: RunDirectory, setup: TrainSetup, seed: int, sources: Sequenc
         earlier = RunDirectory.open(source)
         found = list(_best(earlier))
         points += found
-        reason = _why_not(earlier, setup, seed)
+        reason = _incompatibility(earlier, setup, seed)
         linked = list(_linked(earlier, run, setup)) if reason is None else []
         nodes += linked
-        states = f"{len(linked)} states linked" if reason is None else f"no state can be used, since {reason}"
+        states = f"{len(linked)} states linked" if reason is None else f"no state can be used, because {reason}"
         sentences.append(f"Warm start from {source}: {len(found)} schedules to try first, {states}.")
     warm = WarmStart(points=tuple(points), nodes=tuple(nodes), sentences=tuple(sentences), sources=names)
     write_json(run.path / _FILE, warm.model_dump(mode="json"))
     return warm
 
 
-def _begun_otherwise(run: RunDirectory, sources: Sequence[Path]) -> RunDirectoryError:
+def _started_differently(run: RunDirectory, sources: Sequence[Path]) -> RunDirectoryError:
     value = ", ".join(map(str, sources))
-    rule = "must be given when a search begins; this one began otherwise"
-    hint = "leave it out to go on, or begin in another directory with --out"
+    rule = "must be given when a search begins; this one began without it or with others"
+    hint = "leave it out to continue, or start in another directory with --out"
     return RunDirectoryError([Problem(key="--warm-start", value=value, where=str(run.path), rule=rule, hint=hint)])
 
 
 def read_warm_start(run: RunDirectory) -> WarmStart:
-    """Read what a search began with; nothing if it began by itself.
+    """Read the record of a warm start; an empty one if there was none.
 
     Raises:
         RunDirectoryError: If the file is damaged.
@@ -112,8 +112,8 @@ def read_warm_start(run: RunDirectory) -> WarmStart:
         raise RunDirectoryError([Problem(key="", where=str(run.path / _FILE), rule=rule)]) from error
 
 
-def warm_draws(warm: WarmStart, arm: Arm, space: SpaceFunction) -> Sequence[Draw]:
-    """The schedules to try first that lie in an arm's space."""
+def warm_start_draws(warm: WarmStart, arm: Arm, space: SpaceFunction) -> Sequence[Draw]:
+    """Draw the schedules to try first that lie in a search's space."""
     found = []
     for point in warm.points:
         if point.arm == arm:
@@ -122,8 +122,7 @@ def warm_draws(warm: WarmStart, arm: Arm, space: SpaceFunction) -> Sequence[Draw
             except (LookupError, TypeError, ValueError):
                 continue
             if drawn.params == point.params and all(
-                kind._contains(kind.to_internal_repr(drawn.params[name]))
-                for name, kind in drawn.distributions.items()
+                fits(drawn.params[name], distribution) for name, distribution in drawn.distributions.items()
             ):
                 found.append(drawn)
     return found
@@ -142,23 +141,23 @@ def _loss(record: TrialRecord) -> tuple[float, int]:
     return record.val_loss, record.trial
 
 
-def _why_not(earlier: RunDirectory, setup: TrainSetup, seed: int) -> str | None:
-    """Why the states of an earlier study are not those of this one; None if they are."""
+def _incompatibility(earlier: RunDirectory, setup: TrainSetup, seed: int) -> str | None:
+    """Reason why the states of an earlier study cannot be used; None if they can."""
     theirs, their_seed = earlier.setup(), earlier.study().seed
     if theirs.root_key(their_seed) == setup.root_key(seed):
         return None if theirs.windows_fingerprint == setup.windows_fingerprint else "it was evaluated on other text"
     different = {
         f"its seed is {their_seed}": their_seed != seed,
         "it was trained on other tokens": theirs.data_fingerprint != setup.data_fingerprint,
-        "its model is another one": theirs.model != setup.model,
+        "its model differs": theirs.model != setup.model,
         "its budget differs": theirs.budget() != setup.budget(),
-        "it was computed with other arithmetic": theirs.numerics != setup.numerics,
+        "its arithmetic differs": theirs.numerics != setup.numerics,
     }
-    return " and ".join(reason for reason, holds in different.items() if holds) or "it was set up otherwise"
+    return " and ".join(reason for reason, holds in different.items() if holds) or "its setup differs"
 
 
 def _linked(earlier: RunDirectory, run: RunDirectory, setup: TrainSetup) -> Iterator[str]:
-    """Link every sound node; its key."""
+    """Link every sound node; yield its key."""
     for folder in sorted(earlier.stages.glob("[0-9a-f][0-9a-f]/" + "[0-9a-f]" * 64)):
         try:
             manifest = read_manifest(folder, folder.name)
@@ -181,7 +180,7 @@ def _link_folder(source: Path, target: Path) -> None:
 
 
 def _link(source: str, target: str) -> None:
-    """Files of a node are never written to, so a link is as good as a copy where the disk is the same one."""
+    """Link a file where the disk is the same: files of a node are never written to."""
     try:
         os.link(source, target)
     except OSError:

@@ -17,7 +17,8 @@ from mbo_search.engine.control.dependencies import SearchConfig, SearchDependenc
 from mbo_search.engine.control.pruner import BoundaryPruner
 from mbo_search.engine.control.stopping import StoppingCriteria
 from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SearchEffort, SearchSpace, quiet_study
-from mbo_search.engine.searcher.registry import StagedSpace, searcher_maker
+from mbo_search.engine.searcher.registry import searcher_maker
+from mbo_search.engine.searcher.staged_space import StagedSpace
 from mbo_search.engine.simulation.stage_table import OptionPath, StageTable, TableSpace
 from mbo_search.engine.tasks import PathNode, TrialTask
 from mbo_search.results.records.records import TrialRecord

@@ -1,1 +1,1 @@
-"""The tree searcher: an Optuna sampler that knows that a cached beginning is free."""
+"""Planners of a search on a stage tree, in which a cached prefix is free."""

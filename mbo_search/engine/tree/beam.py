@@ -1,13 +1,13 @@
-"""Searching stage by stage: all strategies of a stage behind the best few boundaries, then the next stage."""
+"""Beam search: all strategies of a stage after the best few boundaries, then the next stage."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from mbo_search.engine.tree.candidates import complete_params
-from mbo_search.engine.tree.history import History, HistoryReader
-from mbo_search.engine.tree.initial_design import InitialDesign, best_beginnings
-from mbo_search.engine.tree.planned_sampler import PlannedSampler, PlannedTrial
+from mbo_search.engine.tree.history import History
+from mbo_search.engine.tree.initial_design import InitialDesign, best_prefixes
+from mbo_search.engine.tree.planned_trial import PlannedTrial
 from mbo_search.engine.tree.points import Define
 
 BEAM_POINTS = 12
@@ -15,34 +15,28 @@ BEAM_POINTS = 12
 
 
 class BeamPlanner:
-    """Tries the strategies of each stage behind the `width` best boundaries; a width of 1 is greedy.
+    """Planner that tries the strategies of each stage after the `width` best boundaries; a width of 1 is greedy.
 
-    When all stages are done it goes on at random. A greedy search stage by stage is what AutoLRS does with learning
-    rates (Jin et al. 2021, "AutoLRS", arXiv:2105.10762). Differs from the paper: there is no model of the next
+    When all stages are done it continues at random. AutoLRS searches learning rates greedily stage by stage
+    (Jin et al. 2021, "AutoLRS", arXiv:2105.10762). Differs from the paper: there is no model of the next
     stage's loss, and whole strategies are chosen.
     """
 
-    def __init__(self, define: Define, sweeper: InitialDesign, *, width: int, seed: int) -> None:
+    def __init__(self, define: Define, design: InitialDesign, *, width: int, seed: int) -> None:
         """Make a planner."""
         self._define = define
-        self._sweeper = sweeper
-        self._num_stages = sweeper.num_stages
+        self._design = design
+        self._num_stages = design.num_stages
         self._width = width
         self._rng = np.random.default_rng(seed)
 
     def plan(self, history: History) -> PlannedTrial:
-        """Decide what to train next; random schedules fill slots while a stage is pending."""
+        """Choose the next trial; random schedules fill slots while a stage is pending."""
         for stage in range(self._num_stages):
-            if any(one.is_running and one.stop_after == stage - 1 for one in history.seen):
+            if any(one.is_running and one.stop_after == stage - 1 for one in history.trials):
                 break
-            for base in best_beginnings(history, stage - 1, self._width):
-                left = self._sweeper.left(history, base, stage)
+            for base in best_prefixes(history, stage - 1, self._width):
+                left = self._design.left(history, base, stage)
                 if left:
                     return left[0]
         return PlannedTrial(params=complete_params(self._define, self._rng, {}, {}))
-
-
-def beam_sampler(define: Define, sweeper: InitialDesign, *, width: int, seed: int) -> PlannedSampler:
-    """Make an Optuna sampler that searches stage by stage."""
-    planner = BeamPlanner(define, sweeper, width=width, seed=seed)
-    return PlannedSampler(planner=planner, reader=HistoryReader(sweeper.num_stages), seed=seed)

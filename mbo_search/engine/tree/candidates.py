@@ -1,4 +1,4 @@
-"""Schedules worth a look: neighbors of good ones, good beginnings continued otherwise, and random ones."""
+"""Candidate schedules: neighbors of good ones, new continuations of good prefixes, and random ones."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mbo_search.engine.tree.history import Beginning, History, Params, beginning, blocks_of, stage_of
+from mbo_search.engine.tree.history import History, Params, Prefix, blocks_of, prefix_params, stage_of
 from mbo_search.engine.tree.points import Define
 from mbo_search.study.space.parameters import round_sampled
 
-Candidates = dict[Beginning, Params]
+Candidates = dict[Prefix, Params]
 """Schedules to score, by their blocks."""
 
 NUM_ELITES = 10
@@ -20,14 +20,14 @@ LOCAL_SPREAD = 0.15
 
 
 class KeepSuggest:
-    """Answers with given values where they are allowed, and at random elsewhere.
+    """Suggests given values where they are allowed, and random ones elsewhere.
 
     Attributes:
-        params: What was answered so far, by name.
+        params: The values so far, by name.
     """
 
     def __init__(self, rng: np.random.Generator, keep: Params, near: Params) -> None:
-        """Prepare to answer."""
+        """Prepare to suggest."""
         self._rng = rng
         self._keep = keep
         self._near = near
@@ -68,7 +68,7 @@ class KeepSuggest:
 
 
 class _EndsSuggest:
-    """Answers with a random name, and with one of the ends of a range."""
+    """Suggests random names, and ends of ranges."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -103,9 +103,9 @@ def complete_params(define: Define, rng: np.random.Generator, keep: Params, near
 
 
 def draw_candidates(history: History, define: Define, rng: np.random.Generator, count: int) -> Candidates:
-    """Gather whole schedules to score: half near good ones, a quarter on good beginnings, a quarter random."""
+    """Gather whole schedules to score: half near good ones, a quarter on good prefixes, a quarter random."""
     elites = [one.params for one in history.complete[:NUM_ELITES]]
-    nodes = _good_beginnings(history)
+    nodes = _good_prefixes(history)
     drawn: Candidates = {}
     for index in range(count):
         elite = elites[int(rng.integers(len(elites)))]
@@ -131,7 +131,7 @@ def neighbors(
 
 
 def _mutate(define: Define, rng: np.random.Generator, elite: Params) -> Params:
-    """Draw one or two values of a good schedule anew."""
+    """Draw one or two values of a good schedule again."""
     names = list(elite)
     number = min(len(names), 1 + int(rng.random() < 0.3))
     changed = {names[int(index)] for index in rng.integers(len(names), size=number)}
@@ -140,21 +140,21 @@ def _mutate(define: Define, rng: np.random.Generator, elite: Params) -> Params:
 
 
 def _extend(define: Define, rng: np.random.Generator, node: Params, elite: Params) -> Params:
-    """Continue a good beginning at random, or as a good schedule ends."""
+    """Continue a good prefix at random, or as a good schedule ends."""
     last = max((stage_of(name) for name in node), default=-1)
     ending = {name: value for name, value in elite.items() if stage_of(name) > last}
     keep = {**node, **ending} if rng.random() < 0.5 else node
     return complete_params(define, rng, keep, elite)
 
 
-def _good_beginnings(history: History) -> list[Params]:
-    """The beginnings with the lowest losses behind each stage but the last."""
-    found: dict[Beginning, Params] = {}
+def _good_prefixes(history: History) -> list[Params]:
+    """Find the prefixes with the lowest losses after each stage but the last."""
+    found: dict[Prefix, Params] = {}
     for stage in range(history.num_stages - 1):
         reached = sorted(
-            (one.boundaries[stage], index) for index, one in enumerate(history.seen) if stage in one.boundaries
+            (one.boundaries[stage], index) for index, one in enumerate(history.trials) if stage in one.boundaries
         )
         for _, index in reached[:NUM_ELITES]:
-            one = history.seen[index]
-            found.setdefault(one.blocks[: stage + 1], beginning(one.params, stage))
+            one = history.trials[index]
+            found.setdefault(one.blocks[: stage + 1], prefix_params(one.params, stage))
     return list(found.values())

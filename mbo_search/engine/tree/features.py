@@ -1,4 +1,4 @@
-"""Parameters of staged trials as numbers for a model: what a value means, never which option it was."""
+"""Parameters of staged trials as numbers for a model, encoded by the meaning of their values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Encoder:
 
     Numbers are scaled to [0, 1] over the values seen, on a logarithmic scale where the values span more than a
     factor of eight and are positive. A parameter that does not exist in a trial is -1 in its columns.
-    `stage/0/lr/adamw` and `stage/0/lr/muon` share a column, so that what is learned of one helps the other.
+    `stage/0/lr/adamw` and `stage/0/lr/muon` share a column, so that evidence about one helps the other.
 
     Attributes:
         num_numbers: Leading columns that are numbers; the others are flags.
@@ -79,7 +79,7 @@ def _column(name: str) -> str:
 
 
 class _Scale:
-    """Maps the numbers of one parameter to [0, 1]."""
+    """Scale of one parameter, mapped to [0, 1]."""
 
     def __init__(self, values: Iterable[float]) -> None:
         found = list(values)

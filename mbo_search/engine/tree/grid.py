@@ -1,32 +1,32 @@
-"""Searching a small space from end to end, cheapest schedules first."""
+"""Exhaustive search of a small space, cheapest schedules first."""
 
 from __future__ import annotations
 
-from mbo_search.engine.tree.history import History, HistoryReader, Params, blocks_of
-from mbo_search.engine.tree.planned_sampler import PlannedSampler, PlannedTrial
+from mbo_search.engine.tree.history import History, Params, blocks_of
+from mbo_search.engine.tree.planned_trial import PlannedTrial
 from mbo_search.engine.tree.points import Define, all_points
 from mbo_search.errors import StudyError
 
 MOST_GRID_POINTS = 100_000
-"""Largest space that is searched from end to end."""
+"""Largest space that is searched exhaustively."""
 
 
 class GridPlanner:
-    """Proposes every point once, those behind the same beginning one after the other."""
+    """Planner that proposes every point once, those with the same prefix one after the other."""
 
     def __init__(self, points: list[Params]) -> None:
         """Make a planner."""
         self._points = points
 
     def plan(self, history: History) -> PlannedTrial:
-        """The first point that nobody has trained or is training; the last one when all are done."""
-        known = {one.blocks for one in history.seen}
+        """Choose the first point that is neither trained nor being trained; the last one when all are done."""
+        known = {one.blocks for one in history.trials}
         left = (one for one in self._points if blocks_of(one, history.num_stages) not in known)
         return PlannedTrial(params=next(left, self._points[-1]))
 
 
 def grid_points(define: Define, num_stages: int) -> list[Params]:
-    """All points of a space.
+    """List all points of a space.
 
     Raises:
         StudyError: If the space is not finite, or too large.
@@ -38,8 +38,3 @@ def grid_points(define: Define, num_stages: int) -> list[Params]:
             "give choices instead of intervals, or use another searcher"
         )
     return points
-
-
-def grid_sampler(points: list[Params], *, num_stages: int, seed: int) -> PlannedSampler:
-    """Make an Optuna sampler that goes through all points of a space."""
-    return PlannedSampler(planner=GridPlanner(points), reader=HistoryReader(num_stages), seed=seed)

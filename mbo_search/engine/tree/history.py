@@ -1,7 +1,7 @@
-"""What an Optuna study knows about staged trials, in the words of the tree searcher.
+"""History of staged trials, read from an Optuna study.
 
-Parameters are called `stage/<index>/<name>`. The beginning of a trial up to a stage is the set of its parameters of
-that stage and of those before it; trials with equal beginnings share their training up to there.
+Parameters are called `stage/<index>/<name>`. The prefix of a trial up to a stage is the set of its parameters of
+that stage and of those before it; trials with equal prefixes share their training up to there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 STOP_AFTER = "stop_after_stage"
-"""User attribute of a trial that is to end behind a stage: a probe of that stage."""
+"""User attribute of a trial that is to end after a stage: a probe of that stage."""
 
 Params = Mapping[str, str | float | int]
 """Values by parameter name."""
@@ -23,8 +23,8 @@ Params = Mapping[str, str | float | int]
 Block = frozenset[tuple[str, str | float | int]]
 """The parameters of one stage."""
 
-Beginning = tuple[Block, ...]
-"""All that a trial's state behind a stage depends on: the blocks of the stages up to there."""
+Prefix = tuple[Block, ...]
+"""Blocks of the stages up to some stage: all that a trial's state after it depends on."""
 
 
 @cache
@@ -37,7 +37,7 @@ def stage_of(name: str) -> int:
     return int(name.split("/", 2)[1])
 
 
-def blocks_of(params: Params, num_stages: int) -> Beginning:
+def blocks_of(params: Params, num_stages: int) -> Prefix:
     """The parameters of each stage.
 
     >>> [sorted(block) for block in blocks_of({"stage/0/lr": 1.0, "stage/1/lr": 2.0}, 2)]
@@ -49,10 +49,10 @@ def blocks_of(params: Params, num_stages: int) -> Beginning:
     return tuple(map(frozenset, blocks))
 
 
-def beginning(params: Params, stage: int) -> dict[str, str | float | int]:
+def prefix_params(params: Params, stage: int) -> dict[str, str | float | int]:
     """The parameters of a trial up to and with a stage.
 
-    >>> beginning({"stage/0/lr": 1.0, "stage/1/lr": 2.0}, 0)
+    >>> prefix_params({"stage/0/lr": 1.0, "stage/1/lr": 2.0}, 0)
     {'stage/0/lr': 1.0}
     """
     return {name: value for name, value in params.items() if stage_of(name) <= stage}
@@ -67,15 +67,15 @@ class TrialView:
         params: Its parameters.
         blocks: The same, stage by stage.
         loss: Final loss; None if it did not come to its end.
-        boundaries: Loss behind each stage that it finished, by stage.
+        boundaries: Loss after each stage that it finished, by stage.
         is_running: Whether it is still in flight.
-        is_infeasible: Whether it diverged or ran out of memory: its region is bad.
-        stop_after: The stage behind which it was to end; None for a whole schedule.
+        is_infeasible: Whether it diverged or ran out of memory, so that its region is bad.
+        stop_after: The stage after which it was to end; None for a whole schedule.
     """
 
     number: int
     params: Params
-    blocks: Beginning
+    blocks: Prefix
     loss: float | None
     boundaries: Mapping[int, float]
     is_running: bool
@@ -88,72 +88,72 @@ class TrialView:
 
 
 class History:
-    """All trials of a study that say something, oldest first."""
+    """All informative trials of a study, oldest first."""
 
-    def __init__(self, seen: Sequence[TrialView], num_stages: int) -> None:
-        self.seen = tuple(seen)
+    def __init__(self, trials: Sequence[TrialView], num_stages: int) -> None:
+        self.trials = tuple(trials)
         self.num_stages = num_stages
 
     @cached_property
     def complete(self) -> tuple[TrialView, ...]:
         """Trials with a final loss, best first."""
-        return tuple(sorted((one for one in self.seen if one.loss is not None), key=lambda one: one.loss or 0.0))
+        return tuple(sorted((one for one in self.trials if one.loss is not None), key=lambda one: one.loss or 0.0))
 
     @cached_property
-    def dead_ends(self) -> frozenset[Beginning]:
-        """Beginnings that ended in divergence, lack of memory or pruning: training them again ends alike."""
+    def dead_ends(self) -> frozenset[Prefix]:
+        """Prefixes that ended in divergence, lack of memory or pruning, and would again."""
         return frozenset(self.dead_end(one) for one in self.infeasible)
 
-    def dead_end(self, one: TrialView) -> Beginning:
-        """Where a trial came to its end: the first beginning of it that nobody has finished."""
+    def dead_end(self, one: TrialView) -> Prefix:
+        """First prefix of a failed trial that no trial has finished."""
         reached = max(one.boundaries, default=-1) + 1
         while reached < self.num_stages - 1 and one.blocks[: reached + 1] in self.cached:
             reached += 1
         return one.blocks[: reached + 1]
 
-    def is_dead(self, blocks: Beginning) -> bool:
-        """Whether a schedule begins with a dead end."""
+    def is_dead(self, blocks: Prefix) -> bool:
+        """Whether a schedule has a dead end as its prefix."""
         ends = self.dead_ends
         return bool(ends) and any(blocks[: stage + 1] in ends for stage in range(len(blocks)))
 
     @cached_property
     def infeasible(self) -> tuple[TrialView, ...]:
         """Trials whose region is bad."""
-        return tuple(one for one in self.seen if one.is_infeasible)
+        return tuple(one for one in self.trials if one.is_infeasible)
 
     @cached_property
     def running(self) -> tuple[TrialView, ...]:
         """Trials in flight."""
-        return tuple(one for one in self.seen if one.is_running)
+        return tuple(one for one in self.trials if one.is_running)
 
     @cached_property
-    def cached(self) -> frozenset[Beginning]:
-        """Beginnings whose training is done."""
-        return frozenset(one.blocks[: stage + 1] for one in self.seen for stage in one.boundaries)
+    def cached(self) -> frozenset[Prefix]:
+        """Prefixes whose training is done."""
+        return frozenset(one.blocks[: stage + 1] for one in self.trials for stage in one.boundaries)
 
     @cached_property
-    def in_flight(self) -> frozenset[Beginning]:
-        """Beginnings that a running trial is producing."""
+    def in_flight(self) -> frozenset[Prefix]:
+        """Prefixes that a running trial is producing."""
         found = (
             one.blocks[: stage + 1] for one in self.running for stage in range(one.last_stage(self.num_stages) + 1)
         )
         return frozenset(found) - self.cached
 
-    def cached_stages(self, blocks: Beginning) -> int:
+    def cached_stages(self, blocks: Prefix) -> int:
         """Number of leading stages whose training is done."""
         done = 0
         while done < self.num_stages and blocks[: done + 1] in self.cached:
             done += 1
         return done
 
-    def waits(self, blocks: Beginning) -> bool:
-        """Whether a running trial is producing the first thing that a schedule lacks."""
+    def waits(self, blocks: Prefix) -> bool:
+        """Whether a running trial is producing the first stage that a schedule lacks."""
         done = self.cached_stages(blocks)
         return done < self.num_stages and blocks[: done + 1] in self.in_flight
 
 
 class HistoryReader:
-    """Reads what a study knows; trials that have finished are read once."""
+    """Reader of one study; finished trials are read once."""
 
     def __init__(self, num_stages: int) -> None:
         """Make a reader."""
@@ -161,21 +161,21 @@ class HistoryReader:
         self._finished: dict[int, TrialView | None] = {}
 
     def read(self, study: optuna.Study) -> History:
-        """Read all trials of a study; always the same study."""
+        """Read all trials of the study."""
         seen = [self._read(trial) for trial in study.get_trials(deepcopy=False)]
         return History([one for one in seen if one is not None], self._num_stages)
 
     def _read(self, trial: FrozenTrial) -> TrialView | None:
         if trial.number in self._finished:
             return self._finished[trial.number]
-        says_something = bool(trial.params) and trial.state != TrialState.FAIL
-        found = _seen(trial, self._num_stages) if says_something else None
+        is_informative = bool(trial.params) and trial.state != TrialState.FAIL
+        found = _view(trial, self._num_stages) if is_informative else None
         if trial.state.is_finished():
             self._finished[trial.number] = found
         return found
 
 
-def _seen(trial: FrozenTrial, num_stages: int) -> TrialView:
+def _view(trial: FrozenTrial, num_stages: int) -> TrialView:
     stop_after: int | None = trial.user_attrs.get(STOP_AFTER)
     boundaries = {stage: loss for stage, loss in trial.intermediate_values.items() if math.isfinite(loss)}
     has_ended = trial.state == TrialState.COMPLETE and trial.value is not None

@@ -1,4 +1,4 @@
-"""The improvement that a prediction promises."""
+"""Expected improvement of a prediction."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Small sweeps of one stage behind a given beginning, and how a tree search begins with them.
+"""Initial design of a tree search: small sweeps of one stage after a given prefix.
 
-Where the best-looking beginning is the best one, sweeping stage after stage finds the best schedule; where it is
-not, the sweeps have shown a model what every kind of strategy does.
+Where the best-looking prefix is the best one, sweeping stage after stage finds the best schedule; where it is not,
+the sweeps have shown a model the effect of every kind of strategy.
 """
 
 from __future__ import annotations
@@ -10,42 +10,42 @@ import numpy as np
 
 from mbo_search.engine.tree.candidates import complete_params
 from mbo_search.engine.tree.features import Encoder
-from mbo_search.engine.tree.history import Beginning, History, Params, beginning, blocks_of, stage_of
-from mbo_search.engine.tree.planned_sampler import PlannedTrial
+from mbo_search.engine.tree.history import History, Params, Prefix, blocks_of, prefix_params, stage_of
+from mbo_search.engine.tree.planned_trial import PlannedTrial
 from mbo_search.engine.tree.points import Define, stage_points
 
 DRAWS_PER_POINT = 24
 
 
-def best_beginnings(history: History, stage: int, width: int) -> list[Params]:
-    """Parameters up to a stage with the lowest losses behind it."""
+def best_prefixes(history: History, stage: int, width: int) -> list[Params]:
+    """Find the parameters up to a stage with the lowest losses after it."""
     if stage < 0:
         return [{}]
-    found: dict[Beginning, tuple[float, Params]] = {}
-    for one in history.seen:
+    found: dict[Prefix, tuple[float, Params]] = {}
+    for one in history.trials:
         if stage in one.boundaries:
             found.setdefault(one.blocks[: stage + 1], (one.boundaries[stage], one.params))
     best = sorted(found.values(), key=lambda pair: pair[0])[:width]
-    return [beginning(params, stage) for _, params in best]
+    return [prefix_params(params, stage) for _, params in best]
 
 
 class InitialDesign:
-    """Knows which strategies of a stage to try behind a beginning.
+    """Choice of strategies to try in a stage after a prefix.
 
     Attributes:
         num_stages: Stages of a whole schedule.
     """
 
     def __init__(self, define: Define, *, num_stages: int, size: int, seed: int) -> None:
-        """Make a sweeper."""
+        """Make a design."""
         self._define = define
         self.num_stages = num_stages
         self._size = size
         self._seed = seed
-        self._designs: dict[tuple[Beginning, int], list[Params]] = {}
+        self._designs: dict[tuple[Prefix, int], list[Params]] = {}
 
     def points(self, base: Params, stage: int) -> list[Params]:
-        """Whole schedules that stand for all ways to train a stage behind a beginning; all, where they are few."""
+        """Schedules that represent all ways to train a stage after a prefix; all of them, where they are few."""
         key = (blocks_of(base, self.num_stages), stage)
         if key not in self._designs:
             self._designs[key] = self._design(base, stage)
@@ -56,8 +56,8 @@ class InitialDesign:
         return stage_points(self._define, base, stage, self._size) is not None
 
     def left(self, history: History, base: Params, stage: int) -> list[PlannedTrial]:
-        """The points that nobody has trained or is training."""
-        known = {one.blocks[: stage + 1] for one in history.seen if one.last_stage(self.num_stages) >= stage}
+        """Points that are neither trained nor being trained."""
+        known = {one.blocks[: stage + 1] for one in history.trials if one.last_stage(self.num_stages) >= stage}
         stop_after = None if stage == self.num_stages - 1 else stage
         return [
             PlannedTrial(params=params, stop_after=stop_after)
@@ -66,7 +66,7 @@ class InitialDesign:
         ]
 
     def _design(self, base: Params, stage: int) -> list[Params]:
-        """Each next point is the one that brings all others nearest to a chosen one: middles, never corners."""
+        """Choose points greedily so that all others are near a chosen one: middles, never corners."""
         rng = np.random.default_rng([self._seed, stage])
         listed = stage_points(self._define, base, stage, self._size * DRAWS_PER_POINT)
         pool = self._drawn(base, stage, rng) if listed is None else listed
@@ -83,7 +83,7 @@ class InitialDesign:
         return [order[index] for index in chosen]
 
     def _drawn(self, base: Params, stage: int, rng: np.random.Generator) -> list[Params]:
-        distinct: dict[Beginning, Params] = {}
+        distinct: dict[Prefix, Params] = {}
         for _ in range(self._size * DRAWS_PER_POINT):
             params = complete_params(self._define, rng, base, {})
             distinct.setdefault(blocks_of(params, self.num_stages)[: stage + 1], params)

@@ -1,13 +1,13 @@
-"""How alike the losses behind two beginnings of schedules are, before anything was trained.
+"""Prior covariance of the losses after two prefixes of schedules.
 
-The loss behind a stage is taken as a sum of effects:
+The loss after a stage is taken as a sum of effects:
 
     main    of every stage's settings; it fades the more stages follow, and is alike for one strategy in two stages
     pair    of every stage's settings together with those of the stage before
-    way     of the whole beginning up to a stage
+    prefix  of the whole prefix up to a stage
     fresh   of the last stage alone: noise of a high learning rate, say, that the next stage takes away
 
-A boundary loss thereby tells something of every schedule that begins alike, and of those that begin similarly.
+So a boundary loss is evidence about every schedule with the same prefix, and about those with similar ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from mbo_search.engine.tree.paths import Columns, Floats, Ints, Paths
 
 OFFSET = 4.0
-"""Prior variance of the mean loss behind a stage, next to a variance of 1 of the main effects."""
+"""Prior variance of the mean loss after a stage, relative to that of the main effects."""
 
 
 RELEVANCE = 1.5
@@ -39,20 +39,20 @@ _RANGES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """Hyperparameters of the covariance; variances are relative to that of the main effects.
+class Kernel:
+    """Covariance function by its hyperparameters; variances are relative to that of the main effects.
 
     Attributes:
-        persistence: What is left of an effect after another stage, in (0, 1].
+        persistence: Remaining part of an effect after another stage, in (0, 1].
         across: Correlation of a strategy's effects in two stages, in [0, 1).
         annealed: Factor of `across` where one of the two is the last stage, in [0, 1).
         weights: Of every column of the settings: 1 / scale^2 of a number, where `scale` is the distance at which
             similarity falls off, in spans of the parameter; of a name the logarithm of similarity that a
-            differing one costs. Shape [columns].
+            differing one costs. Kernel [columns].
         pair: Variance of the effects of two stages together.
-        way: Variance of the effects of whole beginnings.
+        prefix: Variance of the effects of whole prefixes.
         fresh: Variance of the effects that the next stage takes away.
-        noise: Variance of what repeats of a training would differ by.
+        noise: Variance between repetitions of a training run.
     """
 
     persistence: float
@@ -60,7 +60,7 @@ class Shape:
     annealed: float
     weights: Floats
     pair: float
-    way: float
+    prefix: float
     fresh: float
     noise: float
 
@@ -83,93 +83,93 @@ class Shape:
         return self.across * (self.annealed if num_stages - 1 in (stage, other) else 1.0)
 
     def remaining(self, last: Ints, num_stages: int) -> Floats:
-        """What is left of each stage's effect behind the last one; shape [paths, stages]."""
+        """Remaining part of each stage's effect after the last one; shape [paths, stages]."""
         age = last[:, None] - np.arange(num_stages)[None, :]
         return np.where(age >= 0, self.persistence ** np.maximum(age, 0), 0.0)
 
 
-class ShapePrior:
-    """The prior of the hyperparameters, as a cube: every point of [0, 1]^size is a shape."""
+class KernelPrior:
+    """The prior of the hyperparameters, as a cube: every point of [0, 1]^size is a kernel."""
 
     def __init__(self, columns: Columns) -> None:
         """Make the prior."""
         self._columns = columns
         self.size = len(_RANGES) + columns.num_parameters
 
-    def shape(self, point: Floats) -> Shape:
-        """The shape at a point."""
-        persistence, across, annealed, names, numbers, pair, way, fresh, noise = (
+    def kernel(self, point: Floats) -> Kernel:
+        """Kernel at a point."""
+        persistence, across, annealed, names, numbers, pair, prefix, fresh, noise = (
             float(low + (high - low) * at) for (low, high), at in zip(_RANGES, point, strict=False)
         )
         columns = self._columns
         own = np.exp(RELEVANCE * (2 * point[len(_RANGES) :] - 1))
         common = np.exp(np.where(np.arange(columns.num_parameters) < columns.num_numbers, -2 * numbers, names))
-        return Shape(
+        return Kernel(
             persistence=persistence,
             across=across,
             annealed=annealed,
             weights=(common * own)[list(columns.groups)],
             pair=float(np.exp(pair)),
-            way=float(np.exp(way)),
+            prefix=float(np.exp(prefix)),
             fresh=float(np.exp(fresh)),
             noise=float(np.exp(noise)),
         )
 
 
-def covariance(shape: Shape, first: Paths, second: Paths) -> Floats:
+def covariance(kernel: Kernel, first: Paths, second: Paths) -> Floats:
     """Prior covariance of losses, noise left out."""
-    similar = shape.similarity(first.features, second.features)
+    similar = kernel.similarity(first.features, second.features)
     stages = first.num_stages
-    weights = shape.remaining(first.last, stages), shape.remaining(second.last, stages)
-    found = _main(shape, first, second, similar) + _fresh(shape, first, second, similar)
-    way = alike_before = np.ones_like(found)
+    weights = kernel.remaining(first.last, stages), kernel.remaining(second.last, stages)
+    found = _main(kernel, first, second, similar) + _fresh(kernel, first, second, similar)
+    alike_prefix = alike_before = np.ones_like(found)
     for stage in range(stages):
         alike = _gathered(similar[first.rows[:, stage]], second.rows[:, stage])
-        way = way * alike
+        alike_prefix = alike_prefix * alike
         if stage > 0:
             faded = weights[1][:, stage, None] * weights[0][None, :, stage]
-            found += faded * (shape.pair * alike_before * alike + shape.way * way)
+            found += faded * (kernel.pair * alike_before * alike + kernel.prefix * alike_prefix)
         alike_before = alike
     found += OFFSET * (second.last[:, None] == first.last[None, :])
     return found.T
 
 
-def variance(shape: Shape, paths: Paths) -> Floats:
-    """Prior variance of the loss behind each beginning, noise left out."""
+def variance(kernel: Kernel, paths: Paths) -> Floats:
+    """Prior variance of the loss after each prefix, noise left out."""
     stages = paths.num_stages
-    weights = shape.remaining(paths.last, stages)
-    found = np.full(len(paths.last), shape.fresh + OFFSET)
-    found += (weights**2).sum(axis=1) + (shape.pair + shape.way) * (weights[:, 1:] ** 2).sum(axis=1)
+    weights = kernel.remaining(paths.last, stages)
+    found = np.full(len(paths.last), kernel.fresh + OFFSET)
+    found += (weights**2).sum(axis=1) + (kernel.pair + kernel.prefix) * (weights[:, 1:] ** 2).sum(axis=1)
     for stage in range(stages):
         for other in range(stage):
             settings = paths.features[paths.rows[:, stage]], paths.features[paths.rows[:, other]]
-            similar = shape.similarity_of_pairs(*settings)
-            correlation = shape.correlation(stage, other, stages)
+            similar = kernel.similarity_of_pairs(*settings)
+            correlation = kernel.correlation(stage, other, stages)
             found += 2 * correlation * weights[:, stage] * weights[:, other] * similar
     return found
 
 
-def _main(shape: Shape, first: Paths, second: Paths, similar: Floats) -> Floats:
+def _main(kernel: Kernel, first: Paths, second: Paths, similar: Floats) -> Floats:
     stages = first.num_stages
-    weights = shape.remaining(first.last, stages), shape.remaining(second.last, stages)
+    weights = kernel.remaining(first.last, stages), kernel.remaining(second.last, stages)
     found = np.zeros((len(second.last), len(first.last)))
     for stage in range(stages):
         to_settings = np.zeros((len(first.last), similar.shape[1]))
         for other in range(stages):
-            factor = shape.correlation(stage, other, stages) * weights[0][:, other]
+            factor = kernel.correlation(stage, other, stages) * weights[0][:, other]
             to_settings += factor[:, None] * similar[first.rows[:, other]]
         found += _gathered(to_settings, second.rows[:, stage]) * weights[1][:, stage, None]
     return found
 
 
-def _fresh(shape: Shape, first: Paths, second: Paths, similar: Floats) -> Floats:
+def _fresh(kernel: Kernel, first: Paths, second: Paths, similar: Floats) -> Floats:
     stages = first.num_stages
     between = np.array(
-        [[shape.correlation(stage, other, stages) for other in range(stages)] for stage in range(stages)]
+        [[kernel.correlation(stage, other, stages) for other in range(stages)] for stage in range(stages)]
     )
     ends = [paths.rows[np.arange(len(paths.last)), paths.last] for paths in (first, second)]
     alike = _gathered(similar[ends[0]], ends[1])
-    found: Floats = shape.fresh * alike * between[second.last][:, first.last]
+    found: Floats = kernel.fresh * alike * between[second.last][:, first.last]
     return found
 
 

@@ -1,7 +1,7 @@
-"""Beginnings of schedules as arrays: which settings each stage has, and how far the settings lie apart.
+"""Prefixes of schedules as arrays: the settings of each stage, and the encoded settings.
 
-The settings of a stage are encoded without the stage's number, so that what a strategy did in one stage tells
-something of what it will do in another.
+The settings of a stage are encoded without the stage's number, so that the effect of a strategy in one stage is
+evidence of its effect in another.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mbo_search.engine.tree.features import ABSENT, Encoder
-from mbo_search.engine.tree.history import Beginning, Block
+from mbo_search.engine.tree.history import Block, Prefix
 
 MIDDLE = 0.5
-"""Where a number that a stage does not have stands on the scale of those that others have."""
+"""Place of a number that a stage does not have on the scale of those that others have."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int_]
@@ -24,11 +24,11 @@ Ints = NDArray[np.int_]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paths:
-    """Beginnings of schedules.
+    """Encoded prefixes of schedules.
 
     Attributes:
-        rows: Row of `features` of every stage; shape [paths, stages]. Stages behind the last one hold 0.
-        last: Last stage of every beginning; shape [paths].
+        rows: Row of `features` of every stage; shape [paths, stages]. Stages after the last one hold 0.
+        last: Last stage of every prefix; shape [paths].
         features: Settings, encoded; shape [distinct settings, columns].
     """
 
@@ -44,7 +44,7 @@ class Paths:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What the columns of encoded settings are.
+    """Meaning of the columns of encoded settings.
 
     Attributes:
         groups: Which parameter every column belongs to.
@@ -61,24 +61,24 @@ class Columns:
 
 
 class PathEncoder:
-    """Turns beginnings into arrays; the columns are those of the settings of any stage.
+    """Encoder of prefixes; the columns are those of the settings of any stage.
 
     Attributes:
-        columns: What they are.
+        columns: Their meaning.
     """
 
-    def __init__(self, examples: Sequence[Beginning], num_stages: int) -> None:
+    def __init__(self, examples: Sequence[Prefix], num_stages: int) -> None:
         """Make columns for settings."""
         settings = {_settings(block): None for blocks in examples for block in blocks}
         self._encoder = Encoder([dict(one) for one in settings])
         self.columns = Columns(self._encoder.groups, self._encoder.num_numbers)
         self._num_stages = num_stages
 
-    def encode(self, beginnings: Sequence[Beginning]) -> Paths:
-        """Encode beginnings."""
+    def encode(self, prefixes: Sequence[Prefix]) -> Paths:
+        """Encode prefixes."""
         found: dict[Block, int] = {}
-        rows = np.zeros((len(beginnings), self._num_stages), dtype=np.int_)
-        for row, blocks in zip(rows, beginnings, strict=True):
+        rows = np.zeros((len(prefixes), self._num_stages), dtype=np.int_)
+        for row, blocks in zip(rows, prefixes, strict=True):
             for stage, block in enumerate(blocks):
                 row[stage] = found.setdefault(block, len(found))
         features = self._encoder.encode([dict(_settings(block)) for block in found]).astype(np.float64)
@@ -87,11 +87,11 @@ class PathEncoder:
         features[features == ABSENT] = 0.0
         return Paths(
             rows=rows,
-            last=np.array([len(blocks) - 1 for blocks in beginnings], dtype=np.int_),
+            last=np.array([len(blocks) - 1 for blocks in prefixes], dtype=np.int_),
             features=features,
         )
 
 
 def _settings(block: Block) -> Block:
-    """The parameters of a stage as if it were the first one."""
+    """Parameters of a stage as if it were the first one."""
     return frozenset(("stage/0/" + name.split("/", 2)[2], value) for name, value in block)

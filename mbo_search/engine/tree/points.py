@@ -1,4 +1,4 @@
-"""All points of a small space, and all that one stage of it may hold."""
+"""Enumeration of small spaces, and of one stage of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mbo_search.engine.tree.history import Block, Params, stage_of
 from mbo_search.study.space.parameters import Suggest
 
 Define = Callable[[Suggest], object]
-"""A staged space: asks for every parameter of a schedule, stage after stage."""
+"""Staged space: asks for every parameter of a schedule, stage after stage."""
 
 
 class TooMany(Exception):
@@ -16,7 +16,7 @@ class TooMany(Exception):
 
 
 class _Odometer:
-    """Answers with the choices at given positions, and with the first ones behind them."""
+    """Suggests the choices at given positions, and the first ones after them."""
 
     def __init__(self, positions: Sequence[int], fixed: Params, num_stages: int) -> None:
         self.positions = list(positions)
@@ -55,7 +55,7 @@ class _Odometer:
         return self.positions[index]
 
     def following(self) -> list[int] | None:
-        """Positions of the next point; None behind the last one."""
+        """Positions of the next point; None after the last one."""
         for index in reversed(range(len(self.sizes))):
             if self.positions[index] + 1 < self.sizes[index]:
                 return [*self.positions[:index], self.positions[index] + 1]
@@ -80,7 +80,7 @@ def all_points(define: Define, limit: int, *, num_stages: int, fixed: Params | N
 
 
 def stage_points(define: Define, base: Params, stage: int, limit: int) -> list[Params] | None:
-    """List every way to go on from a beginning by one stage."""
+    """List every way to continue a prefix by one stage."""
     points = all_points(define, limit, num_stages=stage + 1, fixed=base)
     if points is None:
         return None

@@ -1,7 +1,7 @@
-"""What is still to be trained of a schedule: equal pieces of stages are shared behind equal ways.
+"""Cost of the part of a schedule that is not trained yet: equal segments are shared after equal prefixes.
 
-Without further knowledge a stage is one piece. Where training does not depend on the stage's length, such as under
-a constant learning rate, a stage has several: a longer stage goes through the ends of the shorter ones, and many
+Without further knowledge a stage is one segment. Where training does not depend on the length of the stage, such as
+under a constant learning rate, a stage has several: a longer stage passes the ends of the shorter ones, and many
 cooldowns can branch off one trunk.
 """
 
@@ -10,30 +10,30 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-from mbo_search.engine.tree.history import Beginning, History, Params, blocks_of
+from mbo_search.engine.tree.history import History, Params, Prefix, blocks_of
 
-Piece = tuple[Hashable, float]
-"""What a stretch of training depends on, besides all that lies before it; and its cost, above 0, in any unit."""
+SegmentCost = tuple[Hashable, float]
+"""Identity of a segment: what its training depends on besides the prefix; and its cost above 0, in any unit."""
 
-Pieces = Callable[[Params], Sequence[Sequence[Piece]]]
-"""The pieces of each stage of a schedule."""
+CutSegments = Callable[[Params], Sequence[Sequence[SegmentCost]]]
+"""Cuts the stages of a schedule into segments."""
 
 
-def equal_pieces(num_stages: int) -> Pieces:
-    """Every stage is one piece, and all cost the same."""
+def equal_segments(num_stages: int) -> CutSegments:
+    """Make a function that takes every stage as one segment of equal cost."""
 
-    def pieces(params: Params) -> Sequence[Sequence[Piece]]:
+    def segments(params: Params) -> Sequence[Sequence[SegmentCost]]:
         return [[(block, 1.0 / num_stages)] for block in blocks_of(params, num_stages)]
 
-    return pieces
+    return segments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentCosts:
-    """What a schedule has still to be trained of.
+class MissingCost:
+    """Cost of the missing part of a schedule.
 
     Attributes:
-        missing: Cost of its missing pieces.
+        missing: Cost of the missing segments.
         is_coming: Whether a trial in flight is producing the first of them.
     """
 
@@ -42,47 +42,47 @@ class SegmentCosts:
 
 
 class PrefixCosts:
-    """Numbers every piece behind every way that was trained, and remembers which are done and which are coming."""
+    """Costs of schedules given which segments after which prefixes are trained or being trained."""
 
-    def __init__(self, pieces: Pieces, num_stages: int) -> None:
-        """Begin without any."""
-        self._pieces = pieces
+    def __init__(self, segments: CutSegments, num_stages: int) -> None:
+        """Start with nothing trained."""
+        self._cut = segments
         self._num_stages = num_stages
         self._numbers: dict[tuple[int, Hashable], int] = {}
-        self._known: dict[Beginning, Sequence[Sequence[Piece]]] = {}
+        self._known: dict[Prefix, Sequence[Sequence[SegmentCost]]] = {}
         self._read: set[int] = set()
         self._done: set[int] = set()
         self._coming: set[int] = set()
 
     def read(self, history: History) -> None:
-        """Learn what is trained and in flight."""
+        """Update from the trials of a study."""
         self._coming = set()
-        for one in history.seen:
+        for one in history.trials:
             if one.number in self._read:
                 continue
             if not one.is_running:
                 self._read.add(one.number)
             reached = max(one.boundaries, default=-1)
-            numbers = self._numbered(self.pieces(one.blocks, one.params)[: one.last_stage(self._num_stages) + 1])
+            numbers = self._numbered(self.segments(one.blocks, one.params)[: one.last_stage(self._num_stages) + 1])
             self._done.update(number for stage in numbers[: reached + 1] for number in stage)
             if one.is_running:
                 self._coming.update(number for stage in numbers for number in stage)
 
-    def pieces(self, blocks: Beginning, params: Params) -> Sequence[Sequence[Piece]]:
-        """The pieces of a schedule that is to be asked for again."""
+    def segments(self, blocks: Prefix, params: Params) -> Sequence[Sequence[SegmentCost]]:
+        """Cut a schedule into segments, once."""
         if blocks not in self._known:
-            self._known[blocks] = self._pieces(params)
+            self._known[blocks] = self._cut(params)
         return self._known[blocks]
 
-    def stage_costs(self, blocks: Beginning, params: Params) -> Sequence[float]:
+    def stage_costs(self, blocks: Prefix, params: Params) -> Sequence[float]:
         """Cost of each stage of a schedule."""
-        return [sum(cost for _, cost in stage) for stage in self.pieces(blocks, params)]
+        return [sum(cost for _, cost in stage) for stage in self.segments(blocks, params)]
 
-    def cost(self, blocks: Beginning, params: Params) -> SegmentCosts:
-        """What a schedule lacks."""
+    def cost(self, blocks: Prefix, params: Params) -> MissingCost:
+        """Cost of the missing part of a schedule."""
         before: int | None = -1
         missing, is_coming = 0.0, False
-        for stage in self._known.get(blocks) or self._pieces(params):
+        for stage in self._known.get(blocks) or self._cut(params):
             for identity, cost in stage:
                 number = None if before is None else self._numbers.get((before, identity))
                 if number is not None and number in self._done and not missing:
@@ -91,9 +91,9 @@ class PrefixCosts:
                 is_coming = is_coming or (not missing and number is not None and number in self._coming)
                 missing += cost
                 before = None
-        return SegmentCosts(missing=missing, is_coming=is_coming)
+        return MissingCost(missing=missing, is_coming=is_coming)
 
-    def _numbered(self, stages: Sequence[Sequence[Piece]]) -> list[list[int]]:
+    def _numbered(self, stages: Sequence[Sequence[SegmentCost]]) -> list[list[int]]:
         before, found = -1, []
         for stage in stages:
             row = []

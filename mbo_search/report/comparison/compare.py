@@ -17,11 +17,11 @@ from mbo_search.report.comparison.compared_runs import (
     in_order,
     pair,
 )
+from mbo_search.report.comparison.overlay import draw_overlay, overlay_line
 from mbo_search.report.figures.figure import FigureBlock
-from mbo_search.report.figures.overlay import draw_overlay, overlay_line
 from mbo_search.report.figures.timelines import draw_timelines, timelines_info
 from mbo_search.report.page.html import render_page
-from mbo_search.report.page.page_context import frame, shown_block
+from mbo_search.report.page.page_context import page_context, shown_block
 from mbo_search.report.page.static_figures import write_blocks
 from mbo_search.report.style.i18n import Language, Strings, load_strings
 from mbo_search.report.style.numbers import format_loss, format_percent, format_perplexity
@@ -40,30 +40,30 @@ def write_comparison(runs: Sequence[ComparedRun], out: Path, *, language: Langua
 
 
 def write_comparison_figures(
-    contestants: Sequence[ComparedRun], folder: Path, *, language: Language = "en"
+    runs: Sequence[ComparedRun], folder: Path, *, language: Language = "en"
 ) -> tuple[Path, ...]:
     """Write the figures of a comparison as SVG and PNG.
 
     Raises:
         UserError: If kaleido or a browser is missing, or a figure could not be drawn.
     """
-    judged = comparability(contestants)
-    return write_blocks(_blocks(in_order(contestants, judged), judged, load_strings(language)), folder)
+    judged = comparability(runs)
+    return write_blocks(_blocks(in_order(runs, judged), judged, load_strings(language)), folder)
 
 
-def render_comparison(contestants: Sequence[ComparedRun], *, language: Language = "en") -> str:
+def render_comparison(runs: Sequence[ComparedRun], *, language: Language = "en") -> str:
     """The comparison as the text of an HTML file."""
     text = load_strings(language)
-    judged = comparability(contestants)
-    ordered = in_order(contestants, judged)
+    judged = comparability(runs)
+    ordered = in_order(runs, judged)
     rows = field_rows(ordered, {**text["facts"], "stage": text["names"]["stage"]})
     values: dict[str, object] = {
-        **frame(text),
+        **page_context(text),
         "headline": verdict_between(ordered, judged, text),
         "details": _details(ordered, judged, text),
         "warnings": [text["compare"][key] for key in judged.warnings],
         "basis": _basis(judged, text),
-        "contestants": [_facts(contestant, judged, text) for contestant in ordered],
+        "contestants": [_facts(run, judged, text) for run in ordered],
         "fields": rows,
         "any_difference": any(row.differs for row in rows),
         "blocks": {block.key: shown_block(block) for block in _blocks(ordered, judged, text)},
@@ -98,7 +98,7 @@ def verdict_between(ordered: Sequence[ComparedRun], judged: Comparability, text:
 
 
 def _sureness(pairing: Pairing, judged: Comparability) -> str:
-    """Which sentence a difference deserves: a fact is only an interval over enough seeds that leaves out 0."""
+    """Choose the sentence for a difference: only an interval over enough seeds that excludes 0 is a fact."""
     test = pairing.fresh
     if test is None or test.low_nats is None:
         return "better_one_seed"
@@ -155,20 +155,20 @@ def _pairing(pairing: Pairing, words: Mapping[str, str]) -> str:
     return words["one_seed"].format(**names)
 
 
-def _facts(contestant: ComparedRun, judged: Comparability, text: Strings) -> dict[str, object]:
+def _facts(run: ComparedRun, judged: Comparability, text: Strings) -> dict[str, object]:
     """A row of the overview; numbers that mislead beside the others' are left out."""
-    row = contestant.row
+    row = run.row
     comparable = judged.unit == "perplexity"
     return {
-        "mark": contestant.mark,
-        "name": contestant.name,
+        "mark": run.mark,
+        "name": run.name,
         "kind": row.label or text["kinds"][row.rung],
-        "perplexity": format_perplexity(contestant.loss(judged.seeds)) if comparable else "\u2013",
-        "loss": format_loss(contestant.loss(judged.seeds)) if comparable else "\u2013",
-        "bits": f"{contestant.bits_per_byte(judged.seeds):.4f}" if judged.unit is not None else "\u2013",
+        "perplexity": format_perplexity(run.loss(judged.seeds)) if comparable else "\u2013",
+        "loss": format_loss(run.loss(judged.seeds)) if comparable else "\u2013",
+        "bits": f"{run.bits_per_byte(judged.seeds):.4f}" if judged.unit is not None else "\u2013",
         "own": format_perplexity(row.val_loss) if comparable and row.confirmed else "\u2013",
         "seeds": str(max(1, len(row.runs) - 1)) if row.confirmed else "1",
-        "budget": format_count(contestant.source.budget.total_tokens),
+        "budget": format_count(run.source.budget.total_tokens),
         "executed": format_count(row.executed_tokens),
     }
 

@@ -24,7 +24,7 @@ class ComparedRun:
     """One schedule of one study.
 
     Attributes:
-        mark: A letter that stands for it in figures; empty until the contestants are in order.
+        mark: A letter that stands for it in figures; empty until the runs are in order.
         name: Study and trial, for people.
         source: Its study with all results.
         row: Its row of the ranking.
@@ -40,7 +40,7 @@ class ComparedRun:
         by_seed = {run.seed: run.val_loss for run in self.row.runs}
         if seeds:
             return math.fsum(by_seed[seed] for seed in seeds) / len(seeds)
-        assert self.row.val_loss is not None, "contestants have finished"
+        assert self.row.val_loss is not None, "runs have finished"
         return self.row.val_loss
 
     def bits_per_byte(self, seeds: Sequence[int]) -> float:
@@ -89,7 +89,7 @@ def _row(source: ReportSource, trial: int | None, name: str) -> RankedTrial:
         return source.ranked[0]
     row = next((row for row in source.ranking.trials if row.trial == trial), None)
     if row is None or row.rank is None:
-        rule = "is no schedule of this study" if row is None else f"has not finished: it is {row.state}"
+        rule = "is not a schedule of this study" if row is None else f"has not finished: it is {row.state}"
         known = ", ".join(str(row.trial) for row in source.ranked[:5])
         raise UserError([Problem(key="", value=str(trial), rule=rule, hint=f"the best are {known}", where=name)])
     return row
@@ -97,7 +97,7 @@ def _row(source: ReportSource, trial: int | None, name: str) -> RankedTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparability:
-    """How far results may be set against each other.
+    """Extent to which results can be compared.
 
     Attributes:
         unit: The unit in which they can be compared; None: not at all.
@@ -113,13 +113,13 @@ class Comparability:
     warnings: tuple[str, ...]
 
 
-def comparability(contestants: Sequence[ComparedRun]) -> Comparability:
-    """Find out whether the contestants were measured alike.
+def comparability(runs: Sequence[ComparedRun]) -> Comparability:
+    """Find out whether the runs were measured alike.
 
     Equal evaluation windows over equal tokens compare in every unit. Other tokens leave bits per byte, and other
     windows over the same tokens leave nothing.
     """
-    setups = [contestant.source.setup for contestant in contestants]
+    setups = [run.source.setup for run in runs]
     same_tokens = len({setup.data_fingerprint for setup in setups}) == 1
     same_windows = len({(setup.windows_fingerprint, setup.evaluation_tokens) for setup in setups}) == 1
     warnings = [
@@ -128,9 +128,9 @@ def comparability(contestants: Sequence[ComparedRun]) -> Comparability:
         ("warn_model", len({setup.model.model_dump_json() for setup in setups}) == 1),
         ("warn_budget", len({setup.budget().total_tokens for setup in setups}) == 1),
         ("warn_numerics", len({json.dumps(setup.numerics, sort_keys=True) for setup in setups}) == 1),
-        ("warn_seed", len({contestant.source.study.seed for contestant in contestants}) == 1),
+        ("warn_seed", len({run.source.study.seed for run in runs}) == 1),
     ]
-    seeds, num_fresh = _common_seeds(contestants)
+    seeds, num_fresh = _common_seeds(runs)
     warnings.append(("warn_unpaired", bool(seeds)))
     return Comparability(
         unit="perplexity" if same_tokens and same_windows else None if same_tokens else "bits_per_byte",
@@ -140,18 +140,18 @@ def comparability(contestants: Sequence[ComparedRun]) -> Comparability:
     )
 
 
-def _common_seeds(contestants: Sequence[ComparedRun]) -> tuple[tuple[int, ...], int]:
+def _common_seeds(runs: Sequence[ComparedRun]) -> tuple[tuple[int, ...], int]:
     """The seeds on which all are compared, and how many fresh ones they have in common."""
-    common = set.intersection(*({run.seed for run in one.row.runs} for one in contestants))
-    searched = {one.source.study.seed for one in contestants}
+    common = set.intersection(*({run.seed for run in one.row.runs} for one in runs))
+    searched = {one.source.study.seed for one in runs}
     fresh = common - searched
     seeds = tuple(sorted(fresh)) if len(fresh) >= 2 else tuple(sorted(common & searched))[:1]
     return seeds, len(fresh)
 
 
-def in_order(contestants: Sequence[ComparedRun], judged: Comparability) -> tuple[ComparedRun, ...]:
-    """The contestants with their letters, best first; as they were named where nothing can be compared."""
-    ordered = list(contestants)
+def in_order(runs: Sequence[ComparedRun], judged: Comparability) -> tuple[ComparedRun, ...]:
+    """The runs with their letters, best first; as they were named where nothing can be compared."""
+    ordered = list(runs)
     if judged.unit == "perplexity":
         ordered.sort(key=lambda one: one.loss(judged.seeds))
     elif judged.unit == "bits_per_byte":
@@ -161,7 +161,7 @@ def in_order(contestants: Sequence[ComparedRun], judged: Comparability) -> tuple
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairing:
-    """Two contestants on the seeds on which all are compared, so that order and interval rest on the same runs.
+    """Two runs on the seeds on which all are compared, so that order and interval rest on the same runs.
 
     Attributes:
         best: The better one.
@@ -179,7 +179,7 @@ class Pairing:
 
 
 def pair(best: ComparedRun, other: ComparedRun, judged: Comparability) -> Pairing:
-    """Pair two contestants by seed."""
+    """Pair two runs by seed."""
     seeds = [[seed] for seed in judged.seeds] or [[]]
     gains = [_gain_nats(best, other, judged.unit, seed) for seed in seeds]
     fresh = paired_test(gains) if len(gains) >= 2 else None
@@ -200,12 +200,12 @@ def _gain_nats(best: ComparedRun, other: ComparedRun, unit: str | None, seeds: S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldRow:
-    """One setting of all contestants.
+    """One setting of all runs.
 
     Attributes:
         group: `schedule`, `study` or `setup`.
         name: The setting.
-        values: Its value for each contestant; empty where it has none.
+        values: Its value for each run; empty where it has none.
         differs: Whether the values differ.
     """
 
@@ -215,9 +215,9 @@ class FieldRow:
     differs: bool
 
 
-def field_rows(contestants: Sequence[ComparedRun], names: Mapping[str, str]) -> tuple[FieldRow, ...]:
-    """Every setting of every contestant, those that differ first within each group."""
-    columns = [dict(_fields(contestant, names)) for contestant in contestants]
+def field_rows(runs: Sequence[ComparedRun], names: Mapping[str, str]) -> tuple[FieldRow, ...]:
+    """Every setting of every run, those that differ first within each group."""
+    columns = [dict(_fields(run, names)) for run in runs]
     rows = []
     for group, name in dict.fromkeys(name for column in columns for name in column):
         values = tuple(column.get((group, name), "") for column in columns)
@@ -226,14 +226,14 @@ def field_rows(contestants: Sequence[ComparedRun], names: Mapping[str, str]) -> 
     return tuple(sorted(rows, key=lambda row: (groups.index(row.group), not row.differs)))
 
 
-def _fields(contestant: ComparedRun, names: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], str]]:
-    for index, stage in enumerate(contestant.row.stages, start=1):
+def _fields(run: ComparedRun, names: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], str]]:
+    for index, stage in enumerate(run.row.stages, start=1):
         for fact, value in stage_facts(stage).items():
             yield ("schedule", f"{names['stage']} {index}: {names[fact]}"), value
-    study = study_mapping(contestant.source.study)
+    study = study_mapping(run.source.study)
     for name, value in _flat("", {key: value for key, value in study.items() if key != "study"}):
         yield ("study", name), value
-    setup = contestant.source.setup.model_dump(mode="json", exclude={"data_folder", "schema_version"})
+    setup = run.source.setup.model_dump(mode="json", exclude={"data_folder", "schema_version"})
     for name, value in _flat("", setup):
         yield ("setup", name), value
 

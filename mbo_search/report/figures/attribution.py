@@ -1,4 +1,4 @@
-"""What each part of the question's champion is worth: a dot with its interval for each part, stage by stage."""
+"""Worth of each part of the question's champion: a dot with its interval for each part, stage by stage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mbo_search.report.figures.base import bare_figure, hover_lines, label_row, 
 from mbo_search.report.figures.figure import Drawing, Figure
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
-from mbo_search.results.evidence.attribution_values import Attribution
+from mbo_search.results.evidence.attribution import Attribution
 from mbo_search.results.statistics.paired import ALPHA
 
 _ROW_PIXELS = 44

@@ -1,4 +1,4 @@
-"""What all figures share: the bare layout, and numbers and names as they appear in hover texts."""
+"""Common parts of all figures: the bare layout, and numbers and names as they appear in hover texts."""
 
 from __future__ import annotations
 

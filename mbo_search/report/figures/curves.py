@@ -6,13 +6,15 @@ All other finished schedules appear together, as a band of their middle 80 %.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, perplexity_axis, rounded, safe, spread
 from mbo_search.report.figures.figure import Drawing, Figure
+from mbo_search.report.figures.lines import Owner, line_legend, owners
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import format_lr, format_perplexity
@@ -28,20 +30,12 @@ class CurveLine:
     """The curve of one trial.
 
     Attributes:
-        trial: Its number.
-        rung: The freedom that it needs.
-        is_asked: Whether that is the one that the study asks about.
-        label: Name of a baseline; else empty.
-        position: Place within its rung, from 0: what the top-K filter compares.
+        owner: The trial.
         rows: Its points.
         optimizers: The optimizer of each stage.
     """
 
-    trial: int
-    rung: Rung
-    is_asked: bool
-    label: str
-    position: int
+    owner: Owner
     rows: tuple[CurveRow, ...]
     optimizers: tuple[str, ...]
 
@@ -89,26 +83,13 @@ def curves_info(
     most_lines: int = 40,
 ) -> CurvesInfo:
     """Choose and bundle learning curves."""
-    lines: list[CurveLine] = []
-    places: dict[Rung, int] = {}
-    for record in records:
-        rung = rungs[record.trial]
-        place = places.get(rung, 0)
-        places[rung] = place + 1
-        if curves.get(record.trial) and place < (most_lines if rung == asked else 1):
-            lines.append(
-                CurveLine(
-                    trial=record.trial,
-                    rung=rung,
-                    is_asked=rung == asked,
-                    label=record.label,
-                    position=place,
-                    rows=tuple(curves[record.trial]),
-                    optimizers=record.schedule.optimizers,
-                )
-            )
+    lines = [
+        CurveLine(owner=owner, rows=tuple(curves[record.trial]), optimizers=record.schedule.optimizers)
+        for owner, record in owners(records, rungs, asked)
+        if curves.get(record.trial) and owner.position < (most_lines if owner.is_asked else 1)
+    ]
     with_curve = sum(bool(curves.get(record.trial)) for record in records)
-    best = next((line for line in lines if line.is_asked), None)
+    best = next((line for line in lines if line.owner.is_asked), None)
     return CurvesInfo(
         lines=tuple(lines),
         band=_band([curves[r.trial] for r in records if curves.get(r.trial)]),
@@ -127,25 +108,16 @@ def _band(curves: Sequence[Sequence[CurveRow]]) -> Band | None:
     for rows in curves:
         for row in rows:
             by_tokens.setdefault(row.tokens, []).append(row.loss)
-    enough = {
-        tokens: sorted(losses) for tokens, losses in by_tokens.items() if len(losses) >= max(5, len(curves) // 2)
-    }
+    enough = {tokens: losses for tokens, losses in by_tokens.items() if len(losses) >= max(5, len(curves) // 2)}
     if len(enough) < 2:
         return None
     tokens = sorted(enough)
     return Band(
         tokens=tuple(tokens),
-        low=tuple(_quantile(enough[t], 0.1) for t in tokens),
-        high=tuple(_quantile(enough[t], 0.9) for t in tokens),
+        low=tuple(float(np.quantile(enough[t], 0.1)) for t in tokens),
+        high=tuple(float(np.quantile(enough[t], 0.9)) for t in tokens),
         num_trials=len(curves),
     )
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    place = share * (len(ordered) - 1)
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
 def draw_curves(info: CurvesInfo, *, names: Mapping[str, str]) -> go.Figure:
@@ -159,17 +131,17 @@ def draw_curves(info: CurvesInfo, *, names: Mapping[str, str]) -> go.Figure:
     for line in reversed(info.lines):
         _draw_line(figure, line, names)
     optimizers = [optimizer for line in info.lines for optimizer in line.optimizers]
-    line_legend(figure, optimizers, [line.rung for line in info.lines], names=names)
+    line_legend(figure, optimizers, [line.owner.rung for line in info.lines], names=names)
     for tokens in info.stage_ends:
         figure.add_vline(x=tokens, line={"color": "var(--faint)", "width": 1, "dash": "dot"})
-    _end_labels(figure, [line for line in info.lines if line.position == 0], _loss_range(info))
+    _end_labels(figure, [line for line in info.lines if line.owner.position == 0], _loss_range(info))
     return figure
 
 
 def _loss_range(info: CurvesInfo) -> tuple[float, float]:
     """From the best end to what the leaders reach after a twentieth of the way: the start would flatten it all."""
     lowest = min(row.loss for line in info.lines for row in line.rows)
-    leaders = [line.rows for line in info.lines if line.position == 0]
+    leaders = [line.rows for line in info.lines if line.owner.position == 0]
     return lowest, max(rows[len(rows) // 20].loss for rows in leaders)
 
 
@@ -190,7 +162,7 @@ def _draw_band(figure: go.Figure, band: Band, name: str) -> None:
 
 
 def _draw_line(figure: go.Figure, line: CurveLine, names: Mapping[str, str]) -> None:
-    who = f"<b>#{line.trial}</b> {safe(line.label or names[line.rung])}"
+    who = line.owner.called(names)
     for stage, optimizer in enumerate(line.optimizers):
         # The point before a stage belongs to it as well, so that the line has no gap at the switch.
         indices = [index for index, row in enumerate(line.rows) if row.stage == stage]
@@ -203,15 +175,15 @@ def _draw_line(figure: go.Figure, line: CurveLine, names: Mapping[str, str]) -> 
             mode="lines+markers",
             line={
                 "color": optimizer_color(optimizer),
-                "width": 3.2 if line.position == 0 else 1.4,
-                "dash": RUNG_DASHES[line.rung],
+                "width": 3.2 if line.owner.position == 0 else 1.4,
+                "dash": RUNG_DASHES[line.owner.rung],
             },
-            marker={"size": [0] * (len(rows) - 1) + [7 if line.position == 0 else 5]},
-            opacity=1.0 if line.position == 0 else 0.75,
+            marker={"size": [0] * (len(rows) - 1) + [7 if line.owner.position == 0 else 5]},
+            opacity=1.0 if line.owner.position == 0 else 0.75,
             text=[_hover(who, optimizer, row) for row in rows],
             hoverinfo="text",
             showlegend=False,
-            meta={"place": line.position, "rung": line.rung, "few": not line.is_asked, "optimizer": optimizer},
+            meta=line.owner.meta(optimizer),
         )
 
 
@@ -221,31 +193,14 @@ def _hover(who: str, optimizer: str, row: CurveRow) -> str:
     return hover_lines([who, where, facts])
 
 
-def line_legend(
-    figure: go.Figure, optimizers: Iterable[str], rungs: Iterable[Rung], *, names: Mapping[str, str]
-) -> None:
-    """Name the colors and the line styles of a figure apart from any one schedule."""
-    entries: list[tuple[str, dict[str, object], dict[str, object]]] = [
-        (name, {"color": optimizer_color(name), "width": 6}, {"place": -1, "names": name})
-        for name in dict.fromkeys(optimizers)
-    ]
-    entries += [
-        (names[rung], {"color": "var(--soft)", "width": 2, "dash": RUNG_DASHES[rung]}, {"place": -1})
-        for rung in dict.fromkeys(rungs)
-    ]
-    for name, line, meta in entries:
-        figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name, hoverinfo="skip", meta=meta)
-    figure.update_layout(legend={"itemclick": False, "itemdoubleclick": False})
-
-
 def _end_labels(figure: go.Figure, lines: Sequence[CurveLine], loss_range: tuple[float, float]) -> None:
-    """Write the leaders' numbers behind their ends, pushed apart where they would collide."""
+    """Write the leaders' numbers after their ends, pushed apart where they would collide."""
     heights = spread([line.rows[-1].loss for line in lines], (loss_range[1] - loss_range[0]) * 0.045)
     for line, height in zip(lines, heights, strict=True):
         figure.add_annotation(
             x=line.rows[-1].tokens,
             y=min(height, 30) / math.log(10),
-            text=f"#{line.trial}",
+            text=f"#{line.owner.trial}",
             xanchor="left",
             xshift=6,
             showarrow=False,

@@ -21,7 +21,7 @@ InfoT = TypeVar("InfoT")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureWords:
-    """What the page says about a figure.
+    """Words of the page about a figure.
 
     Attributes:
         title: Heading of its section.
@@ -88,7 +88,7 @@ class Figure(Generic[InfoT]):
             raise ValueError(f"the figure {self.name} has unknown controls: {', '.join(unknown)}")
 
     def words_in(self, text: Strings) -> FigureWords:
-        """What the page says about it in a language; English where its own words lack that language."""
+        """Words of the page about it in a language; English where it has none in that language."""
         if self.words is not None:
             return self.words.get(text.language, self.words["en"])
         groups = (text["sections"], text["leads"], text["missing"])

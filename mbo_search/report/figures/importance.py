@@ -26,7 +26,7 @@ def draw_importance(
         rows += own[:most_rows]
     figure = bare_figure(height=26 * len(rows) + 70, x_title=names["importance"])
     figure.update_layout(margin={"l": 12, "r": 50, "t": 34, "b": 46}, showlegend=False, bargap=0.35)
-    # Room for the number behind the longest bar, on a phone as well.
+    # Room for the number after the longest bar, on a phone as well.
     longest = max(share for _, share, _ in rows)
     figure.update_xaxes(tickformat=".0%", showgrid=True, range=[0, 1.15 * longest], fixedrange=True)
     figure.update_yaxes(

@@ -166,7 +166,7 @@ def _write_lane(
 
 
 def _write(figure: go.Figure, text: str, height: float, *, anchor: str, font: Mapping[str, object]) -> None:
-    """A line at the left edge that covers the grid behind it."""
+    """A line at the left edge that covers the grid."""
     figure.add_annotation(
         x=0,
         xref="paper",
@@ -182,7 +182,7 @@ def _write(figure: go.Figure, text: str, height: float, *, anchor: str, font: Ma
 
 
 def _below(lane: LadderLane, words: Mapping[str, str]) -> str:
-    """What the champion of a rung reaches, and what looking for it took."""
+    """Result of the champion of a rung, and the effort of finding it."""
     dimensions = "?" if lane.dimensions is None else str(lane.dimensions)
     effort = words["unsearched" if lane.rung == "untuned" else "effort"].format(
         tokens=format_count(lane.executed_tokens), trials=lane.trials, dimensions=dimensions

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
-from mbo_search.report.figures.curves import line_legend
 from mbo_search.report.figures.figure import Drawing, Figure
+from mbo_search.report.figures.lines import Owner, line_legend, owners
 from mbo_search.report.figures.timelines import lr_path
 from mbo_search.report.source import ReportSource, showcase
 from mbo_search.report.style.i18n import Strings
@@ -27,21 +27,13 @@ class LrLine:
     """The learning rate of one stage of one trial.
 
     Attributes:
-        trial: Its number.
-        rung: The freedom that it needs.
-        is_asked: Whether that is the one that the study asks about.
-        label: Name of a baseline; else empty.
-        position: Place within its rung, from 0.
+        owner: The trial.
         optimizer: The optimizer in force.
         planned: (charged tokens, learning rate) as the schedule says.
         measured: (charged tokens, learning rate) as read from the optimizer.
     """
 
-    trial: int
-    rung: Rung
-    is_asked: bool
-    label: str
-    position: int
+    owner: Owner
     optimizer: str
     planned: tuple[tuple[int, float], ...]
     measured: tuple[tuple[int, float], ...]
@@ -57,22 +49,14 @@ def lr_used_info(
 ) -> tuple[LrLine, ...]:
     """Lay planned and measured learning rates beside each other."""
     lines: list[LrLine] = []
-    places: dict[Rung, int] = {}
-    for record in records:
-        rung = rungs[record.trial]
-        place = places.get(rung, 0)
-        places[rung] = place + 1
+    for owner, record in owners(records, rungs, asked):
         segments = cut(record.schedule, budget)
         for index, stage in enumerate(record.schedule.stages):
             own = [segment for segment in segments if segment.stage_index == index]
             rows = [row for row in curves.get(record.trial, ()) if row.stage == index and row.lr > 0]
             lines.append(
                 LrLine(
-                    trial=record.trial,
-                    rung=rung,
-                    is_asked=rung == asked,
-                    label=record.label,
-                    position=place,
+                    owner=owner,
                     optimizer=stage.optimizer,
                     planned=lr_path(own),
                     measured=tuple((row.tokens, row.lr) for row in rows),
@@ -89,19 +73,19 @@ def draw_lr_used(lines: Sequence[LrLine], *, num_schedules: int, names: Mapping[
     figure.update_layout(meta={"schedules": num_schedules})
     for line in lines:
         _draw_line(figure, line, names)
-    line_legend(figure, [line.optimizer for line in lines], [line.rung for line in lines], names=names)
+    line_legend(figure, [line.optimizer for line in lines], [line.owner.rung for line in lines], names=names)
     return figure
 
 
 def _draw_line(figure: go.Figure, line: LrLine, names: Mapping[str, str]) -> None:
-    who = f"<b>#{line.trial}</b> {safe(line.label or names[line.rung])}, {safe(line.optimizer)}"
-    meta = {"place": line.position, "rung": line.rung, "few": not line.is_asked, "optimizer": line.optimizer}
+    who = f"{line.owner.called(names)}, {safe(line.optimizer)}"
+    meta = line.owner.meta(line.optimizer)
     color = optimizer_color(line.optimizer)
     figure.add_scatter(
         x=[tokens for tokens, _ in line.planned],
         y=rounded(lr for _, lr in line.planned),
         mode="lines",
-        line={"color": color, "width": 2.4, "dash": RUNG_DASHES[line.rung]},
+        line={"color": color, "width": 2.4, "dash": RUNG_DASHES[line.owner.rung]},
         text=[_hover(who, tokens, lr) for tokens, lr in line.planned],
         hoverinfo="text",
         showlegend=False,

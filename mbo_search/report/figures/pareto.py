@@ -1,4 +1,4 @@
-"""What quality costs: perplexity against tokens, time and memory, with the schedules that none beats in both."""
+"""Quality and cost: perplexity against tokens, time and memory, with the schedules that none beats in both."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _front_style() -> dict[str, object]:
 def _variants(
     info: ParetoInfo, groups: Sequence[tuple[Rung | None, Sequence[int]]], names: Mapping[str, str]
 ) -> dict[str, dict[str, object]]:
-    """What the page's script exchanges when the reader chooses another kind of cost; only the front moves in y."""
+    """Values that the page's script swaps for another kind of cost; only the front moves in y."""
     return {
         kind: {
             "title": names[kind],

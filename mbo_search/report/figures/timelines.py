@@ -34,7 +34,7 @@ class StageBar:
     Attributes:
         stage: What it uses.
         start_tokens: Charged tokens before it.
-        end_tokens: Charged tokens behind it.
+        end_tokens: Charged tokens after it.
         path: (charged tokens, height in [0, 1]) of the learning rate along it.
     """
 
@@ -106,7 +106,7 @@ def lr_path(segments: Sequence[Segment]) -> tuple[tuple[int, float], ...]:
     first, last = segments[0].first_step, segments[-1].last_step
     batch_tokens, per_segment = segments[0].batch_tokens, segments[0].num_steps
     count = min(_POINTS_PER_STAGE, last - first)
-    # The steps are dense behind the warm-up's end, too: its corner must not be cut off.
+    # The steps are dense around the warm-up's end, too: its corner must not be cut off.
     steps = {first + (last - 1 - first) * index // max(count - 1, 1) for index in range(count)}
     corner = segments[0].stage_first_step + segments[0].clock.warmup_steps
     steps |= {step for step in (corner - 1, corner) if first <= step < last}

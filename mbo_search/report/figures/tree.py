@@ -1,4 +1,4 @@
-"""The stage tree on a token axis: every stretch of training once, as wide as it is long, as high as it is used.
+"""The stage tree on a token axis: each span of training once; width is its length, height its number of schedules.
 
 Schedules that begin alike share a rectangle; where they part, it splits. So the figure shows what sharing saved: a
 rectangle used by five schedules was trained once.
@@ -25,11 +25,11 @@ from mbo_search.units import format_count
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeBlock:
-    """A stretch of training that nothing enters or leaves in between.
+    """A span of training within which no schedule begins or ends.
 
     Attributes:
         start_tokens: Charged tokens before it.
-        end_tokens: Charged tokens behind it.
+        end_tokens: Charged tokens after it.
         first_row: Its topmost schedule, counted from the top of the figure.
         trials: The schedules that contain it, best first.
         strategies: Optimizer and stage name along it, in order.
@@ -49,7 +49,7 @@ class TreeInfo:
     """The whole tree.
 
     Attributes:
-        blocks: Every stretch, from the left to the right.
+        blocks: Every span, from left to right.
         num_trials: Schedules in it.
         num_hidden: Schedules left out, the worst ones.
         shared_tokens: Charged tokens that the schedules in it have in common with an earlier one.
@@ -174,7 +174,7 @@ def draw_tree(info: TreeInfo, *, names: Mapping[str, str]) -> go.Figure:
 
 
 def _place(block: TreeBlock, names: Mapping[str, str]) -> list[int | str]:
-    """Where a block begins, its topmost schedule, how many it has, and what it is called: for zooming to it."""
+    """Start of a block, its topmost schedule, number of schedules and name: for zooming to it."""
     strategies = ", ".join(dict.fromkeys(block.strategies))
     tokens = f"{format_count(block.start_tokens)}\u2013{format_count(block.end_tokens)} {names['tokens']}"
     called = f"{strategies}, {tokens}, {len(block.trials)} {names['schedules']}"

@@ -1,4 +1,4 @@
-"""What stands behind the numbers: the data, the environment, and the commands that give them again."""
+"""Origin of the numbers: the data, the environment, and the commands that reproduce them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN = frozenset({"micro_batch", "precision", "device", "threads"})
 
 
 def data_facts(source: ReportSource, text: Strings) -> Facts:
-    """What the models were trained and measured on, as (name, value) pairs."""
+    """Data that the models were trained and measured on, as (name, value) pairs."""
     words, spec, setup = text["data"], source.study.data, source.setup
     facts = [
         (words["source"], ", ".join(spec.source)),
@@ -28,19 +28,19 @@ def data_facts(source: ReportSource, text: Strings) -> Facts:
         (words["epochs"], _epochs(source)),
         (words["fingerprint"], setup.data_fingerprint[:16]),
     ]
-    if source.card is not None:
-        facts += _card_facts(source.card, words)
+    if source.metadata is not None:
+        facts += _splits(source.metadata, words)
     return [(name, value) for name, value in facts if value]
 
 
 def _epochs(source: ReportSource) -> str:
-    if source.card is None or "train" not in source.card.splits:
+    if source.metadata is None or "train" not in source.metadata.splits:
         return ""
-    num_tokens = source.card.splits["train"].num_tokens
+    num_tokens = source.metadata.splits["train"].num_tokens
     return f"{source.budget.total_tokens / num_tokens:.3g}" if num_tokens else ""
 
 
-def _card_facts(card: DataMetadata, words: Mapping[str, str]) -> Facts:
+def _splits(metadata: DataMetadata, words: Mapping[str, str]) -> Facts:
     splits = [
         (
             words[f"split_{name}"],
@@ -51,18 +51,18 @@ def _card_facts(card: DataMetadata, words: Mapping[str, str]) -> Facts:
             ),
         )
         for name in ("train", "validation", "test")
-        if (split := card.splits.get(name)) is not None
+        if (split := metadata.splits.get(name)) is not None
     ]
-    dropped = card.dedup
+    dropped = metadata.dedup
     return [
         *splits,
         (words["dropped"], words["dropped_value"].format(exact=dropped.exact, near=dropped.near)),
-        *((name, version) for name, version in sorted(card.versions.items())),
+        *((name, version) for name, version in sorted(metadata.versions.items())),
     ]
 
 
 def environment_facts(source: ReportSource, text: Strings) -> Facts:
-    """How training was computed, as (name, value) pairs."""
+    """Environment of training, as (name, value) pairs."""
     words, setup, model = text["environment"], source.setup, source.setup.model
     shape = words["model_value"].format(layers=model.layers, width=model.width, heads=model.heads)
     return [

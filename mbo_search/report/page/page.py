@@ -1,4 +1,4 @@
-"""The report of a study: one HTML file that holds everything and asks nobody for anything."""
+"""The report of a study: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mbo_search.report.figures.registry import FIGURES, figure_blocks
 from mbo_search.report.page.html import render_page
 from mbo_search.report.page.ladder_table import ladder_rows
 from mbo_search.report.page.metadata import commands, data_facts, environment_facts
-from mbo_search.report.page.page_context import frame, shown_block
+from mbo_search.report.page.page_context import page_context, shown_block
 from mbo_search.report.page.summary import (
     headline,
     next_step,
@@ -89,7 +89,7 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
     blocks = figure_blocks(source, text)
     with_section = [block for key, block in blocks.items() if FIGURES[key].has_section]
     values: dict[str, object] = {
-        **frame(text),
+        **page_context(text),
         "sections": _sections(with_section, text),
         "figure_sections": [block.key for block in with_section],
         "study": source.study.study,
@@ -116,7 +116,7 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "samples": samples,
         "data_facts": data_facts(source, text),
         "environment_facts": environment_facts(source, text),
-        "has_card": source.card is not None,
+        "has_metadata": source.metadata is not None,
         "commands": commands(source),
         "study_yaml": dump_study(source.study),
     }

@@ -1,4 +1,4 @@
-"""What every page carries: its words, the version and date in its footer, and figures ready for the template."""
+"""Context of every page: its words, the version and date in its footer, and figures ready for the template."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.study.spec.rungs import RUNGS
 
 
-def frame(text: Strings) -> dict[str, object]:
+def page_context(text: Strings) -> dict[str, object]:
     """The values that every template needs."""
     return {
         "text": {"language": text.language, **text.groups},

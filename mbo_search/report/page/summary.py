@@ -16,12 +16,12 @@ from mbo_search.units import format_count
 
 
 def question(source: ReportSource, text: Strings) -> str:
-    """What the study asks."""
+    """The study's question."""
     return text["questions"][source.question]
 
 
 def headline(ranking: Ranking, text: Strings) -> str:
-    """What each rung of the ladder is worth, in one plain sentence, as far as that is known."""
+    """Say in one plain sentence what each rung of the ladder is worth, as far as that is known."""
     words = text["headline"]
     best = next((row for row in ranking.trials if row.rank is not None), None)
     if best is None:
@@ -78,7 +78,7 @@ def sentence(source: ReportSource, text: Strings) -> str:
 
 
 def _kind(ranking: Ranking) -> str:
-    """Which of the sentences the verdict's values ask for."""
+    """Choose the sentence for the verdict's values."""
     verdict = ranking.verdict
     if verdict.winner_trial is None:
         return "none"
@@ -123,13 +123,13 @@ def _rung_of_trial(ranking: Ranking, trial: int | None) -> Rung:
 
 
 def objections(ranking: Ranking, text: Strings) -> tuple[str, ...]:
-    """What forbids a yes besides the numbers; beside a no, what else there is to mind."""
+    """List what rules out a yes besides the numbers; with a no, what else to note."""
     words = text["labels"]["doubt" if ranking.verdict.answer == "no" else "objection"]
     return tuple(words.format(reason=translated(reason, text)) for reason in ranking.verdict.objections)
 
 
 def next_step(ranking: Ranking, text: Strings) -> tuple[str, str]:
-    """What to do next, and the command for it; either may be empty."""
+    """Next step and the command for it; either may be empty."""
     said = translated(ranking.verdict.next, text)
     before, mark, command = said.rpartition("mbo-search ")
     if not mark:
@@ -138,7 +138,7 @@ def next_step(ranking: Ranking, text: Strings) -> tuple[str, str]:
 
 
 def repeats_sentence(repeats: SearchRepeats | None, text: Strings) -> str:
-    """What independent searches say together; empty without repeats."""
+    """Result of independent searches together; empty without repeats."""
     if repeats is None:
         return ""
     words = text["sentence"]
@@ -156,7 +156,7 @@ def repeats_sentence(repeats: SearchRepeats | None, text: Strings) -> str:
 
 
 def warnings(source: ReportSource, text: Strings) -> tuple[str, ...]:
-    """What the reader must know before believing the verdict, in plain sentences."""
+    """Warnings for the reader before the verdict is believed, in plain sentences."""
     words, ranking = text["missing"], source.ranking
     if not source.ranked:
         return tuple(translated(note, text) for note in ranking.notes)

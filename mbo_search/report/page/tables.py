@@ -1,4 +1,4 @@
-"""The tables of the pages as values: columns, rows of raw numbers, and the recipe behind each row.
+"""The tables of the pages as values: columns, rows of raw numbers, and the recipe of each row.
 
 The page's script sorts, filters, formats and downloads them; nothing is formatted here, so that sorting and CSV see
 the numbers themselves.
@@ -13,7 +13,7 @@ from typing import TypedDict
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import change_percent, stage_facts
-from mbo_search.results.evidence.attribution_values import AttributionRow
+from mbo_search.results.evidence.attribution import AttributionRow
 from mbo_search.results.evidence.ranking_values import RankedTrial
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Stage
@@ -139,7 +139,7 @@ def failures_table(source: ReportSource, text: Strings) -> Table:
 
 
 def attribution_table(source: ReportSource, text: Strings) -> Table:
-    """What each part of the question's champion is worth, with the schedule that lacks it."""
+    """Worth of each part of the question's champion, with the schedule that lacks it."""
     found = source.ranking.attribution
     rows = [row for row in found.rows if row.trial in source.records] if found is not None else []
     kinds = {

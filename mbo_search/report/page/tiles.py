@@ -29,7 +29,7 @@ class Tile:
 
 
 def tiles(source: ReportSource, text: Strings) -> tuple[Tile, ...]:
-    """The figures behind the verdict, most important first; what is not known is left out."""
+    """The numbers that support the verdict, most important first; unknown ones are left out."""
     ranking, words = source.ranking, text["tiles"]
     found = [
         _best(source, text),
@@ -43,7 +43,7 @@ def tiles(source: ReportSource, text: Strings) -> tuple[Tile, ...]:
 
 
 def cost(ranking: Ranking, text: Strings) -> tuple[str, ...]:
-    """What the study took, in a few short phrases."""
+    """Cost of the study in a few short phrases."""
     words, totals = text["cost"], ranking.totals
     finished = sum(row.rank is not None for row in ranking.trials)
     saved = totals.saved_tokens / totals.requested_tokens if totals.requested_tokens else 0.0
@@ -90,7 +90,7 @@ def _gain(ranking: Ranking, text: Strings) -> Tile | None:
 
 
 def _evidence(verdict: Verdict, words: Mapping[str, str]) -> Tile | None:
-    """How sure that is: seeds, documents, and which of them is the larger part of the uncertainty."""
+    """Certainty of the gain: seeds, documents, and which of them is the larger part of the uncertainty."""
     if verdict.difference is None:
         return None
     if verdict.num_seeds is None:
@@ -106,7 +106,7 @@ def _evidence(verdict: Verdict, words: Mapping[str, str]) -> Tile | None:
 
 
 def _tokens(tokens: TokenRatio | None, words: Mapping[str, str]) -> Tile | None:
-    """How much text the gain is worth, as far as it was measured."""
+    """Worth of the gain in text, as far as it was measured."""
     if tokens is None:
         return None
     below, above = f"< {_times(tokens.measured_low)}", f"> {_times(tokens.measured_high)}"
@@ -126,7 +126,7 @@ def _tokens(tokens: TokenRatio | None, words: Mapping[str, str]) -> Tile | None:
 
 
 def _seconds(verdict: Verdict, words: Mapping[str, str]) -> Tile | None:
-    """What remains of the gain where both train for the same time, if they are not equally fast."""
+    """Rest of the gain if both train for the same time, where they are not equally fast."""
     equal, ratio = verdict.equal_seconds, verdict.seconds_ratio
     if equal is None or ratio is None:
         return None

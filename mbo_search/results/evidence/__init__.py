@@ -1,1 +1,1 @@
-"""What the records say: champions, comparisons, differences, noise, objections."""
+"""Evidence in the records: champions, comparisons, differences, noise, objections."""

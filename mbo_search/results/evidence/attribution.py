@@ -1,16 +1,16 @@
-"""What each part of the question's champion is worth: paired differences to runs with the part put back."""
+"""Worth of each part of the question's champion: paired differences from runs with the part put back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mbo_search.results.evidence.attribution_values import Attribution, AttributionRow
 from mbo_search.results.evidence.champions import Champions
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns, schedule_identity
 from mbo_search.results.statistics.paired import PairedTest, holm, paired_test
-from mbo_search.study.space.ablations import PARTS, Ablation, Ablations, swaps_of
+from mbo_search.study.space.ablations import PARTS, Ablation, Ablations, Part, ablations_of
+from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps
 
@@ -21,6 +21,53 @@ _PART_WORDS = {
     "regularizers": "regularizers",
     "hand_over": "hand-over",
 }
+
+
+class AttributionRow(Description):
+    """One part of the schedule, put back to the baseline's.
+
+    Attributes:
+        stage: Position of the stage, from 0.
+        stage_name: Its name.
+        part: What was put back.
+        change: From what to what.
+        trial: The first of its runs.
+        sentence: What the part is worth, for people.
+        test: Paired over the confirm seeds: loss with the part put back minus the loss of the schedule as it is.
+            Null if a run failed on one of them.
+        adjusted_p: After Holm's adjustment within the family of all parts.
+        num_failed: Seeds on which it did not complete.
+        notes: What else had to change for the schedule to be valid.
+    """
+
+    stage: int
+    stage_name: str
+    part: Part
+    change: str
+    trial: int
+    sentence: str
+    test: PairedTest | None = None
+    adjusted_p: float | None = None
+    num_failed: int = 0
+    notes: tuple[str, ...] = ()
+
+
+class Attribution(Description):
+    """Worth of the parts of the best staged schedule, each put back to the baseline's on its own.
+
+    Attributes:
+        trial: The staged champion.
+        baseline_trial: What its parts were put back to.
+        rows: One a part that was run, by stage.
+        unchanged: Parts that the baseline shares, such as `stage 2 hand_over`.
+        impossible: Parts that cannot be put back, with the reason.
+    """
+
+    trial: int
+    baseline_trial: int
+    rows: tuple[AttributionRow, ...]
+    unchanged: tuple[str, ...] = ()
+    impossible: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -34,7 +81,7 @@ class _Runs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributionContext:
-    """What attribution needs besides records.
+    """Inputs of attribution besides records.
 
     Attributes:
         reference_lrs: Reference learning rate of every optimizer at the study's width.
@@ -54,7 +101,7 @@ def attribute(records: Sequence[TrialRecord], best: Champions, context: Attribut
     if challenger is None or best.baseline is None:
         return None
     winner = challenger.head.schedule
-    swaps = swaps_of(winner, best.baseline.head.schedule, context.reference_lrs, context.budget)
+    swaps = ablations_of(winner, best.baseline.head.schedule, context.reference_lrs, context.budget)
     if not runs and not (context.is_asked and not swaps.found and challenger.fresh):
         return None
     tested = {key: _test(challenger, found) for key, found in runs.items()}

@@ -1,4 +1,4 @@
-"""Who speaks for whom: the schedules on which a study's answer rests, chosen by search loss alone.
+"""Champions: the schedules on which a study's answer rests, chosen by search loss alone.
 
 The ranking compares them, and `confirm` trains them again. Both ask here, so that what was declared before the
 fresh seeds is what is judged on them.
@@ -27,7 +27,7 @@ class Champions:
         by_rung: The best schedule that needs exactly a rung's freedoms, whoever proposed it; lowest rung first.
         overall: The best schedule of all.
         ablated: The challenger without its freedom, as an opponent has tried it: same shares, shapes and rates. It
-            is an opponent as well, for a rung's champion may be one that was merely lucky in the search.
+            is an opponent as well, because a rung's champion may merely have been lucky in the search.
     """
 
     question: Rung

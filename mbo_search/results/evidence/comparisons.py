@@ -1,14 +1,13 @@
-"""Who is compared with whom: the declared comparisons, those of the ladder, the secondary ones, and ties."""
+"""Comparisons of schedules: the declared ones, those of the ladder, the secondary ones, and ties."""
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable, Sequence
 
 from mbo_search.results.evidence.champions import Champions
 from mbo_search.results.evidence.differences import difference_of, difference_of_nats
-from mbo_search.results.evidence.ranking_values import Comparison
+from mbo_search.results.evidence.ranking_values import PairComparison
 from mbo_search.results.evidence.rounds import round_of_pair
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns
@@ -22,12 +21,12 @@ _NORMAL_95 = 1.96
 
 
 def order(groups: Sequence[ScheduleRuns]) -> list[ScheduleRuns]:
-    """Complete schedules from best to worst: confirmed ones first, for a search loss alone flatters."""
+    """Complete schedules from best to worst: confirmed ones first, because a search loss alone flatters."""
     complete = [runs for runs in groups if runs.loss is not None]
     return sorted(complete, key=lambda runs: (not runs.is_confirmed, runs.loss, runs.head.trial))
 
 
-def compare(runs: ScheduleRuns, other: ScheduleRuns, alpha: float = ALPHA) -> Comparison | None:
+def compare(runs: ScheduleRuns, other: ScheduleRuns, alpha: float = ALPHA) -> PairComparison | None:
     """Compare two schedules over the fresh seeds that both completed, else over the seed of the search."""
     differences = paired_differences(runs, other)
     if differences:
@@ -36,12 +35,12 @@ def compare(runs: ScheduleRuns, other: ScheduleRuns, alpha: float = ALPHA) -> Co
     if mine is None or theirs is None or runs.head.seed != other.head.seed:
         return None
     difference = difference_of_nats(theirs - mine)
-    return Comparison(trial=runs.head.trial, other=other.head.trial, role="search", difference=difference)
+    return PairComparison(trial=runs.head.trial, other=other.head.trial, role="search", difference=difference)
 
 
 def compare_all(
     groups: Sequence[ScheduleRuns], best: Champions, rounds: Sequence[Champions] = ()
-) -> tuple[Comparison, ...]:
+) -> tuple[PairComparison, ...]:
     """All comparisons of a study, given its champions and those of each round of confirming so far."""
     declared = _declared(best, rounds)
     ladder = _ladder(best)
@@ -52,7 +51,7 @@ def compare_all(
     return (*declared, *ladder, *_adjusted([found for found in others if found.test is not None]))
 
 
-def _declared(best: Champions, rounds: Sequence[Champions]) -> list[Comparison]:
+def _declared(best: Champions, rounds: Sequence[Champions]) -> list[PairComparison]:
     challenger = best.challenger
     if challenger is None:
         return []
@@ -69,14 +68,14 @@ def _declared(best: Champions, rounds: Sequence[Champions]) -> list[Comparison]:
 
 
 def _shared(spending: Spending, num_opponents: int) -> Spending:
-    """What the test against one of several opponents may spend.
+    """Error that the test against one of several opponents may spend.
 
     A yes needs all lower ends, so each has the whole error; one upper end suffices for a no, so they share theirs.
     """
     return Spending(better=spending.better, worse=spending.worse / num_opponents)
 
 
-def _ladder(best: Champions) -> list[Comparison]:
+def _ladder(best: Champions) -> list[PairComparison]:
     rungs = [rung for rung in (*rungs_below(best.question), best.question) if rung in best.by_rung]
     first = spending_of(1)
     share = 1 / max(1, len(rungs) - 1)
@@ -90,7 +89,7 @@ def _ladder(best: Champions) -> list[Comparison]:
     return found
 
 
-def _looked_at(runs: ScheduleRuns, other: ScheduleRuns, spending: Spending) -> Comparison | None:
+def _looked_at(runs: ScheduleRuns, other: ScheduleRuns, spending: Spending) -> PairComparison | None:
     """Compare with the test that may be looked at, over seeds and documents; else over the seed of the search."""
     differences = paired_differences(runs, other)
     if not differences:
@@ -99,25 +98,17 @@ def _looked_at(runs: ScheduleRuns, other: ScheduleRuns, spending: Spending) -> C
     return _tested(runs, other, test)
 
 
-def _tested(runs: ScheduleRuns, other: ScheduleRuns, test: SequentialTest | PairedTest) -> Comparison:
+def _tested(runs: ScheduleRuns, other: ScheduleRuns, test: SequentialTest | PairedTest) -> PairComparison:
     """A comparison that is secondary until it is known what it was declared for."""
-    return Comparison(
+    return PairComparison(
         trial=runs.head.trial, other=other.head.trial, role="secondary", difference=difference_of(test), test=test
     )
 
 
-def _compared(pairs: Iterable[tuple[ScheduleRuns, ScheduleRuns]]) -> list[Comparison]:
+def _compared(pairs: Iterable[tuple[ScheduleRuns, ScheduleRuns]]) -> list[PairComparison]:
     """The comparisons of the pairs that have seeds in common."""
     found = [compare(one, other) for one, other in pairs]
     return [comparison for comparison in found if comparison is not None]
-
-
-def difference_noise(comparisons: Sequence[Comparison]) -> float | None:
-    """Standard deviation of a difference between two schedules over seeds, pooled; None if never measured."""
-    tests = [one.test for one in comparisons if one.test is not None and one.role != "ladder"]
-    spreads = [(test.sd_nats, test.num_seeds - 1) for test in tests if test.sd_nats is not None]
-    freedom = sum(count for _, count in spreads)
-    return math.sqrt(math.fsum(sd**2 * count for sd, count in spreads) / freedom) if freedom else None
 
 
 def is_tied(runs: ScheduleRuns, best: ScheduleRuns, noise_nats: float | None) -> bool | None:
@@ -165,7 +156,7 @@ def _pairs(runs: ScheduleRuns, other: ScheduleRuns) -> list[tuple[TrialRecord, T
     return [(record, theirs[record.seed]) for record in runs.fresh if record.seed in theirs]
 
 
-def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
+def _adjusted(comparisons: Sequence[PairComparison]) -> list[PairComparison]:
     p_values = [_p_value(comparison) for comparison in comparisons]
     adjusted = iter(holm([p_value for p_value in p_values if p_value is not None]))
     return [
@@ -174,5 +165,5 @@ def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
     ]
 
 
-def _p_value(comparison: Comparison) -> float | None:
+def _p_value(comparison: PairComparison) -> float | None:
     return comparison.test.p_value if isinstance(comparison.test, PairedTest) else None

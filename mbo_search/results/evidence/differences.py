@@ -31,7 +31,7 @@ def difference_of(test: SequentialTest | PairedTest) -> Difference:
 
 
 def smallest_difference(differences: Sequence[Difference], level: float | None) -> Difference:
-    """What holds against each of several opponents: the smallest gain, its ends the smallest ends.
+    """Gain that holds against each of several opponents: the smallest one, its ends the smallest ends.
 
     A schedule beats all of them by at least so much exactly if it beats each by at least so much, so the lower ends
     need no correction for their number; the upper ends share their error. An end that is not known for one of them

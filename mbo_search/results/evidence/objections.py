@@ -1,4 +1,4 @@
-"""What forbids a yes although the numbers say it: opponents that had too little, and ranges that end too early."""
+"""Objections to a yes that the numbers give: opponents that had too little, and ranges that end too early."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from mbo_search.results.evidence.champions import Champions
-from mbo_search.results.evidence.ladder_info import LadderContext
+from mbo_search.results.evidence.ladder import FEWEST_TRIALS, LadderContext
 from mbo_search.results.records.records import LOWER_ARMS, TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns
 from mbo_search.results.statistics.paired import percent_lower
 from mbo_search.study.space.parameters import Parameter
 from mbo_search.units import format_count
-
-FEWEST_TRIALS = 3
-"""Trials of the opponents for each optimizer that they may use, below which they were hardly tuned."""
 
 EDGE = 0.05
 """Share of a range at either end that counts as its edge; rates are measured on a logarithmic scale."""
@@ -25,31 +22,31 @@ _MOST_SCHEDULES_BEHIND = 2
 
 
 def objections(
-    best: Champions, records: Sequence[TrialRecord], info: LadderContext, gain_nats: float
+    best: Champions, records: Sequence[TrialRecord], context: LadderContext, gain_nats: float
 ) -> tuple[str, ...]:
     """Say why a gain must not be believed yet, whatever its interval."""
     searched = [record for record in records if record.arm in LOWER_ARMS]
-    weak = [*_unequal(info), *_few_trials(searched, info), *_still_improving(searched, gain_nats)]
-    found = [*([] if _have_tried_everything(searched, info) else weak), *_edges(best, info)]
+    weak = [*_unequal(context), *_few_trials(searched, context), *_still_improving(searched, gain_nats)]
+    found = [*([] if _have_tried_everything(searched, context) else weak), *_edges(best, context)]
     return tuple(dict.fromkeys(found))
 
 
-def _have_tried_everything(searched: Sequence[TrialRecord], info: LadderContext) -> bool:
+def _have_tried_everything(searched: Sequence[TrialRecord], context: LadderContext) -> bool:
     """Whether the opponents' spaces are finite and no schedule of them is left: nothing makes them stronger."""
     tried = {
-        name: {tuple(sorted(one.params.items())) for one in searched if one.arm == name} for name in info.sizes
+        name: {tuple(sorted(one.params.items())) for one in searched if one.arm == name} for name in context.sizes
     }
-    return bool(info.sizes) and all(
-        size is not None and len(tried[name]) >= size for name, size in info.sizes.items()
+    return bool(context.sizes) and all(
+        size is not None and len(tried[name]) >= size for name, size in context.sizes.items()
     )
 
 
-def _edges(best: Champions, info: LadderContext) -> Iterator[str]:
+def _edges(best: Champions, context: LadderContext) -> Iterator[str]:
     """The challenger with all its numbers; of the opponents the rates, which decide how good they could be."""
     if best.challenger is not None:
-        yield from edges_of(best.challenger, info)
+        yield from edges_of(best.challenger, context)
     for runs in best.opponents:
-        yield from edges_of(runs, info, _is_rate)
+        yield from edges_of(runs, context, _is_rate)
 
 
 def _is_rate(name: str) -> bool:
@@ -60,9 +57,9 @@ def _is_any(name: str) -> bool:
     return True
 
 
-def edges_of(runs: ScheduleRuns, info: LadderContext, counts: Callable[[str], bool] = _is_any) -> Iterator[str]:
+def edges_of(runs: ScheduleRuns, context: LadderContext, counts: Callable[[str], bool] = _is_any) -> Iterator[str]:
     """Name the ranges at whose edge a schedule lies."""
-    known = {parameter.name: parameter for parameter in info.searched.get(runs.head.arm, ())}
+    known = {parameter.name: parameter for parameter in context.searched.get(runs.head.arm, ())}
     for name, value in runs.head.params.items():
         parameter = known.get(name)
         if (
@@ -98,28 +95,28 @@ def late_gain(records: Sequence[TrialRecord]) -> float | None:
 
 
 def _place(parameter: Parameter, value: float) -> float:
-    """Where in its range a value lies, from 0 to 1."""
+    """Position of a value in its range, from 0 to 1."""
     low, high = parameter.low, parameter.high
     if parameter.log and low > 0:
         return math.log(value / low) / math.log(high / low) if value > 0 else 0.0
     return (value - low) / (high - low)
 
 
-def _unequal(info: LadderContext) -> Iterator[str]:
-    own, theirs = info.charges.get("staged", 0), info.charges.get("opponents", 0)
-    if own - theirs > max(_MOST_SCHEDULES_BEHIND * info.schedule_tokens, own // 10):
+def _unequal(context: LadderContext) -> Iterator[str]:
+    own, theirs = context.charges.get("staged", 0), context.charges.get("opponents", 0)
+    if own - theirs > max(_MOST_SCHEDULES_BEHIND * context.schedule_tokens, own // 10):
         yield (
             f"the opponents were searched with {format_count(theirs)} tokens, the question's side with "
             f"{format_count(own)}; only equal efforts can be compared"
         )
 
 
-def _few_trials(searched: Sequence[TrialRecord], info: LadderContext) -> Iterator[str]:
+def _few_trials(searched: Sequence[TrialRecord], context: LadderContext) -> Iterator[str]:
     complete = sum(record.state == "complete" for record in searched)
-    if info.optimizers and complete < FEWEST_TRIALS * len(info.optimizers):
+    if context.optimizers and complete < FEWEST_TRIALS * len(context.optimizers):
         yield (
-            f"the opponents had {complete} trials for {len(info.optimizers)} optimizers, and fewer than "
-            f"{FEWEST_TRIALS} for each are no tuning"
+            f"the opponents had {complete} trials for {len(context.optimizers)} optimizers; fewer than "
+            f"{FEWEST_TRIALS} for each do not count as tuning"
         )
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from mbo_search.results.evidence.attribution_values import Attribution
+from mbo_search.results.evidence.attribution import Attribution
 from mbo_search.results.records.records import Arm
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT, Answer, PairedTest
@@ -52,7 +52,7 @@ class Difference(Description):
     equivalent_tokens: Estimate | None = None
 
 
-class Comparison(Description):
+class PairComparison(Description):
     """One schedule against another.
 
     Attributes:
@@ -158,7 +158,7 @@ class Verdict(Description):
         winner_trial: The schedule at the top of the ranking, whatever its rung.
         champion_trial: The best schedule, by its search, that needs the freedom.
         opponent_trial: The champion below that it gains least over.
-        num_seeds: Fresh seeds behind the weakest comparison.
+        num_seeds: Fresh seeds of the weakest comparison.
         planned_seeds: Fresh seeds that the study wants; null if it wants none.
         is_interim: Whether fewer seeds are done than planned.
         num_documents: Documents that the interval covers; null where nothing is said about other text.
@@ -262,8 +262,8 @@ class RankedTrial(Description):
         runs: Its complete runs, the search trial's first.
         test_loss: Mean loss on the test split over the confirm seeds; never used to rank.
         test_perplexity: exp(test_loss).
-        bits_per_byte: Mean over the runs behind `val_loss`.
-        accuracy: Mean next-token accuracy over the runs behind `val_loss`.
+        bits_per_byte: Mean over the runs of `val_loss`.
+        accuracy: Mean next-token accuracy over the runs of `val_loss`.
         stages: The complete recipe.
         requested_tokens: Up to where its runs ended, without sharing.
         executed_tokens: Trained for it and kept.
@@ -359,7 +359,7 @@ class Ranking(Description):
     ladder: tuple[LadderRung, ...] = ()
     baseline_trial: int | None = None
     trials: tuple[RankedTrial, ...] = ()
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[PairComparison, ...] = ()
     totals: Totals = Totals()
     noise_floor: NoiseFloor | None = None
     attribution: Attribution | None = None

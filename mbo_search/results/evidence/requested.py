@@ -1,4 +1,4 @@
-"""What the schedules of a study would have cost from scratch, each one once."""
+"""Cost of the schedules of a study from scratch, each one once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _outline(record: TrialRecord) -> Hashable:
 
 
 def _named(group: Sequence[TrialRecord]) -> list[tuple[Hashable, TrialRecord]]:
-    """Records of one outline by the key of the state behind their schedule, or else by what is trained."""
+    """Records of one outline by the key of the state after their schedule, or else by what is trained."""
     if len(group) == 1:
         return [(_end(group[0]) or _outline(group[0]), group[0])]
     identities = [(_outline(record), _identity(record)) for record in group]
@@ -44,7 +44,7 @@ def _named(group: Sequence[TrialRecord]) -> list[tuple[Hashable, TrialRecord]]:
 
 
 def _end(record: TrialRecord) -> str | None:
-    """The key of the state behind the whole schedule, where it was trained."""
+    """The key of the state after the whole schedule, where it was trained."""
     return record.boundaries[-1].node if record.state == "complete" and record.boundaries else None
 
 

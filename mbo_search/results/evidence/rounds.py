@@ -1,9 +1,9 @@
 """Rounds of confirming: how often champions were chosen, and what each choice may still spend of the error.
 
-A search that goes on after a confirmation may choose other champions, and a study that confirms whatever looks best
-this time would find a false yes sooner or later. So each choice of champions is a round, and each later round has
-less of the error to spend. The rounds are read off the order of the trials: a round ends where search trials follow
-confirm runs.
+A search that continues after a confirmation may choose other champions, and a study that confirms whatever looks
+best this time would find a false yes sooner or later. So each choice of champions is a round, and each later round
+has less of the error to spend. The rounds are read off the order of the trials: a round ends where search trials
+follow confirm runs.
 """
 
 from __future__ import annotations

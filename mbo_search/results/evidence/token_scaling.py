@@ -17,7 +17,7 @@ _BySeed = Mapping[int, float]
 def token_ratio(
     records: Sequence[TrialRecord], best: Champions, errors: tuple[float, float] | None
 ) -> TokenRatio | None:
-    """How much text the strongest opponent would need to be as good as the question's champion."""
+    """Estimate how much text the strongest opponent would need to be as good as the question's champion."""
     challenger, opponent = best.challenger, best.strongest
     if challenger is None or opponent is None:
         return None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from mbo_search.errors import UserError
 from mbo_search.model.size import num_parameters
 from mbo_search.results.evidence.attribution import AttributionContext
-from mbo_search.results.evidence.ladder_info import charges_of, ladder_info
+from mbo_search.results.evidence.ladder import charges_of, ladder_context
+from mbo_search.results.evidence.noise import EarlierNoise, noise_of_earlier
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.ranking.provenance import schedule_file_of
 from mbo_search.results.ranking.rank import RankingContext, count_totals, rank
@@ -15,9 +18,11 @@ from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.schedule_file import dump_schedule_file
 from mbo_search.study.spec.reference_lr import reference_lrs
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.system.files import write_atomic, write_json
 from mbo_search.train.setup.setup import TrainSetup
+
+_MOST_FOLDERS = 500
 
 
 def make_ranking(
@@ -45,7 +50,7 @@ def _ranking_of_search(
 ) -> Ranking:
     status, budget = run.status(), setup.budget()
     context = RankingContext(
-        info=ladder_info(study, budget.total_tokens, charges_of(records, status)),
+        ladder=ladder_context(study, budget.total_tokens, charges_of(records, status)),
         directory=str(run.path),
         objectives=study.search.objectives,
         attribution=AttributionContext(
@@ -88,7 +93,7 @@ def write_ranking(
 
 
 def scale_of(setup: TrainSetup) -> str:
-    """At which size a study's answer holds."""
+    """Describe the size at which a study's answer holds."""
     parameters = num_parameters(setup.model, setup.vocab_size)
     return f"at {_millions(parameters)} parameters, {_millions(setup.budget().total_tokens)} tokens"
 
@@ -96,3 +101,27 @@ def scale_of(setup: TrainSetup) -> str:
 def _millions(count: int) -> str:
     millions = count / 1e6
     return f"{millions:.0f} M" if millions >= 100 else f"{millions:.2g} M"
+
+
+def earlier_noise(root: Path, setup: TrainSetup, worthwhile_percent: float) -> EarlierNoise | None:
+    """Learn from the run directories in a folder that trained the same model as long on the same data."""
+    alike = list(_alike(root, setup))
+    rankings = {run.path.name: make_ranking(run, setup=own) for run, own in alike}
+    return noise_of_earlier(rankings, worthwhile_percent)
+
+
+def _alike(root: Path, setup: TrainSetup) -> Iterator[tuple[RunDirectory, TrainSetup]]:
+    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    for folder in folders[:_MOST_FOLDERS]:
+        try:
+            run = RunDirectory.open(folder)
+            own = run.setup()
+            is_alike = _material(own) == _material(setup)
+        except UserError:
+            continue
+        if is_alike:
+            yield run, own
+
+
+def _material(setup: TrainSetup) -> str:
+    return setup.model_copy(update={"numerics": {}}).root_key(0)

@@ -1,6 +1,6 @@
 """Searches with several objectives: what a trial is worth in each, and which schedules no other one beats.
 
-Time counts as if nothing had been shared: a schedule is not quick because another one had trained its beginning.
+Time counts as if nothing had been shared: a schedule is not quick because another one had trained its prefix.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mbo_search.study.spec.study import Objective
 
 
 def objective_values(record: TrialRecord, objectives: Sequence[Objective]) -> tuple[float, ...]:
-    """What a complete trial showed in each objective."""
+    """Values of a complete trial in each objective."""
     assert record.val_loss is not None, "only complete trials have values"
     seconds = record.cost.train_seconds if record.path_seconds is None else record.path_seconds
     known = {"loss": record.val_loss, "seconds": seconds}
@@ -21,7 +21,7 @@ def objective_values(record: TrialRecord, objectives: Sequence[Objective]) -> tu
 
 
 def non_dominated(points: Sequence[Sequence[float]]) -> tuple[bool, ...]:
-    """Which points no other one beats: by being nowhere worse and somewhere better.
+    """Mark the points that no other one beats by being nowhere worse and somewhere better.
 
     >>> non_dominated([(1.0, 5.0), (2.0, 2.0), (2.0, 3.0), (1.0, 5.0)])
     (True, True, False, True)

@@ -1,4 +1,4 @@
-"""Schedules with their provenance, ready to be handed out: `best.yaml`, and any other complete trial."""
+"""Schedules with their provenance, ready for export: `best.yaml`, and any other complete trial."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
 from mbo_search.study.files.schedule_file import Provenance, ScheduleFile, sections_of
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.train.setup.setup import TrainSetup
 
 _PACKAGES = ("mbo-search", "numpy", "pytorch-optimizer", "tokenizers", "torch")
@@ -63,9 +63,9 @@ def _row(ranking: Ranking, trial: int, where: str) -> RankedTrial:
     shown = ", ".join(complete[:10]) + (", ..." if len(complete) > 10 else "")
     hint = f"complete schedules, best first: {shown or 'none yet'}"
     if row is None:
-        rule = "is no schedule of this study"
+        rule = "is not a schedule of this study"
         raise RunDirectoryError([Problem(key="trial", value=str(trial), rule=rule, hint=hint, where=where)])
     if row.rank is None:
-        rule = f"is {row.state}; only complete schedules can be handed out"
+        rule = f"is {row.state}; only complete schedules can be exported"
         raise RunDirectoryError([Problem(key="trial", value=str(trial), rule=rule, hint=hint, where=where)])
     return row

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 
 from mbo_search.results.evidence.attribution import AttributionContext, attribute
 from mbo_search.results.evidence.champions import Champions, champions, contenders
-from mbo_search.results.evidence.comparisons import compare_all, difference_noise, is_tied, order
-from mbo_search.results.evidence.ladder_info import LadderContext
-from mbo_search.results.evidence.noise_floor import noise_floor
-from mbo_search.results.evidence.ranking_values import Comparison, RankedRun, RankedTrial, Ranking, Totals
+from mbo_search.results.evidence.comparisons import compare_all, is_tied, order
+from mbo_search.results.evidence.ladder import LadderContext, ladder_rows
+from mbo_search.results.evidence.noise import difference_noise, noise_floor
+from mbo_search.results.evidence.ranking_values import PairComparison, RankedRun, RankedTrial, Ranking, Totals
 from mbo_search.results.evidence.requested import requested_tokens
 from mbo_search.results.evidence.rounds import champions_by_round
 from mbo_search.results.evidence.token_scaling import token_ratio
-from mbo_search.results.ranking.ladder_rows import ladder_rows
 from mbo_search.results.ranking.pareto import mark_front
 from mbo_search.results.records.optional_stats import mean_or_none, perplexity_or_none, sd_or_none
 from mbo_search.results.records.records import TrialRecord
@@ -34,16 +33,16 @@ _LARGEST = 1e100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankingContext:
-    """What a ranking needs besides records.
+    """Inputs of a ranking besides records.
 
     Attributes:
-        info: The study's ladder.
+        ladder: The study's ladder.
         directory: The run directory, as commands name it.
         objectives: What the search minimizes.
-        attribution: What the worth of single parts is worked out from; None: nobody wants to know.
+        attribution: Inputs for the worth of single parts; None: it is not computed.
     """
 
-    info: LadderContext
+    ladder: LadderContext
     directory: str = "DIR"
     objectives: Sequence[Objective] = ("loss",)
     attribution: AttributionContext | None = None
@@ -77,17 +76,17 @@ def rank(
     """Rank the schedules of a study and answer its question as far as the records can."""
     groups = group_by_schedule(records)
     known = _context(groups) if context is None else context
-    ordered, best = order(groups), champions(groups, known.info.question)
+    ordered, best = order(groups), champions(groups, known.ladder.question)
     comparisons = compare_all(groups, best, champions_by_round(groups, records, best.question))
     tokens = token_ratio(records, best, _errors_against(best.strongest, comparisons))
-    ladder = ladder_rows(groups, best, comparisons, known.info)
+    ladder = ladder_rows(groups, best, comparisons, known.ladder)
     evidence = Evidence(
         records=records,
         ordered=ordered,
         best=best,
         comparisons=comparisons,
         ladder=ladder,
-        info=known.info,
+        context=known.ladder,
         tokens=tokens,
         confirm=confirm,
         scale=scale,
@@ -109,8 +108,10 @@ def rank(
     )
 
 
-def _errors_against(opponent: ScheduleRuns | None, comparisons: Sequence[Comparison]) -> tuple[float, float] | None:
-    """How many standard errors the declared interval against an opponent reaches to either side."""
+def _errors_against(
+    opponent: ScheduleRuns | None, comparisons: Sequence[PairComparison]
+) -> tuple[float, float] | None:
+    """Reach of the declared interval against an opponent to either side, in standard errors."""
     tests = (one.test for one in comparisons if opponent is not None and one.other == opponent.head.trial)
     declared = next((test for test in tests if isinstance(test, SequentialTest)), None)
     return None if declared is None else standard_errors(declared)
@@ -119,11 +120,11 @@ def _errors_against(opponent: ScheduleRuns | None, comparisons: Sequence[Compari
 def _context(groups: Sequence[ScheduleRuns]) -> RankingContext:
     """The ladder that a study's own schedules make up."""
     best = champions(groups)
-    return RankingContext(info=LadderContext(question=best.question, rungs=tuple(best.by_rung)))
+    return RankingContext(ladder=LadderContext(question=best.question, rungs=tuple(best.by_rung)))
 
 
 def _notes(groups: Sequence[ScheduleRuns], best: Champions, confirm: ConfirmSpec | None) -> tuple[str, ...]:
-    """What a reader of a confirmed study would look for in vain, and why."""
+    """Name what is missing from a confirmed study, and why."""
     if confirm is None:
         return ()
     untested = [run.message for runs in groups for run in runs.fresh if run.test_loss is None and run.message]
@@ -137,7 +138,7 @@ def _finite(value: object) -> float | None:
     return float(value) if abs(value) < _LARGEST and not math.isnan(value) else None
 
 
-def _ranked_rows(ordered: Sequence[ScheduleRuns], comparisons: Sequence[Comparison]) -> list[RankedTrial]:
+def _ranked_rows(ordered: Sequence[ScheduleRuns], comparisons: Sequence[PairComparison]) -> list[RankedTrial]:
     noise = difference_noise(comparisons)
     confirmed = [runs for runs in ordered if runs.is_confirmed]
     unconfirmed = [runs for runs in ordered if not runs.is_confirmed]

@@ -13,11 +13,11 @@ from pathlib import Path
 from mbo_search.results.evidence.differences import difference_of_nats, gain_words, interval_words
 from mbo_search.results.evidence.ranking_values import Difference, Ranking, SearchRepeats
 from mbo_search.results.statistics.paired import ALPHA, Answer, nats_of_percent, paired_test
-from mbo_search.results.verdict.sentence import FREEDOMS
+from mbo_search.results.verdict.sentences import FREEDOMS
 
 
 def repeat_folder(root: Path, number: int) -> Path:
-    """Where the run directory of an independent search lies."""
+    """Path of the run directory of an independent search."""
     return root if number == 1 else root / "repeats" / f"{number:02d}"
 
 
@@ -50,7 +50,7 @@ def search_repeats(rankings: Sequence[Ranking], planned: int) -> SearchRepeats:
 
 
 def _gain(ranking: Ranking) -> float | None:
-    """What the best with the freedom gains over the best without, both as their searches picked them.
+    """Gain of the best with the freedom over the best without, both as their searches picked them.
 
     A search whose confirmation is still going on has nothing to say yet.
     """

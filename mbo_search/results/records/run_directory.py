@@ -35,7 +35,7 @@ from mbo_search.results.records.lock import LockHolder, hold, holder
 from mbo_search.results.records.records import Curve, TrialRecord
 from mbo_search.study.files.read_text import read_text
 from mbo_search.study.files.study_file import dump_study, parse_study
-from mbo_search.study.spec.study import Study
+from mbo_search.study.study import Study
 from mbo_search.system.files import write_atomic, write_json
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import CurveRow
@@ -43,6 +43,9 @@ from mbo_search.trial.outcome import CurveRow
 _LOGGER = logging.getLogger(__name__)
 _RECORD_NAME = re.compile(r"(\d{4,9})\.json")
 _TRIAL_NAME = re.compile(r"(\d{4,9})\..*")
+
+
+_Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,7 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._study: Study | None = None
+        self._study: tuple[_Stamp, Study] | None = None
         self._setup: TrainSetup | None = None
 
     @classmethod
@@ -78,14 +81,14 @@ class RunDirectory:
             RunDirectoryError: If the folder holds a study already, or files of something else, or cannot be made.
         """
         run = cls(path)
-        run._study, run._setup = study, setup
         _refuse_foreign(run)
         try:
             for folder in (path, run.trials, run.stages, run.scratch):
                 folder.mkdir(parents=True, exist_ok=True)
             with run.lock():
                 write_json(run.path / "setup.json", setup.model_dump(mode="json"))
-                write_atomic(run.study_file, dump_study(study))
+                run._setup = setup
+                run._write_study(study)
         except OSError as error:
             raise refusal(path, f"cannot be written: {error.strerror}", "choose another --out") from error
         return run
@@ -197,23 +200,27 @@ class RunDirectory:
             raise refusal(self.path, f"holds links, which are not followed: {shown}", "put the real files there")
 
     def study(self) -> Study:
-        """The resolved study, read once.
+        """The resolved study; the file is parsed again only if it has changed.
 
         Raises:
             RunDirectoryError: If the file cannot be read or is absurdly large.
             StudyError: If it breaks the rules of study files.
         """
-        if self._study is None:
-            check_regular(self.study_file)
+        check_regular(self.study_file)
+        stamp = _stamp(self.study_file)
+        if self._study is None or self._study[0] != stamp:
             # Not `load_study`: results stay readable after the texts that they came from have moved.
-            self._study = parse_study(read_text(self.study_file), str(self.study_file))
-        return self._study
+            self._study = stamp, parse_study(read_text(self.study_file), str(self.study_file))
+        return self._study[1]
 
     def write_study(self, study: Study) -> None:
         """Replace the resolved study, whose limits may have changed."""
         if study != self.study():
-            write_atomic(self.study_file, dump_study(study))
-            self._study = study
+            self._write_study(study)
+
+    def _write_study(self, study: Study) -> None:
+        write_atomic(self.study_file, dump_study(study))
+        self._study = _stamp(self.study_file), study
 
     def setup_json(self) -> dict[str, Any]:
         """Read what was resolved once for the study, as JSON.
@@ -287,6 +294,12 @@ class RunDirectory:
     def _record_files(self) -> list[tuple[int, Path]]:
         matches = [(name, _RECORD_NAME.fullmatch(name)) for name in _names(self.trials)]
         return sorted((int(match[1]), self.trials / name) for name, match in matches if match)
+
+
+def _stamp(file: Path) -> _Stamp:
+    """Names a version of a file: files are replaced, never written in place."""
+    status = file.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _names(folder: Path) -> list[str]:

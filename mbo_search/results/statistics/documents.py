@@ -1,8 +1,8 @@
-"""Would the difference hold on other text? What is measured document by document, and how far that carries.
+"""Differences document by document, and the variance that other text would add to them.
 
 Fresh seeds say whether a difference holds for other seeds on the same validation text. That text is a sample too:
 its documents differ in how much they favor a schedule, and more seeds do not shrink that. Seeds and documents are
-crossed, for every seed's model reads every document, so the variance of the difference has a part for each.
+crossed, because every seed's model reads every document, so the variance of the difference has a part for each.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FEWEST_DOCUMENTS = 20
 
 @dataclass(frozen=True, slots=True)
 class DocumentDifferences:
-    """What every seed says on every validation document.
+    """Differences of every seed on every validation document.
 
     Attributes:
         tokens: Predicted tokens of each document, at least 1; the same for all seeds.

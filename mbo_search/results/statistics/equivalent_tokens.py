@@ -1,4 +1,4 @@
-"""How much more text the best single strategy would need to be as good: the gain in units that people feel.
+"""Equivalent tokens: how much more text the best single strategy would need to be as good.
 
 The single strategy is trained in full, annealed runs at several multiples of the budget on the confirm seeds. Each
 seed gives a curve, loss against log(multiple), through what was measured at the full budget; the multiple at which
@@ -105,7 +105,7 @@ def equivalent_tokens(
         Fieller 1954, "Some problems in interval estimation", J. R. Statist. Soc. B 16. Differs from the paper:
         his construction, all values that a t test does not reject, is used for a curve instead of a line and for
         log(multiple), which is then exponentiated; gaps between parts of the interval are filled; ends outside
-        the measured range are withheld, for the curve is not known to hold there.
+        the measured range are withheld, because the curve is not known to hold there.
     """
     multiples = sorted(single_losses)
     assert len(multiples) >= 2, "a slope needs two multiples"
@@ -146,7 +146,7 @@ class _Gap:
 
     @property
     def slope(self) -> float:
-        """At the full budget, in nats per log(multiple)."""
+        """Slope at the full budget, in nats per log(multiple)."""
         return float(self.means[1])
 
     @property
@@ -161,7 +161,7 @@ class _Gap:
         return math.sqrt(max(0.0, float(powers @ self.covariance @ powers)))
 
     def root(self) -> float:
-        """Where the mean gap closes, on the falling branch of the curve; infinite if it never does."""
+        """The point at which the mean gap closes, on the falling branch of the curve; infinite if it never does."""
         constant, slope, bend = (float(mean) for mean in self.means)
         discriminant = slope**2 - 4 * bend * constant
         if discriminant < 0:
@@ -223,7 +223,7 @@ def _interval(gap: _Gap, root: float | None, reach: _Range) -> tuple[float | Non
 
 
 def _end(excess: Callable[[float], float], outside: float, inside: float) -> float:
-    """Where an interval ends between a point outside of it and one inside."""
+    """The end of an interval between a point outside of it and one inside."""
     # Without noise the interval is the estimate alone, which may lie a rounding error outside.
     return inside if excess(inside) >= 0 else float(optimize.brentq(excess, outside, inside))
 

@@ -1,4 +1,4 @@
-"""Is the difference real? Paired tests on nats, how much they could have seen, and what they decide.
+"""Paired tests on differences in nats, and the differences that such tests can detect.
 
 Everything here is a pure function of numbers. A difference is `loss of the other - loss of the schedule in
 question`, seed by seed, in nats per token: positive means that the schedule in question is better.
@@ -231,7 +231,7 @@ def _t_power(effect: float, num_seeds: int, alpha: float) -> float:
     """Probability that the t test finds a difference of `effect` standard deviations, with the right sign.
 
     Averages the normal probability over the quantiles of the measured spread: the series of the noncentral t
-    distribution does not converge everywhere. The false sign is left out, it is no find.
+    distribution does not converge everywhere. The false sign is left out: it is not a find.
     """
     freedom = num_seeds - 1
     critical = float(special.stdtrit(freedom, 1 - alpha / 2))
@@ -242,7 +242,7 @@ def _t_power(effect: float, num_seeds: int, alpha: float) -> float:
 def seeds_to_detect(
     difference_nats: float, sd_nats: float, *, alpha: float = ALPHA, power: float = POWER
 ) -> int | None:
-    """How many seeds a paired t test needs to find a true difference.
+    """Number of seeds that a paired t test needs to find a true difference.
 
     Args:
         difference_nats: The difference, above 0.

@@ -1,4 +1,4 @@
-"""How much more would decide: seeds or text, and what a number of seeds can find.
+"""Plans for undecided tests: how many more seeds, or how much more text, would decide.
 
 These are plans, not findings: the mean and the spread that were measured are taken for true.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import bisect
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,12 +31,13 @@ _FURTHER_LOOKS = range(72, 9_601, 24)
 _MOST_TEXT = 1_000
 
 _Array = np.ndarray[tuple[int], np.dtype[np.float64]]
+_Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 _Table = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _State:
-    """What is known after some seeds, and how the coming ones are drawn.
+    """Knowledge after some seeds, and the distribution of the coming ones.
 
     Attributes:
         num_seeds: Seeds so far; 0 before the first.
@@ -53,7 +54,7 @@ class _State:
     documents_freedom: int
 
     def reach(self, num_seeds: int, level: float) -> Reach:
-        """How far an end will lie from the mean; the degrees of freedom are those of the measured spread."""
+        """Distance of an end from the mean; the degrees of freedom are those of the measured spread."""
         parts = Parts(
             seeds=self.sd**2 / num_seeds,
             seeds_freedom=num_seeds - 1,
@@ -99,7 +100,7 @@ def power(effect_sd: float, num_seeds: int, spending: Spending) -> float:
 def seeds_to_decide(
     test: SequentialTest, worthwhile_percent: float = WORTHWHILE_PERCENT, *, power: float = POWER
 ) -> int | None:
-    """How many seeds would probably turn an undecided answer into a yes or a no.
+    """Number of seeds that would probably turn an undecided answer into a yes or a no.
 
     The seeds so far are kept and more are added, on the same documents: these widen the ends by as much as now,
     which no number of seeds changes.
@@ -124,18 +125,33 @@ def seeds_to_decide(
     )
     goal = nats_of_percent(worthwhile_percent)
     candidates = [number for number in (*PLANNED_LOOKS, *_FURTHER_LOOKS) if number > test.num_seeds]
-    shares = functools.partial(_decided, state, test.spending, goal)
-    index = bisect.bisect_left(candidates, power, key=shares)
+    index = bisect.bisect_left(candidates, power, key=_shares_decided(state, test.spending, goal))
     return candidates[index] if index < len(candidates) else None
 
 
-def _decided(state: _State, spending: Spending, goal: float, num_seeds: int) -> float:
-    """Share of paths on which an end has passed 0 or the goal by some number of seeds."""
+def _shares_decided(state: _State, spending: Spending, goal: float) -> Callable[[int], float]:
+    """Make a function: the share of paths on which an end has passed 0 or the goal by some number of seeds.
+
+    All numbers of seeds share the looks of the next 48 seeds, which are taken once.
+    """
+
+    def passed(estimates: _Estimates) -> _Flags:
+        is_better = estimates.means - _half_widths(state, estimates, spending.better) > 0
+        is_worse = estimates.means + _half_widths(state, estimates, spending.worse) < goal
+        return is_better | is_worse
+
+    by_seeds: dict[int, _Flags] = {}
     decided = np.zeros(_NUM_PATHS, dtype=bool)
-    for estimates in _future(state, num_seeds):
-        decided |= estimates.means - _half_widths(state, estimates, spending.better) > 0
-        decided |= estimates.means + _half_widths(state, estimates, spending.worse) < goal
-    return float(decided.mean())
+    for estimates in _future(state, state.num_seeds + _NUM_STEPS):
+        decided = by_seeds[estimates.num_seeds] = decided | passed(estimates)
+
+    def share(num_seeds: int) -> float:
+        if num_seeds in by_seeds:
+            return float(by_seeds[num_seeds].mean())
+        num_new = num_seeds - state.num_seeds
+        return float((decided | passed(_with_more(state, num_new, *_jump(num_new)))).mean())
+
+    return share
 
 
 def _half_widths(state: _State, estimates: _Estimates, level: float) -> _Array:
@@ -192,7 +208,7 @@ def _jump(num_new: int) -> tuple[_Array, _Array]:
 def documents_to_decide(
     test: SequentialTest, worthwhile_percent: float = WORTHWHILE_PERCENT, *, power: float = POWER
 ) -> int | None:
-    """How many times more validation text would probably turn an undecided answer into a yes or a no.
+    """Factor by which more validation text would probably turn an undecided answer into a yes or a no.
 
     For tests whose larger part are the documents, which more seeds cannot help. The same runs read the longer text;
     what is judged is the last planned look.

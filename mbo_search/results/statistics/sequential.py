@@ -1,4 +1,4 @@
-"""Is the schedule in question better? A test that may be looked at after every seed, and what it decides.
+"""A sequential test of whether the schedule in question is better, valid after every seed.
 
 A test at a fixed level that is repeated after every seed is wrong far more often than its level says. This one is
 made for it: most of its error is spent at looks after 6, 12, 24 and 48 fresh seeds, with Student's t, and a little
@@ -39,7 +39,7 @@ _PRIOR_VARIANCE = 1.0
 
 
 class Spending(Description):
-    """How often the test may be wrong, over all its looks together.
+    """Error probabilities of the test over all its looks together.
 
     Attributes:
         better: Probability that the lower end ever lies above the true difference, in (0, 0.5).
@@ -56,7 +56,7 @@ class Spending(Description):
 
 
 def spending_of(round_number: int) -> Spending:
-    """What a round may spend: a confirmation of one pair of schedules, however many seeds it takes.
+    """Error that a round may spend: a confirmation of one pair of schedules, however many seeds it takes.
 
     Round 1 may say a false "better" with probability 0.035. A later one, which another choice of schedules begins,
     may with 0.015 / 2, 0.015 / 4 and so on: all rounds together with less than 0.05. The upper ends of all rounds
@@ -78,7 +78,7 @@ def spending_of(round_number: int) -> Spending:
 
 
 class SequentialTest(Description):
-    """What the seeds so far say, valid however often it was looked at before.
+    """Evidence of the seeds so far, valid however often it was looked at before.
 
     Attributes:
         num_seeds: Pairs so far.
@@ -116,7 +116,7 @@ class SequentialTest(Description):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """How far an end lies from the mean: a sum of multiples of standard errors.
+    """Distance of an end from the mean: a sum of multiples of standard errors.
 
     Attributes:
         joint: Multiples of the standard error over seeds and documents.
@@ -174,19 +174,19 @@ def sequential_test(
     assert len(differences) >= 1, "a test needs a pair"
     assert all(math.isfinite(difference) for difference in differences), "a difference is not finite"
     assert documents is None or len(documents.nats) == len(differences), "documents of other seeds"
-    told = documents if documents is not None and len(documents.tokens) >= FEWEST_DOCUMENTS else None
-    ends = [_ends(differences[:count], told, spending) for count in range(1, len(differences) + 1)]
+    counted = documents if documents is not None and len(documents.tokens) >= FEWEST_DOCUMENTS else None
+    ends = [_ends(differences[:count], counted, spending) for count in range(1, len(differences) + 1)]
     better_at = next((count for count, one in enumerate(ends, start=1) if one.low > 0), None)
-    parts = _parts(differences, told)
+    parts = _parts(differences, counted)
     mean = _mean(differences)
     shown = _shown(ends, mean, parts)
     return SequentialTest(
         num_seeds=len(differences),
-        num_documents=None if told is None else len(told.tokens),
+        num_documents=None if counted is None else len(counted.tokens),
         mean_nats=mean,
         sd_nats=None if parts is None else math.sqrt(parts.seeds * len(differences)),
         seed_se_nats=None if parts is None else math.sqrt(parts.seeds),
-        document_se_nats=None if parts is None or told is None else math.sqrt(parts.documents),
+        document_se_nats=None if parts is None or counted is None else math.sqrt(parts.documents),
         freedom=None if parts is None else parts.freedom,
         low_nats=_finite(shown.low),
         high_nats=_finite(shown.high),
@@ -194,7 +194,7 @@ def sequential_test(
         spending=spending,
         better_at=better_at,
         looks=tuple(look for look in PLANNED_LOOKS if look <= len(differences)),
-        larger_part=None if parts is None or told is None else _larger(parts),
+        larger_part=None if parts is None or counted is None else _larger(parts),
     )
 
 
@@ -226,7 +226,7 @@ def _equal(differences: Sequence[float]) -> bool:
 
 
 def _ends(differences: Sequence[float], documents: DocumentDifferences | None, spending: Spending) -> _Ends:
-    """What one look says by itself; infinite ends where it says nothing."""
+    """The interval of one look by itself; infinite ends where it says nothing."""
     parts = _parts(differences, documents)
     if parts is None or parts.seeds == 0:
         return _Ends(-math.inf, math.inf)
@@ -237,7 +237,7 @@ def _ends(differences: Sequence[float], documents: DocumentDifferences | None, s
 
 
 def _shown(ends: Sequence[_Ends], mean: float, parts: Parts | None) -> _Ends:
-    """What all looks have in common, and the mean."""
+    """The intersection of all looks, widened up to the mean."""
     if mean == 0 and parts is not None and parts.seeds == parts.documents == 0:
         return _Ends(0.0, 0.0)
     return _Ends(min(mean, max(one.low for one in ends)), max(mean, min(one.high for one in ends)))
@@ -252,7 +252,7 @@ def _larger(parts: Parts) -> Literal["seeds", "documents"]:
 
 
 def reach(parts: Parts, num_seeds: int, level: float) -> Reach:
-    """How far one end lies from the mean at one look.
+    """Distance of one end from the mean at one look.
 
     Between the planned looks the documents' part is added with half of that look's level: the seeds' bound holds
     for the mean over these documents after every seed at once, and Student's t for what these documents differ by
@@ -277,7 +277,7 @@ def reach(parts: Parts, num_seeds: int, level: float) -> Reach:
 def level_of_look(num_seeds: int, level: float) -> float:
     """The one-sided level of a planned look, or the level that all other looks share.
 
-    Looks overlap, for the same seeds are in all of them, so the levels may add up to more than what they spend
+    Looks overlap, because the same seeds are in all of them, so the levels may add up to more than what they spend
     together. At 0.035 they add up to 1.25 times that; in 20 million simulated sequences of normal differences the
     looks together then spent 0.0334 of the 0.035. Rarer errors overlap less, hence the slow shrinking: with it,
     levels down to 0.0003 spent 0.89 to 0.96 of what they may. What is left is for differences that are not normal.
@@ -322,7 +322,7 @@ def mixture_quantile(num_seeds: int, level: float) -> float:
 
 
 def standard_errors(test: SequentialTest) -> tuple[float, float] | None:
-    """How many standard errors over seeds the interval reaches below and above the mean.
+    """Reach of the interval below and above the mean, in standard errors over seeds.
 
     Returns:
         Both at least 0; None where there is no interval or no spread.

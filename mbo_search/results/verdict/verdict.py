@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from mbo_search.results.evidence.champions import Champions
 from mbo_search.results.evidence.comparisons import compare
 from mbo_search.results.evidence.differences import smallest_difference, token_estimate
-from mbo_search.results.evidence.ladder_info import LadderContext
+from mbo_search.results.evidence.ladder import LadderContext
 from mbo_search.results.evidence.objections import objections
-from mbo_search.results.evidence.ranking_values import Comparison, Difference, Estimate, LadderRung, Verdict
+from mbo_search.results.evidence.ranking_values import Difference, Estimate, LadderRung, PairComparison, Verdict
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT, Answer
 from mbo_search.results.statistics.sequential import SequentialTest, decide, spending_of
-from mbo_search.results.verdict.next_step import next_step
-from mbo_search.results.verdict.sentence import Findings, ladder_sentence, verdict_sentence
+from mbo_search.results.verdict.sentences import Findings, ladder_sentence, next_step, verdict_sentence
 from mbo_search.study.spec.study import ConfirmSpec
 
 _SAME_SPEED = 0.05
@@ -38,7 +37,7 @@ class Evidence:
         best: The champions.
         comparisons: The comparisons of the study.
         ladder: The rows of the ladder.
-        info: What the ladder is made of.
+        context: What the ladder is made of.
         tokens: How much text the gain is worth, if that was measured.
         confirm: What the study says of confirmation.
         scale: At which size all this holds.
@@ -48,9 +47,9 @@ class Evidence:
     records: Sequence[TrialRecord]
     ordered: Sequence[ScheduleRuns]
     best: Champions
-    comparisons: Sequence[Comparison]
+    comparisons: Sequence[PairComparison]
     ladder: Sequence[LadderRung]
-    info: LadderContext
+    context: LadderContext
     tokens: TokenRatio | None
     confirm: ConfirmSpec | None
     scale: str
@@ -62,7 +61,7 @@ class Evidence:
         return WORTHWHILE_PERCENT if self.confirm is None else self.confirm.worthwhile_percent
 
     @property
-    def declared(self) -> tuple[Comparison, ...]:
+    def declared(self) -> tuple[PairComparison, ...]:
         """The champion against those of the rungs below, whether tested or seen on one seed."""
         challenger = self.best.challenger
         return tuple(
@@ -86,7 +85,7 @@ def make_verdict(evidence: Evidence) -> Verdict:
         sentence=verdict_sentence(found, evidence.scale),
         ladder_sentence=ladder_sentence(evidence.ladder),
         answer=found.answer,
-        question=evidence.info.question,
+        question=evidence.context.question,
         winner_trial=None if winner is None else winner.head.trial,
         champion_trial=None if evidence.best.challenger is None else evidence.best.challenger.head.trial,
         opponent_trial=None if closest is None else closest.other,
@@ -99,7 +98,7 @@ def make_verdict(evidence: Evidence) -> Verdict:
         difference=found.difference,
         baseline_difference=None if to_baseline is None else to_baseline.difference,
         objections=found.objections,
-        next=next_step(found, evidence.info, evidence.directory),
+        next=next_step(found, evidence.context, evidence.directory),
         worthwhile_percent=evidence.worthwhile_percent,
         equivalent_tokens=evidence.tokens,
         seconds_ratio=ratio,
@@ -120,8 +119,8 @@ def _find(evidence: Evidence) -> Findings:
     planned = None if evidence.confirm is None else evidence.confirm.seeds
     num_seeds = min((test.num_seeds for test in tests), default=None) if is_tested else None
     return Findings(
-        question=evidence.info.question,
-        has_opponents=evidence.info.has_opponents and bool(evidence.best.opponents),
+        question=evidence.context.question,
+        has_opponents=evidence.context.has_opponents and bool(evidence.best.opponents),
         challenger=evidence.best.challenger,
         winner=evidence.ordered[0] if evidence.ordered else None,
         closest=min(declared, key=lambda one: one.difference.nats.mean, default=None),
@@ -133,7 +132,7 @@ def _find(evidence: Evidence) -> Findings:
         objections=against,
         num_seeds=num_seeds,
         planned_seeds=planned,
-        searched_tokens=evidence.info.charges.get("staged", 0),
+        searched_tokens=evidence.context.charges.get("staged", 0),
         worthwhile_percent=evidence.worthwhile_percent,
         tokens=evidence.tokens,
         dimensions=(_dimensions(evidence.ladder[-1:]), _dimensions(evidence.ladder[:-1])),
@@ -142,7 +141,7 @@ def _find(evidence: Evidence) -> Findings:
 
 
 def _answer(evidence: Evidence, tests: Sequence[SequentialTest], against: Sequence[str]) -> Answer | None:
-    if not evidence.info.has_opponents:
+    if not evidence.context.has_opponents:
         return None
     if _unfinished(evidence.best):
         # Dropping the seeds on which a champion failed would compare it by its lucky ones.
@@ -154,7 +153,7 @@ def _answer(evidence: Evidence, tests: Sequence[SequentialTest], against: Sequen
 
 
 def _unfinished_answer(best: Champions) -> Answer | None:
-    """A champion that completes on no fresh seed at all has been confirmed to fail; that is no gain."""
+    """A champion that completes on no fresh seed at all has been confirmed to fail; that is not a gain."""
     return "undecided" if best.challenger is not None and _unfinished(best) else None
 
 
@@ -164,9 +163,9 @@ def _unfinished(best: Champions) -> dict[int, int]:
 
 
 def _objections(evidence: Evidence, difference: Difference | None) -> tuple[str, ...]:
-    if difference is None or not evidence.info.has_opponents:
+    if difference is None or not evidence.context.has_opponents:
         return ()
-    return objections(evidence.best, evidence.records, evidence.info, difference.nats.mean)
+    return objections(evidence.best, evidence.records, evidence.context, difference.nats.mean)
 
 
 def _weakest(tests: Sequence[SequentialTest]) -> SequentialTest:
@@ -177,7 +176,7 @@ def _dimensions(rows: Sequence[LadderRung]) -> int | None:
     return max((row.dimensions for row in rows if row.dimensions is not None), default=None)
 
 
-def _seconds_ratio(best: Champions, closest: Comparison) -> float | None:
+def _seconds_ratio(best: Champions, closest: PairComparison) -> float | None:
     """Seconds of the champion over those of the closest opponent, both as if nothing had been shared."""
     challenger = best.challenger
     other = next((runs for runs in best.opponents if runs.head.trial == closest.other), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -19,7 +19,7 @@ def baseline_names() -> tuple[str, ...]:
 
 
 def split_baseline(name: str) -> tuple[str, str] | None:
-    """Optimizer and shape of a baseline's name; None if it is no such name.
+    """Optimizer and shape of a baseline's name; None if the name is not one.
 
     >>> split_baseline("sgd_nesterov_one_cycle"), split_baseline("adamw")
     (('sgd_nesterov', 'one_cycle'), None)

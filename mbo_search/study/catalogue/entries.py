@@ -1,10 +1,13 @@
-"""The types of the catalogue's entries: what can be said of an optimizer or a regularizer without torch."""
+"""Definitions of what a study may name: optimizers, learning-rate shapes, regularizers, corpora, model sizes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import ClassVar
+
+from mbo_search.extensions import LR_SHAPE_GROUP, OPTIMIZER_GROUP, REGULARIZER_GROUP, SEARCHER_GROUP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +18,7 @@ class Hparam:
         default: Used where the study says nothing.
         low: Smallest allowed value; for names, None.
         high: Largest allowed value; for names, None.
-        choices: Allowed names, for settings that are no numbers.
+        choices: Allowed names, for settings that are not numbers.
         whole: Whether it must be a whole number.
         summary: What it does, in a few words.
     """
@@ -29,10 +32,12 @@ class Hparam:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OptimizerInfo:
-    """What can be said of an optimizer without building it.
+class OptimizerDefinition:
+    """An optimizer: everything that can be said of it without torch, and where its code is.
 
     Attributes:
+        name: Name in study files.
+        version: Version of its mathematics, which is part of the node keys of optimizers that are not built in.
         summary: One line.
         paper: Authors, year, identifier.
         library: The package and class that implement it.
@@ -43,50 +48,90 @@ class OptimizerInfo:
         hparams: Its settings besides lr and weight decay.
         state_floats: Optimizer state per parameter, in floats (for sizes of nodes).
         second_moments: Whether it keeps second moments that need a warm-up when lost.
-        family: What its state means, for the hand-over table.
+        family: What its state means. `adam` promises the slots `exp_avg`, `exp_avg_sq` and `step`; a family without
+            a row in the hand-over table carries state between stages of the same optimizer only.
+        implementation: An `mbo_search.optim.implementation.Implementation`, or its reference `module:attribute`,
+            which is imported when the optimizer is built.
+        auxiliary: Optimizer of embeddings, head and one-dimensional parameters, where the implementation is for
+            hidden matrices only; its lr is that of the stage times the setting `aux_lr_ratio`.
         constant_lr_only: Whether it replaces lr decay, so only the constant shape is sensible (schedule-free).
         clocked_by_budget: Whether its update depends on the steps of the whole budget.
         decoupled_decay: Whether a stage's weight decay acts; where not, that setting is inactive.
     """
 
+    group: ClassVar[str] = OPTIMIZER_GROUP
+
+    name: str
+    version: str = ""
     summary: str
-    paper: str
-    library: str
+    paper: str = ""
+    library: str = ""
     reference_lr: float
     lr_low: float
     lr_high: float
-    width_exponent: float
-    hparams: Mapping[str, Hparam]
+    width_exponent: float = 1.0
+    hparams: Mapping[str, Hparam] = field(default_factory=lambda: MappingProxyType({}))
     state_floats: float
     second_moments: bool
-    family: Literal["adam", "sign", "sgd", "muon", "soap", "ademamix", "schedule_free"]
+    family: str = ""
+    implementation: object
+    auxiliary: str | None = None
     constant_lr_only: bool = False
     clocked_by_budget: bool = False
     decoupled_decay: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LrShapeInfo:
-    """What can be said of a learning-rate shape.
+class StageClock:
+    """Where a stage lies in steps; all that a shape may know besides the step.
 
     Attributes:
+        stage_steps: Steps of the stage, at least 1.
+        warmup_steps: Steps of linear warm-up at its start, at most `stage_steps`.
+        budget_steps: Steps of the whole schedule.
+    """
+
+    stage_steps: int
+    warmup_steps: int
+    budget_steps: int
+
+
+ShapeFunction = Callable[[int, Mapping[str, float | str], StageClock], float]
+"""(Steps after the warm-up, settings, clock) -> factor of the peak, in (0, 1]. A pure function."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LrShapeDefinition:
+    """A learning-rate shape. Node keys hold the learning rate of every step, so they need no version of it.
+
+    Attributes:
+        name: Name in study files.
+        version: Version of its mathematics, for `mbo-search list`.
         summary: One line.
         paper: Authors, year, identifier.
         hparams: Its settings.
         anneals: Whether it ends near its floor, so that it may end a schedule.
+        factor: The function.
     """
 
+    group: ClassVar[str] = LR_SHAPE_GROUP
+
+    name: str
+    version: str = ""
     summary: str
-    paper: str
-    hparams: Mapping[str, Hparam]
+    paper: str = ""
+    hparams: Mapping[str, Hparam] = field(default_factory=lambda: MappingProxyType({}))
     anneals: bool
+    factor: ShapeFunction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegularizerInfo:
-    """What can be said of a regularizer; each has exactly one number, its strength.
+class RegularizerDefinition:
+    """A regularizer; each has exactly one number, its strength.
 
     Attributes:
+        name: Name in study files.
+        version: Version of its mathematics, which is part of the node keys of regularizers that are not built in.
         summary: One line.
         paper: Authors, year, identifier.
         low: Smallest allowed strength.
@@ -94,19 +139,56 @@ class RegularizerInfo:
         search_low: Lower end of a sensible search range.
         search_high: Upper end.
         log: Whether a range of it is searched logarithmically.
+        implementation: A class derived from `mbo_search.optim.regularizers.RegularizerHooks`, or its reference
+            `module:attribute`, which is imported when a stage begins.
         passes: Forward-backward passes of one step, charged to the budget.
         off_at_zero: Whether strength 0 is the same as not having it.
+        moves_weights: Whether it changes what is trained; if not, it is only in force where it is measured, at the
+            end of a schedule.
     """
 
+    group: ClassVar[str] = REGULARIZER_GROUP
+
+    name: str
+    version: str = ""
     summary: str
-    paper: str
+    paper: str = ""
     low: float
     high: float
     search_low: float
     search_high: float
     log: bool
+    implementation: object
     passes: int = 1
     off_at_zero: bool = True
+    moves_weights: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearcherDefinition:
+    """A searcher: who proposes schedules.
+
+    Attributes:
+        name: Name in study files.
+        version: Version, for `mbo-search list`.
+        summary: One line.
+        paper: Authors, year, identifier.
+        make: A function, or its reference `module:attribute`, from a `StagedSpace` to a function (seed, share of
+            the effort that is spent) -> Optuna sampler, which is called once for each proposal. A proposal is the
+            same after a restart if the sampler follows from the seed and the trials alone.
+        uses_initial_points: Whether it learns from any schedule, so that a search may begin with a designed set.
+        several_objectives: Whether it can minimize several objectives.
+    """
+
+    group: ClassVar[str] = SEARCHER_GROUP
+
+    name: str
+    version: str = ""
+    summary: str
+    paper: str = ""
+    make: object
+    uses_initial_points: bool = False
+    several_objectives: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

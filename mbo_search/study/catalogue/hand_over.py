@@ -1,4 +1,4 @@
-"""Which optimizer state survives a change of optimizer: the hand-over table as data.
+"""Hand-over table: the optimizer state that survives a change of optimizer, as data.
 
 A row says, for the parameters that the two optimizers themselves update, which slots of the old state become which
 slots of the new one. Whatever a row does not name starts at zero, and so does the step count unless `step` is
@@ -12,20 +12,20 @@ keeps it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+
 Conversion = Literal["copy", "mean_to_sum", "mean_to_gradient", "sum_to_gradient"]
-"""How numbers change on the way. `mean_to_sum` divides by 1 - momentum of the new stage, where a running mean of
+"""Change of the numbers on the way. `mean_to_sum` divides by 1 - momentum of the new stage, where a running mean of
 gradients becomes SGD's running sum. `mean_to_gradient` lets the mean count as the first gradient that the new
 optimizer sees, in both of its moments and in its step count: a first moment beside an empty second one would be
 divided by too little, and its bias corrected by up to 1 / (1 - beta1). `sum_to_gradient` does the same with SGD's
 running sum, times 1 - momentum of the old stage."""
-
-ADAM_LIKE = ("adam", "adamw", "nadamw")
-"""Optimizers whose first and second moments mean the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +45,13 @@ class CarriedSlot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandOverRow:
-    """What is carried from one optimizer to another.
+    """State carried from one optimizer to another.
 
     Attributes:
         carried: Slots that survive; empty with `everything`.
         second_moments: Whether every second moment that the new optimizer keeps arrives with its step; if not, the
             new stage needs a re-warm-up. True where the new optimizer keeps none.
-        everything: The same optimizer goes on: all slots, the step included.
+        everything: The same optimizer continues: all slots, the step included.
     """
 
     carried: tuple[CarriedSlot, ...] = ()
@@ -70,7 +70,7 @@ _AS_FIRST_GRADIENT = CarriedSlot(source="exp_avg", target="exp_avg", conversion=
 _FULL = HandOverRow(second_moments=True, everything=True)
 
 _ADAM_TO_ADAM = HandOverRow(carried=(_FIRST, _SECOND, _STEP), second_moments=True)
-"""NAdam's `mu_product` is no slot of its own here: it follows from beta1 and the carried step."""
+"""NAdam's `mu_product` is not a slot of its own here: it follows from beta1 and the carried step."""
 
 _ADAM_TO_ADEMAMIX = HandOverRow(carried=(_FIRST, _SECOND, _STEP), second_moments=True)
 """The slow mean starts at zero, and its warm-up starts again."""
@@ -103,48 +103,51 @@ _SOAP_TO_ADAM = HandOverRow(carried=(_AS_FIRST_GRADIENT,), second_moments=False)
 """SOAP keeps the first moment in the original basis, the second one in the rotated basis."""
 
 
-def _table() -> dict[tuple[str, str], HandOverRow]:
-    rows = {
-        (name, name): _FULL for name in (*ADAM_LIKE, "ademamix", "lion", "muon", "sf_adamw", "sgd_nesterov", "soap")
+_FAMILY_ROWS: Mapping[tuple[str, str], HandOverRow] = MappingProxyType(
+    {
+        ("adam", "adam"): _ADAM_TO_ADAM,
+        ("adam", "ademamix"): _ADAM_TO_ADEMAMIX,
+        ("adam", "schedule_free"): _ADAM_TO_SCHEDULE_FREE,
+        ("schedule_free", "adam"): _SCHEDULE_FREE_TO_ADAM,
+        ("adam", "sign"): _ADAM_TO_LION,
+        ("sign", "adam"): _LION_TO_ADAM,
+        ("adam", "sgd"): _ADAM_TO_SGD,
+        ("sgd", "adam"): _SGD_TO_ADAM,
+        ("adam", "muon"): _ADAM_TO_MUON,
+        ("muon", "adam"): _MUON_TO_ADAM,
+        ("adam", "soap"): _ADAM_TO_SOAP,
+        ("soap", "adam"): _SOAP_TO_ADAM,
     }
-    for adam in ADAM_LIKE:
-        rows |= {(adam, other): _ADAM_TO_ADAM for other in ADAM_LIKE if other != adam}
-        rows |= {
-            (adam, "ademamix"): _ADAM_TO_ADEMAMIX,
-            (adam, "sf_adamw"): _ADAM_TO_SCHEDULE_FREE,
-            ("sf_adamw", adam): _SCHEDULE_FREE_TO_ADAM,
-            (adam, "lion"): _ADAM_TO_LION,
-            ("lion", adam): _LION_TO_ADAM,
-            (adam, "sgd_nesterov"): _ADAM_TO_SGD,
-            ("sgd_nesterov", adam): _SGD_TO_ADAM,
-            (adam, "muon"): _ADAM_TO_MUON,
-            ("muon", adam): _MUON_TO_ADAM,
-            (adam, "soap"): _ADAM_TO_SOAP,
-            ("soap", adam): _SOAP_TO_ADAM,
-        }
-    return rows
-
-
-HAND_OVER_TABLE: Mapping[tuple[str, str], HandOverRow] = MappingProxyType(_table())
-"""Every pair (previous optimizer, following optimizer) between which state can be carried."""
+)
+"""State carried between different optimizers, by what it means in each."""
 
 
 def hand_over_row(previous: str, following: str) -> HandOverRow | None:
-    """The row of a pair of optimizers; None where nothing can be carried."""
-    return HAND_OVER_TABLE.get((previous, following))
+    """Return the row of a pair of optimizers; None where nothing can be carried."""
+    before, after = OPTIMIZERS.get(previous), OPTIMIZERS.get(following)
+    if before is None or after is None:
+        return None
+    return _FULL if previous == following else _FAMILY_ROWS.get((before.family, after.family))
+
+
+def hand_over_table(names: Iterable[str]) -> dict[tuple[str, str], HandOverRow]:
+    """Return every row between optimizers of these names."""
+    pairs = itertools.product(tuple(names), repeat=2)
+    rows = {(previous, following): hand_over_row(previous, following) for previous, following in pairs}
+    return {pair: row for pair, row in rows.items() if row is not None}
 
 
 def can_carry(previous: str, following: str) -> bool:
-    """Whether any state survives a change of optimizer.
+    """Return whether any state survives a change of optimizer.
 
     >>> can_carry("adamw", "muon"), can_carry("muon", "soap")
     (True, False)
     """
-    return (previous, following) in HAND_OVER_TABLE
+    return hand_over_row(previous, following) is not None
 
 
 def carries_second_moments(previous: str, following: str) -> bool:
-    """Whether the following optimizer's second moments, if it keeps any, arrive with their step.
+    """Return whether the following optimizer's second moments, if any, arrive with their step.
 
     >>> carries_second_moments("adamw", "nadamw"), carries_second_moments("muon", "adamw")
     (True, False)

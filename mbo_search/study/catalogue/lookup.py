@@ -1,100 +1,11 @@
-"""The catalogue: names, settings, ranges, reference learning rates, costs and papers. Data only, no torch.
-
-The rooms behind this one hold a constructor for each name; a test keeps both lists equal.
-"""
+"""Built-in corpora and presets of the decoder's sizes, by name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from mbo_search.study.catalogue.entries import (
-    CorpusInfo,
-    Hparam,
-    LrShapeInfo,
-    ModelSize,
-)
-
-_FLOOR = Hparam(default=0.0, low=0.0, high=1.0, summary="factor of the peak where the decay ends")
-
-LR_SHAPES: Mapping[str, LrShapeInfo] = MappingProxyType(
-    {
-        "constant": LrShapeInfo(
-            summary="the peak until the stage ends",
-            paper="Robbins & Monro 1951, doi:10.1214/aoms/1177729586",
-            hparams=MappingProxyType({}),
-            anneals=False,
-        ),
-        "cosine": LrShapeInfo(
-            summary="half a cosine from the peak to the floor",
-            paper="Loshchilov & Hutter 2017, arXiv:1608.03983",
-            hparams=MappingProxyType({"floor": _FLOOR}),
-            anneals=True,
-        ),
-        "inv_sqrt": LrShapeInfo(
-            summary="falls with the inverse square root of the steps, never to zero",
-            paper="Vaswani et al. 2017, arXiv:1706.03762",
-            hparams=MappingProxyType(
-                {
-                    "timescale": Hparam(
-                        default=0.05,
-                        low=1.0e-4,
-                        high=1.0,
-                        summary="share of the budget after which the fall sets in",
-                    ),
-                    "floor": _FLOOR,
-                }
-            ),
-            anneals=False,
-        ),
-        "linear": LrShapeInfo(
-            summary="a straight line from the peak to the floor",
-            paper="Bergsma et al. 2025, arXiv:2502.15938",
-            hparams=MappingProxyType({"floor": _FLOOR}),
-            anneals=True,
-        ),
-        "one_cycle": LrShapeInfo(
-            summary="rises from 4 % to the peak, then falls to the floor, both along half a cosine",
-            paper="Smith & Topin 2017, arXiv:1708.07120",
-            hparams=MappingProxyType(
-                {
-                    "peak_at": Hparam(
-                        default=0.3,
-                        low=0.01,
-                        high=0.9,
-                        summary="share of the stage, warm-up aside, before the peak",
-                    ),
-                    "floor": _FLOOR,
-                }
-            ),
-            anneals=True,
-        ),
-        "poly": LrShapeInfo(
-            summary="a power of the straight line from the peak to the floor",
-            paper="Chen et al. 2017, arXiv:1606.00915",
-            hparams=MappingProxyType(
-                {
-                    "power": Hparam(default=2.0, low=0.1, high=8.0, summary="exponent; 1 is the straight line"),
-                    "floor": _FLOOR,
-                }
-            ),
-            anneals=True,
-        ),
-        "wsd": LrShapeInfo(
-            summary="the peak, then a decay to the floor over the last part of the stage",
-            paper="Hu et al. 2024, arXiv:2404.06395; Haegele et al. 2024, arXiv:2405.18392",
-            hparams=MappingProxyType(
-                {
-                    "decay": Hparam(default=0.3, low=0.01, high=1.0, summary="share of the stage that decays"),
-                    "kind": Hparam(default="sqrt", choices=("linear", "sqrt"), summary="line of the decay"),
-                    "floor": _FLOOR,
-                }
-            ),
-            anneals=True,
-        ),
-    }
-)
-"""Shapes by name; the functions are in `lr_shapes`."""
+from mbo_search.study.catalogue.entries import CorpusInfo, ModelSize
 
 _CORPORA_EXTRA = "pip install 'mbo-search[corpora]'"
 

@@ -15,10 +15,10 @@ decay is the regularizer `l2`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
 
-from mbo_search.study.catalogue.entries import Hparam, OptimizerInfo
+from mbo_search.extensions import OPTIMIZER_GROUP, Registry, by_name
+from mbo_search.study.catalogue.entries import Hparam, OptimizerDefinition
 
 
 def _beta1(default: float, summary: str = "decay of the mean of gradients") -> Hparam:
@@ -36,9 +36,13 @@ _AUX_LR_RATIO = Hparam(
     summary="lr of the AdamW part (embeddings, head, norms) over that of the matrices",
 )
 
-OPTIMIZERS: Mapping[str, OptimizerInfo] = MappingProxyType(
-    {
-        "adam": OptimizerInfo(
+OPTIMIZERS = Registry(
+    OPTIMIZER_GROUP,
+    OptimizerDefinition,
+    by_name(
+        OptimizerDefinition(
+            name="adam",
+            implementation="mbo_search.optim.constructors:ADAM",
             summary="Adam without decoupled decay",
             paper="Kingma & Ba 2015, arXiv:1412.6980",
             library="torch.optim.Adam",
@@ -52,7 +56,9 @@ OPTIMIZERS: Mapping[str, OptimizerInfo] = MappingProxyType(
             family="adam",
             decoupled_decay=False,
         ),
-        "adamw": OptimizerInfo(
+        OptimizerDefinition(
+            name="adamw",
+            implementation="mbo_search.optim.constructors:ADAMW",
             summary="Adam with decoupled decay, the usual choice",
             paper="Loshchilov & Hutter 2019, arXiv:1711.05101",
             library="torch.optim.AdamW",
@@ -65,7 +71,9 @@ OPTIMIZERS: Mapping[str, OptimizerInfo] = MappingProxyType(
             second_moments=True,
             family="adam",
         ),
-        "ademamix": OptimizerInfo(
+        OptimizerDefinition(
+            name="ademamix",
+            implementation="mbo_search.optim.constructors:ADEMAMIX",
             summary="AdamW with a second, much slower mean of gradients",
             paper="Pagliardini, Ablin & Grangier 2024, arXiv:2409.03137",
             library="pytorch_optimizer.AdEMAMix",
@@ -90,7 +98,9 @@ OPTIMIZERS: Mapping[str, OptimizerInfo] = MappingProxyType(
             family="ademamix",
             clocked_by_budget=True,
         ),
-        "lion": OptimizerInfo(
+        OptimizerDefinition(
+            name="lion",
+            implementation="mbo_search.optim.constructors:LION",
             summary="steps of equal size along the sign of a mean of gradients",
             paper="Chen et al. 2023, arXiv:2302.06675",
             library="pytorch_optimizer.Lion",
@@ -108,7 +118,10 @@ OPTIMIZERS: Mapping[str, OptimizerInfo] = MappingProxyType(
             second_moments=False,
             family="sign",
         ),
-        "muon": OptimizerInfo(
+        OptimizerDefinition(
+            name="muon",
+            implementation="mbo_search.optim.constructors:MUON",
+            auxiliary="adamw",
             summary="orthogonalized momentum for hidden matrices, at AdamW's step size; AdamW for the rest",
             paper="Jordan et al. 2024, kellerjordan.github.io/posts/muon; Liu et al. 2025, arXiv:2502.16982",
             library="torch.optim.Muon",
@@ -130,7 +143,9 @@ OPTIMIZERS: Mapping[str, OptimizerInfo] = MappingProxyType(
             second_moments=True,
             family="muon",
         ),
-        "nadamw": OptimizerInfo(
+        OptimizerDefinition(
+            name="nadamw",
+            implementation="mbo_search.optim.constructors:NADAMW",
             summary="AdamW with Nesterov's look ahead",
             paper="Dozat 2016, openreview OM0jvwB8jIp57ZJjtNEZ",
             library="torch.optim.NAdam",
@@ -151,7 +166,9 @@ OPTIMIZERS: Mapping[str, OptimizerInfo] = MappingProxyType(
             second_moments=True,
             family="adam",
         ),
-        "sf_adamw": OptimizerInfo(
+        OptimizerDefinition(
+            name="sf_adamw",
+            implementation="mbo_search.optim.schedule_free:SCHEDULE_FREE",
             summary="AdamW whose averaged weights replace the decay of the learning rate",
             paper="Defazio et al. 2024, The Road Less Scheduled, arXiv:2405.15682",
             library="pytorch_optimizer.ScheduleFreeAdamW",
@@ -172,7 +189,9 @@ OPTIMIZERS: Mapping[str, OptimizerInfo] = MappingProxyType(
             family="schedule_free",
             constant_lr_only=True,
         ),
-        "sgd_nesterov": OptimizerInfo(
+        OptimizerDefinition(
+            name="sgd_nesterov",
+            implementation="mbo_search.optim.constructors:SGD_NESTEROV",
             summary="gradient descent with Nesterov momentum",
             paper="Sutskever et al. 2013, ICML 28",
             library="torch.optim.SGD",
@@ -187,7 +206,10 @@ OPTIMIZERS: Mapping[str, OptimizerInfo] = MappingProxyType(
             second_moments=False,
             family="sgd",
         ),
-        "soap": OptimizerInfo(
+        OptimizerDefinition(
+            name="soap",
+            implementation="mbo_search.optim.constructors:SOAP",
+            auxiliary="adamw",
             summary="Adam in the eigenbasis of Shampoo's statistics for hidden matrices; AdamW for the rest",
             paper="Vyas et al. 2024, arXiv:2409.11321",
             library="pytorch_optimizer.SOAP",
@@ -212,6 +234,6 @@ OPTIMIZERS: Mapping[str, OptimizerInfo] = MappingProxyType(
             second_moments=True,
             family="soap",
         ),
-    }
+    ),
 )
-"""Optimizers by name; the constructors are in `mbo_search.optim.constructors`."""
+"""Optimizers by name."""

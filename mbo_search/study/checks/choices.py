@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from mbo_search.errors import Problem
 from mbo_search.study.catalogue.entries import Hparam
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.catalogue.suggestions import nearest_hint
+from mbo_search.study.checks.written import shown
 from mbo_search.study.spec.study import (
     HparamSpace,
     HparamValue,
@@ -19,12 +20,13 @@ from mbo_search.study.spec.study import (
     Range,
     RelativeLr,
     StageDefaults,
-    Study,
+    StudySpec,
     is_numeric,
+    numbers_of,
 )
 
 
-def check_choices(study: Study) -> Iterator[Problem]:
+def check_choices(study: StudySpec) -> Iterator[Problem]:
     """Check the choices of the defaults and of each stage one by one."""
     yield from _check_strategy("stage_defaults", study.stage_defaults, study.model.layers)
     for index, stage in enumerate(study.stages):
@@ -36,7 +38,7 @@ def unknown_name(key: str, name: str, what: str, known: Iterable[str]) -> Proble
     """A name that is not in a list."""
     names = tuple(known)
     hint = nearest_hint(name, names)
-    return Problem(key=key, value=name, rule=f"is no {what}; known are {', '.join(sorted(names))}", hint=hint)
+    return Problem(key=key, value=name, rule=f"is not {what}; known are {', '.join(sorted(names))}", hint=hint)
 
 
 def _check_strategy(at: str, settings: StageDefaults, num_layers: int) -> Iterator[Problem]:
@@ -46,7 +48,7 @@ def _check_strategy(at: str, settings: StageDefaults, num_layers: int) -> Iterat
     ):
         known = {key: info.hparams for key, info in infos.items()}
         yield from _check_named(
-            f"{at}.{name}", choices, known, what=name.replace("lr_shape", "learning-rate shape")
+            f"{at}.{name}", choices, known, what="an optimizer" if name == "optimizer" else "a learning-rate shape"
         )
     yield from _check_numbers(at, settings)
     yield from _check_regularizers(f"{at}.regularizers", settings)
@@ -85,7 +87,9 @@ def _check_named(
 
 def _unknown_setting(key: str, setting: str, owner: str, known: Mapping[str, Hparam]) -> Problem:
     rule = (
-        f"is no setting of {owner}; known are {', '.join(sorted(known))}" if known else f"{owner} has no settings"
+        f"is not a setting of {owner}; known are {', '.join(sorted(known))}"
+        if known
+        else f"{owner} has no settings"
     )
     return Problem(key=key, rule=rule, hint=nearest_hint(setting, known))
 
@@ -94,19 +98,19 @@ def _check_setting(key: str, value: HparamValue, known: Hparam) -> Iterator[Prob
     if known.choices:
         for name in value if isinstance(value, tuple) else (value,):
             if name not in known.choices:
-                yield unknown_name(key, _text(name), "valid choice", known.choices)
+                yield unknown_name(key, shown(name), "a valid choice", known.choices)
         yield from _check_distinct(key, value if isinstance(value, tuple) else ())
         return
     if not is_numeric(value):
-        yield Problem(key=key, value=_text(value), rule="must be a number")
+        yield Problem(key=key, value=shown(value), rule="must be a number")
         return
     low = -math.inf if known.low is None else known.low
     high = math.inf if known.high is None else known.high
     yield from _check_numeric(
         key, value, rule=f"must be in [{low:g}, {high:g}]", holds=lambda number: low <= number <= high
     )
-    if known.whole and any(number != round(number) for number in _numbers(value)):
-        yield Problem(key=key, value=_text(value), rule="must be a whole number")
+    if known.whole and any(number != round(number) for number in numbers_of(value)):
+        yield Problem(key=key, value=shown(value), rule="must be a whole number")
 
 
 def _check_numbers(at: str, settings: StageDefaults) -> Iterator[Problem]:
@@ -140,7 +144,7 @@ def _check_regularizers(at: str, settings: StageDefaults) -> Iterator[Problem]:
         for index, choice in enumerate(choices):
             key = f"{at}.{position}.{index}"
             if choice.kind not in REGULARIZERS:
-                yield unknown_name(key, choice.kind, "regularizer", REGULARIZERS)
+                yield unknown_name(key, choice.kind, "a regularizer", REGULARIZERS)
                 continue
             if choice.kind in kinds[:index]:
                 yield Problem(key=key, value=choice.kind, rule="appears twice in one set")
@@ -192,10 +196,10 @@ def _block_rule(block: str, num_layers: int) -> str:
 
 
 def _check_numeric(key: str, value: Numeric, *, rule: str, holds: Callable[[float], bool]) -> Iterator[Problem]:
-    if not all(holds(number) for number in _numbers(value)):
-        yield Problem(key=key, value=_text(value), rule=rule)
+    if not all(holds(number) for number in numbers_of(value)):
+        yield Problem(key=key, value=shown(value), rule=rule)
     if isinstance(value, Range) and value.low >= value.high:
-        yield Problem(key=key, value=_text(value), rule="must have low below high", hint="write a number to fix it")
+        yield Problem(key=key, value=shown(value), rule="must have low below high", hint="write a number to fix it")
     if isinstance(value, tuple):
         yield from _check_distinct(key, value)
 
@@ -203,18 +207,4 @@ def _check_numeric(key: str, value: Numeric, *, rule: str, holds: Callable[[floa
 def _check_distinct(key: str, choices: Sequence[object]) -> Iterator[Problem]:
     if len(set(choices)) < len(choices):
         twice = next(choice for index, choice in enumerate(choices) if choice in choices[:index])
-        yield Problem(key=key, value=_text(twice), rule="appears twice among the choices")
-
-
-def _numbers(value: Numeric) -> tuple[float, ...]:
-    if isinstance(value, Range):
-        return (value.low, value.high)
-    return value if isinstance(value, tuple) else (value,)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, Range):
-        return f"{{low: {value.low:g}, high: {value.high:g}}}"
-    if isinstance(value, tuple):
-        return f"[{', '.join(_text(item) for item in value)}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        yield Problem(key=key, value=shown(twice), rule="appears twice among the choices")

@@ -1,4 +1,4 @@
-"""Rules for places outside the run directory: a stage store behind a URL, a database of the search.
+"""Rules for places outside the run directory: a stage store at a URL, a database of the search.
 
 A study is copied into run directories, reports and exports, so no password may stand in one.
 """
@@ -11,14 +11,14 @@ from pathlib import PurePosixPath
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from mbo_search.errors import Problem
-from mbo_search.study.spec.study import Study
+from mbo_search.study.spec.study import StudySpec
 
 _STORE_SCHEMES = ("s3", "gs", "file")
 _DATABASES = ("postgresql+psycopg",)
 _SECRET = re.compile(r"passw|secret|token|access_?key|credential|sig(nature)?$", re.IGNORECASE)
 
 
-def check_places(study: Study) -> Iterator[Problem]:
+def check_places(study: StudySpec) -> Iterator[Problem]:
     """URLs are of a kind that is known, and hold no credentials."""
     if study.resources.store.url is not None:
         yield from _check_store("resources.store.url", study.resources.store.url)
@@ -29,7 +29,7 @@ def check_places(study: Study) -> Iterator[Problem]:
 def _check_store(key: str, url: str) -> Iterator[Problem]:
     parts = _split(url)
     if parts is None:
-        yield Problem(key=key, rule="is no URL")
+        yield Problem(key=key, rule="is not a URL")
     elif _has_credentials(parts, user_is_secret=True):
         hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a profile, on every machine"
         yield Problem(key=key, rule="must not hold credentials; the study is copied and shown", hint=hint)

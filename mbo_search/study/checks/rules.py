@@ -1,6 +1,6 @@
 """The rules that types cannot say, each with the settings that it reads.
 
-All rules are checked at once. A rule is passed over where one of its settings is already known to be wrong, so that
+All rules are checked at once. A rule is skipped where one of its settings is already known to be wrong, so that
 one mistake is reported once.
 """
 
@@ -15,7 +15,7 @@ from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
 from mbo_search.study.checks import sections as check_sections
 from mbo_search.study.checks import shares as check_shares
-from mbo_search.study.spec.study import Study
+from mbo_search.study.spec.study import StudySpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Rule:
         reads: Key paths that it looks at; `*` is any piece.
     """
 
-    check: Callable[[Study], Iterator[Problem]]
+    check: Callable[[StudySpec], Iterator[Problem]]
     reads: tuple[str, ...]
 
 
@@ -76,10 +76,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(check=check_sections.check_control, reads=("control", *_STRATEGIES)),
 )
-"""In the order of a study file, rules that build on others behind them."""
+"""In the order of a study file, rules that build on others after them."""
 
 
-def check_study(study: Study, already_wrong: Collection[str] = ()) -> tuple[Problem, ...]:
+def check_study(study: StudySpec, already_wrong: Collection[str] = ()) -> tuple[Problem, ...]:
     """Check all rules."""
     problems: list[Problem] = []
     wrong = set(already_wrong)
@@ -92,6 +92,6 @@ def check_study(study: Study, already_wrong: Collection[str] = ()) -> tuple[Prob
 
 
 def _overlap(path: str, pattern: str) -> bool:
-    """Whether one of two key paths lies within the other."""
+    """Tell whether one of two key paths lies within the other."""
     pairs = zip(path.split("."), pattern.split("."), strict=False)
     return all(piece in (wanted, "*") or wanted == "*" for piece, wanted in pairs)

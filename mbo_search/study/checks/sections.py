@@ -10,22 +10,23 @@ from mbo_search.study.catalogue.baseline_names import baseline_names, is_schedul
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.checks.choices import unknown_name
+from mbo_search.study.checks.written import shown
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.space.ladder import question_of, top_rung
 from mbo_search.study.spec.rungs import RUNGS
-from mbo_search.study.spec.study import Study
+from mbo_search.study.spec.study import StudySpec
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
 
-def check_name(study: Study) -> Iterator[Problem]:
+def check_name(study: StudySpec) -> Iterator[Problem]:
     """The study's name is safe as the name of a folder."""
     if not _NAME.fullmatch(study.study):
         rule = "must be 1 to 100 letters, digits, dots, underscores and hyphens, beginning with a letter or digit"
         yield Problem(key="study", value=repr(study.study), rule=rule)
 
 
-def check_stage_names(study: Study) -> Iterator[Problem]:
+def check_stage_names(study: StudySpec) -> Iterator[Problem]:
     """Stages have names, all different."""
     names = [stage.name for stage in study.stages]
     for index, name in enumerate(names):
@@ -36,7 +37,7 @@ def check_stage_names(study: Study) -> Iterator[Problem]:
             yield Problem(key=f"stages.{index}.name", value=name, rule="is the name of two stages")
 
 
-def check_optimizers_named(study: Study) -> Iterator[Problem]:
+def check_optimizers_named(study: StudySpec) -> Iterator[Problem]:
     """Every stage knows its optimizers."""
     for index, stage in enumerate(study.stages):
         if not stage_with_defaults(study, index).optimizer:
@@ -45,7 +46,7 @@ def check_optimizers_named(study: Study) -> Iterator[Problem]:
             yield Problem(key=key, rule=f"is missing in stage {stage.name}", hint=hint)
 
 
-def check_attention(study: Study) -> Iterator[Problem]:
+def check_attention(study: StudySpec) -> Iterator[Problem]:
     """The width divides into heads of even width, as rotary positions need."""
     model = study.model
     if model.width % model.heads:
@@ -56,7 +57,7 @@ def check_attention(study: Study) -> Iterator[Problem]:
         yield Problem(key="model.width", value=str(model.width), rule=rule)
 
 
-def check_batch(study: Study) -> Iterator[Problem]:
+def check_batch(study: StudySpec) -> Iterator[Problem]:
     """A batch is a whole number of sequences."""
     batch_tokens, context = study.train.batch_tokens, study.model.context
     if batch_tokens % context:
@@ -66,7 +67,7 @@ def check_batch(study: Study) -> Iterator[Problem]:
         yield Problem(key="train.batch_tokens", value=str(batch_tokens), rule=rule, hint=hint)
 
 
-def check_micro_batch(study: Study) -> Iterator[Problem]:
+def check_micro_batch(study: StudySpec) -> Iterator[Problem]:
     """A micro-batch divides the sequences of a batch."""
     if isinstance(study.train.micro_batch, int):
         sequences = study.train.batch_tokens // study.model.context // study.resources.workers_per_trial
@@ -76,7 +77,7 @@ def check_micro_batch(study: Study) -> Iterator[Problem]:
             yield Problem(key="train.micro_batch", value=str(study.train.micro_batch), rule=rule)
 
 
-def check_tokenizer(study: Study) -> Iterator[Problem]:
+def check_tokenizer(study: StudySpec) -> Iterator[Problem]:
     """A tokenizer has exactly what its kind needs."""
     tokenizer = study.data.tokenizer
     key = "data.tokenizer"
@@ -92,17 +93,17 @@ def check_tokenizer(study: Study) -> Iterator[Problem]:
         yield Problem(key=f"{key}.path", value=tokenizer.path, rule=rule)
 
 
-def check_reference_lrs(study: Study) -> Iterator[Problem]:
+def check_reference_lrs(study: StudySpec) -> Iterator[Problem]:
     """Reference learning rates belong to known optimizers and are positive."""
     for name, lr in study.reference_lr.items():
         key = f"reference_lr.{name}"
         if name not in OPTIMIZERS:
-            yield unknown_name(key, name, "optimizer", OPTIMIZERS)
+            yield unknown_name(key, name, "an optimizer", OPTIMIZERS)
         elif lr <= 0:
             yield Problem(key=key, value=f"{lr:g}", rule="must be greater than 0")
 
 
-def check_baselines(study: Study) -> Iterator[Problem]:
+def check_baselines(study: StudySpec) -> Iterator[Problem]:
     """Baselines have a known name or are files, each at most once."""
     for index, name in enumerate(study.baselines):
         key = f"baselines.{index}"
@@ -113,7 +114,7 @@ def check_baselines(study: Study) -> Iterator[Problem]:
             yield Problem(key=key, value=name, rule=rule, hint=nearest_hint(name, baseline_names()))
 
 
-def check_control(study: Study) -> Iterator[Problem]:
+def check_control(study: StudySpec) -> Iterator[Problem]:
     """A study asks about a freedom that its own stages have."""
     spec = study.control
     if spec.keeps is not None and spec.question != "auto":
@@ -128,7 +129,7 @@ def check_control(study: Study) -> Iterator[Problem]:
         yield Problem(key=key, value=value, rule=rule, hint=f"let stages differ in more, or ask about {top}")
 
 
-def check_ranks(study: Study) -> Iterator[Problem]:
+def check_ranks(study: StudySpec) -> Iterator[Problem]:
     """Several workers of one trial take equal parts of a batch, and no fractions of GPUs."""
     ranks, gpus = study.resources.workers_per_trial, study.resources.gpus_per_trial
     sequences = study.train.batch_tokens // study.model.context
@@ -141,7 +142,7 @@ def check_ranks(study: Study) -> Iterator[Problem]:
         yield Problem(key=key, value=str(ranks), rule="needs one whole GPU for each worker", hint=hint)
 
 
-def check_resources(study: Study) -> Iterator[Problem]:
+def check_resources(study: StudySpec) -> Iterator[Problem]:
     """Numbers that may also be `auto` are sensible."""
     resources = study.resources
     smallest: tuple[tuple[str, float | str, float], ...] = (
@@ -152,4 +153,4 @@ def check_resources(study: Study) -> Iterator[Problem]:
     )
     for key, value, low in smallest:
         if not isinstance(value, str) and value < low:
-            yield Problem(key=key, value=f"{value:g}", rule=f"must be at least {low:g}, or auto")
+            yield Problem(key=key, value=shown(value), rule=f"must be at least {low:g}, or auto")

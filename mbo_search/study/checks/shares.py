@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mbo_search.errors import Problem, StudyError
+from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.hand_over import can_carry, carries_second_moments
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.checks.written import shown
 from mbo_search.study.space.axes import hparam_values
 from mbo_search.study.space.build_stage import rewarm_steps
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.spec.annealing import LAST_FACTOR, SHORTEST_DECAY, decay_share, is_annealed, last_factor
 from mbo_search.study.spec.budget import study_budget
-from mbo_search.study.spec.lr_shapes import StageClock
 from mbo_search.study.spec.schedule import LrShape
 from mbo_search.study.spec.segments import BudgetSteps
-from mbo_search.study.spec.study import HparamValue, LrShapeChoice, Numeric, Range, StageSpace, Study, is_numeric
+from mbo_search.study.spec.study import (
+    HparamValue,
+    LrShapeChoice,
+    Numeric,
+    Range,
+    StageSpace,
+    StudySpec,
+    is_numeric,
+    numbers_of,
+)
 
 
-def check_grid(study: Study) -> Iterator[Problem]:
+def check_grid(study: StudySpec) -> Iterator[Problem]:
     """The grid divides the budget into a whole number of segments."""
     if not _is_whole(1 / study.budget.grid):
         rule = "must divide 1 into a whole number of parts, such as 0.05 or 0.1"
         yield Problem(key="budget.grid", value=f"{study.budget.grid:g}", rule=rule)
 
 
-def check_budget(study: Study) -> Iterator[Problem]:
+def check_budget(study: StudySpec) -> Iterator[Problem]:
     """At least one optimizer step lies in each grid segment."""
     try:
         study_budget(study)
@@ -36,7 +46,7 @@ def check_budget(study: Study) -> Iterator[Problem]:
         yield from error.problems
 
 
-def check_shares(study: Study) -> Iterator[Problem]:
+def check_shares(study: StudySpec) -> Iterator[Problem]:
     """Shares lie on the grid and fill the budget."""
     off_grid = list(_off_grid(study))
     yield from off_grid
@@ -48,12 +58,12 @@ def check_shares(study: Study) -> Iterator[Problem]:
     is_searched = any(_is_choice(stage.share) for stage in study.stages)
     if is_searched and last not in rests:
         rule = "must be `rest`, because another stage's share is searched"
-        yield Problem(key=f"stages.{last}.share", value=_share_text(study.stages[last].share), rule=rule)
+        yield Problem(key=f"stages.{last}.share", value=shown(study.stages[last].share), rule=rule)
     elif not off_grid and rests in ([], [last]):
         yield from _check_sum(study, has_rest=bool(rests))
 
 
-def check_warmups(study: Study) -> Iterator[Problem]:
+def check_warmups(study: StudySpec) -> Iterator[Problem]:
     """Every warm-up is shorter than the shortest form of its stage."""
     budget = study_budget(study)
     for index, stage in _stages(study):
@@ -69,7 +79,7 @@ def check_warmups(study: Study) -> Iterator[Problem]:
             yield Problem(key=_source_key(study, index, setting), value=f"{longest:g}", rule=rule, hint=hint)
 
 
-def check_annealed(study: Study) -> Iterator[Problem]:
+def check_annealed(study: StudySpec) -> Iterator[Problem]:
     """Every schedule of the space ends annealed."""
     index = len(study.stages) - 1
     stage = stage_with_defaults(study, index)
@@ -107,15 +117,10 @@ class _Length:
     longest: int
 
 
-def _lengths(study: Study) -> list[_Length]:
+def _lengths(study: StudySpec) -> list[_Length]:
     num_segments = round(1 / study.budget.grid)
-    ends = [None if stage.share == "rest" else _ends(stage.share) for stage in study.stages]
-    known = [
-        None
-        if end is None
-        else _Length(shortest=round(end[0] * num_segments), longest=round(end[1] * num_segments))
-        for end in ends
-    ]
+    shares = [None if isinstance(stage.share, str) else numbers_of(stage.share) for stage in study.stages]
+    known = [None if share is None else _length(share, num_segments) for share in shares]
     rest = _Length(
         shortest=num_segments - sum(length.longest for length in known if length is not None),
         longest=num_segments - sum(length.shortest for length in known if length is not None),
@@ -123,7 +128,11 @@ def _lengths(study: Study) -> list[_Length]:
     return [rest if length is None else length for length in known]
 
 
-def _shortest_clock(study: Study, index: int, stage: StageSpace) -> StageClock:
+def _length(shares: Sequence[float], num_segments: int) -> _Length:
+    return _Length(shortest=round(min(shares) * num_segments), longest=round(max(shares) * num_segments))
+
+
+def _shortest_clock(study: StudySpec, index: int, stage: StageSpace) -> StageClock:
     budget = study_budget(study)
     stage_steps = _lengths(study)[index].shortest * budget.steps_per_segment
     longest = _largest(stage.warmup if index == 0 else stage.rewarm)
@@ -139,14 +148,14 @@ def _shortest_clock(study: Study, index: int, stage: StageSpace) -> StageClock:
 def _longest_rewarm(stage: StageSpace, budget: BudgetSteps) -> int:
     """Steps of the longest automatic re-warm-up among the stage's optimizers and their settings."""
     return max(
-        rewarm_steps({name: _ends(value)[1] for name, value in values.items() if is_numeric(value)}, budget)
+        rewarm_steps({name: max(numbers_of(value)) for name, value in values.items() if is_numeric(value)}, budget)
         for choice in stage.optimizer or ()
         for values in [hparam_values(OPTIMIZERS[choice.name].hparams, choice.hparams)]
     )
 
 
 def _may_rewarm(previous: StageSpace, stage: StageSpace) -> bool:
-    """Whether some choice makes an automatic re-warm-up."""
+    """Tell whether some choice makes an automatic re-warm-up."""
     return "reset" in (stage.hand_over or ()) or any(
         not can_carry(before.name, after.name)
         or (OPTIMIZERS[after.name].second_moments and not carries_second_moments(before.name, after.name))
@@ -168,24 +177,24 @@ def _extremes(value: HparamValue) -> tuple[float | str, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _off_grid(study: Study) -> Iterator[Problem]:
+def _off_grid(study: StudySpec) -> Iterator[Problem]:
     num_segments = round(1 / study.budget.grid)
     for index, stage in enumerate(study.stages):
         if isinstance(stage.share, str):
             continue
-        shares = stage.share if isinstance(stage.share, tuple) else _ends(stage.share)
+        shares = numbers_of(stage.share)
         key = f"stages.{index}.share"
         if isinstance(stage.share, Range) and stage.share.low >= stage.share.high:
-            yield Problem(key=key, value=_share_text(stage.share), rule="must have low below high")
+            yield Problem(key=key, value=shown(stage.share), rule="must have low below high")
         if any(not 0 < share <= 1 for share in shares):
-            yield Problem(key=key, value=_share_text(stage.share), rule="must be greater than 0 and at most 1")
+            yield Problem(key=key, value=shown(stage.share), rule="must be greater than 0 and at most 1")
         elif not all(_is_whole(share * num_segments) for share in shares):
             rule = f"must be a multiple of the grid, {study.budget.grid:g}"
-            yield Problem(key=key, value=_share_text(stage.share), rule=rule, hint="or make budget.grid finer")
+            yield Problem(key=key, value=shown(stage.share), rule=rule, hint="or make budget.grid finer")
 
 
-def _check_sum(study: Study, *, has_rest: bool) -> Iterator[Problem]:
-    fixed = [_ends(stage.share)[1] for stage in study.stages if not isinstance(stage.share, str)]
+def _check_sum(study: StudySpec, *, has_rest: bool) -> Iterator[Problem]:
+    fixed = [max(numbers_of(stage.share)) for stage in study.stages if not isinstance(stage.share, str)]
     total = sum(fixed)
     if not has_rest and abs(total - 1) > 1e-9:
         shares = " + ".join(f"{share:g}" for share in fixed)
@@ -197,13 +206,13 @@ def _check_sum(study: Study, *, has_rest: bool) -> Iterator[Problem]:
         yield Problem(key="stages", rule=rule, hint="lower the largest searched shares")
 
 
-def _stages(study: Study) -> Iterator[tuple[int, StageSpace]]:
+def _stages(study: StudySpec) -> Iterator[tuple[int, StageSpace]]:
     for index in range(len(study.stages)):
         yield index, stage_with_defaults(study, index)
 
 
-def _source_key(study: Study, index: int, setting: str) -> str:
-    """Where a stage's setting is written: in the stage or in the defaults; nowhere counts as the stage."""
+def _source_key(study: StudySpec, index: int, setting: str) -> str:
+    """Key of a stage's setting: in the stage or in the defaults; if it is in neither, in the stage."""
     is_own = dict(study.stages[index])[setting] is not None
     is_default = dict(study.stage_defaults)[setting] is not None
     return f"stage_defaults.{setting}" if is_default and not is_own else f"stages.{index}.{setting}"
@@ -213,23 +222,9 @@ def _is_choice(share: Numeric | str) -> bool:
     return isinstance(share, Range) or (isinstance(share, tuple) and len(share) > 1)
 
 
-def _ends(numeric: Numeric) -> tuple[float, float]:
-    if isinstance(numeric, Range):
-        return numeric.low, numeric.high
-    return (min(numeric), max(numeric)) if isinstance(numeric, tuple) else (numeric, numeric)
-
-
 def _largest(numeric: Numeric | str | None) -> float | None:
-    return None if numeric is None or isinstance(numeric, str) else _ends(numeric)[1]
+    return None if numeric is None or isinstance(numeric, str) else max(numbers_of(numeric))
 
 
 def _is_whole(number: float) -> bool:
     return abs(number - round(number)) < 1e-6
-
-
-def _share_text(share: Numeric | str) -> str:
-    if isinstance(share, Range):
-        return f"{{low: {share.low:g}, high: {share.high:g}}}"
-    if isinstance(share, tuple):
-        return f"[{', '.join(f'{one:g}' for one in share)}]"
-    return share if isinstance(share, str) else f"{share:g}"

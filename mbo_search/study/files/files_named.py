@@ -12,11 +12,12 @@ from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.files.schedule_file import load_schedule
 from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.segments import BudgetSteps, cut
-from mbo_search.study.spec.study import Study
+from mbo_search.study.spec.study import StudySpec
+from mbo_search.study.study import Study
 
 
 def is_corpus(source: str) -> bool:
-    """Whether a data source is a built-in corpus, or `qa` in a language.
+    """Tell whether a data source is a built-in corpus, or `qa` in a language.
 
     >>> is_corpus("docs"), is_corpus("qa:chinese"), is_corpus("texts/")
     (True, True, False)
@@ -42,7 +43,7 @@ def with_base(study: Study, base: Path) -> Study:
     return study.model_copy(update={"data": data.model_copy(update=update), "baselines": baselines})
 
 
-def file_problems(study: Study, base: Path, already_wrong: Collection[str]) -> tuple[Problem, ...]:
+def file_problems(study: StudySpec, base: Path, already_wrong: Collection[str]) -> tuple[Problem, ...]:
     """Report files that a study names but that do not exist, and schedule files that do not fit it."""
     budget_is_wrong = any(path.startswith(("budget", "train")) for path in already_wrong)
     budget = None if budget_is_wrong else study_budget(study)
@@ -50,7 +51,7 @@ def file_problems(study: Study, base: Path, already_wrong: Collection[str]) -> t
     return tuple(problem for problem in found if problem.key not in already_wrong)
 
 
-def _missing(study: Study, base: Path) -> Iterator[Problem]:
+def _missing(study: StudySpec, base: Path) -> Iterator[Problem]:
     for index, source in enumerate(study.data.source):
         if not is_corpus(source) and not _exists(source, base):
             rule = "is neither a built-in corpus nor a file, folder or pattern that exists"
@@ -68,7 +69,7 @@ def _missing(study: Study, base: Path) -> Iterator[Problem]:
             yield Problem(key=key, value=path, rule="does not exist", hint=f"paths start at {base}")
 
 
-def _bad_schedules(study: Study, base: Path, budget: BudgetSteps | None) -> Iterator[Problem]:
+def _bad_schedules(study: StudySpec, base: Path, budget: BudgetSteps | None) -> Iterator[Problem]:
     """Schedule files that cannot be read, or do not lie on the grid of a budget."""
     for index, name in enumerate(study.baselines):
         if split_baseline(name) is not None or not is_schedule_path(name):

@@ -1,26 +1,27 @@
-"""Where each setting of a study comes from."""
+"""Origins of settings: the file, the command line, or a default."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from pydantic import BaseModel
 
-from mbo_search.study.files.key_paths import Loc, find
+from mbo_search.study.checks.key_paths import Loc, find
 from mbo_search.study.files.overrides import OVERRIDE
-from mbo_search.study.files.yaml_tree import ListNode, MapNode, Node
-from mbo_search.study.spec.study import StageDefaults, Study
+from mbo_search.study.files.yaml_document import YamlDocument
+from mbo_search.study.spec.forms import PRESET_NUMBERS
+from mbo_search.study.spec.study import StageDefaults, StudySpec
 
 Origin = Literal["file", "--set", "default", "stage_defaults"]
 
 
-def origins_in(root: MapNode, study: Study) -> dict[str, Origin]:
+def origins_in(document: YamlDocument, study: StudySpec) -> Mapping[str, Origin]:
     """Say for each setting of a study whether it was written, set, or filled in."""
-    return {".".join(str(piece) for piece in loc): _origin(root, loc) for loc in _settings(study)}
+    return {".".join(map(str, loc)): _origin(document, loc) for loc in _settings(study)}
 
 
-def _settings(study: Study) -> Iterator[Loc]:
+def _settings(study: StudySpec) -> Iterator[Loc]:
     for name, value in study:
         if name == "stages":
             for index, stage in enumerate(study.stages):
@@ -31,20 +32,25 @@ def _settings(study: Study) -> Iterator[Loc]:
             yield (name,)
 
 
-def _origin(root: MapNode, loc: Loc) -> Origin:
-    node, reached = find(root, loc)
-    if reached == loc:
-        return "--set" if _is_set(node) else "file"
+def _origin(document: YamlDocument, loc: Loc) -> Origin:
+    written = _written_as(document.value, loc)
+    if written in document.wheres:
+        return "--set" if _is_set(document, written) else "file"
     is_strategy = loc[0] == "stages" and loc[-1] in StageDefaults.model_fields
-    if is_strategy and find(root, ("stage_defaults", loc[-1]))[1] == ("stage_defaults", loc[-1]):
-        return "stage_defaults"
-    return "default"
+    return "stage_defaults" if is_strategy and f"stage_defaults.{loc[-1]}" in document.wheres else "default"
 
 
-def _is_set(node: Node) -> bool:
-    """Whether any part of a value comes from the command line."""
-    if node.where.startswith(OVERRIDE):
-        return True
-    if isinstance(node, MapNode):
-        return any(_is_set(child) for child in node.entries.values())
-    return isinstance(node, ListNode) and any(_is_set(item) for item in node.items)
+def _written_as(data: object, loc: Loc) -> str:
+    """The key under which a setting was written: a preset gives a model's numbers, a bare number a share."""
+    section = find(data, loc[:1]).value
+    if loc[0] == "model" and loc[-1] in PRESET_NUMBERS and isinstance(section, Mapping) and loc[-1] not in section:
+        return "model.size"
+    if loc == ("control", "share") and not isinstance(section, Mapping):
+        return "control"
+    return ".".join(map(str, loc))
+
+
+def _is_set(document: YamlDocument, key: str) -> bool:
+    """Tell whether any part of a value comes from the command line."""
+    below = (where for path, where in document.wheres.items() if path == key or path.startswith(f"{key}."))
+    return any(where.startswith(OVERRIDE) for where in below)

@@ -1,4 +1,4 @@
-"""`--set key.path=value`: replacing single settings of a study file before it is read."""
+"""`--set key.path=value`: replacing single settings of a study before it is checked."""
 
 from __future__ import annotations
 
@@ -6,71 +6,70 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mbo_search.errors import Problem
-from mbo_search.study.files.yaml_tree import ListNode, MapNode, Node, child_path, read_tree
+from mbo_search.study.checks.key_paths import child_path
+from mbo_search.study.files.yaml_document import Json, YamlDocument, read_document
 
 OVERRIDE = "--set"
-"""Where a setting from the command line stands."""
+"""Place of every setting from the command line."""
 
 
-def with_overrides(root: MapNode, overrides: Sequence[str]) -> tuple[MapNode, tuple[Problem, ...]]:
-    """Replace settings in a tree."""
-    problems: list[Problem] = []
+def with_overrides(document: YamlDocument, overrides: Sequence[str]) -> YamlDocument:
+    """Replace settings in a document; what cannot be replaced is among its problems."""
     for override in overrides:
-        key, separator, value = override.partition("=")
-        if not separator or not all(key.split(".")):
-            rule = "must have the form key.path=value"
-            problems.append(Problem(key="", value=override, rule=rule, where=OVERRIDE))
-            continue
-        where = f"{OVERRIDE} {key}"
-        tree = read_tree(value, where, key)
-        problems += [replace(problem, where=where) for problem in tree.problems]
-        if tree.root is None:
-            continue
-        placed = _placed(root, key.split("."), _at(tree.root, where))
-        if isinstance(placed, Problem):
-            problems.append(replace(placed, where=where))
-        elif isinstance(placed, MapNode):
-            root = placed
-    return root, tuple(problems)
+        document = _with_override(document, override)
+    return document
 
 
-def _at(node: Node, where: str) -> Node:
-    """The value with the command line as its only position."""
-    if isinstance(node, MapNode):
-        entries = {key: _at(value, where) for key, value in node.entries.items()}
-        return replace(node, entries=entries, key_wheres=dict.fromkeys(entries, where), where=where)
-    if isinstance(node, ListNode):
-        return replace(node, items=tuple(_at(item, where) for item in node.items), where=where)
-    return replace(node, where=where)
+class _NoPlaceError(Exception):
+    """A key path leads nowhere."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(str(problem))
 
 
-def _placed(node: Node, keys: list[str], value: Node) -> Node | Problem:
-    """The tree with a value at a key path."""
+def _with_override(document: YamlDocument, override: str) -> YamlDocument:
+    key, separator, text = override.partition("=")
+    if not separator or not all(key.split(".")):
+        problem = Problem(key="", value=override, rule="must have the form key.path=value", where=OVERRIDE)
+        return replace(document, problems=(*document.problems, problem))
+    where = f"{OVERRIDE} {key}"
+    setting = read_document(text, where, key)
+    problems = [replace(problem, where=where) for problem in setting.problems]
+    value = document.value
+    if not problems:
+        try:
+            value = _placed(value, key.split("."), setting.value, "")
+        except _NoPlaceError as error:
+            problems.append(replace(error.problem, where=where))
+    return replace(
+        document,
+        value=value,
+        wheres=_without_below(document.wheres, key) | dict.fromkeys((key, *setting.wheres), where),
+        key_wheres=_without_below(document.key_wheres, key) | dict.fromkeys((key, *setting.key_wheres), where),
+        problems=(*document.problems, *problems),
+        dropped=document.dropped | setting.dropped,
+    )
+
+
+def _without_below(wheres: dict[str, str], key: str) -> dict[str, str]:
+    return {path: where for path, where in wheres.items() if path != key and not path.startswith(f"{key}.")}
+
+
+def _placed(holder: Json, keys: Sequence[str], new: Json, at: str) -> Json:
+    """A copy with a value at a key path; mappings on the way to it are made."""
     if not keys:
-        return value
+        return new
     key, rest = keys[0], keys[1:]
-    path = child_path(node.path, key)
-    if isinstance(node, ListNode):
-        return _placed_in_list(node, key, rest, value)
-    if not isinstance(node, MapNode):
-        return Problem(
-            key=path, rule=f"cannot be set, because {node.path} is a single value; set {node.path} whole"
+    path = child_path(at, key)
+    if isinstance(holder, dict):
+        return {**holder, key: _placed(holder.get(key, {}), rest, new, path)}
+    if not isinstance(holder, list):
+        raise _NoPlaceError(
+            Problem(key=path, rule=f"cannot be set, because {at} is a single value; set {at} whole")
         )
-    below = node.entries.get(key, MapNode(entries={}, key_wheres={}, where=value.where, path=path))
-    child = _placed(below, rest, value)
-    if isinstance(child, Problem):
-        return child
-    wheres = {**node.key_wheres, key: node.key_wheres.get(key, value.where)}
-    return replace(node, entries={**node.entries, key: child}, key_wheres=wheres)
-
-
-def _placed_in_list(node: ListNode, key: str, rest: list[str], value: Node) -> Node | Problem:
-    path = child_path(node.path, key)
-    if not key.isdigit() or int(key) >= len(node.items):
-        last = len(node.items) - 1
-        return Problem(key=path, rule=f"is no position in the list {node.path}; positions are 0 to {last}")
+    if not key.isdigit() or int(key) >= len(holder):
+        rule = f"is not a position in the list {at}; positions are 0 to {len(holder) - 1}"
+        raise _NoPlaceError(Problem(key=path, rule=rule))
     index = int(key)
-    child = _placed(node.items[index], rest, value)
-    if isinstance(child, Problem):
-        return child
-    return replace(node, items=(*node.items[:index], child, *node.items[index + 1 :]))
+    return [*holder[:index], _placed(holder[index], rest, new, path), *holder[index + 1 :]]

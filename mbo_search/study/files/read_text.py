@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mbo_search.errors import Problem, StudyError
-from mbo_search.study.files.yaml_tree import MAX_BYTES
+from mbo_search.study.files.yaml_document import MAX_BYTES
 
 
 def read_text(path: Path) -> str:
@@ -33,7 +33,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         column = error.start - content.rfind(b"\n", 0, error.start)
-        raise _error(f"{where}:{line}:{column}", "is no UTF-8 text", "save the file as UTF-8") from None
+        raise _error(f"{where}:{line}:{column}", "is not UTF-8 text", "save the file as UTF-8") from None
 
 
 def _error(where: str, rule: str, hint: str = "") -> StudyError:

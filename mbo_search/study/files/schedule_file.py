@@ -5,28 +5,25 @@ A person may also write one by hand with nothing but `stages`, to serve as a bas
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, ValidationError
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.entries import Hparam
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.checks.choices import unknown_name
-from mbo_search.study.files.key_paths import find, loc_of
+from mbo_search.study.checks.type_errors import type_problems
 from mbo_search.study.files.read_text import read_text
-from mbo_search.study.files.short_forms import plain
-from mbo_search.study.files.type_errors import type_problems
+from mbo_search.study.files.yaml_document import YamlDocument, read_document
 from mbo_search.study.files.yaml_dump import dump_yaml
-from mbo_search.study.files.yaml_tree import MapNode, Node, read_tree
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Schedule, Stage
-from mbo_search.study.spec.study import BudgetSpec, DataSpec, EvaluationSpec, ModelSpec, Study, TrainSpec
+from mbo_search.study.spec.study import BudgetSpec, DataSpec, EvaluationSpec, ModelSpec, StudySpec, TrainSpec
 
 
 class StudySections(Description):
@@ -43,7 +40,7 @@ class StudySections(Description):
     """
 
     study: str
-    seed: int
+    seed: StrictInt
     data: DataSpec
     model: ModelSpec
     budget: BudgetSpec
@@ -52,7 +49,7 @@ class StudySections(Description):
 
 
 class Provenance(Description):
-    """Where a schedule comes from and what to expect of it.
+    """Origin of a schedule, and what to expect of it.
 
     Attributes:
         trial: Number of the trial in its run directory.
@@ -71,18 +68,18 @@ class Provenance(Description):
         created: When the file was written, ISO 8601.
     """
 
-    trial: int
+    trial: StrictInt
     arm: str
-    seed: int
-    val_loss: float
-    val_perplexity: float | None
-    confirmed: bool
-    search_loss: float | None = None
+    seed: StrictInt
+    val_loss: StrictFloat
+    val_perplexity: StrictFloat | None
+    confirmed: StrictBool
+    search_loss: StrictFloat | None = None
     data_fingerprint: str
     judged_fingerprint: str | None = None
     root_key: str
     versions: dict[str, str]
-    numerics: dict[str, str | int | float | bool | None]
+    numerics: dict[str, str | StrictInt | StrictFloat | StrictBool | None]
     created: str
 
 
@@ -102,8 +99,8 @@ class ScheduleFile(Description):
     provenance: Provenance
 
 
-def sections_of(study: Study) -> StudySections:
-    """The sections of a study that training depends on."""
+def sections_of(study: StudySpec) -> StudySections:
+    """Take the sections of a study that training depends on."""
     return StudySections(
         study=study.study,
         seed=study.seed,
@@ -130,10 +127,7 @@ def parse_schedule_file(text: str, where: str) -> ScheduleFile:
     Raises:
         StudyError: If the text breaks the format; with every problem found.
     """
-    root = _root(text, where)
-    file = _typed(root, ScheduleFile)
-    _raise_if(_schedule_problems(root, file.schedule, "schedule."))
-    return file
+    return _schedule_file(_document(text, where))
 
 
 def load_schedule(path: Path) -> Schedule:
@@ -142,11 +136,11 @@ def load_schedule(path: Path) -> Schedule:
     Raises:
         StudyError: If it cannot be read or breaks the format; with every problem found.
     """
-    root = _root(read_text(path), str(path))
-    if "stages" not in root.entries:
-        return parse_schedule_file(read_text(path), str(path)).schedule
-    schedule = _typed(root, Schedule)
-    _raise_if(_schedule_problems(root, schedule, ""))
+    document = _document(read_text(path), str(path))
+    if "stages" not in document.wheres:
+        return _schedule_file(document).schedule
+    schedule = _typed(document, Schedule)
+    _raise_if(document, _schedule_problems(schedule, "stages"))
     return schedule
 
 
@@ -162,53 +156,54 @@ def dump_schedule_file(file: ScheduleFile) -> str:
 _M = TypeVar("_M", bound=BaseModel)
 
 
-def _root(text: str, where: str) -> MapNode:
-    tree = read_tree(text, where)
-    _raise_if(tree.problems)
-    if not isinstance(tree.root, MapNode):
+def _document(text: str, where: str) -> YamlDocument:
+    document = read_document(text, where)
+    if document.problems:
+        raise StudyError(document.problems)
+    if not isinstance(document.value, dict):
         raise StudyError([Problem(key="", rule="must be a mapping with the keys of a schedule file", where=where)])
-    return tree.root
+    return document
 
 
-def _typed(root: MapNode, model: type[_M]) -> _M:
+def _schedule_file(document: YamlDocument) -> ScheduleFile:
+    file = _typed(document, ScheduleFile)
+    _raise_if(document, _schedule_problems(file.schedule, "schedule.stages"))
+    return file
+
+
+def _typed(document: YamlDocument, model: type[_M]) -> _M:
     try:
-        return model.model_validate_json(json.dumps(plain(root)), strict=True)
+        return model.model_validate(document.value)
     except ValidationError as error:
-        found = type_problems(root, error, model).values()
-        raise StudyError([problem for problem in found if problem is not None]) from None
+        found = type_problems(document.value, error, model).values()
+        _raise_if(document, (problem for problem in found if problem is not None))
+        raise
 
 
-def _raise_if(problems: tuple[Problem, ...]) -> None:
-    if problems:
-        raise StudyError(problems)
+def _raise_if(document: YamlDocument, problems: Iterable[Problem]) -> None:
+    placed = [document.placed(problem) for problem in problems]
+    if placed:
+        raise StudyError(placed)
 
 
-def _schedule_problems(root: Node, schedule: Schedule, prefix: str) -> tuple[Problem, ...]:
-    found: list[Problem] = []
+def _schedule_problems(schedule: Schedule, at: str) -> Iterator[Problem]:
     for index, stage in enumerate(schedule.stages):
-        for problem in _stage_problems(f"{prefix}stages.{index}", stage):
-            node, _ = find(root, loc_of(problem.key))
-            found.append(
-                Problem(
-                    key=problem.key, value=problem.value, rule=problem.rule, hint=problem.hint, where=node.where
-                )
-            )
-    return tuple(found)
+        yield from _stage_problems(f"{at}.{index}", stage)
 
 
 def _stage_problems(at: str, stage: Stage) -> Iterator[Problem]:
     if stage.optimizer not in OPTIMIZERS:
-        yield unknown_name(f"{at}.optimizer", stage.optimizer, "optimizer", OPTIMIZERS)
+        yield unknown_name(f"{at}.optimizer", stage.optimizer, "an optimizer", OPTIMIZERS)
     else:
         yield from _setting_problems(f"{at}.hparams", stage.hparams, OPTIMIZERS[stage.optimizer].hparams)
     if stage.lr_shape.kind not in LR_SHAPES:
-        yield unknown_name(f"{at}.lr_shape.kind", stage.lr_shape.kind, "learning-rate shape", LR_SHAPES)
+        yield unknown_name(f"{at}.lr_shape.kind", stage.lr_shape.kind, "a learning-rate shape", LR_SHAPES)
     else:
         known = LR_SHAPES[stage.lr_shape.kind].hparams
         yield from _setting_problems(f"{at}.lr_shape.hparams", stage.lr_shape.hparams, known)
     for index, regularizer in enumerate(stage.regularizers):
         if regularizer.kind not in REGULARIZERS:
-            yield unknown_name(f"{at}.regularizers.{index}", regularizer.kind, "regularizer", REGULARIZERS)
+            yield unknown_name(f"{at}.regularizers.{index}", regularizer.kind, "a regularizer", REGULARIZERS)
 
 
 def _setting_problems(

@@ -1,29 +1,40 @@
 """Study files: YAML to `Study` and back.
 
-Reading reports all mistakes at once, each with its place in the file, and changes nothing on disk: text -> tree
-with positions -> overrides -> long form -> types and rules. Writing gives a file that reads back equal.
+Reading reports all mistakes at once, each with its place in the file, and changes nothing on disk: text -> values
+with positions -> overrides -> types and rules. Writing gives a file that reads back equal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mbo_search.errors import Problem, StudyError
-from mbo_search.study.checks.rules import check_study
+from mbo_search.study.checks.examine import examine, with_problems
+from mbo_search.study.checks.key_paths import child_path
 from mbo_search.study.files.files_named import file_problems, with_base
-from mbo_search.study.files.key_paths import find, loc_of
 from mbo_search.study.files.long_form import study_mapping
 from mbo_search.study.files.origins import Origin, origins_in
 from mbo_search.study.files.overrides import with_overrides
 from mbo_search.study.files.read_text import read_text
-from mbo_search.study.files.recovery import typed_study
-from mbo_search.study.files.short_forms import Expanded, expand
+from mbo_search.study.files.yaml_document import YamlDocument, read_document
 from mbo_search.study.files.yaml_dump import dump_yaml
-from mbo_search.study.files.yaml_tree import MapNode, read_tree
-from mbo_search.study.space.defaults import with_defaults
-from mbo_search.study.spec.study import Study
+from mbo_search.study.spec.study import StageDefaults, StudySpec
+from mbo_search.study.study import Study
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedStudy:
+    """A study, and where each of its settings comes from.
+
+    Attributes:
+        study: The study.
+        origins: Where each setting comes from, by dotted key path.
+    """
+
+    study: Study
+    origins: Mapping[str, Origin]
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
@@ -34,7 +45,18 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     Raises:
         StudyError: With every problem found.
     """
-    return _parse(read_text(path), str(path), overrides, path.parent)
+    return explain_study(path, overrides).study
+
+
+def explain_study(path: Path, overrides: Sequence[str] = ()) -> ExplainedStudy:
+    """Read a study file, and say where each setting comes from.
+
+    Raises:
+        StudyError: With every problem found.
+    """
+    document = _document(read_text(path), str(path), overrides)
+    study = with_base(_checked(document, path.parent), path.parent)
+    return ExplainedStudy(study=study, origins=origins_in(document, study))
 
 
 def parse_study(text: str, where: str, overrides: Sequence[str] = ()) -> Study:
@@ -43,42 +65,33 @@ def parse_study(text: str, where: str, overrides: Sequence[str] = ()) -> Study:
     Raises:
         StudyError: With every problem found.
     """
-    return _parse(text, where, overrides, None)
+    return _checked(_document(text, where, overrides), None)
 
 
-def dump_study(study: Study) -> str:
+def dump_study(study: StudySpec) -> str:
     """Write a study as YAML that reads back equal."""
     return dump_yaml(study_mapping(study))
 
 
-def origins(text: str, overrides: Sequence[str] = ()) -> Mapping[str, Origin]:
-    """Say where each setting of a study comes from."""
-    expanded, _ = _long_form(text, "", overrides)
-    return origins_in(expanded.root, parse_study(text, "", overrides))
+def _document(text: str, where: str, overrides: Sequence[str]) -> YamlDocument:
+    document = read_document(text, where)
+    if not isinstance(document.value, dict):
+        raise StudyError(document.problems or [_not_a_study(text, where)])
+    return with_overrides(document, overrides)
 
 
-def _parse(text: str, where: str, overrides: Sequence[str], base: Path | None) -> Study:
-    expanded, problems = _long_form(text, where, overrides)
-    typed = typed_study(expanded.root, expanded.dropped)
-    problems += typed.problems
-    study = typed.study
-    if study is not None:
-        rules = check_study(study, typed.replaced)
-        files = file_problems(study, base, typed.replaced) if base is not None else ()
-        problems += tuple(_placed(problem, expanded.root) for problem in (*rules, *files))
-    if problems or study is None:
+def _checked(document: YamlDocument, base: Path | None) -> Study:
+    examined = examine(document.value)
+    if base is not None and examined.study is not None:
+        examined = with_problems(examined, file_problems(examined.study, base, examined.replaced))
+    problems = [
+        *document.problems,
+        *(document.placed(problem) for problem in _without_value(document)),
+        *(document.placed(problem) for problem in examined.problems if not document.is_dropped(problem.key)),
+    ]
+    if problems:
         raise StudyError(_in_order(problems))
-    return with_defaults(study if base is None else with_base(study, base))
-
-
-def _long_form(text: str, where: str, overrides: Sequence[str]) -> tuple[Expanded, tuple[Problem, ...]]:
-    tree = read_tree(text, where)
-    if tree.root is None or not isinstance(tree.root, MapNode):
-        raise StudyError(tree.problems or [_not_a_study(text, where)])
-    overridden, override_problems = with_overrides(tree.root, overrides)
-    expanded = expand(overridden)
-    dropped = expanded.dropped | tree.dropped
-    return replace(expanded, dropped=dropped), (*tree.problems, *override_problems, *expanded.problems)
+    return Study.model_validate(examined)
 
 
 def _not_a_study(text: str, where: str) -> Problem:
@@ -86,13 +99,15 @@ def _not_a_study(text: str, where: str) -> Problem:
     return Problem(key="", rule=rule if text.strip() else "is empty", where=where)
 
 
-def _placed(problem: Problem, root: MapNode) -> Problem:
-    """Give a problem of the long form the place and the key path under which the author knows it."""
-    loc = loc_of(problem.key)
-    node, reached = find(root, loc)
-    missing = loc[len(reached) :]
-    key = ".".join((node.path, *(str(piece) for piece in missing))).strip(".")
-    return replace(problem, key=key, where=node.where)
+def _without_value(document: YamlDocument) -> Iterator[Problem]:
+    """Settings of a strategy without a value: a stage that wants the default does not name the key."""
+    assert isinstance(document.value, dict)
+    stages = document.value.get("stages")
+    sections = {f"stages.{index}": stage for index, stage in enumerate(stages if isinstance(stages, list) else ())}
+    for at, section in {"stage_defaults": document.value.get("stage_defaults"), **sections}.items():
+        for key, value in section.items() if isinstance(section, dict) else ():
+            if value is None and key in StageDefaults.model_fields:
+                yield Problem(key=child_path(at, key), rule="has no value; leave the key out for the default")
 
 
 def _in_order(problems: Sequence[Problem]) -> list[Problem]:

@@ -12,7 +12,7 @@ from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from mbo_search.study.files.yaml_tree import plain_value
+from mbo_search.study.checks.written import plain_value
 
 _LINE_WIDTH = 110
 
@@ -66,5 +66,5 @@ def _text(text: str) -> str:
 
 
 def _fits(value: object) -> bool:
-    """Whether a value is small enough for one line."""
+    """Tell whether a value is small enough for one line."""
     return len(str(value)) <= 100

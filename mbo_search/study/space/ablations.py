@@ -1,6 +1,6 @@
 """One part of a schedule put back to what a baseline does: what attribution trains to say what each part is worth.
 
-A swap changes one stage, whole or in one respect, and as little else as keeps the schedule valid.
+An ablation changes one stage, whole or in one respect, and as little else as keeps the schedule valid.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
 
 Part = Literal["stage", "optimizer", "lr", "regularizers", "hand_over"]
-"""What is put back: the whole strategy of a stage, its optimizer with the learning rate, the learning rate alone,
-its regularizers with weight decay and clipping, or what happens to the optimizer's state where it begins."""
+"""Part that is put back: the whole strategy of a stage, its optimizer with the learning rate, the learning rate
+alone, its regularizers with weight decay and clipping, or what happens to the optimizer's state at its start."""
 
 PARTS: tuple[Part, ...] = ("stage", "optimizer", "lr", "regularizers", "hand_over")
 
@@ -49,7 +49,7 @@ class Ablation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ablations:
-    """All swaps of a schedule.
+    """All ablations of a schedule.
 
     Attributes:
         found: Those that change something, by stage and part.
@@ -60,7 +60,7 @@ class Ablations:
     impossible: tuple[tuple[Ablation, str], ...] = ()
 
 
-def swaps_of(
+def ablations_of(
     winner: Schedule, baseline: Schedule, reference_lrs: Mapping[str, float], budget: BudgetSteps
 ) -> Ablations:
     """Put each part of a schedule back to the baseline's, one at a time.
@@ -82,11 +82,11 @@ def swaps_of(
             )
         )
         for part in PARTS:
-            swap = _swap(winner, index, part, _put_back(stage, model, part, reference_lrs), budget=budget)
-            if _segments(swap.schedule, budget) is None:
-                impossible.append((swap, "its warm-up does not fit into the stage"))
-            elif _differs(swap.schedule, winner, budget):
-                found.append(swap)
+            ablation = _ablation(winner, index, part, _put_back(stage, model, part, reference_lrs), budget=budget)
+            if _segments(ablation.schedule, budget) is None:
+                impossible.append((ablation, "its warm-up does not fit into the stage"))
+            elif _differs(ablation.schedule, winner, budget):
+                found.append(ablation)
     return Ablations(found=tuple(found), impossible=tuple(impossible))
 
 
@@ -114,8 +114,8 @@ def _put_back(stage: Stage, model: Stage, part: Part, reference_lrs: Mapping[str
     return stage.model_copy(update=changes)
 
 
-def _swap(winner: Schedule, index: int, part: Part, stage: Stage, *, budget: BudgetSteps) -> Ablation:
-    """Place a changed stage, and mend what does not fit any more."""
+def _ablation(winner: Schedule, index: int, part: Part, stage: Stage, *, budget: BudgetSteps) -> Ablation:
+    """Place a changed stage, and adapt what no longer fits."""
     notes: list[str] = []
     stages = list(winner.stages)
     stages[index] = _with_fitting_shape(winner, index, stage, budget, notes)
@@ -168,7 +168,7 @@ def _handed_over(
 
 
 def _differs(schedule: Schedule, winner: Schedule, budget: BudgetSteps) -> bool:
-    """Whether it trains differently: settings that nothing reads do not count."""
+    """Tell whether it trains differently: settings that nothing reads do not count."""
     mine, theirs = segment_keys("", cut(schedule, budget)), segment_keys("", cut(winner, budget))
     return mine[-1] != theirs[-1]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from mbo_search.study.catalogue.entries import Hparam
 from mbo_search.study.catalogue.hand_over import can_carry
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.parameters import Condition, Parameter, Value, numeric_parameter

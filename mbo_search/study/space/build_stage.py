@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mbo_search.study.catalogue.entries import Hparam
 from mbo_search.study.catalogue.hand_over import can_carry, carries_second_moments
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.axes import StageAxes, set_label
 from mbo_search.study.space.parameters import Value

@@ -1,9 +1,11 @@
-"""What holds where a study is silent: built-in strategy settings, `stage_defaults`, and a stage's own keys.
+"""Defaults of a study: built-in strategy settings, `stage_defaults`, and a stage's own keys.
 
 A stage's key replaces the default whole; nothing is merged below the level of a key.
 """
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 from mbo_search.study.spec.study import (
     LrShapeChoice,
@@ -12,8 +14,10 @@ from mbo_search.study.spec.study import (
     SearchSpec,
     StageDefaults,
     StageSpace,
-    Study,
+    StudySpec,
 )
+
+_S = TypeVar("_S", bound=StudySpec)
 
 DEFAULT_TRIALS = 32
 """Schedules of a study that sets no limit at all."""
@@ -34,7 +38,7 @@ _FIRST_STAGE_ONLY = ("warmup",)
 _LATER_STAGES_ONLY = ("hand_over", "rewarm")
 
 
-def with_defaults(study: Study) -> Study:
+def with_defaults(study: _S) -> _S:
     """Fill what a study leaves open, so that it means the same under every later version.
 
     The built-in settings go into `stage_defaults`, the shape into each stage without one, and a study without any
@@ -48,7 +52,7 @@ def with_defaults(study: Study) -> Study:
     )
 
 
-def stage_with_defaults(study: Study, index: int) -> StageSpace:
+def stage_with_defaults(study: StudySpec, index: int) -> StageSpace:
     """One stage with every setting that can hold for it filled in."""
     filled = with_defaults(study)
     stage = filled.stages[index]

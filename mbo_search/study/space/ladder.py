@@ -22,17 +22,17 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Literal
 
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.entries import StageClock
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.axes import StageAxes, hparam_values
 from mbo_search.study.space.single_strategy import control_axes
 from mbo_search.study.space.space import Space, resolved_stages, space_of, staged_space
 from mbo_search.study.spec.annealing import is_annealed
-from mbo_search.study.spec.lr_shapes import StageClock
 from mbo_search.study.spec.rungs import RUNGS, Rung, rungs_below
 from mbo_search.study.spec.schedule import LrShape
 from mbo_search.study.spec.segments import BudgetSteps
-from mbo_search.study.spec.study import LrShapeChoice, Numeric, OptimizerChoice, Study
+from mbo_search.study.spec.study import LrShapeChoice, Numeric, OptimizerChoice, StudySpec
 
 LowerSearch = Literal["tuned", "line", "shape", "settings"]
 """A search among the opponents of a study's question."""
@@ -50,7 +50,7 @@ _FLOORS = (0.0, 0.05)
 """Of the opponents' lines. A floor of a tenth would not count as annealed: no line is on its floor at its end."""
 
 
-def top_rung(study: Study) -> Rung:
+def top_rung(study: StudySpec) -> Rung:
     """The highest rung that a study's own stages reach."""
     stages = resolved_stages(study)
     if len(stages) == 1:
@@ -60,14 +60,14 @@ def top_rung(study: Study) -> Rung:
     return "settings" if _settings_may_change(stages) else "shape"
 
 
-def question_of(study: Study) -> Rung:
+def question_of(study: StudySpec) -> Rung:
     """The freedom that a study asks about: what it declares, else the highest of its space."""
     if study.control.keeps == "optimizer":
         return "switch"
     return top_rung(study) if study.control.question == "auto" else study.control.question
 
 
-def rungs_of(study: Study) -> tuple[Rung, ...]:
+def rungs_of(study: StudySpec) -> tuple[Rung, ...]:
     """The rungs of a study's ladder, up to the one that it asks about; those that add nothing are left out."""
     question = question_of(study)
     untuned: tuple[Rung, ...] = ("untuned",) if study.baselines else ()
@@ -77,8 +77,8 @@ def rungs_of(study: Study) -> tuple[Rung, ...]:
     return tuple(rung for rung in RUNGS if rung in (*untuned, *searched, question))
 
 
-def asked_space(study: Study) -> Space:
-    """What the side of the question searches: the study's stages, as far as the question goes.
+def asked_space(study: StudySpec) -> Space:
+    """Space that the side of the question searches: the study's stages, as far as the question goes.
 
     Raises:
         StudyError: If the budget is below one optimizer step per grid segment.
@@ -91,7 +91,7 @@ def asked_space(study: Study) -> Space:
     return _tuned_space(study) if question == "tuned" and top_rung(study) != "tuned" else staged_space(study)
 
 
-def lower_spaces(study: Study) -> dict[LowerSearch, Space]:
+def lower_spaces(study: StudySpec) -> dict[LowerSearch, Space]:
     """The spaces of the opponents, lowest rung first; none where nothing is searched below the question.
 
     Raises:
@@ -112,7 +112,7 @@ def lower_spaces(study: Study) -> dict[LowerSearch, Space]:
     return spaces
 
 
-def search_spaces(study: Study) -> dict[SearchName, Space]:
+def search_spaces(study: StudySpec) -> dict[SearchName, Space]:
     """The space of each search: of the question's own first, then of its opponents.
 
     Raises:
@@ -123,12 +123,12 @@ def search_spaces(study: Study) -> dict[SearchName, Space]:
     return spaces
 
 
-def _tuned_space(study: Study) -> Space:
+def _tuned_space(study: StudySpec) -> Space:
     staged = staged_space(study)
     return space_of(study, (control_axes(staged.stages, staged.reference_lrs),))
 
 
-def _line_space(study: Study) -> Space:
+def _line_space(study: StudySpec) -> Space:
     """One stage whose decay has any length on the grid, either line and a floor."""
     staged = staged_space(study)
     axes = control_axes(staged.stages, staged.reference_lrs)
@@ -148,7 +148,7 @@ def _decays(budget: BudgetSteps) -> tuple[float, ...]:
     return tuple(decay for decay, shape in slowest.items() if is_annealed("adamw", shape, clock)) or (1.0,)
 
 
-def _shape_space(study: Study) -> Space:
+def _shape_space(study: StudySpec) -> Space:
     """The study's stages with one strategy; each has its own share, learning rate, shape and re-warm-up."""
     staged = staged_space(study)
     single = control_axes(staged.stages, staged.reference_lrs)
@@ -166,7 +166,7 @@ def _shape_space(study: Study) -> Space:
     return space_of(study, stages, "strategy")
 
 
-def _settings_space(study: Study) -> Space:
+def _settings_space(study: StudySpec) -> Space:
     """The study's stages with one optimizer, out of all that any of them offers."""
     staged = staged_space(study)
     single = control_axes(staged.stages, staged.reference_lrs)
@@ -190,7 +190,7 @@ def _is_shaped(choice: LrShapeChoice) -> bool:
 
 
 def _settings_may_change(stages: Sequence[StageAxes]) -> bool:
-    """Whether two stages can differ in more than learning rate and optimizer."""
+    """Tell whether two stages can differ in more than learning rate and optimizer."""
     if len(stages) == 1:
         return False
     numerics = ([axes.weight_decay for axes in stages], [axes.clip_norm for axes in stages])
@@ -218,7 +218,7 @@ def _has_free_strength(axes: StageAxes) -> bool:
 
 
 def _hparams_may_differ(stages: Sequence[StageAxes]) -> bool:
-    """Whether an optimizer that two stages offer may have other settings in one of them."""
+    """Tell whether an optimizer that two stages offer may have other settings in one of them."""
     return any(
         one.name == other.name and (one.hparams != other.hparams or _are_searched(one))
         for before, after in itertools.combinations(stages, 2)

@@ -15,7 +15,7 @@ from mbo_search.study.spec.study import Range
 from mbo_search.units import round_significant
 
 Value = str | float
-"""What a parameter takes."""
+"""Value of a parameter."""
 
 
 class Suggest(Protocol):
@@ -43,7 +43,7 @@ class Condition:
     allowed: frozenset[tuple[Value, ...]]
 
     def holds(self, values: Mapping[str, Value]) -> bool:
-        """Whether it holds for the values chosen so far."""
+        """Tell whether it holds for the values chosen so far."""
         return tuple(map(values.get, self.names)) in self.allowed
 
 
@@ -71,7 +71,7 @@ class Parameter:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether there is nothing to choose."""
+        """Tell whether there is nothing to choose."""
         return len(self.choices) == 1
 
     @property
@@ -84,7 +84,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceSize:
-    """How large a space is.
+    """Size of a space.
 
     Attributes:
         combinations: Points that differ in a choice or in a number on a grid.
@@ -174,7 +174,7 @@ _States = dict[frozenset[tuple[str, Value]], tuple[int, int]]
 
 
 def _states(parameters: Sequence[Parameter]) -> Iterator[_States]:
-    """The partial points before each parameter and behind the last one."""
+    """The partial points before each parameter and after the last one."""
     states: _States = {frozenset(): (1, 0)}
     for index, parameter in enumerate(parameters):
         yield states

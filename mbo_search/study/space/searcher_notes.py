@@ -1,4 +1,4 @@
-"""Which searcher serves an arm, and which of its parameters that searcher cannot model together with the others.
+"""Searchers of arms, and notes on which of its parameters that searcher cannot model together with the others.
 
 What is said of `tpe` and `gp` holds for the samplers of Optuna 5 as `search.samplers` sets them up: TPE models
 parameters together that occur in the same trials, group by group; the Gaussian process models those that every
@@ -13,13 +13,13 @@ from mbo_search.study.space.ladder import search_spaces
 from mbo_search.study.space.parameters import Parameter
 from mbo_search.study.space.space import parameters
 from mbo_search.study.spec.base import Description
-from mbo_search.study.spec.study import Study
+from mbo_search.study.spec.study import StudySpec
 
 _STAGE_BY_STAGE = ("greedy", "beam2", "beam4")
 
 
 class ModelNote(Description):
-    """What a searcher cannot do with some parameters.
+    """Note on what a searcher cannot do with some parameters.
 
     Attributes:
         arm: The search, such as `staged` or `tuned`.
@@ -34,7 +34,7 @@ class ModelNote(Description):
     sentence: str
 
 
-def searcher_of(study: Study, num_stages: int) -> str:
+def searcher_of(study: StudySpec, num_stages: int) -> str:
     """The searcher that serves a space of so many stages.
 
     The tree searcher has nothing to share in a space of one stage; its model there is TPE's.
@@ -46,7 +46,7 @@ def searcher_of(study: Study, num_stages: int) -> str:
     return study.search.searcher
 
 
-def model_notes(study: Study) -> tuple[ModelNote, ...]:
+def model_notes(study: StudySpec) -> tuple[ModelNote, ...]:
     """Name the parameters that the searcher of a study cannot model jointly."""
     found = []
     for arm, space in search_spaces(study).items():

@@ -17,6 +17,7 @@ from mbo_search.study.spec.study import (
     Range,
     RegularizerChoice,
     is_numeric,
+    numbers_of,
 )
 from mbo_search.units import round_significant
 
@@ -57,16 +58,10 @@ def union(numerics: Sequence[Numeric]) -> Numeric:
     >>> union([Range(low=0.1, high=0.5), 1.0])
     Range(low=0.1, high=1.0)
     """
-    points = tuple(sorted(set(chain.from_iterable(_points(numeric) for numeric in numerics))))
+    points = tuple(sorted(set(chain.from_iterable(numbers_of(numeric) for numeric in numerics))))
     if any(isinstance(numeric, Range) for numeric in numerics):
         return Range(low=points[0], high=points[-1])
     return points if len(points) > 1 else points[0]
-
-
-def _points(numeric: Numeric) -> tuple[float, ...]:
-    if isinstance(numeric, Range):
-        return (numeric.low, numeric.high)
-    return numeric if isinstance(numeric, tuple) else (numeric,)
 
 
 def _optimizers(stages: Sequence[StageAxes]) -> tuple[OptimizerChoice, ...]:

@@ -18,7 +18,7 @@ from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.schedule import Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps
-from mbo_search.study.spec.study import RelativeLr, Study
+from mbo_search.study.spec.study import RelativeLr, StudySpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Space:
         return tied_parameters(declared, self.tied)
 
 
-def staged_space(study: Study) -> Space:
+def staged_space(study: StudySpec) -> Space:
     """The space that a study describes.
 
     Raises:
@@ -59,7 +59,7 @@ def staged_space(study: Study) -> Space:
     return space_of(study, resolved_stages(study))
 
 
-def resolved_stages(study: Study) -> tuple[StageAxes, ...]:
+def resolved_stages(study: StudySpec) -> tuple[StageAxes, ...]:
     """The stages of a study in order, every setting resolved."""
     return tuple(_stage_axes(study, index) for index in range(len(study.stages)))
 
@@ -93,12 +93,12 @@ def share_reader(space: Space) -> Callable[[Mapping[str, Value]], tuple[float, .
 
 
 def parameters(space: Space) -> tuple[Parameter, ...]:
-    """What a search of the space chooses: parameters with more than one value, with their conditions."""
+    """List what a search of the space chooses: parameters with more than one value, with their conditions."""
     return searched(space.declared)
 
 
 def space_size(space: Space) -> SpaceSize:
-    """How many combinations of choices a space holds, and how many free numbers come on top."""
+    """Count the combinations of choices that a space holds, and the free numbers that come on top."""
     return count_points(space.declared)
 
 
@@ -108,7 +108,7 @@ def finite_size(space: Space) -> int | None:
     return None if size.free_numbers else size.combinations
 
 
-def space_of(study: Study, stages: tuple[StageAxes, ...], tied: Tied = NOTHING) -> Space:
+def space_of(study: StudySpec, stages: tuple[StageAxes, ...], tied: Tied = NOTHING) -> Space:
     """The space of some stages, trained with a study's budget and reference learning rates."""
     names = {choice.name for axes in stages for choice in axes.optimizers}
     return Space(
@@ -119,7 +119,7 @@ def space_of(study: Study, stages: tuple[StageAxes, ...], tied: Tied = NOTHING) 
     )
 
 
-def _stage_axes(study: Study, index: int) -> StageAxes:
+def _stage_axes(study: StudySpec, index: int) -> StageAxes:
     stage = stage_with_defaults(study, index)
     optimizers = stage.optimizer or ()
     warmup = stage.warmup if index == 0 else stage.rewarm

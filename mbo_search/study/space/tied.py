@@ -13,7 +13,7 @@ from typing import Literal
 from mbo_search.study.space.parameters import Condition, Parameter, Value
 
 Tied = Literal["nothing", "optimizer", "strategy"]
-"""What all stages have in common; of a strategy everything but learning rate, its shape and warm-up."""
+"""Settings that all stages have in common; of a strategy everything but learning rate, its shape and warm-up."""
 
 NOTHING: Tied = "nothing"
 
@@ -52,7 +52,7 @@ def _shape_names(declared: Sequence[Parameter]) -> set[str]:
 
 
 def _is_tied(name: str, tied: Tied, shapes: set[str]) -> bool:
-    """Whether a parameter is chosen once; settings of a shape, such as `stage/1/wsd/decay`, belong to the rate."""
+    """Tell whether a parameter is chosen once; settings of a shape (`stage/1/wsd/decay`) belong to the rate."""
     _, _, setting = name.split("/", 2)
     if tied == "optimizer":
         return setting == "optimizer"

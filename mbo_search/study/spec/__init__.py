@@ -1,1 +1,1 @@
-"""What a study, a schedule and its stages are: frozen values, their keys and their clocks."""
+"""Studies, schedules and their stages: frozen values, their keys and their clocks."""

@@ -1,4 +1,4 @@
-"""Whether a schedule ends annealed: with a small learning rate after a real decay.
+"""Annealing: a schedule ends with a small learning rate after a real decay.
 
 Losses of schedules that stop at a high learning rate cannot be compared with those of schedules that decayed, so
 every schedule of a space must end annealed.
@@ -6,8 +6,9 @@ every schedule of a space must end annealed.
 
 from __future__ import annotations
 
+from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
-from mbo_search.study.spec.lr_shapes import StageClock, lr_factor
+from mbo_search.study.spec.lr_shapes import lr_factor
 from mbo_search.study.spec.schedule import LrShape
 
 LAST_FACTOR = 0.1
@@ -20,7 +21,7 @@ _SAMPLES = 1000
 
 
 def is_annealed(optimizer: str, shape: LrShape, clock: StageClock) -> bool:
-    """Whether a schedule whose last stage uses this shape ends annealed.
+    """Tell whether a schedule whose last stage uses this shape ends annealed.
 
     Args:
         optimizer: The last stage's; one that replaces the decay counts as annealed.

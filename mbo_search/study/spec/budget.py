@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from mbo_search.study.spec.segments import BudgetSteps, resolve_budget
-from mbo_search.study.spec.study import Study
+from mbo_search.study.spec.study import StudySpec
 
 
-def study_budget(study: Study) -> BudgetSteps:
+def study_budget(study: StudySpec) -> BudgetSteps:
     """Round a study's budget down to whole optimizer steps in each grid segment.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What of a stage acts while it trains: one form for all stages that train alike.
+"""Settings of a stage that act while it trains: one form for all stages that train alike.
 
 Node keys and hand-overs compare stages, and states hold them. A regularizer of strength 0, blocks listed in another
 order, or a moving average that nobody reads would make the same training look like another one.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import takewhile
 
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.schedule import Regularizer, Stage
@@ -22,8 +21,8 @@ _LAYERS = re.compile(r"layers:(\d{1,9})-(\d{1,9})")
 def stages_in_force(stages: Sequence[Stage]) -> tuple[Stage, ...]:
     """Put the stages of a schedule into the form that all schedules share which train alike.
 
-    A moving average (`ema`) never moves a weight; it is measured at the end of a schedule alone. So it acts in the
-    last stage and in those right before it that keep the same decay, whose average goes on, and nowhere else.
+    A moving average never moves a weight; it is measured only at the end of a schedule. So it acts in the last
+    stage and in those right before it that keep the same decay, whose average continues, and nowhere else.
 
     Args:
         stages: The stages in order.
@@ -31,15 +30,14 @@ def stages_in_force(stages: Sequence[Stage]) -> tuple[Stage, ...]:
     Returns:
         As many stages; they train to the same weights, bit for bit.
     """
-    num_averaged = _num_averaged(stages)
     return tuple(
         stage.model_copy(
             update={
-                "regularizers": _acting(stage.regularizers, has_ema=left <= num_averaged),
+                "regularizers": _acting(stage.regularizers, stages[index:]),
                 "trainable": trainable_in_force(stage.trainable),
             }
         )
-        for stage, left in zip(stages, range(len(stages), 0, -1), strict=True)
+        for index, stage in enumerate(stages)
     )
 
 
@@ -65,24 +63,19 @@ def trainable_in_force(expression: str) -> str:
     return "+".join(sorted({*others, *(f"layers:{first}-{last}" for first, last in _joined(ranges))}))
 
 
-def _num_averaged(stages: Sequence[Stage]) -> int:
-    """Stages at the schedule's end whose moving average is the one that is measured behind the last step."""
-    decay = stages[-1].strength("ema")
-    if decay is None:
-        return 0
-    return len(list(takewhile(lambda stage: stage.strength("ema") == decay, reversed(stages))))
+def _acting(regularizers: Iterable[Regularizer], stages: Sequence[Stage]) -> tuple[Regularizer, ...]:
+    """Those that do anything, in order of their names; `stages` are the one in question and all later ones."""
+    return tuple(sorted((r for r in regularizers if _acts(r, stages)), key=lambda r: r.kind))
 
 
-def _acting(regularizers: Iterable[Regularizer], *, has_ema: bool) -> tuple[Regularizer, ...]:
-    """Those that do anything, in order of their names."""
-    acting = (r for r in regularizers if not _is_off(r) and (has_ema or r.kind != "ema"))
-    return tuple(sorted(acting, key=lambda r: r.kind))
-
-
-def _is_off(regularizer: Regularizer) -> bool:
-    """Whether it does nothing; what a stranger's record calls by an unknown name may do anything."""
+def _acts(regularizer: Regularizer, stages: Sequence[Stage]) -> bool:
+    """Whether it does anything; what a stranger's record calls by an unknown name may do anything."""
     info = REGULARIZERS.get(regularizer.kind)
-    return info is not None and info.off_at_zero and regularizer.strength == 0
+    if info is None:
+        return True
+    if info.off_at_zero and regularizer.strength == 0:
+        return False
+    return info.moves_weights or all(stage.strength(regularizer.kind) == regularizer.strength for stage in stages)
 
 
 def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -1,11 +1,11 @@
 """Content addresses of nodes: equal keys mean equal weights, bit for bit.
 
-`key_0` names everything that all schedules of a study share; the key behind a segment follows from the key before
+`key_0` names everything that all schedules of a study share; the key after a segment follows from the key before
 it and from all that the segment's steps depend on. Names of stages, inactive settings and later stages are left
 out, so that schedules meet wherever they train alike; a segment's stage comes in one form for all that acts alike.
 
 A moving average of the weights is in the key where it is measured at the schedule's end. It moves no weight, but
-the states behind these segments hold it, and it cannot be had without taking the steps again.
+the states after these segments hold it, and it cannot be had without taking the steps again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
+from mbo_search.extensions import Registry
+from mbo_search.study.catalogue.entries import OptimizerDefinition, RegularizerDefinition
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.segments import Segment
 
 Json = Mapping[str, object]
@@ -27,7 +30,7 @@ def root_key(*, model: Json, data_fingerprint: str, seed: int, numerics: Json) -
         model: The model's description.
         data_fingerprint: Fingerprint of the token files, tokenizer included.
         seed: Seed of initialisation, data order and noise.
-        numerics: Whatever may change the last bit: dtype, threads, processor capability, library versions.
+        numerics: Whatever may change the last bit: dtype, threads, CPU capability, library versions.
 
     Returns:
         64 hexadecimal digits.
@@ -36,7 +39,7 @@ def root_key(*, model: Json, data_fingerprint: str, seed: int, numerics: Json) -
 
 
 def segment_keys(root: str, segments: Sequence[Segment]) -> tuple[str, ...]:
-    """Key behind each segment of a schedule.
+    """Compute the key after each segment of a schedule.
 
     Args:
         root: The key of the untrained model.
@@ -54,7 +57,7 @@ def segment_keys(root: str, segments: Sequence[Segment]) -> tuple[str, ...]:
 def _material(segment: Segment) -> Json:
     stage, info = segment.stage, OPTIMIZERS[segment.stage.optimizer]
     return {
-        "optimizer": stage.optimizer,
+        "optimizer": _versioned(stage.optimizer, OPTIMIZERS),
         "hparams": {name: float(value).hex() for name, value in sorted(stage.hparams.items())},
         "lrs": _lr_digest(segment),
         "num_steps": segment.num_steps,
@@ -62,14 +65,20 @@ def _material(segment: Segment) -> Json:
         "weight_decay": stage.weight_decay.hex() if info.decoupled_decay else None,
         "budget_steps": segment.clock.budget_steps if info.clocked_by_budget else None,
         "clip_norm": stage.clip_norm.hex() if stage.clip_norm is not None else None,
-        "regularizers": sorted((r.kind, r.strength.hex()) for r in stage.regularizers),
+        "regularizers": sorted((_versioned(r.kind, REGULARIZERS), r.strength.hex()) for r in stage.regularizers),
         "trainable": stage.trainable,
         "hand_over": segment.hand_over,
     }
 
 
+def _versioned(name: str, known: Registry[OptimizerDefinition] | Registry[RegularizerDefinition]) -> str:
+    """Name with its version for what is not built in; the numerics hold a version of all that is."""
+    found = None if name in known.built_in else known.get(name)
+    return name if found is None else f"{name}@{found.version}"
+
+
 def _lr_digest(segment: Segment) -> str:
-    """Digest of the exact learning rate of every step: shapes that agree on a stretch share it."""
+    """Digest of the exact learning rate of every step: shapes that agree on a span share it."""
     lrs = (segment.lr(step).hex() for step in range(segment.first_step, segment.last_step))
     return hashlib.sha256(" ".join(lrs).encode()).hexdigest()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
-from mbo_search.study.spec.study import Study
+from mbo_search.study.spec.study import StudySpec
 from mbo_search.units import round_significant
 
 CATALOGUE_WIDTH = 256
@@ -13,7 +13,7 @@ LR_DIGITS = 4
 """Significant digits of every absolute learning rate."""
 
 
-def reference_lr(study: Study, optimizer: str) -> float:
+def reference_lr(study: StudySpec, optimizer: str) -> float:
     """Reference learning rate of an optimizer for a study.
 
     The study's own `reference_lr` counts as it stands. The catalogue's is scaled from width 256 by
@@ -30,7 +30,7 @@ def reference_lr(study: Study, optimizer: str) -> float:
     return round_significant(info.reference_lr * factor, LR_DIGITS)
 
 
-def reference_lrs(study: Study) -> dict[str, float]:
+def reference_lrs(study: StudySpec) -> dict[str, float]:
     """Reference learning rate of every optimizer of the catalogue for a study.
 
     Args:

@@ -1,4 +1,4 @@
-"""Which freedom a schedule uses: its rung on the ladder, told by what it trains and not by who proposed it.
+"""Rung of a schedule on the ladder: the freedom that it uses, told by what it trains and not by who proposed it.
 
     untuned   a baseline
     tuned     one strategy throughout, with a named learning-rate shape in its default settings
@@ -17,9 +17,11 @@ import itertools
 from collections.abc import Sequence
 from typing import Literal
 
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.entries import StageClock
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
-from mbo_search.study.spec.lr_shapes import StageClock, lr_factor
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.spec.lr_shapes import lr_factor
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
 
 Rung = Literal["untuned", "tuned", "shape", "settings", "switch"]
@@ -33,9 +35,6 @@ _STEPS = 4000
 _SAMPLES = 400
 _FIRST_SAMPLES = 10
 _TOLERANCE = 1e-6
-
-_NOT_TRAINED_FROM = ("ema",)
-"""Measured beside the weights: two stages that differ only here train alike."""
 
 
 def rungs_below(rung: Rung) -> tuple[Rung, ...]:
@@ -73,7 +72,7 @@ def default_shape(kind: str) -> LrShape:
 
 def _settings(stage: Stage) -> tuple[object, ...]:
     """All that a stage trains with besides its learning rate and the state that it begins with."""
-    in_force = (one for one in stage.regularizers if one.strength != 0 and one.kind not in _NOT_TRAINED_FROM)
+    in_force = (one for one in stage.regularizers if one.strength != 0 and _moves_weights(one.kind))
     decay = stage.weight_decay if OPTIMIZERS[stage.optimizer].decoupled_decay else None
     return (
         tuple(sorted(stage.hparams.items())),
@@ -84,8 +83,14 @@ def _settings(stage: Stage) -> tuple[object, ...]:
     )
 
 
+def _moves_weights(kind: str) -> bool:
+    """Whether two stages that differ only in this regularizer train to different weights."""
+    info = REGULARIZERS.get(kind)
+    return info is None or info.moves_weights
+
+
 def _has_named_shape(schedule: Schedule) -> bool:
-    """Whether its learning rate is, step by step, that of a single stage with a shape in its default settings."""
+    """Tell whether its learning rate is at every step that of a single stage with a shape in default settings."""
     first = schedule.stages[0]
     if len(schedule.stages) == 1 and first.lr_shape == default_shape(first.lr_shape.kind):
         return True
@@ -95,7 +100,7 @@ def _has_named_shape(schedule: Schedule) -> bool:
 
 
 def _trains_alike(schedule: Schedule, other: Schedule, *, tolerance: float) -> bool:
-    """Whether two schedules have the same learning rates; a few steps tell most apart."""
+    """Tell whether two schedules have the same learning rates; a few steps tell most apart."""
     steps = _compared_steps(schedule)
     return all(
         abs(lr - others) <= tolerance

@@ -1,6 +1,6 @@
 """A schedule: the complete recipe, an ordered tuple of stages, every setting a plain number or name.
 
-This is what a search proposes, what a trial trains, and what `best.yaml` hands out. Ranges and choices live in
+This is what a search proposes, what a trial trains, and what `best.yaml` holds. Ranges and choices live in
 `space`; steps and learning rates per step follow from `segments`.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, StrictFloat
 
 from mbo_search.study.spec.base import Description
 
@@ -24,7 +24,7 @@ class LrShape(Description):
     """
 
     kind: str
-    hparams: dict[str, float | str] = {}
+    hparams: dict[str, StrictFloat | str] = {}
 
 
 class Regularizer(Description):
@@ -36,11 +36,11 @@ class Regularizer(Description):
     """
 
     kind: str
-    strength: float
+    strength: StrictFloat
 
 
 class Strategy(Description):
-    """What a stage uses.
+    """Strategy of a stage.
 
     Attributes:
         optimizer: Name in `catalogue.OPTIMIZERS`.
@@ -58,12 +58,12 @@ class Strategy(Description):
     """
 
     optimizer: str
-    hparams: dict[str, float] = {}
-    lr: float = Field(gt=0)
+    hparams: dict[str, StrictFloat] = {}
+    lr: StrictFloat = Field(gt=0)
     lr_shape: LrShape = LrShape(kind="constant")
-    warmup: float = Field(default=0.0, ge=0, lt=1)
-    weight_decay: float = Field(default=0.1, ge=0)
-    clip_norm: float | None = Field(default=1.0, gt=0)
+    warmup: StrictFloat = Field(default=0.0, ge=0, lt=1)
+    weight_decay: StrictFloat = Field(default=0.1, ge=0)
+    clip_norm: StrictFloat | None = Field(default=1.0, gt=0)
     regularizers: tuple[Regularizer, ...] = ()
     trainable: str = "all"
     hand_over: HandOver | None = None
@@ -74,7 +74,7 @@ class Strategy(Description):
 
 
 class Stage(Strategy):
-    """A stretch of training with one strategy and one share of the budget.
+    """A part of training with one strategy and one share of the budget.
 
     Attributes:
         name: For people; two stages that differ in nothing else train alike.
@@ -82,7 +82,7 @@ class Stage(Strategy):
     """
 
     name: str
-    share: float = Field(gt=0, le=1)
+    share: StrictFloat = Field(gt=0, le=1)
 
 
 class Schedule(Description):

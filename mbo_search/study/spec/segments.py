@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mbo_search.errors import Problem, StudyError
+from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.spec.effective import stages_in_force
-from mbo_search.study.spec.lr_shapes import StageClock, lr_factor
+from mbo_search.study.spec.lr_shapes import lr_factor
 from mbo_search.study.spec.schedule import Schedule, Stage
 
 EffectiveHandOver = Literal["start", "continue", "carry", "reset"]

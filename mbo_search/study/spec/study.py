@@ -1,16 +1,30 @@
-"""What a study file says, one frozen value a section. No search, no training, no files: only the question.
+"""Sections of a study, each a frozen value. No search, no training, no files: only the question.
 
-`Study` is the whole; `StageSpace` is one stage with its choices. Short forms that people may write in YAML
-(a bare name, a bare number) are normalised when a study is read; the values here hold the long form.
+`StudySpec` is the whole; `StageSpace` is one stage with its choices. The short forms that people write (a bare
+name, a bare number, `400k`) are accepted everywhere, in Python as in files; the values hold the long form. Types
+and ranges of single numbers are checked here, the rules between settings by `Study`.
 """
 
 from __future__ import annotations
 
-from typing import Literal, TypeGuard
+from typing import Annotated, Literal, TypeGuard
 
-from pydantic import Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    Tag,
+)
+from pydantic.config import JsonDict
 
-from mbo_search.study.spec.base import Description
+from mbo_search.study.catalogue.searchers import SearcherName
+from mbo_search.study.spec import forms, json_forms
+from mbo_search.study.spec.base import Description, explain
 from mbo_search.study.spec.schedule import HandOver
 
 Auto = Literal["auto"]
@@ -24,25 +38,72 @@ class Range(Description):
         high: Upper end, included, above `low`.
     """
 
-    low: float
-    high: float
+    low: StrictFloat
+    high: StrictFloat
 
 
-Numeric = float | Range | tuple[float, ...]
+_Number = Annotated[StrictFloat, Tag("number")]
+_Interval = Annotated[Range, Tag("Range")]
+_Numbers = Annotated[tuple[StrictFloat, ...], Field(min_length=1), Tag("choices")]
+
+Numeric = Annotated[
+    _Number | _Interval | _Numbers,
+    Discriminator(forms.numeric, custom_error_type=forms.KIND, custom_error_message=forms.NUMERIC),
+]
 """A number (fixed), an interval, or a list of choices."""
 
-HparamValue = float | str | Range | tuple[float | str, ...]
+HparamValue = Annotated[
+    _Number
+    | Annotated[str, Tag("name")]
+    | _Interval
+    | Annotated[tuple[StrictFloat | str, ...], Field(min_length=1), Tag("choices")],
+    Discriminator(forms.setting, custom_error_type=forms.KIND, custom_error_message=forms.SETTING),
+]
 """One setting; a tuple is always a list of choices."""
 
 HparamSpace = dict[str, HparamValue]
 """Settings by name."""
 
+Words = Annotated[
+    tuple[str, ...],
+    Field(min_length=1),
+    BeforeValidator(
+        forms.one_or_more, json_schema_input_type=str | Annotated[tuple[str, ...], Field(min_length=1)]
+    ),
+]
+"""A word or a list of words."""
+
+MaybeWords = Annotated[
+    tuple[str, ...], BeforeValidator(forms.one_or_more, json_schema_input_type=str | tuple[str, ...])
+]
+"""A word or a list of words, which may be empty."""
+
+_Suffixed = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?[kMB]?$")]
+
+Count = Annotated[
+    StrictInt,
+    Field(gt=0, le=10**18),
+    BeforeValidator(forms.count, json_schema_input_type=Annotated[int, Field(gt=0)] | _Suffixed),
+]
+"""A whole number above 0, which may be written `400k`, `2M` or `1B`."""
+
 
 def is_numeric(value: HparamValue) -> TypeGuard[Numeric]:
-    """Whether a setting is a number, an interval or a list of numbers, rather than a name or names."""
+    """Tell whether a setting is a number, an interval or a list of numbers, rather than a name or names."""
     if isinstance(value, tuple):
         return all(isinstance(choice, float | int) for choice in value)
     return isinstance(value, float | int | Range)
+
+
+def numbers_of(numeric: Numeric) -> tuple[float, ...]:
+    """List the numbers that a setting names: itself, both ends of an interval, or all choices.
+
+    >>> numbers_of(0.5), numbers_of(Range(low=1, high=2)), numbers_of((3.0, 4.0))
+    ((0.5,), (1.0, 2.0), (3.0, 4.0))
+    """
+    if isinstance(numeric, Range):
+        return (numeric.low, numeric.high)
+    return numeric if isinstance(numeric, tuple) else (numeric,)
 
 
 class RelativeLr(Description):
@@ -91,6 +152,51 @@ class RegularizerChoice(Description):
     strength: Numeric
 
 
+Optimizers = Annotated[
+    tuple[Annotated[OptimizerChoice, BeforeValidator(forms.named("name"))], ...],
+    Field(min_length=1),
+    BeforeValidator(forms.names),
+    json_forms.JsonForm(json_forms.optimizers),
+]
+"""`adamw`, `[adamw, {muon: {momentum: 0.9}}]` or `{adamw: {}, muon: {momentum: 0.9}}`."""
+
+LrShapes = Annotated[
+    tuple[Annotated[LrShapeChoice, BeforeValidator(forms.named("kind"))], ...],
+    Field(min_length=1),
+    BeforeValidator(forms.names),
+    json_forms.JsonForm(json_forms.lr_shapes),
+]
+"""The same forms as those of optimizers."""
+
+_RegularizerSet = Annotated[
+    tuple[Annotated[RegularizerChoice, BeforeValidator(forms.regularizer)], ...],
+    BeforeValidator(forms.regularizer_set),
+]
+
+RegularizerSets = Annotated[
+    tuple[_RegularizerSet, ...],
+    BeforeValidator(forms.regularizer_sets),
+    json_forms.JsonForm(json_forms.regularizers),
+]
+"""`{dropout: 0.1}` for one set, `[[], [{dropout: 0.1}]]` for a choice between sets."""
+
+Lr = Annotated[
+    _Number | _Interval | _Numbers | Annotated[RelativeLr, Tag("RelativeLr")],
+    Discriminator(forms.lr, custom_error_type=forms.KIND, custom_error_message=forms.LR),
+]
+"""An absolute learning rate, or a relative one."""
+
+
+def _without_null(schema: JsonDict, model: type[BaseModel]) -> None:
+    """A file leaves out what it does not set."""
+    explain(schema, model)
+    properties = schema["properties"]
+    assert isinstance(properties, dict)
+    for own in properties.values():
+        if isinstance(own, dict) and isinstance(forms_allowed := own.get("anyOf"), list):
+            own["anyOf"] = [one for one in forms_allowed if one != {"type": "null"}]
+
+
 class StageDefaults(Description):
     """Strategy settings; as `stage_defaults` they hold for every stage that does not set its own.
 
@@ -109,15 +215,27 @@ class StageDefaults(Description):
         rewarm: Warm-up of a later stage as a share of the budget; `auto` warms up where second moments are lost.
     """
 
-    optimizer: tuple[OptimizerChoice, ...] | None = None
-    lr: Numeric | RelativeLr | None = None
-    lr_shape: tuple[LrShapeChoice, ...] | None = None
+    model_config = ConfigDict(json_schema_extra=_without_null)
+
+    optimizer: Optimizers | None = None
+    lr: Lr | None = None
+    lr_shape: LrShapes | None = None
     warmup: Numeric | None = None
     weight_decay: Numeric | None = None
     clip_norm: Numeric | Literal["off"] | None = None
-    regularizers: tuple[tuple[RegularizerChoice, ...], ...] | None = None
-    trainable: tuple[str, ...] | None = None
-    hand_over: tuple[HandOver, ...] | None = None
+    regularizers: RegularizerSets | None = None
+    trainable: Words | None = None
+    hand_over: (
+        Annotated[
+            tuple[HandOver, ...],
+            Field(min_length=1),
+            BeforeValidator(
+                forms.one_or_more,
+                json_schema_input_type=HandOver | Annotated[tuple[HandOver, ...], Field(min_length=1)],
+            ),
+        ]
+        | None
+    ) = None
     rewarm: Numeric | Auto | None = None
 
 
@@ -134,7 +252,7 @@ class StageSpace(StageDefaults):
 
 
 class TokenizerSpec(Description):
-    """How text becomes tokens.
+    """Tokenizer of a study.
 
     Attributes:
         kind: `bytes`, `bpe` (trained on the study's training text), or `file`.
@@ -143,12 +261,19 @@ class TokenizerSpec(Description):
     """
 
     kind: Literal["bytes", "bpe", "file"] = "bpe"
-    vocab_size: int | None = Field(default=None, ge=300, le=500_000)
+    vocab_size: (
+        Annotated[
+            StrictInt,
+            Field(ge=300, le=500_000),
+            BeforeValidator(forms.count, json_schema_input_type=Annotated[int, Field(ge=300)] | _Suffixed),
+        ]
+        | None
+    ) = None
     path: str | None = None
 
 
 class DataSpec(Description):
-    """Where the text comes from and how it is prepared.
+    """Text of a study: its sources, and how it is prepared.
 
     Attributes:
         source: Names of built-in corpora, files, folders, globs, or pre-tokenized `.bin` shards.
@@ -160,13 +285,16 @@ class DataSpec(Description):
         validation_share: Share of documents for validation when split by hash; the same again for test.
     """
 
-    source: tuple[str, ...] = Field(min_length=1)
-    tokenizer: TokenizerSpec = TokenizerSpec(kind="bpe", vocab_size=1024)
+    source: Words
+    tokenizer: Annotated[
+        TokenizerSpec,
+        BeforeValidator(forms.tokenizer, json_schema_input_type=Literal["bytes"] | TokenizerSpec),
+    ] = TokenizerSpec(kind="bpe", vocab_size=1024)
     dedup: Literal["none", "exact", "near"] = "exact"
     text_field: str = "text"
-    min_characters: int = Field(default=32, ge=1)
-    validation: tuple[str, ...] | None = None
-    validation_share: float = Field(default=0.05, gt=0, lt=0.5)
+    min_characters: StrictInt = Field(default=32, ge=1)
+    validation: MaybeWords | None = None
+    validation_share: StrictFloat = Field(default=0.05, gt=0, lt=0.5)
 
 
 class ModelSpec(Description):
@@ -181,62 +309,62 @@ class ModelSpec(Description):
         tie_embeddings: Whether input and output embeddings are one matrix.
     """
 
-    layers: int = Field(ge=1, le=512)
-    width: int = Field(ge=8, le=65536)
-    heads: int = Field(ge=1, le=1024)
-    context: int = Field(ge=8, le=1_048_576)
-    mlp_width: int | None = Field(default=None, ge=8)
-    tie_embeddings: bool = True
+    layers: StrictInt = Field(ge=1, le=512)
+    width: StrictInt = Field(ge=8, le=65536)
+    heads: StrictInt = Field(ge=1, le=1024)
+    context: StrictInt = Field(ge=8, le=1_048_576)
+    mlp_width: StrictInt | None = Field(default=None, ge=8)
+    tie_embeddings: StrictBool = True
 
 
 class BudgetSpec(Description):
-    """What one full schedule may cost.
+    """Cost of one full schedule.
 
     Attributes:
         tokens: Charged tokens.
         grid: Share of the budget between two grid points, on which stage lengths lie.
     """
 
-    tokens: int = Field(gt=0)
-    grid: float = Field(default=0.05, gt=0, le=1)
+    tokens: Count
+    grid: StrictFloat = Field(default=0.05, gt=0, le=1)
 
 
 class TrainSpec(Description):
-    """How a step is computed. `auto` is resolved once for a study and written to its run directory.
+    """Arithmetic of a step. `auto` is resolved once for a study and written to its run directory.
 
     Attributes:
         batch_tokens: Tokens of one optimizer step, a multiple of the context.
         micro_batch: Sequences of one forward pass.
         precision: Arithmetic of the forward pass.
-        threads: Processor threads of one trial.
+        threads: CPU threads of one trial.
         device: Where trials compute.
     """
 
-    batch_tokens: int = Field(gt=0)
-    micro_batch: int | Auto = "auto"
+    batch_tokens: Count
+    micro_batch: StrictInt | Auto = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    threads: int | Auto = "auto"
+    threads: StrictInt | Auto = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 class EvaluationSpec(Description):
-    """How a trial is measured: on the same fixed windows of the validation text for every trial.
+    """Measurement of a trial: on the same fixed windows of the validation text for every trial.
 
     Attributes:
         tokens: Validation tokens of one evaluation.
         points: Evaluations along a full schedule.
     """
 
-    tokens: int = Field(default=50_000, gt=0)
-    points: int = Field(default=10, ge=1)
+    tokens: Count = 50_000
+    points: StrictInt = Field(default=10, ge=1)
 
 
 Objective = Literal["loss", "seconds"]
-"""What a search minimizes: the final validation loss, or the time that a schedule takes when nothing is shared."""
+"""Objective of a search: the final validation loss, or the time that a schedule takes when nothing is shared."""
 
 
 class SearchSpec(Description):
-    """How the space is searched, and when to stop: at whichever limit comes first.
+    """Search of the space, and when to stop: at whichever limit comes first.
 
     Attributes:
         searcher: Who proposes schedules; `auto`: `tree` from two stages on, else `tpe`; `tpe` for two objectives.
@@ -252,19 +380,19 @@ class SearchSpec(Description):
         repeats: Independent searches of the whole study, each with a seed of its own.
     """
 
-    searcher: Literal["auto", "tree", "tpe", "random", "gp", "greedy", "beam2", "beam4", "grid"] = "auto"
+    searcher: SearcherName = "auto"
     objectives: tuple[Objective, ...] = Field(default=("loss",), min_length=1)
     pruner: Literal["off", "boundary"] = "off"
-    trials: int | None = Field(default=None, ge=1)
-    budget: int | None = Field(default=None, gt=0)
-    hours: float | None = Field(default=None, gt=0)
+    trials: StrictInt | None = Field(default=None, ge=1)
+    budget: Count | None = None
+    hours: StrictFloat | None = Field(default=None, gt=0)
     stop: Literal["limits", "auto"] = "limits"
     storage: str | None = None
-    repeats: int = Field(default=1, ge=1, le=100)
+    repeats: StrictInt = Field(default=1, ge=1, le=100)
 
 
 class ConfirmSpec(Description):
-    """How the winners are trained again on fresh seeds.
+    """Confirmation: the winners are trained again on fresh seeds.
 
     Attributes:
         top: Schedules of each arm.
@@ -276,15 +404,18 @@ class ConfirmSpec(Description):
             say what it is worth.
     """
 
-    top: int = Field(default=1, ge=1)
-    seeds: int = Field(default=6, ge=1)
-    worthwhile_percent: float = Field(default=0.5, gt=0, lt=100)
-    equivalent_tokens: bool = True
-    attribution: bool = False
+    top: StrictInt = Field(default=1, ge=1)
+    seeds: StrictInt = Field(default=6, ge=1)
+    worthwhile_percent: StrictFloat = Field(default=0.5, gt=0, lt=100)
+    equivalent_tokens: StrictBool = True
+    attribution: StrictBool = False
+
+
+OpponentShare = Annotated[StrictFloat, Field(ge=0, lt=1)]
 
 
 class ControlSpec(Description):
-    """What the schedules that a study asks about are compared with.
+    """Opponents of the schedules that a study asks about.
 
     Attributes:
         share: Share of the executed tokens that the opponents get for their searches; half is fair, 0 is none.
@@ -293,7 +424,7 @@ class ControlSpec(Description):
         keeps: Short form: `optimizer` asks about changing the optimizer, `strategy` is `auto`.
     """
 
-    share: float = Field(default=0.5, ge=0, lt=1)
+    share: OpponentShare = 0.5
     question: Literal["auto", "tuned", "shape", "settings", "switch"] = "auto"
     keeps: Literal["strategy", "optimizer"] | None = None
 
@@ -302,16 +433,22 @@ class StoreSpec(Description):
     """The stage store.
 
     Attributes:
-        limit: Most bytes that cached nodes may take; `auto`: half of the free space, and no limit behind a URL.
+        limit: Most bytes that cached nodes may take; `auto`: half of the free space, and no limit at a URL.
         url: A shared folder or an S3-compatible URL instead of the run directory; without credentials.
     """
 
-    limit: int | Auto = "auto"
+    limit: (
+        Annotated[
+            StrictInt,
+            BeforeValidator(forms.count, json_schema_input_type=Annotated[int, Field(ge=0)] | _Suffixed),
+        ]
+        | Auto
+    ) = "auto"
     url: str | None = None
 
 
 class ResourcesSpec(Description):
-    """What trials run on.
+    """Machines that trials run on.
 
     Attributes:
         workers: Trials that run at once.
@@ -321,15 +458,15 @@ class ResourcesSpec(Description):
         store: The stage store.
     """
 
-    workers: int | Auto = "auto"
-    gpus_per_trial: float | Auto = "auto"
-    workers_per_trial: int = Field(default=1, ge=1, le=1024)
-    hang_minutes: float = Field(default=10.0, gt=0)
+    workers: StrictInt | Auto = "auto"
+    gpus_per_trial: StrictFloat | Auto = "auto"
+    workers_per_trial: StrictInt = Field(default=1, ge=1, le=1024)
+    hang_minutes: StrictFloat = Field(default=10.0, gt=0)
     store: StoreSpec = StoreSpec()
 
 
-class Study(Description):
-    """The question: data, model, budget, space, and how to search.
+class StudySpec(Description):
+    """A study as far as types go: data, model, budget, space, and how to search. `Study` obeys the rules as well.
 
     Attributes:
         study: Name, and default run directory under `reports/`.
@@ -350,17 +487,19 @@ class Study(Description):
     """
 
     study: str
-    seed: int = Field(default=0, ge=0, lt=2**31)
+    seed: StrictInt = Field(default=0, ge=0, lt=2**31)
     data: DataSpec
-    model: ModelSpec
+    model: Annotated[ModelSpec, BeforeValidator(forms.model), json_forms.ModelForm()]
     budget: BudgetSpec
     train: TrainSpec
     evaluation: EvaluationSpec = EvaluationSpec()
-    reference_lr: dict[str, float] = {}
+    reference_lr: Annotated[dict[str, StrictFloat], json_forms.JsonForm(json_forms.reference_lrs)] = {}
     stage_defaults: StageDefaults = StageDefaults()
     stages: tuple[StageSpace, ...] = Field(min_length=1)
     search: SearchSpec = SearchSpec()
-    control: ControlSpec = ControlSpec()
-    baselines: tuple[str, ...] = ("adamw_cosine",)
+    control: Annotated[
+        ControlSpec, BeforeValidator(forms.control, json_schema_input_type=OpponentShare | ControlSpec)
+    ] = ControlSpec()
+    baselines: MaybeWords = ("adamw_cosine",)
     confirm: ConfirmSpec | None = None
     resources: ResourcesSpec = ResourcesSpec()

@@ -7,6 +7,7 @@ lost ends the span; the leader starts a new team and resumes from the last parti
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from pydantic import TypeAdapter
 from mbo_search.data.batches import TokenStream
 from mbo_search.data.prepare import load_prepared
 from mbo_search.errors import TrialError
+from mbo_search.extensions import worker_environment
 from mbo_search.study.spec.segments import Segment
 from mbo_search.system.files import write_atomic
 from mbo_search.train.device import is_out_of_memory
@@ -106,13 +108,20 @@ class Ranks:
 
     def _start(self) -> ProcessTeam:
         self._scratch.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix=".ranks-", dir=self._scratch))
+        self._folder = Path(tempfile.mkdtemp(prefix=".ranks-", dir=self._scratch.resolve()))
         write_atomic(self._folder / "setup.json", self._setup.model_dump_json())
         for rank in range(1, self._setup.ranks):
             with (self._folder / f"{rank}.log").open("wb") as log:
                 command = [sys.executable, "-m", __name__, str(self._folder), str(rank)]
                 self._others.append(
-                    subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
+                    subprocess.Popen(
+                        command,
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                        cwd="/",
+                        env={**os.environ, **worker_environment()},
+                    )
                 )
         return _join(self._folder, 0, self._setup)
 

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 
 from mbo_search.model.decoder import Decoder, build_decoder
-from mbo_search.study.spec.study import ModelSpec, Study
+from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.study import Study
 from mbo_search.system.device import Device, Precision
 from mbo_search.train.device import autocast, is_out_of_memory
 

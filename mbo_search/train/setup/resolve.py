@@ -5,7 +5,8 @@ from __future__ import annotations
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.spec.segments import resolve_budget
-from mbo_search.study.spec.study import Numeric, Range, Study
+from mbo_search.study.spec.study import Numeric, Range
+from mbo_search.study.study import Study
 from mbo_search.system.cores import available_cores
 from mbo_search.system.device import Device
 from mbo_search.train.setup.eval_text import validation_parts_of

@@ -10,10 +10,10 @@ from mbo_search.engine.control.controller import MOST_RETRIES
 from mbo_search.engine.control.stopping import StoppingCriteria
 from mbo_search.results.evidence.champions import champions, contenders
 from mbo_search.results.records.schedule_groups import group_by_schedule, schedule_identity
-from mbo_search.study.space.ablations import swaps_of
+from mbo_search.study.space.ablations import ablations_of
 from mbo_search.study.spec.study import ConfirmSpec
 from mbo_search.trial.outcome import TrialOutcome
-from tests.engine.toy import BUDGET, OPTIMA
+from tests.helpers.toy_world import BUDGET, OPTIMA
 
 
 def test_baselines_run_first_and_limits_count_every_trial(toy_world):
@@ -215,7 +215,7 @@ def test_attribution_puts_parts_of_the_staged_champion_back(toy_world):
     world = toy_world(limits=StoppingCriteria(trials=10), slots=3, extra=confirmation(seeds=2, attribution=True))
     controller = world.run(world.controller())
     best = champions(group_by_schedule(controller.table.records))
-    swaps = swaps_of(best.challenger.head.schedule, best.baseline.head.schedule, OPTIMA, BUDGET).found
+    swaps = ablations_of(best.challenger.head.schedule, best.baseline.head.schedule, OPTIMA, BUDGET).found
     trained = {(schedule_identity(record.schedule), record.seed) for record in of_arm(controller, "attribution")}
     assert trained == {(schedule_identity(swap.schedule), seed) for swap in swaps for seed in (8, 9)}
     assert len(world.executed) == len(set(world.executed))

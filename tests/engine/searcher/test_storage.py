@@ -17,8 +17,8 @@ from mbo_search.engine.run import RunOptions, resume_study, run_study
 from mbo_search.errors import UserError
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.space.ladder import search_spaces
-from tests.engine.postgres import PASSWORD, postgres_server, programs
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
+from tests.helpers.postgres import PASSWORD, postgres_server, programs
 
 pytestmark = pytest.mark.cluster
 

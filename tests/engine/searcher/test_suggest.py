@@ -24,7 +24,7 @@ from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.space.ladder import lower_spaces
 from mbo_search.study.space.space import finite_size, propose, staged_space
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 
 
 def tuned_space(study):
@@ -105,7 +105,7 @@ def wsd_of_lion(decay, line, lr=3e-3):
 
 def test_the_line_goes_on_from_a_schedule_with_other_decays_first(tiny):
     points = points_near(lower_spaces(tiny)["line"], wsd_of_lion(0.3, "sqrt"))
-    assert all(point.is_beginning and point.schedule.optimizers == ("lion",) for point in points)
+    assert all(point.reuses_result and point.schedule.optimizers == ("lion",) for point in points)
     *stages, higher, lower = [point.schedule.stages[0] for point in points]
     # The grid of quarters holds decays of 0.5 and 0.75. The last one is the schedule's own line.
     shapes = [stage.lr_shape for stage in stages]

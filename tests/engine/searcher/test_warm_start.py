@@ -9,7 +9,7 @@ from mbo_search.engine.run import RunOptions, run_study
 from mbo_search.engine.searcher.warm_start import read_warm_start
 from mbo_search.errors import RunDirectoryError
 from mbo_search.results.records.run_directory import RunDirectory
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_another_seed_tries_the_schedules_and_trains_them_itself(tiny_root, earl
     study = tiny_study(tiny_root, "control=0", "search.trials=1", "baselines=[]", "seed=4")
     run_study(study, tmp_path / "later", RunOptions(**options, warm_start=[earlier]))
     run, old = RunDirectory.open(tmp_path / "later"), RunDirectory.open(earlier)
-    assert "no state can be used, since its seed is 3" in read_warm_start(run).sentences[0]
+    assert "no state can be used, because its seed is 3" in read_warm_start(run).sentences[0]
     (record,) = run.records()
     assert record.params in [other.params for other in old.records()]
     assert record.val_loss not in [other.val_loss for other in old.records()]
@@ -59,11 +59,11 @@ def test_what_is_no_run_directory_is_refused_before_anything_is_written(tiny_roo
     assert not (tmp_path / "later").exists()
 
 
-def test_a_search_that_began_without_is_not_warmed_afterwards(tiny_root, earlier, options, tmp_path):
+def test_a_search_that_began_without_is_not_warmed_later(tiny_root, earlier, options, tmp_path):
     study = tiny_study(tiny_root, "control=0", "search.trials=1", "baselines=[]")
     run_study(study, tmp_path / "cold", RunOptions(**options))
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(RunDirectoryError, match="this one began otherwise"):
+    with pytest.raises(RunDirectoryError, match="this one began without it"):
         run_study(study, tmp_path / "cold", RunOptions(**options, warm_start=[earlier]))
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from mbo_search.engine.tree.gp import MOST_OBSERVATIONS, choose_shapes, fit_path_model
+from mbo_search.engine.tree.gp import MOST_OBSERVATIONS, choose_hyperparams, fit_path_model
 from mbo_search.engine.tree.history import blocks_of
-from mbo_search.engine.tree.kernel import ShapePrior, covariance, variance
+from mbo_search.engine.tree.kernel import KernelPrior, covariance, variance
 from mbo_search.engine.tree.paths import PathEncoder
 
 STAGES = 3
@@ -27,7 +27,7 @@ def path_of(options):
 
 
 def loss_of(options):
-    """Every strategy helps more or less, and what it gained fades by half with every stage behind it."""
+    """Every strategy helps more or less, and what it gained fades by half with every stage after it."""
     gains = (0.3, 0.5, 0.6, 0.1)
     age = len(options) - 1
     return 4.0 - age - sum(gains[option] * 0.5 ** (age - stage) for stage, option in enumerate(options))
@@ -39,7 +39,7 @@ ALL = [options for length in (1, 2, 3) for options in itertools.product(range(4)
 def fitted(observed):
     losses = {path_of(options): loss_of(options) for options in observed}
     encoder = PathEncoder([path_of(options) for options in ALL], STAGES)
-    return fit_path_model(losses, encoder, choose_shapes(losses, encoder, STAGES, last=(), seed=0), STAGES)
+    return fit_path_model(losses, encoder, choose_hyperparams(losses, encoder, STAGES, last=(), seed=0), STAGES)
 
 
 def predicted(model, options):
@@ -50,13 +50,13 @@ def predicted(model, options):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_covariance_is_positive_definite_and_agrees_with_the_variance(seed):
     encoder = PathEncoder([path_of(options) for options in ALL], STAGES)
-    paths, prior = encoder.encode([path_of(one) for one in ALL]), ShapePrior(encoder.columns)
+    paths, prior = encoder.encode([path_of(one) for one in ALL]), KernelPrior(encoder.columns)
     for point in np.random.default_rng(seed).uniform(size=(4, prior.size)):
-        shape = prior.shape(point)
-        matrix = covariance(shape, paths, paths)
+        kernel = prior.kernel(point)
+        matrix = covariance(kernel, paths, paths)
         assert np.allclose(matrix, matrix.T)
         assert np.linalg.eigvalsh(matrix).min() > -1e-9
-        assert np.allclose(np.diag(matrix), variance(shape, paths))
+        assert np.allclose(np.diag(matrix), variance(kernel, paths))
 
 
 def test_a_parameter_without_effect_is_given_less_weight_than_one_with():
@@ -68,16 +68,16 @@ def test_a_parameter_without_effect_is_given_less_weight_than_one_with():
     }
     encoder, points = PathEncoder(list(losses), 1), ()
     for count in (20, 40, 60):
-        points = choose_shapes(dict(list(losses.items())[:count]), encoder, 1, last=points, seed=0)
-    lr, other = ShapePrior(encoder.columns).shape(points[0]).weights
+        points = choose_hyperparams(dict(list(losses.items())[:count]), encoder, 1, last=points, seed=0)
+    lr, other = KernelPrior(encoder.columns).kernel(points[0]).weights
     assert lr > 3 * other
 
 
 def test_choosing_hyperparameters_never_forgets_a_likelier_choice():
     losses = {path_of(options): loss_of(options) for options in ALL[:30]}
     encoder = PathEncoder(list(losses), STAGES)
-    first = choose_shapes(losses, encoder, STAGES, last=(), seed=0)
-    second = choose_shapes(losses, encoder, STAGES, last=first, seed=1)
+    first = choose_hyperparams(losses, encoder, STAGES, last=(), seed=0)
+    second = choose_hyperparams(losses, encoder, STAGES, last=first, seed=1)
     best = [fit_path_model(losses, encoder, points[:1], STAGES).log_likelihood for points in (first, second)]
     assert best[1] >= best[0]
 
@@ -115,7 +115,7 @@ def test_dead_ends_and_thousands_of_losses_are_taken():
         for rate in rng.uniform(0, 3, size=3 * MOST_OBSERVATIONS)
     }
     encoder = PathEncoder(list(losses), STAGES)
-    model = fit_path_model(losses, encoder, choose_shapes(losses, encoder, STAGES, last=(), seed=0), STAGES)
+    model = fit_path_model(losses, encoder, choose_hyperparams(losses, encoder, STAGES, last=(), seed=0), STAGES)
     mean, spread = model.predict(model.encode([blocks_of({"stage/0/lr": rate}, STAGES)[:1] for rate in (1.0, 2.9)]))
     assert np.isfinite([*mean, *spread]).all()
     assert mean[0] < mean[1]

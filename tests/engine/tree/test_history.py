@@ -38,7 +38,7 @@ def study() -> optuna.Study:
     return optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
 
 
-def test_a_finished_schedule_caches_the_beginnings_of_all_that_begin_alike(study):
+def test_a_finished_schedule_caches_the_prefixes_of_all_that_begin_alike(study):
     add(study, "ab", TrialState.COMPLETE, 2, value=2.0)
     history = read(study)
     assert [history.cached_stages(blocks(names)) for names in ("ab", "ac", "ba")] == [2, 1, 0]
@@ -81,7 +81,7 @@ def test_an_infinite_loss_is_bad_and_no_result(study):
 
 def test_failed_trials_say_nothing(study):
     add(study, "ab", TrialState.FAIL)
-    assert not read(study).seen
+    assert not read(study).trials
 
 
 def test_a_trial_read_while_it_ran_is_read_again_when_it_has_ended(study):

@@ -7,12 +7,12 @@ import itertools
 import pytest
 
 from mbo_search.engine.tree.initial_design import InitialDesign
-from tests.engine.tree.staged import NUM_STAGES, mixed_space, small_space
+from tests.helpers.staged_space import NUM_STAGES, mixed_space, small_space
 
 
 def swept(space, size, seed=0):
-    sweeper = InitialDesign(space, num_stages=NUM_STAGES, size=size, seed=seed)
-    return sweeper, sweeper.points({}, 0)
+    design = InitialDesign(space, num_stages=NUM_STAGES, size=size, seed=seed)
+    return design, design.points({}, 0)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -28,14 +28,14 @@ def test_learning_rates_are_tried_at_the_middles_of_equal_parts_of_their_range(s
 
 
 def test_a_stage_of_few_strategies_is_swept_whole():
-    sweeper, points = swept(small_space, 12)
-    assert sweeper.is_exhaustive({}, 0)
+    design, points = swept(small_space, 12)
+    assert design.is_exhaustive({}, 0)
     assert len({tuple(sorted(point.items()))[:2] for point in points}) == 5
 
 
 @pytest.mark.parametrize("space", [mixed_space, small_space])
 def test_a_stage_of_more_strategies_is_not(space):
-    sweeper, points = swept(space, 4)
-    assert not sweeper.is_exhaustive({}, 0)
+    design, points = swept(space, 4)
+    assert not design.is_exhaustive({}, 0)
     assert len(points) == 4
     assert all(one != other for one, other in itertools.combinations(points, 2))

@@ -8,11 +8,12 @@ import numpy as np
 import optuna
 import pytest
 
+from mbo_search.engine.searcher.planned_sampler import tree_sampler
 from mbo_search.engine.tree.history import STOP_AFTER, HistoryReader, blocks_of
-from mbo_search.engine.tree.planned_sampler import EXPECTED_GAIN
-from mbo_search.engine.tree.planner import TreePlanner, tree_sampler
-from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings, sweep_size
-from tests.engine.tree.staged import NUM_STAGES, mixed_space, run_trial, small_space
+from mbo_search.engine.tree.planned_trial import EXPECTED_GAIN
+from mbo_search.engine.tree.planner import TreePlanner
+from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings, initial_design_size
+from tests.helpers.staged_space import NUM_STAGES, mixed_space, run_trial, small_space
 
 SETTINGS = TreeSettings(num_stages=NUM_STAGES, sweep_size=4, num_candidates=64)
 
@@ -64,7 +65,7 @@ def test_random_search_is_left_behind_in_a_mixed_space():
 
 
 @pytest.mark.parametrize("space", [mixed_space, small_space])
-def test_slots_are_filled_while_whole_schedules_of_the_beginning_are_still_running(space):
+def test_slots_are_filled_while_whole_schedules_of_the_prefix_are_still_running(space):
     study = tree_study(space)
     study.sampler, planned = optuna.samplers.RandomSampler(seed=0), study.sampler
     for _ in range(2):
@@ -119,7 +120,7 @@ def small_space_is_bad(trial: optuna.Trial) -> bool:
 
 def finish(study: optuna.Study, trial: optuna.Trial) -> None:
     from mbo_search.engine.searcher.suggest import FixedSuggest
-    from tests.engine.tree.staged import losses
+    from tests.helpers.staged_space import losses
 
     found = losses(small_space(FixedSuggest(trial.params)))
     stop_after = trial.user_attrs.get(STOP_AFTER)
@@ -131,17 +132,17 @@ def finish(study: optuna.Study, trial: optuna.Trial) -> None:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
 
 
-def test_a_fifth_of_the_cost_goes_to_new_beginnings_where_there_are_any():
+def test_a_fifth_of_the_cost_goes_to_new_prefixes_where_there_are_any():
     study = tree_study()
     for _ in range(40):
         run_trial(study)
     history = HistoryReader(NUM_STAGES).read(study)
-    memory = PlannerState(mixed_space, SETTINGS)
-    planner = TreePlanner(mixed_space, SETTINGS, seed=0, spent=lambda: 0.0, recorder=memory)
+    state = PlannerState(mixed_space, SETTINGS)
+    planner = TreePlanner(mixed_space, SETTINGS, seed=0, spent=lambda: 0.0, state=state)
     assert planner._root_share(history) > 0.17
 
 
-def test_while_the_last_boundaries_of_a_sweep_are_awaited_new_beginnings_are_tried():
+def test_while_the_last_boundaries_of_a_sweep_are_awaited_new_prefixes_are_tried():
     study = tree_study()
     for _ in range(4):
         run_trial(study, fate="running")
@@ -150,7 +151,7 @@ def test_while_the_last_boundaries_of_a_sweep_are_awaited_new_beginnings_are_tri
 
 
 def test_the_sweep_takes_two_fifths_of_small_efforts():
-    assert [sweep_size(schedules) for schedules in (1, 15, 1000, None)] == [4, 6, 12, 12]
+    assert [initial_design_size(schedules) for schedules in (1, 15, 1000, None)] == [4, 6, 12, 12]
 
 
 def test_the_example_of_the_guide_finds_what_it_looks_for():

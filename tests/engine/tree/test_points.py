@@ -8,7 +8,7 @@ from mbo_search.engine.tree.grid import grid_points
 from mbo_search.engine.tree.history import blocks_of
 from mbo_search.engine.tree.points import all_points, stage_points
 from mbo_search.errors import StudyError
-from tests.engine.tree.staged import NUM_STAGES, mixed_space, small_space
+from tests.helpers.staged_space import NUM_STAGES, mixed_space, small_space
 
 
 def test_every_point_is_listed_once():
@@ -32,7 +32,7 @@ def test_numbers_on_a_grid_are_listed():
     assert [round(point["stage/0/share"], 9) for point in points] == [0.1, 0.2, 0.3, 0.4]
 
 
-def test_the_ways_on_from_a_beginning_keep_it():
+def test_continuations_of_a_prefix_keep_it():
     base = {"stage/0/optimizer": "lion", "stage/0/lr_relative/lion": 2.0}
     points = stage_points(small_space, base, 1, 100)
     assert len(points) == 5

@@ -7,11 +7,11 @@ import itertools
 import numpy as np
 import pytest
 
-from mbo_search.engine.searcher.space_pieces import space_pieces
+from mbo_search.engine.searcher.space_segments import space_segments
 from mbo_search.engine.searcher.suggest import FixedSuggest
 from mbo_search.engine.tree.candidates import complete_params
 from mbo_search.engine.tree.history import History, TrialView, blocks_of
-from mbo_search.engine.tree.prefix_cost import PrefixCosts, equal_pieces
+from mbo_search.engine.tree.prefix_cost import PrefixCosts, equal_segments
 from mbo_search.study.files.study_file import parse_study
 from mbo_search.study.space.parameters import choose
 from mbo_search.study.space.space import parameters, propose, staged_space
@@ -39,7 +39,7 @@ SHARES_STUDY = TRUNK_STUDY.replace("share: 0.8", "share: {low: 0.4, high: 0.8}")
 NUMBERS = itertools.count()
 
 
-def seen(params, boundaries, *, is_running=False):
+def view(params, boundaries, *, is_running=False):
     return TrialView(
         number=next(NUMBERS),
         params=params,
@@ -52,72 +52,72 @@ def seen(params, boundaries, *, is_running=False):
     )
 
 
-def ways_of(text: str) -> PrefixCosts:
-    return PrefixCosts(space_pieces(staged_space(parse_study(text, "study.yaml"))), 2)
+def costs_of(text: str) -> PrefixCosts:
+    return PrefixCosts(space_segments(staged_space(parse_study(text, "study.yaml"))), 2)
 
 
 def cooldown(lr: float, **more: float) -> dict:
     return {"stage/0/lr_relative": 1.0, "stage/1/lr_relative": lr, "stage/1/lr_shape": "linear", **more}
 
 
-def missing(ways: PrefixCosts, params: dict) -> float:
-    return ways.cost(blocks_of(params, 2), params).missing
+def missing(prefix_costs: PrefixCosts, params: dict) -> float:
+    return prefix_costs.cost(blocks_of(params, 2), params).missing
 
 
 def test_one_trunk_with_sixteen_cooldowns_costs_a_quarter():
-    ways, spent, trained = ways_of(TRUNK_STUDY), 0.0, []
+    prefix_costs, spent, trained = costs_of(TRUNK_STUDY), 0.0, []
     for number in range(16):
         params = cooldown(0.01 * (number + 1))
-        ways.read(History(trained, 2))
-        spent += missing(ways, params)
-        trained.append(seen(params, {0: 2.0, 1: 1.0}))
+        prefix_costs.read(History(trained, 2))
+        spent += missing(prefix_costs, params)
+        trained.append(view(params, {0: 2.0, 1: 1.0}))
     assert spent == pytest.approx(0.8 + 16 * 0.2)
     assert spent / 16 == pytest.approx(0.25)
 
 
 def test_a_longer_trunk_goes_through_the_ends_of_the_shorter_ones():
-    ways = ways_of(SHARES_STUDY)
+    prefix_costs = costs_of(SHARES_STUDY)
     long, short = cooldown(0.1, **{"stage/0/share": 0.8}), cooldown(0.1, **{"stage/0/share": 0.6})
-    assert missing(ways, long) == pytest.approx(1.0)
-    ways.read(History([seen(long, {0: 2.0, 1: 1.0})], 2))
-    assert missing(ways, long) == 0.0
-    assert missing(ways, short) == pytest.approx(0.4)
-    ways.read(History([seen(short, {0: 2.0, 1: 1.0})], 2))
-    assert missing(ways, cooldown(0.2, **{"stage/0/share": 0.8})) == pytest.approx(0.2)
+    assert missing(prefix_costs, long) == pytest.approx(1.0)
+    prefix_costs.read(History([view(long, {0: 2.0, 1: 1.0})], 2))
+    assert missing(prefix_costs, long) == 0.0
+    assert missing(prefix_costs, short) == pytest.approx(0.4)
+    prefix_costs.read(History([view(short, {0: 2.0, 1: 1.0})], 2))
+    assert missing(prefix_costs, cooldown(0.2, **{"stage/0/share": 0.8})) == pytest.approx(0.2)
 
 
 def test_a_cooldown_depends_on_its_length_and_a_trunk_on_its_learning_rate():
-    ways = ways_of(SHARES_STUDY)
-    ways.read(History([seen(cooldown(0.1, **{"stage/0/share": 0.4}), {0: 2.0, 1: 1.0})], 2))
-    assert missing(ways, cooldown(0.1, **{"stage/0/share": 0.6})) == pytest.approx(0.6)
+    prefix_costs = costs_of(SHARES_STUDY)
+    prefix_costs.read(History([view(cooldown(0.1, **{"stage/0/share": 0.4}), {0: 2.0, 1: 1.0})], 2))
+    assert missing(prefix_costs, cooldown(0.1, **{"stage/0/share": 0.6})) == pytest.approx(0.6)
     other = cooldown(0.1, **{"stage/0/share": 0.4}) | {"stage/0/lr_relative": 0.5}
-    assert missing(ways, other) == pytest.approx(1.0)
+    assert missing(prefix_costs, other) == pytest.approx(1.0)
 
 
 def test_what_a_trial_in_flight_produces_is_coming_and_not_free():
-    ways = PrefixCosts(equal_pieces(2), 2)
+    prefix_costs = PrefixCosts(equal_segments(2), 2)
     running = {"stage/0/lr": 1.0, "stage/1/lr": 1.0}
-    ways.read(History([seen(running, {}, is_running=True)], 2))
+    prefix_costs.read(History([view(running, {}, is_running=True)], 2))
     other = {"stage/0/lr": 1.0, "stage/1/lr": 2.0}
-    assert ways.cost(blocks_of(other, 2), other).is_coming
-    assert missing(ways, other) == pytest.approx(1.0)
-    ways.read(History([seen(running, {0: 2.0}, is_running=True)], 2))
-    assert not ways.cost(blocks_of(other, 2), other).is_coming
-    assert missing(ways, other) == pytest.approx(0.5)
+    assert prefix_costs.cost(blocks_of(other, 2), other).is_coming
+    assert missing(prefix_costs, other) == pytest.approx(1.0)
+    prefix_costs.read(History([view(running, {0: 2.0}, is_running=True)], 2))
+    assert not prefix_costs.cost(blocks_of(other, 2), other).is_coming
+    assert missing(prefix_costs, other) == pytest.approx(0.5)
 
 
-def test_equal_pieces_train_alike_bit_for_bit():
+def test_equal_segments_train_alike_bit_for_bit():
     text = SHARES_STUDY.replace("lr_shape: constant", "lr_shape: [constant, wsd, inv_sqrt, linear]")
     space = staged_space(parse_study(text, "study.yaml"))
-    pieces, rng, ways = space_pieces(space), np.random.default_rng(0), {}
+    cut_point, rng, key_of = space_segments(space), np.random.default_rng(0), {}
     num_shared = 0
     for _ in range(60):
         params = complete_params(lambda suggest: choose(parameters(space), suggest), rng, {}, {})
         segments = cut(propose(space, FixedSuggest(params)), space.budget)
-        identities = [identity for stage in pieces(params) for identity, _ in stage]
+        identities = [identity for stage in cut_point(params) for identity, _ in stage]
         assert len(identities) == len(segments)
         for length, key in enumerate(segment_keys("root", segments), start=1):
-            way = tuple(identities[:length])
-            num_shared += way in ways
-            assert ways.setdefault(way, key) == key
+            prefix = tuple(identities[:length])
+            num_shared += prefix in key_of
+            assert key_of.setdefault(prefix, key) == key
     assert num_shared > 30

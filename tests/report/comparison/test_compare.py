@@ -17,7 +17,7 @@ from mbo_search.report.comparison.compare import render_comparison, verdict_betw
 from mbo_search.report.comparison.compared_runs import comparability, field_rows, in_order, open_compared_runs, pair
 from mbo_search.report.style.i18n import load_strings
 from mbo_search.results.evidence.ranking_values import RankedRun
-from tests.results.builder import build_run
+from mbo_search.testing.runs import build_run
 
 TEXT = load_strings("en")
 NAMES = {**TEXT["facts"], "stage": "stage"}
@@ -53,7 +53,7 @@ def test_a_directory_means_its_winner(confirmed):
     ("names", "expected"),
     [
         (["{run}"], "at least two"),
-        (["{run}", "{run}:999"], "999 is no schedule of this study"),
+        (["{run}", "{run}:999"], "999 is not a schedule of this study"),
         (["{run}", "{run}:10"], "10 has not finished: it is pruned"),
         (["{run}", "{run}/nowhere"], "does not exist"),
     ],
@@ -72,37 +72,37 @@ def test_the_same_study_compares_without_warnings(confirmed):
 
 
 def test_an_unconfirmed_schedule_is_compared_on_the_search_seed(confirmed):
-    contestants = open_compared_runs([str(confirmed), f"{confirmed}:5"])
-    judged = comparability(contestants)
+    runs = open_compared_runs([str(confirmed), f"{confirmed}:5"])
+    judged = comparability(runs)
     assert judged.seeds == (0,)
-    searched = {one.row.trial: one.source.records[one.row.trial].val_loss for one in contestants}
-    assert [one.loss(judged.seeds) for one in contestants] == list(searched.values())
+    searched = {one.row.trial: one.source.records[one.row.trial].val_loss for one in runs}
+    assert [one.loss(judged.seeds) for one in runs] == list(searched.values())
 
 
 def test_other_tokens_leave_bits_per_byte(confirmed, tmp_path):
     other = copy_with(confirmed, tmp_path / "other", data_fingerprint="else", bytes_per_token=6.2)
-    contestants = open_compared_runs([str(confirmed), str(other)])
-    judged = comparability(contestants)
+    runs = open_compared_runs([str(confirmed), str(other)])
+    judged = comparability(runs)
     assert (judged.unit, judged.warnings) == ("bits_per_byte", ("warn_tokens",))
-    best = in_order(contestants, judged)[0]
+    best = in_order(runs, judged)[0]
     assert best.source.path == other, "twice the bytes per token make half the bits per byte"
     expected = best.loss(judged.seeds) / math.log(2) / 6.2
     assert best.bits_per_byte(judged.seeds) == pytest.approx(expected)
-    told = verdict_between(in_order(contestants, judged), judged, TEXT)
+    told = verdict_between(in_order(runs, judged), judged, TEXT)
     assert "50\u00a0% fewer bits per byte" in told
     assert "6 common fresh seeds" in told
 
 
 def test_other_windows_leave_nothing(confirmed, tmp_path):
     other = copy_with(confirmed, tmp_path / "other", windows_fingerprint="else")
-    contestants = open_compared_runs([str(confirmed), str(other)])
-    judged = comparability(contestants)
+    runs = open_compared_runs([str(confirmed), str(other)])
+    judged = comparability(runs)
     assert (judged.unit, judged.warnings) == (None, ("warn_windows",))
-    assert verdict_between(in_order(contestants, judged), judged, TEXT) == TEXT["compare"]["incomparable"]
-    page = render_comparison(contestants)
+    assert verdict_between(in_order(runs, judged), judged, TEXT) == TEXT["compare"]["incomparable"]
+    page = render_comparison(runs)
     assert TEXT["compare"]["curves_missing"] not in page, "curves were kept, but may not be compared"
     assert "fresh seeds that all of them" not in page
-    page = render_comparison(contestants)
+    page = render_comparison(runs)
     assert TEXT["compare"]["warn_windows"] in page
 
 
@@ -121,17 +121,17 @@ def test_only_what_fresh_seeds_show_is_told_as_a_fact(confirmed):
     _, control = leaders(confirmed)
 
     def told(*names):
-        contestants = open_compared_runs([str(confirmed), *names])
-        judged = comparability(contestants)
-        return verdict_between(in_order(contestants, judged), judged, TEXT)
+        runs = open_compared_runs([str(confirmed), *names])
+        judged = comparability(runs)
+        return verdict_between(in_order(runs, judged), judged, TEXT)
 
     assert "lower perplexity than" in told(f"{confirmed}:{control}")
-    assert "They have 0 fresh seeds in common, so nothing is decided: that takes 6." in told(f"{confirmed}:5")
+    assert "They have 0 fresh seeds in common, so nothing is decided: a decision takes 6." in told(f"{confirmed}:5")
 
 
 def with_runs(folder: Path, losses: list[list[float]]) -> list:
     """Contestants whose losses on fresh seeds 1, 2, ... are these."""
-    contestants = open_compared_runs([str(folder)] * len(losses))
+    runs = open_compared_runs([str(folder)] * len(losses))
     return [
         dataclasses.replace(
             one,
@@ -143,15 +143,15 @@ def with_runs(folder: Path, losses: list[list[float]]) -> list:
                 }
             ),
         )
-        for number, (one, found) in enumerate(zip(contestants, losses, strict=True))
+        for number, (one, found) in enumerate(zip(runs, losses, strict=True))
     ]
 
 
 @pytest.mark.parametrize("num_seeds", range(1, 9))
 def test_fewer_fresh_seeds_than_six_decide_nothing(confirmed, num_seeds):
-    contestants = with_runs(confirmed, [[3.0 + 0.001 * s for s in range(num_seeds)], [3.1] * num_seeds])
-    judged = comparability(contestants)
-    told = verdict_between(in_order(contestants, judged), judged, TEXT)
+    runs = with_runs(confirmed, [[3.0 + 0.001 * s for s in range(num_seeds)], [3.1] * num_seeds])
+    judged = comparability(runs)
+    told = verdict_between(in_order(runs, judged), judged, TEXT)
     assert ("lower perplexity than" in told) == (num_seeds >= 6)
     assert (f"They have {num_seeds} fresh seeds in common, so nothing is decided" in told) == (num_seeds < 6)
     assert ("95\u00a0% interval" in told) == (num_seeds >= 2)
@@ -161,9 +161,9 @@ def test_fewer_fresh_seeds_than_six_decide_nothing(confirmed, num_seeds):
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_estimate_and_interval_never_have_opposite_signs(confirmed, losses):
     """Also where some schedules have more seeds in common than all of them."""
-    contestants = with_runs(confirmed, losses)
-    judged = comparability(contestants)
-    best, *others = in_order(contestants, judged)
+    runs = with_runs(confirmed, losses)
+    judged = comparability(runs)
+    best, *others = in_order(runs, judged)
     for other in others:
         paired = pair(best, other, judged)
         assert paired.gain_nats >= -1e-12

@@ -6,7 +6,7 @@ import json
 
 from mbo_search.report.figures.attribution import attribution_info, draw_attribution
 from mbo_search.report.style.i18n import load_strings
-from mbo_search.results.evidence.attribution_values import Attribution, AttributionRow
+from mbo_search.results.evidence.attribution import Attribution, AttributionRow
 from mbo_search.results.statistics.paired import paired_test
 
 TEXT = load_strings("en")

@@ -9,7 +9,7 @@ import pytest
 from mbo_search.report.figures.curves import curves_info, draw_curves
 from mbo_search.report.style.i18n import load_strings
 from mbo_search.study.spec.rungs import RUNGS, Rung
-from tests.report.records import make_record, make_rows, make_stage
+from mbo_search.testing.records import make_record, make_rows, make_stage
 
 NAMES = load_strings("en")["names"]
 RUNG_OF: dict[int, Rung] = {**dict.fromkeys(range(90), RUNGS[-1]), 90: "tuned", 91: "untuned"}
@@ -29,14 +29,14 @@ def study(num_staged: int):
 def test_each_rung_counts_its_own_places():
     records, curves = study(3)
     lines = curves_info(records, curves, rungs=RUNG_OF, asked="switch").lines
-    assert [(line.trial, line.position) for line in lines] == [(0, 0), (1, 1), (2, 2), (90, 0), (91, 0)]
+    assert [(line.owner.trial, line.owner.position) for line in lines] == [(0, 0), (1, 1), (2, 2), (90, 0), (91, 0)]
 
 
 def test_what_is_not_drawn_is_counted():
     records, curves = study(5)
     del curves[4]
     info = curves_info(records, curves, rungs=RUNG_OF, asked="switch", most_lines=2)
-    assert [line.trial for line in info.lines] == [0, 1, 90, 91]
+    assert [line.owner.trial for line in info.lines] == [0, 1, 90, 91]
     assert info.num_hidden == 2
 
 

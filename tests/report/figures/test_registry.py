@@ -14,8 +14,8 @@ from mbo_search.report.figures.registry import FIGURES, figure, figure_blocks
 from mbo_search.report.page.page import render_report
 from mbo_search.report.source import read_source
 from mbo_search.report.style.i18n import LANGUAGES, load_strings
+from mbo_search.testing.runs import build_run
 from tests.report.pages import DRAWN, FIGURE_SECTIONS, ParsedPage
-from tests.results.builder import build_run
 
 WORDS = FigureWords(title="Losses", lead="All losses.", missing="No losses.")
 LOSSES = Figure(

@@ -17,8 +17,8 @@ from mbo_search.results.evidence.ranking_values import Totals
 from mbo_search.results.ranking.rank import rank
 from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.study.spec.rungs import RUNGS, Rung
-from tests.report.records import BUDGET, make_record, make_rows, make_stage
-from tests.results.builder import build_records, make_study
+from mbo_search.testing.records import BUDGET, make_record, make_rows, make_stage
+from mbo_search.testing.runs import build_records, make_study
 
 NAMES = load_strings("en")["names"]
 

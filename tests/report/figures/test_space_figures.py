@@ -14,8 +14,8 @@ from mbo_search.report.figures.tree import draw_tree, tree_info
 from mbo_search.report.importance import importance_of
 from mbo_search.report.style.i18n import load_strings
 from mbo_search.study.space.space import parameters, staged_space
-from tests.report.records import BUDGET, make_record, make_stage
-from tests.results.builder import build_records, make_study
+from mbo_search.testing.records import BUDGET, make_record, make_stage
+from mbo_search.testing.runs import build_records, make_study
 
 NAMES = load_strings("en")["names"]
 

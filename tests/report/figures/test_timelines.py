@@ -6,7 +6,7 @@ import pytest
 
 from mbo_search.report.figures.timelines import draw_timelines, lr_path, timelines_info
 from mbo_search.study.spec.segments import cut
-from tests.report.records import BUDGET, make_record, make_stage
+from mbo_search.testing.records import BUDGET, make_record, make_stage
 
 NAMES = {"tokens": "tokens"}
 

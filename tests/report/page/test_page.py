@@ -16,8 +16,8 @@ from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.records import LOWER_ARMS, TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.spec.schedule import Schedule
+from mbo_search.testing.runs import build_records, build_run, make_setup, make_study
 from tests.report.pages import DRAWN, SECTIONS, ParsedPage
-from tests.results.builder import build_records, build_run, make_setup, make_study
 
 HOSTILE = "</script><img src=x onerror=alert(1)>'\"&<!--{{7*7}}"
 

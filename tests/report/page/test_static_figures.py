@@ -14,7 +14,7 @@ from mbo_search.report.page.static_figures import write_figures
 from mbo_search.report.source import read_source
 from mbo_search.report.style.palette import LIGHT
 from mbo_search.results.records.run_directory import RunDirectory
-from tests.results.builder import build_run, make_setup, make_study
+from mbo_search.testing.runs import build_run, make_setup, make_study
 
 
 def drawn(traces, notes=()):

@@ -13,8 +13,8 @@ from mbo_search.report.style.i18n import load_strings
 from mbo_search.results.evidence.ranking_values import Estimate, Ranking, Totals
 from mbo_search.results.ranking.rank import rank
 from mbo_search.results.statistics.equivalent_tokens import EquivalentTokens, TokenRatio
-from tests.report.records import make_record, make_stage
-from tests.results.builder import build_run
+from mbo_search.testing.records import make_record, make_stage
+from mbo_search.testing.runs import build_run
 
 EN, ZH = load_strings("en"), load_strings("zh")
 
@@ -87,12 +87,12 @@ def test_a_lone_rung_is_compared_with_nothing():
 
 
 def test_objections_forbid_a_yes_in_both_languages(confirmed):
-    reason = "the opponents had 2 trials for 3 optimizers, and fewer than 3 for each are no tuning"
+    reason = "the opponents had 2 trials for 3 optimizers; fewer than 3 for each do not count as tuning"
     doubted = with_verdict(confirmed, answer="undecided", objections=(reason,)).ranking
     assert objections(with_verdict(confirmed, answer="no", objections=(reason,)).ranking, EN) == (
-        f"Mind: {reason}.",
+        f"Note: {reason}.",
     )
-    assert objections(doubted, EN) == (f"No yes, because {reason}.",)
+    assert objections(doubted, EN) == (f"Not a yes, because {reason}.",)
     (chinese,) = objections(doubted, ZH)
     assert "2" in chinese
     assert "opponents" not in chinese
@@ -124,7 +124,7 @@ def test_the_tiles_tell_gain_certainty_tokens_and_seconds(confirmed):
     found = told(with_verdict(confirmed, **changes), EN)
     assert found["equivalent tokens"] == (
         "1.2\u00d7",
-        "the closest opponent needs so much text: < 0.8\u00d7 to 1.24\u00d7; some text read more than once",
+        "text that the closest opponent needs: < 0.8\u00d7 to 1.24\u00d7; some text read more than once",
     )
     assert found["equal seconds"] == ("0.8\u00d7", "0.7\u00d7 to 0.9\u00d7; a token takes 1.5\u00d7 the time")
     assert found["how sure"] == ("8 of 24 seeds", "40 documents; most doubt comes from the documents")

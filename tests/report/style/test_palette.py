@@ -13,7 +13,6 @@ from mbo_search.report.style.palette import (
     OPTIMIZER_CYCLE,
     RUNG_DASHES,
     RUNG_SYMBOLS,
-    optimizer_color,
     resolve,
 )
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
@@ -113,8 +112,8 @@ def test_both_themes_name_the_same_colors():
     assert list(LIGHT) == list(DARK)
 
 
-def test_every_optimizer_of_the_catalogue_has_a_color():
-    assert {name: optimizer_color(name) for name in OPTIMIZERS if name not in OPTIMIZER_CYCLE} == {}
+def test_only_optimizers_of_the_catalogue_have_a_color_of_their_own():
+    assert set(OPTIMIZER_CYCLE) <= set(OPTIMIZERS)
 
 
 def test_unknown_names_stay_as_they_are():

@@ -12,7 +12,7 @@ from mbo_search.report.style.phrases import translated
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.spec.study import ConfirmSpec
-from tests.results.builder import build_records, build_run, make_setup, make_study
+from mbo_search.testing.runs import build_records, build_run, make_setup, make_study
 
 EN, ZH = load_strings("en"), load_strings("zh")
 
@@ -27,8 +27,8 @@ def test_every_phrase_is_known_and_keeps_its_values(key):
 
 
 def test_a_reason_within_an_advice_is_translated_too():
-    reason = "the opponents had 2 trials for 3 optimizers, and fewer than 3 for each are no tuning"
-    said = translated(f"first mend this: {reason}; then search again with: mbo-search fork a NEWDIR", ZH)
+    reason = "the opponents had 2 trials for 3 optimizers; fewer than 3 for each do not count as tuning"
+    said = translated(f"first fix this: {reason}; then search again with: mbo-search fork a NEWDIR", ZH)
     assert "opponents" not in said
     assert said.endswith("mbo-search fork a NEWDIR")
 

@@ -9,7 +9,7 @@ from mbo_search.results.evidence.champions import champions
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.results.statistics.paired import holm
-from mbo_search.study.space.ablations import swaps_of
+from mbo_search.study.space.ablations import ablations_of
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps
 
@@ -23,7 +23,7 @@ WINNER = Schedule(
     )
 )
 BASELINE = Schedule(stages=(Stage(name="one", share=1.0, optimizer="adamw", lr=0.002, lr_shape=LINEAR),))
-SWAPS = {swap.label: swap.schedule for swap in swaps_of(WINNER, BASELINE, REFERENCES, BUDGET).found}
+SWAPS = {swap.label: swap.schedule for swap in ablations_of(WINNER, BASELINE, REFERENCES, BUDGET).found}
 SEARCH = ("baseline", BASELINE, 3.3, 0), ("staged", WINNER, 3.0, 0)
 WINS = tuple(("confirm", WINNER, 3.0 + 0.01 * seed, seed) for seed in range(1, 7))
 

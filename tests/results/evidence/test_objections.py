@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mbo_search.results.evidence.champions import champions
-from mbo_search.results.evidence.objections import EDGE, FEWEST_TRIALS, edges_of, late_gain, objections
+from mbo_search.results.evidence.ladder import FEWEST_TRIALS
+from mbo_search.results.evidence.objections import EDGE, edges_of, late_gain, objections
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.study.space.parameters import Parameter

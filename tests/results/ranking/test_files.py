@@ -14,7 +14,7 @@ from mbo_search.results.ranking.files import make_ranking, scale_of, write_ranki
 from mbo_search.results.ranking.frames import RANKING_COLUMNS
 from mbo_search.results.ranking.provenance import schedule_file_of
 from mbo_search.study.files.schedule_file import load_schedule_file
-from tests.results.builder import build_run, make_setup, make_study
+from mbo_search.testing.runs import build_run, make_setup, make_study
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_every_complete_trial_can_be_handed_out_and_no_other(run, ranking):
     partial = next(row.trial for row in ranking.trials if row.rank is None)
     with pytest.raises(RunDirectoryError, match=f"trial: {partial} is pruned; only complete schedules"):
         schedule_file_of(ranking, partial, **origin)
-    with pytest.raises(RunDirectoryError, match=r"trial: 999 is no schedule of this study \(complete"):
+    with pytest.raises(RunDirectoryError, match=r"trial: 999 is not a schedule of this study \(complete"):
         schedule_file_of(ranking, 999, **origin)
 
 

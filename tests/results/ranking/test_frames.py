@@ -18,7 +18,7 @@ from mbo_search.results.ranking.frames import (
     trials_frame,
 )
 from mbo_search.results.ranking.rank import rank
-from tests.results.builder import build_records, make_study
+from mbo_search.testing.runs import build_records, make_study
 
 BUILT = build_records(make_study(), num_trials=24, confirm_seeds=2)
 RECORDS = [record for record, _ in BUILT]
@@ -44,6 +44,7 @@ def test_parameters_never_replace_a_documented_column():
     record = RECORDS[0].model_copy(update={"params": {"trial": 99, "schedule": "x"}})
     assert tuple(trials_frame([record]).columns) == TRIAL_COLUMNS
     assert trials_frame([record]).loc[0, "trial"] == 0
+    assert trials_frame([record]).loc[0, "executed_tokens"] == record.cost.executed_tokens
 
 
 def test_curves_have_a_row_a_point():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mbo_search.results.evidence.ranking_values import RankedTrial
 from mbo_search.results.ranking.pareto import mark_front, non_dominated, objective_values
-from tests.report.records import make_record, make_stage
+from mbo_search.testing.records import make_record, make_stage
 
 VALUES = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12)
 

@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mbo_search.cli.ranking_text import ranking_text
-from mbo_search.results.evidence.comparisons import difference_noise
+from mbo_search.results.evidence.noise import difference_noise
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.ranking.rank import count_totals, rank
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.schedule import Regularizer, Schedule, Stage
+from mbo_search.testing.runs import build_records, make_study
 from mbo_search.trial.outcome import Boundary
-from tests.results.builder import build_records, make_study
 
 SCALE = "at 0.43 M parameters, 0.1 M tokens"
 
@@ -319,7 +319,7 @@ def test_nobody_asks_for_probes_and_they_may_cost_more_than_sharing_saves():
     totals = count_totals([_ended(0, "staged", STAGED, "a", 100), *probes, shared], {})
     assert (totals.requested_tokens, totals.executed_tokens, totals.saved_tokens) == (200, 230, -30)
     text = ranking_text(rank([shared], "s", totals, scale=SCALE))[-1]
-    assert "230 tokens trained of 200 asked, probes and repeats cost 30 more than sharing saved" in text
+    assert "trained 230 of the 200 tokens requested, probes and repeats cost 30 more than sharing saved" in text
 
 
 def test_an_interrupted_schedule_is_asked_for_as_far_as_it_came():

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from mbo_search.results.evidence.differences import difference_of
-from mbo_search.results.evidence.ranking_values import Comparison, Ranking, Verdict
+from mbo_search.results.evidence.ranking_values import PairComparison, Ranking, Verdict
 from mbo_search.results.ranking.repeats import search_repeats
 from mbo_search.results.statistics.sequential import sequential_test, spending_of
 
@@ -15,7 +15,9 @@ from mbo_search.results.statistics.sequential import sequential_test, spending_o
 def _ranking(seed_gains):
     """A search of the question `switch` with its gain over the best below, seed by seed."""
     test = sequential_test(seed_gains, spending=spending_of(1))
-    found = Comparison(trial=1, other=2, role="ladder", rung="switch", difference=difference_of(test), test=test)
+    found = PairComparison(
+        trial=1, other=2, role="ladder", rung="switch", difference=difference_of(test), test=test
+    )
     return Ranking(study="s", scale="x", verdict=Verdict(sentence="", question="switch"), comparisons=(found,))
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mbo_search.errors import RunDirectoryError, StudyError
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
-from tests.results.builder import build_records, build_run, make_setup, make_study
+from mbo_search.testing.runs import build_records, build_run, make_setup, make_study
 
 STUDY = make_study(2)
 BUILT = build_records(STUDY, num_trials=12)

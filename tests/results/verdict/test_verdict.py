@@ -113,8 +113,8 @@ def test_an_objection_forbids_a_yes_and_says_what_to_mend():
     few = info_of(optimizers=("adamw", "lion", "muon"))
     verdict = verdict_of(CLEAR, info=few)
     assert verdict.answer == "undecided"
-    assert "no yes, because the opponents had 3 trials for 3 optimizers" in verdict.sentence
-    assert verdict.next.startswith("first mend this: the opponents had 3 trials")
+    assert "not a yes, because the opponents had 3 trials for 3 optimizers" in verdict.sentence
+    assert verdict.next.startswith("first fix this: the opponents had 3 trials")
     assert verdict_of({**CLEAR, "shape": spread(0.0)}, info=few).answer == "no"
 
 
@@ -137,7 +137,7 @@ def test_without_a_schedule_that_needs_the_freedom_the_search_is_what_failed():
     assert (verdict.answer, verdict.champion_trial) == (None, None)
     assert verdict.sentence.startswith(f"No answer yet, {SCALE}: 2")
     assert "tokens of search completed no change of optimizer" in verdict.sentence
-    assert verdict.next.startswith("go on searching")
+    assert verdict.next.startswith("continue the search")
 
 
 def test_the_ladder_is_told_in_one_sentence():

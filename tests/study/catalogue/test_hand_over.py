@@ -7,14 +7,15 @@ import itertools
 import pytest
 
 from mbo_search.study.catalogue.hand_over import (
-    ADAM_LIKE,
-    HAND_OVER_TABLE,
     can_carry,
     carries_second_moments,
     hand_over_row,
+    hand_over_table,
 )
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 
+ADAM_LIKE = ("adam", "adamw", "nadamw")
+HAND_OVER_TABLE = hand_over_table(OPTIMIZERS)
 PAIRS = list(itertools.product(OPTIMIZERS, repeat=2))
 
 

@@ -6,10 +6,12 @@ import re
 
 import pytest
 
-from mbo_search.study.catalogue.lookup import CORPORA, LR_SHAPES, MODEL_SIZES
+from mbo_search.study.catalogue.entries import StageClock
+from mbo_search.study.catalogue.lookup import CORPORA, MODEL_SIZES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
-from mbo_search.study.spec.lr_shapes import StageClock, lr_factor
+from mbo_search.study.spec.lr_shapes import lr_factor
 from mbo_search.study.spec.study import ModelSpec
 from tests.study.builders import lr_shape
 

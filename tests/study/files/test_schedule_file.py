@@ -19,7 +19,7 @@ from mbo_search.study.files.schedule_file import (
 )
 from mbo_search.study.files.study_file import load_study
 from mbo_search.study.space.space import propose, staged_space
-from tests.study.suggest import RandomSuggest
+from tests.helpers.suggest import RandomSuggest
 
 EXAMPLES = [load_study(example_path(name)) for name in example_names()]
 PROVENANCE = Provenance(
@@ -73,7 +73,7 @@ def test_a_file_gives_its_schedule_alone_as_well(tmp_path):
             "mbo-search/schedule/9",
             "best.yaml:1:17: schema_version: mbo-search/schedule/9 must be",
         ),
-        ("  trial: 7", "  trail: 7", "provenance.trail: is no known key (did you mean trial?)"),
+        ("  trial: 7", "  trail: 7", "provenance.trail: is not a known key (did you mean trial?)"),
         ("trial: 7", "trial: seven", "provenance.trial: seven must be a whole number"),
         ("confirmed: false", "confirmed: no", "provenance.confirmed: no must be true or false"),
         ("  seed: 0\n  data", "  data", "study.seed: is missing"),
@@ -90,9 +90,9 @@ def test_mistakes_are_named_with_their_place(old, new, message):
 
 def test_names_outside_the_catalogue_are_refused():
     optimizer = FILE.schedule.stages[0].optimizer
-    with pytest.raises(StudyError, match="is no optimizer; known are adam"):
+    with pytest.raises(StudyError, match="is not an optimizer; known are adam"):
         parse_schedule_file(TEXT.replace(f"optimizer: {optimizer}", "optimizer: adagrad"), "best.yaml")
-    with pytest.raises(StudyError, match="is no learning-rate shape"):
+    with pytest.raises(StudyError, match="is not a learning-rate shape"):
         parse_schedule_file(TEXT.replace("kind: constant", "kind: stairs"), "best.yaml")
 
 

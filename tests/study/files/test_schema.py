@@ -12,18 +12,17 @@ from mbo_search.errors import StudyError
 from mbo_search.study.examples import example_names, example_path
 from mbo_search.study.files.long_form import study_mapping
 from mbo_search.study.files.schema import schema_text, study_schema
-from mbo_search.study.files.short_forms import plain
 from mbo_search.study.files.study_file import dump_study, parse_study
-from mbo_search.study.files.yaml_tree import read_tree
-from mbo_search.study.spec.study import Study
+from mbo_search.study.files.yaml_document import read_document
+from mbo_search.study.study import Study
 from tests.study.studies import SMALL, studies
 
 VALIDATOR = jsonschema.Draft202012Validator(study_schema())
-STUDIES = Path(__file__).parents[2] / "studies"
+STUDIES = Path(__file__).parents[3] / "studies"
 
 
 def schema_accepts(text):
-    return VALIDATOR.is_valid(plain(read_tree(text, "").root))
+    return VALIDATOR.is_valid(read_document(text, "").value)
 
 
 def reader_accepts(text):

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 
 from mbo_search.errors import StudyError
 from mbo_search.study.examples import example_names, example_path
-from mbo_search.study.files.study_file import dump_study, load_study, origins, parse_study
+from mbo_search.study.files.study_file import dump_study, explain_study, load_study, parse_study
 from mbo_search.study.space.defaults import with_defaults
 from mbo_search.study.spec.study import (
     LrShapeChoice,
@@ -48,7 +48,7 @@ def test_filling_in_defaults_twice_changes_nothing():
 
 
 @pytest.mark.parametrize("name", example_names())
-def test_reading_a_shipped_study_takes_less_than_a_third_of_a_second_of_the_processor(name):
+def test_reading_a_shipped_study_takes_less_than_a_third_of_a_second_of_cpu_time(name):
     load_study(example_path(name))
     started = time.process_time()
     load_study(example_path(name))
@@ -211,14 +211,14 @@ def test_overrides_are_yaml():
         ("=3", "must have the form key.path=value"),
         ("a..b=3", "must have the form key.path=value"),
         ("seed=-1", "--set seed: seed: -1 must be at least 0"),
-        ("sed=1", "--set sed: sed: is no known key (did you mean seed?)"),
-        ("stages.9.share=1", "is no position in the list stages; positions are 0 to 1"),
-        ("stages.x.share=1", "is no position in the list stages"),
+        ("sed=1", "--set sed: sed: is not a known key (did you mean seed?)"),
+        ("stages.9.share=1", "is not a position in the list stages; positions are 0 to 1"),
+        ("stages.x.share=1", "is not a position in the list stages"),
         ("budget.tokens.x=1", "because budget.tokens is a single value; set budget.tokens whole"),
-        ("data.source=[", "--set data.source: is no YAML"),
+        ("data.source=[", "--set data.source: is not valid YAML"),
         ("budget.tokens=&a 12800", "has an anchor"),
         ("stages.0.lr.relative.high=4", "stages.0.lr is a single value; set stages.0.lr whole"),
-        ("model.size=huge", "--set model.size: model.size: huge is no model size; known are tiny, small, base"),
+        ("model.size=huge", "--set model.size: model.size: huge is not a model size; known are tiny, small, base"),
     ],
 )
 def test_wrong_overrides_are_reported_with_their_own_place(override, message):
@@ -229,9 +229,16 @@ def test_wrong_overrides_are_reported_with_their_own_place(override, message):
     assert caught.value.problems[0].where.startswith("--set")
 
 
-def test_origins_tell_file_override_stage_defaults_and_default_apart():
-    found = origins(
-        SMALL + "stage_defaults: {clip_norm: 0.5}\n", ["stages.1.lr={relative: 1}", "model.layers=3", "seed=1"]
+def origins_of(folder, text, overrides=()):
+    (folder / "study.yaml").write_text(text)
+    return explain_study(folder / "study.yaml", overrides).origins
+
+
+def test_origins_tell_file_override_stage_defaults_and_default_apart(tmp_path):
+    found = origins_of(
+        tmp_path,
+        SMALL + "stage_defaults: {clip_norm: 0.5}\n",
+        ["stages.1.lr={relative: 1}", "model.layers=3", "seed=1"],
     )
     assert found["seed"] == found["model.layers"] == found["stages.1.lr"] == "--set"
     assert found["stages.0.lr"] == found["model.width"] == found["data.source"] == "file"
@@ -239,9 +246,18 @@ def test_origins_tell_file_override_stage_defaults_and_default_apart():
     assert found["stages.0.weight_decay"] == found["budget.grid"] == found["search.trials"] == "default"
 
 
-def test_origins_cover_every_section_and_every_setting_of_every_stage():
+def test_origins_of_short_forms_are_those_of_what_was_written(tmp_path):
+    text = SMALL.replace("{layers: 2, width: 64, heads: 2, context: 64}", "{size: tiny, context: 64}")
+    found = origins_of(tmp_path, text + "control: 0.25\n", ["model.heads=2"])
+    assert found["model.layers"] == found["model.context"] == found["control.share"] == "file"
+    assert found["model.heads"] == "--set"
+    assert found["model.mlp_width"] == found["control.question"] == "default"
+    assert origins_of(tmp_path, text, ["model.size=small"])["model.width"] == "--set"
+
+
+def test_origins_cover_every_section_and_every_setting_of_every_stage(tmp_path):
     study = parse_study(SMALL, "small.yaml")
-    found = origins(SMALL)
+    found = origins_of(tmp_path, SMALL)
     assert {key.split(".")[0] for key in found} == set(type(study).model_fields)
     assert sum(key.startswith("stages.1.") for key in found) == len(type(study.stages[0]).model_fields)
 

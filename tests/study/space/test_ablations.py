@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mbo_search.study.catalogue.hand_over import can_carry
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
-from mbo_search.study.space.ablations import swaps_of
+from mbo_search.study.space.ablations import ablations_of
 from mbo_search.study.spec.annealing import is_annealed
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps, cut
@@ -43,21 +43,21 @@ WINNER = Schedule(
 
 
 def by_label(winner, baseline):
-    return {swap.label: swap for swap in swaps_of(winner, baseline, REFERENCES, BUDGET).found}
+    return {ablation.label: ablation for ablation in ablations_of(winner, baseline, REFERENCES, BUDGET).found}
 
 
 def test_each_part_goes_back_alone():
-    swaps = by_label(WINNER, single())
-    assert set(swaps) == {
+    ablations = by_label(WINNER, single())
+    assert set(ablations) == {
         *("stage 1 stage", "stage 1 optimizer", "stage 1 lr"),
         *("stage 2 stage", "stage 2 optimizer", "stage 2 lr", "stage 2 regularizers", "stage 2 hand_over"),
     }
-    lr = swaps["stage 1 lr"].schedule
+    lr = ablations["stage 1 lr"].schedule
     assert lr.stages[0] == WINNER.stages[0].model_copy(update={"lr": pytest.approx(REFERENCES["muon"])})
     assert lr.stages[1] == WINNER.stages[1]
-    regularizers = swaps["stage 2 regularizers"].schedule.stages[1]
+    regularizers = ablations["stage 2 regularizers"].schedule.stages[1]
     assert (regularizers.regularizers, regularizers.weight_decay, regularizers.optimizer) == ((), 0.1, "adamw")
-    whole = swaps["stage 2 stage"].schedule.stages[1]
+    whole = ablations["stage 2 stage"].schedule.stages[1]
     assert (whole.lr, whole.weight_decay, whole.regularizers) == (REFERENCES["adamw"], 0.1, ())
     assert (whole.share, whole.lr_shape, whole.hand_over) == (0.4, LINEAR, "carry")
 
@@ -75,33 +75,33 @@ def test_what_a_baseline_shares_is_left_out():
 
 def test_a_hand_over_that_becomes_impossible_is_a_reset_and_said():
     winner = Schedule(stages=(stage("adamw", 0.6), stage("muon", 0.4, hand_over="carry")))
-    swap = by_label(winner, single("soap"))["stage 1 optimizer"]
-    assert swap.schedule.stages[1].hand_over == "reset"
-    assert swap.notes == ("muon begins with a reset, for it can take nothing over from soap",)
+    ablation = by_label(winner, single("soap"))["stage 1 optimizer"]
+    assert ablation.schedule.stages[1].hand_over == "reset"
+    assert ablation.notes == ("muon begins with a reset, for it can take nothing over from soap",)
 
 
 def test_a_schedule_free_last_stage_gets_a_decay_with_another_optimizer():
     constant = LrShape(kind="constant")
     winner = Schedule(stages=(stage("adamw", 0.6), stage("sf_adamw", 0.4, shape=constant, hand_over="carry")))
-    swap = by_label(winner, single())["stage 2 optimizer"]
-    assert swap.schedule.stages[1].lr_shape == LINEAR
-    assert "needs a decay" in swap.notes[0]
+    ablation = by_label(winner, single())["stage 2 optimizer"]
+    assert ablation.schedule.stages[1].lr_shape == LINEAR
+    assert "needs a decay" in ablation.notes[0]
 
 
 def test_as_many_stages_as_the_baseline_are_put_back_one_to_one():
     baseline = Schedule(stages=(stage("lion", 0.5), stage("adam", 0.5, hand_over="reset", lr=0.005)))
-    swaps = by_label(WINNER, baseline)
-    assert swaps["stage 1 stage"].schedule.stages[0].optimizer == "lion"
-    assert swaps["stage 1 stage"].schedule.stages[0].share == 0.6
-    assert swaps["stage 2 stage"].schedule.stages[1].optimizer == "adam"
-    assert "stage 2 hand_over" not in swaps
+    ablations = by_label(WINNER, baseline)
+    assert ablations["stage 1 stage"].schedule.stages[0].optimizer == "lion"
+    assert ablations["stage 1 stage"].schedule.stages[0].share == 0.6
+    assert ablations["stage 2 stage"].schedule.stages[1].optimizer == "adam"
+    assert "stage 2 hand_over" not in ablations
 
 
 names = st.sampled_from(sorted(OPTIMIZERS))
 
 
 @given(names, names, names)
-def test_every_swap_can_be_trained(first, second, base):
+def test_every_ablation_can_be_trained(first, second, base):
     def fitting(optimizer):
         return LrShape(kind="constant") if OPTIMIZERS[optimizer].constant_lr_only else LINEAR
 
@@ -109,8 +109,8 @@ def test_every_swap_can_be_trained(first, second, base):
     winner = Schedule(
         stages=(stage(first, 0.6, shape=fitting(first)), stage(second, 0.4, shape=fitting(second), hand_over=mode))
     )
-    for swap in swaps_of(winner, single(base, shape=fitting(base)), REFERENCES, BUDGET).found:
-        stages = swap.schedule.stages
-        assert is_annealed(stages[-1].optimizer, stages[-1].lr_shape, cut(swap.schedule, BUDGET)[-1].clock)
+    for ablation in ablations_of(winner, single(base, shape=fitting(base)), REFERENCES, BUDGET).found:
+        stages = ablation.schedule.stages
+        assert is_annealed(stages[-1].optimizer, stages[-1].lr_shape, cut(ablation.schedule, BUDGET)[-1].clock)
         assert stages[1].hand_over == "reset" or can_carry(stages[0].optimizer, stages[1].optimizer)
         assert all(one.lr_shape.kind == "constant" for one in stages if OPTIMIZERS[one.optimizer].constant_lr_only)

@@ -30,9 +30,9 @@ from mbo_search.study.spec.study import (
     RegularizerChoice,
     RelativeLr,
 )
+from tests.helpers.suggest import RandomSuggest
 from tests.study.builders import lr_shapes, optimizers, stage_space, study
 from tests.study.studies import SMALL, studies
-from tests.study.suggest import RandomSuggest
 
 EXAMPLES = {name: load_study(example_path(name)) for name in example_names()}
 SMALL_OF_TWO = SMALL.replace("optimizer: adamw,", "optimizer: [adamw, lion],")

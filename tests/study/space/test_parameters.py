@@ -15,7 +15,7 @@ from mbo_search.study.space.parameters import (
     round_sampled,
     searched,
 )
-from tests.study.suggest import FixedSuggest, RandomSuggest
+from tests.helpers.suggest import FixedSuggest, RandomSuggest
 
 
 @st.composite

@@ -9,8 +9,8 @@ from mbo_search.engine.searcher.suggest import draw
 from mbo_search.study.files.study_file import parse_study
 from mbo_search.study.space.searcher_notes import model_notes, searcher_of
 from mbo_search.study.space.space import parameters, propose, staged_space
+from tests.helpers.suggest import RandomSuggest
 from tests.study.studies import SMALL
-from tests.study.suggest import RandomSuggest
 
 
 def study_with(searcher, text=SMALL):

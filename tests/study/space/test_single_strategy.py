@@ -16,8 +16,8 @@ from mbo_search.study.spec.study import (
     RegularizerChoice,
     RelativeLr,
 )
+from tests.helpers.suggest import RandomSuggest
 from tests.study.builders import optimizers, stage_space, study
-from tests.study.suggest import RandomSuggest
 
 
 def tuned_space(plain):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mbo_search.study.catalogue.hand_over import can_carry
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.examples import example_names, example_path
 from mbo_search.study.files.study_file import load_study
@@ -27,8 +27,8 @@ from mbo_search.study.spec.study import (
     StageDefaults,
 )
 from mbo_search.units import round_significant
+from tests.helpers.suggest import FixedSuggest, RandomSuggest
 from tests.study.builders import lr_shapes, optimizers, stage_space, study
-from tests.study.suggest import FixedSuggest, RandomSuggest
 
 EXAMPLES = {name: load_study(example_path(name)) for name in example_names()}
 EVERYTHING = EXAMPLES["three-stage-full"]
@@ -53,19 +53,24 @@ def fixed(*stages, **sections):
 
 @spaces
 @given(seeds)
-def test_every_proposal_fills_the_grid_and_ends_annealed(space, seed):
-    schedule = propose(space, RandomSuggest(seed))
+def test_every_proposal_keeps_all_promises(space, seed):
+    suggest = RandomSuggest(seed)
+    schedule = propose(space, suggest)
+    fills_the_grid_and_ends_annealed(space, schedule)
+    asks_for_declared_parameters_only_and_only_while_their_conditions_hold(space, suggest)
+    fills_in_every_setting_of_optimizer_and_shape(schedule)
+    has_numbers_of_few_digits(schedule)
+    assert schedule == propose(space, FixedSuggest(suggest.asked)), "recorded answers give the same schedule"
+
+
+def fills_the_grid_and_ends_annealed(space, schedule):
     segments = cut(schedule, space.budget)
     assert len(segments) == space.budget.num_segments
     last = schedule.stages[-1]
     assert is_annealed(last.optimizer, last.lr_shape, segments[-1].clock)
 
 
-@spaces
-@given(seeds)
-def test_only_declared_parameters_are_asked_for_and_only_while_their_conditions_hold(space, seed):
-    suggest = RandomSuggest(seed)
-    propose(space, suggest)
+def asks_for_declared_parameters_only_and_only_while_their_conditions_hold(space, suggest):
     declared = {parameter.name: parameter for parameter in PARAMETERS[id(space)]}
     assert suggest.asked.keys() <= declared.keys()
     for name, parameter in declared.items():
@@ -74,25 +79,14 @@ def test_only_declared_parameters_are_asked_for_and_only_while_their_conditions_
             assert (name in suggest.asked) == all(c.holds(suggest.asked) for c in parameter.when)
 
 
-@spaces
-@given(seeds)
-def test_the_recorded_answers_give_the_same_schedule_again(space, seed):
-    suggest = RandomSuggest(seed)
-    assert propose(space, suggest) == propose(space, FixedSuggest(suggest.asked))
-
-
-@spaces
-@given(seeds)
-def test_every_setting_of_optimizer_and_shape_is_filled_in(space, seed):
-    for stage in propose(space, RandomSuggest(seed)).stages:
+def fills_in_every_setting_of_optimizer_and_shape(schedule):
+    for stage in schedule.stages:
         assert stage.hparams.keys() == OPTIMIZERS[stage.optimizer].hparams.keys()
         assert stage.lr_shape.hparams.keys() == LR_SHAPES[stage.lr_shape.kind].hparams.keys()
 
 
-@spaces
-@given(seeds)
-def test_numbers_have_few_digits(space, seed):
-    for stage in propose(space, RandomSuggest(seed)).stages:
+def has_numbers_of_few_digits(schedule):
+    for stage in schedule.stages:
         assert stage.lr == round_significant(stage.lr, 4)
         assert stage.weight_decay == round_significant(stage.weight_decay, 3)
         assert stage.share == round(stage.share, 6)
@@ -256,12 +250,16 @@ def test_rewarm_auto_warms_up_where_second_moments_are_lost(before, after, hand_
 def test_rewarm_auto_is_two_percent_of_a_long_budget():
     sections = {"budget": {"tokens": 1_280_000, "grid": 0.05}}
     stages = (stage_space("a", 0.5, lr=1e-3), stage_space("b", lr=1e-3, hand_over=("reset",)))
-    long = study(*stages).model_validate(study(*stages).model_dump() | sections)
+    long = study(*stages, **sections)
     assert propose(staged_space(long), FixedSuggest({})).stages[1].warmup == 0.02
 
 
 def test_rewarm_auto_takes_at_most_half_of_a_short_stage():
-    stages = fixed(stage_space("a", 0.95, lr=1e-3), stage_space("b", lr=1e-3, hand_over=("reset",))).stages
+    stages = fixed(
+        stage_space("a", 0.45, lr=1e-3),
+        stage_space("b", 0.05, lr=1e-3, hand_over=("reset",)),
+        stage_space("c", lr=1e-3),
+    ).stages
     assert stages[1].warmup == 0.025
 
 

@@ -11,8 +11,8 @@ from mbo_search.study.space.parameters import Condition, Parameter, searched
 from mbo_search.study.space.space import propose, space_size, staged_space
 from mbo_search.study.space.tied import spread, tied_parameters
 from mbo_search.study.spec.study import LrShapeChoice, Range, RegularizerChoice, RelativeLr
+from tests.helpers.suggest import FixedSuggest, RandomSuggest
 from tests.study.builders import optimizers, stage_space, study
-from tests.study.suggest import FixedSuggest, RandomSuggest
 
 OPTIMIZERS = optimizers("adamw", "muon", "adam")
 COMMON = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.spec.annealing import decay_share, is_annealed, last_factor
-from mbo_search.study.spec.lr_shapes import StageClock
 from tests.study.builders import lr_shape
 
 

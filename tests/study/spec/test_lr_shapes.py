@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mbo_search.study.catalogue.lookup import LR_SHAPES
-from mbo_search.study.spec.lr_shapes import SHAPES, StageClock, lr_factor
+from mbo_search.study.catalogue.entries import StageClock
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
+from mbo_search.study.spec.lr_shapes import lr_factor
 from mbo_search.study.spec.schedule import LrShape
 from tests.study.shapes import clocks, shapes
 
@@ -24,10 +25,6 @@ def factors(shape, clock):
 
 def default(kind, /, **hparams):
     return LrShape(kind=kind, hparams={n: i.default for n, i in LR_SHAPES[kind].hparams.items()} | hparams)
-
-
-def test_the_catalogue_and_the_functions_have_the_same_names():
-    assert SHAPES.keys() == LR_SHAPES.keys()
 
 
 @given(shapes(), clocks())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mbo_search.study.catalogue.lookup import LR_SHAPES
+from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.rungs import RUNGS, rung_of, rungs_below
 from mbo_search.study.spec.schedule import Regularizer

@@ -20,11 +20,12 @@ from mbo_search.errors import StoreError
 from mbo_search.store.local import StageStore
 from mbo_search.study.spec.schedule import LrShape, Schedule
 from mbo_search.study.spec.segments import Segment
+from mbo_search.testing.toy_runner import BUDGET, SECONDS_PER_STEP, ToyRunner, path_of
 from mbo_search.train.execution.execute import execute
 from mbo_search.train.execution.path import SchedulePath
 from mbo_search.trial.outcome import BoundaryEvent, TrialOutcome
 from mbo_search.trial.reports import BoundaryReport, Metrics, Node
-from tests.train.toy import BUDGET, SECONDS_PER_STEP, ToyRunner, constant_then_linear, path_of, stage
+from tests.helpers.schedules import constant_then_linear, stage
 
 WINDOWS = "w" * 64
 TOTAL = BUDGET.total_tokens
@@ -258,7 +259,7 @@ def test_an_exception_of_the_trainer_is_an_outcome_with_its_traceback(bench: Ben
     outcome = bench.execute(path_of(constant_then_linear(0.4)), failure=failure)
     assert (outcome.state, outcome.reason) == ("failed", "exception")
     assert "the trainer divides by zero" in outcome.message
-    assert "toy.py" in outcome.message
+    assert "toy_runner.py" in outcome.message
     assert outcome.requested_tokens == 96
     assert len(outcome.boundaries) == 1
 

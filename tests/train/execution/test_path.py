@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule
-from mbo_search.study.spec.study import BudgetSpec, DataSpec, ModelSpec, Range, StageSpace, Study, TrainSpec
+from mbo_search.study.spec.study import BudgetSpec, DataSpec, ModelSpec, Range, StageSpace, StudySpec, TrainSpec
+from mbo_search.testing.toy_runner import path_of
 from mbo_search.train.execution.path import spans
 from mbo_search.train.execution.stage_log import stage_line
 from mbo_search.train.setup.resolve import branch_points
-from tests.train.toy import path_of, stage
+from tests.helpers.schedules import stage
 
 
 def ends(schedule: Schedule, branch_points: list[int] | None = None) -> list[int]:
@@ -75,8 +76,8 @@ def test_spans_know_their_key_and_their_tokens() -> None:
     assert first.joined(second).key == second.key
 
 
-def study(*shares: object) -> Study:
-    return Study(
+def study(*shares: object) -> StudySpec:
+    return StudySpec(
         study="s",
         data=DataSpec(source=("docs",)),
         model=ModelSpec(layers=1, width=8, heads=1, context=8),

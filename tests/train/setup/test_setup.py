@@ -17,7 +17,7 @@ from mbo_search.study.spec.study import (
     EvaluationSpec,
     ModelSpec,
     StageSpace,
-    Study,
+    StudySpec,
     TrainSpec,
 )
 from mbo_search.system.cores import available_cores, quota_cores
@@ -26,7 +26,7 @@ from mbo_search.train.setup.resolve import numerics_here, resolve_setup
 from mbo_search.train.setup.setup import TrainSetup
 
 
-def study(**changes: object) -> Study:
+def study(**changes: object) -> StudySpec:
     values: dict[str, object] = {
         "study": "tiny",
         "data": DataSpec(source=("docs",)),
@@ -36,7 +36,7 @@ def study(**changes: object) -> Study:
         "evaluation": EvaluationSpec(tokens=512, points=5),
         "stages": (StageSpace(name="a", share=(0.3, 0.5)), StageSpace(name="b", share="rest")),
     }
-    return Study.model_validate(values | changes)
+    return StudySpec.model_validate(values | changes)
 
 
 def test_every_auto_becomes_a_value(data: PreparedData) -> None:

@@ -1,7 +1,7 @@
-"""Ray Tune's two roles, searcher and scheduler, played by the director.
+"""Ray Tune's searcher and scheduler, which pass their decisions on to the search controller.
 
-Tune calls them from its controller thread. An exception in one of these calls would end the whole search, so each
-is caught, kept, and turned into an orderly stop; the driver raises it again when Tune has come back.
+Tune calls them from its own thread. An exception in one of these calls would end the whole search, so each is
+caught, kept, and turned into an orderly stop; the driver raises it again when Tune has returned.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from mbo_search.engine.backends.failure_note import FailureNote, read_last_words, write_last_words
+from mbo_search.engine.backends.failure_note import FailureNote, read_failure_note, write_failure_note
+from mbo_search.engine.backends.ray import _compat
 from mbo_search.engine.backends.ray.worker import BOUNDARY, LOG, OUTCOME, PLAN, TASK
 from mbo_search.engine.control.controller import SearchController
 from mbo_search.results.records.run_directory import RunDirectory
@@ -28,82 +29,82 @@ T = TypeVar("T")
 
 
 def _drop_log(trial: int, lines: str) -> None:
-    """Workers that see the run directory write their logs themselves."""
+    """Ignore lines: workers that see the run directory write their logs themselves."""
 
 
 _MEMORY_SIGNS = ("OutOfMemoryError", "running low on memory")
-"""What Ray says of a worker that its memory monitor has killed, before the kernel would have killed something."""
+"""Phrases in Ray's error about a worker that its memory monitor has killed before the kernel would."""
 
 _VICTIM_SIGN = "Selected to kill"
-"""Begins the lines of such an error that name a killed worker; others name those that it has spared."""
+"""Start of the lines of such an error that name a killed worker; others name the workers that were spared."""
 
 
 class TuneAdapter:
-    """The director's seat at Tune's table: one call at a time, and no exception gets out.
+    """Search controller as Tune sees it: one call at a time, and no exception gets out.
 
     Attributes:
         failure: The first exception of a call, or None.
-        is_left: Whether nobody sits there any more; Tune may still be at the table, and is not heard.
+        is_abandoned: Whether calls of Tune, which may still be running, are ignored.
         lock: Held during every call.
     """
 
     def __init__(
         self,
-        director: SearchController,
+        controller: SearchController,
         config: dict[str, Any],
         *,
         slots: int,
         keep_log: Callable[[int, str], None] = _drop_log,
     ) -> None:
-        """Take a seat."""
+        """Make an adapter."""
         self._keep_log = keep_log
         self.failure: Exception | None = None
-        self.is_left = False
+        self.is_abandoned = False
         self.lock = threading.RLock()
-        self._director = director
+        self._controller = controller
         self._config = config
         self._slots = slots
         self._numbers: dict[str, int] = {}
         self._events: dict[int, list[BoundaryEvent]] = {}
-        self._words: dict[int, FailureNote] = {}
+        self._notes: dict[int, FailureNote] = {}
         self._actors: dict[str, str] = {}
         self._told: set[str] = set()
         self._over: set[str] = set()
         self._is_closed = False
 
     def close(self) -> None:
-        """Hand out nothing more, and judge no trial by how it ends from now on: it goes on elsewhere."""
+        """Suggest nothing more, and ignore how trials end from now on: they continue in another session."""
         self._is_closed = True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial's configuration, None to be asked again, or `FINISHED`."""
+        """Configuration of the next trial, None to be asked again, or `FINISHED`."""
         if self.failure is not None or self._is_closed:
             return Searcher.FINISHED
         if len(self._numbers) - len(self._over) >= self._slots:
             return None
-        task = self._director.ask()
+        task = self._controller.ask()
         if task is not None:
             self._numbers[trial_id] = task.trial
             sent = {TASK: task.model_dump_json()} if PLAN in self._config else {}
             return {**self._config, "trial": task.trial, **sent}
-        return None if self._director.has_more else Searcher.FINISHED
+        return None if self._controller.has_more else Searcher.FINISHED
 
     def started(self, trial_id: str, actor: str = "") -> None:
-        """A worker, as Ray names it, has begun a trial, for the first time or again."""
+        """Note that a worker, as Ray names it, has begun a trial, for the first time or again."""
         self._actors[trial_id] = actor
         self._events[self._numbers[trial_id]] = []
-        self._director.started(self._numbers[trial_id])
+        self._controller.started(self._numbers[trial_id])
 
     def lost(self, trial_id: str, error: str) -> None:
-        """A worker was lost; Tune will start another, which is told if this one had taken too much memory."""
+        """Note that a worker was lost; Tune starts another, which finds a note if memory was the reason."""
         if _is_for_memory(error):
             self._note_for_memory(trial_id, error)
-        self._director.worker_lost_retrying(self._numbers[trial_id], _last_line(error))
+        self._controller.worker_lost_retrying(self._numbers[trial_id], _last_line(error))
 
     def killed_for_memory(self, error: str) -> bool:
         """Note which trials' workers Ray has killed for memory, as far as an error that ended Tune says so.
 
-        Those that it names are not tried again as they are; the others go on in another session.
+        Those that it names are not tried again as they are; the others continue in another session.
         """
         if not _is_for_memory(error):
             return False
@@ -115,7 +116,7 @@ class TuneAdapter:
         return True
 
     def reported(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Take a report; True ends the trial."""
+        """Process a report; True ends the trial."""
         number = self._numbers[trial_id]
         if result.get(LOG):
             self._keep_log(number, str(result[LOG]))
@@ -124,88 +125,88 @@ class TuneAdapter:
         elif BOUNDARY in result:
             event = BoundaryEvent.model_validate_json(result[BOUNDARY])
             self._events[number].append(event)
-            if self._director.heard(number, event):
+            if self._controller.heard(number, event):
                 self._tell(trial_id, _pruned(self._events[number]), result)
         return trial_id in self._told
 
     def ended(self, trial_id: str, error: str) -> None:
-        """Tune has done with a trial; one that told no outcome is lost, unless all are being stopped.
+        """Note that Tune has finished a trial; without an outcome it is lost, unless all are being stopped.
 
-        Tune repeats only what was at work: a trial that was handed to a kept worker which turned out to be dead is
-        dropped at once, and comes back from here.
+        Tune repeats only trials that were running: one that was given to a reused worker that turned out to be dead
+        is dropped at once, and is repeated from here.
         """
         if trial_id in self._over:
             return
         self._over.add(trial_id)
-        if trial_id in self._told or self._director.is_stopping or self._is_closed:
+        if trial_id in self._told or self._controller.is_stopping or self._is_closed:
             return
         number = self._numbers[trial_id]
-        words = self._words.get(number) or self._words_left(number)
-        if words is None:
-            self._director.worker_lost(number, _last_line(error))
+        note = self._notes.get(number) or self._note_on_disk(number)
+        if note is None:
+            self._controller.worker_lost(number, _last_line(error))
         else:
-            self._director.tell(number, words.outcome)
+            self._controller.tell(number, note.outcome)
 
     @property
     def _trials(self) -> Path | None:
-        """The folder of trials; None where workers do not see it."""
+        """Folder of trials; None where workers do not see it."""
         return RunDirectory(Path(self._config["run"])).trials if "run" in self._config else None
 
-    def _words_left(self, number: int) -> FailureNote | None:
-        """What a worker that ended itself has left, if no later attempt got as far as telling it."""
-        return None if self._trials is None else read_last_words(self._trials, number)
+    def _note_on_disk(self, number: int) -> FailureNote | None:
+        """Note that a worker left when it ended itself, if no later attempt has reported it."""
+        return None if self._trials is None else read_failure_note(self._trials, number)
 
     def _note_for_memory(self, trial_id: str, error: str) -> None:
         """Leave a note for the next attempt; where workers do not see it, there is none."""
         number = self._numbers[trial_id]
-        words = self._words[number] = FailureNote(reason="out_of_memory", message=error)
+        note = self._notes[number] = FailureNote(reason="out_of_memory", message=error)
         if self._trials is not None:
-            write_last_words(self._trials, number, words)
+            write_failure_note(self._trials, number, note)
         elif self._is_closed:
-            self._director.tell(number, words.outcome)
+            self._controller.tell(number, note.outcome)
 
     def _tell(self, trial_id: str, outcome: TrialOutcome, result: dict[str, Any]) -> None:
         self._told.add(trial_id)
-        self._director.tell(self._numbers[trial_id], outcome, worker=str(result.get("hostname", "")))
+        self._controller.tell(self._numbers[trial_id], outcome, worker=str(result.get("hostname", "")))
 
 
 class ControllerSearcher(Searcher):
-    """Tune's searcher: asks the director for trials."""
+    """Searcher of Tune that asks the controller for trials."""
 
-    def __init__(self, seat: TuneAdapter) -> None:
+    def __init__(self, adapter: TuneAdapter) -> None:
         """Make a searcher."""
         super().__init__()
-        self._seat = seat
+        self._adapter = adapter
 
     def suggest(self, trial_id: str) -> Any:
         """Configuration of the next trial, None to be asked again, or `FINISHED`."""
-        return _guarded(self._seat, self._seat.suggest, Searcher.FINISHED)(trial_id)
+        return _guarded(self._adapter, self._adapter.suggest, Searcher.FINISHED)(trial_id)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """A trial is over for Tune."""
-        _guarded(self._seat, self._seat.ended, None)(trial_id, "the worker ended without an outcome")
+        """Note that Tune has finished a trial."""
+        _guarded(self._adapter, self._adapter.ended, None)(trial_id, "the worker ended without an outcome")
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing is saved here: the run directory is the truth."""
+        """Save nothing: the run directory is the truth."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing is restored here: the run directory is the truth."""
+        """Restore nothing: the run directory is the truth."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
 class BoundaryScheduler(FIFOScheduler):
-    """Tune's scheduler: first come, first served; the director judges stage ends."""
+    """First-come, first-served scheduler of Tune; the controller judges stage ends."""
 
-    def __init__(self, seat: TuneAdapter) -> None:
+    def __init__(self, adapter: TuneAdapter) -> None:
         """Make a scheduler."""
         super().__init__()  # type: ignore[no-untyped-call]
-        self._seat = seat
+        self._adapter = adapter
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
-        """Go on or stop."""
-        is_over = _guarded(self._seat, self._seat.reported, True)(trial.trial_id, result)
+        """Continue or stop a trial."""
+        is_over = _guarded(self._adapter, self._adapter.reported, True)(trial.trial_id, result)
         return str(self.STOP if is_over else self.CONTINUE)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -213,18 +214,18 @@ class BoundaryScheduler(FIFOScheduler):
 
 
 class HaltStopper(Stopper):
-    """Ends the whole of Tune's run once nothing that is worth saving is at work."""
+    """Stopper that ends Tune's run once no trial with a state worth saving is running."""
 
     def __init__(self, may_halt: Callable[[], bool]) -> None:
         """Make a stopper."""
         self._may_halt = may_halt
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """No trial is ended for its own sake."""
+        """Stop no single trial."""
         return False
 
     def stop_all(self) -> bool:
-        """Whether to end everything."""
+        """Whether to end the run."""
         return self._may_halt()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -232,49 +233,49 @@ class HaltStopper(Stopper):
 
 
 class TrialCallback(Callback):
-    """Tells the director when workers start trials and when they are lost."""
+    """Callback of Tune that reports when workers start trials and when they are lost."""
 
-    def __init__(self, seat: TuneAdapter) -> None:
+    def __init__(self, adapter: TuneAdapter) -> None:
         """Make a callback."""
-        self._seat = seat
+        self._adapter = adapter
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A worker begins a trial."""
-        _guarded(self._seat, self._seat.started, None)(trial.trial_id, _actor(trial))
+        """Note that a worker begins a trial."""
+        _guarded(self._adapter, self._adapter.started, None)(trial.trial_id, _actor(trial))
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Tune says nothing of trials whose reused worker could not be reset, so look for them."""
+        """Look for trials whose reused worker could not be reset, which Tune does not report."""
         for trial in trials:
             if trial.status in (Trial.ERROR, Trial.TERMINATED):
-                _guarded(self._seat, self._seat.ended, None)(trial.trial_id, _error(trial))
+                _guarded(self._adapter, self._adapter.ended, None)(trial.trial_id, _error(trial))
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A worker was lost and the trial will be repeated."""
-        _guarded(self._seat, self._seat.lost, None)(trial.trial_id, _error(trial))
+        """Note that a worker was lost and the trial will be repeated."""
+        _guarded(self._adapter, self._adapter.lost, None)(trial.trial_id, _error(trial))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
-def _guarded(seat: TuneAdapter, action: Callable[P, T], otherwise: T) -> Callable[P, T]:
-    """One call at a time, as long as somebody sits there; an exception becomes the seat's failure."""
+def _guarded(adapter: TuneAdapter, action: Callable[P, T], otherwise: T) -> Callable[P, T]:
+    """Make calls one at a time, until the adapter is abandoned; an exception becomes its failure."""
 
     @functools.wraps(action)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        with seat.lock:
-            if seat.is_left:
+        with adapter.lock:
+            if adapter.is_abandoned:
                 return otherwise
             try:
                 return action(*args, **kwargs)
             except Exception as error:
-                seat.failure = seat.failure or error
+                adapter.failure = adapter.failure or error
                 return otherwise
 
     return call
 
 
 def _pruned(events: list[BoundaryEvent]) -> TrialOutcome:
-    """The outcome of a trial that was ended at its last report."""
+    """Outcome of a trial that was ended at its last report."""
     last = events[-1]
     return TrialOutcome(
         state="pruned",
@@ -292,13 +293,13 @@ def _is_for_memory(error: str) -> bool:
 
 
 def _actor(trial: Trial) -> str:
-    """Ray's name of the worker that is at a trial, as its errors tell it."""
+    """Ray's name of the worker of a trial, as its error messages spell it."""
     actor = trial.temporary_state.ray_actor
-    return "" if actor is None else str(actor._actor_id.hex())
+    return "" if actor is None else _compat.actor_id(actor)
 
 
 def _error(trial: Trial) -> str:
-    """What is known of a trial's error; Tune keeps it in a file on the driver's side."""
+    """Error of a trial, which Tune keeps in a file on the driver's side."""
     file = trial.error_file
     return Path(file).read_text(encoding="utf-8", errors="replace") if file and Path(file).exists() else ""
 

@@ -1,7 +1,7 @@
-"""Somebody's existing Ray cluster: whether it may be used at all, and how to stop trials that run on it.
+"""Existing Ray clusters: whether one may be used at all, and how to stop trials that run on it.
 
-Whoever reaches the ports of a Ray cluster that asks for no token can run programs on all of its machines, and a
-browser on one of them can be made to do so by any web page. Such a cluster is refused unless the user insists.
+Whoever reaches the ports of a Ray cluster that requires no token can run programs on all of its machines, and any
+web page can make a browser on one of them do so. Such a cluster is refused unless the user insists.
 
 References:
     CVE-2023-48022: jobs can be submitted without authentication. CVE-2025-62593: a web page can submit them through
@@ -18,26 +18,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mbo_search.engine.backends.ray import _compat
 from mbo_search.engine.backends.stop_signals import throttled
 from mbo_search.errors import Problem, UserError
 
-Answer = Literal["open", "closed", "silent"]
+AuthProbe = Literal["open", "closed", "silent"]
 
 _PROBE_SECONDS = 90
-_KNOCK_SECONDS = 10
+_CONNECT_SECONDS = 10
 _POLL_SECONDS = 1.0
-_PROBE = """
-import sys
-from ray._private import services
-from ray._raylet import GcsClient
-from ray.exceptions import AuthenticationError
-try:
-    address = services.canonicalize_bootstrap_address_or_die(sys.argv[1])
-    GcsClient(address=address).get_all_node_info(timeout=10)
-    print("open")
-except AuthenticationError:
-    print("closed")
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,43 +35,45 @@ class Cluster:
 
     Attributes:
         address: `HOST:PORT` of its head, or `auto` on one of its machines.
-        may_be_insecure: Whether the user insists on a cluster that asks for no token.
+        may_be_insecure: Whether the user accepts a cluster that requires no token.
     """
 
     address: str
     may_be_insecure: bool = False
 
 
-def admit(cluster: Cluster) -> Mapping[str, str]:
-    """Find out whether a cluster asks for a token, by knocking without one.
+def check_auth(cluster: Cluster) -> Mapping[str, str]:
+    """Find out whether a cluster requires a token, by connecting without one; the environment to use it with.
 
     Raises:
-        UserError: If nobody answers, or everybody may come in and the user does not insist.
+        UserError: If it does not respond, or lets everybody in and the user does not insist.
     """
     if "://" in cluster.address:
-        rule = "is an address of Ray Client, over which searches do not run"
+        rule = "is an address of Ray Client, which searches cannot use"
         raise _refusal(cluster, rule, "give HOST:PORT of the head, on one of the cluster's machines")
-    answer = _knock(cluster.address)
-    if answer == "silent":
-        raise _refusal(cluster, "answers not; no Ray cluster is there, or another version", "see `ray status`")
-    if answer == "closed":
+    found = _probe_auth(cluster.address)
+    if found == "silent":
+        raise _refusal(
+            cluster, "does not respond: there is no Ray cluster, or one of another version", "see `ray status`"
+        )
+    if found == "closed":
         return {"RAY_AUTH_MODE": "token"}
     if cluster.may_be_insecure:
         return {"RAY_AUTH_MODE": "disabled"}
     rule = (
-        "asks for no token, so whoever reaches it can run programs on all of its machines "
+        "requires no token, so whoever reaches it can run programs on all of its machines "
         "(CVE-2023-48022, and from web pages CVE-2025-62593)"
     )
     hint = "start it with RAY_AUTH_MODE=token on every machine, or insist with --insecure-cluster"
     raise _refusal(cluster, rule, hint)
 
 
-def _knock(address: str) -> Answer:
-    """Ask for the list of machines in a process that has no token; Ray would keep what it learns of tokens."""
+def _probe_auth(address: str) -> AuthProbe:
+    """Ask for the list of machines in a process without a token, because Ray keeps what it learns of tokens."""
     if not _is_listening(address):
         return "silent"
     plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
-    command = [sys.executable, "-c", _PROBE, address]
+    command = [sys.executable, "-c", _compat.PROBE, address]
     try:
         done = subprocess.run(
             command,
@@ -105,7 +96,7 @@ def _is_listening(address: str) -> bool:
     if not separator:
         return address == "auto"
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS):
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS):
             return True
     except (OSError, ValueError, OverflowError):
         return False
@@ -116,44 +107,44 @@ def _refusal(cluster: Cluster, rule: str, hint: str) -> UserError:
 
 
 class StopFlags:
-    """The driver's word to workers that do not see its files: a small actor beside the driver."""
+    """Driver's side of a stop request to workers that do not see its files: a small actor beside the driver."""
 
     def __init__(self, session: str) -> None:
-        """Put up a board; it goes with the driver."""
+        """Start the actor; it ends with the driver."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        actor: Any = ray.remote(num_cpus=0)(_Board)
-        self._board = actor.options(name=_board_name(session), scheduling_strategy=here).remote()
+        actor: Any = ray.remote(num_cpus=0)(_StopFlagActor)
+        self._actor = actor.options(name=_flags_name(session), scheduling_strategy=here).remote()
 
     def stop(self) -> None:
-        """Tell all workers to save their state and come back."""
-        self._board.stop.remote()
+        """Tell all workers to save their state and return."""
+        self._actor.stop.remote()
 
 
 class StopFlagClient:
-    """The worker's side: whether to stop now. Never waits, so a cut line costs nothing."""
+    """Worker's side: whether to stop now; never waits, so a lost connection costs nothing."""
 
     def __init__(self, session: str) -> None:
         """Watch a session."""
         self._session = session
         self._is_stopped = False
         self._asked: list[Any] = []
-        self._look = throttled(self._ask, _POLL_SECONDS)
+        self._poll = throttled(self._ask, _POLL_SECONDS)
 
     def __call__(self) -> bool:
         """Whether to stop; once True, always True."""
-        self._look()
+        self._poll()
         return self._is_stopped
 
     def _ask(self) -> None:
-        """Ask the driver, or look whether it has answered."""
+        """Ask the driver, or look for its answer."""
         import ray
 
         try:
             if not self._asked:
-                self._asked = [ray.get_actor(_board_name(self._session)).is_stopped.remote()]
+                self._asked = [ray.get_actor(_flags_name(self._session)).is_stopped.remote()]
             elif ray.wait(self._asked, timeout=0)[0]:
                 asked, self._asked = self._asked, []
                 self._is_stopped = self._is_stopped or bool(ray.get(asked[0]))
@@ -161,8 +152,8 @@ class StopFlagClient:
             self._asked = []  # the driver is away; if it is gone for good, Ray ends this process
 
 
-class _Board:
-    """The actor."""
+class _StopFlagActor:
+    """Actor that holds the flag of one session."""
 
     def __init__(self) -> None:
         self._is_stopped = False
@@ -174,5 +165,5 @@ class _Board:
         return self._is_stopped
 
 
-def _board_name(session: str) -> str:
+def _flags_name(session: str) -> str:
     return f"mbo-search-{session}"

@@ -1,21 +1,21 @@
-"""Noticing that Ray does not work on this machine any more: no trial can be started then, and Tune would wait."""
+"""Watch over Ray on this machine: once it is lost no trial can be started, and Tune would wait forever."""
 
 from __future__ import annotations
 
 import threading
-from typing import Any
 
-_LOOK_SECONDS = 2.0
+from mbo_search.engine.backends.ray import _compat
+
+_POLL_SECONDS = 2.0
 _END_SECONDS = 2.0
 
 
 class NodeWatch(threading.Thread):
-    """Looks whether Ray's processes on this machine live, and count as alive.
+    """Thread that checks whether Ray's processes on this machine are alive, and count as alive.
 
-    Of a cluster of our own, Ray's directory (the GCS) and its process on this machine (the raylet) are the driver's
-    children, and looking after them takes nobody's answer. What the directory thinks of this machine is asked for
-    in a thread, for a lost directory is waited for. A stopped machine is not judged: whoever would judge is stopped
-    as well.
+    In a cluster of our own, Ray's directory (the GCS) and its process on this machine (the raylet) are the driver's
+    children and can be checked directly. The directory's opinion of this machine is requested in a thread, because
+    such a request blocks while the directory is lost. Nobody judges a suspended machine.
     """
 
     def __init__(self) -> None:
@@ -25,32 +25,23 @@ class NodeWatch(threading.Thread):
 
     @property
     def is_lost(self) -> bool:
-        """Whether no trial can be started here any more; once True, always True."""
-        self._is_lost = self._is_lost or _has_lost_a_child()
+        """Whether trials can no longer be started here; once True, always True."""
+        self._is_lost = self._is_lost or _compat.has_lost_a_process()
         return self._is_lost
 
     def run(self) -> None:
-        """Look until the machine is lost or the watch ends."""
+        """Check until the machine is lost or the watch ends."""
         import ray
 
         own = ray.get_runtime_context().get_node_id()
-        while not self._is_lost and not self._over.wait(_LOOK_SECONDS):
+        while not self._is_lost and not self._over.wait(_POLL_SECONDS):
             try:
                 nodes = ray.nodes()  # type: ignore[no-untyped-call]
             except (ray.exceptions.RayError, RuntimeError, OSError):
-                continue  # no answer is no judgment
+                continue  # no answer proves nothing
             self._is_lost = any(node["NodeID"] == own and not node["Alive"] for node in nodes)
 
     def end(self) -> None:
-        """Look no longer."""
+        """End the watch."""
         self._over.set()
         self.join(_END_SECONDS)
-
-
-def _has_lost_a_child() -> bool:
-    """Whether a process has ended without which a cluster of our own does not work."""
-    from ray._private import ray_constants, worker
-
-    node: Any = worker._global_node
-    needed = (ray_constants.PROCESS_TYPE_GCS_SERVER, ray_constants.PROCESS_TYPE_RAYLET)
-    return node is not None and any(name in needed for name, _ in node.dead_processes())

@@ -1,8 +1,8 @@
-"""What a Ray worker runs that sees none of the driver's files: all it needs comes with the trial or from the store.
+"""Ray worker that sees none of the driver's files: all it needs comes with the trial or from the store.
 
-The plan and the task come in the trial's configuration, data and nodes from the study's store, and what becomes of
-the trial goes back in reports, its log included. Copies are kept in the machine's cache folder, where another
-attempt on the same machine finds the state of the one before.
+The plan and the task come in the trial's configuration, data and nodes from the study's store, and results go back
+in reports, the log included. Copies are kept in the machine's cache folder, where a later attempt on the same
+machine finds the state of the earlier one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def train_remote_trial(config: dict[str, Any], sent: SentRunner | None = None) -
 
 @functools.lru_cache(maxsize=1)
 def _worker(folder: Path, plan_json: str, sent: SentRunner | None = None) -> TrialWorker:
-    """The process's worker, with the data on this machine."""
+    """Make the process's worker, with the data on this machine."""
     from mbo_search.train.runners import runner_numerics
     from mbo_search.train.setup.resolve import numerics_here
     from mbo_search.train.setup.setup import changed_numerics
@@ -52,7 +52,7 @@ def _worker(folder: Path, plan_json: str, sent: SentRunner | None = None) -> Tri
     differing = changed_numerics(plan.setup.numerics, numerics_here(plan.setup) | runner_numerics(runner))
     changed = [f"{name} is {here or 'not set'}, not {wanted or 'set'}" for name, wanted, here in differing]
     if changed:
-        raise UserError(f"this machine computes otherwise than the study's others: {'; '.join(changed)}")
+        raise UserError(f"this machine's arithmetic differs from that of the study: {'; '.join(changed)}")
     store = ObjectFolder.at(store_url(plan.store_url))
     prepared = fetch_prepared(plan.setup.data_fingerprint, store, user_cache() / "fetched")
     if plan.memory_fraction < 1.0:
@@ -65,12 +65,12 @@ def _worker(folder: Path, plan_json: str, sent: SentRunner | None = None) -> Tri
 
 
 def run_id(run: RunDirectory, hostname: str) -> str:
-    """Names a run directory on other machines."""
+    """Name of a run directory on other machines."""
     return hashlib.sha256(f"{hostname}:{run.path.resolve()}".encode()).hexdigest()[:16]
 
 
 def _reader(file: Path) -> Callable[[], str]:
-    """Read what was added to a log since the last call, or its end if that is a lot."""
+    """Make a function that reads what was added to a log since its last call, or the end if that is a lot."""
     position = file.stat().st_size if file.exists() else 0
 
     def read() -> str:

@@ -1,7 +1,7 @@
-"""The Ray backend: `tune.Tuner` runs the director's trials on all slots of one machine or of a cluster.
+"""Ray backend: `tune.Tuner` runs the controller's trials on all slots of one machine or of a cluster.
 
-Tune's loop runs in a thread of its own, so that signals stay with the driver. Tune's files are scratch: nothing is
-ever restored from them.
+Tune's loop runs in a thread of its own, so that the driver keeps the signals. Tune's files are temporary: nothing
+is ever restored from them.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ if TYPE_CHECKING:
     from mbo_search.engine.backends.ray.adapter import TuneAdapter
 
 MOST_STOP_SECONDS = 10.0
-"""Time for running trials to save their state before Tune is ended over their heads."""
+"""Time for running trials to save their state before Tune is ended regardless."""
 
 _POLL_SECONDS = 0.25
-_MOST_FRUITLESS = 3
-"""Lives of Ray in a row in which no trial ended."""
+_MOST_FUTILE_SESSIONS = 3
+"""Sessions of Ray in a row in which no trial ended."""
 
 _OVERDUE_SECONDS = 5.0
-"""Further time for Tune to come back where a process is gone that it may be waiting for."""
+"""Further time for Tune to return where it may be waiting for a process that is gone."""
 
 _SAVE_SECONDS = 3.0
-"""Time for trials at work to save their state where nobody can hear any more that they have."""
+"""Time for running trials to save their state where they can no longer report that they have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RayJob:
-    """What is run on Ray, and where.
+    """Job for Ray.
 
     Attributes:
         run: The run directory.
-        slots: What a cluster must offer.
+        slots: Resources that a cluster must offer.
         cluster: An existing cluster; None: one on this machine.
         runner: A runner to send to the workers; None: the built-in trainer.
     """
@@ -63,60 +63,62 @@ class RayJob:
     runner: StageRunner | None = None
 
 
-def run_on_ray(director: SearchController, job: RayJob, *, stop: StopRequest, observe: Callable[[], None]) -> None:
-    """Train on all slots until the director has nothing left or is told to stop.
+def run_on_ray(
+    controller: SearchController, job: RayJob, *, stop: StopRequest, observe: Callable[[], None]
+) -> None:
+    """Train on all slots until the controller has nothing left or a stop is requested.
 
-    On somebody's cluster, workers get all that they need from the study's store, if it names one; else they must
-    see the run directory under its path.
+    On an existing cluster, workers get all that they need from the study's store, if it names one; otherwise they
+    must see the run directory under its path.
 
     Raises:
         UserError: If Ray does not start, the cluster cannot be used, or Ray ends again and again.
-        Exception: Whatever a call of the director raised, after the trials at work have saved their state.
+        Exception: Whatever a call of the controller raised, after the running trials have saved their state.
     """
     try:
-        num_fruitless = 0
-        while num_fruitless < _MOST_FRUITLESS:
-            num_records = len(director.table.records)
-            _run_session(director, job, stop=stop, observe=observe)
-            if not director.has_more:
+        num_futile = 0
+        while num_futile < _MOST_FUTILE_SESSIONS:
+            num_records = len(controller.table.records)
+            _run_session(controller, job, stop=stop, observe=observe)
+            if not controller.has_more:
                 return
-            director.backend_lost("Ray ended before the trial")
-            num_fruitless = 0 if len(director.table.records) > num_records else num_fruitless + 1
+            controller.backend_lost("Ray ended before the trial")
+            num_futile = 0 if len(controller.table.records) > num_records else num_futile + 1
     except RayStartError:
         if not stop.is_set():
             raise
-        director.stop()  # nobody waits for Ray any longer
+        controller.stop()  # nobody waits for Ray any more
         return
     except _TuneStuckError as error:
-        if director.is_stopping:
+        if controller.is_stopping:
             return
-        raise _refusal(job.run, "lost a process that it cannot work without") from error
-    raise _refusal(job.run, f"ended {_MOST_FRUITLESS} times before any trial did")
+        raise _refusal(job.run, "lost a process that it needs") from error
+    raise _refusal(job.run, f"ended {_MOST_FUTILE_SESSIONS} times before any trial did")
 
 
 class _TuneStuckError(Exception):
-    """Tune waits for a process that is gone, for ever, so no other session can begin in this process."""
+    """Tune waits forever for a process that is gone, so no other session can start in this process."""
 
 
 def _refusal(run: RunDirectory, what: str) -> UserError:
     rule = f"{what}; its logs are in {run.path / 'ray'}"
-    hint = f"go on with: mbo-search resume {run.path}, where --backend local needs no Ray"
+    hint = f"continue with: mbo-search resume {run.path}, where --backend local does not need Ray"
     return UserError([Problem(key="Ray", rule=rule, hint=hint)])
 
 
 def _run_session(
-    director: SearchController, job: RayJob, *, stop: StopRequest, observe: Callable[[], None]
+    controller: SearchController, job: RayJob, *, stop: StopRequest, observe: Callable[[], None]
 ) -> None:
-    """One life of Ray; another one is needed if it kills a worker for memory, loses a process or gives up."""
+    """Run one session of Ray; another follows if it kills a worker for memory, loses a process or gives up."""
     with (
         ray_session(job.slots, cluster=job.cluster, logs=job.run.path / "ray", stop=stop) as folder,
         _storage(folder if job.cluster is None else job.run.path) as storage,
     ):
         if stop.is_set():
-            director.stop()  # while Ray was starting: no trial has begun
+            controller.stop()  # while Ray was starting: no trial has begun
             return
         session = _session_of(job)
-        _run_tuner(director, session, job.slots, storage=storage, stop=stop, observe=observe)
+        _run_tuner(controller, session, job.slots, storage=storage, stop=stop, observe=observe)
 
 
 def _session_of(job: RayJob) -> _Session:
@@ -127,7 +129,7 @@ def _session_of(job: RayJob) -> _Session:
 
 @contextmanager
 def _storage(parent: Path) -> Iterator[Path]:
-    """A folder for Tune's files, which all nodes of a cluster must see; gone afterwards."""
+    """Make a folder for Tune's files, which all nodes of a cluster must see; removed afterwards."""
     storage = Path(tempfile.mkdtemp(prefix=".tune-", dir=parent))
     try:
         yield storage
@@ -137,12 +139,12 @@ def _storage(parent: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Session:
-    """How workers are fed and stopped.
+    """Means to start and stop workers.
 
     Attributes:
-        train: What they run.
-        config: What every trial's configuration holds besides its number.
-        stop: Tells them all to save their state and come back.
+        train: Function that they run.
+        config: Configuration of every trial, without its number.
+        stop: Tells them all to save their state and return.
         keep_log: Takes new lines of a trial's log.
     """
 
@@ -153,7 +155,7 @@ class _Session:
 
 
 def _announce(run: RunDirectory) -> _Session:
-    """Workers see the run directory."""
+    """Announce a session to workers that see the run directory."""
     from mbo_search.engine.backends.ray.worker import train_trial
 
     file = SessionFile(run.path / "session.json")
@@ -162,7 +164,7 @@ def _announce(run: RunDirectory) -> _Session:
 
 
 def _announce_remotely(run: RunDirectory) -> _Session:
-    """Workers see nothing of this machine."""
+    """Announce a session to workers that see nothing of this machine."""
     from mbo_search.engine.backends.ray.cluster import StopFlags
     from mbo_search.engine.backends.ray.remote import run_id, train_remote_trial
     from mbo_search.engine.backends.ray.worker import PLAN
@@ -173,8 +175,8 @@ def _announce_remotely(run: RunDirectory) -> _Session:
         "run_id": run_id(run, socket.gethostname()),
         "session": session,
     }
-    board = StopFlags(session)
-    return _Session(train=train_remote_trial, config=config, stop=board.stop, keep_log=_append(run))
+    flags = StopFlags(session)
+    return _Session(train=train_remote_trial, config=config, stop=flags.stop, keep_log=_append(run))
 
 
 def _with_runner(train: Callable[..., None], runner: StageRunner) -> Callable[[dict[str, Any]], None]:
@@ -202,7 +204,7 @@ def _append(run: RunDirectory) -> Callable[[int, str], None]:
 
 
 def _run_tuner(
-    director: SearchController,
+    controller: SearchController,
     session: _Session,
     slots: RaySlots,
     *,
@@ -210,51 +212,53 @@ def _run_tuner(
     stop: StopRequest,
     observe: Callable[[], None],
 ) -> None:
-    """Run Tune until nothing is left, a stop is asked for, or this machine is lost to Ray."""
+    """Run Tune until nothing is left, a stop is requested, or Ray has lost this machine."""
     from mbo_search.engine.backends.ray.adapter import TuneAdapter
 
-    seat = TuneAdapter(director, session.config, slots=slots.slots, keep_log=session.keep_log)
-    halt = _Halt(director)
-    fit, node = _Fit(_tuner(seat, slots, storage, halt, session.train)), NodeWatch()
-    for thread in (fit, node):
+    adapter = TuneAdapter(controller, session.config, slots=slots.slots, keep_log=session.keep_log)
+    halt = _Halt(controller)
+    tune_thread, node = _TuneThread(_tuner(adapter, slots, storage, halt, session.train)), NodeWatch()
+    for thread in (tune_thread, node):
         thread.start()
-    while fit.is_alive() and not (node.is_lost and halt.is_overdue):
-        fit.join(_POLL_SECONDS)
-        with seat.lock:
+    while tune_thread.is_alive() and not (node.is_lost and halt.is_overdue):
+        tune_thread.join(_POLL_SECONDS)
+        with adapter.lock:
             observe()
-            if (stop.is_set() or seat.failure is not None or director.is_stopping) and not halt.has_begun:
-                director.stop()
+            if (stop.is_set() or adapter.failure is not None or controller.is_stopping) and not halt.has_begun:
+                controller.stop()
                 session.stop()
                 halt.begin(MOST_STOP_SECONDS)
             elif node.is_lost and not halt.has_begun:
-                seat.close()  # its trials go on in another session
+                adapter.close()  # its trials continue in another session
                 halt.begin(0.0)
-    with seat.lock:
-        seat.is_left = fit.is_alive()
+    with adapter.lock:
+        adapter.is_abandoned = tune_thread.is_alive()
     node.end()
-    if seat.failure is not None:
-        raise seat.failure
-    if seat.is_left:
+    if adapter.failure is not None:
+        raise adapter.failure
+    if adapter.is_abandoned:
         raise _TuneStuckError
-    if fit.failure is not None and not node.is_lost:
-        _excuse(fit.failure, seat, session)
+    if tune_thread.failure is not None and not node.is_lost:
+        _save_for_the_next_session(tune_thread.failure, adapter, session)
 
 
-def _excuse(failure: Exception, seat: TuneAdapter, session: _Session) -> None:
-    """Tune cannot go on after Ray has killed a worker for memory; others save their state for another session.
+def _save_for_the_next_session(failure: Exception, adapter: TuneAdapter, session: _Session) -> None:
+    """Let running trials save their state for another session, after Ray has killed a worker for memory.
 
     Raises:
         Exception: The failure, if it is something else.
     """
-    with seat.lock:
-        seat.close()
-        if not seat.killed_for_memory(str(failure)):
+    with adapter.lock:
+        adapter.close()
+        if not adapter.killed_for_memory(str(failure)):
             raise failure
     session.stop()
     time.sleep(_SAVE_SECONDS)
 
 
-def _tuner(seat: Any, slots: RaySlots, storage: Path, halt: _Halt, train: Callable[[dict[str, Any]], None]) -> Any:
+def _tuner(
+    adapter: Any, slots: RaySlots, storage: Path, halt: _Halt, train: Callable[[dict[str, Any]], None]
+) -> Any:
     from ray import tune
 
     from mbo_search.engine.backends.ray.adapter import (
@@ -268,8 +272,8 @@ def _tuner(seat: Any, slots: RaySlots, storage: Path, halt: _Halt, train: Callab
     return tune.Tuner(
         tune.with_resources(train, slots.per_trial),
         tune_config=tune.TuneConfig(
-            search_alg=ControllerSearcher(seat),
-            scheduler=BoundaryScheduler(seat),
+            search_alg=ControllerSearcher(adapter),
+            scheduler=BoundaryScheduler(adapter),
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=_trial_id,
@@ -279,7 +283,7 @@ def _tuner(seat: Any, slots: RaySlots, storage: Path, halt: _Halt, train: Callab
             name=f"tune-{secrets.token_hex(4)}",
             storage_path=str(storage.resolve()),
             verbose=0,
-            callbacks=[TrialCallback(seat)],
+            callbacks=[TrialCallback(adapter)],
             failure_config=tune.FailureConfig(max_failures=MOST_RETRIES),
             stop=HaltStopper(halt),
         ),
@@ -291,10 +295,10 @@ def _trial_id(trial: Any) -> str:
 
 
 class _Halt:
-    """When Tune may be ended: all trials at work have come back, or they had their time."""
+    """Decision when Tune may be ended: all running trials have returned, or their time is up."""
 
-    def __init__(self, director: SearchController) -> None:
-        self._director = director
+    def __init__(self, controller: SearchController) -> None:
+        self._controller = controller
         self._deadline: float | None = None
 
     @property
@@ -303,7 +307,7 @@ class _Halt:
 
     @property
     def is_overdue(self) -> bool:
-        """Whether Tune had its time and more."""
+        """Whether Tune has had its time and more."""
         return self._deadline is not None and time.monotonic() > self._deadline + _OVERDUE_SECONDS
 
     def begin(self, seconds: float) -> None:
@@ -312,14 +316,14 @@ class _Halt:
     def __call__(self) -> bool:
         if self._deadline is None:
             return False
-        return not self._director.running_trials or time.monotonic() > self._deadline
+        return not self._controller.running_trials or time.monotonic() > self._deadline
 
 
-class _Fit(threading.Thread):
-    """Tune's loop in a thread.
+class _TuneThread(threading.Thread):
+    """Thread that runs Tune's loop.
 
     Attributes:
-        failure: What ended it, if not its own end.
+        failure: The exception that ended it, if one did.
     """
 
     def __init__(self, tuner: Any) -> None:

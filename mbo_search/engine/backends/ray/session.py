@@ -1,8 +1,8 @@
-"""Ray's processes: started for one search, reachable by nobody else, gone afterwards.
+"""Ray session: processes that are started for one search, reachable by nobody else, and gone afterwards.
 
-A cluster of our own listens on the loopback interface only, asks for a token that is drawn for this process, has no
-dashboard, reports nothing to anybody, and keeps its files in a private folder that is removed at the end. Ray
-decides some of this when it is imported, so nobody imports it before a session has begun.
+A cluster of our own listens on the loopback interface only, requires a token that is drawn for this process, has no
+dashboard, sends no usage data, and keeps its files in a private folder that is removed at the end. Ray decides some
+of this when it is imported, so nothing imports it before a session has started.
 
 References:
     CVE-2023-48022 and CVE-2025-62593: whoever reaches an open Ray port can run code.
@@ -17,43 +17,43 @@ import os
 import secrets
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mbo_search.engine.backends.ray.cluster import Cluster, admit
+from mbo_search.engine.backends.ray import _compat
+from mbo_search.engine.backends.ray.cluster import Cluster, check_auth
 from mbo_search.engine.backends.ray.start import (
     end_processes_of,
     folder_mark,
     keep_logs,
-    patient_settings,
-    start_attentively,
-    start_patiently,
+    start_interruptibly,
+    start_with_retries,
+    timeout_settings,
 )
 from mbo_search.engine.backends.stop_signals import StopRequest
 from mbo_search.errors import UserError
+from mbo_search.extensions import worker_environment
 from mbo_search.system.environment import process_environment
 
 _LOGGER = logging.getLogger(__name__)
 _LONGEST_TEMPORARY_PATH = 24
-"""Ray puts sockets below its temporary folder, and their paths must stay under 107 bytes."""
+"""Ray puts sockets into its temporary folder, and their paths must stay under 107 bytes."""
 
 _OBJECT_STORE_BYTES = 100 * 2**20
-_LOOK_SECONDS = 0.05
 _PREFIX = "mbo-"
 _OWNER = "driver.pid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaySlots:
-    """What a cluster of our own has.
+    """Resources of a cluster of our own.
 
     Attributes:
         slots: Trials that run at once.
-        cpus_per_trial: Processor threads of one trial.
+        cpus_per_trial: CPU threads of one trial.
         gpus_per_trial: Whole or fractional GPUs of one trial.
     """
 
@@ -68,7 +68,7 @@ class RaySlots:
 
 
 def ray_environment(*, slots: int, is_local: bool) -> dict[str, str]:
-    """Environment variables that must stand before Ray is imported."""
+    """Environment variables that must be set before Ray is imported."""
     common = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_AUTO_CONNECT": "0",  # else a thread of Tune's that outlives its session would start another Ray
@@ -88,36 +88,36 @@ def ray_environment(*, slots: int, is_local: bool) -> dict[str, str]:
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # binds every socket to 127.0.0.1
         "RAY_worker_killing_policy_by_group": "true",  # short of memory, Ray kills one worker, not several
     }
-    return common | (private | patient_settings(os.environ) if is_local else {})
+    return common | (private | timeout_settings(os.environ) if is_local else {})
 
 
 @functools.lru_cache(maxsize=1)
 def _token() -> str:
-    """The token of this process's sessions: Ray reads it once, and sends that one ever after."""
+    """Token of this process's sessions: Ray reads it once, and keeps sending that one."""
     return secrets.token_hex(16)
 
 
 @contextmanager
 def ray_session(slots: RaySlots, *, cluster: Cluster | None, logs: Path, stop: StopRequest) -> Iterator[Path]:
-    """Start a cluster of our own, or connect to an existing one, for as long as the block lasts.
+    """Start a cluster of our own, or connect to an existing one, inside the block.
 
     Raises:
-        UserError: If there is no cluster at the address, one that asks for no token, or our own does not start
-            before a stop is asked for.
+        UserError: If there is no cluster at the address, or one that requires no token, or our own does not start
+            before a stop is requested.
     """
-    environment = ray_environment(slots=slots.slots, is_local=cluster is None)
+    environment = ray_environment(slots=slots.slots, is_local=cluster is None) | worker_environment()
     if cluster is not None:
-        environment |= admit(cluster)
+        environment |= check_auth(cluster)
     folder = _private_folder()
-    rays = folder / "ray"  # Ray opens its folder to everybody; the one around it stays closed
+    ray_folder = folder / "ray"  # Ray opens its folder to everybody; the one around it stays closed
     logs.mkdir(parents=True, exist_ok=True)
     try:
-        with process_environment(environment | folder_mark(rays)):
+        with process_environment(environment | folder_mark(ray_folder)):
             if cluster is None:
-                start = functools.partial(_start, slots, rays, environment)
-                over = start_patiently(start, rays, logs, stop=stop)
+                start = functools.partial(_start, slots, ray_folder, environment)
+                over = start_with_retries(start, ray_folder, logs, stop=stop)
             else:
-                over = start_attentively(functools.partial(_join, cluster.address, environment), stop)
+                over = start_interruptibly(functools.partial(_join, cluster.address, environment), stop)
             try:
                 with _logging_to(logs / "driver.log"):
                     yield folder
@@ -125,28 +125,24 @@ def ray_session(slots: RaySlots, *, cluster: Cluster | None, logs: Path, stop: S
                 _disconnect()
                 over.set()
                 if cluster is None:
-                    end_processes_of(rays)
-                keep_logs(rays, logs)
+                    end_processes_of(ray_folder)
+                keep_logs(ray_folder, logs)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start(slots: RaySlots, folder: Path, environment: Mapping[str, str]) -> None:
     """Start a cluster of our own."""
-    from ray import _raylet
-    from ray._private import node, ray_constants
-
-    wait = functools.partial(_wait_in_turns, _raylet.wait_for_persisted_port)  # type: ignore[attr-defined]
-    node.wait_for_persisted_port = wait  # type: ignore[attr-defined]
-    if ray_constants.ENABLE_RAY_CLUSTER:
+    _compat.let_python_run_while_ray_starts()
+    if _compat.is_open_to_the_network():
         _LOGGER.warning("ray was imported before its session, so its ports may be open to the network")
     num_gpus = math.ceil(slots.slots * slots.gpus_per_trial)
     _connect(
         "local",
         environment,
         {
+            **_compat.start_settings(folder),
             "include_dashboard": False,
-            "_temp_dir": str(folder),
             "object_store_memory": _OBJECT_STORE_BYTES,
             "num_cpus": slots.slots * slots.cpus_per_trial,
             "num_gpus": num_gpus,
@@ -154,20 +150,8 @@ def _start(slots: RaySlots, folder: Path, environment: Mapping[str, str]) -> Non
     )
 
 
-def _wait_in_turns(look: Callable[..., int], *place: object, timeout_ms: int) -> int:
-    """Wait for the port of Ray's directory; Ray's own way of waiting keeps Python locked, for minutes maybe."""
-    deadline = time.monotonic() + timeout_ms / 1e3
-    while True:
-        try:
-            return look(*place, timeout_ms=0)
-        except RuntimeError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(_LOOK_SECONDS)
-
-
 def _join(address: str, environment: Mapping[str, str]) -> None:
-    """Connect to somebody's cluster."""
+    """Connect to an existing cluster."""
     import ray
 
     try:
@@ -179,7 +163,7 @@ def _join(address: str, environment: Mapping[str, str]) -> None:
 def _connect(address: str, environment: Mapping[str, str], settings: Mapping[str, Any]) -> None:
     import ray
 
-    logging.getLogger(ray.__name__).setLevel(logging.ERROR)  # it regrets that it cannot put handlers of its own
+    logging.getLogger(ray.__name__).setLevel(logging.ERROR)  # it warns that it cannot install its own handlers
     for_workers = {name: value for name, value in environment.items() if not name.startswith("RAY_AUTH")}
     ray.init(
         address=address,
@@ -198,7 +182,7 @@ def _disconnect() -> None:
 
 
 def _private_folder() -> Path:
-    """A short folder that only this user can enter; those that killed drivers left behind are removed."""
+    """Make a short folder that only this user can enter; folders left by killed drivers are removed."""
     base = Path(tempfile.gettempdir())
     if len(str(base)) > _LONGEST_TEMPORARY_PATH:
         base = Path("/tmp")
@@ -224,7 +208,7 @@ def _is_orphaned(owner: Path) -> bool:
 
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
-    """Send what Ray says through logging to a file, and to nowhere else."""
+    """Send what Ray logs to a file, and nowhere else."""
     import ray
 
     logger = logging.getLogger(ray.__name__)

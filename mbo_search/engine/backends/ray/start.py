@@ -1,9 +1,9 @@
-"""Starting Ray's processes: with patience, for a busy machine starts them slowly, and in plain words if it fails.
+"""Start of Ray's processes, with retries, because a busy machine starts them slowly.
 
-Ray gives its node half a minute to register and then raises a bare exception, with its processes still there. So a
-start is tried some times, what an attempt left is ended before the next one, and what Ray wrote is kept where a
-person can read it. An attempt may wait for minutes where nothing can interrupt it, so it runs in a thread of its
-own, and the driver stays able to stop.
+Ray gives its node half a minute to register and then raises a bare exception, with its processes still running. So
+a start is tried several times, what an attempt left is ended before the next one, and Ray's logs are kept where a
+person can read them. An attempt may wait for minutes where nothing can interrupt it, so it runs in a thread of its
+own, and the driver can still be stopped.
 """
 
 from __future__ import annotations
@@ -26,42 +26,44 @@ _LONGEST_SECONDS = 240.0
 """No further start is tried after this time; each may take a minute or two itself."""
 
 _STOP_SECONDS = 5.0
-"""An attempt that is under way when a stop is asked for may come to its end in this time; then it is left alone."""
+"""Time in which an attempt may finish once a stop is requested; then it is abandoned."""
 
 _POLL_SECONDS = 0.1
 _MOST_LOG_BYTES = 2**20
 _GONE_SECONDS = 10.0
 
-_PATIENCE = {
+_TIMEOUTS = {
     "RAY_gcs_server_port_wait_time_s": "120",
     "RAY_raylet_start_wait_time_s": "120",
     "RAY_agent_register_timeout_ms": "120000",
     "RAY_worker_register_timeout_seconds": "300",
 }
-"""What Ray lets itself be told: how long it waits for its own processes, which start slowly under load."""
+"""Ray's settings of how long it waits for its own processes, which start slowly under load."""
 
 
 class RayStartError(UserError):
     """Ray's processes did not come up."""
 
 
-def patient_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Ray's settings of how long it waits for its own processes, longer than its own defaults."""
-    return {name: environment.get(name, seconds) for name, seconds in _PATIENCE.items()}
+def timeout_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Longer waits for Ray's own processes than its defaults, unless the user has set them."""
+    return {name: environment.get(name, seconds) for name, seconds in _TIMEOUTS.items()}
 
 
-def start_patiently(start: Callable[[], None], folder: Path, logs: Path, *, stop: StopRequest) -> threading.Event:
-    """Start Ray, again and again where it does not come up.
+def start_with_retries(
+    start: Callable[[], None], folder: Path, logs: Path, *, stop: StopRequest
+) -> threading.Event:
+    """Start Ray, several times where it does not come up.
 
     Raises:
-        RayStartError: If Ray does not start, or a stop was asked for before it had.
+        RayStartError: If Ray does not start, or a stop was requested before it had.
     """
     began = time.monotonic()
     number = 0
     while True:
         number += 1
         try:
-            return start_attentively(start, stop)
+            return start_interruptibly(start, stop)
         except Exception as error:  # Ray's reasons have no common type, and none of them is ours
             end_processes_of(folder)
             keep_logs(folder, logs)
@@ -72,35 +74,35 @@ def start_patiently(start: Callable[[], None], folder: Path, logs: Path, *, stop
                 raise _refusal(error, number, seconds, logs) from error
 
 
-def start_attentively(start: Callable[[], None], stop: StopRequest) -> threading.Event:
-    """Start Ray or connect to it, in a thread; neither it nor the processes that it starts hear stop signals.
+def start_interruptibly(start: Callable[[], None], stop: StopRequest) -> threading.Event:
+    """Start Ray or connect to it, in a thread; neither it nor the processes that it starts receive stop signals.
 
     A signal to the whole process group or job (Ctrl-C, a batch scheduler) would end Ray's processes before the
     trials have saved their state. The driver stops them in its own time.
 
     Raises:
-        RayStartError: If a stop was asked for and the attempt has not come to its end soon after; its thread is
-            left alone.
-        Exception: What the attempt raised.
+        RayStartError: If a stop was requested and the attempt has not finished soon after; its thread is
+            abandoned.
+        Exception: Whatever the attempt raised.
     """
     attempt = _Attempt(start)
     with _signals_pending(stop):
         attempt.start()
         deadline = None
-        while not attempt.has_come.wait(_POLL_SECONDS):
+        while not attempt.is_done.wait(_POLL_SECONDS):
             if deadline is None and (stop.is_set() or signal.sigpending() & set(STOP_SIGNALS)):
                 deadline = time.monotonic() + _STOP_SECONDS
             if deadline is not None and time.monotonic() > deadline:
-                attempt.may_go.set()
-                raise RayStartError("Ray was not there yet when a stop was asked for")
+                attempt.may_end.set()
+                raise RayStartError("Ray had not started when a stop was requested")
     if attempt.failure is not None:
         raise attempt.failure
-    return attempt.may_go
+    return attempt.may_end
 
 
 @contextmanager
 def _signals_pending(stop: StopRequest) -> Iterator[None]:
-    """Keep stop signals pending, which Ray's core would take for a crash while it starts; hear them afterwards."""
+    """Hold back stop signals, which Ray's core would take for a crash while it starts; deliver them afterwards."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
@@ -110,19 +112,19 @@ def _signals_pending(stop: StopRequest) -> Iterator[None]:
 
 
 class _Attempt(threading.Thread):
-    """A thread that starts Ray and stays.
+    """Thread that starts Ray and stays alive.
 
     Attributes:
-        has_come: Set when Ray is there or the attempt has failed.
-        may_go: To be set when the thread is needed no longer.
+        is_done: Set when Ray has started or the attempt has failed.
+        may_end: To be set when the thread is no longer needed.
         failure: What the attempt raised.
     """
 
     def __init__(self, action: Callable[[], None]) -> None:
         super().__init__(name="ray-start", daemon=True)
         self._action = action
-        self.has_come = threading.Event()
-        self.may_go = threading.Event()
+        self.is_done = threading.Event()
+        self.may_end = threading.Event()
         self.failure: BaseException | None = None
 
     def run(self) -> None:
@@ -130,13 +132,13 @@ class _Attempt(threading.Thread):
             self._action()
         except BaseException as error:
             self.failure = error
-            self.may_go.set()
-        self.has_come.set()
-        self.may_go.wait()
+            self.may_end.set()
+        self.is_done.set()
+        self.may_end.wait()
 
 
 def keep_logs(folder: Path, logs: Path) -> None:
-    """Copy what Ray's processes wrote, the ends of long files only."""
+    """Copy the logs of Ray's processes, the ends of long files only."""
     for source in folder.glob("session_*/logs/*"):
         if source.is_file() and not source.is_symlink() and source.stat().st_size:
             with source.open("rb") as file:
@@ -145,16 +147,16 @@ def keep_logs(folder: Path, logs: Path) -> None:
 
 
 def folder_mark(folder: Path) -> dict[str, str]:
-    """The variable by which processes are known that do not name the folder on their command line."""
+    """Environment variable that marks processes whose command line does not name the folder."""
     return {"MBO_SEARCH_RAY": f"{folder}{os.sep}"}
 
 
 def end_processes_of(folder: Path) -> None:
-    """End the processes that know a folder of ours, and wait until they are gone.
+    """End the processes that belong to a folder of ours, and wait until they are gone.
 
-    They name it on their command line, have the variable of `folder_mark`, or write to a file below it: Ray's
-    agents overwrite their command line and the variables behind it by a title. A process that has just been started
-    shows no command line for a moment, so nobody is believed gone before a second look.
+    They name it on their command line, have the variable of `folder_mark`, or write to a file inside it: Ray's
+    agents overwrite their command line and the variables that follow it with a title. A process that has just been
+    started has no command line for a moment, so two looks must find nothing.
     """
     deadline = time.monotonic() + _GONE_SECONDS
     empty_looks = 0
@@ -168,7 +170,7 @@ def end_processes_of(folder: Path) -> None:
 
 
 def _processes_of(folder: Path) -> list[int]:
-    """Living processes, zombies aside, that know a path below the folder."""
+    """Living processes, zombies aside, that refer to a path inside the folder."""
     sign = f"{folder}{os.sep}".encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -181,17 +183,17 @@ def _processes_of(folder: Path) -> list[int]:
 
 
 def _traces(process: Path) -> Iterator[bytes]:
-    """What a process shows of itself: its command line, its variables, and the files that it writes to."""
+    """Visible traces of a process: its command line, its variables, and the files that it writes to."""
     for name in ("cmdline", "environ"):
         yield (process / name).read_bytes()
     for file in (process / "fd").iterdir():
-        with suppress(FileNotFoundError):  # closed since
+        with suppress(FileNotFoundError):  # closed in the meantime
             if _is_written(process / "fdinfo" / file.name):
                 yield os.fsencode(file.readlink())
 
 
 def _is_written(info: Path) -> bool:
-    """Whether a file is open for more than reading, as somebody who only looks at a log has it."""
+    """Whether a file is open for more than reading."""
     fields = dict(line.split(":", 1) for line in info.read_text(encoding="ascii").splitlines() if ":" in line)
     return int(fields["flags"], 8) & os.O_ACCMODE != os.O_RDONLY
 
@@ -199,9 +201,9 @@ def _is_written(info: Path) -> bool:
 def _refusal(error: Exception, attempts: int, seconds: float, logs: Path) -> RayStartError:
     times = "once" if attempts == 1 else f"{attempts} times"
     reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    rule = f"cannot be started: tried {times} in {format_seconds(seconds)}, the last time Ray said: {reason}"
+    rule = f"cannot be started: tried {times} in {format_seconds(seconds)}, the last error was: {reason}"
     hint = (
-        f"Ray's own logs are in {logs}; go on one trial at a time without Ray by --backend local, free the "
-        f"machine, or give Ray more time by the variables {' and '.join(list(_PATIENCE)[:2])}"
+        f"Ray's own logs are in {logs}; run one trial at a time without Ray with --backend local, free the "
+        f"machine, or give Ray more time with the variables {' and '.join(list(_TIMEOUTS)[:2])}"
     )
     return RayStartError([Problem(key="Ray", rule=rule, hint=hint)])

@@ -1,7 +1,7 @@
-"""What a Ray worker process runs: one trial after the other, reporting stage ends and outcomes to the driver.
+"""Ray worker process: trains one trial after the other and reports stage ends and outcomes to the driver.
 
-A trial's configuration is only where to look (run directory, session, trial number); the task itself is a file.
-Reports are JSON texts; only a runner that was passed in crosses Ray as a pickle.
+A trial's configuration only says where to look (run directory, session, trial number); the task itself is a file.
+Reports are JSON texts; Ray pickles only a runner that was passed in.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def report_trial(worker: TrialWorker, task: TrialTask, *, stop: Stop, extra: Cal
     def report(event: BoundaryEvent) -> bool:
         if not event.is_last:
             tune.report({BOUNDARY: event.model_dump_json(), **extra()})
-        return False  # a pruned trial does not come back from the report
+        return False  # the report of a pruned trial does not return
 
     outcome = worker.execute(task, stop=stop, on_boundary=report)
     tune.report({OUTCOME: outcome.model_dump_json(), **extra()})
@@ -71,7 +71,7 @@ def report_trial(worker: TrialWorker, task: TrialTask, *, stop: Stop, extra: Cal
 
 @functools.lru_cache(maxsize=1)
 def _worker(folder: str, sent: SentRunner | None) -> TrialWorker:
-    """The process's worker: torch is imported once, and the data stays mapped from trial to trial."""
+    """Make the process's worker: torch is imported once, and the data stays mapped from trial to trial."""
     run = RunDirectory(Path(folder))
     plan = read_worker_plan(run)
     if plan.memory_fraction < 1.0:
@@ -80,7 +80,7 @@ def _worker(folder: str, sent: SentRunner | None) -> TrialWorker:
 
 
 def cap_gpu_memory(fraction: float) -> None:
-    """Fractions of a GPU are only counted by Ray; this makes them real."""
+    """Enforce a fraction of a GPU, which Ray only counts."""
     import torch
 
     if torch.cuda.is_available():

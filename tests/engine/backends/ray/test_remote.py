@@ -9,7 +9,7 @@ import pytest
 from mbo_search.data.prepare import load_prepared
 from mbo_search.data.transfer import fetch_prepared, send_prepared
 from mbo_search.engine.backends.ray import remote as ray_remote
-from mbo_search.engine.backends.ray.cluster import Cluster, admit
+from mbo_search.engine.backends.ray.cluster import Cluster, check_auth
 from mbo_search.engine.backends.worker import WorkerPlan
 from mbo_search.engine.open_run import baselines_of, create_run
 from mbo_search.engine.options import RunOptions
@@ -18,7 +18,7 @@ from mbo_search.errors import DataError, UserError
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.open_store import open_node_store
 from mbo_search.system.object_storage import ObjectFolder
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_worker_trains_from_the_store_alone_and_shares_what_it_trained(opened,
 def test_a_machine_that_computes_otherwise_refuses(opened, objects, tmp_path):
     plan = plan_of(opened, tmp_path)
     other = plan.setup.model_copy(update={"numerics": {**plan.setup.numerics, "torch": "0.1"}})
-    with pytest.raises(UserError, match=r"computes otherwise .* torch is .*, not 0\.1"):
+    with pytest.raises(UserError, match=r"arithmetic differs .* torch is .*, not 0\.1"):
         ray_remote._worker(tmp_path / "run", plan.model_copy(update={"setup": other}).model_dump_json())
 
 
@@ -88,6 +88,6 @@ def test_data_arrive_whole_or_not_at_all(prepared, objects, tmp_path):
 
 def test_addresses_where_no_cluster_is_are_refused_in_plain_words():
     with pytest.raises(UserError, match="Ray Client"):
-        admit(Cluster(address="ray://127.0.0.1:10001"))
-    with pytest.raises(UserError, match="answers not"):
-        admit(Cluster(address="127.0.0.1:9"))
+        check_auth(Cluster(address="ray://127.0.0.1:10001"))
+    with pytest.raises(UserError, match="does not respond"):
+        check_auth(Cluster(address="127.0.0.1:9"))

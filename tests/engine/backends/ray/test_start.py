@@ -18,15 +18,15 @@ from mbo_search.engine.backends.ray.start import (
     RayStartError,
     end_processes_of,
     folder_mark,
-    patient_settings,
-    start_attentively,
-    start_patiently,
+    start_interruptibly,
+    start_with_retries,
+    timeout_settings,
 )
 from mbo_search.engine.backends.stop_signals import STOP_SIGNALS, stop_on_signals
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.study_file import dump_study
-from tests.engine.processes import MARK, ended_at_last, family, named, wait_for
-from tests.engine.tiny import tiny_study
+from mbo_search.testing.studies import tiny_study
+from tests.helpers.processes import MARK, ended_at_last, family, named, wait_for
 
 
 class SlowRay:
@@ -64,7 +64,7 @@ def ray(tmp_path):
 
 
 def test_ray_is_tried_again_and_what_an_attempt_left_is_ended_first(ray, stop):
-    start_patiently(ray, ray.folder, ray.logs, stop=stop).set()
+    start_with_retries(ray, ray.folder, ray.logs, stop=stop).set()
     assert [process.wait(60) for process in ray.left] == [-signal.SIGKILL] * 2
     assert (ray.logs / "gcs_server.err").read_text(encoding="utf-8") == "try 1"
     assert not ray.folder.exists()
@@ -73,10 +73,10 @@ def test_ray_is_tried_again_and_what_an_attempt_left_is_ended_first(ray, stop):
 def test_a_ray_that_never_comes_up_is_told_with_what_was_tried_and_what_to_do(ray, stop):
     ray.comes_up_at = 100
     with pytest.raises(RayStartError) as failure:
-        start_patiently(ray, ray.folder, ray.logs, stop=stop)
+        start_with_retries(ray, ray.folder, ray.logs, stop=stop)
     text = str(failure.value)
     assert text.startswith("Ray: cannot be started: tried 5 times in ")
-    assert "the last time Ray said: The current node timed out during startup." in text
+    assert "the last error was: The current node timed out during startup." in text
     for word in (str(ray.logs), "--backend local", "RAY_gcs_server_port_wait_time_s"):
         assert word in text
 
@@ -84,30 +84,30 @@ def test_a_ray_that_never_comes_up_is_told_with_what_was_tried_and_what_to_do(ra
 def test_no_further_start_is_tried_after_a_long_time_or_a_stop(ray, stop, monkeypatch):
     monkeypatch.setattr(ray_start, "_LONGEST_SECONDS", -1.0)
     with pytest.raises(RayStartError, match="tried once"):
-        start_patiently(ray, ray.folder, ray.logs, stop=stop)
+        start_with_retries(ray, ray.folder, ray.logs, stop=stop)
     monkeypatch.undo()
     stop.set()
     with pytest.raises(RayStartError, match="tried once"):
-        start_patiently(ray, ray.folder, ray.logs, stop=stop)
+        start_with_retries(ray, ray.folder, ray.logs, stop=stop)
 
 
 def test_a_start_that_takes_long_is_waited_for_and_left_alone_soon_after_a_stop(stop, monkeypatch):
     monkeypatch.setattr(ray_start, "_STOP_SECONDS", 0.3)
     began = time.monotonic()
-    start_attentively(lambda: time.sleep(1.0), stop).set()
+    start_interruptibly(lambda: time.sleep(1.0), stop).set()
     assert time.monotonic() - began >= 1.0
     stop.set()
     is_slow_start_over = threading.Event()
     with pytest.raises(RayStartError):
-        start_attentively(is_slow_start_over.wait, stop)
+        start_interruptibly(is_slow_start_over.wait, stop)
     is_slow_start_over.set()
-    start_attentively(lambda: None, stop).set()
+    start_interruptibly(lambda: None, stop).set()
 
 
 def test_what_a_start_begins_is_deaf_to_stop_signals_and_the_driver_is_not(stop):
     begun = []
     code = "import time; time.sleep(600)"
-    over = start_attentively(lambda: begun.append(subprocess.Popen([sys.executable, "-c", code])), stop)
+    over = start_interruptibly(lambda: begun.append(subprocess.Popen([sys.executable, "-c", code])), stop)
     (process,) = begun
     for number in STOP_SIGNALS:
         process.send_signal(number)
@@ -121,7 +121,7 @@ def test_what_a_start_begins_is_deaf_to_stop_signals_and_the_driver_is_not(stop)
 
 STARTER = """
 import ctypes, os, signal, time
-from mbo_search.engine.backends.ray.start import start_attentively
+from mbo_search.engine.backends.ray.start import start_interruptibly
 from mbo_search.engine.backends.stop_signals import stop_on_signals
 
 def start():
@@ -130,7 +130,7 @@ def start():
     time.sleep(0.5)
 
 with stop_on_signals() as stop:
-    start_attentively(start, stop).set()
+    start_interruptibly(start, stop).set()
     print(stop.is_set())
 """
 
@@ -190,7 +190,7 @@ from mbo_search.engine.backends.ray import session as room
 from mbo_search.engine.backends.ray.session import RaySlots, ray_session
 from mbo_search.engine.backends.ray.start import _processes_of
 from mbo_search.engine.backends.stop_signals import StopRequest
-from tests.engine.processes import family
+from tests.helpers.processes import family
 room.folder_mark = lambda folder: {}  # as if titles had overwritten it, which they do now and then
 slots = RaySlots(slots=1, cpus_per_trial=1, gpus_per_trial=0.0)
 with ray_session(slots, cluster=None, logs=Path(sys.argv[1]) / "ray", stop=StopRequest()) as folder:
@@ -214,9 +214,9 @@ def test_all_of_ray_s_processes_are_known(tmp_path):
 
 
 def test_patience_that_the_user_sets_stays():
-    settings = patient_settings({"RAY_gcs_server_port_wait_time_s": "7", "OTHER": "1"})
+    settings = timeout_settings({"RAY_gcs_server_port_wait_time_s": "7", "OTHER": "1"})
     assert settings["RAY_gcs_server_port_wait_time_s"] == "7"
-    assert set(settings) == set(patient_settings({}))
+    assert set(settings) == set(timeout_settings({}))
 
 
 @pytest.mark.ray

@@ -1,0 +1,64 @@
+"""Formats of an exported schedule, by the name that `mbo-search export --to` takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mbo_search.errors import Problem, UserError
+from mbo_search.extensions import EXPORTER_GROUP, Registry, by_name
+from mbo_search.study.catalogue.suggestions import nearest_hint
+from mbo_search.study.files.schedule_file import ScheduleFile, dump_schedule_file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExporterDefinition:
+    """A format in which a schedule can be written.
+
+    Attributes:
+        name: Name for `mbo-search export --to`.
+        version: Version of the format, for `mbo-search list`.
+        summary: One line.
+        export: Writes a schedule, with its study's sections and its provenance, as text.
+        can_be_trained: Whether `mbo-search replay` and `train` read it.
+    """
+
+    group: ClassVar[str] = EXPORTER_GROUP
+
+    name: str
+    version: str = ""
+    summary: str
+    export: Callable[[ScheduleFile], str]
+    can_be_trained: bool = False
+
+
+def exporter(name: str) -> ExporterDefinition:
+    """Find a format.
+
+    Raises:
+        UserError: If there is none of the name.
+    """
+    found = EXPORTERS.get(name)
+    if found is None:
+        rule, hint = f"must be one of {', '.join(EXPORTERS)}", nearest_hint(name, EXPORTERS)
+        raise UserError([Problem(key="--to", value=name, rule=rule, hint=hint)])
+    return found
+
+
+def _json(file: ScheduleFile) -> str:
+    return json.dumps(file.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+
+
+EXPORTERS = Registry(
+    EXPORTER_GROUP,
+    ExporterDefinition,
+    by_name(
+        ExporterDefinition(
+            name="yaml", summary="a schedule file, for people", export=dump_schedule_file, can_be_trained=True
+        ),
+        ExporterDefinition(name="json", summary="the same for programs", export=_json, can_be_trained=True),
+    ),
+)
+"""Formats by name."""

@@ -1,0 +1,160 @@
+"""Short forms of settings, as functions that pydantic runs before it looks at types.
+
+Each takes whatever was written and gives the long form, or leaves what has no meaning for the types to refuse. None
+looks deeper than its own level, so that all mistakes below are found as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from pydantic import BaseModel
+from pydantic_core import PydanticCustomError
+
+from mbo_search.study.catalogue.lookup import MODEL_SIZES
+from mbo_search.study.catalogue.suggestions import nearest_hint
+from mbo_search.units import parse_count
+
+RULE = "rule"
+"""Error type whose message is a whole rule; its context may hold a hint, and the key that it is about."""
+
+KIND = "kind"
+"""Error type whose message names what is allowed, to be joined with what other members of a union allow."""
+
+NUMERIC = "a number|a list of numbers|{low: ..., high: ...}"
+LR = f"{NUMERIC}|{{relative: ...}}"
+SETTING = "a number|a name|a list of them|{low: ..., high: ...}"
+
+PRESET_NUMBERS = ("layers", "width", "heads", "context")
+"""Settings of a model that a preset gives."""
+
+_NAMED_RULE = "must be a name, or a name with its settings such as {adamw: {beta2: 0.95}}"
+_SETS_HINT = "write [[]] for none, [[{dropout: 0.1}]] for one set, [[], [{dropout: 0.1}]] for a choice"
+
+
+def numeric(value: object) -> str | None:
+    """Tell which form of a numeric setting was meant."""
+    if isinstance(value, list | tuple):
+        return "choices"
+    if _keys(value) & {"low", "high"}:
+        return "Range"
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def lr(value: object) -> str | None:
+    """Tell which form of a learning rate was meant."""
+    return "RelativeLr" if "relative" in _keys(value) else numeric(value)
+
+
+def setting(value: object) -> str | None:
+    """Tell which form of an optimizer's or a shape's setting was meant."""
+    return "name" if isinstance(value, str) else numeric(value)
+
+
+def count(value: object) -> object:
+    """Read `400k`, `2M` and `1B`."""
+    if not (isinstance(value, str) and value[:1].isdigit()):
+        return value
+    try:
+        return parse_count(value)
+    except ValueError:
+        raise _refusal("must be a whole number, such as 400000, 400k, 2M or 1B") from None
+
+
+def one_or_more(value: object) -> object:
+    """Read a single word as a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+def names(value: object) -> object:
+    """Read a bare name, or a mapping of names to settings, as a list."""
+    if isinstance(value, Mapping):
+        return [{name: settings} for name, settings in value.items()]
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def named(name_key: str) -> Callable[[object], object]:
+    """Make a reader of one name, bare or with its settings."""
+
+    def read(value: object) -> object:
+        if isinstance(value, BaseModel) or is_long(value):
+            return value
+        if isinstance(value, str):
+            return {name_key: value}
+        if not (isinstance(value, Mapping) and len(value) == 1):
+            raise _refusal(_NAMED_RULE)
+        ((name, settings),) = value.items()
+        return {name_key: name, "hparams": {} if settings is None else settings}
+
+    return read
+
+
+def regularizer_sets(value: object) -> object:
+    """Read a mapping as the only set."""
+    if isinstance(value, Mapping):
+        return [[value]]
+    if not isinstance(value, list | tuple):
+        raise _refusal("must be a list of sets of regularizers", _SETS_HINT)
+    if not value:
+        raise _refusal("is an empty choice", _SETS_HINT)
+    return value
+
+
+def regularizer_set(value: object) -> object:
+    """Read a mapping of several regularizers as so many mappings of one."""
+    if not isinstance(value, list | tuple):
+        raise _refusal("must be a set of regularizers in brackets", _SETS_HINT)
+    found: list[object] = []
+    for item in value:
+        is_short = isinstance(item, Mapping) and not is_long(item)
+        found += [{kind: strength} for kind, strength in item.items()] if is_short else [item]
+    return found
+
+
+def regularizer(value: object) -> object:
+    """Read `{dropout: 0.1}`."""
+    if isinstance(value, BaseModel) or is_long(value):
+        return value
+    if not isinstance(value, Mapping):
+        raise _refusal("must be a regularizer with its number, such as {dropout: 0.1}", _SETS_HINT)
+    ((kind, strength),) = value.items()
+    return {"kind": kind, "strength": strength}
+
+
+def is_long(value: object) -> bool:
+    """Tell whether a choice is already in the long form that pydantic writes."""
+    keys = _keys(value)
+    return {"name", "hparams"} == keys or {"kind", "hparams"} == keys or {"kind", "strength"} == keys
+
+
+def model(value: object) -> object:
+    """Replace `size: tiny` by the preset's numbers; other keys replace them one by one."""
+    if not (isinstance(value, Mapping) and "size" in value):
+        return value
+    size = str(value["size"])
+    if size not in MODEL_SIZES:
+        rule = f"is not a model size; known are {', '.join(MODEL_SIZES)}"
+        raise _refusal(rule, nearest_hint(size, MODEL_SIZES), at="size")
+    preset = MODEL_SIZES[size]
+    numbers = {key: getattr(preset, key) for key in PRESET_NUMBERS}
+    return numbers | {key: number for key, number in value.items() if key != "size"}
+
+
+def tokenizer(value: object) -> object:
+    """Read a bare word as the kind."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+def control(value: object) -> object:
+    """Read a number as the share of the opponents."""
+    return {"share": value} if isinstance(value, str | int | float) else value
+
+
+def _keys(value: object) -> set[str]:
+    if isinstance(value, BaseModel):
+        return set(type(value).model_fields)
+    return set(value) if isinstance(value, Mapping) else set()
+
+
+def _refusal(rule: str, hint: str = "", at: str = "") -> PydanticCustomError:
+    return PydanticCustomError(RULE, "{rule}", {"rule": rule, "hint": hint, "at": at})

@@ -1,0 +1,127 @@
+"""Proves by the command line that a package can bring one extension of each kind without an edit of this one."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "third_party"
+PROGRAM = "from mbo_search.cli import main; main()"
+KINDS = {
+    "optimizers": "signum",
+    "lr_shapes": "exponential",
+    "regularizers": "confidence_penalty",
+    "searchers": "evolution",
+    "readers": "csv",
+    "exporters": "markdown",
+    "figures": "final_losses",
+}
+
+
+class Workplace:
+    """A folder in which the package is installed beside this one."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        site = folder / "site"
+        source = folder / "source"
+        shutil.copytree(PACKAGE, source)
+        install = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-build-isolation",
+            "--no-deps",
+            "--no-index",
+        ]
+        subprocess.run([*install, "--target", site, source], check=True, capture_output=True)
+        path = os.pathsep.join([str(site), str(PACKAGE.parents[1])])
+        self.environment = {**os.environ, "PYTHONPATH": path, "MBO_SEARCH_CACHE": str(folder / "cache")}
+        rows = [f"{number},one two three four {number} five six seven eight nine ten" for number in range(200)]
+        (folder / "texts.csv").write_text("\n".join(["number,text", *rows, ""]), encoding="utf-8")
+        shutil.copy(PACKAGE / "study.yaml", folder)
+
+    def python(self, *arguments, environment=None):
+        return subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=self.folder,
+            env=environment or self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def mbo(self, *arguments):
+        done = self.python("-c", PROGRAM, *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    return Workplace(tmp_path_factory.mktemp("workplace"))
+
+
+@pytest.fixture(scope="module")
+def searched(workplace):
+    out = workplace.mbo("run", "study.yaml", "--out", "run", "--backend", "local", "--json")
+    return json.loads(out)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lists_say_where_an_extension_comes_from(kind, workplace):
+    entry = json.loads(workplace.mbo("list", kind, "--json"))["entries"][KINDS[kind]]
+    assert entry["origin"] == "mbo-example 0.3"
+    assert entry.get("version", "1") == "1"
+    assert "mbo-example 0.3" in workplace.mbo("list", kind)
+
+
+def test_a_study_searches_with_it(searched, workplace):
+    trials = [
+        json.loads(file.read_text()) for file in sorted((workplace.folder / "run" / "trials").glob("????.json"))
+    ]
+    complete = [trial for trial in trials if trial["state"] == "complete"]
+    assert len(complete) == 4
+    stages = [stage for trial in complete for stage in trial["schedule"]["stages"]]
+    assert {"signum", "exponential", "confidence_penalty"} <= {
+        name
+        for stage in stages
+        for name in (stage["optimizer"], stage["lr_shape"]["kind"], *(r["kind"] for r in stage["regularizers"]))
+    }
+
+
+def test_resuming_a_finished_search_trains_nothing(searched, workplace):
+    before = sorted((workplace.folder / "run" / "stages").rglob("*.safetensors"))
+    workplace.mbo("resume", "run")
+    assert sorted((workplace.folder / "run" / "stages").rglob("*.safetensors")) == before
+
+
+def test_the_report_shows_it(searched, workplace):
+    workplace.mbo("report", "run")
+    page = (workplace.folder / "run" / "report.html").read_text(encoding="utf-8")
+    assert "signum" in page
+    assert "Final losses of all schedules" in page
+
+
+def test_a_schedule_is_exported_in_its_format(searched, workplace):
+    workplace.mbo("export", "run", "--to", "markdown", "--out", "best.md")
+    assert "signum" in (workplace.folder / "best.md").read_text(encoding="utf-8")
+
+
+def test_every_extension_passes_its_conformance_suite(workplace):
+    done = workplace.python(PACKAGE / "conformance.py", "texts.csv")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_without_the_package_its_names_are_unknown(workplace):
+    without = {**workplace.environment, "PYTHONPATH": str(PACKAGE.parents[1])}
+    done = workplace.python("-c", PROGRAM, "validate", "study.yaml", environment=without)
+    assert done.returncode == 2
+    names = ("signum", "exponential", "confidence_penalty", "evolution")
+    assert [name for name in names if name not in done.stderr] == []
