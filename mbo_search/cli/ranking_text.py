@@ -178,7 +178,10 @@ def _saved(totals: Totals) -> str:
 
 def _totals(totals: Totals) -> str:
     executed, requested = format_count(totals.executed_tokens), format_count(totals.requested_tokens)
-    parts = [f"trained {executed} of the {requested} tokens requested"]
+    joined = f"{executed} of the {requested} tokens requested"
+    if totals.executed_tokens > totals.requested_tokens:
+        joined = f"{executed} tokens, {requested} requested"
+    parts = [f"trained {joined}"]
     if totals.requested_tokens:
         parts.append(_saved(totals))
     if totals.stages_asked:

@@ -96,5 +96,5 @@ def test_a_trial_that_hangs_ends_its_worker_is_told_of_and_the_others_go_on(driv
     assert (hung.state, hung.reason) == ("failed", "hung")
     assert hung.message is not None
     assert "no step for" in hung.message
-    assert "ray_worker.py" in hung.message, "the stacks say where it hung"
+    assert "backends/ray/worker.py" in hung.message, "the stacks say where it hung"
     assert {(record.state, record.attempts) for record in found.values()} == {("complete", 1)}
