@@ -25,7 +25,7 @@ from mbo_search.study.spec.rungs import Rung, rungs_below
 from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.study.study import Study
 from mbo_search.train.setup.setup import TrainSetup
-from mbo_search.trial.outcome import CurveRow
+from mbo_search.trial.outcome import CurveRow, StepRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,7 @@ class ReportSource:
         rungs: The freedom that each schedule of the search needs, by trial number.
         fresh: Complete runs of each schedule on fresh seeds, by the number of its search trial.
         curves: Learning curve of each trial that has one.
+        steps: The course of each trial's training, thinned, where it was recorded.
         setup: What was resolved once for the study.
         metadata: What is known of the data; None if it is not on this machine any more.
         problems: Files that could not be read.
@@ -52,6 +53,7 @@ class ReportSource:
     rungs: Mapping[int, Rung]
     fresh: Mapping[int, tuple[TrialRecord, ...]]
     curves: Mapping[int, tuple[CurveRow, ...]]
+    steps: Mapping[int, tuple[StepRow, ...]]
     setup: TrainSetup
     metadata: DataMetadata | None
     problems: tuple[Problem, ...]
@@ -140,6 +142,7 @@ def read_source(
         rungs={record.trial: runs.rung for runs in groups for record in runs.records},
         fresh={runs.head.trial: runs.fresh for runs in groups},
         curves=curves,
+        steps={},
         setup=setup,
         metadata=_metadata(Path(setup.data_folder)),
         problems=(*scan.problems, *damaged),

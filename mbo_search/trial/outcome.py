@@ -81,6 +81,26 @@ class CurveRow(Description):
     grad_norm: float
 
 
+class StepRow(Description):
+    """A few consecutive optimizer steps of a schedule, as in `trials/NNNN.curve.json`.
+
+    Attributes:
+        step: Optimizer steps done.
+        tokens: Charged tokens done.
+        seconds: Training seconds up to here, as if nothing had been shared; evaluation is not counted.
+        train_loss: Mean training loss since the row before, nats per token.
+        grad_norm: Mean gradient norm before clipping.
+        tokens_per_second: Training speed since the row before; None where it was too short to measure.
+    """
+
+    step: int
+    tokens: int
+    seconds: float
+    train_loss: float
+    grad_norm: float
+    tokens_per_second: float | None
+
+
 class BoundaryEvent(Flat):
     """A trial has reached the end of a stage; its cost so far is kept in case no later message arrives.
 

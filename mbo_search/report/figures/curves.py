@@ -157,7 +157,7 @@ def _draw_band(figure: go.Figure, band: Band, name: str) -> None:
         line={"width": 0},
         hoverinfo="skip",
         name=name,
-        meta={"place": -1},
+        meta={"place": -1, "shared": True},
     )
 
 
@@ -217,4 +217,4 @@ def _draw(info: CurvesInfo, text: Strings) -> Drawing:
     return Drawing(figure=draw_curves(info, names=text["names"]))
 
 
-CURVES = Figure(name="curves", info=_info, draw=_draw, controls={"top": "5", "end": "0", "log": "1"})
+CURVES = Figure(name="curves", info=_info, draw=_draw, controls={"top": "5", "quantity": "loss", "across": "tokens", "seeds": "fresh", "smooth": "0", "end": "0", "log": "1"})

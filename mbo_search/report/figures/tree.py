@@ -199,6 +199,7 @@ def _draw_blocks(
         insidetextanchor="middle",
         constraintext="inside",
         textangle=0,
+        customdata=[list(block.trials) for block in blocks],
         hovertext=[_hover(block, names) for block in blocks],
         hoverinfo="text",
     )

@@ -15,7 +15,21 @@ from plotly.offline import get_plotlyjs
 
 from mbo_search.report.style.palette import DARK, LIGHT
 
-SCRIPT_PARTS = ("address", "theme", "controls", "figures", "tables", "start")
+SCRIPT_PARTS = (
+    "address",
+    "theme",
+    "selection",
+    "colors",
+    "controls",
+    "lines",
+    "crowd",
+    "labels",
+    "marks",
+    "figures",
+    "tables",
+    "bench",
+    "start",
+)
 """The parts of the page's script, each an idea of its own, in the order in which they run."""
 
 
@@ -98,7 +112,7 @@ def _style() -> str:
     return (
         f":root{{{light}}}\n"
         f"@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}\n"
-        f":root[data-theme=dark]{{{dark}}}\n" + _asset("page.css")
+        f":root[data-theme=dark]{{{dark}}}\n" + _asset("page.css") + _asset("work.css")
     )
 
 

@@ -25,6 +25,7 @@ from mbo_search.report.page.summary import (
 from mbo_search.report.page.tables import attribution_table, failures_table, ranking_table
 from mbo_search.report.page.tiles import cost, tiles
 from mbo_search.report.samples import TextSample, load_samples, save_samples
+from mbo_search.report.schedules.lines import schedule_lines
 from mbo_search.report.source import ReportSource, read_source
 from mbo_search.report.style.i18n import Language, Strings, load_strings
 from mbo_search.report.table_files import write_tables
@@ -35,6 +36,7 @@ from mbo_search.system.files import write_atomic
 from mbo_search.units import format_count
 
 _BEFORE_FIGURES = ("verdict", "ladder", "ranking")
+_DRAWN_BY_SCRIPT = ("timelines", "curves", "lr")
 _AFTER_FIGURES = ("samples", "failures", "data", "environment", "reproduce")
 
 
@@ -112,7 +114,10 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "ranking": ranking_table(source, text),
         "failures": failures_table(source, text),
         "attribution": attribution_table(source, text),
-        "blocks": {key: shown_block(block) for key, block in blocks.items()},
+        "blocks": {
+            key: shown_block(block, drawn_by_script=key in _DRAWN_BY_SCRIPT) for key, block in blocks.items()
+        },
+        "schedules": schedule_lines(source),
         "samples": samples,
         "data_facts": data_facts(source, text),
         "environment_facts": environment_facts(source, text),
