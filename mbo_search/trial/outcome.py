@@ -110,6 +110,7 @@ class BoundaryEvent(Flat):
         cost: What this attempt cost so far.
         produced: Keys of the nodes that this attempt wrote.
         curve: The learning curve from the first token up to here.
+        steps: The course of training up to here, thinned.
     """
 
     groups: ClassVar = ("cost",)
@@ -119,6 +120,7 @@ class BoundaryEvent(Flat):
     cost: Cost = Cost()
     produced: tuple[str, ...] = ()
     curve: tuple[CurveRow, ...] = ()
+    steps: tuple[StepRow, ...] = ()
 
 
 class TrialResult(Flat):
@@ -167,6 +169,8 @@ class TrialOutcome(TrialResult):
 
     Attributes:
         curve: Its learning curve from the first token, including the shared prefix.
+        steps: The course of its training, thinned, including the shared prefix.
     """
 
     curve: tuple[CurveRow, ...] = ()
+    steps: tuple[StepRow, ...] = ()
