@@ -59,7 +59,7 @@ def visible_lines(watched: Watched, figure: str) -> int:
     """Traces that the figure shows, its legend and band aside."""
     return watched.page.evaluate(
         "key => document.querySelector(`[data-figure=${key}] .plot`).data"
-        ".filter(trace => trace.visible !== false && trace.meta.place >= 0).length",
+        ".filter(trace => trace.visible !== false && trace.meta.trial !== undefined).length",
         figure,
     )
 
@@ -67,11 +67,11 @@ def visible_lines(watched: Watched, figure: str) -> int:
 def legend_and_lines(watched: Watched, figure: str) -> list[list[str]]:
     """Optimizers that the legend names, and those of the lines that are shown."""
     return watched.page.evaluate(
-        "key => { const shown = document.querySelector(`[data-figure=${key}] .plot`).data"
-        ".filter(trace => trace.visible !== false);"
+        "key => { const { data } = document.querySelector(`[data-figure=${key}] .plot`);"
         " const unique = names => [...new Set(names)].sort();"
-        " return [unique(shown.filter(trace => trace.meta.names).map(trace => trace.meta.names)),"
-        " unique(shown.filter(trace => trace.meta.place >= 0).map(trace => trace.meta.optimizer))]; }",
+        " const optimizers = unique(data.map(trace => trace.meta.optimizer).filter(Boolean));"
+        " return [unique(data.map(trace => trace.meta.names).filter(name => optimizers.includes(name))),"
+        " optimizers]; }",
         figure,
     )
 
@@ -151,7 +151,7 @@ def test_the_reader_chooses_dark_and_plots_follow(reader):
 
 def test_a_link_with_choices_opens_as_it_was_sent(browser, report):
     with watched_page(browser) as watched:
-        watched.open(report, "#curves?curves.top=1&curves.log=0&theme=dark")
+        watched.open(report, "#curves?color=optimizer&curves.top=1&curves.log=0&theme=dark")
         watched.page.wait_for_selector("[data-figure=curves] .main-svg")
         named, drawn = legend_and_lines(watched, "curves")
         assert named == drawn != []
@@ -163,7 +163,7 @@ def test_a_link_with_choices_opens_as_it_was_sent(browser, report):
         )
         assert watched.page.evaluate("document.documentElement.dataset.theme") == "dark"
         few = visible_lines(watched, "curves")
-        watched.page.locator("[data-figure=curves] select").select_option("20")
+        watched.page.locator("[data-figure=curves] [data-state=top]").select_option("20")
         assert visible_lines(watched, "curves") > few
         watched.assert_clean()
 
@@ -240,9 +240,9 @@ def test_figures_say_how_many_schedules_they_do_not_draw(reader):
     reader.page.locator("[data-figure=curves]").scroll_into_view_if_needed()
     reader.page.wait_for_selector("[data-figure=curves] .main-svg")
     note = reader.page.locator("[data-figure=curves] [data-note]")
-    few = int(note.inner_text().split(": ")[1].rstrip("."))
-    reader.page.locator("[data-figure=curves] select").select_option("1")
-    assert int(note.inner_text().split(": ")[1].rstrip(".")) == few + 4
+    few = int(note.inner_text().split(": ")[-1].rstrip("."))
+    reader.page.locator("[data-figure=curves] [data-state=top]").select_option("1")
+    assert int(note.inner_text().split(": ")[-1].rstrip(".")) == few + 4
 
 
 def test_costs_can_be_exchanged(reader):

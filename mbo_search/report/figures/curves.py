@@ -217,4 +217,17 @@ def _draw(info: CurvesInfo, text: Strings) -> Drawing:
     return Drawing(figure=draw_curves(info, names=text["names"]))
 
 
-CURVES = Figure(name="curves", info=_info, draw=_draw, controls={"top": "5", "quantity": "loss", "across": "tokens", "seeds": "fresh", "smooth": "0", "end": "0", "log": "1"})
+CURVES = Figure(
+    name="curves",
+    info=_info,
+    draw=_draw,
+    controls={
+        "top": "5",
+        "quantity": "loss",
+        "across": "tokens",
+        "seeds": "fresh",
+        "smooth": "0",
+        "end": "0",
+        "log": "1",
+    },
+)

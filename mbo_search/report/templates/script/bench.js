@@ -65,7 +65,7 @@ const setUpBench = () => {
   const draw = () => {
     for (const show of shows) show();
     const parts = Object.keys(SETS).filter((name) => selection[name].size).map(bundle);
-    if (selection.picked.size) parts.push(act(words.pin, "pin", () => movePicked("pinned")), act(words.hide, "hide", () => movePicked("hidden")));
+    if (selection.picked.size) parts[0].append(act(words.pin, "pin", () => movePicked("pinned")), act(words.hide, "hide", () => movePicked("hidden")));
     if (selection.picked.size || selection.pinned.size) {
       const only = act(words.only, "only", () => { setState("only", selection.only ? "" : "1", ""); followSelection(); });
       only.setAttribute("aria-pressed", String(selection.only));

@@ -101,4 +101,9 @@ const colorBy = () => state.get("color") || "schedule";
 const coloring = () => scaleOf(colorBy()) || bySchedule;
 const colorOf = (trial) => coloring().of(trial);
 const grouping = () => (state.get("group") ? scaleOf(state.get("group")) : null);
-const groupName = (value, by) => (value === null ? "\u2013" : by === "rung" ? words[value] : value);
+const groupName = (value, by) => {
+  if (value === null) return "\u2013";
+  if (by === "rung") return words[value];
+  const setting = settingsOf().find(({ key }) => key === by);
+  return setting ? `${setting.label} ${value}` : value;
+};

@@ -55,13 +55,13 @@ const dressBlocks = (trace) => {
 const cloudLegend = (spec) => {
   const entries = coloring().entries;
   if (!entries.length || !spec.data.some((trace) => isCloud(trace) && trace.showlegend !== false)) return [];
-  return entries.map(([name, color]) => (
-    { type: "scatter", x: [null], y: [null], mode: "markers", name: escape(name), marker: { color, size: 10, symbol: "square" }, hoverinfo: "skip", meta: { names: name } }));
+  // Each in a group of its own: others of the figure have groups, and a group is a column.
+  return entries.map(([name, color], index) => (
+    { type: "scatter", x: [null], y: [null], mode: "markers", name: escape(name), legendgroup: "color-" + index, marker: { color, size: 10, symbol: "square" }, hoverinfo: "skip", meta: { names: name } }));
 };
 const dress = (spec, key) => {
   if (!study || key in drawers) return;
   const legend = colorBy() === "rung" ? [] : cloudLegend(spec);
-  // The hidden baseline of a lane goes with its words.
   spec.data = spec.data.flatMap((trace) => {
     if (trace.meta?.trials) return dressBundle(trace);
     if (trace.meta?.trial !== undefined) return [dressOwned(trace)];
@@ -70,8 +70,9 @@ const dress = (spec, key) => {
   });
   // A legend entry shows the first dot of its trace: there, only the shape counts.
   for (const trace of spec.data.filter(isCloud)) {
-    if (trace.showlegend === false || !trace.legendgroup || COLORED_BY_RESULT.has(key)) continue;
-    legend.push({ type: "scatter", x: [null], y: [null], mode: "markers", name: trace.name, marker: { symbol: trace.marker.symbol, color: "var(--soft)", size: 9 }, hoverinfo: "skip" });
+    if (trace.showlegend === false || trace.mode.includes("lines") || COLORED_BY_RESULT.has(key)) continue;
+    trace.legendgroup ||= trace.name;
+    legend.push({ type: "scatter", x: [null], y: [null], mode: "markers", name: trace.name, legendgroup: trace.legendgroup, marker: { symbol: trace.marker.symbol, color: "var(--soft)", size: 9 }, hoverinfo: "skip" });
     trace.showlegend = false;
   }
   spec.data.push(...legend);

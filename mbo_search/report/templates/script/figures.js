@@ -42,7 +42,7 @@ const render = (key) => {
   const narrow = width < 640;
   if (narrow && key !== "parallel") {
     spec.layout.margin.l = Math.min(spec.layout.margin.l, 44);
-    spec.layout.margin.r = Math.min(spec.layout.margin.r, 14);
+    spec.layout.margin.r = Math.min(spec.layout.margin.r, figure.ends ? LABEL_ROOM : 14);
     const room = width - spec.layout.margin.l - spec.layout.margin.r;
     const font = { ...spec.layout.legend.font, size: 11 };
     // Two columns beside a vertical axis; elsewhere the names simply flow.

@@ -133,7 +133,7 @@ const groupTraces = (drawn, groups, weight) => {
     bundles.get(name).push(series);
   }
   return [...bundles].flatMap(([name, own], place) => {
-    const color = (groups.entries.find(([entry]) => entry === groupName(name, state.get("group"))) || [])[1] || `var(--line-${place % NUM_COLORS})`;
+    const color = (groups.entries.find(([entry]) => entry === name || entry === words[name]) || [])[1] || `var(--line-${place % NUM_COLORS})`;
     const common = own[0].x.filter((x) => own.every((series) => series.x.includes(x)));
     const at = own.map((series) => common.map((x) => smoothed(series, weight)[series.x.indexOf(x)]));
     const across = (choose) => common.map((_, index) => choose(at.map((values) => values[index])));
@@ -163,6 +163,7 @@ const setView = (axis, [low, high]) => {
   setTicks(axis);
 };
 
+const LABEL_ROOM = 54; // beside the plot, for the numbers at the ends of lines
 const drawCurves = (spec, figure) => {
   const { choose } = figure;
   const [quantity, across] = [choose("quantity"), choose("across")];
@@ -185,7 +186,7 @@ const drawCurves = (spec, figure) => {
   spec.layout.yaxis.title.text = words["q_" + quantity];
   spec.layout.xaxis.title.text = words["x_" + across];
   spec.layout.annotations = [];
-  spec.layout.margin.r = 64;
+  spec.layout.margin.r = LABEL_ROOM;
   if (across !== "tokens") spec.layout.shapes = [];
   figure.note.textContent = [...seedsNote(drawn, lacking, choose), countHidden(drawn)].filter(Boolean).join(" ");
 };
