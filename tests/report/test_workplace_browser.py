@@ -1,7 +1,8 @@
-"""Proves in a real Chromium that the report is a place to work: one selection for all figures, as a reader sees it."""
+"""Proves in a real Chromium that the report is a place to work: one selection for all figures and tables."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,14 +45,14 @@ def show(watched: Watched, key: str) -> None:
 
 
 def settle(watched: Watched) -> None:
-    """Wait until what was asked for is on the screen."""
+    """Wait until what was asked for is drawn."""
     watched.page.evaluate("() => new Promise(done => setTimeout(() => requestAnimationFrame(done), 250))")
 
 
 def lines_of(watched: Watched, key: str) -> dict[str, dict]:
     """Color, opacity and ends of the lines of a figure, by the number of their schedule."""
     return watched.page.evaluate(
-        f"Object.fromEntries({PLOT.format(key)}.data.filter(t => t.meta && t.meta.trial !== undefined)"
+        f"Object.fromEntries({PLOT.format(key)}.data.filter(t => t.meta && t.meta.trial !== undefined && t.line)"
         ".map(t => [t.meta.trial, {color: t.line.color, opacity: t.opacity, y: t.y}]))"
     )
 
@@ -97,7 +98,7 @@ def assert_labels_are_at_their_lines(watched: Watched) -> None:
     inside = {trial for trial, (_, _, is_inside) in at.items() if is_inside}
     assert set(shown) == inside
     middles = sorted((middle, height) for _, middle, height in shown.values())
-    assert all(b[0] - a[0] >= a[1] * 0.8 for a, b in zip(middles, middles[1:], strict=False)), "they overlap"
+    assert all(b[0] - a[0] >= a[1] * 0.8 for a, b in itertools.pairwise(middles)), "they overlap"
     order = [trial for trial, _ in sorted(shown.items(), key=lambda item: item[1][1])]
     heights = [at[trial][1] for trial in order]
     assert heights == sorted(heights), "a label stands at the line of another schedule"
@@ -217,7 +218,7 @@ def test_colors_are_chosen_once_by_any_setting_and_named_in_the_figures(reader):
     settle(reader)
     wanted = {LIGHT[f"opt-{name}"] for name in ("adamw", "lion", "muon")}
     assert {dot["color"] for dot in dots_of(reader, "history").values()} <= {*wanted, LIGHT["opt-other"]}
-    named = reader.page.locator("[data-figure=history] .legendtext").all_inner_texts()
+    named = reader.page.locator("[data-figure=history] .legendtext").all_text_contents()
     assert {"adamw", "lion", "muon"} <= set(named)
     box = reader.page.locator("[data-figure=history] .legend").bounding_box()
     assert box is not None
@@ -239,7 +240,7 @@ def test_groups_stand_together_in_the_table_and_become_a_mean_with_a_band(reader
     titles = reader.page.locator("[data-table=ranking] tr.group").all_inner_texts()
     assert {title.split(" (")[0] for title in titles} <= {
         f"cool: optimizer {n}" for n in ("adamw", "lion", "muon")
-    } | {"–"}
+    } | {"\u2013"}
     names = reader.page.evaluate(
         f"{PLOT.format('curves')}.data.filter(t => t.meta.group && t.mode).map(t => t.fill)"
     )

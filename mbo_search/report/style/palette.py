@@ -3,9 +3,9 @@
 Figures name a color by what it stands for (`var(--opt-muon)`); the page resolves the name against the theme in
 force, so that one figure serves both. The optimizers' colors began as Paul Tol's "muted" scheme and were moved
 apart until any two of them differ by at least 0.12 in OKLab for normal, protanopic, deuteranopic and tritanopic
-eyes alike (Tol's come as near as 0.05), and until thin lines stand out: by 3:1 from dark paper, by 1.9:1 from light
-paper, where nine colors leave no more. The rungs' colors were searched for in the same way, 0.11 apart and by 3:1
-from either paper. A test keeps these bounds. Color is never the only sign: bars carry names, rungs carry marker
+eyes alike (Tol's come as near as 0.05), and until thin lines stand out by 3:1 from either paper. The rungs' colors
+were searched for in the same way, 0.11 apart, and so were the twelve of single schedules (`line-0` and on), which
+normal eyes see 0.11 apart. A test keeps these bounds. Color is never the only sign: bars carry names, rungs carry marker
 shapes and line styles, losses carry numbers.
 
 References:
@@ -74,7 +74,10 @@ LIGHT: Mapping[str, str] = MappingProxyType(
         "scale-4": "#e2673a",
     }
 )
-"""Colors on light paper by meaning; `seq-0` is the best value of a scale, `seq-4` the worst."""
+"""Colors on light paper by meaning; `seq-0` is the best value of a scale, `seq-4` the worst.
+
+`scale-0` to `scale-4` stand for the values of a setting, of which none is better than another.
+"""
 
 DARK: Mapping[str, str] = MappingProxyType(
     {
@@ -136,6 +139,9 @@ OPTIMIZER_CYCLE: tuple[str, ...] = tuple(
     name[4:] for name in LIGHT if name.startswith("opt-") and name != "opt-other"
 )
 """The optimizers with a color of their own."""
+
+NUM_LINE_COLORS = sum(name.startswith("line-") for name in LIGHT)
+"""Schedules that differ in color where they are drawn one by one; further ones begin again."""
 
 RUNG_SYMBOLS: Mapping[Rung, str] = MappingProxyType(
     {"untuned": "square", "tuned": "diamond", "shape": "triangle-up", "settings": "hexagon", "switch": "circle"}

@@ -1,5 +1,5 @@
 // ---- Colors: one for each schedule, in every figure and table, by what the reader chose once.
-const NUM_COLORS = 12;
+const NUM_COLORS = Object.keys(palettes.light).filter((name) => name.startsWith("line-")).length;
 const OTHER = "var(--opt-other)";
 
 // The eight best of the question and the leaders of the other rungs differ; further ones begin again.
