@@ -22,7 +22,7 @@ _SEED = 0
 def continuations(
     run: RunDirectory, ranking: Ranking, prepared: PreparedData | None = None
 ) -> tuple[TextSample, ...]:
-    """Let the baseline and the schedules that the verdict compares continue the beginning of the validation text."""
+    """Let the baseline and the schedules of the verdict continue the beginning of the validation text."""
     verdict = ranking.verdict
     trials = dict.fromkeys(
         [ranking.baseline_trial, verdict.opponent_trial, verdict.champion_trial, verdict.winner_trial]

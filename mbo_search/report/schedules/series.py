@@ -40,8 +40,8 @@ def _columns(rows: Iterable[CurveRow | StepRow], names: Sequence[str]) -> Column
 def over_seeds(runs: Sequence[Columns]) -> dict[str, object]:
     """Mean, lowest and highest of each quantity over runs, at the steps that all of them have.
 
-    >>> over_seeds([{"step": [1, 2], "loss": [3.0, 2.0]}, {"step": [2], "loss": [4.0]}])
-    {'step': [2], 'loss': {'mean': [3.0], 'low': [2.0], 'high': [4.0]}}
+    >>> over_seeds([{"step": [1, 2], "loss": [3.0, 2.0]}, {"step": [2], "loss": [2.5]}])
+    {'step': [2], 'loss': {'mean': [2.25], 'low': [2.0], 'high': [2.5]}}
     """
     if not runs or not all(runs):
         return {}
@@ -69,8 +69,8 @@ def _mean(own: Values) -> float | None:
 
 
 def _short(value: float | int | None) -> float | int | None:
-    """As many digits as can be seen; whole numbers stay whole, and what is no number is missing."""
-    if value is None or not math.isfinite(value):
+    """As many digits as can be seen; whole numbers stay whole."""
+    if value is None:
         return None
     if float(value).is_integer() and abs(value) < 1e15:
         return int(value)

@@ -5,8 +5,8 @@ force, so that one figure serves both. The optimizers' colors began as Paul Tol'
 apart until any two of them differ by at least 0.12 in OKLab for normal, protanopic, deuteranopic and tritanopic
 eyes alike (Tol's come as near as 0.05), and until thin lines stand out by 3:1 from either paper. The rungs' colors
 were searched for in the same way, 0.11 apart, and so were the twelve of single schedules (`line-0` and on), which
-normal eyes see 0.11 apart. A test keeps these bounds. Color is never the only sign: bars carry names, rungs carry marker
-shapes and line styles, losses carry numbers.
+normal eyes see 0.11 apart. A test keeps these bounds. Color is never the only sign: bars carry names, rungs carry
+marker shapes and line styles, losses carry numbers.
 
 References:
     Tol 2021, "Colour Schemes", SRON/EPS/TN/09-002, scheme "muted".
@@ -126,9 +126,9 @@ DARK: Mapping[str, str] = MappingProxyType(
         "line-9": "#c590ff",
         "line-10": "#ea4d6e",
         "line-11": "#a6999f",
-        "scale-0": "#8d6be8",
-        "scale-1": "#c264d6",
-        "scale-2": "#f2709c",
+        "scale-0": "#7a62d6",
+        "scale-1": "#b25fd0",
+        "scale-2": "#ec6d9a",
         "scale-3": "#fd9a6a",
         "scale-4": "#fde07a",
     }
