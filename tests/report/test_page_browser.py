@@ -50,6 +50,15 @@ def draw_all(watched: Watched) -> None:
         watched.page.wait_for_selector(f"[data-figure={key}] .main-svg", state="attached")
 
 
+def assert_paper(watched: Watched, figure: str, color: str) -> None:
+    """A figure out of sight follows the theme when the reader comes near."""
+    watched.page.locator(f"[data-figure={figure}]").scroll_into_view_if_needed()
+    watched.page.wait_for_function(
+        "([key, color]) => document.querySelector(`[data-figure=${key}] .plot`).layout.paper_bgcolor === color",
+        arg=[figure, color],
+    )
+
+
 def trials(watched: Watched, table: str = "ranking") -> list[str]:
     rows = watched.page.locator(f"[data-table={table}] tr.row")
     return [row.get_attribute("data-trial") or "" for row in rows.all()]
@@ -128,7 +137,7 @@ def test_filters_narrow_the_table_and_stand_in_the_address(reader):
 
 
 def test_a_row_opens_its_recipe_by_keyboard(reader):
-    button = reader.page.locator("[data-table=ranking] .rank button").first
+    button = reader.page.locator("[data-table=ranking] .rank button[aria-expanded]").first
     button.focus()
     reader.page.keyboard.press("Enter")
     assert reader.page.locator("tr.recipe").count() == 1
@@ -142,11 +151,10 @@ def test_the_reader_chooses_dark_and_plots_follow(reader):
     reader.page.locator("#theme").click()
     assert "theme=dark" in reader.page.url
     assert reader.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(19, 21, 24)"
-    paper = "document.querySelector('[data-figure=lr] .plot').layout.paper_bgcolor"
-    assert reader.page.evaluate(paper) == DARK["surface"]
+    assert_paper(reader, "lr", DARK["surface"])
     reader.page.locator("#theme").click()
     assert "theme" not in reader.page.url
-    assert reader.page.evaluate(paper) == LIGHT["surface"]
+    assert_paper(reader, "lr", LIGHT["surface"])
 
 
 def test_a_link_with_choices_opens_as_it_was_sent(browser, report):
@@ -292,7 +300,7 @@ def test_printing_draws_everything_on_light_paper(browser, report, tmp_path):
         paper = "document.querySelector('[data-figure=tree] .plot').layout.paper_bgcolor"
         assert watched.page.evaluate(paper) == LIGHT["surface"]
         watched.page.evaluate("dispatchEvent(new Event('afterprint'))")
-        assert watched.page.evaluate(paper) == DARK["surface"]
+        assert_paper(watched, "tree", DARK["surface"])
         pdf = watched.page.pdf(path=tmp_path / "report.pdf", format="A4")
         assert pdf.startswith(b"%PDF")
         assert pdf.count(b"/Type /Page\n") >= 5

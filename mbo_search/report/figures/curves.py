@@ -1,7 +1,7 @@
 """Learning curves on a token axis: validation perplexity of the best schedules, stages in the optimizers' colors.
 
-Where a schedule was run on fresh seeds, its line is their mean, as in the ranking, and a band their range. All other
-finished schedules appear together, as a band of their middle 80 %.
+Where a schedule was run on fresh seeds, its line is their mean, as in the ranking, and a band their range. All
+other finished schedules appear together, as a band of their middle 80 %.
 """
 
 from __future__ import annotations
