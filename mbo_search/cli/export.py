@@ -18,7 +18,6 @@ from mbo_search.study.files.schedule_file import load_schedule_file
 from mbo_search.system.files import write_atomic
 from mbo_search.units import format_count, format_seconds
 
-
 _SUFFIXES = MappingProxyType({"": "yaml", ".yml": "yaml"})
 """Formats of files whose suffix is not the name of their format."""
 

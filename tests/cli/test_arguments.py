@@ -9,7 +9,6 @@ import pytest
 
 from mbo_search.study.examples import example_path
 
-
 FOLDER = Path(__file__).parents[1] / "replay" / "directory"
 
 
@@ -71,7 +70,7 @@ def here(tmp_path, monkeypatch):
         ("simulate notes", "is not a stage table but a folder of something else (a JSON file with the losses"),
         ("simulate my-study.yaml", "is not a stage table but a study file"),
         ("sample reports --prompt x", "but a folder of run directories (give one of them: reports/first)"),
-        ("compare reports/first reports/second", "reports/second: does not exist (did you mean reports/first?)"),
+        ("compare reports/first reports/second", "reports/second: does not exist (there are: reports/first)"),
         ("export reports/first -o notes", "notes: is a folder; a file is to be written"),
         ("export reports/first -o gone/x.yaml", "gone/x.yaml: cannot be written: there is no folder for it"),
         ("export reports/first -o x.gguf", "x.gguf ends in .gguf, which is no format of schedules (yaml, json)"),
