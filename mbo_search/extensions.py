@@ -208,8 +208,14 @@ def _of_packages(group: str) -> tuple[Found, ...]:
     return tuple(one for one in found if one is not None)
 
 
+class _Points(Protocol):
+    """The entry points of all packages; the standard library's name for them has changed."""
+
+    def select(self, *, group: str) -> EntryPoints: ...
+
+
 @cache
-def _points() -> EntryPoints:
+def _points() -> _Points:
     """Every entry point of this environment; reading the metadata of all packages takes a tenth of a second."""
     return entry_points()
 

@@ -116,9 +116,11 @@ def _study_hint(path: Path, kind: Kind) -> str:
     if kind == "address":
         return "download the file, and give its path"
     if kind == "run directory":
-        return f"continue its search with `mbo-search resume {_quoted(path)}`, or give {path / 'study.yaml'} to search anew"
+        study = path / "study.yaml"
+        return f"continue its search with `mbo-search resume {_quoted(path)}`, or search {study} anew"
     if kind == "schedule":
-        return f"train it with `mbo-search train {_quoted(path)} --out DIR`, or again with `mbo-search replay {_quoted(path)}`"
+        name = _quoted(path)
+        return f"train it with `mbo-search train {name} --out DIR`, or again with `mbo-search replay {name}`"
     studies = [
         found for found in _files(path if path.is_dir() else path.parent, *_YAML) if kind_of(found) == "study"
     ]
@@ -126,8 +128,8 @@ def _study_hint(path: Path, kind: Kind) -> str:
         return f"give one of its files: {_few(studies)}"
     if kind == "missing" and (near := _near(path, studies)):
         return f"did you mean {near}?"
-    name = nearest_name(path.stem, example_names())
-    shipped = f"; a shipped study is named by --example {name}" if name else ""
+    example = nearest_name(path.stem, example_names())
+    shipped = f"; a shipped study is named by --example {example}" if example else ""
     return f"check the path; `mbo-search init` writes a study to begin with{shipped}"
 
 
