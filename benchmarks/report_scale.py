@@ -91,7 +91,7 @@ def open_page(page: Path) -> dict[str, float | None]:
         devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
         started = time.perf_counter()
         tab.goto(page.as_uri())
-        tab.wait_for_selector("[data-figure=picture] .main-svg")
+        tab.wait_for_selector("[data-figure] .main-svg")
         tab.wait_for_selector("[data-table=ranking] tr.row")
         seconds = time.perf_counter() - started
         metrics = {item["name"]: item["value"] for item in devtools.send("Performance.getMetrics")["metrics"]}

@@ -11,7 +11,8 @@ from playwright.sync_api import Browser
 
 from mbo_search.report.page.page import write_report
 from mbo_search.report.style.palette import DARK, LIGHT
-from mbo_search.testing.runs import build_run
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.testing.runs import build_records, build_run, make_setup, make_study
 from tests.report.browser import Watched, chromium, watched_page
 
 pytestmark = pytest.mark.browser
@@ -238,9 +239,8 @@ def test_groups_stand_together_in_the_table_and_become_a_mean_with_a_band(reader
     group.select_option(label="cool: optimizer")
     settle(reader)
     titles = reader.page.locator("[data-table=ranking] tr.group").all_inner_texts()
-    assert {title.split(" (")[0] for title in titles} <= {
-        f"cool: optimizer {n}" for n in ("adamw", "lion", "muon")
-    } | {"\u2013"}
+    values = ("adamw", "lion", "muon", "\u2013")
+    assert {title.split(" (")[0] for title in titles} <= {f"cool: optimizer {value}" for value in values}
     names = reader.page.evaluate(
         f"{PLOT.format('curves')}.data.filter(t => t.meta.group && t.mode).map(t => t.fill)"
     )
@@ -405,4 +405,47 @@ def test_the_words_of_the_bar_are_chinese_in_a_chinese_page(browser, tmp_path):
         assert "Pick" not in text
         title = watched.page.evaluate(f"{PLOT.format('curves')}.layout.yaxis.title.text")
         assert title == "验证困惑度"
+        watched.assert_clean()
+
+
+def without_steps(path: Path, num_trials: int) -> Path:
+    """The page of a run that was recorded before the course of training was kept."""
+    study = make_study()
+    run = RunDirectory.create(path, study, make_setup(study))
+    for record, curve in build_records(study, num_trials=num_trials, confirm_seeds=2):
+        run.write_record(record, curve)
+    return write_report(run)
+
+
+def test_what_an_older_run_did_not_record_is_said(browser, tmp_path):
+    with watched_page(browser) as watched:
+        watched.open(without_steps(tmp_path / "run", 14), "#curves?curves.quantity=tokens_per_second")
+        show(watched, "curves")
+        settle(watched)
+        note = watched.page.locator("[data-figure=curves] [data-note]")
+        assert note.inner_text().startswith("Not recorded (tokens per second over tokens): #")
+        watched.page.locator("[data-figure=curves] [data-state=quantity]").select_option("grad_norm")
+        assert "Not recorded" not in note.inner_text()
+        watched.page.locator("[data-figure=curves] [data-state=across]").select_option("seconds")
+        assert note.inner_text().startswith("Not recorded (gradient norm over seconds")
+        watched.assert_clean()
+
+
+@pytest.mark.slow
+def test_a_thousand_schedules_can_still_be_worked_with(browser, tmp_path):
+    page = without_steps(tmp_path / "run", 1000)
+    assert page.stat().st_size < 8e6
+    with watched_page(browser) as watched:
+        watched.open(page)
+        for key in ("curves", "history", "parallel", "pareto"):
+            show(watched, key)
+        assert watched.page.evaluate("document.querySelectorAll('*').length") < 15_000
+        pick = "document.querySelector('[data-table=ranking] .pick').click()"
+        milliseconds = watched.page.evaluate(
+            f"() => {{ const t = performance.now(); {pick}; return performance.now() - t; }}"
+        )
+        assert milliseconds < 5_000
+        show(watched, "history")
+        settle(watched)
+        assert sum(dot["opacity"] == 1 for dot in dots_of(watched, "history").values()) == 1
         watched.assert_clean()

@@ -37,6 +37,7 @@ def shown_block(block: FigureBlock, *, drawn_by_script: bool = False) -> dict[st
     spec = None if figure is None else json.loads(figure.to_json())
     if spec is not None and drawn_by_script:
         spec["data"] = [trace for trace in spec["data"] if _is_everybodys(trace.get("meta") or {})]
+        spec["layout"].pop("annotations", None)
     return {
         "key": block.key,
         "title": block.title,

@@ -102,8 +102,8 @@ const coloring = () => scaleOf(colorBy()) || bySchedule;
 const colorOf = (trial) => coloring().of(trial);
 const grouping = () => (state.get("group") ? scaleOf(state.get("group")) : null);
 const groupName = (value, by) => {
-  if (value === null) return "\u2013";
-  if (by === "rung") return words[value];
+  if (by === "rung" && value !== null) return words[value];
   const setting = settingsOf().find(({ key }) => key === by);
-  return setting ? `${setting.label} ${value}` : value;
+  const shown = value === null ? "\u2013" : value;
+  return setting ? `${setting.label} ${shown}` : shown;
 };

@@ -15,7 +15,7 @@ const dressCloud = (trace, key) => {
   const each = (value, dot) => own.customdata.map((trial, index) => dot(trial, Array.isArray(value) ? value[index] : value));
   const { marker } = own;
   const base = marker.opacity ?? own.opacity ?? 1;
-  const strong = (trial) => isMarked(trial) || (colorBy() === "schedule" && lineOf.has(trial));
+  const strong = (trial) => colorBy() !== "schedule" || lineOf.has(trial);
   marker.opacity = each(base, (trial, opacity) => (isFaded(trial) ? 0.12 : isMarked(trial) ? 1 : strong(trial) ? Math.max(opacity, 0.8) : opacity));
   marker.size = each(marker.size, (trial, size) => (isMarked(trial) ? size + 5 : size));
   if (!own.mode.includes("lines") && !COLORED_BY_RESULT.has(key)) marker.color = own.customdata.map(colorOf);

@@ -188,7 +188,7 @@ const drawCurves = (spec, figure) => {
   spec.layout.annotations = [];
   spec.layout.margin.r = LABEL_ROOM;
   if (across !== "tokens") spec.layout.shapes = [];
-  figure.note.textContent = [...seedsNote(drawn, lacking, choose), countHidden(drawn)].filter(Boolean).join(" ");
+  figure.note.textContent = [...seedsNote(drawn, lacking, choose), countHidden(drawn)].filter(Boolean).join(" ").replaceAll("\u2026.", "\u2026");
 };
 const endOf = (series, weight) => {
   const y = smoothed(series, weight);
