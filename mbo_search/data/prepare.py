@@ -207,7 +207,7 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: Prepar
 def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:
     text = read_splits(spec, sources, tell)
     train = (piece for document in text.splits["train"] for piece in tokenizable_texts(document.text))
-    _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER)
+    _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER, tell)
     tokenizer = load_tokenizer(folder / _TOKENIZER)
     documents = [document for split in SPLITS for document in text.splits[split]]
     encoded = counted(documents, "encode", len(documents), tell)
@@ -221,15 +221,15 @@ def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: P
 
 
 def _write_shards(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:
-    _save_tokenizer(spec.tokenizer, (), folder / _TOKENIZER)
+    _save_tokenizer(spec.tokenizer, (), folder / _TOKENIZER, tell)
     return write_shard_splits(spec, sources, load_tokenizer(folder / _TOKENIZER), folder, tell)
 
 
-def _save_tokenizer(spec: TokenizerSpec, texts: Iterable[str], folder: Path) -> None:
+def _save_tokenizer(spec: TokenizerSpec, texts: Iterable[str], folder: Path, tell: PrepareReporter) -> None:
     if spec.kind == "bytes":
         save_byte_tokenizer(folder)
     elif spec.kind == "bpe":
-        train_bpe_tokenizer(texts, vocab_size=spec.vocab_size or _DEFAULT_VOCAB_SIZE, folder=folder)
+        train_bpe_tokenizer(texts, vocab_size=spec.vocab_size or _DEFAULT_VOCAB_SIZE, folder=folder, tell=tell)
     else:
         save_tokenizer_file(_given_path(spec), folder)
 

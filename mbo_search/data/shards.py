@@ -32,6 +32,7 @@ from mbo_search.data.metadata import (
     SplitMetadata,
     TokenWidth,
     WrittenSplits,
+    with_counts,
 )
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.sources import Source
@@ -211,7 +212,7 @@ def _without_duplicates(
         kind=spec.dedup, too_short=0, exact=0, near=0, in_validation=0, num_compared=len(runs["train"])
     )
     dropped = {reason: number for reason, number in tokens.items() if number}
-    return fresh, known.model_copy(update={**counts, "num_characters": dropped})
+    return fresh, with_counts(known, counts, dropped)
 
 
 def _deal(spec: DataSpec, runs: Sequence[_Run], held_out: tuple[Split, ...]) -> dict[Split, list[_Run]]:

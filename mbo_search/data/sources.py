@@ -202,7 +202,8 @@ def _single_file(name: str, path: Path, entry: str) -> _Entry:
 def _readable(name: str, base: Path, entries: tuple[list[Path], list[Path]], entry: str, text_field: str) -> _Entry:
     """Sort the files of a folder or glob: what is read and for which split, and what is passed over and why."""
     found, hidden = entries
-    passed: dict[PassReason, list[Path]] = defaultdict(list, hidden=hidden)
+    passed: dict[PassReason, list[Path]] = defaultdict(list)
+    passed["hidden"] = hidden
     read = (*text_suffixes(), SHARD_SUFFIX)
     files: list[Path] = []
     for path in sorted(found, key=lambda path: path.as_posix()):

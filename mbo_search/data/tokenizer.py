@@ -15,8 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, trainers
+from tokenizers import decoders, models, pre_tokenizers
 
+from mbo_search.data.bpe.training import train_in_child
+from mbo_search.data.bpe.words import bounded_texts
+from mbo_search.data.progress import PrepareReporter, tell_nobody
 from mbo_search.errors import DataError, Problem
 from mbo_search.system.files import read_json, write_atomic, write_json
 
@@ -126,24 +129,20 @@ def save_byte_tokenizer(folder: Path) -> None:
     _save(backend, folder)
 
 
-def train_bpe_tokenizer(texts: Iterable[str], *, vocab_size: int, folder: Path) -> None:
+def train_bpe_tokenizer(
+    texts: Iterable[str], *, vocab_size: int, folder: Path, tell: PrepareReporter = tell_nobody
+) -> None:
     """Train and save a byte-level BPE tokenizer. Equal texts give an equal tokenizer.
 
     References:
         Sennrich, Haddow, Birch 2016, Neural Machine Translation of Rare Words with Subword Units, arXiv:1508.07909.
-        Differs from the paper: works on bytes, with the word pattern of GPT-2.
+        Differs from the paper: works on bytes, with the word pattern of GPT-2; words of text without spaces end
+        after at most `LONGEST_WORD` characters.
     """
-    backend = tokenizers.Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=[EOS],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
+    trained = train_in_child(
+        bounded_texts(texts), vocab_size=vocab_size, special_token=EOS, folder=folder, tell=tell
     )
-    backend.train_from_iterator(texts, trainer=trainer)
-    _save(backend, folder)
+    _save(tokenizers.Tokenizer.from_str(trained), folder)
 
 
 def tokenizer_files(path: str) -> tuple[Path, ...]:
