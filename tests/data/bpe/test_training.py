@@ -83,7 +83,9 @@ prepare(spec, Path(sys.argv[2]), lambda progress: print(progress.phase, flush=Tr
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_a_signal_ends_training_at_once_and_leaves_no_process(tmp_path, rng, end):
-    (tmp_path / "text.txt").write_text("\n".join(chinese(rng, 1000) for _ in range(3000)), encoding="utf-8")
+    text = chinese(rng, 300_000)
+    lines = "\n".join(text[start : start + 1000] for start in range(0, len(text), 1000))
+    (tmp_path / "text.txt").write_text(lines, encoding="utf-8")
     command = [sys.executable, "-c", _PREPARE, str(tmp_path / "text.txt"), str(tmp_path / "cache")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
