@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from mbo_search.data.batches import TokenArray
 from mbo_search.data.dedup import DuplicateFilter
+from mbo_search.data.files.shard_formats import check_is_tokens, check_width, looks_like
 from mbo_search.data.files.walk import shown
 from mbo_search.data.metadata import (
     SPLITS,
@@ -36,7 +37,6 @@ from mbo_search.data.metadata import (
     with_counts,
 )
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
-from mbo_search.data.shard_formats import check_is_tokens, check_width, looks_like
 from mbo_search.data.sources import Source
 from mbo_search.data.split import deal, held_out_splits, piece_limit
 from mbo_search.data.token_files import (

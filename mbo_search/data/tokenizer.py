@@ -17,9 +17,10 @@ import numpy.typing as npt
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
-from mbo_search.data.bpe.training import train_in_child
-from mbo_search.data.bpe.words import bounded_texts
 from mbo_search.data.progress import PrepareReporter, tell_nobody
+from mbo_search.data.tokenizing.foreign_tokenizers import foreign_format, missing_tokenizer
+from mbo_search.data.tokenizing.training import train_in_child
+from mbo_search.data.tokenizing.words import bounded_texts
 from mbo_search.errors import DataError, Problem
 from mbo_search.system.files import read_json, write_atomic, write_json
 
@@ -78,6 +79,19 @@ class Tokenizer:
         """Text of token ids; special tokens are left out, broken UTF-8 becomes U+FFFD."""
         text: str = self._backend.decode(list(ids), skip_special_tokens=True)
         return text
+
+    def uncovered_share(self, texts: Sequence[str]) -> float:
+        """Share of the characters besides white space for which there is no token: a tokenizer may drop them."""
+        num_visible = num_uncovered = 0
+        for text, encoding in zip(
+            texts, self._backend.encode_batch(list(texts), add_special_tokens=False), strict=True
+        ):
+            uncovered = np.array([not character.isspace() for character in text], dtype=bool)
+            num_visible += int(uncovered.sum())
+            for start, end in encoding.offsets:
+                uncovered[start:end] = False
+            num_uncovered += int(uncovered.sum())
+        return num_uncovered / max(1, num_visible)
 
     def byte_lengths(self) -> npt.NDArray[np.int64]:
         """UTF-8 bytes of text that each token stands for, shape [vocab_size]; 0 for special and unused ids.
@@ -154,7 +168,10 @@ def tokenizer_files(path: str) -> tuple[Path, ...]:
     given = Path(path)
     file = given / _FILE if given.is_dir() else given
     if not file.is_file():
-        raise DataError([_missing_tokenizer(path, given)])
+        raise DataError([missing_tokenizer(path, given)])
+    foreign = foreign_format(file)
+    if foreign is not None:
+        raise DataError([foreign])
     beside = (file.with_name(name) for name in (_CONFIG, *_COMPANIONS))
     return (file, *(companion for companion in beside if companion.is_file()))
 
@@ -216,15 +233,6 @@ def _eos_of(config: dict[str, Any]) -> str | None:
     if isinstance(eos, dict):
         eos = eos.get("content")
     return eos if isinstance(eos, str) else None
-
-
-def _missing_tokenizer(path: str, given: Path) -> Problem:
-    if given.is_dir():
-        rule = f"holds no {_FILE}"
-        hint = f"AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes {_FILE} into it"
-    else:
-        rule, hint = "does not exist", f"give a {_FILE} or a folder that holds one"
-    return Problem(key="data.tokenizer.path", value=path, rule=rule, hint=hint)
 
 
 def _plain_length(token: str) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.spec.study import DataSpec
 
@@ -18,8 +20,27 @@ def is_corpus(source: str) -> bool:
 
 
 def absolute_path(path: str, base: Path) -> str:
-    """Let a path start in a folder, unless it is absolute or begins with the home folder."""
-    return str(base.resolve() / Path(path).expanduser())
+    """Let a path start in a folder, unless it is absolute or begins with a home folder.
+
+    Raises:
+        StudyError: If the home folder is not known, or the path cannot be written to a study file.
+    """
+    try:
+        absolute = str(base.resolve() / Path(path).expanduser())
+    except RuntimeError as error:
+        raise _bad_path(path, "names the home folder of a user whom this machine does not know") from error
+    try:
+        absolute.encode()
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(absolute).decode("utf-8", errors="backslashreplace")
+        raise _bad_path(path, f"is {shown}, a name that is not UTF-8, which no study file can hold") from error
+    return absolute
+
+
+def _bad_path(path: str, rule: str) -> StudyError:
+    shown = os.fsencode(path).decode("utf-8", errors="backslashreplace")
+    hint = "write the path in full, or rename the file or folder"
+    return StudyError([Problem(key="", value=shown, rule=rule, hint=hint)])
 
 
 def data_with_base(data: DataSpec, base: Path) -> DataSpec:

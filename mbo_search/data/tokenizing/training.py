@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import mbo_search
-from mbo_search.data.bpe.child import write_texts
 from mbo_search.data.progress import PrepareProgress, PrepareReporter
+from mbo_search.data.tokenizing.child import write_texts
 from mbo_search.errors import DataError, Problem
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from mbo_search.data.bpe.child import main; main(*sys.argv[2:])"
+    "from mbo_search.data.tokenizing.child import main; main(*sys.argv[2:])"
 )
 _MERGES = "Compute merges"
 _LAST_LINES = 5

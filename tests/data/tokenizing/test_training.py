@@ -11,10 +11,10 @@ import time
 import numpy as np
 import pytest
 
-from mbo_search.data.bpe import training
-from mbo_search.data.bpe.child import read_texts, train, write_texts
-from mbo_search.data.bpe.words import LONGEST_WORD, bounded_texts
 from mbo_search.data.tokenizer import EOS, load_tokenizer, train_bpe_tokenizer
+from mbo_search.data.tokenizing import training
+from mbo_search.data.tokenizing.child import read_texts, train, write_texts
+from mbo_search.data.tokenizing.words import LONGEST_WORD, bounded_texts
 from mbo_search.errors import DataError
 
 

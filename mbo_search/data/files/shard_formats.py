@@ -1,7 +1,7 @@
 """What a file of token ids really holds: ids of another width or byte order pass for ids unless they are looked at.
 
 Small ids written in 32 bits and read in 16 give a zero behind each id; written in 64 bits, three. So a width is
-taken only if the file does not look like another one, of either byte order: no text has so many zeros in such places.
+taken only if the file does not look like another one, of either byte order: no text has so many zeros there.
 """
 
 from __future__ import annotations
