@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     from optuna.samplers import BaseSampler
 
+    from mbo_search.data.summary.data_summary import DataSummary
     from mbo_search.engine.run import RunSummary
     from mbo_search.report.samples import TextSample
     from mbo_search.report.source import ReportSource
@@ -58,6 +59,11 @@ class Run:
     def study(self) -> Study:
         """The study that was searched."""
         return self._source.study
+
+    @property
+    def data(self) -> DataSummary | None:
+        """What became of the text; None if the run is too old to know, and the cache is gone."""
+        return self._source.data
 
     @property
     def result(self) -> Ranking:

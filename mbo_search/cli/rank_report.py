@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from mbo_search.api.data_text import data_lines
 from mbo_search.cli.console import CommandResult
 from mbo_search.cli.ranking_text import ranking_text
 from mbo_search.errors import Problem, UserError
@@ -27,8 +28,9 @@ def rank_run(folder: Path, *, as_csv: bool) -> CommandResult:
 
     run = load_run(folder)
     csv = Text(run.ranking.to_csv(index=False).rstrip("\n"), no_wrap=True, overflow="ignore")
-    text = [csv] if as_csv else ranking_text(run.result)
-    document = run.result.model_dump(mode="json")
+    text = [csv] if as_csv else [*data_lines(run.study, run.data), "", *ranking_text(run.result)]
+    data = None if run.data is None else run.data.model_dump(mode="json")
+    document = {**run.result.model_dump(mode="json"), "data": data}
     schema = document.pop("schema")
     return CommandResult(schema=schema, document=document, text=text, brief=run.verdict.sentence)
 

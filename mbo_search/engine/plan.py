@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mbo_search.data.prepare import PreparedData, prepare
+from mbo_search.data.summary.data_summary import summarize
 from mbo_search.engine.backends.slots import Backend, choose_backend, num_slots, store_limit_bytes
 from mbo_search.engine.control.confirm import confirm_cost
 from mbo_search.engine.open_run import baselines_of, with_runner
@@ -82,6 +83,7 @@ def make_plan(
         setup=setup,
         num_parameters=num_parameters(setup.model, setup.vocab_size),
         flops_per_token=flops_per_token(setup.model, setup.vocab_size),
+        data=summarize(prepared.metadata, study.data, schedule_tokens=budget.total_tokens),
         train_tokens=_train_tokens(prepared),
         epochs=budget.total_tokens / _train_tokens(prepared),
         steps=budget.total_steps,

@@ -11,7 +11,7 @@ from mbo_search.report.figures.figure import FigureBlock
 from mbo_search.report.figures.registry import FIGURES, figure_blocks
 from mbo_search.report.page.html import render_page
 from mbo_search.report.page.ladder_table import ladder_rows
-from mbo_search.report.page.metadata import commands, data_facts, environment_facts
+from mbo_search.report.page.metadata import commands, data_facts, environment_facts, shown_data
 from mbo_search.report.page.page_context import page_context, shown_block
 from mbo_search.report.page.summary import (
     headline,
@@ -114,9 +114,9 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "attribution": attribution_table(source, text),
         "blocks": {key: shown_block(block) for key, block in blocks.items()},
         "samples": samples,
+        "data": shown_data(source, text),
         "data_facts": data_facts(source, text),
         "environment_facts": environment_facts(source, text),
-        "has_metadata": source.metadata is not None,
         "commands": commands(source),
         "study_yaml": dump_study(source.study),
     }
