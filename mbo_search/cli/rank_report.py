@@ -15,6 +15,9 @@ from mbo_search.cli.ranking_text import ranking_text
 from mbo_search.errors import Problem, UserError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from mbo_search.api.runs import Run
     from mbo_search.report.style.i18n import Language
 
 
@@ -28,11 +31,17 @@ def rank_run(folder: Path, *, as_csv: bool) -> CommandResult:
 
     run = load_run(folder)
     csv = Text(run.ranking.to_csv(index=False).rstrip("\n"), no_wrap=True, overflow="ignore")
-    text = [csv] if as_csv else [*data_lines(run.study, run.data), "", *ranking_text(run.result)]
+    text = [csv] if as_csv else [*_data_above(run), *ranking_text(run.result)]
     data = None if run.data is None else run.data.model_dump(mode="json")
     document = {**run.result.model_dump(mode="json"), "data": data}
     schema = document.pop("schema")
     return CommandResult(schema=schema, document=document, text=text, brief=run.verdict.sentence)
+
+
+def _data_above(run: Run) -> list[RenderableType]:
+    """The data block, and an empty line below it."""
+    lines = data_lines(run.study, run.data)
+    return [*lines, ""] if lines else []
 
 
 def report_run(folder: Path, out: Path | None, language: Language, figures: Path | None = None) -> CommandResult:

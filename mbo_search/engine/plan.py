@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mbo_search.data.prepare import PreparedData, prepare
@@ -28,13 +28,12 @@ from mbo_search.results.records.records import Arm
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT
 from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
-from mbo_search.study.files.files_named import with_base
 from mbo_search.study.space.ladder import search_spaces
 from mbo_search.study.space.parameters import SpaceSize
 from mbo_search.study.space.space import Space, parameters, propose, space_size, staged_space
 from mbo_search.study.spec.lr_shapes import lr_factor
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.segments import cut
+from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.study.spec.study import Numeric, Range
 from mbo_search.study.study import Study
 from mbo_search.train.execution.path import schedule_path
@@ -65,14 +64,12 @@ def make_plan(
     Raises:
         UserError: Whatever would keep the study from running.
     """
-    study = with_base(study, Path())
     baselines, arms = baselines_of(study), _arm_plans(study)
     prepared = prepare(study.data, cache)
     slots = num_slots(study, backend)
     setup = with_runner(resolve_setup(study, prepared, slots), runner)
     budget = setup.budget()
-    for schedule in baselines.values():
-        cut(schedule, budget)
+    _check_fit(baselines, budget)
     first = next(iter(baselines.values()), _reference_schedule(study))
     speed = measure_speed(setup, first, study.seed, prepared=prepared, runner=runner)
     most_tokens, node_bytes = _most_tokens(study, budget.total_tokens), _node_bytes(study, setup)
@@ -106,6 +103,12 @@ def make_plan(
         confirm=confirm_cost(study, budget),
         noise=None if earlier is None else earlier_noise(earlier, setup, _worthwhile_percent(study)),
     )
+
+
+def _check_fit(schedules: Mapping[str, Schedule], budget: BudgetSteps) -> None:
+    """Refuse a schedule whose stages do not lie on the budget's grid."""
+    for schedule in schedules.values():
+        cut(schedule, budget)
 
 
 def _worthwhile_percent(study: Study) -> float:
