@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mbo_search.api.schedules import FoundSchedule
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.system.cache import user_cache
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mbo_search.report.source import ReportSource
     from mbo_search.report.style.i18n import Language
     from mbo_search.results.evidence.ranking_values import Ranking, Verdict
+    from mbo_search.results.records.run_directory import RecordScan
     from mbo_search.study.study import Study
     from mbo_search.trial.reports import StageRunner
 
@@ -58,17 +60,27 @@ class Run:
     @property
     def study(self) -> Study:
         """The study that was searched."""
-        return self._source.study
+        return self._directory.study() if self.summary is None else self.summary.study
 
-    @property
+    @cached_property
     def data(self) -> DataSummary | None:
         """What became of the text; None if the run is too old to know, and the cache is gone."""
-        return self._source.data
+        from mbo_search.data.summary.data_summary import summarize
+        from mbo_search.results.records.run_data import metadata_of
 
-    @property
+        metadata, setup = metadata_of(self._directory, user_cache()), self._directory.setup()
+        if metadata is None:
+            return None
+        return summarize(metadata, self.study.data, schedule_tokens=setup.budget().total_tokens)
+
+    @cached_property
     def result(self) -> Ranking:
         """Everything that `ranking.json` holds, as one value."""
-        return self._source.ranking
+        from mbo_search.results.ranking.files import make_ranking
+
+        if self.summary is not None:
+            return self.summary.ranking
+        return make_ranking(self._directory, records=self._scan.records)
 
     @property
     def verdict(self) -> Verdict:
@@ -197,10 +209,12 @@ class Run:
     def _source(self) -> ReportSource:
         from mbo_search.report.source import read_source
 
-        known = self.summary
-        if known is None:
-            return read_source(self._directory)
-        return read_source(self._directory, known.ranking, study=known.study, setup=known.setup)
+        setup = None if self.summary is None else self.summary.setup
+        return read_source(self._directory, self.result, study=self.study, setup=setup, scan=self._scan)
+
+    @cached_property
+    def _scan(self) -> RecordScan:
+        return self._directory.scan()
 
     def __repr__(self) -> str:
         """Name the directory and the verdict."""

@@ -30,8 +30,7 @@ def rank_run(folder: Path, *, as_csv: bool) -> CommandResult:
     from mbo_search.api.runs import load_run
 
     run = load_run(folder)
-    csv = Text(run.ranking.to_csv(index=False).rstrip("\n"), no_wrap=True, overflow="ignore")
-    text = [csv] if as_csv else [*_data_above(run), *ranking_text(run.result)]
+    text = [_csv(run)] if as_csv else [*_data_above(run), *ranking_text(run.result)]
     data = None if run.data is None else run.data.model_dump(mode="json")
     document = {**run.result.model_dump(mode="json"), "data": data}
     schema = document.pop("schema")
@@ -42,6 +41,11 @@ def _data_above(run: Run) -> list[RenderableType]:
     """The data block, and an empty line below it."""
     lines = data_lines(run.study, run.data)
     return [*lines, ""] if lines else []
+
+
+def _csv(run: Run) -> Text:
+    """The whole table; made only when asked for, because the library that makes it takes half a second to load."""
+    return Text(run.ranking.to_csv(index=False).rstrip("\n"), no_wrap=True, overflow="ignore")
 
 
 def report_run(folder: Path, out: Path | None, language: Language, figures: Path | None = None) -> CommandResult:
