@@ -288,12 +288,15 @@
     render(figure.key);
   };
 
+  // On paper a figure is drawn larger than its place and made smaller by the style, so that two fit side by side.
+  const printedWidth = ({ plot }) => Number(getComputedStyle(plot).getPropertyValue("--printed-width")) || 700;
+
   const render = (key) => {
     const figure = load(key);
     const chosen = figure.controls.map((element) => controls[element.dataset.state]);
     const spec = structuredClone(figure.spec);
     for (const { adapt } of chosen) if (adapt) adapt(spec, figure.choose, figure);
-    const width = printing ? 700 : figure.plot.clientWidth;
+    const width = printing ? printedWidth(figure) : figure.plot.clientWidth;
     const narrow = width < 640;
     if (narrow && key !== "parallel") {
       spec.layout.margin.l = Math.min(spec.layout.margin.l, 44);
@@ -348,7 +351,7 @@
       button.addEventListener("click", async () => {
         await render(key);
         const { width, height } = figure.plot.getBoundingClientRect();
-        const filename = document.title.split(":")[0].replace(/[^\w.-]+/g, "_") + "-" + key;
+        const filename = document.querySelector("nav .brand").textContent.replace(/[^\w.-]+/g, "_") + "-" + key;
         Plotly.downloadImage(figure.plot, { format: button.dataset.download, filename, width, height, scale: 2 });
       });
     }
@@ -397,6 +400,7 @@
   };
   const leftKinds = new Set(["arm", "stages", "text"]);
   const PAGE = 20;
+  const PRINTED = 300;
 
   const quote = (value) => {
     let text = value === null || value === undefined ? "" : String(value);
@@ -439,6 +443,7 @@
     const recipeOf = (row) => (row.recipe ??= table.stages[row.index].map(stageOf));
     const stagesOf = (row) => (row.stages ??= recipeOf(row).map((stage) => stage.optimizer).join(" \u2192 "));
     const haystackOf = (row) => (row.haystack ??= [row.trial, row.arm, row.kind, row.state, row.reason, row.message,
+      row.note, ...(row.tags || []),
       ...recipeOf(row).flatMap((stage) => [stage.name, ...stage.facts.map(([, value]) => value)])].join(" ").toLowerCase());
     const choose = (key) => state.get(name + "." + key) || "";
     const open = new Set();
@@ -455,14 +460,30 @@
     for (const kind of [...new Set(rows.map((row) => row.kind))].sort()) kindSelect.append(new Option(words[kind], kind));
     kindLabel.append(kindSelect);
     kindLabel.hidden = kindSelect.options.length <= 2; // nothing to choose between
+    const tagLabel = make("label", "", words.tag);
+    const tagSelect = make("select");
+    tagSelect.append(new Option(words.any_tag, ""));
+    for (const tag of [...new Set(rows.flatMap((row) => row.tags || []))].sort()) tagSelect.append(new Option(tag, tag));
+    tagLabel.append(tagSelect);
+    tagLabel.hidden = tagSelect.options.length <= 1;
+    const sortLabel = make("label", "sorter", words.sort);
+    const sortSelect = make("select");
+    sortSelect.append(new Option(words.as_ranked, ""));
+    for (const column of table.columns) {
+      for (const [direction, sign] of [["up", "\u2191"], ["down", "\u2193"]]) {
+        sortSelect.append(new Option(`${column.title} ${sign}`, `${column.key}:${direction}`));
+      }
+    }
+    sortLabel.append(sortSelect);
     const count = make("span", "count");
     count.setAttribute("aria-live", "polite");
     const csv = make("button", "", words.csv);
     csv.type = "button";
-    tools.append(searchLabel, kindLabel, count, csv);
+    tools.append(searchLabel, kindLabel, tagLabel, sortLabel, count, csv);
     const frame = make("div", "rows");
     frame.tabIndex = 0;
     const grid = make("table");
+    grid.setAttribute("role", "table"); // rows that stand as cards are rows of a table nonetheless
     const head = make("thead");
     const body = make("tbody");
     grid.append(head, body);
@@ -474,7 +495,9 @@
     const visible = () => {
       const terms = choose("q").toLowerCase().split(/\s+/).filter(Boolean);
       const kind = choose("kind");
-      const found = rows.filter((row) => (!kind || row.kind === kind) && terms.every((t) => haystackOf(row).includes(t)));
+      const tag = choose("tag");
+      const fits = (row) => (!kind || row.kind === kind) && (!tag || (row.tags || []).includes(tag));
+      const found = rows.filter((row) => fits(row) && terms.every((t) => haystackOf(row).includes(t)));
       const [key, direction] = choose("sort").split(":");
       if (!key) return found;
       const sign = direction === "down" ? -1 : 1;
@@ -487,8 +510,17 @@
       });
     };
 
+    const noteOf = (row) => {
+      const line = make("div", "remark");
+      for (const tag of row.tags || []) line.append(make("span", "tag", tag), " ");
+      line.append(row.note || "");
+      return line;
+    };
+
     const cell = (row, column) => {
-      const td = make("td", leftKinds.has(column.kind) ? "left" : "");
+      const td = make("td", `${leftKinds.has(column.kind) ? "left " : ""}is-${column.key}`);
+      td.dataset.title = column.title; // written above the value where rows stand as cards
+      td.setAttribute("role", "cell");
       const value = row[column.key];
       if (column.kind === "stages") {
         const bar = make("div", "mini");
@@ -500,6 +532,7 @@
           bar.append(part);
         }
         td.append(bar, make("span", "optimizers", row.stages));
+        if (row.tags || row.note) td.append(noteOf(row));
         return td;
       }
       if (column.kind === "rank" || (column.kind === "trial" && !table.columns.some((c) => c.kind === "rank"))) {
@@ -577,10 +610,12 @@
     const draw = () => {
       search.value = choose("q");
       kindSelect.value = choose("kind");
+      tagSelect.value = choose("tag");
+      sortSelect.value = choose("sort");
       drawHead();
       const found = visible();
       const everything = choose("all") === "1" || found.length <= PAGE + 5;
-      const shown = everything ? found : found.slice(0, PAGE);
+      const shown = everything ? found : found.slice(0, printing ? PRINTED : PAGE);
       const bothSorts = !choose("sort") && rows.some((row) => row.confirmed) && rows.some((row) => row.confirmed === false);
       const parts = [];
       let last;
@@ -588,6 +623,7 @@
         if (bothSorts && row.confirmed !== last) parts.push(group(row.confirmed ? words.confirmed : words.unconfirmed));
         last = row.confirmed;
         const tr = make("tr", "row");
+        tr.setAttribute("role", "row");
         tr.dataset.trial = row.trial;
         for (const column of table.columns) tr.append(cell(row, column));
         tr.addEventListener("click", () => {
@@ -603,19 +639,24 @@
       if (!shown.length) parts.push(group(words.none));
       body.replaceChildren(...parts);
       count.textContent = fill(words.count, { shown: shown.length, count: rows.length });
-      more.hidden = found.length <= PAGE + 5;
+      const leftOut = found.length - shown.length;
+      more.hidden = printing ? !leftOut : found.length <= PAGE + 5;
       more.textContent = everything ? words.show_less : fill(words.show_all, { count: found.length });
+      if (printing) more.textContent = fill(words.not_printed, { count: leftOut });
     };
 
     search.addEventListener("input", () => { setState(name + ".q", search.value, ""); draw(); });
     kindSelect.addEventListener("input", () => { setState(name + ".kind", kindSelect.value, ""); draw(); });
+    tagSelect.addEventListener("input", () => { setState(name + ".tag", tagSelect.value, ""); draw(); });
+    sortSelect.addEventListener("input", () => { setState(name + ".sort", sortSelect.value, ""); draw(); });
     more.addEventListener("click", () => { setState(name + ".all", choose("all") === "1" ? "" : "1", ""); draw(); });
     csv.addEventListener("click", () => {
       const recipeText = (row) => recipeOf(row).map((s) => s.facts.map(([k, v]) => k + "=" + v).join("; ")).join(" | ");
-      const lines = [[...table.columns.map((column) => column.key), "recipe"].join(",")];
+      const lines = [[...table.columns.map((column) => column.key), "recipe", "note", "tags"].join(",")];
       for (const row of visible()) {
         stagesOf(row);
-        lines.push([...table.columns.map((column) => quote(row[column.key])), quote(recipeText(row))].join(","));
+        const more = [recipeText(row), row.note, (row.tags || []).join("; ")];
+        lines.push([...table.columns.map((column) => quote(row[column.key])), ...more.map(quote)].join(","));
       }
       saveCsv(name, lines);
     });
@@ -725,11 +766,13 @@
   addEventListener("beforeprint", () => {
     printing = true;
     showTheme();
+    for (const draw of redraws) draw();
     for (const key of figures.keys()) render(key);
   });
   addEventListener("afterprint", () => {
     printing = false;
     showTheme();
+    for (const draw of redraws) draw();
     renderDrawn();
   });
   if (section) requestAnimationFrame(() => goTo("instant"));
