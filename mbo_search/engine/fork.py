@@ -241,7 +241,8 @@ def _copy_trial(old: RunDirectory, new: RunDirectory, record: TrialRecord, task:
         shutil.copyfile(log, new.trial_log(record.trial))
     write_task(new.trials, task)
     changes = {"optuna_number": task.optuna_number, "params": task.params}
-    new.write_record(record.model_copy(update=changes), old.curve(record.trial))
+    curve = old.whole_curve(record.trial)
+    new.write_record(record.model_copy(update=changes), curve.rows, curve.steps)
 
 
 def _link_nodes(source: Path, target: Path) -> tuple[int, int]:

@@ -38,7 +38,7 @@ from mbo_search.study.files.study_file import dump_study, parse_study
 from mbo_search.study.study import Study
 from mbo_search.system.files import write_atomic, write_json
 from mbo_search.train.setup.setup import TrainSetup
-from mbo_search.trial.outcome import CurveRow
+from mbo_search.trial.outcome import CurveRow, StepRow
 
 _LOGGER = logging.getLogger(__name__)
 _RECORD_NAME = re.compile(r"(\d{4,9})\.json")
@@ -240,9 +240,9 @@ class RunDirectory:
             self._setup = read_description(self.path / "setup.json", TrainSetup)
         return self._setup
 
-    def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
+    def write_record(self, record: TrialRecord, curve: Sequence[CurveRow], steps: Sequence[StepRow] = ()) -> None:
         """Write a trial's curve and then its record, each durable; a second call replaces both."""
-        whole = Curve(trial=record.trial, rows=tuple(curve))
+        whole = Curve(trial=record.trial, rows=tuple(curve), steps=tuple(steps))
         write_atomic(self.curve_file(record.trial), whole.model_dump_json() + "\n")
         write_json(self.record_file(record.trial), record.model_dump(mode="json"))
 
@@ -270,10 +270,16 @@ class RunDirectory:
         Raises:
             RunDirectoryError: If the file is damaged.
         """
+        return list(self.whole_curve(trial).rows)
+
+    def whole_curve(self, trial: int) -> Curve:
+        """Read the learning curve of a trial and the course of its training; both empty if it has none.
+
+        Raises:
+            RunDirectoryError: If the file is damaged.
+        """
         file = self.curve_file(trial)
-        if not file.exists():
-            return []
-        return list(read_description(file, Curve).rows)
+        return read_description(file, Curve) if file.exists() else Curve(trial=trial)
 
     def next_trial(self) -> int:
         """A trial number that nothing in the directory has used, damaged records and logs included."""
