@@ -20,7 +20,8 @@ _SHAPES: Mapping[Outcome, str] = MappingProxyType(
         "no": '<rect x="1.5" y="1.5" width="13" height="13" rx="2" fill="#b8402f"/><path d="M5 5l6 6M11 5l-6 6" '
         'stroke="#fff"/>',
         "undecided": '<path d="M8 .8L15.2 8 8 15.2.8 8z" fill="#a8690f"/><path d="M4.5 8h7" stroke="#fff"/>',
-        "unconfirmed": '<circle cx="8" cy="8" r="6" stroke="#3d82c4"/><circle cx="8" cy="8" r="2.4" fill="#3d82c4"/>',
+        "unconfirmed": '<circle cx="8" cy="8" r="6" stroke="#3d82c4"/><circle cx="8" cy="8" r="2.4" '
+        'fill="#3d82c4"/>',
         "none": '<circle cx="8" cy="8" r="6" stroke="#7d7d7d" stroke-dasharray="2.6 2.1"/>',
     }
 )
