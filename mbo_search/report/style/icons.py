@@ -13,7 +13,7 @@ from markupsafe import Markup
 Outcome = Literal["yes", "no", "undecided", "unconfirmed", "none"]
 """What a page has to say: an answer on fresh seeds, one that only a search has given, or nothing yet."""
 
-# Form and color both differ, so that neither is needed to tell two of them apart; all stand out from white and black.
+# Form and color both differ, so that neither is needed to tell two of them apart.
 _SHAPES: Mapping[Outcome, str] = MappingProxyType(
     {
         "yes": '<circle cx="8" cy="8" r="7" fill="#1a7f4b"/><path d="M4.5 8.3l2.4 2.4 4.6-5" stroke="#fff"/>',
