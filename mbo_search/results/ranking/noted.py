@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mbo_search.errors import Problem, RunDirectoryError, UserError
+from mbo_search.errors import Problem, RunDirectoryError, UserError, command_line
 from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
 from mbo_search.results.records.hostile_files import read_description
 from mbo_search.results.records.notes import MOST_TAGS, Note, check_note, notes_to_change
@@ -57,7 +57,7 @@ def _check_schedule(run: RunDirectory, trial: int) -> None:
     """Refuse numbers under which nobody would look for a note."""
     where, file = str(run.path), run.record_file(trial)
     if trial not in run.trial_numbers():
-        hint = "`mbo-search rank DIR` lists them"
+        hint = f"`{command_line('rank', run.path)}` lists them"
         raise UserError(
             [Problem(key="TRIAL", value=str(trial), rule="is not a trial of this run", hint=hint, where=where)]
         )

@@ -161,12 +161,17 @@ def check_note(text: str | None, tags: Sequence[str], where: str) -> None:
     Raises:
         UserError: If text or tags break a rule; lists every one.
     """
-    faults = [("text", text, fault)] if text is not None and (fault := text_fault(text)) else []
+    faults = [("text", text, fault)] if text is not None and (fault := _wanted_text_fault(text)) else []
     faults += [("--tag", tag, fault) for tag in tags if (fault := tag_fault(tag))]
     if faults:
         raise UserError(
             [Problem(key=key, value=repr(value)[:60], rule=rule, where=where) for key, value, rule in faults]
         )
+
+
+def _wanted_text_fault(text: str) -> str:
+    """An empty text is more often a shell variable that was not set than a wish to lose what was written."""
+    return text_fault(text) if text.strip() else "must not be empty; --remove takes a note away"
 
 
 def _load(folder: Path) -> dict[int, Note]:
