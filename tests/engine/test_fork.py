@@ -106,13 +106,13 @@ def test_a_moved_directory_goes_on(old, tiny_root, tmp_path):
 
 
 def test_notes_go_with_the_trials_that_they_are_about(old, tiny_root, tmp_path):
-    write_notes(old.path, {2: Note(text="keep this", tags=("a",)), 900: Note(text="of another")})
+    write_notes(old.path, {0: Note(text="keep this", tags=("a",)), 900: Note(text="of another")})
     try:
         fork_study(old.path, tmp_path / "new", ["search.trials=8"], cache=tiny_root / "cache")
     finally:
         notes_file(old.path).unlink()
-    assert read_notes(tmp_path / "new") == {2: Note(text="keep this", tags=("a",))}
+    assert read_notes(tmp_path / "new") == {0: Note(text="keep this", tags=("a",))}
     resume_study(tmp_path / "new", RunOptions(cache=tiny_root / "cache", backend="local"))
-    assert read_notes(tmp_path / "new") == {2: Note(text="keep this", tags=("a",))}, "a search leaves notes alone"
+    assert read_notes(tmp_path / "new") == {0: Note(text="keep this", tags=("a",))}, "a search leaves notes alone"
     rows = json.loads(RunDirectory.open(tmp_path / "new").ranking_json.read_text())["trials"]
-    assert {row["trial"]: row["note"] for row in rows if row["note"]} == {2: "keep this"}
+    assert {row["trial"]: row["note"] for row in rows if row["note"]} == {0: "keep this"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from playwright.sync_api import Browser
 from mbo_search.report.page.page import write_report
 from mbo_search.report.source import read_source
 from mbo_search.report.style.palette import LIGHT
+from mbo_search.results.ranking.noted import change_note
 from mbo_search.testing.runs import build_run
 from tests.report.browser import Watched, chromium, watched_page
 from tests.report.pdf_text import num_pages, pdf_text
@@ -132,3 +134,34 @@ def test_the_first_screen_holds_question_answer_and_next_step(browser, report, w
             box = watched.page.locator(f"header {part}").first.bounding_box()
             assert box is not None
             assert box["y"] + box["height"] <= height, part
+
+
+def test_notes_are_found_by_word_and_by_tag_and_shown_as_text(browser, tmp_path):
+    run = build_run(tmp_path / "run", num_trials=30, confirm_seeds=2)
+    change_note(run, 3, "<b>calm</b> {{7*7}}\nsecond line", ["keep", "a<i>"])
+    change_note(run, 5, tags=["keep"])
+    with watched_page(browser) as watched:
+        watched.open(write_report(run))
+        table = watched.page.locator("[data-table=ranking]")
+        assert (
+            table.locator("tr[data-trial='3'] .remark").inner_text() == "keep a<i> <b>calm</b> {{7*7}}\nsecond line"
+        )
+        table.locator("input[type=search]").fill("calm")
+        assert [row.get_attribute("data-trial") for row in table.locator("tr.row").all()] == ["3"]
+        table.locator("input[type=search]").fill("")
+        table.locator("select[name=tag]").select_option("keep")
+        assert {row.get_attribute("data-trial") for row in table.locator("tr.row").all()} == {"3", "5"}
+        assert "ranking.tag=keep" in watched.page.url
+        watched.page.locator("[data-figure=tree]").scroll_into_view_if_needed()
+        watched.page.wait_for_selector("[data-figure=tree] .main-svg")
+        popups = watched.page.evaluate(
+            "document.querySelector('[data-figure=tree] .plot').data[0].hovertext.join()"
+        )
+        assert "#3 [keep] [a&lt;i&gt;] &lt;b&gt;calm&lt;/b&gt; {{7*7}}" in popups
+        with watched.page.expect_download() as download:
+            table.locator(".tools button").click()
+        download.value.save_as(tmp_path / "ranking.csv")
+        with (tmp_path / "ranking.csv").open(encoding="utf-8", newline="") as file:
+            rows = {row["trial"]: row for row in csv.DictReader(file)}
+        assert (rows["3"]["note"], rows["3"]["tags"]) == ("<b>calm</b> {{7*7}}\nsecond line", "keep; a<i>")
+        watched.assert_clean()

@@ -22,7 +22,6 @@ from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.units import format_count
 
-
 _NOTE = 80
 """Characters of a note that a popup shows."""
 
