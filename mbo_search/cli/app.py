@@ -386,6 +386,33 @@ def sample(
     deliver(lambda: continue_text(source, wanted), as_json=as_json, quiet=quiet)
 
 
+@app.command(epilog=epilog("note"))
+def note(
+    folder: RunFolder,
+    trial: Annotated[
+        int | None, typer.Argument(metavar="[TRIAL]", help="A schedule.  [default: show all notes]", min=0)
+    ] = None,
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="What to write down, in place of what was.")
+    ] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="A word to find it by. Repeatable.")
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take away the named tags, or without any the whole note.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write down something about a schedule, for rank, report and everybody who reads them.
+
+    A search may be running meanwhile.
+    """
+    from mbo_search.cli.note import note_schedule
+
+    deliver(lambda: note_schedule(folder, trial, text, tags or [], remove=remove), as_json=as_json, quiet=quiet)
+
+
 @app.command(name="list", epilog=epilog("list"))
 def list_names(
     kind: Annotated[
