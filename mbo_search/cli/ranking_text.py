@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mbo_search.api.tables import signed, table
+from mbo_search.cli.note import notes_text
 from mbo_search.results.records.describe import describe_schedule
 from mbo_search.units import format_count, format_seconds
 
@@ -38,6 +39,7 @@ def ranking_text(ranking: Ranking, *, most_rows: int = _MOST_ROWS) -> list[Rende
         parts += [f"Not ranked: {_reasons(others)}."]
     if ranking.attribution is not None:
         parts += [_attribution(ranking.attribution), ""]
+    parts += notes_text(ranking)
     return [*parts, *ranking.notes, _totals(ranking.totals)]
 
 
