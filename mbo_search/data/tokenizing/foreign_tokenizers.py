@@ -15,6 +15,10 @@ _VOCAB_AND_MERGES = (
     '`python -c "from tokenizers import ByteLevelBPETokenizer as B; '
     "B('vocab.json', 'merges.txt').save('tokenizer.json')\"` in its folder writes tokenizer.json"
 )
+_WORDPIECE = (
+    'in its folder, `python -c "from tokenizers import BertWordPieceTokenizer as B; '
+    "B('vocab.txt').save('tokenizer.json')\"` writes tokenizer.json"
+)
 _NANO = (
     'in its folder, `python -c "import pickle; from tokenizers import Tokenizer, decoders, models; '
     "t = Tokenizer(models.BPE(pickle.load(open('meta.pkl', 'rb'))['stoi'], [])); t.decoder = decoders.Fuse(); "
@@ -24,8 +28,8 @@ _HINTS = {
     "vocab.json": _VOCAB_AND_MERGES,
     "merges.txt": _VOCAB_AND_MERGES,
     "tokenizer.model": _TRANSFORMERS,
-    "spiece.model": _TRANSFORMERS,
-    "vocab.txt": _TRANSFORMERS,
+    "spiece.model": f"copy it to tokenizer.model; {_TRANSFORMERS}",
+    "vocab.txt": _WORDPIECE,
     "meta.pkl": _NANO,
 }
 """What makes a `tokenizer.json` of each file, the surest way first."""

@@ -57,8 +57,18 @@ def test_characters_of_nanogpt_are_converted(tmp_path, target):
     assert tokenizer.decode(tokenizer.encode("Before we\n")) == "Before we\n"
 
 
-@pytest.mark.parametrize("name", ["tokenizer.model", "spiece.model", "vocab.txt"])
-def test_sentencepiece_and_wordpiece_files_name_the_converter(tmp_path, name):
+def test_word_pieces_are_converted(tmp_path, target):
+    (tmp_path / "vocab.txt").write_text(
+        "\n".join(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "search", "##es"))
+    )
+    follow(problem(tmp_path), tmp_path)
+    save_tokenizer_file(str(tmp_path), target)
+    assert load_tokenizer(target).encode("the searches") == [5, 6, 7]
+
+
+@pytest.mark.parametrize("name", ["tokenizer.model", "spiece.model"])
+def test_sentencepiece_files_name_the_converter(tmp_path, name):
     (tmp_path / name).write_bytes(b"\x0a\x0e\xff")
-    assert f"holds no tokenizer.json; it holds {name} (with transformers" in problem(tmp_path)
+    assert f"holds no tokenizer.json; it holds {name} (" in problem(tmp_path)
+    assert "with transformers and sentencepiece installed, `python -c" in problem(tmp_path)
     assert "another format" in problem(tmp_path / name)
