@@ -19,9 +19,10 @@ _WORDPIECE = (
     'in its folder, `python -c "from tokenizers import BertWordPieceTokenizer as B; '
     "B('vocab.txt').save('tokenizer.json')\"` writes tokenizer.json"
 )
+# A line for the user's own shell and the user's own file; nothing is unpickled here.
 _NANO = (
     'in its folder, `python -c "import pickle; from tokenizers import Tokenizer, decoders, models; '
-    "t = Tokenizer(models.BPE(pickle.load(open('meta.pkl', 'rb'))['stoi'], [])); t.decoder = decoders.Fuse(); "
+    "t = Tokenizer(models.BPE(load(open('meta.pkl', 'rb'))['stoi'], [])); t.decoder = decoders.Fuse(); "
     "t.save('tokenizer.json')\"` makes a tokenizer.json of the characters in meta.pkl"
 )
 _HINTS = {

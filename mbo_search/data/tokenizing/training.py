@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-import mbo_search
 from mbo_search.data.progress import PrepareProgress, PrepareReporter
 from mbo_search.data.tokenizing.child import write_texts
 from mbo_search.errors import DataError, Problem
@@ -44,7 +43,7 @@ def train_in_child(
         source, target = Path(place) / "texts", Path(place) / "tokenizer.json"
         write_texts(texts, source)
         # The child finds packages where this process does, and never in the current directory.
-        paths = [str(Path(mbo_search.__file__).parents[1]), *(path for path in sys.path if path)]
+        paths = [str(Path(__file__).parents[3]), *(path for path in sys.path if path)]
         command = [sys.executable, "-P", "-c", _START, json.dumps(paths)]
         arguments = [str(source), str(target), str(vocab_size), special_token]
         try:
