@@ -45,7 +45,7 @@ def export_schedule(folder: Path, out: Path, *, form: str, trial: int | None) ->
     from mbo_search.export.files import export_schedule as export_text
 
     can_be_trained = exporter(form).can_be_trained
-    text = export_text(RunDirectory.open(folder), trial, form)
+    text = export_text(RunDirectory.open(folder), trial, form, out.parent)
     try:
         write_atomic(out, text)
     except OSError as error:
@@ -101,6 +101,7 @@ def train_model(file: Path, out: Path, overrides: Sequence[str], *, quiet: bool)
         ("bits per byte", f"{final.bits_per_byte:.4f}"),
         ("training", format_seconds(final.train_seconds)),
         ("model", f"{out} (transformers.AutoModelForCausalLM.from_pretrained loads it)"),
+        *(("note", note) for note in final.carried_over),
     ]
     document = {"folder": str(out), **final.model_dump(mode="json", exclude={"schema_version"})}
     return CommandResult(schema="mbo-search/train/1", document=document, text=[facts(rows)], brief=str(out))
