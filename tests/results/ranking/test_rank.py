@@ -362,7 +362,7 @@ def test_ranking_json_has_every_field_that_its_format_names():
     records = [record for record, _ in build_records(make_study(), num_trials=12, confirm_seeds=6)]
     ranking = _rank(records).model_dump(mode="json")
     assert set(ranking) == {
-        *("schema", "study", "scale", "verdict", "ladder", "baseline_trial", "trials", "comparisons", "totals"),
+        *("schema", "study", "scale", "verdict", "ladder", "baseline_trial", "trials", "comparisons", "totals", "counts"),
         *("noise_floor", "attribution", "repeats", "declared", "notes"),
     }
     assert {
