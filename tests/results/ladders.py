@@ -89,5 +89,7 @@ def ranked(records, *, seeds=None, info=None):
         count_totals(records, {}),
         scale=SCALE,
         confirm=confirm,
-        context=RankingContext(ladder=info or info_of(), situation=Situation(directory="my run", sibling="my run-2")),
+        context=RankingContext(
+            ladder=info or info_of(), situation=Situation(directory="my run", sibling="my run-2")
+        ),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import format_percent, format_perplexity, gain_interval, signed_percent
+from mbo_search.results.evidence.counts import StudyCounts
 from mbo_search.results.evidence.ranking_values import NoiseFloor, Ranking, Totals, Verdict
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.units import format_count, format_seconds
@@ -45,7 +46,7 @@ def tiles(source: ReportSource, text: Strings) -> tuple[Tile, ...]:
 def cost(ranking: Ranking, text: Strings) -> tuple[str, ...]:
     """What the study tried and cost, in a few short phrases: the counts that the terminal gives, and no others."""
     words, counts, totals = text["cost"], ranking.counts, ranking.totals
-    found = [words["schedules"].format(schedules=counts.schedules)]
+    found = [_number("schedules", counts.schedules, words)]
     if counts.schedules and counts.complete == counts.schedules:
         found.append(words["all_complete"])
     else:
@@ -55,12 +56,21 @@ def cost(ranking: Ranking, text: Strings) -> tuple[str, ...]:
     if counts.different != counts.schedules:
         found.append(words["different"].format(count=counts.different))
     if counts.probes:
-        found.append(words["probes"].format(count=counts.probes))
+        found.append(_number("probes", counts.probes, words))
     if counts.confirm_runs:
-        broken = counts.confirm_runs - counts.confirm_complete
-        key = "confirm_broken" if broken else "confirm_runs"
-        found.append(words[key].format(count=counts.confirm_runs, broken=broken))
+        found.append(_confirmed(counts, words))
     return (*found, *_token_cost(totals, words), *_time_cost(totals, words))
+
+
+def _number(key: str, count: int, words: Mapping[str, str]) -> str:
+    return words[f"{key}_one" if count == 1 else key].format(count=count)
+
+
+def _confirmed(counts: StudyCounts, words: Mapping[str, str]) -> str:
+    broken = counts.confirm_runs - counts.confirm_complete
+    if not broken:
+        return _number("confirm_runs", counts.confirm_runs, words)
+    return words["confirm_broken"].format(count=counts.confirm_runs, broken=broken)
 
 
 def _token_cost(totals: Totals, words: Mapping[str, str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The sensible next step after a search, with a command that can be pasted: decided here for everyone who says it."""
+"""The sensible next step after a search, as a command that can be pasted: decided once, for all who say it."""
 
 from __future__ import annotations
 
@@ -82,9 +82,7 @@ def after_nothing(counts: StudyCounts, now: Situation) -> str:
 
 def _after_test(found: Findings, context: LadderContext, now: Situation) -> str:
     if found.answer == "yes":
-        return _with(
-            "train the final model with it", "train", f"{now.directory}/best.yaml", "--out", "final-model"
-        )
+        return _with("train the final model with it", "train", f"{now.directory}/best.yaml", "--out", "final-model")
     if found.answer == "no":
         return _take_simplest("stop", found, now)
     if found.objections:
