@@ -31,9 +31,9 @@ def test_a_search_runs_is_skipped_and_goes_on(mbo, study_file):
     ended = mbo("run", study_file, "--json")
     assert ended.code == 0, ended.err
     document = ended.json()
-    assert document["schema"] == "mbo-search/run/1"
+    assert document["schema"] == "mbo-search/run/2"
     assert document["folder"] == "reports/tiny"
-    assert (document["complete"], document["interrupted"], document["ended_by"]) == (3, False, "trials")
+    assert (document["counts"]["complete"], document["interrupted"], document["ended_by"]) == (3, False, "trials")
     assert "3 of 3 schedules done" in ended.err
     for name in (document["report"], document["best"], "reports/tiny/ranking.csv"):
         assert Path(name).is_file()
