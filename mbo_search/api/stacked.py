@@ -1,4 +1,4 @@
-"""Tables that stay readable in a narrow terminal: what finds no room beside a row is told below it, with its name."""
+"""Tables for narrow terminals: what finds no room beside a row is told below it, with its name."""
 
 from __future__ import annotations
 

@@ -158,9 +158,6 @@ def _lower_rates(study: Study | None) -> list[str]:
         lr = stage_with_defaults(study, index).lr
         if isinstance(lr, RelativeLr):
             found.append(f"stages.{index}.lr={{relative: {_below(lr.relative)}}}")
-        elif isinstance(lr, dict):
-            rates = ", ".join(f"{name}: {_below(numeric)}" for name, numeric in lr.items())
-            found.append(f"stages.{index}.lr={{{rates}}}")
         elif lr is not None:
             found.append(f"stages.{index}.lr={_below(lr)}")
     return found
