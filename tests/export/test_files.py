@@ -52,5 +52,5 @@ def test_json_is_strict_json(built):
 def test_a_run_without_complete_schedules_says_so(tmp_path):
     run = build_run(tmp_path / "run", num_trials=1)
     run.record_file(0).unlink()
-    with pytest.raises(RunDirectoryError, match="holds no complete schedule yet"):
+    with pytest.raises(RunDirectoryError, match="holds no complete schedule: 0 schedules"):
         export_schedule(run, None, "yaml", run.path)
