@@ -34,7 +34,13 @@ def rank_run(folder: Path, *, as_csv: bool) -> CommandResult:
     data = None if run.data is None else run.data.model_dump(mode="json")
     document = {**run.result.model_dump(mode="json"), "data": data}
     schema = document.pop("schema")
-    return CommandResult(schema=schema, document=document, text=text, brief=run.verdict.sentence)
+    return CommandResult(
+        schema=schema,
+        document=document,
+        text=text,
+        next="" if as_csv else run.verdict.next,
+        brief=run.verdict.headline,
+    )
 
 
 def _data_above(run: Run) -> list[RenderableType]:
@@ -92,7 +98,13 @@ def _wrote(
 ) -> CommandResult:
     text = [f"Wrote {page}.", *([f"Wrote {len(drawn)} files to {folder}."] if folder is not None else [])]
     document = {"file": str(page), "figures": [str(path) for path in drawn], **more}
-    return CommandResult(schema=schema, document=document, text=text, brief=str(page))
+    return CommandResult(
+        schema=schema,
+        document=document,
+        text=text,
+        next=f"open it in a browser: {page.absolute().as_uri()}",
+        brief=str(page),
+    )
 
 
 @contextmanager

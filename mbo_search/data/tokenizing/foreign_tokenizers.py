@@ -21,7 +21,7 @@ _WORDPIECE = (
 )
 # A line for the user's own shell and the user's own file; nothing is unpickled here.
 _NANO = (
-    'in its folder, `python -c "import pickle; from tokenizers import Tokenizer, decoders, models; '
+    'in its folder, `python -c "from pickle import load; from tokenizers import Tokenizer, decoders, models; '
     "t = Tokenizer(models.BPE(load(open('meta.pkl', 'rb'))['stoi'], [])); t.decoder = decoders.Fuse(); "
     "t.save('tokenizer.json')\"` makes a tokenizer.json of the characters in meta.pkl"
 )

@@ -66,6 +66,7 @@ def commands(source: ReportSource) -> list[tuple[str, str]]:
         found += [
             ("replay", f"mbo-search replay {best}"),
             ("train", f"mbo-search train {best} --out final-model"),
-            ("confirm", f"mbo-search confirm {folder}"),
         ]
+    if source.ranked and not source.ranking.counts.confirm_runs:
+        found.append(("confirm", f"mbo-search confirm {folder}"))
     return found
