@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mbo_search.api.data_text import data_parts
 from mbo_search.api.tables import facts, table
 from mbo_search.cli.console import CommandResult
 from mbo_search.cli.planned_ladder import ladder_of_plan, power_of_seeds, question_line
@@ -49,6 +50,8 @@ def plan_study(file: Path | None, example: str | None, overrides: Sequence[str])
         text=[
             *_head(plan),
             "",
+            *data_parts(study, plan.data),
+            "",
             question_line(plan),
             "",
             ladder_of_plan(plan),
@@ -72,9 +75,8 @@ def _head(plan: StudyPlan) -> list[RenderableType]:
     rounded = "" if plan.schedule_tokens == budget else f", rounded down from {budget} to whole steps"
     schedule = f"{plan.schedule_tokens} tokens in {plan.steps} steps of {plan.setup.batch_tokens}{rounded}"
     grid = f"{plan.setup.num_segments} segments of {plan.setup.steps_per_segment} steps"
-    text = f"{format_count(plan.train_tokens)} tokens; a full schedule sees them {plan.epochs:.2g} times"
     model = f"{format_count(plan.num_parameters)} parameters, {format_count(plan.flops_per_token)}FLOP per token"
-    pairs = [("study", plan.study.study), ("model", model), ("training text", text), ("schedule", schedule)]
+    pairs = [("study", plan.study.study), ("model", model), ("schedule", schedule)]
     return [facts([*pairs, ("grid", grid), ("evaluation", _evaluation(plan))])]
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from mbo_search.api.stacked import StackedRow, StackedTable
 from mbo_search.api.tables import signed, table
+from mbo_search.cli.note import notes_text
 from mbo_search.results.evidence.count_words import schedule_words, token_words
 from mbo_search.results.evidence.counts import TokenCounts
 from mbo_search.results.records.describe import describe_schedule
@@ -47,6 +48,7 @@ def ranking_text(ranking: Ranking, *, most_rows: int = _MOST_ROWS) -> list[Rende
         parts += [*_searched_table(ranking, searched, room, is_alone=not confirmed), ""]
     if ranking.attribution is not None:
         parts += [_attribution(ranking.attribution), ""]
+    parts += notes_text(ranking)
     notes = [*_further(ranking), *ranking.notes, *_cost(ranking)]
     return [*parts, *notes, "", *verdict_text(ranking)]
 

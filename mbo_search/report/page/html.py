@@ -98,7 +98,9 @@ def _style() -> str:
     return (
         f":root{{{light}}}\n"
         f"@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}\n"
-        f":root[data-theme=dark]{{{dark}}}\n" + _asset("page.css")
+        f":root[data-theme=dark]{{{dark}}}\n"
+        # Paper is light, also where no script says so.
+        f"@media print{{:root:root:root{{{light}}}}}\n" + _asset("page.css")
     )
 
 

@@ -286,6 +286,8 @@ class RankedTrial(Description):
         on_front: Whether no other schedule is at least as good in every objective of the search and better in one;
             null with a single objective.
         peak_memory_bytes: Largest memory of its runs.
+        note: What somebody wrote down about it.
+        tags: Words that somebody gave it.
     """
 
     rank: int | None = Field(default=None, ge=1)
@@ -316,6 +318,8 @@ class RankedTrial(Description):
     path_seconds: float | None = None
     on_front: bool | None = None
     peak_memory_bytes: int = 0
+    note: str = ""
+    tags: tuple[str, ...] = ()
 
 
 class Totals(Description):

@@ -34,7 +34,7 @@ def test_the_page_loads_nothing_from_elsewhere(finished):
         (tag, name, value)
         for tag, attributes in page.elements
         for name, value in attributes.items()
-        if name in ("src", "href", "action", "srcset") and not (value or "").startswith("#")
+        if name in ("src", "href", "action", "srcset") and not (value or "").startswith(("#", "data:"))
     ]
     assert links == []
     policy = next(a["content"] for tag, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
