@@ -20,6 +20,7 @@ from mbo_search.cli.options import (
     InsecureCluster,
     Language,
     Overrides,
+    Port,
     Quiet,
     RunFolder,
     ScheduleArgument,
@@ -249,6 +250,24 @@ def report(
     from mbo_search.cli.rank_report import report_run
 
     deliver(lambda: report_run(folder, out, language, figures), as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def dashboard(
+    folder: RunFolder,
+    start: Annotated[bool, typer.Option("--start/--no-start", help="Start it, or only write the file.")] = True,
+    port: Port = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show a run in optuna-dashboard.
+
+    Writes DIR/dashboard.db, a view of the records: all searches in one study, under the names of the stages and with
+    our trial numbers. Then starts optuna-dashboard on this machine, where it is installed.
+    """
+    from mbo_search.cli.dashboard import show_dashboard
+
+    show_dashboard(folder, port=port, start=start, as_json=as_json, quiet=quiet)
 
 
 @app.command()

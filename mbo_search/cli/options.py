@@ -29,6 +29,9 @@ Language = Annotated[Literal["en", "zh"], typer.Option("--lang", help="Language 
 Figures = Annotated[
     Path | None, typer.Option("--figures", metavar="DIR", help="Also write every figure there, as SVG and PNG.")
 ]
+Port = Annotated[
+    int, typer.Option("--port", metavar="N", help="Port on this machine; 0: any free one.", min=0, max=65535)
+]
 Backend = Annotated[
     BackendName, typer.Option("--backend", help="Where trials run; auto: local for one worker, else ray.")
 ]
