@@ -13,8 +13,38 @@ A caller who wants everything writes `except MboError`.
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+
+def command_line(*words: str | Path) -> str:
+    """Write a command of this program so that it can be pasted into a shell, whatever the names in it.
+
+    A path that a shell or an option parser would take for something else is quoted, or begins with `./`.
+
+    >>> command_line("resume", Path("reports/dd 3"), "--set", "search.trials=40")
+    "mbo-search resume 'reports/dd 3' --set search.trials=40"
+    >>> command_line("rank", Path("-x"))
+    'mbo-search rank ./-x'
+    """
+    return " ".join(["mbo-search", *(_pasted(word) for word in words)])
+
+
+def _pasted(word: str | Path) -> str:
+    text = f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
+    if text.isprintable():
+        return shlex.quote(text)
+    letters = (_escaped(letter) for letter in text)
+    return f"$'{''.join(letters)}'"
+
+
+def _escaped(letter: str) -> str:
+    if letter in ("'", "\\"):
+        return f"\\{letter}"
+    return letter if letter.isprintable() else "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import os
+import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from mbo_search import errors
-from mbo_search.errors import MboError, Problem, StudyError, TrialError, UserError
+from mbo_search.errors import MboError, Problem, StudyError, TrialError, UserError, command_line
 
 
 def test_a_problem_says_where_what_and_what_to_do():
@@ -41,3 +45,23 @@ def test_a_trial_error_keeps_its_reason():
 )
 def test_every_exception_is_one_of_ours(exception):
     assert issubclass(exception, MboError)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["plain/run", "dd 3", "it's", "a;b & c", "-x", "~x", "new\nline", "uml\u00e4ut", "caf\udce9", "back\\\n"],
+)
+def test_a_command_can_be_pasted_whatever_the_name(name: str):
+    line = command_line("resume", Path(name))
+    pasted = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}
+    )
+    command, word, path = pasted.stdout.split(b"\0")[:3]
+    assert (command, word) == (b"mbo-search", b"resume")
+    assert os.fsencode(Path(os.fsdecode(path))) == os.fsencode(Path(name))
+    assert not path.startswith(b"-")
+    line.encode()
+
+
+def test_a_plain_command_has_no_quotes():
+    assert shlex.split(command_line("run", "study.yaml")) == command_line("run", "study.yaml").split()
