@@ -253,6 +253,35 @@ def report(
 
 
 @app.command()
+def serve(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="DIR...",
+            help="Run directories, or folders that hold some.  [default: reports]",
+            show_default=False,
+        ),
+    ] = None,
+    port: Port = 0,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on: others can reach any but this.")
+    ] = "127.0.0.1",
+    language: Language = "en",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show runs as live pages, which follow a search while it runs.
+
+    Nothing is written, and a search is never disturbed. The address holds a token, without which nobody gets in.
+    Ctrl-C ends it.
+    """
+    from mbo_search.cli.serve import serve_runs
+
+    named = folders or [Path("reports")]
+    serve_runs(named, host=host, port=port, language=language, as_json=as_json, quiet=quiet)
+
+
+@app.command()
 def dashboard(
     folder: RunFolder,
     start: Annotated[bool, typer.Option("--start/--no-start", help="Start it, or only write the file.")] = True,
