@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from mbo_search.cli.usage import usage_problem
 from mbo_search.errors import MboError, Problem, TrialError, UserError
 
 if TYPE_CHECKING:
@@ -92,8 +93,7 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
         exit_code = EXIT_INTERRUPTED if stopped else EXIT_FAILED
         return _refuse([Problem(key="", rule=str(error))], as_json=as_json, exit_code=exit_code)
     except typer.TyperException as error:
-        problem = Problem(key="", rule=error.format_message(), hint="`mbo-search --help` lists the commands")
-        return _refuse([problem], as_json=as_json, exit_code=error.exit_code)
+        return _refuse([usage_problem(error)], as_json=as_json, exit_code=error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
     except BrokenPipeError:

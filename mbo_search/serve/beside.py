@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mbo_search import errors
 from mbo_search.serve.server import LiveServer
 from mbo_search.serve.shelf import RunShelf
 
@@ -60,7 +61,12 @@ def server_beside(folder: Path, *, port: int = 0, language: Language = "en") -> 
     """Serve a run directory, which need not be there yet, while the block lasts."""
     command = [sys.executable, "-P", "-m", "mbo_search.serve.beside", str(folder.absolute()), str(port), language]
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": _with_own_package(os.environ.get("PYTHONPATH", ""))},
     )
     assert process.stdout is not None, "it was asked for"
     line = process.stdout.readline()
@@ -71,6 +77,12 @@ def server_beside(folder: Path, *, port: int = 0, language: Language = "en") -> 
         server.close(at_once=True)
         raise
     server.close(at_once=False)
+
+
+def _with_own_package(search_path: str) -> str:
+    """The folders in which Python looks first, with the one that this very package came from in front."""
+    root = str(Path(errors.__file__).parents[1])
+    return os.pathsep.join([root, search_path] if search_path else [root])
 
 
 def serve_beside(folder: Path, port: int, language: Language) -> None:

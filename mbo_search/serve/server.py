@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mbo_search.errors import Problem, UserError
-from mbo_search.serve.access import Access, access_for, is_loopback
+from mbo_search.serve.access import access_for, is_loopback
 from mbo_search.serve.shelf import RunShelf
 
 if TYPE_CHECKING:

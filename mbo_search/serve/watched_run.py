@@ -1,7 +1,7 @@
 """A run directory seen from outside: what state it is in, how far it is, and whether anything is new.
 
-Nothing is written and no lock is taken. Every file of a run directory appears whole or not at all, so a look between
-two writes shows the moment before; what cannot be read is shown as that.
+Nothing is written and no lock is taken. Every file of a run directory appears whole or not at all, so a look in
+between two writes shows the moment before; what cannot be read is shown as that.
 """
 
 from __future__ import annotations
