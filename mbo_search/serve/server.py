@@ -162,7 +162,6 @@ class LiveServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: LiveServer
-    protocol_version = "HTTP/1.1"
     timeout = _PATIENCE_SECONDS
 
     def do_GET(self) -> None:
@@ -175,8 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def refuse(self) -> None:
         """Refuse whatever would change something."""
-        self.close_connection = True
-        only = {"Allow": "GET, HEAD", "Connection": "close"}
+        only = {"Allow": "GET, HEAD"}
         self._send(Answer(status=HTTPStatus.METHOD_NOT_ALLOWED, body="Read-only.\n", headers=only), with_body=True)
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_CONNECT = refuse
