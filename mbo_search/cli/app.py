@@ -95,6 +95,24 @@ def validate(
     deliver(lambda: validate_study(study, example, overrides or []), as_json=as_json, quiet=quiet)
 
 
+@app.command(epilog=epilog("data"))
+def data(
+    study: StudyFile = None,
+    example: Example = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Prepare the text of a study, and show what became of it.
+
+    Files read and passed over, documents dropped and why, the splits, and some documents of each as the model sees
+    them. Nothing is trained.
+    """
+    from mbo_search.cli.data import show_data
+
+    deliver(lambda: show_data(study, example, overrides or [], quiet=quiet), as_json=as_json, quiet=quiet)
+
+
 @app.command(epilog=epilog("plan"))
 def plan(
     study: StudyFile = None,
@@ -422,6 +440,33 @@ def sample(
 
     wanted = Continuation(prompt=prompt, num_tokens=num_tokens, temperature=temperature, seed=seed)
     deliver(lambda: continue_text(source, wanted), as_json=as_json, quiet=quiet)
+
+
+@app.command(epilog=epilog("note"))
+def note(
+    folder: RunFolder,
+    trial: Annotated[
+        int | None, typer.Argument(metavar="[TRIAL]", help="A schedule.  [default: show all notes]", min=0)
+    ] = None,
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="What to write down, in place of what was.")
+    ] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="A word to find it by. Repeatable.")
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take away the named tags, or without any the whole note.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write down something about a schedule, for rank, report and everybody who reads them.
+
+    A search may be running meanwhile.
+    """
+    from mbo_search.cli.note import note_schedule
+
+    deliver(lambda: note_schedule(folder, trial, text, tags or [], remove=remove), as_json=as_json, quiet=quiet)
 
 
 @app.command(name="list", epilog=epilog("list"))

@@ -16,6 +16,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
     {
         "init": "init study.yaml",
         "validate": "validate study.yaml",
+        "data": "data study.yaml",
         "plan": "plan study.yaml",
         "run": "run --example quickstart",
         "resume": "resume reports/quickstart",
@@ -30,6 +31,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "replay": "replay reports/quickstart/best.yaml",
         "train": "train reports/quickstart/best.yaml --out model",
         "sample": 'sample reports/quickstart --prompt "The function returns"',
+        "note": 'note reports/quickstart 12 "trains calmly" --tag keep',
         "list": "list optimizers",
         "doctor": "doctor",
         "simulate": "simulate table.json --searcher tree --searcher tpe",

@@ -110,6 +110,8 @@ def theme_style() -> str:
         f":root{{{light}}}\n"
         f"@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}\n"
         f":root[data-theme=dark]{{{dark}}}\n"
+        # Paper is light, also where no script says so.
+        f"@media print{{:root:root:root{{{light}}}}}\n"
     )
 
 
