@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 
 from mbo_search.errors import UserError
-from mbo_search.report.page.summary import headline
+from mbo_search.report.page.summary import headline_of
 from mbo_search.report.style.i18n import Strings
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.hostile_files import read_description
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.serve.watched_run import Snapshot
+from mbo_search.study.space.ladder import question_of
 
 
 def progress_words(seen: Snapshot, text: Strings) -> str:
@@ -42,7 +43,8 @@ def outcome_words(run: RunDirectory, text: Strings) -> str:
     Raises:
         UserError: If the directory cannot be read.
     """
-    return headline(_ranking(run), text)
+    ranking = _ranking(run)
+    return headline_of(ranking, ranking.verdict.question or question_of(run.study()), text)
 
 
 def _ranking(run: RunDirectory) -> Ranking:

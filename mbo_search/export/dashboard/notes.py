@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from mbo_search.export.dashboard.trials import state_reason
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.records.describe import describe_stage
+from mbo_search.results.records.notes import Note
 from mbo_search.results.records.records import TrialRecord, TrialSpec
 from mbo_search.study.files.study_file import dump_study
 from mbo_search.study.study import Study
@@ -50,11 +51,12 @@ def study_note(study: Study, ranking: Ranking, page: str) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def trial_note(spec: TrialSpec, page: str) -> str:
-    """The recipe stage by stage, why a trial ended early, and where the report shows it."""
+def trial_note(spec: TrialSpec, page: str, written: Note | None = None) -> str:
+    """What somebody wrote down, the recipe by stages, why a trial ended early, and where the report shows it."""
     stages = [f"- **{_plain(stage.name)}**: {describe_stage(stage)}" for stage in spec.schedule.stages]
     said = state_reason(spec) if isinstance(spec, TrialRecord) else ""
-    parts = ["\n".join(stages), _plain(said), _link(f"{page}#ranking?ranking.q={spec.trial}")]
+    own = "" if written is None else _plain(" ".join([written.text, *(f"#{tag}" for tag in written.tags)]).strip())
+    parts = [own, "\n".join(stages), _plain(said), _link(f"{page}#ranking?ranking.q={spec.trial}")]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -19,6 +19,7 @@ from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.ranking.repeats import repeat_folder
 from mbo_search.results.records.driving import is_driven
+from mbo_search.results.records.notes import read_notes
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.results.records.schedule_groups import group_by_schedule
@@ -66,10 +67,12 @@ def _add_study(tables: StudyTables, run: RunDirectory) -> None:
     tables.add_system_attributes(study_id, note_attributes(study_note(study, ranking, page)))
     recorded = {record.trial for record in records}
     tasks = [task for task in read_tasks(run.trials) if task.trial not in recorded]
+    written = read_notes(run.path)
     for trial, spec in in_order(_view_of(run, study, records, tasks), records, tasks):
         trial_id = tables.add_trial(study_id, trial)
         if spec is not None:
-            tables.add_system_attributes(study_id, note_attributes(trial_note(spec, page), trial_id))
+            note = trial_note(spec, page, written.get(spec.trial))
+            tables.add_system_attributes(study_id, note_attributes(note, trial_id))
 
 
 def _view_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import sqlite3
@@ -15,6 +16,7 @@ from mbo_search.engine.tasks import TrialTask, nodes_of, write_task
 from mbo_search.export.dashboard.settings import settings_of
 from mbo_search.export.dashboard.view import write_dashboard
 from mbo_search.results.ranking.files import make_ranking
+from mbo_search.results.records.notes import Note, write_notes
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
 from mbo_search.testing.runs import build_run
@@ -214,6 +216,15 @@ def test_the_file_is_replaced_whole_and_the_searchers_study_is_left_alone(run):
     with sqlite3.connect(run.path / "dashboard.db") as file:
         assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert file.execute("SELECT count(*) FROM studies").fetchone() == (1,)
+
+
+def test_what_people_wrote_down_stands_in_the_notes(tmp_path):
+    built = build_run(tmp_path / "run", num_trials=4)
+    write_notes(built.path, {2: Note(text="worth *another* look", tags=("keep",))})
+    write_dashboard(built)
+    with sqlite3.connect(built.path / "dashboard.db") as file:
+        rows = file.execute("SELECT value_json FROM study_system_attributes WHERE key = 'dashboard:3:note_str:0'")
+        assert json.loads(rows.fetchone()[0]).startswith("worth \\*another\\* look \\#keep")
 
 
 def test_notes_are_those_that_the_dashboard_reads(run, study):
