@@ -318,7 +318,7 @@ def serve(
     Nothing is written, and a search is never disturbed. The address holds a token, without which nobody gets in.
     Ctrl-C ends it.
     """
-    from mbo_search.cli.serve import serve_runs
+    from mbo_search.cli.live.serve import serve_runs
 
     named = folders or [Path("reports")]
     serve_runs(named, host=host, port=port, language=language, as_json=as_json, quiet=quiet)
@@ -337,7 +337,7 @@ def dashboard(
     Writes DIR/dashboard.db, a view of the records: all searches in one study, with settings named by stage and the
     trial numbers that every other command shows. Then starts optuna-dashboard here, where it is installed.
     """
-    from mbo_search.cli.dashboard import show_dashboard
+    from mbo_search.cli.live.dashboard import show_dashboard
 
     show_dashboard(folder, port=port, start=start, as_json=as_json, quiet=quiet)
 

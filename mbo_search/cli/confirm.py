@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mbo_search.api.options import Options
 from mbo_search.cli.console import CommandResult
+from mbo_search.cli.live.serve import live_page
 from mbo_search.cli.run import run_result
-from mbo_search.cli.serve import live_page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

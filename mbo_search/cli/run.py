@@ -10,8 +10,8 @@ from mbo_search.api.options import Options
 from mbo_search.api.studies import default_run_folder
 from mbo_search.api.tables import facts
 from mbo_search.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, CommandResult
+from mbo_search.cli.live.serve import live_page
 from mbo_search.cli.ranking_text import ranking_text
-from mbo_search.cli.serve import live_page
 from mbo_search.cli.validate import study_path
 from mbo_search.errors import command_line
 from mbo_search.study.files.study_file import load_study

@@ -44,7 +44,7 @@ _NO_RECORD = "no record: its file is damaged, or it was given up before it began
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrialView:
+class TrialsAsSeen:
     """What the trials of a run are seen with.
 
     Attributes:
@@ -120,7 +120,7 @@ def placeholder() -> FrozenTrial:
 
 
 def in_order(
-    view: TrialView, records: Sequence[TrialRecord], tasks: Sequence[TrialTask]
+    view: TrialsAsSeen, records: Sequence[TrialRecord], tasks: Sequence[TrialTask]
 ) -> Iterator[tuple[FrozenTrial, TrialSpec | None]]:
     """All trials by number from 0 on, without a gap, each with what it was made of."""
     recorded = {record.trial: record for record in records}

@@ -14,7 +14,7 @@ from mbo_search.engine.tasks import TrialTask, read_tasks
 from mbo_search.export.dashboard.notes import note_attributes, study_note, trial_note
 from mbo_search.export.dashboard.settings import distributions_of
 from mbo_search.export.dashboard.tables import StudyTables
-from mbo_search.export.dashboard.trials import TrialView, in_order
+from mbo_search.export.dashboard.trials import TrialsAsSeen, in_order
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.ranking.repeats import repeat_folder
@@ -77,8 +77,8 @@ def _add_study(tables: StudyTables, run: RunDirectory) -> None:
 
 def _view_of(
     run: RunDirectory, study: Study, records: Sequence[TrialRecord], tasks: Sequence[TrialTask]
-) -> TrialView:
-    return TrialView(
+) -> TrialsAsSeen:
+    return TrialsAsSeen(
         objectives=study.search.objectives,
         reference_lrs=reference_lrs(study),
         rungs={one.trial: runs.rung for runs in group_by_schedule(records) for one in runs.records},
