@@ -99,7 +99,7 @@ def serve_beside(folder: Path, port: int, language: Language) -> None:
 
 
 def be_modest() -> None:
-    """Leave the processor to whoever trains."""
+    """Leave the CPU to whoever trains."""
     os.nice(_NICENESS)
 
 

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 ValueT = TypeVar("ValueT")
 
 _REST = 14.0
-"""Least pause after making a value, in terms of the processor time that it took: at most a fifteenth is spent."""
+"""Least pause after making a value, in terms of the CPU time that it took: at most a fifteenth is spent."""
 
 
 class Rationed(Generic[ValueT]):
