@@ -121,7 +121,7 @@ def test_the_table_sorts_both_ways_and_back(reader):
 
 
 def test_filters_narrow_the_table_and_stand_in_the_address(reader):
-    reader.page.locator("[data-table=ranking] select").select_option("tuned")
+    reader.page.locator("[data-table=ranking] select[name=kind]").select_option("tuned")
     reader.page.locator("[data-table=ranking] input[type=search]").fill("muon")
     optimizers = reader.page.locator("[data-table=ranking] tr.row .optimizers").all_inner_texts()
     assert optimizers

@@ -19,7 +19,7 @@ from mbo_search.results.evidence.ranking_values import RankedTrial
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Stage
 
-Cell = str | float | int | bool | None
+Cell = str | float | int | bool | list[str] | None
 
 _FACTS = (
     "optimizer",
@@ -121,12 +121,18 @@ def _ranking_row(row: RankedTrial, baseline: RankedTrial | None, names: Mapping[
         "path_seconds": _significant(row.path_seconds, 4) if row.on_front is not None else None,
         "front": row.on_front,
         "memory": row.peak_memory_bytes or None,
+        **_noted(row),
     }
 
 
+def _noted(row: RankedTrial) -> dict[str, Cell]:
+    """What somebody wrote down, which stands below the recipe and not in a column of its own."""
+    return {"note": row.note, "tags": list(row.tags)} if row.note or row.tags else {}
+
+
 def failures_table(source: ReportSource, text: Strings) -> Table:
-    """The schedules that did not finish, with what became of them."""
-    rows = [row for row in source.ranking.trials if row.rank is None]
+    """The schedules that did not finish, with what became of them; probes are none."""
+    rows = [row for row in source.ranking.trials if row.rank is None and row.state != "probe"]
     kinds = {
         "trial": "trial",
         "arm": "arm",
@@ -195,6 +201,7 @@ def _failure_row(row: RankedTrial, source: ReportSource, text: Strings) -> dict[
         "reason": text["reasons"][row.reason] if row.reason is not None else None,
         "reached": round(min(1.0, reached / source.budget.total_tokens), 3),
         "message": row.message[:300] or None,
+        **_noted(row),
     }
 
 

@@ -31,6 +31,9 @@ const choosing = (figure, name, value, note = setState) => {
   render(figure.key);
 };
 
+// On paper a figure is drawn larger than its place and made smaller by the style, so that two fit side by side.
+const printedWidth = ({ plot }) => Number(getComputedStyle(plot).getPropertyValue("--printed-width")) || 700;
+
 const render = (key) => {
   const figure = load(key);
   const chosen = figure.controls.map((element) => controls[element.dataset.state]);
@@ -38,7 +41,7 @@ const render = (key) => {
   if (key in drawers) drawers[key](spec, figure);
   for (const { adapt } of chosen) if (adapt) adapt(spec, figure.choose, figure);
   dress(spec, key);
-  const width = printing ? 700 : figure.plot.clientWidth;
+  const width = printing ? printedWidth(figure) : figure.plot.clientWidth;
   const narrow = width < 640;
   if (narrow && key !== "parallel") {
     spec.layout.margin.l = Math.min(spec.layout.margin.l, 44);
@@ -125,7 +128,7 @@ const setUpFigure = (element) => {
     button.addEventListener("click", async () => {
       await render(key);
       const { width, height } = figure.plot.getBoundingClientRect();
-      const filename = document.title.split(":")[0].replace(/[^\w.-]+/g, "_") + "-" + key;
+      const filename = document.querySelector("nav .brand").textContent.replace(/[^\w.-]+/g, "_") + "-" + key;
       Plotly.downloadImage(figure.plot, { format: button.dataset.download, filename, width, height, scale: 2 });
     });
   }
