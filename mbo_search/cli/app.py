@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -26,6 +27,7 @@ from mbo_search.cli.options import (
     StudyFile,
     WarmStart,
 )
+from mbo_search.system.same_code import forget_current_folder
 
 app = typer.Typer(
     name="mbo-search",
@@ -40,6 +42,7 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """Run the command line and leave the process with its exit code."""
+    forget_current_folder(sys.path, os.environ.get("PYTHONPATH", ""))
     sys.exit(run_app(app, sys.argv[1:]))
 
 

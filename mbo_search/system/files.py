@@ -49,6 +49,24 @@ def is_disk_trouble(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _DISK_TROUBLES
 
 
+def can_be_made(folder: Path) -> bool:
+    """Return whether this user can write in a folder, or make it and then write in it.
+
+    >>> can_be_made(Path("/proc/mbo-search/cache"))
+    False
+    """
+    return os.access(nearest_existing(folder), os.W_OK | os.X_OK)
+
+
+def nearest_existing(path: Path) -> Path:
+    """Return the path, or the nearest of its parents that exists and can be looked at.
+
+    >>> nearest_existing(Path("/no/such/folder"))
+    PosixPath('/')
+    """
+    return next((one for one in (path, *path.absolute().parents) if os.path.lexists(one)), Path("/"))
+
+
 def unique_sibling(path: Path) -> Path:
     """Return a hidden name beside a path that no other process uses.
 
