@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mbo_search.errors import MboError, Problem, TrialError, UserError
+from mbo_search.system.files import this_user
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -98,6 +99,10 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return _abandon_stdout()
+    except PermissionError as error:
+        path = str(error.filename or "")
+        problem = Problem(key="", where=path, rule=f"{this_user()} has no permission to do that: {error.strerror}")
+        return _refuse([problem], as_json=as_json, exit_code=EXIT_USER)
     except Exception:  # the last place that can: told in full, and by the exit code, so nothing is swallowed
         traceback.print_exc()
         rule = "an unexpected error; this is a bug of mbo-search, and the traceback above belongs in its report"

@@ -17,7 +17,7 @@ from mbo_search.api.tables import facts, table
 from mbo_search.cli.console import EXIT_FAILED, EXIT_OK, CommandResult
 from mbo_search.errors import UserError
 from mbo_search.system.cache import VARIABLE, user_cache
-from mbo_search.system.files import can_be_made, nearest_existing
+from mbo_search.system.files import can_be_made, nearest_existing, this_user
 from mbo_search.units import format_bytes, format_seconds
 
 _PACKAGES = (
@@ -118,7 +118,7 @@ def _check_gpus() -> _Check:
 def _check_disk(folder: Path) -> _Check:
     existing = nearest_existing(folder).absolute()
     if not can_be_made(folder):
-        found = f"{existing} cannot be written by user {os.getuid()}"
+        found = f"{existing} cannot be written by {this_user()}"
         return _Check(name="disk", ok=False, found=found, remedy="choose another --out")
     free = shutil.disk_usage(existing).free
     enough = free >= _LEAST_FREE_BYTES
@@ -134,7 +134,7 @@ def _check_cache() -> _Check:
     except UserError as error:
         return _Check(name="cache", ok=False, found=str(error), remedy=f"name a folder in {VARIABLE}")
     ok = can_be_made(cache)
-    found = f"prepared data in {cache}" if ok else f"{cache} cannot be written by user {os.getuid()}"
+    found = f"prepared data in {cache}" if ok else f"{cache} cannot be written by {this_user()}"
     return _Check(name="cache", ok=ok, found=found, remedy="" if ok else f"name another folder in {VARIABLE}")
 
 

@@ -70,6 +70,7 @@ def fork_study(source: Path, out: Path, overrides: Sequence[str], *, cache: Path
             [Problem(key="", where=str(out), rule="exists already", hint="choose a new folder for the fork")]
         )
     old = RunDirectory.open(source)
+    old.refuse_unreadable()
     study = load_study(old.study_file, overrides)
     check_schedules(study)
     setup = _setup(old, study, cache)

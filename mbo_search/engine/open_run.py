@@ -158,6 +158,7 @@ def check_schedules(study: Study) -> None:
 
 def _reopen(run: RunDirectory, study: Study, options: RunOptions) -> OpenRun:
     run.refuse_links()
+    run.refuse_unreadable()
     setup = run.setup()
     _check_numerics(run, setup, numerics_here(setup) | runner_numerics(options.runner))
     prepared = data_again(study, setup, options.cache)

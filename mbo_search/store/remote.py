@@ -121,6 +121,7 @@ class RemoteStageStore:
                 self._asked.pop(key, None)  # the copy was damaged and is gone; the node itself may be sound
         with self._incoming() as folder:
             report = self._fetch(key, folder)
+            open_to_others(folder)
             self._local.commit(key, folder, report)
         return self._local.load(key)
 

@@ -7,12 +7,15 @@ import hashlib
 import json
 import math
 import os
+import pwd
 import secrets
 import shutil
 import stat
 import time
 from pathlib import Path
 from typing import Any
+
+from mbo_search.errors import Problem, UserError
 
 _DISK_TROUBLES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 
@@ -52,10 +55,11 @@ def is_disk_trouble(error: BaseException) -> bool:
 def can_be_made(folder: Path) -> bool:
     """Return whether this user can write in a folder, or make it and then write in it.
 
-    >>> can_be_made(Path("/proc/mbo-search/cache"))
+    >>> can_be_made(Path("/dev/null/cache"))
     False
     """
-    return os.access(nearest_existing(folder), os.W_OK | os.X_OK)
+    existing = nearest_existing(folder)
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
 def nearest_existing(path: Path) -> Path:
@@ -65,6 +69,56 @@ def nearest_existing(path: Path) -> Path:
     PosixPath('/')
     """
     return next((one for one in (path, *path.absolute().parents) if os.path.lexists(one)), Path("/"))
+
+
+def open_to_others(path: Path) -> None:
+    """Give a file or folder that a library made private the permissions that this process gives to new ones."""
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~_umask())
+
+
+def _umask() -> int:
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return next(int(line.split()[1], 8) for line in status.splitlines() if line.startswith("Umask:"))
+    except (OSError, StopIteration):
+        mask = os.umask(0o077)
+        os.umask(mask)
+        return mask
+
+
+def this_user() -> str:
+    """Return the user of this process, by name where there is one."""
+    return user_name(os.getuid())
+
+
+def user_name(uid: int) -> str:
+    """Return the name of a user in messages.
+
+    >>> user_name(2**31 - 7)
+    'user 2147483641'
+    """
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"user {uid}"
+
+
+def unreadable(path: Path) -> UserError:
+    """Return the error of a file or folder that this user may not read, with its owner and what mends it."""
+    owner = user_name(nearest_existing(path).stat().st_uid)
+    hint = f"let {owner}, who owns it, allow that, such as by chmod -R go+rX"
+    rule = f"cannot be read by {this_user()}"
+    return UserError([Problem(key="", where=str(path), rule=rule, hint=hint)])
+
+
+def unreadable_below(folder: Path) -> list[Path]:
+    """Return the files and folders at any depth that this user may not read."""
+    found = []
+    for parent, folders, files in os.walk(folder):
+        here = Path(parent)
+        found += [here / name for name in folders if not os.access(here / name, os.R_OK | os.X_OK)]
+        found += [here / name for name in files if not os.access(here / name, os.R_OK)]
+    return [path for path in sorted(found) if not path.is_symlink()]
 
 
 def unique_sibling(path: Path) -> Path:

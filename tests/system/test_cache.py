@@ -1,4 +1,4 @@
-"""Proves that there is always a place for prepared data, that nobody else can have put it there, or a clear word."""
+"""Proves that there is a place for prepared data that nobody else can have put there, or a clear word."""
 
 from __future__ import annotations
 
@@ -67,20 +67,20 @@ def test_a_user_without_a_home_gets_a_private_folder_and_is_told(tmp_path, caplo
 
 
 def test_a_home_that_cannot_be_written_is_passed_over(monkeypatch, tmp_path, caplog):
-    monkeypatch.setattr(Path, "home", lambda: Path("/proc"))
+    monkeypatch.setattr(Path, "home", lambda: Path("/dev/null"))
     with caplog.at_level(logging.WARNING):
         assert user_cache() == tmp_path / f"mbo-search-{os.getuid()}"
-    assert "/proc/.cache/mbo-search cannot be written" in caplog.text
+    assert "/dev/null/.cache/mbo-search cannot be written" in caplog.text
 
 
 def test_a_folder_that_somebody_else_laid_there_is_not_entered(tmp_path):
     (tmp_path / "theirs").mkdir()
     (tmp_path / f"mbo-search-{os.getuid()}").symlink_to(tmp_path / "theirs")
-    with pytest.raises(UserError, match="MBO_SEARCH_CACHE: is not set, .* belongs to somebody else"):
+    with pytest.raises(UserError, match=r"MBO_SEARCH_CACHE: is not set, .* belongs to somebody else"):
         user_cache()
 
 
 def test_no_place_at_all_is_an_error_that_names_the_variable(monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", "/proc/nothing")
+    monkeypatch.setattr(tempfile, "tempdir", "/dev/null/nothing")
     with pytest.raises(UserError, match="MBO_SEARCH_CACHE: is not set, and neither a home nor a temporary folder"):
         user_cache()
