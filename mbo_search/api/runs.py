@@ -90,6 +90,13 @@ class Run:
 
         return curves_frame(self._source.curves)
 
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """Training loss, gradient norm and speed of all trials: at most about 500 rows for each of them."""
+        from mbo_search.results.ranking.frames import steps_frame
+
+        return steps_frame(self._source.steps)
+
     @property
     def best(self) -> FoundSchedule:
         """The schedule that the verdict recommends.

@@ -17,7 +17,7 @@ from mbo_search.results.records.records import Arm, TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.node_store import NodeStore
 from mbo_search.store.partial_mirror import PartialMirror
-from mbo_search.trial.outcome import CurveRow
+from mbo_search.trial.outcome import CurveRow, StepRow
 
 _NUM_MESSAGES = 20
 _STATUS_EVERY_SECONDS = 10.0
@@ -39,9 +39,9 @@ class RunRecorder:
         """Keep a task, durably."""
         write_task(self.run.trials, task)
 
-    def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
+    def write_record(self, record: TrialRecord, curve: Sequence[CurveRow], steps: Sequence[StepRow] = ()) -> None:
         """Keep a record and its curve, durably; a second one of the same trial replaces them."""
-        self.run.write_record(record, curve)
+        self.run.write_record(record, curve, steps)
 
 
 class MessageLog:

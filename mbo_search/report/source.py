@@ -8,13 +8,13 @@ from functools import cached_property
 from pathlib import Path
 
 from mbo_search.data.metadata import DataMetadata
-from mbo_search.data.prepare import load_prepared
-from mbo_search.errors import DataError, Problem, RunDirectoryError
+from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.model.size import num_parameters
 from mbo_search.report.importance import Importance, importance_of
 from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
 from mbo_search.results.ranking.files import make_ranking
-from mbo_search.results.records.records import Arm, TrialRecord
+from mbo_search.results.records.records import Arm, Curve, TrialRecord
+from mbo_search.results.records.run_data import metadata_of
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
@@ -24,8 +24,9 @@ from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.rungs import Rung, rungs_below
 from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.study.study import Study
+from mbo_search.system.cache import user_cache
 from mbo_search.train.setup.setup import TrainSetup
-from mbo_search.trial.outcome import CurveRow
+from mbo_search.trial.outcome import CurveRow, StepRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ class ReportSource:
         rungs: The freedom that each schedule of the search needs, by trial number.
         fresh: Complete runs of each schedule on fresh seeds, by the number of its search trial.
         curves: Learning curve of each trial that has one.
+        steps: The course of each trial's training, thinned, where it was recorded.
         setup: What was resolved once for the study.
         metadata: What is known of the data; None if it is not on this machine any more.
         problems: Files that could not be read.
@@ -52,6 +54,7 @@ class ReportSource:
     rungs: Mapping[int, Rung]
     fresh: Mapping[int, tuple[TrialRecord, ...]]
     curves: Mapping[int, tuple[CurveRow, ...]]
+    steps: Mapping[int, tuple[StepRow, ...]]
     setup: TrainSetup
     metadata: DataMetadata | None
     problems: tuple[Problem, ...]
@@ -139,36 +142,24 @@ def read_source(
         records={record.trial: record for record in scan.records},
         rungs={record.trial: runs.rung for runs in groups for record in runs.records},
         fresh={runs.head.trial: runs.fresh for runs in groups},
-        curves=curves,
+        curves={trial: curve.rows for trial, curve in curves.items() if curve.rows},
+        steps={trial: curve.steps for trial, curve in curves.items() if curve.steps},
         setup=setup,
-        metadata=_metadata(Path(setup.data_folder)),
+        metadata=metadata_of(run, user_cache()),
         problems=(*scan.problems, *damaged),
     )
 
 
-def _curves(
-    run: RunDirectory, records: Sequence[TrialRecord]
-) -> tuple[dict[int, tuple[CurveRow, ...]], list[Problem]]:
-    """The learning curves of trials that have one, and what could not be read."""
-    curves: dict[int, tuple[CurveRow, ...]] = {}
+def _curves(run: RunDirectory, records: Sequence[TrialRecord]) -> tuple[dict[int, Curve], list[Problem]]:
+    """The learning curves of trials, and what could not be read."""
+    curves: dict[int, Curve] = {}
     problems: list[Problem] = []
     for record in records:
         try:
-            rows = tuple(run.curve(record.trial))
+            curves[record.trial] = run.whole_curve(record.trial)
         except RunDirectoryError as error:
             problems += error.problems
-            continue
-        if rows:
-            curves[record.trial] = rows
     return curves, problems
-
-
-def _metadata(folder: Path) -> DataMetadata | None:
-    """The data may lie on another machine, or be gone: a report can do without."""
-    try:
-        return load_prepared(folder).metadata
-    except DataError:
-        return None
 
 
 def showcase(source: ReportSource, *, asked: int, others: int) -> Sequence[TrialRecord]:

@@ -180,6 +180,9 @@ def _check_plausible(report: BoundaryReport) -> None:
     for point in report.curve:
         counts += [point.step, point.tokens]
         losses += [point.loss, point.grad_norm]
+        for mean in point.steps:
+            counts += [mean.step, mean.num_steps - 1]
+            losses += [mean.grad_norm, mean.seconds]
     for metrics in (report.metrics, *(point.metrics for point in report.curve)):
         if metrics is not None:
             losses += [metrics.loss, metrics.bits_per_byte, metrics.averaged_loss, metrics.ema_loss]

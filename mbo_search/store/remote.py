@@ -33,6 +33,7 @@ from mbo_search.store.manifest import (
     write_manifest,
 )
 from mbo_search.store.node_store import StoredNode
+from mbo_search.system.files import open_to_others
 from mbo_search.system.object_storage import ObjectFolder, ObjectInfo
 from mbo_search.trial.reports import BoundaryReport, Node
 

@@ -45,7 +45,7 @@ from mbo_search.study.spec.study import (
 from mbo_search.study.study import Study
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.cost import Cost
-from mbo_search.trial.outcome import Boundary, CurveRow
+from mbo_search.trial.outcome import Boundary, CurveRow, StepRow
 
 __all__ = ["build_records", "build_run", "make_setup", "make_study"]
 
@@ -159,7 +159,7 @@ def build_run(
     run = RunDirectory.create(path, study, make_setup(study))
     built = build_records(study, num_trials=num_trials, confirm_seeds=confirm_seeds, seed=seed)
     for record, curve in built:
-        run.write_record(record, curve)
+        run.write_record(record, curve, _steps(curve))
         run.trial_log(record.trial).write_text(f"trial {record.trial}: {record.state}\n")
     run.update_status({"wall_seconds": 240.0, "busy_fraction": 0.93, "finished": True})
     return run
@@ -235,6 +235,21 @@ def _record(study: Study, schedule: Schedule, fields: dict[str, Any]) -> tuple[T
         started_at=STARTED_AT + 10 * fields["trial"],
         ended_at=STARTED_AT + 10 * fields["trial"] + tokens / 9000,
     ), curve
+
+
+def _steps(curve: Sequence[CurveRow]) -> list[StepRow]:
+    """The course of training behind a curve, at a steady speed."""
+    return [
+        StepRow(
+            step=row.step,
+            tokens=row.tokens,
+            seconds=row.tokens / 9000,
+            train_loss=row.train_loss,
+            grad_norm=row.grad_norm,
+            tokens_per_second=9000.0,
+        )
+        for row in curve
+    ]
 
 
 def _judged(schedule: Schedule, loss: float) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from mbo_search.study.spec.base import Description
 from mbo_search.system.files import fsync_folder, read_json, unique_sibling, write_json
 from mbo_search.train.saved_state import load_state, save_state
 from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.train.step_series import StepSums
 from mbo_search.train.train_state import TrainState
 from mbo_search.trial.reports import CurvePoint
 
@@ -35,11 +36,13 @@ class CallRecord(Description):
 
     Attributes:
         points: Points of the finished segments.
+        steps: The course of the unfinished one.
         executed_tokens: Charged tokens trained that no report has counted.
         seconds: Seconds of training and evaluation that no report has counted.
     """
 
     points: tuple[CurvePoint, ...] = ()
+    steps: tuple[StepSums, ...] = ()
     executed_tokens: int = Field(default=0, ge=0)
     seconds: float = Field(default=0.0, ge=0)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mbo_search.study.spec.segments import Segment
 from mbo_search.train.device import peak_memory_bytes
 from mbo_search.train.evaluation import EvalSet, finish_segment
 from mbo_search.train.loop import StepContext, StepReport, train_segment
 from mbo_search.train.partial import CallRecord, Partial, PartialSaver
+from mbo_search.train.step_series import StepSeries
 from mbo_search.train.train_state import TrainState
 from mbo_search.trial.cost import Cost
 from mbo_search.trial.reports import BoundaryReport, CurvePoint, EndReason, Stop
@@ -33,6 +36,7 @@ class SpanTrainer:
         self._state: TrainState | None = None
         self._saver: PartialSaver | None = None
         self._points: list[CurvePoint] = []
+        self._series = StepSeries()
         self._executed_tokens = 0
         self._seconds_before = 0.0
         self._began = time.monotonic()
@@ -54,6 +58,7 @@ class SpanTrainer:
         if not first <= state.step <= last or self._misses_points(points, state.step):
             return False
         self._points = points
+        self._series = StepSeries(record.steps)
         self._executed_tokens = record.executed_tokens
         self._seconds_before = record.seconds
         self.begin(state)
@@ -80,10 +85,13 @@ class SpanTrainer:
             TrialError: If the trial cannot recover.
         """
         for segment in self.segments_left():
-            if not train_segment(self.state, segment, context, stop=stop, observe=self._observe):
+            self._series.start_clock()
+            observe = functools.partial(self._observe, segment)
+            if not train_segment(self.state, segment, context, stop=stop, observe=observe):
                 self._save_for_later()
                 return False
-            self._points.append(finish_segment(self.state, segment, self._eval_set))
+            steps = self._series.finish()
+            self._points.append(replace(finish_segment(self.state, segment, self._eval_set), steps=steps))
         return True
 
     def report(self, reason: EndReason | None = None, message: str = "") -> BoundaryReport:
@@ -99,6 +107,7 @@ class SpanTrainer:
             cost=cost,
             metrics=self._points[-1].metrics if reason is None else None,
             curve=tuple(self._points),
+            unfinished=self._series.means(),
             reason=reason,
             message=message,
         )
@@ -108,17 +117,22 @@ class SpanTrainer:
         measured = {point.step for point in points}
         return any(segment.last_step < step and segment.last_step not in measured for segment in self.segments)
 
-    def _observe(self, report: StepReport) -> None:
+    def _observe(self, segment: Segment, report: StepReport) -> None:
         assert self._saver is not None
         self._executed_tokens += self._batch_tokens
+        self._series.add(segment, report)
         if self._saver.is_due(report.step):
             self._saver.save(self.state, self._record())
+            self._series.start_clock()
         else:
             self._saver.note(report.step)
 
     def _record(self) -> CallRecord:
         return CallRecord(
-            points=tuple(self._points), executed_tokens=self._executed_tokens, seconds=self._seconds()
+            points=tuple(self._points),
+            steps=self._series.sums,
+            executed_tokens=self._executed_tokens,
+            seconds=self._seconds(),
         )
 
     def _seconds(self) -> float:
@@ -129,6 +143,8 @@ class SpanTrainer:
         assert self._saver is not None
         if self.state.step == self.segments[0].first_step:
             return
-        if not self._saver.save_for_later(self.state, CallRecord(points=tuple(self._points))):
+        if not self._saver.save_for_later(
+            self.state, CallRecord(points=tuple(self._points), steps=self._series.sums)
+        ):
             self._saver.wasted_tokens += self._executed_tokens
             self._executed_tokens = 0

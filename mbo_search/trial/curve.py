@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from mbo_search.study.spec.segments import Segment
-from mbo_search.trial.outcome import CurveRow
-from mbo_search.trial.reports import CurvePoint
+from mbo_search.trial.outcome import CurveRow, StepRow
+from mbo_search.trial.reports import CurvePoint, StepMean
 
 
 def join_points(before: Iterable[CurvePoint], after: Iterable[CurvePoint]) -> tuple[CurvePoint, ...]:
@@ -45,6 +45,25 @@ def curve_rows(segments: Sequence[Segment], points: Iterable[CurvePoint]) -> tup
         if loss is not None:
             rows.append(_row(pending, segment.stage_index, loss))
             pending = []
+    return tuple(rows)
+
+
+def step_rows(steps: Iterable[StepMean], batch_tokens: int) -> tuple[StepRow, ...]:
+    """The course of a schedule's training, as thin as it was recorded."""
+    rows: list[StepRow] = []
+    seconds = 0.0
+    for found in steps:
+        seconds += found.seconds
+        rows.append(
+            StepRow(
+                step=found.step,
+                tokens=found.step * batch_tokens,
+                seconds=seconds,
+                train_loss=found.train_loss,
+                grad_norm=found.grad_norm,
+                tokens_per_second=found.num_steps * batch_tokens / found.seconds if found.seconds > 0 else None,
+            )
+        )
     return tuple(rows)
 
 

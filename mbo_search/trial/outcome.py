@@ -81,6 +81,26 @@ class CurveRow(Description):
     grad_norm: float
 
 
+class StepRow(Description):
+    """A few consecutive optimizer steps of a schedule, as in `trials/NNNN.curve.json`.
+
+    Attributes:
+        step: Optimizer steps done.
+        tokens: Charged tokens done.
+        seconds: Training seconds up to here, as if nothing had been shared; evaluation is not counted.
+        train_loss: Mean training loss since the row before, nats per token.
+        grad_norm: Mean gradient norm before clipping.
+        tokens_per_second: Training speed since the row before; None where it was too short to measure.
+    """
+
+    step: int
+    tokens: int
+    seconds: float
+    train_loss: float
+    grad_norm: float
+    tokens_per_second: float | None
+
+
 class BoundaryEvent(Flat):
     """A trial has reached the end of a stage; its cost so far is kept in case no later message arrives.
 
@@ -90,6 +110,7 @@ class BoundaryEvent(Flat):
         cost: What this attempt cost so far.
         produced: Keys of the nodes that this attempt wrote.
         curve: The learning curve from the first token up to here.
+        steps: The course of training up to here, thinned.
     """
 
     groups: ClassVar = ("cost",)
@@ -99,6 +120,7 @@ class BoundaryEvent(Flat):
     cost: Cost = Cost()
     produced: tuple[str, ...] = ()
     curve: tuple[CurveRow, ...] = ()
+    steps: tuple[StepRow, ...] = ()
 
 
 class TrialResult(Flat):
@@ -147,6 +169,8 @@ class TrialOutcome(TrialResult):
 
     Attributes:
         curve: Its learning curve from the first token, including the shared prefix.
+        steps: The course of its training, thinned, including the shared prefix.
     """
 
     curve: tuple[CurveRow, ...] = ()
+    steps: tuple[StepRow, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -64,6 +64,26 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepMean:
+    """What training showed over a few consecutive steps of one grid segment.
+
+    Attributes:
+        step: Optimizer steps of the schedule done.
+        num_steps: Steps that the means are over.
+        train_loss: Mean training loss, nats per token.
+        grad_norm: Mean gradient norm before clipping.
+        seconds: Wall-clock seconds that the steps took, evaluation aside. Two equal runs differ in it, so it does
+            not count when they are compared.
+    """
+
+    step: int
+    num_steps: int
+    train_loss: float
+    grad_norm: float
+    seconds: float = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
     """What is known behind one grid segment.
 
@@ -77,6 +97,7 @@ class CurvePoint:
         loss: Validation loss in nats per token at the evaluation points that all schedules share; else None.
         grad_norm: Mean gradient norm before clipping, over the segment's steps.
         metrics: The full evaluation, where the segment ends a stage; else None.
+        steps: The course of training within the segment, thinned; empty where a runner does not tell it.
     """
 
     step: int
@@ -86,6 +107,7 @@ class CurvePoint:
     loss: float | None = None
     grad_norm: float
     metrics: Metrics | None = None
+    steps: tuple[StepMean, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +120,7 @@ class BoundaryReport:
             crashed call trained and that this call trained again are wasted.
         metrics: Evaluation behind the last segment, given if that ends a stage; None if the runner came back early.
         curve: A point for each finished segment, in order, the work of an interrupted call included.
+        unfinished: The course of training behind the last finished segment, where the runner came back early.
         path_seconds: Seconds from the first step on, as if nothing had been shared; set where a state is kept, None
             where that is not known.
         reason: Why the runner came back early; None if all segments are done.
@@ -108,6 +131,7 @@ class BoundaryReport:
     cost: Cost
     metrics: Metrics | None
     curve: tuple[CurvePoint, ...]
+    unfinished: tuple[StepMean, ...] = ()
     path_seconds: float | None = None
     reason: EndReason | None = None
     message: str = ""

@@ -32,7 +32,7 @@ from mbo_search.study.spec.keys import root_key, segment_keys
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut
 from mbo_search.study.study import Study
-from mbo_search.trial.outcome import Boundary, CurveRow, TrialOutcome
+from mbo_search.trial.outcome import Boundary, CurveRow, StepRow, TrialOutcome
 
 SHARED_SD = 0.03
 """Spread over seeds that all schedules have in common, in nats; pairing removes it."""
@@ -69,7 +69,7 @@ class LadderWorld:
     def write_task(self, task: TrialTask) -> None:
         """Nothing dies here, so nothing is kept."""
 
-    def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
+    def write_record(self, record: TrialRecord, curve: Sequence[CurveRow], steps: Sequence[StepRow] = ()) -> None:
         """The controller's books are enough."""
 
     def controller(self) -> SearchController:

@@ -28,7 +28,7 @@ from mbo_search.study.space.parameters import Suggest
 from mbo_search.study.spec.keys import root_key, segment_keys
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps, cut, scaled_budget
-from mbo_search.trial.outcome import Boundary, CurveRow, TrialOutcome
+from mbo_search.trial.outcome import Boundary, CurveRow, StepRow, TrialOutcome
 
 BUDGET = BudgetSteps(num_segments=10, steps_per_segment=2, batch_tokens=8)
 OPTIMA = {"adamw": 1e-3, "lion": 1e-4}
@@ -151,7 +151,7 @@ class ToyDisk:
     def write_task(self, task: TrialTask) -> None:
         self.deaths.write(write_task, self.folder, task)
 
-    def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
+    def write_record(self, record: TrialRecord, curve: Sequence[CurveRow], steps: Sequence[StepRow] = ()) -> None:
         self.deaths.write(self.records.__setitem__, record.trial, record)
 
 

@@ -184,3 +184,14 @@ def test_another_seed_trains_otherwise(short: TrainSetup, tmp_path: Path) -> Non
     other, _ = run_whole(short, schedule, tmp_path, seed=2)
     assert differing(one, again) == []
     assert len(differing(one, other)) > 20
+
+
+def test_the_course_of_training_is_whole_whatever_was_shared(short: TrainSetup, tmp_path: Path) -> None:
+    shared, alone = Tree(short, tmp_path / "shared"), Tree(short, tmp_path / "alone")
+    shared.train(cooled("adamw", 0.3))
+    found, expected = shared.train(cooled("adamw", 0.6)).steps, alone.train(cooled("adamw", 0.6)).steps
+    assert [row.model_copy(update={"seconds": 0.0, "tokens_per_second": None}) for row in found] == [
+        row.model_copy(update={"seconds": 0.0, "tokens_per_second": None}) for row in expected
+    ]
+    assert expected[-1].step == short.budget().total_steps
+    assert [row.seconds for row in found] == sorted(row.seconds for row in found)

@@ -219,6 +219,12 @@ def test_an_explosion_is_a_reason(setup: TrainSetup, tmp_path: Path) -> None:
     assert "for 10 steps" in report.message
 
 
+def test_the_steps_of_an_unfinished_segment_are_told(setup: TrainSetup, tmp_path: Path, path: SchedulePath) -> None:
+    _, report = run(setup, tmp_path, path, stop_before=5)
+    assert [mean.step for point in report.curve for mean in point.steps] == [1, 2, 3, 4]
+    assert [mean.step for mean in report.unfinished] == [5]
+
+
 def test_a_bug_is_a_reason_with_its_traceback(setup: TrainSetup, tmp_path: Path, path: SchedulePath) -> None:
     def stop() -> bool:
         raise ZeroDivisionError("a bug")

@@ -6,8 +6,8 @@ import pytest
 
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.testing.toy_runner import path_of
-from mbo_search.trial.curve import curve_rows, join_points
-from mbo_search.trial.reports import CurvePoint, Metrics
+from mbo_search.trial.curve import curve_rows, join_points, step_rows
+from mbo_search.trial.reports import CurvePoint, Metrics, StepMean
 from tests.helpers.schedules import stage
 
 
@@ -57,3 +57,13 @@ def test_an_evaluation_stays_where_a_later_call_only_passed() -> None:
     assert [(found.step, found.loss) for found in joined] == [(3, 1.0), (6, None)]
     assert joined[0].metrics is not None
     assert joined[0].metrics.loss == 2.0
+
+
+def test_the_course_of_training_adds_up_seconds_and_tells_the_speed() -> None:
+    means = [
+        StepMean(step=2, num_steps=2, train_loss=3.0, grad_norm=1.0, seconds=0.5),
+        StepMean(step=3, num_steps=1, train_loss=2.0, grad_norm=0.5, seconds=0.0),
+    ]
+    first, second = step_rows(means, batch_tokens=8)
+    assert (first.step, first.tokens, first.seconds, first.tokens_per_second) == (2, 16, 0.5, 32.0)
+    assert (second.tokens, second.seconds, second.tokens_per_second) == (24, 0.5, None)

@@ -180,7 +180,7 @@ class SearchController:
         if outcome.state != "interrupted":
             self._end(task, record, outcome)
             return
-        self.dependencies.recorder.write_record(record, outcome.curve)
+        self.dependencies.recorder.write_record(record, outcome.curve, outcome.steps)
         self.table.interrupt(record)
         if not self._is_stopping:
             self._queue.append(trial)
@@ -253,7 +253,8 @@ class SearchController:
         return task
 
     def _end(self, task: TrialTask, record: TrialRecord, outcome: TrialOutcome | None = None) -> None:
-        self.dependencies.recorder.write_record(record, () if outcome is None else outcome.curve)
+        curve, steps = ((), ()) if outcome is None else (outcome.curve, outcome.steps)
+        self.dependencies.recorder.write_record(record, curve, steps)
         self.dependencies.log(sentence_of(record))
         self.table.end(task, record)
         self._reached.pop(task.trial, None)

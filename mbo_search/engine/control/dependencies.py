@@ -17,7 +17,7 @@ from mbo_search.engine.searcher.suggest import Draw
 from mbo_search.engine.tasks import HasNode, NodesOf, TrialTask
 from mbo_search.results.records.records import Arm, TrialRecord
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.trial.outcome import CurveRow
+from mbo_search.trial.outcome import CurveRow, StepRow
 from mbo_search.trial.reports import BoundaryReport
 
 
@@ -71,7 +71,7 @@ class TrialRecorder(Protocol):
         """Keep a task."""
         ...
 
-    def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
+    def write_record(self, record: TrialRecord, curve: Sequence[CurveRow], steps: Sequence[StepRow] = ()) -> None:
         """Keep a record; a second one of the same trial replaces it."""
         ...
 

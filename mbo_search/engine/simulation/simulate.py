@@ -26,7 +26,7 @@ from mbo_search.study.space.parameters import Suggest
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Schedule, Stage
 from mbo_search.trial.cost import Cost
-from mbo_search.trial.outcome import Boundary, CurveRow, TrialOutcome
+from mbo_search.trial.outcome import Boundary, CurveRow, StepRow, TrialOutcome
 
 DIVERGED_NATS = 19.0
 """Losses of a table from here on stand for runs that diverged."""
@@ -126,7 +126,7 @@ class _World:
     def write_task(self, task: TrialTask) -> None:
         """Keep nothing."""
 
-    def write_record(self, record: TrialRecord, curve: Sequence[CurveRow]) -> None:
+    def write_record(self, record: TrialRecord, curve: Sequence[CurveRow], steps: Sequence[StepRow] = ()) -> None:
         """Keep nothing."""
 
     def nodes_of(self, schedule: Schedule, seed: int, multiple: float = 1.0) -> tuple[PathNode, ...]:

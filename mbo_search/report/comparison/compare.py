@@ -68,7 +68,7 @@ def render_comparison(runs: Sequence[ComparedRun], *, language: Language = "en")
         "any_difference": any(row.differs for row in rows),
         "blocks": {block.key: shown_block(block) for block in _blocks(ordered, judged, text)},
     }
-    return render_page("compare.html", values, script="page.js")
+    return render_page("compare.html", values)
 
 
 def comparison_sentence(runs: Sequence[ComparedRun], *, language: Language = "en") -> str:

@@ -15,6 +15,9 @@ from plotly.offline import get_plotlyjs
 
 from mbo_search.report.style.palette import DARK, LIGHT
 
+SCRIPT_PARTS = ("address", "theme", "controls", "figures", "tables", "start")
+"""The parts of the page's script, each an idea of its own, in the order in which they run."""
+
 
 def embedded_json(value: object) -> Markup:
     """JSON that may stand inside a script element, whatever it holds.
@@ -64,9 +67,9 @@ def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def render_page(template: str, values: Mapping[str, object], *, script: str) -> str:
+def render_page(template: str, values: Mapping[str, object]) -> str:
     """Fill a template; styles, scripts and the policy come with it."""
-    own = _asset(script)
+    own = _script()
     plotly = get_plotlyjs()
     page: str = (
         _environment()
@@ -101,6 +104,12 @@ def _style() -> str:
 
 def _variables(colors: Mapping[str, str]) -> str:
     return "".join(f"--{name}:{value};" for name, value in colors.items())
+
+
+def _script() -> str:
+    """The parts of the page's script, which share one closure, so that nothing of it is seen from outside."""
+    parts = "\n".join(_asset(f"script/{name}.js") for name in SCRIPT_PARTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
 def _asset(name: str) -> str:

@@ -120,7 +120,7 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "commands": commands(source),
         "study_yaml": dump_study(source.study),
     }
-    return render_page("page.html", values, script="page.js")
+    return render_page("page.html", values)
 
 
 def _sections(blocks: Sequence[FigureBlock], text: Strings) -> list[tuple[str, str]]:

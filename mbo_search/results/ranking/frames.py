@@ -14,7 +14,7 @@ from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
 from mbo_search.results.records.describe import describe_schedule
 from mbo_search.results.records.optional_stats import perplexity_or_none
 from mbo_search.results.records.records import TrialRecord
-from mbo_search.trial.outcome import CurveRow
+from mbo_search.trial.outcome import CurveRow, StepRow
 
 RANKING_COLUMNS = (
     "rank",
@@ -81,6 +81,9 @@ TRIAL_COLUMNS = (
 CURVE_COLUMNS = ("trial", "step", "tokens", "stage", "lr", "train_loss", "loss", "grad_norm")
 """Columns of the table of curves."""
 
+STEP_COLUMNS = ("trial", "step", "tokens", "seconds", "train_loss", "grad_norm", "tokens_per_second")
+"""Columns of the table of training steps."""
+
 _INTEGERS = ("rank", "num_runs", "stage")
 
 
@@ -111,6 +114,12 @@ def curves_frame(curves: Mapping[int, Iterable[CurveRow]]) -> pd.DataFrame:
         "grad_norm": [row.grad_norm for _, row in points],
     }
     return _typed(pd.DataFrame(columns, columns=list(CURVE_COLUMNS)))
+
+
+def steps_frame(steps: Mapping[int, Iterable[StepRow]]) -> pd.DataFrame:
+    """The course of training as a table, one row for each few steps of a trial."""
+    rows = [{"trial": trial, **row.model_dump()} for trial, found in steps.items() for row in found]
+    return _frame(rows, STEP_COLUMNS)
 
 
 def _frame(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.trial.outcome import CurveRow, Loss, TrialResult
+from mbo_search.trial.outcome import CurveRow, Loss, StepRow, TrialResult
 
 Arm = Literal[
     "baseline", "control", "tuned", "line", "shape", "settings", "staged", "confirm", "tokens", "attribution"
@@ -110,8 +110,10 @@ class Curve(Description):
         schema_version: Version of this format.
         trial: Number of the trial.
         rows: Its points from the first token on, shared spans included.
+        steps: The course of its training, thinned; empty in directories of earlier versions.
     """
 
     schema_version: Literal["mbo-search/curve/1"] = "mbo-search/curve/1"
     trial: int = Field(ge=0, lt=10**9)
     rows: tuple[CurveRow, ...] = ()
+    steps: tuple[StepRow, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,9 +22,9 @@ from mbo_search.train.execution.report_checks import run_checked
 from mbo_search.train.execution.shared_nodes import Log, Position, SharedNodes, with_end_metrics
 from mbo_search.train.execution.stage_log import progress_line, stage_line
 from mbo_search.trial.cost import Cost
-from mbo_search.trial.curve import curve_rows, join_points
-from mbo_search.trial.outcome import Boundary, BoundaryEvent, State, TrialOutcome, state_of
-from mbo_search.trial.reports import BoundaryReport, EndReason, Node, StageRunner, Stop
+from mbo_search.trial.curve import curve_rows, join_points, step_rows
+from mbo_search.trial.outcome import Boundary, BoundaryEvent, State, StepRow, TrialOutcome, state_of
+from mbo_search.trial.reports import BoundaryReport, CurvePoint, EndReason, Node, StageRunner, Stop
 from mbo_search.units import format_count
 
 OnBoundary = Callable[[BoundaryEvent], bool]
@@ -158,7 +158,8 @@ class _Trial:
     def ended_early(self, report: BoundaryReport) -> TrialOutcome:
         """The outcome of a trial whose runner came back before the end of a span."""
         self._cost += report.cost
-        self._position = replace(self._position, points=join_points(self._position.points, report.curve))
+        points = join_points(self._position.points, report.curve)
+        self._position = replace(self._position, points=points, unfinished=report.unfinished)
         return self.outcome(state_of(report.reason), report.reason, report.message, step=report.step)
 
     def outcome(
@@ -175,11 +176,16 @@ class _Trial:
             ema_loss=final.ema_loss if final else None,
             boundaries=tuple(self._boundaries),
             curve=curve_rows(self._path.segments, points),
+            steps=self._step_rows(points),
             produced=tuple(self._produced),
             requested_tokens=self._path.tokens_at(step),
             cost=self._total_cost(),
             path_seconds=self._position.path_seconds if state == "complete" else None,
         )
+
+    def _step_rows(self, points: Iterable[CurvePoint]) -> tuple[StepRow, ...]:
+        finished = (mean for point in points for mean in point.steps)
+        return step_rows((*finished, *self._position.unfinished), self._path.segments[0].batch_tokens)
 
     def close(self) -> None:
         """Remove a state that could not be stored."""
@@ -223,6 +229,7 @@ class _Trial:
             cost=self._total_cost(),
             produced=tuple(self._produced),
             curve=curve_rows(self._path.segments, points),
+            steps=self._step_rows(points),
         )
 
     def _total_cost(self) -> Cost:

@@ -13,7 +13,7 @@ from mbo_search.errors import StoreError
 from mbo_search.system.files import is_disk_trouble
 from mbo_search.train.execution.path import Span
 from mbo_search.trial.cost import Cost
-from mbo_search.trial.reports import BoundaryReport, EndReason, Metrics, Node, StageRunner, Stop
+from mbo_search.trial.reports import BoundaryReport, EndReason, Metrics, Node, StageRunner, StepMean, Stop
 
 
 def run_checked(
@@ -51,6 +51,7 @@ def wrong_report(span: Span, report: BoundaryReport) -> tuple[EndReason, str] | 
     if span.ends_stage and report.metrics is None:
         return "exception", f"the runner gave no evaluation at step {steps[-1]}, the end of a stage"
     numbers = [number for point in report.curve for number in (point.train_loss, point.grad_norm, point.loss)]
+    numbers += [number for point in report.curve for mean in point.steps for number in numbers_of(mean)]
     if not _are_finite(numbers) or not (report.metrics is None or is_finite(report.metrics)):
         return "non_finite", f"a loss or gradient norm up to step {steps[-1]} is not finite"
     return None
@@ -59,6 +60,11 @@ def wrong_report(span: Span, report: BoundaryReport) -> tuple[EndReason, str] | 
 def is_finite(metrics: Metrics) -> bool:
     """Return whether every loss of an evaluation is a finite number."""
     return _are_finite([metrics.loss, metrics.averaged_loss, metrics.ema_loss])
+
+
+def numbers_of(mean: StepMean) -> tuple[float, float, float]:
+    """Everything measured of a few steps."""
+    return mean.train_loss, mean.grad_norm, mean.seconds
 
 
 def _raised(span: Span, error: Exception) -> BoundaryReport:

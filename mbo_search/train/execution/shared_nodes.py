@@ -14,7 +14,7 @@ from mbo_search.system.files import unique_sibling
 from mbo_search.train.execution.path import SchedulePath
 from mbo_search.train.execution.report_checks import is_finite
 from mbo_search.trial.curve import join_points
-from mbo_search.trial.reports import BoundaryReport, CurvePoint, Metrics, Node, StageRunner
+from mbo_search.trial.reports import BoundaryReport, CurvePoint, Metrics, Node, StageRunner, StepMean
 
 Log = Callable[[str], None]
 """Takes one line for people."""
@@ -28,12 +28,14 @@ class Position:
         node: The state there; None for the untrained model.
         num_done: Segments of the schedule done.
         points: The learning curve up to there.
+        unfinished: The course of training beyond it, where a runner came back early.
         path_seconds: Seconds up to there as if nothing had been shared; None where that is not known.
     """
 
     node: Node | None = None
     num_done: int = 0
     points: tuple[CurvePoint, ...] = ()
+    unfinished: tuple[StepMean, ...] = ()
     path_seconds: float | None = 0.0
 
 

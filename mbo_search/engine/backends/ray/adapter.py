@@ -292,6 +292,7 @@ def _pruned(events: list[BoundaryEvent]) -> TrialOutcome:
         reason="pruner",
         boundaries=tuple(event.boundary for event in events),
         curve=last.curve,
+        steps=last.steps,
         produced=last.produced,
         requested_tokens=last.boundary.tokens,
         cost=last.cost,
