@@ -182,11 +182,15 @@ def confirm(
     folder: RunFolder,
     top: Annotated[
         int | None,
-        typer.Option("--top", metavar="K", help="Schedules of each rung.  [default: the study's, else 1]", min=1),
+        typer.Option(
+            "--top", metavar="K", help="Schedules of each rung.  [default: the study's, else 1]", min=1, max=1000
+        ),
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option("--seeds", metavar="N", help="Fresh seeds of each.  [default: the study's, else 6]", min=1),
+        typer.Option(
+            "--seeds", metavar="N", help="Fresh seeds of each.  [default: the study's, else 6]", min=1, max=999
+        ),
     ] = None,
     equivalent_tokens: Annotated[
         bool | None,
@@ -331,7 +335,7 @@ def sample(
     prompt: Annotated[str, typer.Option("--prompt", help="Text to continue.")],
     num_tokens: Annotated[int, typer.Option("--tokens", help="Tokens to add.", min=1)] = 100,
     temperature: Annotated[float, typer.Option("--temperature", help="0: always the likeliest.", min=0)] = 0.8,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the draws.", min=0)] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the draws.", min=0, max=2**63 - 1)] = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -390,9 +394,9 @@ def simulate(
         list[str] | None,
         typer.Option("--searcher", metavar="NAME", help="A searcher to compare. Repeatable.  [default: tree, tpe]"),
     ] = None,
-    budget: Annotated[int, typer.Option("--budget", help="Stage runs of each search.", min=1)] = 90,
-    slots: Annotated[int, typer.Option("--slots", help="Trials at once.", min=1)] = 1,
-    seeds: Annotated[int, typer.Option("--seeds", help="Searches of each searcher.", min=1)] = 5,
+    budget: Annotated[int, typer.Option("--budget", help="Stage runs of each search.", min=1, max=1_000_000)] = 90,
+    slots: Annotated[int, typer.Option("--slots", help="Trials at once.", min=1, max=10_000)] = 1,
+    seeds: Annotated[int, typer.Option("--seeds", help="Searches of each searcher.", min=1, max=10_000)] = 5,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:

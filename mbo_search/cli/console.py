@@ -83,6 +83,9 @@ def error_console() -> Console:
 def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run the command line and say how it ended."""
     as_json = "--json" in arguments
+    empty = [*_empty_arguments(arguments)]
+    if empty:
+        return _refuse(empty, as_json=as_json, exit_code=EXIT_USER)
     try:
         code = app(args=list(arguments), prog_name="mbo-search", standalone_mode=False)
         return code if isinstance(code, int) else EXIT_OK
@@ -107,6 +110,24 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
         traceback.print_exc()
         rule = "an unexpected error; this is a bug of mbo-search, and the traceback above belongs in its report"
         return _refuse([Problem(key="", rule=rule)], as_json=as_json, exit_code=EXIT_FAILED)
+
+
+_MAY_BE_EMPTY = ("--prompt", "--set")
+"""Options whose value may be empty: a prompt as it is, a setting to be told with its key."""
+
+
+def _empty_arguments(arguments: Sequence[str]) -> Iterator[Problem]:
+    """Empty arguments, as an unset shell variable leaves them; an empty path would mean the current folder."""
+    hint = "a shell variable that is not set leaves nothing"
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        option = argument.removesuffix("=") if argument.startswith("-") and argument.endswith("=") else ""
+        if option and option.removesuffix("=") not in _MAY_BE_EMPTY and "=" not in option:
+            yield Problem(key=option, rule="has an empty value", hint=hint)
+        elif not argument.strip() and before not in _MAY_BE_EMPTY:
+            key = before if before.startswith("-") else ""
+            yield Problem(
+                key=key, rule="is followed by an empty value" if key else "an argument is empty", hint=hint
+            )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from mbo_search.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, Comma
 from mbo_search.cli.ranking_text import ranking_text
 from mbo_search.cli.validate import study_path
 from mbo_search.study.files.study_file import load_study
+from mbo_search.study.spec.budget import rounding_note
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,7 +41,11 @@ def run_search(
     """
     from mbo_search.api.searches import search
 
-    return run_result(search(load_study(study_path(file, example), overrides), out, options=options))
+    study = load_study(study_path(file, example), overrides)
+    rounded = rounding_note(study)
+    if rounded and not options.quiet:
+        print(f"Note, {rounded}.", file=sys.stderr)
+    return run_result(search(study, out, options=options))
 
 
 def resume_search(folder: Path, overrides: Sequence[str], *, options: Options) -> CommandResult:
