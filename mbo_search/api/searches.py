@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,12 +58,19 @@ def search(
         return _finished(run_study(asked, folder, running), seams)
 
 
-def resume(run: Run | Path | str, *, overrides: Sequence[str] = (), options: Options = DEFAULT_OPTIONS) -> Run:
+def resume(
+    run: Run | Path | str,
+    *,
+    overrides: Sequence[str] = (),
+    retry_failed: bool = False,
+    options: Options = DEFAULT_OPTIONS,
+) -> Run:
     """Continue an interrupted search, or extend a finished one.
 
     Args:
         run: A run, or its directory. A run remembers the runner and the searcher that it was searched with.
         overrides: New limits, each as `key.path=value`, such as `search.trials=60`. Limits are totals, not extras.
+        retry_failed: Whether trials that failed by an exception, a hang or a lost worker are trained again.
         options: Where trials run, and how much is shown.
 
     Raises:
@@ -72,7 +80,7 @@ def resume(run: Run | Path | str, *, overrides: Sequence[str] = (), options: Opt
 
     seams = run.seams if isinstance(run, Run) else Seams()
     with _running(options, seams) as running:
-        return _finished(resume_study(_folder(run), running, overrides), seams)
+        return _finished(resume_study(_folder(run), replace(running, retry_failed=retry_failed), overrides), seams)
 
 
 def confirm(

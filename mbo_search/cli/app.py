@@ -143,6 +143,10 @@ def run(
 def resume(
     folder: RunFolder,
     overrides: Overrides = None,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Train again what an exception, a hang or a lost worker had ended."),
+    ] = False,
     backend: Backend = "auto",
     address: Address = None,
     insecure_cluster: InsecureCluster = False,
@@ -156,7 +160,11 @@ def resume(
     from mbo_search.cli.run import resume_search
 
     options = Options(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
-    deliver(lambda: resume_search(folder, overrides or [], options=options), as_json=as_json, quiet=quiet)
+    deliver(
+        lambda: resume_search(folder, overrides or [], retry_failed=retry_failed, options=options),
+        as_json=as_json,
+        quiet=quiet,
+    )
 
 
 @app.command()

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from mbo_search.api.studies import data_cache
 from mbo_search.api.tables import facts
 from mbo_search.cli.console import EXIT_FAILED, EXIT_OK, CommandResult, error_console
-from mbo_search.errors import Problem, TrialError, UserError
+from mbo_search.errors import Problem, TrialError, UserError, command_line
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.schedule_file import load_schedule_file
 from mbo_search.system.files import write_atomic
@@ -54,7 +54,7 @@ def export_schedule(folder: Path, out: Path, *, form: str, trial: int | None) ->
     return CommandResult(
         schema="mbo-search/export/1",
         document={"file": str(out), "format": form},
-        text=[f"Wrote {out}.", *([f"Train it again: mbo-search replay {out}"] if can_be_trained else [])],
+        text=[f"Wrote {out}.", *([f"Train it again: {command_line('replay', out)}"] if can_be_trained else [])],
         brief=str(out),
     )
 

@@ -12,6 +12,7 @@ from mbo_search.api.tables import facts
 from mbo_search.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, CommandResult
 from mbo_search.cli.ranking_text import ranking_text
 from mbo_search.cli.validate import study_path
+from mbo_search.errors import command_line
 from mbo_search.study.files.study_file import load_study
 from mbo_search.study.spec.budget import rounding_note
 
@@ -48,7 +49,7 @@ def run_search(
     return run_result(search(study, out, options=options))
 
 
-def resume_search(folder: Path, overrides: Sequence[str], *, options: Options) -> CommandResult:
+def resume_search(folder: Path, overrides: Sequence[str], *, retry_failed: bool, options: Options) -> CommandResult:
     """Continue a search.
 
     Raises:
@@ -56,7 +57,7 @@ def resume_search(folder: Path, overrides: Sequence[str], *, options: Options) -
     """
     from mbo_search.api.searches import resume
 
-    return run_result(resume(folder, overrides=overrides, options=options))
+    return run_result(resume(folder, overrides=overrides, retry_failed=retry_failed, options=options))
 
 
 def run_result(run: Run, *, confirms: bool = False) -> CommandResult:
@@ -98,15 +99,25 @@ def _exit_code(summary: RunSummary, *, confirms: bool) -> int:
 def _text(summary: RunSummary, report: Path | None) -> list[RenderableType]:
     run, ranking = summary.run, summary.ranking
     if summary.is_interrupted:
-        end = f"Interrupted; everything is saved. Continue with: mbo-search resume {run.path}"
+        end = f"Interrupted; everything is saved. Continue with: {command_line('resume', run.path)}"
         return [*ranking_text(ranking), "", end]
     ended = f"The search has ended: {_ENDS.get(summary.ended_by or '', 'nothing is left to do')}."
     if not summary.num_complete:
         said = f"No trial completed; {run.trials} holds what each of them said."
-        return [ended, said, *ranking.notes, *([f"The report is {report}."] if report else [])]
+        shown_report = [f"The report is {report}."] if report else []
+        return [ended, said, *ranking.notes, *shown_report, *_retry_sentences(summary)]
     paths = [("ranking", run.ranking_csv), ("best config", run.best_yaml), ("report", report)]
     shown = facts((name, str(path)) for name, path in paths if path is not None)
-    return [ended, *_warm_sentences(run), "", *ranking_text(ranking), "", shown]
+    return [ended, *_warm_sentences(run), "", *ranking_text(ranking), "", shown, *_retry_sentences(summary)]
+
+
+def _retry_sentences(summary: RunSummary) -> list[str]:
+    """What to do about trials that an exception, a hang or a lost worker has ended."""
+    if not summary.num_failed:
+        return []
+    trials = "1 trial" if summary.num_failed == 1 else f"{summary.num_failed} trials"
+    command = command_line("resume", summary.run.path, "--retry-failed")
+    return [f"{trials} failed by a fault that may have passed; train again with: {command}"]
 
 
 def _warm_sentences(run: RunDirectory) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from mbo_search.engine.backends.ray.start import RayStartError
 from mbo_search.engine.backends.stop_signals import SessionFile, StopRequest
 from mbo_search.engine.backends.worker import read_worker_plan
 from mbo_search.engine.control.controller import SearchController
-from mbo_search.errors import Problem, UserError
+from mbo_search.errors import Problem, UserError, command_line
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.system.same_code import code_here
 from mbo_search.trial.reports import StageRunner
@@ -103,7 +103,7 @@ class _TuneStuckError(Exception):
 
 def _refusal(run: RunDirectory, what: str) -> UserError:
     rule = f"{what}; its logs are in {run.path / 'ray'}"
-    hint = f"continue with: mbo-search resume {run.path}, where --backend local does not need Ray"
+    hint = f"continue with: {command_line('resume', run.path)}, where --backend local does not need Ray"
     return UserError([Problem(key="Ray", rule=rule, hint=hint)])
 
 
