@@ -5,22 +5,23 @@ from __future__ import annotations
 import math
 
 _SUFFIXES = {"k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
+_FACTORS = {suffix.lower(): factor for suffix, factor in _SUFFIXES.items()}
 
 
 def parse_count(text: str | int) -> int:
-    """Read a count such as 400000, "400k", "2M" or "1.5B".
+    """Read a count such as 400000, 400_000, "400k", "2M", "1.5B" or "1e5"; letters may be small or large.
 
     Raises:
         ValueError: If the text is no count, or not a whole number.
 
-    >>> parse_count("400k"), parse_count("1.5B"), parse_count(7)
-    (400000, 1500000000, 7)
+    >>> parse_count("400k"), parse_count("0.1m"), parse_count("1.5B"), parse_count("1e5"), parse_count(7)
+    (400000, 100000, 1500000000, 100000, 7)
     """
     if isinstance(text, int):
         return text
     digits, factor = text.strip(), 1
-    if digits and digits[-1] in _SUFFIXES:
-        digits, factor = digits[:-1], _SUFFIXES[digits[-1]]
+    if digits and digits[-1].lower() in _FACTORS:
+        digits, factor = digits[:-1], _FACTORS[digits[-1].lower()]
     value = float(digits) * factor
     if not math.isfinite(value) or abs(value - round(value)) > 1e-6:
         raise ValueError(f"{text!r} is not a whole number")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mbo_search.report.source import ReportSource
     from mbo_search.report.style.i18n import Language
     from mbo_search.results.evidence.ranking_values import Ranking, Verdict
+    from mbo_search.results.records.run_directory import RecordScan
     from mbo_search.study.study import Study
     from mbo_search.trial.reports import StageRunner
 
@@ -57,12 +58,16 @@ class Run:
     @property
     def study(self) -> Study:
         """The study that was searched."""
-        return self._source.study
+        return self._directory.study() if self.summary is None else self.summary.study
 
-    @property
+    @cached_property
     def result(self) -> Ranking:
         """Everything that `ranking.json` holds, as one value."""
-        return self._source.ranking
+        from mbo_search.results.ranking.files import make_ranking
+
+        if self.summary is not None:
+            return self.summary.ranking
+        return make_ranking(self._directory, records=self._scan.records)
 
     @property
     def verdict(self) -> Verdict:
@@ -191,10 +196,12 @@ class Run:
     def _source(self) -> ReportSource:
         from mbo_search.report.source import read_source
 
-        known = self.summary
-        if known is None:
-            return read_source(self._directory)
-        return read_source(self._directory, known.ranking, study=known.study, setup=known.setup)
+        setup = None if self.summary is None else self.summary.setup
+        return read_source(self._directory, self.result, study=self.study, setup=setup, scan=self._scan)
+
+    @cached_property
+    def _scan(self) -> RecordScan:
+        return self._directory.scan()
 
     def __repr__(self) -> str:
         """Name the directory and the verdict."""

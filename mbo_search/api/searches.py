@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING
 from mbo_search.api.options import DEFAULT_OPTIONS, Options
 from mbo_search.api.runs import Run, Seams, load_run
 from mbo_search.api.studies import data_cache, default_run_folder, load_study
+from mbo_search.errors import command_line
 from mbo_search.study.spec.study import ConfirmSpec
 from mbo_search.study.study import Study
+from mbo_search.system.streams import LastingStream
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -54,7 +57,7 @@ def search(
     asked = study if isinstance(study, Study) else load_study(study)
     folder = default_run_folder(asked.study) if out is None else Path(out)
     seams = Seams(runner=runner, searcher=searcher)
-    with _running(options, seams) as running:
+    with _running(options, seams, folder) as running:
         return _finished(run_study(asked, folder, running), seams)
 
 
@@ -79,7 +82,7 @@ def resume(
     from mbo_search.engine.run import resume_study
 
     seams = run.seams if isinstance(run, Run) else Seams()
-    with _running(options, seams) as running:
+    with _running(options, seams, _folder(run)) as running:
         return _finished(resume_study(_folder(run), replace(running, retry_failed=retry_failed), overrides), seams)
 
 
@@ -134,7 +137,12 @@ def fork(run: Run | Path | str, out: Path | str, *, overrides: Sequence[str] = (
 
 
 @contextmanager
-def _running(options: Options, seams: Seams) -> Iterator[RunOptions]:
+def _running(options: Options, seams: Seams, folder: Path) -> Iterator[RunOptions]:
+    """Everything that a search needs besides its study; an interruption at once says how to go on.
+
+    Raises:
+        KeyboardInterrupt: At a second Ctrl-C, or before the search has begun, with what to do next.
+    """
     from rich.console import Console
 
     from mbo_search.api.live import watch
@@ -142,16 +150,28 @@ def _running(options: Options, seams: Seams) -> Iterator[RunOptions]:
     from mbo_search.engine.run import RunOptions
 
     address = options.address
-    with watch(Console(stderr=True), quiet=options.quiet) as observe:
-        yield RunOptions(
-            cache=data_cache(),
-            backend=options.backend,
-            cluster=None if address is None else Cluster(address=address, may_be_insecure=options.insecure_cluster),
-            observe=observe,
-            warm_start=tuple(map(Path, options.warm_start)),
-            runner=seams.runner,
-            searcher=seams.searcher,
-        )
+    try:
+        with watch(Console(file=LastingStream(sys.stderr)), quiet=options.quiet) as observe:
+            yield RunOptions(
+                cache=data_cache(),
+                backend=options.backend,
+                cluster=None
+                if address is None
+                else Cluster(address=address, may_be_insecure=options.insecure_cluster),
+                observe=observe,
+                warm_start=tuple(map(Path, options.warm_start)),
+                runner=seams.runner,
+                searcher=seams.searcher,
+            )
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(_how_to_go_on(folder)) from error
+
+
+def _how_to_go_on(folder: Path) -> str:
+    if not (folder / "study.yaml").exists():
+        return "Interrupted before the search had begun."
+    saved = "Interrupted at once; what trials had saved before is kept."
+    return f"{saved} Continue with: {command_line('resume', folder)}"
 
 
 def _finished(summary: RunSummary, seams: Seams) -> Run:

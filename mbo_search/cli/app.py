@@ -11,6 +11,7 @@ import typer
 
 from mbo_search import __version__
 from mbo_search.api.options import Options
+from mbo_search.cli.arguments import compared_runs, output_file, output_folder
 from mbo_search.cli.console import deliver, run_app
 from mbo_search.cli.options import (
     Address,
@@ -20,21 +21,25 @@ from mbo_search.cli.options import (
     Figures,
     InsecureCluster,
     Language,
+    ModelSource,
     Overrides,
     Quiet,
     RunFolder,
     ScheduleArgument,
     StudyFile,
+    TableFile,
     WarmStart,
 )
+from mbo_search.cli.usage import epilog
 from mbo_search.system.same_code import forget_current_folder
+from mbo_search.system.streams import LastingStream, open_standard_files
 
 app = typer.Typer(
     name="mbo-search",
     help="Find out in which stages, and with which optimizer, learning rate and regularizer in each, to train a "
     "language model.",
     epilog="Exit codes: 0 ok, 1 failed, 2 invalid input, 130 interrupted.",
-    no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -42,6 +47,8 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """Run the command line and leave the process with its exit code."""
+    open_standard_files()
+    sys.stderr = LastingStream(sys.stderr)
     forget_current_folder(sys.path, os.environ.get("PYTHONPATH", ""))
     sys.exit(run_app(app, sys.argv[1:]))
 
@@ -52,18 +59,22 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
-@app.command()
+@app.command(epilog=epilog("init"))
 def init(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("study.yaml"),
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.", callback=output_file)] = Path(
+        "study.yaml"
+    ),
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -74,7 +85,7 @@ def init(
     deliver(lambda: write_starter(file, force=force), as_json=as_json, quiet=quiet)
 
 
-@app.command()
+@app.command(epilog=epilog("validate"))
 def validate(
     study: StudyFile = None,
     example: Example = None,
@@ -88,7 +99,7 @@ def validate(
     deliver(lambda: validate_study(study, example, overrides or []), as_json=as_json, quiet=quiet)
 
 
-@app.command()
+@app.command(epilog=epilog("plan"))
 def plan(
     study: StudyFile = None,
     example: Example = None,
@@ -106,12 +117,15 @@ def plan(
     deliver(lambda: plan_study(study, example, overrides or []), as_json=as_json, quiet=quiet)
 
 
-@app.command()
+@app.command(epilog=epilog("run"))
 def run(
     study: StudyFile = None,
     example: Example = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="The run directory.  [default: reports/NAME]")
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="The run directory.  [default: reports/NAME]", callback=output_folder
+        ),
     ] = None,
     overrides: Overrides = None,
     warm_start: WarmStart = None,
@@ -139,7 +153,7 @@ def run(
     )
 
 
-@app.command()
+@app.command(epilog=epilog("resume"))
 def resume(
     folder: RunFolder,
     overrides: Overrides = None,
@@ -167,10 +181,13 @@ def resume(
     )
 
 
-@app.command()
+@app.command(epilog=epilog("fork"))
 def fork(
     folder: RunFolder,
-    out: Annotated[Path, typer.Argument(metavar="NEWDIR", help="The new run directory.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="NEWDIR", help="The new run directory.", show_default=False, callback=output_folder),
+    ],
     overrides: Overrides = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -185,7 +202,7 @@ def fork(
     deliver(lambda: fork_run(folder, out, overrides or []), as_json=as_json, quiet=quiet)
 
 
-@app.command()
+@app.command(epilog=epilog("confirm"))
 def confirm(
     folder: RunFolder,
     top: Annotated[
@@ -233,7 +250,7 @@ def confirm(
     deliver(lambda: confirm_winners(folder, wanted, options=options), as_json=as_json, quiet=quiet)
 
 
-@app.command()
+@app.command(epilog=epilog("rank"))
 def rank(
     folder: RunFolder,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the whole ranking as CSV.")] = False,
@@ -246,11 +263,14 @@ def rank(
     deliver(lambda: rank_run(folder, as_csv=as_csv), as_json=as_json, quiet=quiet)
 
 
-@app.command()
+@app.command(epilog=epilog("report"))
 def report(
     folder: RunFolder,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The page.  [default: DIR/report.html]")
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="The page.  [default: DIR/report.html]", callback=output_file
+        ),
     ] = None,
     figures: Figures = None,
     language: Language = "en",
@@ -266,12 +286,17 @@ def report(
     deliver(lambda: report_run(folder, out, language, figures), as_json=as_json, quiet=quiet)
 
 
-@app.command()
+@app.command(epilog=epilog("compare"))
 def compare(
     names: Annotated[
-        list[str], typer.Argument(metavar="DIR...", help="Run directories, or single schedules as DIR:TRIAL.")
+        list[str],
+        typer.Argument(
+            metavar="DIR...", help="Run directories, or single schedules as DIR:TRIAL.", callback=compared_runs
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The page.")] = Path("comparison.html"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The page.", callback=output_file)
+    ] = Path("comparison.html"),
     figures: Figures = None,
     language: Language = "en",
     as_json: AsJson = False,
@@ -283,13 +308,20 @@ def compare(
     deliver(lambda: compare_runs(names, out, language, figures), as_json=as_json, quiet=quiet)
 
 
-@app.command()
+@app.command(epilog=epilog("export"))
 def export(
     folder: RunFolder,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write.", callback=output_file)
+    ],
     to: Annotated[
-        str, typer.Option("--to", metavar="FORMAT", help="Its format; `mbo-search list exporters` names them.")
-    ] = "yaml",
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="FORMAT",
+            help="Its format; `mbo-search list exporters` names them.  [default: by the file's suffix, else yaml]",
+        ),
+    ] = None,
     trial: Annotated[
         int | None, typer.Option("--trial", metavar="N", help="A trial.  [default: the best]", min=0)
     ] = None,
@@ -305,7 +337,7 @@ def export(
     deliver(lambda: export_schedule(folder, out, form=to, trial=trial), as_json=as_json, quiet=quiet)
 
 
-@app.command()
+@app.command(epilog=epilog("replay"))
 def replay(file: ScheduleArgument, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Train an exported schedule again and compare the loss.
 
@@ -317,10 +349,12 @@ def replay(file: ScheduleArgument, as_json: AsJson = False, quiet: Quiet = False
     deliver(lambda: replay_schedule(file, quiet=quiet), as_json=as_json, quiet=quiet)
 
 
-@app.command()
+@app.command(epilog=epilog("train"))
 def train(
     file: ScheduleArgument,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The model folder to write.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="The model folder to write.", callback=output_folder)
+    ],
     overrides: Overrides = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -335,11 +369,9 @@ def train(
     deliver(lambda: train_model(file, out, overrides or [], quiet=quiet), as_json=as_json, quiet=quiet)
 
 
-@app.command()
+@app.command(epilog=epilog("sample"))
 def sample(
-    source: Annotated[
-        Path, typer.Argument(metavar="DIR|FILE", help="A run directory, model folder or schedule file.")
-    ],
+    source: ModelSource,
     prompt: Annotated[str, typer.Option("--prompt", help="Text to continue.")],
     num_tokens: Annotated[int, typer.Option("--tokens", help="Tokens to add.", min=1)] = 100,
     temperature: Annotated[float, typer.Option("--temperature", help="0: always the likeliest.", min=0)] = 0.8,
@@ -354,7 +386,7 @@ def sample(
     deliver(lambda: continue_text(source, wanted), as_json=as_json, quiet=quiet)
 
 
-@app.command(name="list")
+@app.command(name="list", epilog=epilog("list"))
 def list_names(
     kind: Annotated[
         Literal[
@@ -377,7 +409,7 @@ def list_names(
     deliver(lambda: list_catalogue(kind), as_json=as_json, quiet=quiet)
 
 
-@app.command()
+@app.command(epilog=epilog("doctor"))
 def doctor(
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where runs would be written.")] = Path(
         "reports"
@@ -395,9 +427,9 @@ def doctor(
     deliver(lambda: examine(folder, start_ray=start_ray), as_json=as_json, quiet=quiet)
 
 
-@app.command()
+@app.command(epilog=epilog("simulate"))
 def simulate(
-    table: Annotated[Path, typer.Argument(metavar="TABLE", help="A stage table (JSON).", show_default=False)],
+    table: TableFile,
     searchers: Annotated[
         list[str] | None,
         typer.Option("--searcher", metavar="NAME", help="A searcher to compare. Repeatable.  [default: tree, tpe]"),
@@ -420,7 +452,7 @@ def simulate(
     )
 
 
-@app.command()
+@app.command(epilog=epilog("tree"))
 def tree(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Print the stage tree of a run: what was trained once, and how many trials used it."""
     from mbo_search.cli.simulate import show_tree

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from mbo_search.cli.usage import usage_problem
 from mbo_search.errors import MboError, Problem, TrialError, UserError
 from mbo_search.system.files import this_user
+from mbo_search.system.streams import drop_output
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -61,6 +63,18 @@ def deliver(work: Callable[[], CommandResult], *, as_json: bool, quiet: bool) ->
     """
     with _stdout_reserved():
         answer = work()
+    try:
+        _print_answer(answer, as_json=as_json, quiet=quiet)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_output(sys.stdout)
+        raise UserError(f"the answer cannot be written to stdout: {error.strerror}") from error
+    if answer.exit_code:
+        raise typer.Exit(answer.exit_code)
+
+
+def _print_answer(answer: CommandResult, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         print(_dump(answer.schema, answer.document))
     elif quiet:
@@ -69,8 +83,6 @@ def deliver(work: Callable[[], CommandResult], *, as_json: bool, quiet: bool) ->
     else:
         _print_text(answer.text)
     sys.stdout.flush()
-    if answer.exit_code:
-        raise typer.Exit(answer.exit_code)
 
 
 def error_console() -> Console:
@@ -96,9 +108,10 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
         exit_code = EXIT_INTERRUPTED if stopped else EXIT_FAILED
         return _refuse([Problem(key="", rule=str(error))], as_json=as_json, exit_code=exit_code)
     except typer.TyperException as error:
-        problem = Problem(key="", rule=error.format_message(), hint="`mbo-search --help` lists the commands")
-        return _refuse([problem], as_json=as_json, exit_code=error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
+        return _refuse([usage_problem(error)], as_json=as_json, exit_code=error.exit_code)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        if str(error):
+            print(f"\n{error}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return _abandon_stdout()
@@ -169,7 +182,10 @@ def _refuse(problems: Sequence[Problem], *, as_json: bool, exit_code: int) -> in
             {"key": row.key, "value": row.value, "rule": row.rule, "hint": row.hint, "where": row.where}
             for row in problems
         ]
-        print(_dump("mbo-search/error/1", {"exit_code": exit_code, "problems": rows}), flush=True)
+        try:
+            print(_dump("mbo-search/error/1", {"exit_code": exit_code, "problems": rows}), flush=True)
+        except OSError:  # stderr has said it
+            drop_output(sys.stdout)
     return exit_code
 
 
@@ -179,5 +195,5 @@ def _dump(schema: str, document: Mapping[str, object]) -> str:
 
 def _abandon_stdout() -> int:
     """The reader went away (`mbo-search rank DIR | head`): keep Python from complaining again at its exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    drop_output(sys.stdout)
     return EXIT_FAILED

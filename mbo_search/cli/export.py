@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 from mbo_search.api.studies import data_cache
 from mbo_search.api.tables import facts
@@ -16,6 +17,9 @@ from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.schedule_file import load_schedule_file
 from mbo_search.system.files import write_atomic
 from mbo_search.units import format_count, format_seconds
+
+_SUFFIXES = MappingProxyType({"": "yaml", ".yml": "yaml"})
+"""Formats of files whose suffix is not the name of their format."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +39,7 @@ class Continuation:
     seed: int
 
 
-def export_schedule(folder: Path, out: Path, *, form: str, trial: int | None) -> CommandResult:
+def export_schedule(folder: Path, out: Path, *, form: str | None, trial: int | None) -> CommandResult:
     """Write a schedule of a run directory to a file.
 
     Raises:
@@ -44,6 +48,7 @@ def export_schedule(folder: Path, out: Path, *, form: str, trial: int | None) ->
     from mbo_search.export.exporters import exporter
     from mbo_search.export.files import export_schedule as export_text
 
+    form = _format_of(out) if form is None else form
     can_be_trained = exporter(form).can_be_trained
     text = export_text(RunDirectory.open(folder), trial, form)
     try:
@@ -57,6 +62,22 @@ def export_schedule(folder: Path, out: Path, *, form: str, trial: int | None) ->
         text=[f"Wrote {out}.", *([f"Train it again: {command_line('replay', out)}"] if can_be_trained else [])],
         brief=str(out),
     )
+
+
+def _format_of(out: Path) -> str:
+    """The format that a file's name asks for.
+
+    Raises:
+        UserError: If its suffix names none.
+    """
+    from mbo_search.export.exporters import EXPORTERS
+
+    name = _SUFFIXES.get(out.suffix.lower(), out.suffix.lower().removeprefix("."))
+    if name in EXPORTERS:
+        return name
+    rule = f"ends in {out.suffix}, which is no format of schedules ({', '.join(EXPORTERS)})"
+    hint = "choose another name, or say the format with --to; `mbo-search train` writes a model with its weights"
+    raise UserError([Problem(key="--out", value=str(out), rule=rule, hint=hint)])
 
 
 def replay_schedule(file: Path, *, quiet: bool) -> CommandResult:

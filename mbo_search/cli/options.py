@@ -8,11 +8,15 @@ from typing import Annotated, Literal
 import typer
 
 from mbo_search.api.options import Backend as BackendName
+from mbo_search.cli.arguments import model_source, output_folder, run_folder, schedule_file, study_file, table_file
 
 Kind = Literal["optimizers", "lr_shapes", "regularizers", "searchers", "corpora", "readers", "exporters", "figures"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; print one line or nothing.")]
-StudyFile = Annotated[Path | None, typer.Argument(metavar="STUDY", help="A study file (YAML).", show_default=False)]
+StudyFile = Annotated[
+    Path | None,
+    typer.Argument(metavar="STUDY", help="A study file (YAML).", show_default=False, callback=study_file),
+]
 Example = Annotated[
     str | None,
     typer.Option("--example", metavar="NAME", help="A shipped study instead of a file, such as quickstart."),
@@ -22,12 +26,32 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting, such as search.trials=40. Repeatable."),
 ]
 ScheduleArgument = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A schedule file, such as best.yaml.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="FILE", help="A schedule file, such as best.yaml.", show_default=False, callback=schedule_file
+    ),
 ]
-RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False, callback=run_folder)
+]
+ModelSource = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIR|FILE", help="A run directory, model folder or schedule file.", callback=model_source
+    ),
+]
+TableFile = Annotated[
+    Path, typer.Argument(metavar="TABLE", help="A stage table (JSON).", show_default=False, callback=table_file)
+]
 Language = Annotated[Literal["en", "zh"], typer.Option("--lang", help="Language of the page.")]
 Figures = Annotated[
-    Path | None, typer.Option("--figures", metavar="DIR", help="Also write every figure there, as SVG and PNG.")
+    Path | None,
+    typer.Option(
+        "--figures",
+        metavar="DIR",
+        help="Also write every figure there, as SVG and PNG; needs the package kaleido and a Chrome or Chromium.",
+        callback=output_folder,
+    ),
 ]
 Backend = Annotated[
     BackendName, typer.Option("--backend", help="Where trials run; auto: local for one worker, else ray.")

@@ -14,6 +14,7 @@ from mbo_search.cli.ranking_text import ranking_text
 from mbo_search.errors import Problem, UserError
 
 if TYPE_CHECKING:
+    from mbo_search.api.runs import Run
     from mbo_search.report.style.i18n import Language
 
 
@@ -26,11 +27,15 @@ def rank_run(folder: Path, *, as_csv: bool) -> CommandResult:
     from mbo_search.api.runs import load_run
 
     run = load_run(folder)
-    csv = Text(run.ranking.to_csv(index=False).rstrip("\n"), no_wrap=True, overflow="ignore")
-    text = [csv] if as_csv else ranking_text(run.result)
+    text = [_csv(run)] if as_csv else ranking_text(run.result)
     document = run.result.model_dump(mode="json")
     schema = document.pop("schema")
     return CommandResult(schema=schema, document=document, text=text, brief=run.verdict.sentence)
+
+
+def _csv(run: Run) -> Text:
+    """The whole table; made only when asked for, because the library that makes it takes half a second to load."""
+    return Text(run.ranking.to_csv(index=False).rstrip("\n"), no_wrap=True, overflow="ignore")
 
 
 def report_run(folder: Path, out: Path | None, language: Language, figures: Path | None = None) -> CommandResult:

@@ -8,6 +8,8 @@ Adam and AdamW use torch's fused kernel; on one core a step of 0.9 M parameters 
 fused kernel is left alone: on CPUs it loses updates in half precision (pytorch issue 191763), and it cannot take
 parameters with and without momentum together. Elsewhere the batched form is chosen where it is the faster one: SGD,
 NAdam and Lion everywhere, AdEMAMix and schedule-free AdamW on GPUs.
+
+The library of optimizers takes a second to import, so only what is built from it imports it.
 """
 
 from __future__ import annotations
@@ -16,13 +18,11 @@ import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
-import pytorch_optimizer
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from mbo_search.optim.implementation import Group, Implementation, Settings
-from mbo_search.optim.library import AdEMAMix, Muon, Soap
 from mbo_search.optim.state import Hparams, Layout, Start
 
 
@@ -46,14 +46,20 @@ def _nadamw(groups: list[Group], settings: Settings) -> Optimizer:
 
 
 def _lion(groups: list[Group], settings: Settings) -> Optimizer:
+    import pytorch_optimizer
+
     return pytorch_optimizer.Lion(groups, betas=settings.betas, weight_decouple=True, foreach=True)
 
 
 def _muon(groups: list[Group], settings: Settings) -> Optimizer:
+    from mbo_search.optim.library import Muon
+
     return Muon(groups, momentum=settings.hparams["momentum"], adjust_lr_fn="match_rms_adamw")
 
 
 def _soap(groups: list[Group], settings: Settings) -> Optimizer:
+    from mbo_search.optim.library import Soap
+
     return Soap(
         groups,
         betas=settings.betas,
@@ -63,6 +69,8 @@ def _soap(groups: list[Group], settings: Settings) -> Optimizer:
 
 
 def _ademamix(groups: list[Group], settings: Settings) -> Optimizer:
+    from mbo_search.optim.library import AdEMAMix
+
     hparams = settings.hparams
     clock = {
         "warmup_steps": settings.budget_steps,

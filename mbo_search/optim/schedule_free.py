@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-import pytorch_optimizer
 import torch
 from torch import nn
 from torch.optim import Optimizer
@@ -21,6 +20,8 @@ from mbo_search.optim.state import Hparams, Layout, OptimizerState
 
 
 def _build(groups: list[Group], settings: Settings) -> Optimizer:
+    import pytorch_optimizer  # takes a second, and only training needs it
+
     return pytorch_optimizer.ScheduleFreeAdamW(groups, betas=settings.betas, foreach=settings.on_gpu)
 
 

@@ -15,7 +15,7 @@ from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.records import Arm, Curve, TrialRecord
 from mbo_search.results.records.run_data import metadata_of
-from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.results.records.run_directory import RecordScan, RunDirectory
 from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.ladder import asked_space, question_of
@@ -123,6 +123,7 @@ def read_source(
     *,
     study: Study | None = None,
     setup: TrainSetup | None = None,
+    scan: RecordScan | None = None,
 ) -> ReportSource:
     """Read a run directory; only what the caller does not pass is read or ranked.
 
@@ -132,7 +133,7 @@ def read_source(
     """
     study = run.study() if study is None else study
     setup = run.setup() if setup is None else setup
-    scan = run.scan()
+    scan = run.scan() if scan is None else scan
     curves, damaged = _curves(run, scan.records)
     groups = group_by_schedule(scan.records)
     return ReportSource(

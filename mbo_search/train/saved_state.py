@@ -22,9 +22,11 @@ from torch import Tensor, nn
 
 from mbo_search.errors import StoreError, StudyError
 from mbo_search.model.decoder import Decoder, build_decoder, set_dropout
+from mbo_search.optim.implementation import evaluates_a_mean
 from mbo_search.optim.regularizers import Regularizers, begin_regularizers
 from mbo_search.optim.staged import build_optimizer
 from mbo_search.optim.state import OptimizerState
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.system.files import open_to_others, read_json
@@ -125,11 +127,10 @@ def load_state(folder: Path, setup: TrainSetup) -> TrainState:
     """
     saved = _read_saved(folder / _STATE)
     state = fresh_state(setup, seed=0)
-    weights = _read_tensors(folder / _WEIGHTS, lambda shapes: _check_names_and_shapes(state.model, shapes))
+    _read_weights(state.model, folder / _WEIGHTS)
     tensors = _read_tensors(
         folder / _OPTIMIZER, lambda shapes: _check_optimizer(state.model, shapes, saved.optimizer_numbers)
     )
-    _load_weights(state.model, weights, where=folder / _WEIGHTS)
     try:
         state.optimizer = build_optimizer(state.model, saved.stage, budget_steps=setup.budget().total_steps)
         state.optimizer.import_state(OptimizerState(tensors, dict(saved.optimizer_numbers)))
@@ -151,11 +152,27 @@ def load_model(state_dir: Path, setup: TrainSetup) -> Decoder:
     Raises:
         StoreError: If the folder holds no state of this model.
     """
+    stage = _read_saved(state_dir / _STATE).stage
+    if stage.optimizer in OPTIMIZERS and not evaluates_a_mean(stage.optimizer):
+        model = fresh_state(setup, seed=0).model
+        _read_weights(model, state_dir / _WEIGHTS)
+    else:
+        model = _evaluated_model(state_dir, setup)
+    set_dropout(model, 0.0)
+    return model.eval().requires_grad_(False)
+
+
+def _evaluated_model(state_dir: Path, setup: TrainSetup) -> Decoder:
+    """The model with the weights that its optimizer evaluates instead of those that it trains."""
     state = load_state(state_dir, setup)
     assert state.optimizer is not None
     state.optimizer.eval_mode()
-    set_dropout(state.model, 0.0)
-    return state.model.eval().requires_grad_(False)
+    return state.model
+
+
+def _read_weights(model: nn.Module, path: Path) -> None:
+    weights = _read_tensors(path, lambda shapes: _check_names_and_shapes(model, shapes))
+    _load_weights(model, weights, where=path)
 
 
 def _averages(state: TrainState) -> dict[str, Tensor]:

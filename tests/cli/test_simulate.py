@@ -42,4 +42,7 @@ def test_an_unknown_searcher_is_named_with_those_that_exist(table, capsys):
 
 def test_a_file_that_is_no_table_is_refused(tmp_path, capsys):
     assert run_app(app, ["simulate", str(tmp_path / "none.json")]) == EXIT_USER
+    assert "does not exist" in capsys.readouterr().err
+    (tmp_path / "broken.json").write_text("{")
+    assert run_app(app, ["simulate", str(tmp_path / "broken.json")]) == EXIT_USER
     assert "readable JSON" in capsys.readouterr().err

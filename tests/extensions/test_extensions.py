@@ -3,7 +3,7 @@
 import os
 import sys
 from dataclasses import replace
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 
@@ -53,7 +53,7 @@ def installed(monkeypatch, tmp_path):
     def install(module, text, attribute="HALVING", group=LR_SHAPE_GROUP):
         (tmp_path / f"{module}.py").write_text(text, encoding="utf-8")
         points = [EntryPoint(module, f"{module}:{attribute}", group)]
-        monkeypatch.setattr(extensions, "entry_points", lambda *, group: [p for p in points if p.group == group])
+        monkeypatch.setattr(extensions, "_points", lambda: EntryPoints(points))
         extensions._of_packages.cache_clear()
 
     yield install

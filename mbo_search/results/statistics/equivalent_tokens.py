@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import optimize
 
 from mbo_search.results.statistics.paired import ALPHA, student_quantile
 from mbo_search.study.spec.base import Description
@@ -224,6 +223,8 @@ def _interval(gap: _Gap, root: float | None, reach: _Range) -> tuple[float | Non
 
 def _end(excess: Callable[[float], float], outside: float, inside: float) -> float:
     """The end of an interval between a point outside of it and one inside."""
+    from scipy import optimize
+
     # Without noise the interval is the estimate alone, which may lie a rounding error outside.
     return inside if excess(inside) >= 0 else float(optimize.brentq(excess, outside, inside))
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import optimize, special
 
 from mbo_search.study.spec.base import Description
 
@@ -129,10 +128,14 @@ def student_quantile(tail: float, freedom: float) -> float:
     >>> round(student_quantile(0.025, 5), 4)
     2.5706
     """
+    from scipy import special
+
     return -float(special.stdtrit(freedom, tail))
 
 
 def _t_p_value(spread: _Spread) -> float:
+    from scipy import special
+
     if spread.standard_error == 0:
         return 1.0 if spread.mean == 0 else 0.0
     statistic = abs(spread.mean) / spread.standard_error
@@ -217,6 +220,7 @@ def smallest_detectable(sd_nats: float, num_seeds: int, *, alpha: float = ALPHA,
     Returns:
         Nats; 0 if there is no noise.
     """
+    from scipy import optimize
 
     def missing_power(effect: float) -> float:
         return _t_power(effect, num_seeds, alpha) - power
@@ -233,6 +237,8 @@ def _t_power(effect: float, num_seeds: int, alpha: float) -> float:
     Averages the normal probability over the quantiles of the measured spread: the series of the noncentral t
     distribution does not converge everywhere. The false sign is left out: it is not a find.
     """
+    from scipy import special
+
     freedom = num_seeds - 1
     critical = float(special.stdtrit(freedom, 1 - alpha / 2))
     spread = np.sqrt(2 * special.gammaincinv(freedom / 2, (_NODES + 1) / 2) / freedom)

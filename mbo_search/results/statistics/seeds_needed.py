@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from mbo_search.results.statistics.documents import Parts
 from mbo_search.results.statistics.paired import POWER, WORTHWHILE_PERCENT, nats_of_percent, student_quantile
@@ -242,6 +241,8 @@ def _findable(test: SequentialTest, times_text: int, level: float, power: float)
     assert test.document_se_nats is not None, "there are no documents"
     assert test.num_documents is not None, "there are no documents"
     look = test.looks[-1]
+    from scipy import special
+
     parts = Parts(
         seeds=test.sd_nats**2 / look,
         seeds_freedom=look - 1,

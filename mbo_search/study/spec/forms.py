@@ -52,7 +52,9 @@ def setting(value: object) -> str | None:
 
 
 def count(value: object) -> object:
-    """Read `400k`, `2M` and `1B`."""
+    """Read `400k`, `2M`, `1B` and `1e5`."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     if not (isinstance(value, str) and value[:1].isdigit()):
         return value
     try:
