@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -12,7 +13,7 @@ import typer
 from mbo_search import __version__
 from mbo_search.api.options import Options
 from mbo_search.cli.arguments import compared_runs, output_file, output_folder
-from mbo_search.cli.console import deliver, run_app
+from mbo_search.cli.console import deliver, interrupt_once, interrupted, run_app
 from mbo_search.cli.options import (
     Address,
     AsJson,
@@ -49,8 +50,14 @@ def main() -> NoReturn:
     """Run the command line and leave the process with its exit code."""
     open_standard_files()
     sys.stderr = LastingStream(sys.stderr)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt_once)
     forget_current_folder(sys.path, os.environ.get("PYTHONPATH", ""))
-    sys.exit(run_app(app, sys.argv[1:]))
+    try:
+        code = run_app(app, sys.argv[1:])
+    except KeyboardInterrupt as error:  # a third one, in the middle of what answers the second
+        code = interrupted(error)
+    sys.exit(code)
 
 
 def _show_version(wanted: bool) -> None:

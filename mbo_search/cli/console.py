@@ -10,11 +10,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import typer
@@ -69,7 +71,8 @@ def deliver(work: Callable[[], CommandResult], *, as_json: bool, quiet: bool) ->
         raise
     except OSError as error:
         drop_output(sys.stdout)
-        raise UserError(f"the answer cannot be written to stdout: {error.strerror}") from error
+        print(f"error: the answer cannot be written to stdout: {error.strerror}", file=sys.stderr)
+        raise typer.Exit(answer.exit_code or EXIT_FAILED) from error
     if answer.exit_code:
         raise typer.Exit(answer.exit_code)
 
@@ -110,9 +113,7 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         return _refuse([usage_problem(error)], as_json=as_json, exit_code=error.exit_code)
     except (KeyboardInterrupt, typer.Abort) as error:
-        if str(error):
-            print(f"\n{error}", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return interrupted(error)
     except BrokenPipeError:
         return _abandon_stdout()
     except PermissionError as error:
@@ -141,6 +142,28 @@ def _empty_arguments(arguments: Sequence[str]) -> Iterator[Problem]:
             yield Problem(
                 key=key, rule="is followed by an empty value" if key else "an argument is empty", hint=hint
             )
+
+
+def interrupt_once(number: int, frame: FrameType | None) -> None:
+    """Interrupt the program at Ctrl-C; further ones, which could only interrupt its end, change nothing.
+
+    Raises:
+        KeyboardInterrupt: The first time.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def interrupted(error: BaseException) -> int:
+    """Say what an interruption left to say, which a further one may have covered; the exit code."""
+    if signal.getsignal(signal.SIGINT) is interrupt_once:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cause: BaseException | None = error
+    while cause is not None and not str(cause):
+        cause = cause.__context__
+    if isinstance(cause, KeyboardInterrupt):
+        print(f"\n{cause}", file=sys.stderr)
+    return EXIT_INTERRUPTED
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from mbo_search.system.files import read_json, write_json
 ResultT = TypeVar("ResultT")
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
-"""Signals that make a driver save and stop: Ctrl-C, the usual termination, a scheduler's warning, a lost terminal."""
+"""Signals that make a driver save and stop: Ctrl-C, termination, a scheduler's warning, a lost terminal."""
 
 
 class SessionFile:
@@ -88,7 +88,8 @@ class StopRequest:
     def arm(self) -> None:
         """Let stop signals request a stop; a second Ctrl-C interrupts at once, further ones change nothing.
 
-        A search that was started to outlive its terminal (`nohup`) goes on without it. Call it again after a library has installed its own handlers, as Ray's core does when it starts.
+        A search that was started to outlive its terminal (`nohup`) goes on without it. Call this again after a
+        library has installed its own handlers, as Ray's core does when it starts.
         Outside the main thread Python allows no handlers, and nothing happens.
         """
         if threading.current_thread() is threading.main_thread():
