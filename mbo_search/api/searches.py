@@ -15,7 +15,7 @@ from mbo_search.api.studies import data_cache, default_run_folder, load_study
 from mbo_search.errors import command_line
 from mbo_search.study.spec.study import ConfirmSpec
 from mbo_search.study.study import Study
-from mbo_search.system.streams import LastingStream
+from mbo_search.system.streams import lasting
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -151,7 +151,7 @@ def _running(options: Options, seams: Seams, folder: Path) -> Iterator[RunOption
 
     address = options.address
     try:
-        with watch(Console(file=LastingStream(sys.stderr)), quiet=options.quiet) as observe:
+        with watch(Console(file=lasting(sys.stderr)), quiet=options.quiet) as observe:
             yield RunOptions(
                 cache=data_cache(),
                 backend=options.backend,

@@ -33,7 +33,7 @@ from mbo_search.cli.options import (
 )
 from mbo_search.cli.usage import epilog
 from mbo_search.system.same_code import forget_current_folder
-from mbo_search.system.streams import LastingStream, open_standard_files
+from mbo_search.system.streams import lasting, open_standard_files
 
 app = typer.Typer(
     name="mbo-search",
@@ -49,7 +49,7 @@ app = typer.Typer(
 def main() -> NoReturn:
     """Run the command line and leave the process with its exit code."""
     open_standard_files()
-    sys.stderr = LastingStream(sys.stderr)
+    sys.stderr = lasting(sys.stderr)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupt_once)
     forget_current_folder(sys.path, os.environ.get("PYTHONPATH", ""))

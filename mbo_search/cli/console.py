@@ -63,8 +63,11 @@ def deliver(work: Callable[[], CommandResult], *, as_json: bool, quiet: bool) ->
     Raises:
         typer.Exit: If the answer's exit code is not 0.
     """
-    with _stdout_reserved():
-        answer = work()
+    try:
+        with _stdout_reserved():
+            answer = work()
+    except KeyboardInterrupt as error:  # the parser would turn it into a mere exit code
+        raise typer.Exit(interrupted(error)) from error
     try:
         _print_answer(answer, as_json=as_json, quiet=quiet)
     except BrokenPipeError:

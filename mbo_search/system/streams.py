@@ -10,7 +10,7 @@ import io
 import os
 import sys
 from contextlib import suppress
-from typing import TextIO
+from typing import TextIO, cast
 
 
 class LastingStream(io.TextIOBase):
@@ -61,6 +61,11 @@ class LastingStream(io.TextIOBase):
     def _lose(self) -> None:
         self._is_lost = True
         drop_output(self._stream)
+
+
+def lasting(stream: TextIO) -> TextIO:
+    """Return the stream as one that never raises because its reader is gone."""
+    return cast(TextIO, LastingStream(stream))
 
 
 def drop_output(stream: TextIO) -> None:
