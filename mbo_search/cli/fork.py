@@ -29,7 +29,6 @@ def fork_run(folder: Path, out: Path, overrides: Sequence[str]) -> CommandResult
         f"{forked.num_nodes} trained states ({format_bytes(forked.node_bytes)})",
         *([f"  {len(forked.again)} of them had failed and will be trained again"] if forked.again else []),
         *reasons,
-        f"Continue with: {command_line('resume', forked.run)}",
     ]
     document = {
         "folder": str(forked.run),
@@ -40,4 +39,10 @@ def fork_run(folder: Path, out: Path, overrides: Sequence[str]) -> CommandResult
         "num_nodes": forked.num_nodes,
         "node_bytes": forked.node_bytes,
     }
-    return CommandResult(schema="mbo-search/fork/1", document=document, text=text, brief=str(forked.run))
+    return CommandResult(
+        schema="mbo-search/fork/1",
+        document=document,
+        text=text,
+        next=f"search on: {command_line('resume', forked.run)}",
+        brief=str(forked.run),
+    )

@@ -80,7 +80,8 @@ def write_starter(file: Path, *, force: bool) -> CommandResult:
     return CommandResult(
         schema="mbo-search/init/1",
         document={"file": str(file)},
-        text=[f"Wrote {file}.", f"Next: {command_line('plan', file)}"],
+        text=[f"Wrote {file}. Name your own text in it under data.source."],
+        next=f"see what it would do and cost: {command_line('plan', file)}",
         brief=str(file),
     )
 
