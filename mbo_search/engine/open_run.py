@@ -22,6 +22,7 @@ from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut, resolve_budget
 from mbo_search.study.study import Study
+from mbo_search.system.files import remove_leftovers
 from mbo_search.train.runners import runner_numerics
 from mbo_search.train.setup.resolve import numerics_here, resolve_setup
 from mbo_search.train.setup.setup import TrainSetup, changed_numerics
@@ -166,6 +167,8 @@ def check_schedules(study: Study) -> None:
 def _reopen(run: RunDirectory, study: Study, options: RunOptions) -> OpenRun:
     run.refuse_links()
     run.refuse_unreadable()
+    for folder in (run.path, run.trials):
+        remove_leftovers(folder)  # of writes that a crash cut short
     setup = run.setup()
     _check_numerics(run, setup, numerics_here(setup) | runner_numerics(options.runner))
     prepared = data_again(run, study, options.cache)

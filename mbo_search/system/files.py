@@ -8,6 +8,7 @@ import json
 import math
 import os
 import pwd
+import re
 import secrets
 import shutil
 import stat
@@ -18,6 +19,9 @@ from typing import Any
 from mbo_search.errors import Problem, UserError
 
 _DISK_TROUBLES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+
+_LEFTOVER = re.compile(r"\..+\.\d+-[0-9a-f]{16}")
+"""Names of `unique_sibling`; other hidden files are somebody's own."""
 
 _MOST_JSON_BYTES = 16 * 2**20
 """No JSON file of this project comes near this size; a bigger one is damaged or hostile."""
@@ -133,7 +137,7 @@ def unique_sibling(path: Path) -> Path:
 def remove_leftovers(folder: Path, *, age_seconds: float = 3600.0) -> None:
     """Remove what processes left under names of `unique_sibling` when they died."""
     now = time.time()
-    for path in list(folder.glob(".*")):
+    for path in [path for path in folder.glob(".*") if _LEFTOVER.fullmatch(path.name)]:
         try:
             is_old = now - path.stat().st_mtime > age_seconds
         except FileNotFoundError:

@@ -135,3 +135,12 @@ def test_a_folder_can_be_made_where_its_nearest_parent_can_be_written(tmp_path):
     assert can_be_made(tmp_path / "a" / "b")
     (tmp_path / "file").touch()
     assert not can_be_made(tmp_path / "file" / "a")
+
+
+def test_only_leftovers_of_our_own_writes_are_removed(tmp_path):
+    ours = unique_sibling(tmp_path / "record.json")
+    (tmp_path / ".git").mkdir()
+    for path in (ours, tmp_path / ".gitignore", tmp_path / ".nfs0001"):
+        path.touch()
+    remove_leftovers(tmp_path, age_seconds=-1.0)
+    assert {path.name for path in tmp_path.iterdir()} == {".git", ".gitignore", ".nfs0001"}

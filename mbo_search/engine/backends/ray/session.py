@@ -16,6 +16,7 @@ import math
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -207,15 +208,18 @@ def _private_folder() -> Path:
         if _is_orphaned(left):
             shutil.rmtree(left.parent, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
-    (folder / _OWNER).write_text(str(os.getpid()), encoding="utf-8")
+    (folder / _OWNER).write_text(f"{os.getpid()} {socket.gethostname()}", encoding="utf-8")
     return folder
 
 
 def _is_orphaned(owner: Path) -> bool:
-    """Whether a folder is ours and the process that made it is gone."""
+    """Whether a folder is ours and the process that made it is gone; containers that share one cannot tell."""
     try:
         is_ours = owner.stat().st_uid == os.getuid() and not owner.parent.is_symlink()
-        os.kill(int(owner.read_text(encoding="utf-8")), 0)
+        pid, _, host = owner.read_text(encoding="utf-8").partition(" ")
+        if host not in ("", socket.gethostname()):
+            return False
+        os.kill(int(pid), 0)
     except ProcessLookupError:
         return is_ours
     except (OSError, ValueError):
