@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from mbo_search.api.schedules import FoundSchedule
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.system.cache import user_cache
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
     from optuna.samplers import BaseSampler
 
+    from mbo_search.data.summary.data_summary import DataSummary
     from mbo_search.engine.run import RunSummary
     from mbo_search.report.samples import TextSample
     from mbo_search.report.source import ReportSource
@@ -60,6 +62,17 @@ class Run:
     def study(self) -> Study:
         """The study that was searched."""
         return self._directory.study() if self.summary is None else self.summary.study
+
+    @cached_property
+    def data(self) -> DataSummary | None:
+        """What became of the text; None if the run is too old to know, and the cache is gone."""
+        from mbo_search.data.summary.data_summary import summarize
+        from mbo_search.results.records.run_data import metadata_of
+
+        metadata, setup = metadata_of(self._directory, user_cache()), self._directory.setup()
+        if metadata is None:
+            return None
+        return summarize(metadata, self.study.data, schedule_tokens=setup.budget().total_tokens)
 
     @cached_property
     def result(self) -> Ranking:

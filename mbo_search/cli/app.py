@@ -93,6 +93,24 @@ def validate(
     deliver(lambda: validate_study(study, example, overrides or []), as_json=as_json, quiet=quiet)
 
 
+@app.command(epilog=epilog("data"))
+def data(
+    study: StudyFile = None,
+    example: Example = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Prepare the text of a study, and show what became of it.
+
+    Files read and passed over, documents dropped and why, the splits, and some documents of each as the model sees
+    them. Nothing is trained.
+    """
+    from mbo_search.cli.data import show_data
+
+    deliver(lambda: show_data(study, example, overrides or [], quiet=quiet), as_json=as_json, quiet=quiet)
+
+
 @app.command(epilog=epilog("plan"))
 def plan(
     study: StudyFile = None,

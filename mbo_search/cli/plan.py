@@ -8,11 +8,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mbo_search.api.data_text import data_parts
 from mbo_search.api.tables import facts, table
 from mbo_search.cli.console import CommandResult
 from mbo_search.cli.planned_ladder import ladder_of_plan, power_of_seeds, question_line
 from mbo_search.cli.sparkline import sparkline
-from mbo_search.cli.validate import study_path
+from mbo_search.cli.validate import again, study_path
 from mbo_search.results.records.describe import describe_schedule
 from mbo_search.study.files.long_form import study_mapping
 from mbo_search.study.files.study_file import explain_study
@@ -49,6 +50,8 @@ def plan_study(file: Path | None, example: str | None, overrides: Sequence[str])
         text=[
             *_head(plan),
             "",
+            *data_parts(study, plan.data),
+            "",
             question_line(plan),
             "",
             ladder_of_plan(plan),
@@ -62,6 +65,7 @@ def plan_study(file: Path | None, example: str | None, overrides: Sequence[str])
             "",
             *_seeds(plan),
         ],
+        next=f"run it: {again('run', file, example, overrides)}",
         brief=_brief(plan),
     )
 
@@ -71,9 +75,8 @@ def _head(plan: StudyPlan) -> list[RenderableType]:
     rounded = "" if plan.schedule_tokens == budget else f", rounded down from {budget} to whole steps"
     schedule = f"{plan.schedule_tokens} tokens in {plan.steps} steps of {plan.setup.batch_tokens}{rounded}"
     grid = f"{plan.setup.num_segments} segments of {plan.setup.steps_per_segment} steps"
-    text = f"{format_count(plan.train_tokens)} tokens; a full schedule sees them {plan.epochs:.2g} times"
     model = f"{format_count(plan.num_parameters)} parameters, {format_count(plan.flops_per_token)}FLOP per token"
-    pairs = [("study", plan.study.study), ("model", model), ("training text", text), ("schedule", schedule)]
+    pairs = [("study", plan.study.study), ("model", model), ("schedule", schedule)]
     return [facts([*pairs, ("grid", grid), ("evaluation", _evaluation(plan))])]
 
 
@@ -158,19 +161,20 @@ def _baselines(plan: StudyPlan) -> list[tuple[str, str]]:
 
 
 def _cost(plan: StudyPlan) -> RenderableType:
-    trials = "no limit" if plan.trials is None else str(plan.trials)
-    tokens = "no limit" if plan.most_tokens is None else f"at most {format_count(plan.most_tokens)}"
+    schedules = "no limit" if plan.trials is None else str(plan.trials)
     states = f"of {format_bytes(plan.node_bytes)}, without limit"
     if plan.nodes_that_fit is not None and plan.store_bytes is not None:
         count = format_count(plan.nodes_that_fit)
         states = f"{count} of {format_bytes(plan.node_bytes)} fit into {format_bytes(plan.store_bytes)}"
     pairs = [
-        ("trials", f"{trials}, {plan.slots} at once, backend {plan.backend}"),
-        ("tokens", f"{tokens}, less by what is shared"),
+        ("schedules", f"{schedules}, {plan.slots} at once, backend {plan.backend}"),
+        ("tokens", _tokens(plan)),
         ("cached states", states),
     ]
     if plan.pace is not None:
-        pairs.append(("speed", f"{format_count(plan.pace.tokens_per_second)} tokens a second and trial, measured"))
+        pairs.append(
+            ("speed", f"{format_count(plan.pace.tokens_per_second)} tokens a second and schedule, measured")
+        )
     if plan.most_seconds is not None:
         pairs.append(("time", f"about {format_seconds(plan.most_seconds)}, start and report aside"))
     if plan.confirm is not None:
@@ -178,12 +182,25 @@ def _cost(plan: StudyPlan) -> RenderableType:
     return facts(pairs)
 
 
+def _tokens(plan: StudyPlan) -> str:
+    """The bounds of what `run` counts: tokens requested by schedules, and tokens trained."""
+    search = plan.study.search
+    bounds = []
+    if plan.trials is not None:
+        requested = format_count(plan.trials * search.repeats * plan.schedule_tokens)
+        bounds.append(f"at most {requested} requested; what is shared is trained once, and probes come on top")
+    if search.budget is not None:
+        budget = format_count(search.budget * search.repeats)
+        bounds.append(f"at most {budget} trained, and the rest of the last schedule")
+    return "; ".join(bounds) or "no limit"
+
+
 def _confirmation(cost: ConfirmCost, rungs: Sequence[Rung]) -> str:
     others = [f"{multiple:.3g}x" for multiple in cost.token_multiples]
     extra = [f"the strongest opponent at {' and '.join(others)} tokens"] if others else []
     extra += [f"{cost.parts} parts put back"] if cost.parts else []
     what = " and ".join([f"{cost.schedules} schedules, the champions of {', '.join(rungs)} among them", *extra])
-    return f"at most {what}, on {cost.seeds} fresh seeds: at most {format_count(cost.tokens)} tokens more"
+    return f"at most {what}, on {cost.seeds} fresh seeds: at most {format_count(cost.tokens)} more requested"
 
 
 def _seeds(plan: StudyPlan) -> list[RenderableType]:
@@ -203,6 +220,6 @@ def _seeds(plan: StudyPlan) -> list[RenderableType]:
 
 
 def _brief(plan: StudyPlan) -> str:
-    trials = "any number of" if plan.trials is None else str(plan.trials)
+    schedules = "any number of" if plan.trials is None else str(plan.trials)
     time = "" if plan.most_seconds is None else f", about {format_seconds(plan.most_seconds)}"
-    return f"{plan.study.study}: {trials} trials of {format_count(plan.schedule_tokens)} tokens{time}"
+    return f"{plan.study.study}: {schedules} schedules of {format_count(plan.schedule_tokens)} tokens{time}"

@@ -16,6 +16,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
     {
         "init": "init study.yaml",
         "validate": "validate study.yaml",
+        "data": "data study.yaml",
         "plan": "plan study.yaml",
         "run": "run --example quickstart",
         "resume": "resume reports/quickstart",

@@ -76,6 +76,11 @@ class Tokenizer:
         text: str = self._backend.decode(list(ids), skip_special_tokens=True)
         return text
 
+    def spell(self, ids: Sequence[int]) -> str:
+        """Text of token ids as a model sees it: special tokens, such as one for unknown text, are spelled out."""
+        text: str = self._backend.decode(list(ids), skip_special_tokens=False)
+        return text
+
     def byte_lengths(self) -> npt.NDArray[np.int64]:
         """UTF-8 bytes of text that each token stands for, shape [vocab_size]; 0 for special and unused ids.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mbo_search.data.prepare import PreparedData, prepare
+from mbo_search.data.summary.data_summary import summarize
 from mbo_search.engine.backends.slots import Backend, choose_backend, num_slots, store_limit_bytes
 from mbo_search.engine.control.confirm import confirm_cost
 from mbo_search.engine.open_run import baselines_of, with_runner
@@ -27,13 +28,12 @@ from mbo_search.results.records.records import Arm
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT
 from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
-from mbo_search.study.files.files_named import with_base
 from mbo_search.study.space.ladder import search_spaces
 from mbo_search.study.space.parameters import SpaceSize
 from mbo_search.study.space.space import Space, parameters, propose, space_size, staged_space
 from mbo_search.study.spec.lr_shapes import lr_factor
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.segments import cut
+from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.study.spec.study import Numeric, Range
 from mbo_search.study.study import Study
 from mbo_search.train.execution.path import schedule_path
@@ -64,14 +64,12 @@ def make_plan(
     Raises:
         UserError: Whatever would keep the study from running.
     """
-    study = with_base(study, Path())
     baselines, arms = baselines_of(study), _arm_plans(study)
     prepared = prepare(study.data, cache)
     slots = num_slots(study, backend)
     setup = with_runner(resolve_setup(study, prepared, slots), runner)
     budget = setup.budget()
-    for schedule in baselines.values():
-        cut(schedule, budget)
+    _check_fit(baselines, budget)
     first = next(iter(baselines.values()), _reference_schedule(study))
     speed = measure_speed(setup, first, study.seed, prepared=prepared, runner=runner)
     most_tokens, node_bytes = _most_tokens(study, budget.total_tokens), _node_bytes(study, setup)
@@ -82,6 +80,7 @@ def make_plan(
         setup=setup,
         num_parameters=num_parameters(setup.model, setup.vocab_size),
         flops_per_token=flops_per_token(setup.model, setup.vocab_size),
+        data=summarize(prepared.metadata, study.data, schedule_tokens=budget.total_tokens),
         train_tokens=_train_tokens(prepared),
         epochs=budget.total_tokens / _train_tokens(prepared),
         steps=budget.total_steps,
@@ -104,6 +103,12 @@ def make_plan(
         confirm=confirm_cost(study, budget),
         noise=None if earlier is None else earlier_noise(earlier, setup, _worthwhile_percent(study)),
     )
+
+
+def _check_fit(schedules: Mapping[str, Schedule], budget: BudgetSteps) -> None:
+    """Refuse a schedule whose stages do not lie on the budget's grid."""
+    for schedule in schedules.values():
+        cut(schedule, budget)
 
 
 def _worthwhile_percent(study: Study) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.export.exporters import exporter
+from mbo_search.results.evidence.count_words import schedule_words
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.ranking.provenance import schedule_file_of
 from mbo_search.results.records.run_directory import RunDirectory
@@ -21,8 +22,8 @@ def export_schedule(run: RunDirectory, trial: int | None, export_format: str) ->
     ranking = make_ranking(run, study=study, setup=setup)
     chosen = ranking.verdict.winner_trial if trial is None else trial
     if chosen is None:
-        hint = "resume the search with `mbo-search resume`"
-        problem = Problem(key="", where=str(run.path), rule="holds no complete schedule yet", hint=hint)
+        rule = f"holds no complete schedule: {schedule_words(ranking.counts)}"
+        problem = Problem(key="", where=str(run.path), rule=rule, hint=ranking.verdict.next)
         raise RunDirectoryError([problem])
     file = schedule_file_of(ranking, chosen, study=study, setup=setup, where=str(run.path))
     return exporter(export_format).export(file)

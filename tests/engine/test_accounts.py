@@ -105,7 +105,7 @@ def test_confirm_runs_take_the_time_that_their_tokens_take_at_the_pace_so_far(to
         controller.started(task.trial)
         controller.tell(task.trial, world.execute(task))
     progress = progress_of(controller, study="toy", messages=[])
-    assert (progress.searched, progress.confirmed, progress.confirm_left) == (6, 1, 3)
+    assert (progress.counts.schedules, progress.counts.confirm_runs, progress.confirm_left) == (6, 1, 3)
     assert progress.eta_seconds == pytest.approx(progress.elapsed_seconds * 3 / 7)
     world.run(controller)
     assert progress_of(controller, study="toy", messages=[]).confirm_left == 0

@@ -12,10 +12,11 @@ from mbo_search.report.figures.registry import FIGURES, figure_blocks
 from mbo_search.report.page.answer import answer_words, outcome_of, page_title
 from mbo_search.report.page.html import render_page
 from mbo_search.report.page.ladder_table import ladder_rows
-from mbo_search.report.page.metadata import commands, data_facts, environment_facts
+from mbo_search.report.page.metadata import commands, data_facts, environment_facts, shown_data
 from mbo_search.report.page.page_context import page_context, shown_block
 from mbo_search.report.page.summary import (
     headline,
+    ladder_worth,
     next_step,
     objections,
     question,
@@ -105,7 +106,8 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
             parameters=format_count(source.num_parameters), tokens=format_count(source.budget.total_tokens)
         ),
         "question": question(source, text),
-        "headline": headline(source.ranking, text),
+        "headline": headline(source, text),
+        "worth": ladder_worth(source.ranking, text),
         "sentence": sentence(source, text),
         "repeats": repeats_sentence(source.ranking.repeats, text),
         "objections": objections(source.ranking, text),
@@ -119,12 +121,13 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "ladder": ladder_rows(source.ranking, text),
         "ranking": ranking_table(source, text),
         "failures": failures_table(source, text),
+        "num_probes": source.ranking.counts.probes,
         "attribution": attribution_table(source, text),
         "blocks": {key: shown_block(block) for key, block in blocks.items()},
         "samples": samples,
+        "data": shown_data(source, text),
         "data_facts": data_facts(source, text),
         "environment_facts": environment_facts(source, text),
-        "has_metadata": source.metadata is not None,
         "commands": commands(source),
         "study_yaml": dump_study(source.study),
     }

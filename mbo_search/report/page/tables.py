@@ -130,8 +130,8 @@ def _noted(row: RankedTrial) -> dict[str, Cell]:
 
 
 def failures_table(source: ReportSource, text: Strings) -> Table:
-    """The schedules that did not finish, with what became of them."""
-    rows = [row for row in source.ranking.trials if row.rank is None]
+    """The schedules that did not finish, with what became of them; probes are none."""
+    rows = [row for row in source.ranking.trials if row.rank is None and row.state != "probe"]
     kinds = {
         "trial": "trial",
         "arm": "arm",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mbo_search.errors import RunDirectoryError, UserError
@@ -20,6 +21,7 @@ from mbo_search.results.records.hostile_files import read_description
 from mbo_search.results.records.notes import read_notes
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.results.verdict.next_step import Situation
 from mbo_search.study.files.schedule_file import dump_schedule_file
 from mbo_search.study.spec.reference_lr import reference_lrs
 from mbo_search.study.study import Study
@@ -56,7 +58,7 @@ def _ranking_of_search(
     status, budget = run.status(), setup.budget()
     context = RankingContext(
         ladder=ladder_context(study, budget.total_tokens, charges_of(records, status)),
-        directory=str(run.path),
+        situation=situation_of(run, study, status),
         objectives=study.search.objectives,
         attribution=AttributionContext(
             reference_lrs=reference_lrs(study),
@@ -66,6 +68,14 @@ def _ranking_of_search(
     )
     totals = count_totals(records, status)
     return rank(records, study.study, totals, scale=scale_of(setup), confirm=study.confirm, context=context)
+
+
+def situation_of(run: RunDirectory, study: Study, status: Mapping[str, object]) -> Situation:
+    """Where a run lies and how far it is; what earlier versions have not noted counts as finished."""
+    numbers = (Path(f"{run.path}-{number}") for number in itertools.count(2))
+    sibling = next(path for path in numbers if not path.exists())
+    unfinished = status.get("finished") is False
+    return Situation(directory=str(run.path), sibling=str(sibling), study=study, is_unfinished=unfinished)
 
 
 def _with_repeats(ranking: Ranking, run: RunDirectory, planned: int) -> Ranking:

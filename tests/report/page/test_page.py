@@ -161,7 +161,8 @@ def test_the_first_screen_holds_question_answer_certainty_and_next_step(finished
     opening = shown[: shown.index("The best schedule of each rung")]
     assert "Does changing the optimizer between stages beat everything that one optimizer can do?" in opening
     assert verdict.ladder_sentence in opening
-    assert verdict.sentence in opening
+    assert verdict.headline in opening
+    assert verdict.details in opening
     assert all(f"{reason}." in opening for reason in verdict.objections)
     assert verdict.next.split("mbo-search")[0].rstrip(": ") in opening
     assert "how sure" in opening
