@@ -83,13 +83,15 @@ def _texts(sources: Sequence[ReportSource]) -> list[str]:
         source.study.data.model_dump(mode="json", exclude={"tokenizer", "source", "validation"})
         for source in sources
     ]
-    known = [source.metadata for source in sources]
-    files = [sorted((own.role, own.sha256) for own in card.sources) if card is not None else None for card in known]
-    if any(own is None for own in files):
-        files = [
-            [(*source.study.data.source, ""), (*(source.study.data.validation or ()), "")] for source in sources
-        ]
-    return [json.dumps([way, own], sort_keys=True) for way, own in zip(ways, files, strict=True)]
+    if all(source.metadata is not None for source in sources):
+        texts = [_files(source) for source in sources]
+    else:
+        texts = [[*source.study.data.source, "|", *(source.study.data.validation or ())] for source in sources]
+    return [json.dumps([way, own], sort_keys=True) for way, own in zip(ways, texts, strict=True)]
+
+
+def _files(source: ReportSource) -> list[str]:
+    return [] if source.metadata is None else sorted(f"{own.role} {own.sha256}" for own in source.metadata.sources)
 
 
 def _common_seeds(runs: Sequence[ComparedRun]) -> tuple[tuple[int, ...], int]:

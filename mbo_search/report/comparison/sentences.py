@@ -44,7 +44,7 @@ def outcome_between(ordered: Sequence[ComparedRun], judged: Comparability) -> Ou
     """Name how much the comparison has to say."""
     if not judged.is_ranked:
         return "none"
-    pairing = pair(*ordered[:2], judged)
+    pairing = pair(ordered[0], ordered[1], judged)
     if percent_lower(pairing.gain_nats) < _LEVEL_PERCENT:
         return "no"
     return "yes" if _sureness(pairing, judged).removesuffix("_bits") == "better" else "undecided"
