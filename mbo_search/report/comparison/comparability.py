@@ -60,7 +60,7 @@ def comparability(runs: Sequence[ComparedRun]) -> Comparability:
         "budget": len({setup.budget().total_tokens for setup in setups}) == 1,
     }
     seeds, num_fresh = _common_seeds(runs)
-    checks = {
+    checks: dict[str, bool] = {
         "tokens": same_tokens or not same_text,
         **fine,
         "numerics": len({json.dumps(setup.numerics, sort_keys=True) for setup in setups}) == 1,
