@@ -12,8 +12,7 @@ from mbo_search.api.data_text import data_parts
 from mbo_search.api.preparing import watch_preparation
 from mbo_search.api.studies import data_cache
 from mbo_search.cli.console import CommandResult, error_console
-from mbo_search.cli.validate import study_path
-from mbo_search.errors import command_line
+from mbo_search.cli.validate import again, study_path
 from mbo_search.study.files.study_file import load_study
 
 if TYPE_CHECKING:
@@ -34,9 +33,6 @@ def show_data(file: Path | None, example: str | None, overrides: Sequence[str], 
     study = load_study(study_path(file, example), overrides)
     with watch_preparation(error_console(), quiet=quiet) as progress:
         found = overview_data(study, cache=data_cache(), progress=progress)
-    named = ("--example", example) if file is None and example is not None else (file or Path(),)
-    options = [word for override in overrides for word in ("--set", override)]
-    following = command_line("plan", *named, *options)
     return CommandResult(
         schema="mbo-search/data/1",
         document={"study": study.study, "data": found.summary.model_dump(mode="json"), **_samples(found.samples)},
@@ -44,8 +40,8 @@ def show_data(file: Path | None, example: str | None, overrides: Sequence[str], 
             *data_parts(study, found.summary),
             "",
             *_sample_text(found.samples),
-            Text(f"Next: {following}"),
         ],
+        next=f"see what it would do and cost: {again('plan', file, example, overrides)}",
         brief=f"{study.study}: {found.summary.num_documents} documents read",
     )
 

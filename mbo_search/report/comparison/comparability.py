@@ -62,7 +62,7 @@ def comparability(runs: Sequence[ComparedRun]) -> Comparability:
     seeds, num_fresh = _common_seeds(runs)
     checks: dict[str, bool] = {
         "tokens": same_tokens or not same_text,
-        **fine,
+        **{str(name): alike for name, alike in fine.items()},
         "numerics": len({json.dumps(setup.numerics, sort_keys=True) for setup in setups}) == 1,
         "seed": len({run.source.study.seed for run in runs}) == 1,
         "unpaired": bool(seeds),
