@@ -30,6 +30,7 @@ from mbo_search.cli.options import (
     WarmStart,
 )
 from mbo_search.cli.usage import epilog
+from mbo_search.system.streams import accept_any_text
 
 app = typer.Typer(
     name="mbo-search",
@@ -44,6 +45,7 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """Run the command line and leave the process with its exit code."""
+    accept_any_text()
     sys.exit(run_app(app, sys.argv[1:]))
 
 
