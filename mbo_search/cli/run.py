@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mbo_search.api.options import Options
+from mbo_search.api.studies import default_run_folder
 from mbo_search.api.tables import facts
 from mbo_search.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, CommandResult
+from mbo_search.cli.live.serve import live_page
 from mbo_search.cli.ranking_text import ranking_text
 from mbo_search.cli.validate import study_path
 from mbo_search.errors import command_line
@@ -31,19 +33,30 @@ _ENDS = {
 
 
 def run_search(
-    file: Path | None, example: str | None, overrides: Sequence[str], *, out: Path | None, options: Options
+    file: Path | None,
+    example: str | None,
+    overrides: Sequence[str],
+    *,
+    out: Path | None,
+    options: Options,
+    is_live: bool = False,
 ) -> CommandResult:
-    """Search, or continue the search of the same study in the same directory.
+    """Search, or continue the search of the same study in the same directory, with a live page if that is wanted.
 
     Raises:
         UserError: If the study is wrong, or the directory holds something else.
     """
     from mbo_search.api.searches import search
 
-    return run_result(search(load_study(study_path(file, example), overrides), out, options=options))
+    study = load_study(study_path(file, example), overrides)
+    folder = default_run_folder(study.study) if out is None else out
+    with live_page(folder, is_wanted=is_live):
+        return run_result(search(study, folder, options=options))
 
 
-def resume_search(folder: Path, overrides: Sequence[str], *, options: Options) -> CommandResult:
+def resume_search(
+    folder: Path, overrides: Sequence[str], *, options: Options, is_live: bool = False
+) -> CommandResult:
     """Continue a search.
 
     Raises:
@@ -51,7 +64,8 @@ def resume_search(folder: Path, overrides: Sequence[str], *, options: Options) -
     """
     from mbo_search.api.searches import resume
 
-    return run_result(resume(folder, overrides=overrides, options=options))
+    with live_page(folder, is_wanted=is_live):
+        return run_result(resume(folder, overrides=overrides, options=options))
 
 
 def run_result(run: Run, *, confirms: bool = False) -> CommandResult:
