@@ -113,3 +113,8 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path: Path) -> None:
         writer.wait()
         assert len(set(read_json(path)["numbers"])) == 1
         path.unlink()
+
+
+def test_text_that_is_no_unicode_is_written_with_escapes(tmp_path):
+    write_atomic(tmp_path / "page.html", "caf\udce9 \u4e2d")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == "caf\\udce9 \u4e2d"
