@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mbo_search.errors import Problem, RunDirectoryError, StoreError, UserError
+from mbo_search.errors import Problem, RunDirectoryError, StoreError, UserError, command_line
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.open_store import open_node_store
@@ -61,7 +61,7 @@ def load_trial(run: RunDirectory, trial: int, prepared: PreparedData | None = No
         folder = store.load(record.boundaries[-1].node).node.path
         model = load_model(folder, setup)
     except StoreError as error:
-        hint = f"train it again with `mbo-search train {run.best_yaml} --out DIR`"
+        hint = f"train it again with `{command_line('train', run.best_yaml, '--out', 'DIR')}`"
         raise _no_model(run.path, f"no longer keeps the weights of #{trial}", hint) from error
     finally:
         store.release()
@@ -87,7 +87,7 @@ def _load_exported(file: Path) -> tuple[Decoder, Tokenizer]:
     exported = load_schedule_file(file)
     run = RunDirectory(file.parent)
     if not run.study_file.is_file():
-        hint = f"train it first with `mbo-search train {file} --out DIR`, or give a run directory"
+        hint = f"train it first with `{command_line('train', file, '--out', 'DIR')}`, or give a run directory"
         raise _no_model(file, "is a schedule without weights", hint)
     return load_trial(run, exported.provenance.trial)
 

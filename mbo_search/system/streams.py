@@ -1,46 +1,92 @@
-"""Output that takes every text: names of files are bytes, and a terminal may know ASCII only."""
+"""Output streams of a program whose reader may go away: a closed terminal, `| head`, a full disk.
+
+What a long search says on the way is a courtesy. When nobody can read it any more, it is dropped, and the work goes
+on.
+"""
 
 from __future__ import annotations
 
-import codecs
 import io
+import os
 import sys
-from typing import TextIO
+from contextlib import suppress
+from typing import TextIO, cast
 
-_HANDLER = "mbo_search_any_text"
 
+class LastingStream(io.TextIOBase):
+    """A stream that never raises because its reader is gone; from then on what is written is dropped.
 
-def accept_any_text() -> None:
-    """Let stdout and stderr write every text; what their encoding lacks becomes an escape, never an error.
-
-    Bytes of a file's name that are no text go to files and pipes as they are, so that scripts find the file; a
-    terminal, which might take them for commands, gets escapes.
+    Args:
+        stream: The stream.
     """
-    codecs.register_error(_HANDLER, _bytes_or_escape)
-    for stream in (sys.stdout, sys.stderr):
-        _accept_any_text(stream)
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._is_lost = False
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Encoding of the stream."""
+        return self._stream.encoding
+
+    def write(self, text: str) -> int:
+        """Write text, if somebody can still read it."""
+        if not self._is_lost:
+            try:
+                return self._stream.write(text)
+            except (OSError, ValueError):
+                self._lose()
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream, if somebody can still read it."""
+        if not self._is_lost:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._lose()
+
+    def isatty(self) -> bool:
+        """Return whether the stream is a terminal that is still there."""
+        return not self._is_lost and self._stream.isatty()
+
+    def fileno(self) -> int:
+        """Number of the stream's file."""
+        return self._stream.fileno()
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def _lose(self) -> None:
+        self._is_lost = True
+        drop_output(self._stream)
 
 
-def _accept_any_text(stream: TextIO | None) -> None:
-    """Change how a stream treats what it cannot encode; one that was replaced by something else stays as it is."""
-    if not isinstance(stream, io.TextIOWrapper) or stream.closed:
-        return
-    stream.reconfigure(errors="backslashreplace" if stream.isatty() else _HANDLER)
+def lasting(stream: TextIO) -> TextIO:
+    """Return the stream as one that never raises because its reader is gone."""
+    return cast(TextIO, LastingStream(stream))
 
 
-def _bytes_or_escape(error: UnicodeError) -> tuple[str | bytes, int]:
-    r"""Write the bytes of a file's name as they are, and everything else as an escape.
-
-    >>> error = UnicodeEncodeError("ascii", "caf\udce9 \u4e2d", 3, 6, "")
-    >>> _bytes_or_escape(error)
-    (b'\xe9 \\u4e2d', 6)
-    """
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    letters = error.object[error.start : error.end]
-    pieces = (letter.encode("ascii", errors=_way(letter)) for letter in letters)
-    return b"".join(pieces), error.end
+def drop_output(stream: TextIO) -> None:
+    """Let a stream's file lead nowhere, so that neither Python at its exit nor a library meets an error there."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
-def _way(letter: str) -> str:
-    return "surrogateescape" if "\udc80" <= letter <= "\udcff" else "backslashreplace"
+def open_standard_files() -> None:
+    """Open what the caller has closed (`>&-`), so that no other file gets the number of a standard one."""
+    for number, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, mode)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - a descriptor, for good
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - a descriptor, for good

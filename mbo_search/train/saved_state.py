@@ -31,7 +31,7 @@ from mbo_search.optim.state import OptimizerState
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Stage
-from mbo_search.system.files import read_json
+from mbo_search.system.files import open_to_others, read_json
 from mbo_search.train.averages import SegmentMean
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import SegmentSums, TrainState
@@ -196,6 +196,7 @@ def _load_averages(state: TrainState, mean_steps: int, path: Path) -> None:
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     try:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+        open_to_others(path)
     except SafetensorError as error:
         found = _OS_ERROR.search(str(error))
         number = int(found[1]) if found else errno.EIO

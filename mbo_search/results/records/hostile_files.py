@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.study.spec.base import Description
+from mbo_search.system.files import unreadable
 
 _MOST_BYTES = 16 * 2**20
 """No record, curve or study file comes near this size; a bigger one is damaged or hostile."""
@@ -43,6 +44,8 @@ def check_regular(path: Path) -> None:
     """
     try:
         status = path.stat()
+    except PermissionError as error:
+        raise _forbidden(path) from error
     except OSError as error:
         raise refusal(path, f"cannot be read: {error.strerror}", "restore the file from a copy") from error
     if not stat.S_ISREG(status.st_mode):
@@ -56,8 +59,14 @@ def _read_bytes(path: Path) -> bytes:
     check_regular(path)
     try:
         return path.read_bytes()
+    except PermissionError as error:
+        raise _forbidden(path) from error
     except OSError as error:
         raise refusal(path, f"cannot be read: {error.strerror}", "check its permissions") from error
+
+
+def _forbidden(path: Path) -> RunDirectoryError:
+    return RunDirectoryError(unreadable(path).problems)
 
 
 def read_description(path: Path, kind: type[DescriptionT]) -> DescriptionT:

@@ -16,7 +16,15 @@ from typing import Any
 
 from mbo_search.data.transfer import fetch_prepared
 from mbo_search.engine.backends.ray.cluster import StopFlagClient
-from mbo_search.engine.backends.ray.worker import LOG, PLAN, TASK, SentRunner, cap_gpu_memory, report_trial
+from mbo_search.engine.backends.ray.worker import (
+    LOG,
+    PLAN,
+    TASK,
+    SentRunner,
+    cap_gpu_memory,
+    check_code,
+    report_trial,
+)
 from mbo_search.engine.backends.worker import TrialWorker, WorkerPlan
 from mbo_search.engine.tasks import TrialTask
 from mbo_search.errors import UserError
@@ -31,6 +39,7 @@ _MOST_LOG_BYTES = 64 * 2**10
 
 def train_remote_trial(config: dict[str, Any], sent: SentRunner | None = None) -> None:
     """Train one trial; the driver may end it at any report."""
+    check_code(config)
     run = RunDirectory(user_cache() / "worker" / config["run_id"])
     for folder in (run.trials, run.scratch, run.stages):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
