@@ -34,6 +34,7 @@ from mbo_search.cli.options import (
     WarmStart,
 )
 from mbo_search.cli.usage import epilog
+from mbo_search.system.any_text import accept_any_text
 from mbo_search.system.same_code import forget_current_folder
 from mbo_search.system.streams import lasting, open_standard_files
 
@@ -51,6 +52,7 @@ app = typer.Typer(
 def main() -> NoReturn:
     """Run the command line and leave the process with its exit code."""
     open_standard_files()
+    accept_any_text()
     sys.stderr = lasting(sys.stderr)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupt_once)

@@ -33,7 +33,8 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     Raises:
         OSError: If it cannot be written; an old file is then unchanged.
     """
-    content = data.encode() if isinstance(data, str) else data
+    # What is no Unicode, such as a byte of a file's name, is written as an escape rather than not at all.
+    content = data.encode(errors="backslashreplace") if isinstance(data, str) else data
     temporary = unique_sibling(path)
     try:
         with temporary.open("xb") as file:

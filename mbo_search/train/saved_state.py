@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -201,10 +203,26 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         raise OSError(number, f"cannot be written: {error}", str(path)) from error
 
 
+@contextmanager
+def _named_in_unicode(path: Path) -> Iterator[str]:
+    """Another name of a file whose own is no Unicode: safetensors would look for it under a changed one."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        descriptor = os.open(path, os.O_RDONLY)
+    else:
+        yield str(path)
+        return
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
 def _read_tensors(path: Path, check: Callable[[Shapes], None]) -> dict[str, Tensor]:
     """Read tensors whose names and shapes, as the file's header gives them, pass a check; then their types must."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with _named_in_unicode(path) as name, safe_open(name, framework="pt") as file:
             check({name: tuple(file.get_slice(name).get_shape()) for name in file.keys()})  # noqa: SIM118
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except StoreError as error:

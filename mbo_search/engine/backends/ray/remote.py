@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def _worker(folder: Path, plan_json: str, sent: SentRunner | None = None) -> Tri
 
 def run_id(run: RunDirectory, hostname: str) -> str:
     """Name of a run directory on other machines."""
-    return hashlib.sha256(f"{hostname}:{run.path.resolve()}".encode()).hexdigest()[:16]
+    return hashlib.sha256(os.fsencode(f"{hostname}:{run.path.resolve()}")).hexdigest()[:16]
 
 
 def _reader(file: Path) -> Callable[[], str]:
