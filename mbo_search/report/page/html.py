@@ -15,7 +15,21 @@ from plotly.offline import get_plotlyjs
 
 from mbo_search.report.style.palette import DARK, LIGHT
 
-SCRIPT_PARTS = ("address", "theme", "controls", "figures", "tables", "start")
+SCRIPT_PARTS = (
+    "address",
+    "theme",
+    "selection",
+    "colors",
+    "controls",
+    "lines",
+    "crowd",
+    "labels",
+    "marks",
+    "figures",
+    "tables",
+    "bench",
+    "start",
+)
 """The parts of the page's script, each an idea of its own, in the order in which they run."""
 
 
@@ -100,7 +114,7 @@ def _style() -> str:
         f"@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}\n"
         f":root[data-theme=dark]{{{dark}}}\n"
         # Paper is light, also where no script says so.
-        f"@media print{{:root:root:root{{{light}}}}}\n" + _asset("page.css")
+        f"@media print{{:root:root:root{{{light}}}}}\n" + _asset("page.css") + _asset("work.css")
     )
 
 
