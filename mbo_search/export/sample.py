@@ -12,6 +12,7 @@ from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.open_store import open_node_store
 from mbo_search.study.files.schedule_file import load_schedule_file
 from mbo_search.system.cache import user_cache
+from mbo_search.units import printable
 
 if TYPE_CHECKING:
     from mbo_search.data.prepare import PreparedData
@@ -29,6 +30,7 @@ def sample(source: Path, prompt: str, *, num_tokens: int = 100, temperature: flo
     """
     from mbo_search.export.generate import continue_text
 
+    _check_prompt(prompt)
     _check_numbers(num_tokens, temperature)
     model, tokenizer = _load(source)
     return continue_text(model, tokenizer, prompt, num_tokens=num_tokens, temperature=temperature, seed=seed)
@@ -92,6 +94,14 @@ def _load_exported(file: Path) -> tuple[Decoder, Tokenizer]:
 
 def _no_model(path: Path, rule: str, hint: str) -> RunDirectoryError:
     return RunDirectoryError([Problem(key="", where=str(path), rule=rule, hint=hint)])
+
+
+def _check_prompt(prompt: str) -> None:
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        hint = "type it in a terminal whose encoding is UTF-8, or put it through `iconv -t UTF-8`"
+        raise UserError([Problem(key="prompt", value=printable(prompt), rule="is not UTF-8", hint=hint)]) from error
 
 
 def _check_numbers(num_tokens: int, temperature: float) -> None:
