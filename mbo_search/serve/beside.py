@@ -23,7 +23,7 @@ from mbo_search.serve.shelf import RunShelf
 if TYPE_CHECKING:
     from mbo_search.report.style.i18n import Language
 
-_GRACE_SECONDS = 6.0
+_GRACE_SECONDS = 5.0
 """A reader who is looking gets the last page within so long after the end."""
 
 _ASKED_WITHIN_SECONDS = 5.0
@@ -93,7 +93,7 @@ def serve_beside(folder: Path, port: int, language: Language) -> None:
         print(json.dumps({"url": server.url}), flush=True)
         sys.stdin.read()
         deadline = time.monotonic() + _GRACE_SECONDS
-        while server.is_awaited(_ASKED_WITHIN_SECONDS) and time.monotonic() < deadline:
+        while server.readers.wait_for_more(_ASKED_WITHIN_SECONDS) and time.monotonic() < deadline:
             time.sleep(0.1)
         server.shutdown()
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.serve.rationed import Rationed
+from mbo_search.serve.rationed import Paced, Rationed
 from mbo_search.serve.shelf import RunShelf, address_name
 from mbo_search.serve.watched_run import WatchedRun
 from mbo_search.testing.runs import build_records, build_run, make_setup, make_study
@@ -130,6 +130,22 @@ def test_names_in_addresses_are_plain_whatever_the_folder_is_called(tmp_path):
     odd = tmp_path / os.fsdecode(b"caf\xe9 <b>")
     assert address_name(odd).startswith("caf-b-")
     assert address_name(tmp_path / "a") != address_name(tmp_path / "b" / "a")
+
+
+def test_a_costly_look_is_not_repeated_at_once():
+    looks = []
+
+    def look() -> int:
+        began = time.thread_time()
+        while time.thread_time() - began < 0.02:
+            pass
+        looks.append(1)
+        return len(looks)
+
+    paced = Paced(look)
+    assert (paced.get(), paced.get()) == (1, 1)
+    time.sleep(0.5)
+    assert paced.get() == 2
 
 
 def test_work_is_done_for_new_versions_only_and_not_too_often():
