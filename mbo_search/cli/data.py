@@ -36,8 +36,12 @@ def show_data(file: Path | None, example: str | None, overrides: Sequence[str], 
     return CommandResult(
         schema="mbo-search/data/1",
         document={"study": study.study, "data": found.summary.model_dump(mode="json"), **_samples(found.samples)},
-        text=[*data_parts(study, found.summary), *_sample_text(found.samples)],
-        next=f"plan it: {again('plan', file, example, overrides)}",
+        text=[
+            *data_parts(study, found.summary),
+            "",
+            *_sample_text(found.samples),
+        ],
+        next=f"see what it would do and cost: {again('plan', file, example, overrides)}",
         brief=f"{study.study}: {found.summary.num_documents} documents read",
     )
 
@@ -53,8 +57,8 @@ def _sample_text(samples: Mapping[Split, Sequence[DocumentSample]]) -> Iterator[
     for split, found in samples.items():
         documents = "1 document" if len(found) == 1 else f"{len(found)} documents"
         name = "training" if split == "train" else split
-        yield ""
         yield Text(f"{documents} of the {name} split, as the model sees them", style="bold")
         for number, sample in enumerate(found, start=1):
             more = " ..." if sample.is_cut else ""
             yield Text(f"{number}. {sample.text}{more} ({sample.num_tokens:,} tokens)")
+        yield ""

@@ -31,9 +31,12 @@ def note_schedule(
         rule = "takes tags or the whole note away, and writes nothing down"
         raise UserError([Problem(key="--remove", rule=rule, hint="leave out the text")])
     note = run.note(trial, text, tags=tags, remove=remove)
-    lines = [_line(trial, note), f"Next: {command_line('report', folder)}"]
     return CommandResult(
-        schema="mbo-search/note/1", document=_document({trial: note}), text=lines, brief=_line(trial, note)
+        schema="mbo-search/note/1",
+        document=_document({trial: note}),
+        text=[_line(trial, note)],
+        next=f"see it on the page: {command_line('report', folder)}",
+        brief=_line(trial, note),
     )
 
 

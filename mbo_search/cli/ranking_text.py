@@ -231,6 +231,9 @@ def _cost(ranking: Ranking) -> list[str]:
         wasted=totals.wasted_tokens,
     )
     parts = [token_words(spent)]
+    if counts.confirm_runs:
+        search, confirmation = (format_count(part.requested) for part in (counts.search, counts.confirmation))
+        parts.append(f"{search} requested by the search and {confirmation} by confirm runs")
     parts += [f"{totals.stages_found} of {totals.stages_asked} stages reused"] if totals.stages_found else []
     parts += [format_seconds(totals.wall_seconds)] if totals.wall_seconds is not None else []
     parts += [f"workers busy {totals.busy_fraction:.0%} of the time"] if totals.busy_fraction is not None else []

@@ -42,7 +42,7 @@ def model_card(
             "|--:|---|---|",
             *stages,
             "",
-            f"It is trial {provenance.trial} ({provenance.arm} arm) of the study, where it reached "
+            f"It is schedule #{provenance.trial} ({provenance.arm} arm) of the study, where it reached "
             f"{provenance.val_loss:.4f} nats per token ({status}). `schedule.yaml` holds it in full, "
             "`final.json` the numbers of this training.",
             *_carried_over(carried_over),

@@ -55,16 +55,17 @@ def test_it_shows_the_block_samples_and_the_next_command(mbo, study):
     for split in ("training", "validation", "test"):
         assert f"documents of the {split} split, as the model sees them" in ended.out
     assert ended.out.count("says what no other says.") >= 9
-    assert (
-        ended.out.rstrip().splitlines()[-1]
-        == f"Next: plan it: mbo-search plan {study} --set data.min_characters=20"
+    assert ended.out.rstrip().splitlines()[-1] == (
+        f"Next: see what it would do and cost: mbo-search plan {study} --set data.min_characters=20"
     )
 
 
 def test_an_example_is_named_in_the_next_command(mbo, study):
     changes = ("--set", "data.source=texts", "--set", "data.tokenizer={kind: bytes}")
     ended = mbo("data", "--example", "quickstart", "--set", f"data.source={study.parent / 'texts'}", *changes[2:])
-    assert "Next: plan it: mbo-search plan --example quickstart --set data.source=" in ended.out
+    assert (
+        "Next: see what it would do and cost: mbo-search plan --example quickstart --set data.source=" in ended.out
+    )
 
 
 def test_json_and_quiet(mbo, study):

@@ -21,7 +21,8 @@ def test_a_note_is_written_shown_and_taken_away(mbo, folder):
     assert told.code == 0
     assert told.out.splitlines() == [
         "#3: [keep] [x] trains <b>calmly</b>",
-        f"Next: mbo-search report '{folder}'",
+        "",
+        f"Next: see it on the page: mbo-search report '{folder}'",
     ]
     assert mbo("note", folder, 3, "-q").out == "#3: [keep] [x] trains <b>calmly</b>\n"
     assert mbo("note", folder, "--json").json() == {

@@ -15,7 +15,21 @@ from plotly.offline import get_plotlyjs
 
 from mbo_search.report.style.palette import DARK, LIGHT
 
-SCRIPT_PARTS = ("address", "theme", "controls", "figures", "tables", "start")
+SCRIPT_PARTS = (
+    "address",
+    "theme",
+    "selection",
+    "colors",
+    "controls",
+    "lines",
+    "crowd",
+    "labels",
+    "marks",
+    "figures",
+    "tables",
+    "bench",
+    "start",
+)
 """The parts of the page's script, each an idea of its own, in the order in which they run."""
 
 
@@ -100,7 +114,7 @@ def render_fragment(template: str, values: Mapping[str, object]) -> str:
 
 
 def _style() -> str:
-    return theme_style() + asset("page.css")
+    return theme_style() + asset("page.css") + asset("work.css")
 
 
 def theme_style() -> str:

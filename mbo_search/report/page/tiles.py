@@ -59,7 +59,7 @@ def cost(ranking: Ranking, text: Strings) -> tuple[str, ...]:
         found.append(_number("probes", counts.probes, words))
     if counts.confirm_runs:
         found.append(_confirmed(counts, words))
-    return (*found, *_token_cost(totals, words), *_time_cost(totals, words))
+    return (*found, *_token_cost(ranking, words), *_time_cost(totals, words))
 
 
 def _number(key: str, count: int, words: Mapping[str, str]) -> str:
@@ -73,8 +73,12 @@ def _confirmed(counts: StudyCounts, words: Mapping[str, str]) -> str:
     return words["confirm_broken"].format(count=counts.confirm_runs, broken=broken)
 
 
-def _token_cost(totals: Totals, words: Mapping[str, str]) -> list[str]:
+def _token_cost(ranking: Ranking, words: Mapping[str, str]) -> list[str]:
+    counts, totals = ranking.counts, ranking.totals
     found = [words["requested"].format(tokens=format_count(totals.requested_tokens))]
+    if counts.confirm_runs:
+        search, confirmation = (format_count(part.requested) for part in (counts.search, counts.confirmation))
+        found.append(words["requested_by"].format(search=search, confirmation=confirmation))
     found.append(words["tokens"].format(tokens=format_count(totals.executed_tokens)))
     if totals.saved_tokens > 0:
         percent = format_percent(totals.saved_tokens / totals.requested_tokens)

@@ -352,5 +352,5 @@ _HALF_MADE = frozenset({"lock", "setup.json", "data.json", "trials", "stages", "
 
 def _checked(record: TrialRecord, trial: int, file: Path) -> TrialRecord:
     if record.trial != trial:
-        raise refusal(file, f"is damaged: it holds trial {record.trial}", "give the file the number of its trial")
+        raise refusal(file, f"is damaged: it holds #{record.trial}", "give the file the number of its trial")
     return record
