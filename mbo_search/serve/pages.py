@@ -75,6 +75,7 @@ class LivePages:
         self._language: Language = language
         self._text = load_strings(language)
         self._kept: dict[str, _Kept] = {}
+        self._sound: dict[Path, str] = {}
         self._lock = threading.Lock()
 
     def list_page(self) -> str:
@@ -148,13 +149,15 @@ class LivePages:
 
     def _render(self, path: Path) -> str:
         try:
-            return render_report(
-                read_source(RunDirectory.open(path)), samples=load_samples(path), language=self._language
-            )
+            source = read_source(RunDirectory.open(path))
+            self._sound[path] = render_report(source, samples=load_samples(path), language=self._language)
+            return self._sound[path]
         except UserError as error:
             problems = [str(problem) for problem in error.problems]
         except Exception:  # a file may be replaced while it is read; the next version is a new chance
             _LOGGER.exception("the page of %s could not be made", path)
+            if path in self._sound:
+                return self._sound[path]
             problems = [self._text["live"]["trouble"]]
         return self._framed("live_trouble.html", None, {"problems": problems})
 

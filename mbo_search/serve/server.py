@@ -165,7 +165,11 @@ class LiveServer(ThreadingHTTPServer):
         token, *route = urlsplit(path).path.removeprefix("/").split("/")
         if not self.access.has_token(token):
             return Answer(status=HTTPStatus.FORBIDDEN, body="The address lacks the right token.\n")
-        return self._routed(route) or Answer(status=HTTPStatus.NOT_FOUND, body="There is no such page.\n")
+        try:
+            return self._routed(route) or Answer(status=HTTPStatus.NOT_FOUND, body="There is no such page.\n")
+        except Exception:  # one page that cannot be made is no reason to leave a reader without an answer
+            _LOGGER.exception("a page could not be made")
+            return Answer(status=HTTPStatus.INTERNAL_SERVER_ERROR, body="The page could not be made.\n")
 
     def _routed(self, route: Sequence[str]) -> Answer | None:
         match route:
