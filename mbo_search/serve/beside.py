@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mbo_search import errors
 from mbo_search.serve.server import LiveServer
 from mbo_search.serve.shelf import RunShelf
+from mbo_search.system.same_code import python_path
 
 if TYPE_CHECKING:
     from mbo_search.report.style.i18n import Language
@@ -66,7 +66,7 @@ def server_beside(folder: Path, *, port: int = 0, language: Language = "en") -> 
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={**os.environ, "PYTHONPATH": _with_own_package(os.environ.get("PYTHONPATH", ""))},
+        env={**os.environ, "PYTHONPATH": python_path()},
     )
     assert process.stdout is not None, "it was asked for"
     line = process.stdout.readline()
@@ -77,12 +77,6 @@ def server_beside(folder: Path, *, port: int = 0, language: Language = "en") -> 
         server.close(at_once=True)
         raise
     server.close(at_once=False)
-
-
-def _with_own_package(search_path: str) -> str:
-    """The folders in which Python looks first, with the one that this very package came from in front."""
-    root = str(Path(errors.__file__).parents[1])
-    return os.pathsep.join([root, search_path] if search_path else [root])
 
 
 def serve_beside(folder: Path, port: int, language: Language) -> None:
