@@ -121,6 +121,13 @@ def test_the_shelf_finds_runs_in_folders_and_new_ones_later(tmp_path):
     assert RunShelf([tmp_path / "a"]).only == address_name(tmp_path / "a")
 
 
+def test_an_empty_folder_is_a_list_without_runs(tmp_path):
+    shelf = RunShelf([tmp_path])
+    assert (shelf.runs(), shelf.only) == ({}, None)
+    build_run(tmp_path / "first", num_trials=2)
+    assert (len(shelf.runs()), shelf.only) == (1, None)
+
+
 def test_a_run_that_is_still_to_be_made_has_its_place(tmp_path):
     shelf = RunShelf([tmp_path / "soon"])
     assert list(shelf.runs()) == [shelf.only]
