@@ -68,7 +68,7 @@ def test_any_prompt_is_continued(run, prompt):
 
 
 def test_a_prompt_of_other_bytes_is_a_user_error(run):
-    with pytest.raises(UserError, match=r"prompt: caf\\xe9 is not UTF-8"):
+    with pytest.raises(UserError, match=r"prompt: caf\\xe9 holds a byte or character that is not valid UTF-8"):
         sample(run.path, os.fsdecode(b"caf\xe9"))
 
 
