@@ -50,7 +50,7 @@ def export_schedule(folder: Path, out: Path, *, form: str | None, trial: int | N
 
     form = _format_of(out) if form is None else form
     can_be_trained = exporter(form).can_be_trained
-    text = export_text(RunDirectory.open(folder), trial, form)
+    text = export_text(RunDirectory.open(folder), trial, form, out.parent)
     try:
         write_atomic(out, text)
     except OSError as error:
@@ -127,6 +127,7 @@ def train_model(file: Path, out: Path, overrides: Sequence[str], *, quiet: bool)
         ("bits per byte", f"{final.bits_per_byte:.4f}"),
         ("training", format_seconds(final.train_seconds)),
         ("model", f"{out} (transformers.AutoModelForCausalLM.from_pretrained loads it)"),
+        *(("note", note) for note in final.carried_over),
     ]
     document = {"folder": str(out), **final.model_dump(mode="json", exclude={"schema_version"})}
     return CommandResult(

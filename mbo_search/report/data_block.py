@@ -53,7 +53,7 @@ def _source_rows(source: SourceSummary, words: Words) -> Iterator[tuple[str, str
     label = words["source"] if source.role == "train" else words["source_for"].format(split=split)
     yield label, _source(source, words)
     if source.passed_over:
-        yield words["passed"], "; ".join(_passed(passed, words) for passed in source.passed_over)
+        yield words["passed"], words["semicolon"].join(_passed(passed, words) for passed in source.passed_over)
 
 
 def _source(source: SourceSummary, words: Words) -> str:
@@ -73,7 +73,7 @@ def _passed(passed: PassedOver, words: Words) -> str:
 
 
 def _names(names: tuple[str, ...], num_all: int, words: Words) -> str:
-    shown = ", ".join(printable(name) for name in names[:_MOST_NAMES])
+    shown = words["name_comma"].join(printable(name) for name in names[:_MOST_NAMES])
     return shown if num_all <= _MOST_NAMES else words["and_more"].format(names=shown)
 
 
@@ -88,7 +88,7 @@ def _dropped(summary: DataSummary, words: Words) -> str:
         )
         for dropped in summary.dropped
     ]
-    return words["dropped_total"].format(dropped=", ".join(parts), documents=documents)
+    return words["dropped_total"].format(dropped=words["comma"].join(parts), documents=documents)
 
 
 def _split(split: SplitSummary, words: Words) -> str:
@@ -142,8 +142,11 @@ def _notice(notice: Notice, words: Words) -> str:
 
 
 def _lines(summary: DataSummary, words: Words) -> tuple[str, ...]:
-    sources = "; ".join(_source(source, words) for source in summary.sources)
-    splits = "; ".join(f"{words[f'split_{split.split}']}: {_split(split, words)}" for split in summary.splits)
+    sources = words["semicolon"].join(_source(source, words) for source in summary.sources)
+    splits = words["semicolon"].join(
+        words["compact_split"].format(name=words[f"split_{split.split}"], split=_split(split, words))
+        for split in summary.splits
+    )
     read = words["compact_read"].format(sources=sources, dropped=_dropped(summary, words))
     return read, words["compact_splits"].format(splits=splits)
 

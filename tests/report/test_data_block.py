@@ -114,4 +114,6 @@ def test_a_text_that_nothing_happened_to_says_so():
     assert dict(block.rows)["leakage removed"] == "none was found"
     assert "unknown tokens" not in dict(block.rows)
     assert block.remarks == ()
+    train = "training 1 document, 1.23M tokens, 4.3 MiB; one schedule reads them 3.24 times"
+    assert block.lines[1] == f"Splits: {train}; test 1 document, 1.23M tokens, 4.3 MiB."
     assert block.lines[0] == "Data: texts: 851 documents in 8 files; dropped: nothing of 1,702 documents."

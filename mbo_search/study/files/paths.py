@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from mbo_search.study.catalogue.lookup import CORPORA
@@ -18,21 +19,31 @@ def is_corpus(source: str) -> bool:
 
 
 def absolute_path(path: str, base: Path) -> str:
-    """Let a path start in a folder, unless it is absolute or begins with the home folder."""
-    return str(base.resolve() / Path(path).expanduser())
+    """Let a path start in a folder, unless it is absolute or begins with the home folder.
+
+    Leading `..` are gone up at once, so that one file has one name wherever it was named from.
+
+    >>> absolute_path("../texts", Path("/work/run"))
+    '/work/texts'
+    """
+    folder, rest = base.resolve(), Path(path).expanduser()
+    while rest.parts[:1] == ("..",):
+        folder, rest = folder.parent, Path(*rest.parts[1:])
+    return str(folder / rest)
 
 
 def data_with_base(data: DataSpec, base: Path) -> DataSpec:
     """Make every path in a data section absolute."""
+    return data_with_paths(data, lambda path: absolute_path(path, base))
+
+
+def data_with_paths(data: DataSpec, change: Callable[[str], str]) -> DataSpec:
+    """Write every path in a data section in another way; built-in corpora have none."""
     path = data.tokenizer.path
-    tokenizer = data.tokenizer.model_copy(update={"path": path and absolute_path(path, base)})
     update = {
-        "source": tuple(_source_with_base(source, base) for source in data.source),
-        "validation": data.validation and tuple(_source_with_base(source, base) for source in data.validation),
-        "tokenizer": tokenizer,
+        "source": tuple(source if is_corpus(source) else change(source) for source in data.source),
+        "validation": data.validation
+        and tuple(source if is_corpus(source) else change(source) for source in data.validation),
+        "tokenizer": data.tokenizer.model_copy(update={"path": path and change(path)}),
     }
     return data.model_copy(update=update)
-
-
-def _source_with_base(source: str, base: Path) -> str:
-    return source if is_corpus(source) else absolute_path(source, base)
