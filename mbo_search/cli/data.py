@@ -57,8 +57,8 @@ def _sample_text(samples: Mapping[Split, Sequence[DocumentSample]]) -> Iterator[
     for split, found in samples.items():
         documents = "1 document" if len(found) == 1 else f"{len(found)} documents"
         name = "training" if split == "train" else split
-        yield ""
         yield Text(f"{documents} of the {name} split, as the model sees them", style="bold")
         for number, sample in enumerate(found, start=1):
             more = " ..." if sample.is_cut else ""
             yield Text(f"{number}. {sample.text}{more} ({sample.num_tokens:,} tokens)")
+        yield ""

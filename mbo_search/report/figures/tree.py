@@ -205,6 +205,7 @@ def _draw_blocks(
         insidetextanchor="middle",
         constraintext="inside",
         textangle=0,
+        customdata=[list(block.trials) for block in blocks],
         hovertext=[_hover(block, info.notes, names) for block in blocks],
         hoverinfo="text",
     )

@@ -17,6 +17,7 @@ from mbo_search.report.page.page_context import page_context, shown_block
 from mbo_search.report.page.summary import repeats_sentence, warnings
 from mbo_search.report.page.tables import attribution_table, failures_table, ranking_table
 from mbo_search.report.samples import TextSample, load_samples, save_samples
+from mbo_search.report.schedules.lines import schedule_lines
 from mbo_search.report.source import ReportSource, read_source
 from mbo_search.report.style.i18n import Language, Strings, load_strings
 from mbo_search.report.style.icons import icon_of
@@ -28,6 +29,7 @@ from mbo_search.system.files import write_atomic
 from mbo_search.units import format_count
 
 _BEFORE_FIGURES = ("verdict", "ladder", "ranking")
+_DRAWN_BY_SCRIPT = ("timelines", "curves", "lr")
 _AFTER_FIGURES = ("samples", "failures", "data", "environment", "reproduce")
 _WIDE = frozenset({"timelines", "parallel", "tree", "attribution"})
 """Figures that need the whole width of a sheet of paper; the others stand side by side."""
@@ -103,7 +105,10 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "failures": failures_table(source, text),
         "num_probes": source.ranking.counts.probes,
         "attribution": attribution_table(source, text),
-        "blocks": {key: shown_block(block) for key, block in blocks.items()},
+        "blocks": {
+            key: shown_block(block, drawn_by_script=key in _DRAWN_BY_SCRIPT) for key, block in blocks.items()
+        },
+        "schedules": schedule_lines(source),
         "samples": samples,
         "data": shown_data(source, text),
         "data_facts": data_facts(source, text),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.spec.study import DataSpec
 
@@ -19,17 +21,35 @@ def is_corpus(source: str) -> bool:
 
 
 def absolute_path(path: str, base: Path) -> str:
-    """Let a path start in a folder, unless it is absolute or begins with the home folder.
+    """Let a path start in a folder, unless it is absolute or begins with a home folder.
 
     Leading `..` are gone up at once, so that one file has one name wherever it was named from.
+
+    Raises:
+        StudyError: If the home folder is not known, or the path cannot be written to a study file.
 
     >>> absolute_path("../texts", Path("/work/run"))
     '/work/texts'
     """
-    folder, rest = base.resolve(), Path(path).expanduser()
+    try:
+        folder, rest = base.resolve(), Path(path).expanduser()
+    except RuntimeError as error:
+        raise _bad_path(path, "names the home folder of a user whom this machine does not know") from error
     while rest.parts[:1] == ("..",):
         folder, rest = folder.parent, Path(*rest.parts[1:])
-    return str(folder / rest)
+    absolute = str(folder / rest)
+    try:
+        absolute.encode()
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(absolute).decode("utf-8", errors="backslashreplace")
+        raise _bad_path(path, f"is {shown}, a name that is not UTF-8, which no study file can hold") from error
+    return absolute
+
+
+def _bad_path(path: str, rule: str) -> StudyError:
+    shown = os.fsencode(path).decode("utf-8", errors="backslashreplace")
+    hint = "write the path in full, or rename the file or folder"
+    return StudyError([Problem(key="", value=shown, rule=rule, hint=hint)])
 
 
 def data_with_base(data: DataSpec, base: Path) -> DataSpec:
