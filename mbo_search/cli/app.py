@@ -277,7 +277,7 @@ def confirm(
     however often they are looked at. Champions that only a longer search has found start a new round, which has
     less of the error to spend.
     """
-    from mbo_search.cli.confirm import ConfirmOptions, confirm_winners
+    from mbo_search.cli.run import ConfirmOptions, confirm_winners
 
     options = Options(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
     wanted = ConfirmOptions(top=top, seeds=seeds, equivalent_tokens=equivalent_tokens, attribution=attribution)

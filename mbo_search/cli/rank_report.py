@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,9 @@ def report_run(folder: Path, out: Path | None, language: Language, figures: Path
     if figures is not None:
         with _writing(figures, "--figures"):
             drawn = run.save_figures(figures, language=language)
-    return _wrote(page, figures, drawn, schema="mbo-search/report/1", more={"tables": tables})
+    said = f"The values of all trials and curves lie beside it: {', '.join(Path(name).name for name in tables)}."
+    result = _wrote(page, figures, drawn, schema="mbo-search/report/1", more={"tables": tables})
+    return replace(result, text=[*result.text, said])
 
 
 def compare_runs(names: Sequence[str], out: Path, language: Language, figures: Path | None = None) -> CommandResult:

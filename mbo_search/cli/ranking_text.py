@@ -28,8 +28,8 @@ _LEAST_UNCONFIRMED = 3
 _CONFIRMED = ("rank", "schedule", "rung", "perplexity", "loss", "+-", "seeds", "searched", "test", "tokens")
 _SEARCHED = ("rank", "schedule", "rung", "perplexity", "loss", "tokens")
 _SPARE = ("tokens", "test", "searched", "loss", "+-", "seeds", "rung")
-_LADDER = ("rung", "champion", "perplexity", "gain_%", "interval", "tokens", "schedules", "dims")
-_SPARE_LADDER = ("dims", "schedules", "tokens", "interval", "perplexity")
+_LADDER = ("rung", "champion", "perplexity", "gain_%", "interval", "tokens", "tried", "dims")
+_SPARE_LADDER = ("dims", "tried", "tokens", "interval", "perplexity")
 _UNKNOWN = "-"
 _COLOURS = {"yes": "bold green", "no": "bold red", "undecided": "bold yellow"}
 
@@ -237,4 +237,14 @@ def _cost(ranking: Ranking) -> list[str]:
     parts += [f"{totals.stages_found} of {totals.stages_asked} stages reused"] if totals.stages_found else []
     parts += [format_seconds(totals.wall_seconds)] if totals.wall_seconds is not None else []
     parts += [f"workers busy {totals.busy_fraction:.0%} of the time"] if totals.busy_fraction is not None else []
-    return [f"Tried: {schedule_words(counts)}.", f"Cost: {', '.join(parts)}."]
+    return [f"Tried: {schedule_words(counts)}.", f"Cost: {', '.join(parts)}.", *_all_searches(ranking)]
+
+
+def _all_searches(ranking: Ranking) -> list[str]:
+    """The same of all independent searches together; nothing where there is one."""
+    repeats = ranking.repeats
+    if repeats is None or repeats.begun == 1:
+        return []
+    counts = repeats.counts
+    tokens = token_words(counts.search + counts.confirmation)
+    return [f"All {repeats.begun} searches together: {schedule_words(counts)}; {tokens}."]

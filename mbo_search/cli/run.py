@@ -1,9 +1,10 @@
-"""`run` and `resume`: search with a live table, and show the result."""
+"""`run`, `resume` and `confirm`: search with a live table, train champions on fresh seeds, and show the result."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,45 @@ def resume_search(
 
     with live_page(folder, is_wanted=is_live):
         return run_result(resume(folder, overrides=overrides, retry_failed=retry_failed, options=options))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmOptions:
+    """What is asked of a confirmation; None leaves a setting as the study has it.
+
+    Attributes:
+        top: Schedules of each rung.
+        seeds: Fresh seeds of each.
+        equivalent_tokens: Whether to measure how much text the gain is worth.
+        attribution: Whether to measure what each part of the question's champion is worth.
+    """
+
+    top: int | None = None
+    seeds: int | None = None
+    equivalent_tokens: bool | None = None
+    attribution: bool | None = None
+
+
+def confirm_winners(
+    folder: Path, asked: ConfirmOptions, *, options: Options, is_live: bool = False
+) -> CommandResult:
+    """Train the champions again on fresh seeds.
+
+    Raises:
+        UserError: If the directory cannot be driven.
+    """
+    from mbo_search.api.searches import confirm
+
+    with live_page(folder, is_wanted=is_live):
+        run = confirm(
+            folder,
+            top=asked.top,
+            seeds=asked.seeds,
+            equivalent_tokens=asked.equivalent_tokens,
+            attribution=asked.attribution,
+            options=options,
+        )
+        return run_result(run, confirms=True)
 
 
 def run_result(run: Run, *, confirms: bool = False) -> CommandResult:

@@ -49,7 +49,7 @@ def simulate_search(file: Path, searchers: Sequence[str], *, budget: int, slots:
             "searches": [search.model_dump(mode="json") for search in found],
         },
         text=[
-            f"{table.name}: {budget} stage runs, {slots} at once, {seeds} seeds",
+            f"{table.name}, best loss {table.best_loss:.4f}: {budget} stage runs, {slots} at once, {seeds} seeds",
             text_table(["searcher", "nats above the best", "time in stage runs"], rows),
         ],
         next=f"search with one of them: {_use(min(rows, key=lambda row: row[1])[0])}",

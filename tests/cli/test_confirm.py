@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.tiny import write_study
 
-HOPELESS = "reference_lr={adamw: 1.0e12, lion: 1.0e12, muon: 1.0e12}"
+HOPELESS = "reference_lr={adamw: 1.0e6, lion: 1.0e6, muon: 1.0e6}"
 
 
 @pytest.fixture

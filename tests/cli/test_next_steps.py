@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
-from mbo_search.cli.app import app
 from mbo_search.testing.runs import build_run
+from tests.cli.pasted import pasted_command
 from tests.cli.tiny import write_study
 
 
@@ -40,9 +38,7 @@ def test_a_command_ends_with_one_that_can_be_pasted(command, following, mbo, pla
     assert ended.code == 0, ended.err
     last = ended.out.splitlines()[-1]
     assert last.startswith("Next: ")
-    pasted = shlex.split(last.rpartition(": mbo-search ")[2])
-    assert following in (None, pasted[0])
-    get_command(app).commands[pasted[0]].make_context(pasted[0], pasted[1:])
+    assert following in (None, pasted_command(last)[0])
     assert mbo(*command, *(["--force"] if command[0] == "init" else []), "--json").json()["next"] == last[6:]
 
 

@@ -69,7 +69,7 @@ def test_another_study_in_the_same_folder_is_refused(mbo, study_file):
 
 
 def test_a_search_in_which_all_diverge_gives_one_count_everywhere_and_a_step_that_helps(mbo, study_file):
-    hopeless = ("--set", "reference_lr={adamw: 1.0e12, lion: 1.0e12, muon: 1.0e12}")
+    hopeless = ("--set", "reference_lr={adamw: 1.0e6, lion: 1.0e6, muon: 1.0e6}")
     ended = mbo("run", study_file, *hopeless, "--set", "search.searcher=tree", "--set", "search.trials=4")
     assert ended.code == 1
     assert "4 of 4 schedules done (4 diverged)" in ended.err

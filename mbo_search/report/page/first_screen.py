@@ -7,14 +7,18 @@ from mbo_search.report.page.ladder_table import ladder_rows
 from mbo_search.report.page.summary import headline, ladder_worth, next_step, objections, question, sentence
 from mbo_search.report.page.tiles import cost, tiles
 from mbo_search.report.source import ReportSource
-from mbo_search.report.style.i18n import Language, load_strings
+from mbo_search.report.style.i18n import Language, Strings, load_strings
 
 
 def render_first_screen(source: ReportSource, *, language: Language = "en") -> str:
     """The verdict, the numbers that support it, the ladder and the cost of a run."""
     text = load_strings(language)
-    values: dict[str, object] = {
-        "text": text,
+    return render_fragment("first_screen.html", {"text": text, **first_screen_values(source, text)})
+
+
+def first_screen_values(source: ReportSource, text: Strings) -> dict[str, object]:
+    """What the first screen shows, by the names that its templates use."""
+    return {
         "study": source.study.study,
         "question": question(source, text),
         "headline": headline(source, text),
@@ -27,4 +31,3 @@ def render_first_screen(source: ReportSource, *, language: Language = "en") -> s
         "cost": cost(source.ranking, text),
         "problems": [str(problem) for problem in source.problems],
     }
-    return render_fragment("first_screen.html", values)

@@ -10,22 +10,12 @@ from pathlib import Path
 from mbo_search.report.figures.figure import FigureBlock
 from mbo_search.report.figures.registry import FIGURES, figure_blocks
 from mbo_search.report.page.answer import answer_words, outcome_of, page_title
+from mbo_search.report.page.first_screen import first_screen_values
 from mbo_search.report.page.html import render_page
-from mbo_search.report.page.ladder_table import ladder_rows
 from mbo_search.report.page.metadata import commands, data_facts, environment_facts, shown_data
 from mbo_search.report.page.page_context import page_context, shown_block
-from mbo_search.report.page.summary import (
-    headline,
-    ladder_worth,
-    next_step,
-    objections,
-    question,
-    repeats_sentence,
-    sentence,
-    warnings,
-)
+from mbo_search.report.page.summary import repeats_sentence, warnings
 from mbo_search.report.page.tables import attribution_table, failures_table, ranking_table
-from mbo_search.report.page.tiles import cost, tiles
 from mbo_search.report.samples import TextSample, load_samples, save_samples
 from mbo_search.report.schedules.lines import schedule_lines
 from mbo_search.report.source import ReportSource, read_source
@@ -97,30 +87,20 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
     with_section = [block for key, block in blocks.items() if FIGURES[key].has_section]
     values: dict[str, object] = {
         **page_context(text),
+        **first_screen_values(source, text),
         "sections": _sections(with_section, text),
         "figure_sections": [block.key for block in with_section],
         "wide_figures": _WIDE,
-        "study": source.study.study,
         "title": page_title(source.study.study, source.ranking, text),
         "answer": answer_words(source.ranking, text),
         "icon": icon_of(outcome_of(source.ranking)),
         "scale_note": text["notes"]["scale"].format(
             parameters=format_count(source.num_parameters), tokens=format_count(source.budget.total_tokens)
         ),
-        "question": question(source, text),
-        "headline": headline(source, text),
-        "worth": ladder_worth(source.ranking, text),
-        "sentence": sentence(source, text),
         "repeats": repeats_sentence(source.ranking.repeats, text),
-        "objections": objections(source.ranking, text),
-        "next_step": next_step(source.ranking, text),
-        "tiles": tiles(source, text),
-        "cost": cost(source.ranking, text),
         "warnings": warnings(source, text),
-        "problems": [str(problem) for problem in source.problems],
         "confirmed": any(row.confirmed for row in source.ranked),
         "ties": any(row.tied for row in source.ranked),
-        "ladder": ladder_rows(source.ranking, text),
         "ranking": ranking_table(source, text),
         "failures": failures_table(source, text),
         "num_probes": source.ranking.counts.probes,

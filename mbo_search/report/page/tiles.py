@@ -59,7 +59,7 @@ def cost(ranking: Ranking, text: Strings) -> tuple[str, ...]:
         found.append(_number("probes", counts.probes, words))
     if counts.confirm_runs:
         found.append(_confirmed(counts, words))
-    return (*found, *_token_cost(ranking, words), *_time_cost(totals, words))
+    return (*found, *_token_cost(ranking, words), *_time_cost(totals, words), *_all_searches(ranking, words))
 
 
 def _number(key: str, count: int, words: Mapping[str, str]) -> str:
@@ -88,6 +88,15 @@ def _token_cost(ranking: Ranking, words: Mapping[str, str]) -> list[str]:
     if totals.wasted_tokens:
         found.append(words["wasted"].format(tokens=format_count(totals.wasted_tokens)))
     return found
+
+
+def _all_searches(ranking: Ranking, words: Mapping[str, str]) -> list[str]:
+    repeats = ranking.repeats
+    if repeats is None or repeats.begun == 1:
+        return []
+    counts = repeats.counts
+    tokens = format_count((counts.search + counts.confirmation).trained)
+    return [words["repeats"].format(searches=repeats.begun, schedules=counts.schedules, tokens=tokens)]
 
 
 def _time_cost(totals: Totals, words: Mapping[str, str]) -> list[str]:

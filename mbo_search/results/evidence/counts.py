@@ -36,6 +36,14 @@ class TokenCounts(Description):
     saved: int = 0
     wasted: int = 0
 
+    def __add__(self, other: TokenCounts) -> TokenCounts:
+        return TokenCounts(
+            requested=self.requested + other.requested,
+            trained=self.trained + other.trained,
+            saved=self.saved + other.saved,
+            wasted=self.wasted + other.wasted,
+        )
+
 
 class StudyCounts(Description):
     """What a study has tried so far.
@@ -71,6 +79,11 @@ class StudyCounts(Description):
     confirm_complete: int = 0
     search: TokenCounts = TokenCounts()
     confirmation: TokenCounts = TokenCounts()
+
+    def __add__(self, other: StudyCounts) -> StudyCounts:
+        """The counts of two searches together; schedules of different seeds are different ones."""
+        numbers = {name: getattr(self, name) + getattr(other, name) for name in StudyCounts.model_fields}
+        return StudyCounts(**numbers)
 
     @property
     def unfinished(self) -> tuple[tuple[Ending, int], ...]:

@@ -225,6 +225,8 @@ class SearchRepeats(Description):
     Attributes:
         searches: Searches that were confirmed.
         planned: Searches that the study wants.
+        begun: Searches that have begun.
+        counts: What all of them have tried, together.
         gains_nats: The gain of each, in the order of the searches.
         gain: Their mean, with Student's interval over searches; null below two of them.
         sd_nats: Standard deviation over searches.
@@ -234,6 +236,8 @@ class SearchRepeats(Description):
 
     searches: int
     planned: int
+    begun: int = 1
+    counts: StudyCounts = StudyCounts()
     gains_nats: tuple[float, ...] = ()
     gain: Difference | None = None
     sd_nats: float | None = None

@@ -7,6 +7,8 @@ search gives one number, and there are as many observations as searches.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,9 +33,17 @@ def search_repeats(rankings: Sequence[Ranking], planned: int) -> SearchRepeats:
     """Say what independent searches say together."""
     assert rankings, "there is at least the first search"
     gains = [gain for ranking in rankings if (gain := _gain(ranking)) is not None]
+    counts = functools.reduce(operator.add, (ranking.counts for ranking in rankings))
     if len(gains) < 2:
         sentence = f"{len(gains)} of {planned} searches are confirmed: nothing is known about the luck of a search."
-        return SearchRepeats(searches=len(gains), planned=planned, gains_nats=tuple(gains), sentence=sentence)
+        return SearchRepeats(
+            searches=len(gains),
+            planned=planned,
+            begun=len(rankings),
+            counts=counts,
+            gains_nats=tuple(gains),
+            sentence=sentence,
+        )
     test = paired_test(gains, ALPHA)
     difference = difference_of_nats(test.mean_nats, test.low_nats, test.high_nats, 1 - ALPHA)
     verdict = rankings[0].verdict
@@ -45,6 +55,8 @@ def search_repeats(rankings: Sequence[Ranking], planned: int) -> SearchRepeats:
     return SearchRepeats(
         searches=len(gains),
         planned=planned,
+        begun=len(rankings),
+        counts=counts,
         gains_nats=tuple(gains),
         gain=difference,
         sd_nats=test.sd_nats,

@@ -74,7 +74,8 @@ def after_nothing(counts: StudyCounts, now: Situation) -> str:
         return _again("use a smaller micro-batch", now, ["train.micro_batch=1"])
     if worst == "failed":
         log = f"{now.directory}/trials/*.log"
-        return _again(f"read in {log} what each of them said, remove the cause, then search again", now, [])
+        words = f"read in {log} what each of them said, remove the cause, then train them again"
+        return _with(words, "resume", now.directory, "--retry-failed")
     if worst == "stopped":
         return _again("search without a pruner", now, ["search.pruner=off"])
     return _with("continue the search", "resume", now.directory)

@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mbo_search.cli.ranking_text import ranking_text
+from mbo_search.report.page.tiles import cost
+from mbo_search.report.style.i18n import load_strings
+from mbo_search.results.evidence.counts import StudyCounts, TokenCounts
 from mbo_search.results.evidence.differences import difference_of
 from mbo_search.results.evidence.ranking_values import PairComparison, Ranking, Verdict
 from mbo_search.results.ranking.repeats import search_repeats
@@ -33,6 +37,18 @@ def test_the_interval_is_that_of_the_searches_and_not_of_their_seeds():
     assert found.gain.nats.low == pytest.approx(gains.mean() - half)
     assert found.gain.nats.high == pytest.approx(gains.mean() + half)
     assert found.sd_nats == pytest.approx(gains.std(ddof=1))
+
+
+def test_all_searches_are_counted_together():
+    counts = StudyCounts(schedules=4, complete=3, diverged=1, search=TokenCounts(requested=10, trained=8, saved=2))
+    rankings = [one.model_copy(update={"counts": counts}) for one in _searches(np.random.default_rng(0), 3)]
+    found = search_repeats(rankings, 5)
+    assert (found.begun, found.counts.schedules, found.counts.diverged) == (3, 12, 3)
+    assert found.counts.search == TokenCounts(requested=30, trained=24, saved=6)
+    shown = rankings[0].model_copy(update={"repeats": found})
+    said = "All 3 searches together: 12 schedules (0 different): 9 complete, 3 diverged; 30 tokens requested, 24"
+    assert any(str(part).startswith(said) for part in ranking_text(shown))
+    assert cost(shown, load_strings("en"))[-1] == "all 3 searches together: 12 schedules, 24 tokens trained"
 
 
 def test_searches_that_agree_on_a_gain_say_yes_and_without_one_no():
