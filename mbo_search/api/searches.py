@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mbo_search.api.options import DEFAULT_OPTIONS, Options
 from mbo_search.api.runs import Run, Seams, load_run
-from mbo_search.api.studies import data_cache, default_run_folder, load_study
+from mbo_search.api.studies import data_cache, default_run_folder, load_study, named_path
 from mbo_search.errors import command_line
 from mbo_search.study.spec.study import ConfirmSpec
 from mbo_search.study.study import Study
@@ -56,7 +56,7 @@ def search(
     from mbo_search.engine.run import run_study
 
     asked = study if isinstance(study, Study) else load_study(study)
-    folder = default_run_folder(asked.study) if out is None else Path(out)
+    folder = default_run_folder(asked.study) if out is None else named_path("out", out)
     seams = Seams(runner=runner, searcher=searcher)
     with _running(options, seams, folder) as running:
         return _finished(run_study(asked, folder, running), seams)
@@ -134,7 +134,7 @@ def fork(run: Run | Path | str, out: Path | str, *, overrides: Sequence[str] = (
     """
     from mbo_search.engine.fork import fork_study
 
-    return fork_study(_folder(run), Path(out), overrides, cache=data_cache())
+    return fork_study(_folder(run), named_path("out", out), overrides, cache=data_cache())
 
 
 @contextmanager
@@ -201,4 +201,4 @@ def _is_current(directory: RunDirectory) -> bool:
 
 
 def _folder(run: Run | Path | str) -> Path:
-    return run.path if isinstance(run, Run) else Path(run)
+    return run.path if isinstance(run, Run) else named_path("run", run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mbo_search.errors import Problem, UserError
 from mbo_search.study.examples import example_path
 from mbo_search.study.files import study_file
 from mbo_search.study.study import Study
@@ -39,6 +40,17 @@ def study_path(path: Path | str) -> Path:
     if Path(path).exists() or Path(path).suffix or len(Path(path).parts) != 1:
         return Path(path)
     return example_path(str(path))
+
+
+def named_path(name: str, path: Path | str) -> Path:
+    """The path that an argument names; an empty text would mean the current folder.
+
+    Raises:
+        UserError: If it is empty.
+    """
+    if isinstance(path, str) and not path.strip():
+        raise UserError([Problem(key=name, rule="is empty", hint="name a folder")])
+    return Path(path)
 
 
 def data_cache() -> Path:

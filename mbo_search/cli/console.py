@@ -116,7 +116,7 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run the command line and say how it ended."""
     as_json = "--json" in arguments
     empty = [*_empty_arguments(arguments)]
-    if empty:
+    if empty and arguments[0] != "note":  # an empty note is told by its command
         return _refuse(empty, as_json=as_json, exit_code=EXIT_USER)
     try:
         code = app(args=list(arguments), prog_name="mbo-search", standalone_mode=False)

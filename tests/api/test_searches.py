@@ -6,6 +6,7 @@ import optuna
 import pytest
 
 import mbo_search as mbo
+from mbo_search.errors import UserError
 from tests.api.conftest import QUIET
 
 
@@ -60,3 +61,11 @@ def test_shipped_studies_are_loaded_by_name():
     assert mbo.load_study("quickstart").study == "quickstart"
     with pytest.raises(mbo.UserError, match="quickstart"):
         mbo.load_study("quickstar")
+
+
+@pytest.mark.parametrize("out", ["", " "])
+def test_an_empty_folder_is_not_the_current_one(out):
+    with pytest.raises(UserError, match="out: is empty"):
+        mbo.search("quickstart", out)
+    with pytest.raises(UserError, match="run: is empty"):
+        mbo.resume(out)

@@ -112,11 +112,13 @@ def _drained(driver: int) -> bool:
     return False
 
 
-@pytest.mark.slow
-def test_a_second_and_a_third_interrupt_still_say_how_to_go_on(tmp_path):
+@pytest.mark.parametrize(
+    "backend", [pytest.param("local", marks=pytest.mark.slow), pytest.param("ray", marks=pytest.mark.ray)]
+)
+def test_a_second_and_a_third_interrupt_still_say_how_to_go_on(tmp_path, backend: str):
     write_study(tmp_path, tokens=4_000_000, trials=3, first="adamw", control=0)
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", PROGRAM, "run", "study.yaml", "--out", "a run"],
+        [sys.executable, "-P", "-c", PROGRAM, "run", "study.yaml", "--out", "a run", "--backend", backend],
         cwd=tmp_path,
         env=environment(tmp_path),
         stdout=subprocess.PIPE,
@@ -129,7 +131,7 @@ def test_a_second_and_a_third_interrupt_still_say_how_to_go_on(tmp_path):
     for _ in range(3):
         process.send_signal(signal.SIGINT)
         time.sleep(0.02)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130, told
     assert "Traceback" not in told
     assert "Continue with: mbo-search resume 'a run'" in told

@@ -25,7 +25,7 @@ from mbo_search.study.spec.study import (
     numbers_of,
 )
 
-MOST_LR = 1e6
+MOST_LR = 1e15
 """Largest learning rate, factor, weight decay and gradient norm: far beyond use, and far from overflow."""
 
 
