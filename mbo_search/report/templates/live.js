@@ -27,7 +27,9 @@
   };
   const openRows = (page) => [...page.querySelectorAll('[aria-expanded="true"]')].map(rowKey).filter(Boolean);
   const landmark = (page) => {
-    const passed = [...page.querySelectorAll("main > [id]")].filter((one) => one.getBoundingClientRect().top <= 60);
+    const passed = [...page.querySelectorAll("main > [id], main section[id]")].filter(
+      (one) => one.getClientRects().length && one.getBoundingClientRect().top <= 60,
+    );
     const last = passed[passed.length - 1];
     return last ? { id: last.id, top: last.getBoundingClientRect().top } : null;
   };
