@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mbo_search.api.options import Options
+from mbo_search.api.studies import default_run_folder
 from mbo_search.api.tables import facts
 from mbo_search.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, CommandResult
+from mbo_search.cli.live.serve import live_page
 from mbo_search.cli.ranking_text import ranking_text
 from mbo_search.cli.validate import study_path
 from mbo_search.errors import command_line
 from mbo_search.study.files.study_file import load_study
+from mbo_search.study.spec.budget import rounding_note
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,19 +35,33 @@ _ENDS = {
 
 
 def run_search(
-    file: Path | None, example: str | None, overrides: Sequence[str], *, out: Path | None, options: Options
+    file: Path | None,
+    example: str | None,
+    overrides: Sequence[str],
+    *,
+    out: Path | None,
+    options: Options,
+    is_live: bool = False,
 ) -> CommandResult:
-    """Search, or continue the search of the same study in the same directory.
+    """Search, or continue the search of the same study in the same directory, with a live page if that is wanted.
 
     Raises:
         UserError: If the study is wrong, or the directory holds something else.
     """
     from mbo_search.api.searches import search
 
-    return run_result(search(load_study(study_path(file, example), overrides), out, options=options))
+    study = load_study(study_path(file, example), overrides)
+    rounded = rounding_note(study)
+    if rounded and not options.quiet:
+        print(f"Note, {rounded}.", file=sys.stderr)
+    folder = default_run_folder(study.study) if out is None else out
+    with live_page(folder, is_wanted=is_live):
+        return run_result(search(study, folder, options=options))
 
 
-def resume_search(folder: Path, overrides: Sequence[str], *, options: Options) -> CommandResult:
+def resume_search(
+    folder: Path, overrides: Sequence[str], *, retry_failed: bool = False, options: Options, is_live: bool = False
+) -> CommandResult:
     """Continue a search.
 
     Raises:
@@ -51,7 +69,8 @@ def resume_search(folder: Path, overrides: Sequence[str], *, options: Options) -
     """
     from mbo_search.api.searches import resume
 
-    return run_result(resume(folder, overrides=overrides, options=options))
+    with live_page(folder, is_wanted=is_live):
+        return run_result(resume(folder, overrides=overrides, retry_failed=retry_failed, options=options))
 
 
 def run_result(run: Run, *, confirms: bool = False) -> CommandResult:
@@ -97,7 +116,16 @@ def _text(summary: RunSummary, report: Path | None) -> list[RenderableType]:
     winner = run.best_yaml if ranking.verdict.winner_trial is not None else None
     paths = [("ranking", run.ranking_csv), ("best config", winner), ("report", report)]
     shown = facts((name, str(path)) for name, path in paths if path is not None)
-    return [_ended(summary), *_warm_sentences(run), shown, "", *ranking_text(ranking)]
+    return [_ended(summary), *_warm_sentences(run), shown, *_retry_sentences(summary), "", *ranking_text(ranking)]
+
+
+def _retry_sentences(summary: RunSummary) -> list[str]:
+    """What to do about trials that an exception, a hang or a lost worker has ended."""
+    if summary.is_interrupted or not summary.num_failed:
+        return []
+    trials = "1 trial" if summary.num_failed == 1 else f"{summary.num_failed} trials"
+    command = command_line("resume", summary.run.path, "--retry-failed")
+    return [f"{trials} failed by a fault that may have passed; train again with: {command}"]
 
 
 def _ending(summary: RunSummary) -> str:

@@ -24,6 +24,8 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "confirm": "confirm reports/quickstart --seeds 6",
         "rank": "rank reports/quickstart",
         "report": "report reports/quickstart",
+        "serve": "serve reports",
+        "dashboard": "dashboard reports/quickstart",
         "compare": "compare reports/one reports/other -o comparison.html",
         "export": "export reports/quickstart -o best.yaml",
         "replay": "replay reports/quickstart/best.yaml",
@@ -45,12 +47,14 @@ _OTHER_WORDS: Mapping[str, str] = MappingProxyType(
         "continue": "resume",
         "generate": "sample",
         "help": "--help",
+        "live": "serve",
         "new": "init",
         "results": "rank",
         "search": "run",
         "show": "rank",
         "start": "run",
         "version": "--version",
+        "watch": "serve",
     }
 )
 """What people write for our commands."""

@@ -24,19 +24,23 @@ def question(source: ReportSource, text: Strings) -> str:
 
 def headline(source: ReportSource, text: Strings) -> str:
     """The verdict in plain words; in English the ranking's own."""
-    verdict = source.ranking.verdict
-    composed = "" if text.language == "en" else _composed(source, text)
-    return _unbroken(text["sentence"]["headline"].format(sentence=verdict.headline, composed=composed))
+    return headline_of(source.ranking, source.question, text)
 
 
-def _composed(source: ReportSource, text: Strings) -> str:
+def headline_of(ranking: Ranking, question: Rung, text: Strings) -> str:
+    """The verdict of a ranking in plain words, about the freedom that was asked about."""
+    composed = "" if text.language == "en" else _composed(ranking, question, text)
+    return _unbroken(text["sentence"]["headline"].format(sentence=ranking.verdict.headline, composed=composed))
+
+
+def _composed(ranking: Ranking, question: Rung, text: Strings) -> str:
     """The plain words of other languages, put together from the verdict's values."""
-    ranking, verdict, words = source.ranking, source.ranking.verdict, text["plain"]
+    verdict, words = ranking.verdict, text["plain"]
     kind = _kind(ranking)
     values: dict[str, object] = {
-        "freedom": text["freedoms"][source.question],
-        "found": text["found"][source.question],
-        "searched": format_count(sum(row.executed_tokens for row in ranking.ladder if row.name == source.question)),
+        "freedom": text["freedoms"][question],
+        "found": text["found"][question],
+        "searched": format_count(sum(row.executed_tokens for row in ranking.ladder if row.name == question)),
     }
     if kind == "none":
         return nothing_complete(ranking.counts, text)
