@@ -58,9 +58,9 @@ class PassedOver(Description):
 
     Attributes:
         reason: `suffix`: no reader knows the ending; `hidden`: the name begins with a dot; `not_a_file`: a broken
-            link, a pipe or a device; `no_field`: a table without the text's column; `named_elsewhere`: another
-            entry of the study has it; `other_split`: belongs to a split that the study fills otherwise;
-            `beside_splits`: not text of a split, in a folder whose files are named by splits.
+            link, a pipe or a device; `no_field`: a table without the text's column; `named_elsewhere`: it is read
+            under another name or for another entry; `other_split`: belongs to a split that the study fills
+            otherwise; `beside_splits`: not text of a split, in a folder whose files are named by splits.
         num_files: Files; a hidden folder counts as one.
         names: The first `MOST_NAMES` of them, relative to the folder that the entry names.
     """

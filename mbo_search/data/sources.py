@@ -97,7 +97,7 @@ def resolve_sources(spec: DataSpec, tell: PrepareReporter = tell_nobody) -> tupl
         raise DataError(problems)
     for _, entry in held_out:
         entry.files = {"validation": tuple(file for files in entry.files.values() for file in files)}
-    sources = _without_repeats([*held_out, *found], has_validation=spec.validation is not None, problems=problems)
+    sources = _without_repeats([*held_out, *found], has_validation=bool(spec.validation), problems=problems)
     problems.extend(_clashes(sources, spec))
     if problems:
         raise DataError(problems)

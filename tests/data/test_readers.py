@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mbo_search.data.readers import LONGEST_LINE_BYTES, read_file
+from mbo_search.data.readers import LONGEST_LINE_BYTES, lacks_field, read_file
 from mbo_search.errors import DataError
 
 
@@ -207,6 +207,19 @@ def test_rows_of_separated_values_are_documents(tmp_path):
     assert error(file) == "data.csv: has 2 columns named 'text' (rename or drop one of them)"
     file.write_bytes(b"")
     assert error(file).startswith("data.csv: is not a table that can be read")
+
+
+def test_separated_values_as_spreadsheets_write_them(tmp_path):
+    file = tmp_path / "data.csv"
+    file.write_text("id;text\r\n1;one, two\r\n", encoding="utf-8-sig")
+    assert texts(file) == ["one, two"]
+    file.write_text("id\ttext\n1\tone; two\n")
+    assert texts(file) == ["one; two"]
+    file.write_bytes("id,text\n1,\u4eca\u5929\u5929\u6c14\u5f88\u597d\n".encode("gb18030"))
+    assert error(file).endswith("(it looks like GB18030; `iconv -f GB18030 -t UTF-8` converts it)")
+    file.write_bytes("id\ttext\n1\tone\n".encode("utf-16"))
+    assert not lacks_field(file, "text")
+    assert error(file).endswith("(it looks like UTF-16; `iconv -f UTF-16 -t UTF-8` converts it)")
 
 
 def test_arrow_files_of_both_kinds_are_read(tmp_path):

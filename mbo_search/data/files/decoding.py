@@ -23,6 +23,7 @@ _MULTIBYTE = (
 )
 """Encodings, and characters that most foreign ones of a text in it are; the narrower sets first."""
 
+_ANY = re.compile(".")
 _MOST = 0.8
 _LOOKED_AT_BYTES = 1 << 16
 
@@ -52,6 +53,8 @@ def likely_encoding(content: bytes) -> str:
     if marked:
         return marked
     sample = content[:_LOOKED_AT_BYTES]
+    if _is_mostly(sample, "UTF-8", _ANY):
+        return ""
     return next((name for name, usual in _MULTIBYTE if _is_mostly(sample, name, usual)), "")
 
 

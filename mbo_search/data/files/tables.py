@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from mbo_search.data.document import Document
-from mbo_search.data.files.decoding import file_problem
+from mbo_search.data.files.decoding import file_problem, likely_encoding
 from mbo_search.data.files.suffixes import open_bytes, plain_suffix
 from mbo_search.data.files.walk import shown
 from mbo_search.errors import DataError, Problem
 
 _ROWS_AT_ONCE = 1024
 _CSV_BLOCK_BYTES = 64 * 2**20
+_LOOKED_AT_BYTES = 1 << 16
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -54,27 +55,42 @@ def read_separated(file: Path, text_field: str) -> Iterator[Document]:
             table = csv.open_csv(
                 content,
                 read_options=csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK_BYTES),
-                parse_options=csv.ParseOptions(delimiter=_separator(file), newlines_in_values=True),
+                parse_options=csv.ParseOptions(delimiter=_separator(file, text_field), newlines_in_values=True),
                 convert_options=csv.ConvertOptions(column_types={text_field: pa.string()}),
             )
             column = _column(table.schema, text_field, shown(file))
             yield from _documents(table, column, shown(file))
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise file_problem(shown(file), f"is not a table that can be read: {error}") from error
+        encoding = likely_encoding(_first_bytes(file))
+        hint = f"it looks like {encoding}; `iconv -f {encoding} -t UTF-8` converts it" if encoding else ""
+        raise file_problem(shown(file), f"is not a table that can be read: {error}", hint) from error
 
 
 def lacks_column(file: Path, text_field: str) -> bool:
     """Return whether a .csv or .tsv file has a first line that does not name the column of the text."""
     try:
-        with open_bytes(file) as content:
-            names = content.readline(1 << 16).decode("utf-8-sig", errors="replace")
-    except (OSError, EOFError):
+        start = _first_bytes(file)
+        start.partition(b"\n")[0].decode("utf-8-sig")
+    except (OSError, EOFError, UnicodeDecodeError):
         return False  # reading it says what is wrong
-    return text_field not in {name.strip().strip('"') for name in names.split(_separator(file))}
+    return text_field not in _columns(start, _separator(file, text_field))
 
 
-def _separator(file: Path) -> str:
-    return _SEPARATORS[plain_suffix(file)]
+def _separator(file: Path, text_field: str) -> str:
+    """The separator that makes the text's column one of the names in the first line; else that of the suffix."""
+    usual = _SEPARATORS[plain_suffix(file)]
+    start = _first_bytes(file)
+    return next((one for one in (usual, ";", "\t", ",") if text_field in _columns(start, one)), usual)
+
+
+def _columns(start: bytes, separator: str) -> set[str]:
+    line = start.decode("utf-8-sig", errors="replace").partition("\n")[0]
+    return {name.strip().strip('"') for name in line.split(separator)}
+
+
+def _first_bytes(file: Path) -> bytes:
+    with open_bytes(file) as content:
+        return content.read(_LOOKED_AT_BYTES)
 
 
 def _open_arrow(content: Any) -> Any:

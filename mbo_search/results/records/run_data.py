@@ -89,7 +89,8 @@ def what_changed(run: RunDirectory, now: DataMetadata) -> Iterator[Problem]:
     for source in now.sources:
         old = known.get((source.role, source.name))
         if old is None or old.sha256 != source.sha256:
-            key = "data.source" if source.role == "train" else "data.validation"
+            is_own = source.role == "validation" and bool(run.study().data.validation)
+            key = "data.validation" if is_own else "data.source"
             yield Problem(key=key, value=source.name, rule="is not as it was when the study began")
     for name in sorted({*before.versions, *now.versions}):
         old_version, new_version = before.versions.get(name, "absent"), now.versions.get(name, "absent")
