@@ -20,18 +20,23 @@ def stage_of(parameter: str) -> int:
     return int(parts[1]) if len(parts) > 2 and parts[0] == "stage" and parts[1].isdecimal() else -1
 
 
-def parameter_name(parameter: str) -> str:
-    """The part of a parameter's name after its stage, in words.
+def parameter_name(parameter: str, names: Mapping[str, str]) -> str:
+    """The part of a parameter's name after its stage, in the words of a page; names of the catalogue stay.
 
-    >>> parameter_name("stage/0/lr_relative"), parameter_name("stage/1/adamw/beta2")
-    ('lr relative', 'adamw beta2')
-    >>> parameter_name("stage/1/regularizers/dropout/dropout")
-    'dropout'
+    >>> parameter_name("stage/0/lr_relative", {"setting_lr_relative": "learning rate"})
+    'learning rate'
+    >>> parameter_name("stage/1/adamw/beta2", {}), parameter_name("stage/1/regularizers/dropout/dropout", {})
+    ('adamw beta2', 'dropout')
     """
     tail = parameter.split("/")[2:] if stage_of(parameter) >= 0 else [parameter]
     if len(tail) == 3 and tail[0] == "regularizers":
-        tail = [tail[2]] if tail[1] == tail[2] else [tail[2], "of", tail[1]]
-    return " ".join(tail).replace("_", " ")
+        tail = [tail[2]] if tail[1] == tail[2] else [tail[1], tail[2]]
+    return " ".join(names.get(f"setting_{part}", part.replace("_", " ")) for part in tail)
+
+
+def choice_name(value: Value, names: Mapping[str, str]) -> Value:
+    """A choice in the words of a page; names of the catalogue and numbers stay."""
+    return names.get(f"choice_{value}", value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

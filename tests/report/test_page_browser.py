@@ -213,13 +213,13 @@ def test_slices_put_any_setting_on_either_axis(reader):
     across = reader.page.locator("[data-figure=slices] [data-state=x]")
     label = "cool: optimizer"
     across.select_option(label=label)
-    reader.page.locator("[data-figure=slices] [data-state=y]").select_option(label="s0: lr relative")
+    reader.page.locator("[data-figure=slices] [data-state=y]").select_option(label="s0: relative learning rate")
     plot = "document.querySelector('[data-figure=slices] .plot')"
     assert reader.page.evaluate(f"{plot}.layout.xaxis.title.text") == label
     assert reader.page.evaluate(f"{plot}.layout.yaxis.type") == "log"
     assert reader.page.evaluate(f"{plot}.layout.xaxis.ticktext") == ["adamw", "lion", "muon"]
     assert reader.page.evaluate(f"{plot}.data[0].type") == "heatmap"
-    across.select_option(label="s1: lr relative")
+    across.select_option(label="s1: relative learning rate")
     assert reader.page.evaluate(f"{plot}.data[0].type") == "contour"
 
 

@@ -54,7 +54,7 @@ def render_comparison(runs: Sequence[ComparedRun], *, language: Language = "en")
     text = load_strings(language)
     judged = comparability(runs)
     ordered = in_order(runs, judged)
-    rows = field_rows(ordered, {**text["facts"], "stage": text["names"]["stage"]})
+    rows = field_rows(ordered, {**text["names"], **text["facts"], "stage": text["names"]["stage"]})
     outcome = outcome_between(ordered, judged)
     values: dict[str, object] = {
         **page_context(text),

@@ -227,16 +227,18 @@ def _draw_line(figure: go.Figure, line: CurveLine, names: Mapping[str, str]) -> 
             },
             marker={"size": [0] * (len(rows) - 1) + [7 if line.owner.position == 0 else 5]},
             opacity=1.0 if line.owner.position == 0 else 0.75,
-            text=[_hover(who, optimizer, row) for row in rows],
+            text=[_hover(who, optimizer, row, names) for row in rows],
             hoverinfo="text",
             showlegend=False,
             meta=line.owner.meta(optimizer),
         )
 
 
-def _hover(who: str, optimizer: str, row: CurveRow) -> str:
-    facts = f"{safe(optimizer)}, lr {format_lr(row.lr)}" if row.lr > 0 else safe(optimizer)
-    where = f"{format_count(row.tokens)} tokens: {format_perplexity(row.loss)} ({row.loss:.4f} nats)"
+def _hover(who: str, optimizer: str, row: CurveRow, names: Mapping[str, str]) -> str:
+    lr = f"{names['learning_rate']} {format_lr(row.lr)}"
+    facts = f"{safe(optimizer)}, {lr}" if row.lr > 0 else safe(optimizer)
+    loss = f"{row.loss:.4f} {names['nats']}"
+    where = f"{format_count(row.tokens)} {names['tokens']}: {format_perplexity(row.loss)} ({loss})"
     return hover_lines([who, where, facts])
 
 

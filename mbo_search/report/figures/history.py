@@ -119,7 +119,7 @@ def _hover(point: HistoryPoint, names: Mapping[str, str]) -> str:
         [
             f"<b>#{point.trial}</b> {safe(names[point.rung])}",
             safe(" \u2192 ".join(point.optimizers)),
-            f"{format_perplexity(point.loss)} ({point.loss:.4f} nats)",
+            f"{format_perplexity(point.loss)} ({point.loss:.4f} {names['nats']})",
             f"{format_count(point.tokens)} {names['executed_tokens']}",
         ]
     )

@@ -22,7 +22,7 @@ def draw_importance(
     for stage in sorted({own for own, _, _ in info.shares}):
         title = f"{names['stage']} {stage + 1}: {stage_names[stage] if 0 <= stage < len(stage_names) else ''}"
         rows.append((title, info.of_stage(stage), True))
-        own = [(parameter_name(name), share, False) for at, name, share in info.shares if at == stage]
+        own = [(parameter_name(name, names), share, False) for at, name, share in info.shares if at == stage]
         rows += own[:most_rows]
     figure = bare_figure(height=26 * len(rows) + 70, x_title=names["importance"])
     figure.update_layout(margin={"l": 12, "r": 50, "t": 34, "b": 46}, showlegend=False, bargap=0.35)

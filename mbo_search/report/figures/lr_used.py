@@ -86,7 +86,7 @@ def _draw_line(figure: go.Figure, line: LrLine, names: Mapping[str, str]) -> Non
         y=rounded(lr for _, lr in line.planned),
         mode="lines",
         line={"color": color, "width": 2.4, "dash": RUNG_DASHES[line.owner.rung]},
-        text=[_hover(who, tokens, lr) for tokens, lr in line.planned],
+        text=[_hover(who, tokens, lr, names) for tokens, lr in line.planned],
         hoverinfo="text",
         showlegend=False,
         meta=meta,
@@ -97,15 +97,15 @@ def _draw_line(figure: go.Figure, line: LrLine, names: Mapping[str, str]) -> Non
             y=rounded(lr for _, lr in line.measured),
             mode="markers",
             marker={"color": color, "size": 7, "line": {"color": "var(--surface)", "width": 1.5}},
-            text=[_hover(f"{who}, {names['measured']}", tokens, lr) for tokens, lr in line.measured],
+            text=[_hover(f"{who}, {names['measured']}", tokens, lr, names) for tokens, lr in line.measured],
             hoverinfo="text",
             showlegend=False,
             meta=meta,
         )
 
 
-def _hover(who: str, tokens: int, lr: float) -> str:
-    return hover_lines([who, f"{format_count(tokens)} tokens: lr {format_lr(lr)}"])
+def _hover(who: str, tokens: int, lr: float, names: Mapping[str, str]) -> str:
+    return hover_lines([who, f"{format_count(tokens)} {names['tokens']}: {names['learning_rate']} {format_lr(lr)}"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

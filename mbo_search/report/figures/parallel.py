@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, safe
 from mbo_search.report.figures.figure import Drawing, Figure
-from mbo_search.report.parameters import Axis, parameter_axes, parameter_name, stage_of
+from mbo_search.report.parameters import Axis, choice_name, parameter_axes, parameter_name, stage_of
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import format_number, format_perplexity
@@ -147,15 +147,15 @@ def draw_parallel(info: ParallelInfo, *, names: Mapping[str, str]) -> go.Figure:
     for share in reversed(SHARES):
         own = [line for line in reversed(info.lines) if line.share == share]
         if own:
-            _draw_share(figure, own, share, len(info.lines))
+            _draw_share(figure, own, share, info, names)
     lines: list[Json] = [_rule((index, index), (0.0, 1.0), dash="solid") for index in range(count)]
     notes: list[Json] = []
     if any(axis.conditional for axis in info.axes):
         lines.append(_rule((-0.3, count - 1.7), (MISSING_LANE, MISSING_LANE), dash="dot"))
         notes.append(_missing_label(names["missing"]))
     for index, axis in enumerate(info.axes):
-        notes += _axis_title(index, safe(parameter_name(axis.parameter)), _stage_title(info, index))
-        notes += _ticks(index, axis)
+        notes += _axis_title(index, safe(parameter_name(axis.parameter, names)), _stage_title(info, index))
+        notes += _ticks(index, axis, names)
     notes += _axis_title(count - 1, f"<b>{names['perplexity_short']}</b>", "")
     notes += [_tick(count - 1, height, format_perplexity(loss)) for height, loss in _loss_ends(info)]
     # All at once: plotly copies the whole list for every single addition.
@@ -167,7 +167,9 @@ def _loss_ends(info: ParallelInfo) -> tuple[tuple[float, float], tuple[float, fl
     return (0.0, info.loss_low), (1.0, info.loss_high)
 
 
-def _draw_share(figure: go.Figure, lines: Sequence[ParallelLine], share: int, num_trials: int) -> None:
+def _draw_share(
+    figure: go.Figure, lines: Sequence[ParallelLine], share: int, info: ParallelInfo, names: Mapping[str, str]
+) -> None:
     xs: list[float | None] = []
     ys: list[float | None] = []
     texts: list[str] = []
@@ -177,13 +179,13 @@ def _draw_share(figure: go.Figure, lines: Sequence[ParallelLine], share: int, nu
         xs += [*range(len(line.heights)), None]
         ys += [*(round(height + shift, 4) for height in line.heights[:-1]), round(line.heights[-1], 4), None]
         head = f"<b>#{line.trial}</b> {format_perplexity(line.loss)}"
-        texts += [*(hover_lines([head, safe(label)]) for label in line.labels), ""]
+        texts += [*(hover_lines([head, safe(str(choice_name(label, names)))]) for label in line.labels), ""]
     figure.add_scatter(
         x=xs,
         y=ys,
         mode="lines",
         line={"color": f"var(--seq-{min(3, SHARES.index(share) // 2)})", "width": 2.4 if share <= 10 else 1.2},
-        opacity=0.95 if share <= 10 else max(0.25, min(0.8, 60 / num_trials)),
+        opacity=0.95 if share <= 10 else max(0.25, min(0.8, 60 / len(info.lines))),
         text=texts,
         hoverinfo="text",
         meta={"share": share, "trials": [line.trial for line in lines]},
@@ -239,10 +241,12 @@ def _axis_title(index: int, text: str, stage: str) -> list[Json]:
     return [name, group] if stage else [name]
 
 
-def _ticks(index: int, axis: Axis) -> list[Json]:
+def _ticks(index: int, axis: Axis, names: Mapping[str, str]) -> list[Json]:
     if axis.choices:
         top = max(len(axis.choices) - 1, 1)
-        return [_tick(index, place / top, choice) for place, choice in enumerate(axis.choices)]
+        return [
+            _tick(index, place / top, str(choice_name(choice, names))) for place, choice in enumerate(axis.choices)
+        ]
     return [_tick(index, 0.0, format_number(axis.low)), _tick(index, 1.0, format_number(axis.high))]
 
 

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, beyond, focus, perplexity_axis, round_ticks, rounded
 from mbo_search.report.figures.figure import Drawing, Figure
-from mbo_search.report.parameters import Axis, parameter_axes, parameter_name, stage_of
+from mbo_search.report.parameters import Axis, choice_name, parameter_axes, parameter_name, stage_of
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.palette import sequence
@@ -63,14 +63,14 @@ def _value(axis: Axis, record: TrialRecord) -> float | str | None:
     return str(value) if axis.choices else float(value)
 
 
-def slice_label(axis: Axis, stage_names: Sequence[str]) -> str:
+def slice_label(axis: Axis, stage_names: Sequence[str], names: Mapping[str, str]) -> str:
     """Name of a setting with its stage's."""
     stage = stage_of(axis.parameter)
     prefix = f"{stage_names[stage]}: " if 0 <= stage < len(stage_names) else ""
-    return prefix + parameter_name(axis.parameter)
+    return prefix + parameter_name(axis.parameter, names)
 
 
-def slice_data(info: SliceInfo) -> dict[str, object]:
+def slice_data(info: SliceInfo, names: Mapping[str, str]) -> dict[str, object]:
     """The values as the page's script reads them."""
     return {
         "trials": list(info.trials),
@@ -78,10 +78,10 @@ def slice_data(info: SliceInfo) -> dict[str, object]:
         "axes": [
             {
                 "parameter": axis.parameter,
-                "label": slice_label(axis, info.stage_names),
-                "choices": list(axis.choices),
+                "label": slice_label(axis, info.stage_names, names),
+                "choices": [choice_name(choice, names) for choice in axis.choices],
                 "log": axis.log,
-                "values": list(info.values[axis.parameter])
+                "values": [None if own is None else choice_name(own, names) for own in info.values[axis.parameter]]
                 if axis.choices
                 else rounded(_number(value) for value in info.values[axis.parameter]),
             }
@@ -97,7 +97,9 @@ def _number(value: float | str | None) -> float | None:
 def draw_slices(info: SliceInfo, *, names: Mapping[str, str]) -> go.Figure:
     """Draw the first setting against perplexity; dots are colored by perplexity, the best strongest."""
     axis = info.axes[0]
-    figure = bare_figure(height=460, x_title=slice_label(axis, info.stage_names), y_title=names["perplexity"])
+    figure = bare_figure(
+        height=460, x_title=slice_label(axis, info.stage_names, names), y_title=names["perplexity"]
+    )
     perplexities = rounded(math.exp(min(loss, 30)) for loss in info.losses)
     best, worst = focus(info.losses)
     figure.update_xaxes(type="category" if axis.choices else "log" if axis.log else "linear")
@@ -133,7 +135,9 @@ def _info(source: ReportSource) -> SliceInfo | None:
 
 def _draw(info: SliceInfo, text: Strings) -> Drawing:
     return Drawing(
-        figure=draw_slices(info, names=text["names"]), notes=beyond(info.losses, text), data=slice_data(info)
+        figure=draw_slices(info, names=text["names"]),
+        notes=beyond(info.losses, text),
+        data=slice_data(info, text["names"]),
     )
 
 

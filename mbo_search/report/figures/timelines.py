@@ -135,7 +135,7 @@ def draw_timelines(rows: Sequence[TimelineRow], *, names: Mapping[str, str]) -> 
     notes: list[Json] = []
     for index, row in enumerate(rows):
         for bar in row.bars:
-            traces += _bar_traces(bar, index, first=bar.stage.optimizer not in shown)
+            traces += _bar_traces(bar, index, names, first=bar.stage.optimizer not in shown)
             shown.add(bar.stage.optimizer)
             notes.append(_caption(bar, index, total))
         notes += _heading(row, index)
@@ -145,11 +145,12 @@ def draw_timelines(rows: Sequence[TimelineRow], *, names: Mapping[str, str]) -> 
     return figure
 
 
-def _bar_traces(bar: StageBar, index: int, *, first: bool) -> list[go.Scatter]:
+def _bar_traces(bar: StageBar, index: int, names: Mapping[str, str], *, first: bool) -> list[go.Scatter]:
     floor = index + _BAR_HALF
     left, right = bar.start_tokens, bar.end_tokens
     color = optimizer_color(bar.stage.optimizer)
-    facts = [f"{key}: {safe(value)}" for key, value in stage_facts(bar.stage).items() if value]
+    own = stage_facts(bar.stage, names).items()
+    facts = [f"{names[f'setting_{key}']}: {safe(value)}" for key, value in own if value]
     corners = [(left, floor), (left, index - _BAR_HALF), (right, index - _BAR_HALF), (right, floor)]
     under_lr = [(left, floor), *((x, floor - 2 * _BAR_HALF * y) for x, y in bar.path), (right, floor)]
     return [

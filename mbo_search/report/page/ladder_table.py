@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mbo_search.report.style.i18n import Strings
-from mbo_search.report.style.numbers import format_perplexity, gain_interval
+from mbo_search.report.style.numbers import format_duration, format_perplexity, gain_interval
 from mbo_search.report.style.phrases import translated
 from mbo_search.results.evidence.ranking_values import LadderRung, Ranking
 from mbo_search.study.spec.rungs import Rung
-from mbo_search.units import format_count, format_seconds
+from mbo_search.units import format_count
 
 _UNKNOWN = "\u2013"
 
@@ -33,7 +33,7 @@ class LadderRow:
 
 def ladder_rows(ranking: Ranking, text: Strings) -> tuple[LadderRow, ...]:
     """Format the ladder, lowest rung first; columns of which nothing is known are left out."""
-    cells = [_cells(row) for row in ranking.ladder]
+    cells = [_cells(row, text) for row in ranking.ladder]
     known = [key for key in (cells[0] if cells else ()) if any(own[key] != _UNKNOWN for own in cells)]
     return tuple(
         LadderRow(
@@ -51,7 +51,7 @@ def _picked(row: LadderRung, text: Strings) -> str:
     return text["ladder"]["picked"].format(rung=text["names"][row.name], what=what) if what else ""
 
 
-def _cells(row: LadderRung) -> dict[str, str]:
+def _cells(row: LadderRung, text: Strings) -> dict[str, str]:
     """The cells in the order of the columns, by key of their titles."""
     return {
         "champion": _UNKNOWN if row.champion_trial is None else f"#{row.champion_trial}",
@@ -60,6 +60,8 @@ def _cells(row: LadderRung) -> dict[str, str]:
         "search_tokens": format_count(row.executed_tokens),
         "schedules": str(row.trials),
         "dimensions": _UNKNOWN if row.dimensions is None else str(row.dimensions),
-        "train_time": _UNKNOWN if row.train_seconds is None else format_seconds(row.train_seconds),
+        "train_time": _UNKNOWN
+        if row.train_seconds is None
+        else format_duration(row.train_seconds, text["durations"]),
         "epochs": _UNKNOWN if row.epochs is None else f"{row.epochs:.2g}",
     }

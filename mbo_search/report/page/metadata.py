@@ -28,7 +28,7 @@ def data_facts(source: ReportSource, text: Strings) -> Facts:
     versions = {} if source.metadata is None else source.metadata.versions
     return [
         (words["tokenizer"], words["tokenizer_value"].format(kind=spec.tokenizer.kind, size=setup.vocab_size)),
-        (words["dedup"], spec.dedup),
+        (words["dedup"], words[f"dedup_{spec.dedup}"]),
         (words["bytes_per_token"], f"{setup.bytes_per_token:.3g}"),
         (words["evaluation"], format_count(setup.evaluation_tokens)),
         (words["fingerprint"], setup.data_fingerprint[:16]),

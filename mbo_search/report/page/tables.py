@@ -92,7 +92,7 @@ def _table(
         "columns": [{"key": key, "title": text["columns"][key], "kind": kind} for key, kind in kinds.items()],
         "facts": _facts(text["facts"]),
         "rows": rows,
-        "stages": [_stages(own) for own in stages],
+        "stages": [_stages(own, text["names"]) for own in stages],
     }
 
 
@@ -209,8 +209,8 @@ def _facts(words: Mapping[str, str]) -> list[str]:
     return [words[key] for key in _FACTS]
 
 
-def _stages(stages: tuple[Stage, ...]) -> list[StageCell]:
-    facts = [stage_facts(stage) for stage in stages]
+def _stages(stages: tuple[Stage, ...], names: Mapping[str, str]) -> list[StageCell]:
+    facts = [stage_facts(stage, names) for stage in stages]
     return [
         [stage.name, stage.share, *(own[key] for key in _FACTS)] for stage, own in zip(stages, facts, strict=True)
     ]

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
-from mbo_search.report.style.numbers import format_percent, format_perplexity, gain_interval, signed_percent
+from mbo_search.report.style.numbers import (
+    format_duration,
+    format_percent,
+    format_perplexity,
+    gain_interval,
+    signed_percent,
+)
 from mbo_search.results.evidence.counts import StudyCounts
 from mbo_search.results.evidence.ranking_values import NoiseFloor, Ranking, Totals, Verdict
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
-from mbo_search.units import format_count, format_seconds
+from mbo_search.units import format_count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +65,11 @@ def cost(ranking: Ranking, text: Strings) -> tuple[str, ...]:
         found.append(_number("probes", counts.probes, words))
     if counts.confirm_runs:
         found.append(_confirmed(counts, words))
+<<<<<<< HEAD
     return (*found, *_token_cost(ranking, words), *_time_cost(totals, words), *_all_searches(ranking, words))
+=======
+    return (*found, *_token_cost(ranking, words), *_time_cost(totals, text))
+>>>>>>> layout
 
 
 def _number(key: str, count: int, words: Mapping[str, str]) -> str:
@@ -90,6 +100,7 @@ def _token_cost(ranking: Ranking, words: Mapping[str, str]) -> list[str]:
     return found
 
 
+<<<<<<< HEAD
 def _all_searches(ranking: Ranking, words: Mapping[str, str]) -> list[str]:
     repeats = ranking.repeats
     if repeats is None or repeats.begun == 1:
@@ -101,10 +112,14 @@ def _all_searches(ranking: Ranking, words: Mapping[str, str]) -> list[str]:
 
 def _time_cost(totals: Totals, words: Mapping[str, str]) -> list[str]:
     found = []
+=======
+def _time_cost(totals: Totals, text: Strings) -> list[str]:
+    words, found = text["cost"], []
+>>>>>>> layout
     if totals.stages_found:
         found.append(words["found"].format(found=totals.stages_found, asked=totals.stages_asked))
     if totals.wall_seconds is not None:
-        found.append(words["time"].format(time=format_seconds(totals.wall_seconds)))
+        found.append(words["time"].format(time=format_duration(totals.wall_seconds, text["durations"])))
     if totals.busy_fraction is not None:
         found.append(words["busy"].format(percent=format_percent(totals.busy_fraction)))
     return found

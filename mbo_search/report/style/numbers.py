@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from mbo_search.results.evidence.ranking_values import Estimate
 from mbo_search.study.spec.schedule import Stage
@@ -60,6 +61,21 @@ def format_number(value: float | int | str) -> str:
     return f"{value:.3g}" if 0.001 <= abs(value) < 100_000 else format_lr(value)
 
 
+def format_duration(seconds: float, names: Mapping[str, str]) -> str:
+    """A duration with its two leading units, in the words of a page.
+
+    >>> words = {"seconds": "{seconds} s", "minutes": "{minutes} min {seconds} s"}
+    >>> [format_duration(value, words) for value in (4.25, 75)]
+    ['4.2 s', '1 min 15 s']
+    """
+    if seconds < 60:
+        return names["seconds"].format(seconds=f"{seconds:.1f}")
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return names["minutes"].format(minutes=minutes, seconds=rest)
+    return names["hours"].format(hours=minutes // 60, minutes=minutes % 60)
+
+
 def change_percent(loss_nats: float, reference_nats: float) -> float:
     """By how many percent the perplexity of a loss differs from that of another; negative is better.
 
@@ -97,10 +113,12 @@ def _signed(value: float) -> str:
     return f"{sign}{text}"
 
 
-def stage_facts(stage: Stage) -> dict[str, str]:
-    """All that a stage uses, by setting, in the order in which people ask for them; empty where nothing is set.
+def stage_facts(stage: Stage, names: Mapping[str, str]) -> dict[str, str]:
+    """All that a stage uses, by setting, in the order in which people ask for it; empty where nothing is set.
 
-    >>> facts = stage_facts(Stage(name="cool", share=0.3, optimizer="adamw", lr=0.001))
+    Choices are said in the words of a page where it has some; names of the catalogue stay.
+
+    >>> facts = stage_facts(Stage(name="cool", share=0.3, optimizer="adamw", lr=0.001), {})
     >>> facts["optimizer"], facts["share"], facts["clip_norm"], facts["regularizers"]
     ('adamw', '30 %', '1', '')
     """
@@ -111,10 +129,10 @@ def stage_facts(stage: Stage) -> dict[str, str]:
         "share": f"{stage.share * 100:g} %",
         "warmup": f"{stage.warmup * 100:g} %" if stage.warmup else "",
         "weight_decay": format_number(stage.weight_decay),
-        "clip_norm": "off" if stage.clip_norm is None else format_number(stage.clip_norm),
+        "clip_norm": names.get("choice_off", "off") if stage.clip_norm is None else format_number(stage.clip_norm),
         "regularizers": ", ".join(f"{r.kind} {format_number(r.strength)}" for r in stage.regularizers),
         "trainable": "" if stage.trainable == "all" else stage.trainable,
-        "hand_over": stage.hand_over or "",
+        "hand_over": names.get(f"choice_{stage.hand_over}", stage.hand_over or ""),
         "hparams": ", ".join(f"{name} {format_number(value)}" for name, value in sorted(stage.hparams.items())),
     }
 

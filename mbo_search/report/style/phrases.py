@@ -10,6 +10,7 @@ import functools
 import re
 import string
 
+from mbo_search.report.parameters import parameter_name, stage_of
 from mbo_search.report.style.i18n import Strings, load_strings
 
 
@@ -20,9 +21,17 @@ def translated(sentence: str, text: Strings) -> str:
     for key, pattern in _patterns():
         found = pattern.fullmatch(sentence)
         if found is not None:
-            values = {name: translated(value, text) for name, value in found.groupdict().items()}
+            values = {name: translated(_setting(value, text), text) for name, value in found.groupdict().items()}
             return text["phrases"][key].format(**values)
     return sentence
+
+
+def _setting(value: str, text: Strings) -> str:
+    """The name of a searched setting in words; anything else stays."""
+    stage = stage_of(value)
+    if stage < 0:
+        return value
+    return f"{text['names']['stage']} {stage + 1}, {parameter_name(value, text['names'])}"
 
 
 @functools.cache

@@ -22,7 +22,7 @@ from mbo_search.results.evidence.ranking_values import RankedRun
 from mbo_search.testing.runs import build_run
 
 TEXT = load_strings("en")
-NAMES = {**TEXT["facts"], "stage": "stage"}
+NAMES = {**TEXT["names"], **TEXT["facts"], "stage": "stage"}
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ def test_one_schedule_has_no_parallel_coordinates():
 def test_slices_hold_every_value_and_every_gap():
     info = slices_info(searched(), importance={"stage/0/adamw/beta2": 1.0}, stage_names=["warm"])
     assert info is not None
-    data = slice_data(info)
+    data = slice_data(info, {})
     assert data["axes"][0]["label"] == "warm: adamw beta2"
     assert data["axes"][0]["values"] == [0.9, 0.99, None, None]
     assert data["trials"] == [0, 1, 2, 3]

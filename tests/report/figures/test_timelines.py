@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from mbo_search.report.figures.timelines import draw_timelines, lr_path, timelines_info
+from mbo_search.report.style.i18n import load_strings
 from mbo_search.study.spec.segments import cut
 from mbo_search.testing.records import BUDGET, make_record, make_stage
 
-NAMES = {"tokens": "tokens"}
+NAMES = load_strings("en")["names"]
 
 
 def info(*records):

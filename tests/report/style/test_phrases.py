@@ -29,7 +29,7 @@ def test_every_phrase_is_known_and_keeps_its_values(key):
 def test_a_name_within_an_advice_is_translated_too():
     take = "stop, and take the simplest recipe that none beats beyond doubt, #4 (shape)"
     said = translated(f"{take}: mbo-search export a --trial 4 --out simplest.yaml", ZH)
-    assert "\uff08\u5f62\u72b6\uff09" in said
+    assert "\uff08\u66f2\u7ebf\uff09" in said
     assert said.endswith("mbo-search export a --trial 4 --out simplest.yaml")
 
 
