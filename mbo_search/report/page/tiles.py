@@ -65,11 +65,7 @@ def cost(ranking: Ranking, text: Strings) -> tuple[str, ...]:
         found.append(_number("probes", counts.probes, words))
     if counts.confirm_runs:
         found.append(_confirmed(counts, words))
-<<<<<<< HEAD
-    return (*found, *_token_cost(ranking, words), *_time_cost(totals, words), *_all_searches(ranking, words))
-=======
-    return (*found, *_token_cost(ranking, words), *_time_cost(totals, text))
->>>>>>> layout
+    return (*found, *_token_cost(ranking, words), *_time_cost(totals, text), *_all_searches(ranking, words))
 
 
 def _number(key: str, count: int, words: Mapping[str, str]) -> str:
@@ -100,7 +96,6 @@ def _token_cost(ranking: Ranking, words: Mapping[str, str]) -> list[str]:
     return found
 
 
-<<<<<<< HEAD
 def _all_searches(ranking: Ranking, words: Mapping[str, str]) -> list[str]:
     repeats = ranking.repeats
     if repeats is None or repeats.begun == 1:
@@ -110,12 +105,8 @@ def _all_searches(ranking: Ranking, words: Mapping[str, str]) -> list[str]:
     return [words["repeats"].format(searches=repeats.begun, schedules=counts.schedules, tokens=tokens)]
 
 
-def _time_cost(totals: Totals, words: Mapping[str, str]) -> list[str]:
-    found = []
-=======
 def _time_cost(totals: Totals, text: Strings) -> list[str]:
     words, found = text["cost"], []
->>>>>>> layout
     if totals.stages_found:
         found.append(words["found"].format(found=totals.stages_found, asked=totals.stages_asked))
     if totals.wall_seconds is not None:
