@@ -18,7 +18,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import datasketch
 import numpy as np
 import pydantic
 import tokenizers
@@ -160,6 +159,8 @@ def _cache_key(spec: DataSpec, sources: Sequence[Source]) -> str:
 
 
 def _versions() -> dict[str, str]:
+    import datasketch  # loads scipy, which reading prepared data can do without
+
     return {
         "datasketch": datasketch.__version__,
         "numpy": np.__version__,
