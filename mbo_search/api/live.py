@@ -98,7 +98,8 @@ def progress_line(progress: Progress) -> str:
         for side, arms in _sides(progress)
         if (best := _best(arms)) is not None and best.best_loss is not None
     ]
-    parts = [_counts(progress), _tokens(progress), f"perplexity: {', '.join(bests)}" if bests else ""]
+    share = "" if progress.share is None else f"{_percent(progress.share)} done"
+    parts = [share, _counts(progress), _tokens(progress), f"perplexity: {', '.join(bests)}" if bests else ""]
     return "; ".join(part for part in (*parts, _clock(progress)) if part)
 
 
@@ -178,22 +179,24 @@ def _draw_running(running: tuple[RunningTrial, ...]) -> RenderableType:
             str(trial.trial),
             trial.arm,
             " -> ".join(trial.optimizers),
-            f"{trial.tokens / trial.total_tokens:.0%}",
+            _percent(trial.tokens / trial.total_tokens),
             "-" if trial.loss is None else f"{trial.loss:.4f}",
         )
         for trial in running
     ]
-    return table(["trial", "search", "running", "at least", "loss"], rows)
+    return table(["trial", "search", "running", "done", "loss"], rows)
 
 
 def _bar(progress: Progress) -> str:
-    done, total = progress.searched, progress.planned
-    if progress.confirm_left:
-        done, total = progress.confirmed, progress.confirmed + progress.confirm_left
-    if total is None:
+    if progress.share is None:
         return ""
-    filled = min(_BAR_CELLS, round(_BAR_CELLS * done / total))
-    return f"[{'#' * filled}{'.' * (_BAR_CELLS - filled)}]"
+    filled = min(_BAR_CELLS, round(_BAR_CELLS * progress.share))
+    return f"[{'#' * filled}{'.' * (_BAR_CELLS - filled)}] {_percent(progress.share)}"
+
+
+def _percent(share: float) -> str:
+    """A share as a whole number; nothing is called 100 % before it is."""
+    return f"{math.floor(100 * share)} %"
 
 
 def _counts(progress: Progress) -> str:
@@ -225,8 +228,17 @@ def _saved(progress: Progress) -> str:
 
 
 def _clock(progress: Progress) -> str:
-    left = f", about {format_seconds(progress.eta_seconds)} left" if progress.eta_seconds else ""
+    left = f", about {_rounded(progress.eta_seconds)} left" if progress.eta_seconds else ""
     return f"{format_seconds(progress.elapsed_seconds)}{left}"
+
+
+def _rounded(seconds: float) -> str:
+    """A duration without digits that nobody can know."""
+    if seconds < 10:
+        return "a few seconds"
+    if seconds < 90:
+        return f"{5 * math.ceil(seconds / 5)} s"
+    return format_seconds(60 * math.ceil(seconds / 60)).replace(" 0 s", "")
 
 
 def _against(arm: ArmProgress, baseline: float | None) -> str:
