@@ -236,9 +236,8 @@ def _rounded(seconds: float) -> str:
     """A duration without digits that nobody can know."""
     if seconds < 10:
         return "a few seconds"
-    if seconds < 90:
-        return f"{5 * math.ceil(seconds / 5)} s"
-    return format_seconds(60 * math.ceil(seconds / 60)).replace(" 0 s", "")
+    step = 5 if seconds < 90 else 30 if seconds < 600 else 60
+    return format_seconds(float(step * math.ceil(seconds / step))).replace(".0 s", " s").replace(" min 0 s", " min")
 
 
 def _against(arm: ArmProgress, baseline: float | None) -> str:

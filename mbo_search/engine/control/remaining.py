@@ -21,14 +21,14 @@ TRAINED_SHARE = 0.7
 CONFIRMED_SHARE = 0.85
 """Share of confirm runs that was trained: 0.64 to 0.97 in six confirmations."""
 
-_PRIOR_SCHEDULES = 6
+_PRIOR_SCHEDULES = 8
 """Schedules that the searches of the past count for, beside those of this search."""
 
 _LEAST_SECONDS = 3.0
 """Time of training before a pace is believed."""
 
 _LEAST_BUSY = 0.4
-_NEWS = 0.15
+_NEWS = 0.1
 """Share by which a new estimate must differ before the old one, which counts down, is given up."""
 
 
