@@ -22,7 +22,8 @@ def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
     Args:
         path: The file (YAML), or the name of a study that is shipped with the package, such as `quickstart`.
             Relative paths in a file are taken from its folder.
-        overrides: Settings to replace, each as `key.path=value`.
+        overrides: Settings to replace, each as `key.path=value`. Relative paths start in the
+            current folder.
 
     Returns:
         The checked study.

@@ -11,9 +11,20 @@ from pydantic import Field
 from mbo_search.study.spec.base import Description
 
 Split = Literal["train", "validation", "test"]
+DropReason = Literal["empty", "too_short", "exact", "near", "in_validation", "in_test"]
+PassReason = Literal[
+    "suffix", "hidden", "not_a_file", "no_field", "named_elsewhere", "other_split", "beside_splits"
+]
+NoticeKind = Literal["shadowed_corpus", "splits_by_name"]
 TokenWidth = Literal["uint16", "uint32"]
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+DROP_REASONS: tuple[DropReason, ...] = ("empty", "too_short", "exact", "near", "in_validation", "in_test")
+"""Why documents are dropped, in the order in which they are looked at."""
+
+MOST_NAMES = 20
+"""Names of files that are kept for each reason; all are counted."""
 
 
 class SplitMetadata(Description):
@@ -25,6 +36,7 @@ class SplitMetadata(Description):
         num_bytes: UTF-8 bytes of the text.
         bytes_per_token: Bytes of text per token; None for an empty split.
         sha256: SHA-256 of the token file.
+        num_unknown: Tokens that stand for text which the tokenizer has no token for; None where nobody counted.
     """
 
     num_documents: int = Field(ge=0)
@@ -32,6 +44,42 @@ class SplitMetadata(Description):
     num_bytes: int = Field(ge=0)
     bytes_per_token: float | None
     sha256: str
+    num_unknown: int | None = Field(default=None, ge=0)
+
+    @property
+    def unknown_share(self) -> float | None:
+        """Share of the tokens that are unknown; None where nobody counted."""
+        return None if self.num_unknown is None else self.num_unknown / max(1, self.num_tokens)
+
+
+class PassedOver(Description):
+    """Files of a folder or glob that were found but not read, for one reason.
+
+    Attributes:
+        reason: `suffix`: no reader knows the ending; `hidden`: the name begins with a dot; `not_a_file`: a broken
+            link, a pipe or a device; `no_field`: a table without the text's column; `named_elsewhere`: another
+            entry of the study has it; `other_split`: belongs to a split that the study fills otherwise;
+            `beside_splits`: not text of a split, in a folder whose files are named by splits.
+        num_files: Files; a hidden folder counts as one.
+        names: The first `MOST_NAMES` of them, relative to the folder that the entry names.
+    """
+
+    reason: PassReason
+    num_files: int = Field(ge=1)
+    names: tuple[str, ...]
+
+
+class Notice(Description):
+    """Something about a source that its reader may not expect.
+
+    Attributes:
+        kind: `shadowed_corpus`: the name means a built-in corpus although a folder of that name exists;
+            `splits_by_name`: its files went to splits by their names.
+        subject: The entry.
+    """
+
+    kind: NoticeKind
+    subject: str
 
 
 class SourceMetadata(Description):
@@ -39,19 +87,40 @@ class SourceMetadata(Description):
 
     Attributes:
         name: Name of the corpus, or of the file, folder or glob, without the folders above it.
-        role: `train`: split by document hash; `validation`: the separate validation text.
+        role: `train`: split by document hash; `validation`, `test`: the separate text of that split.
         num_files: Files read.
         num_documents: Documents read, before cleaning.
         num_characters: Characters read, before cleaning; tokens for shards.
         sha256: Digest of the files' names and contents.
+        passed_over: Files found but not read, by reason; the first role of an entry has them.
+        notices: What may not be expected.
     """
 
     name: str
-    role: Literal["train", "validation"]
+    role: Split
     num_files: int
     num_documents: int
     num_characters: int
     sha256: str
+    passed_over: tuple[PassedOver, ...] = ()
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def num_found(self) -> int:
+        """Files found, read or not."""
+        return self.num_files + sum(passed.num_files for passed in self.passed_over)
+
+
+class Dropped(Description):
+    """Text that was dropped for one reason.
+
+    Attributes:
+        num_documents: Documents, or pieces of long ones.
+        num_characters: Their characters; tokens for shards.
+    """
+
+    num_documents: int = Field(ge=0)
+    num_characters: int = Field(ge=0)
 
 
 class DedupMetadata(Description):
@@ -59,10 +128,14 @@ class DedupMetadata(Description):
 
     Attributes:
         kind: The study's choice.
-        too_short: Documents dropped because they have fewer characters than the study asks for.
+        too_short: Documents dropped because they have text, but less of it than the study asks for.
         exact: Documents dropped because an earlier one is equal.
         near: Documents dropped because an earlier one is nearly equal.
         in_validation: Documents dropped because the separate validation text holds them.
+        empty: Documents dropped because they hold no text at all.
+        in_test: Documents dropped because the separate test text holds them.
+        num_compared: Documents left when the empty and short ones were gone, each piece of a long one counted.
+        num_characters: Characters dropped for each reason; tokens for shards. Empty where nobody counted.
     """
 
     kind: Literal["none", "exact", "near"]
@@ -70,6 +143,25 @@ class DedupMetadata(Description):
     exact: int
     near: int
     in_validation: int
+    empty: int = 0
+    in_test: int = 0
+    num_compared: int = 0
+    num_characters: dict[DropReason, int] = {}
+
+    @property
+    def dropped(self) -> dict[DropReason, Dropped]:
+        """What was dropped for each reason for which anything was."""
+        counts: dict[DropReason, int] = {reason: getattr(self, reason) for reason in DROP_REASONS}
+        return {
+            reason: Dropped(num_documents=count, num_characters=self.num_characters.get(reason, 0))
+            for reason, count in counts.items()
+            if count
+        }
+
+    @property
+    def num_leaked(self) -> int:
+        """Documents of the training text that would have leaked: validation or test text holds them."""
+        return self.in_validation + self.in_test
 
 
 class WrittenSplits(Description):

@@ -8,6 +8,7 @@ same time do the work twice and harm nothing. Damaged folders are built again.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import platform
 import secrets
@@ -25,6 +26,7 @@ import tokenizers
 from mbo_search.data.batches import TokenArray
 from mbo_search.data.corpus_text import read_splits
 from mbo_search.data.metadata import SPLITS, DataMetadata, FileMetadata, Split, WrittenSplits, data_fingerprint
+from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.shards import write_shard_splits
 from mbo_search.data.sources import Source, resolve_sources
 from mbo_search.data.token_files import open_tokens, token_file, token_width, tokenizable_texts, write_documents
@@ -47,8 +49,8 @@ _TOKENIZER = "tokenizer"
 _BUILDING = ".building-"
 _ABANDONED_SECONDS = 24 * 3600
 _DEFAULT_VOCAB_SIZE = 1024
-# Raised whenever the same settings and sources would give other tokens than before.
-_PREPARE_VERSION = 1
+# Raised whenever the same settings and sources would give other tokens or another card than before.
+_PREPARE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,34 +79,39 @@ class PreparedData:
         return load_tokenizer(self.tokenizer_folder)
 
 
-def prepare(spec: DataSpec, cache: Path) -> PreparedData:
+def prepare(spec: DataSpec, cache: Path, progress: PrepareReporter = tell_nobody) -> PreparedData:
     """Prepare the data of a study, or find it in the cache.
 
     Text is held in memory while it is prepared, several times its size in all; tokens are not, so a corpus of many
     gigabytes is best given as token shards.
 
+    Args:
+        spec: The study's data section.
+        cache: Folder of prepared data.
+        progress: Told how far the work has come.
+
     Raises:
         DataError: With everything that is wrong with the sources or the tokenizer.
     """
-    sources = resolve_sources(spec)
+    sources = resolve_sources(spec, progress)
     target = cache / _cache_key(spec, sources)
     found = _load_undamaged(target)
     if found is not None:
         return found
     try:
-        return _prepare_anew(spec, sources, target)
+        return _prepare_anew(spec, sources, target, progress)
     except OSError as error:
         rule = f"cannot hold prepared data: {error.strerror or error}"
         raise DataError([Problem(key="", rule=rule, where=str(error.filename or cache))]) from error
 
 
-def _prepare_anew(spec: DataSpec, sources: Sequence[Source], target: Path) -> PreparedData:
+def _prepare_anew(spec: DataSpec, sources: Sequence[Source], target: Path, tell: PrepareReporter) -> PreparedData:
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(target.parent)
     building = target.with_name(f"{_BUILDING}{secrets.token_hex(8)}")
     building.mkdir()
     try:
-        _build(spec, sources, building)
+        _build(spec, sources, building, tell)
         return _publish(building, target)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -152,10 +159,15 @@ def _cache_key(spec: DataSpec, sources: Sequence[Source]) -> str:
         "prepare": _PREPARE_VERSION,
         "settings": settings,
         "tokenizer": tokenizer,
-        "sources": [[source.name, source.role, source.digest] for source in sources],
+        "sources": [_source_key(source) for source in sources],
         "versions": _versions(),
     }
     return hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _source_key(source: Source) -> list[object]:
+    told = (*source.passed_over, *source.notices)
+    return [source.name, source.role, source.digest, *(one.model_dump(mode="json") for one in told)]
 
 
 def _versions() -> dict[str, str]:
@@ -170,9 +182,10 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _build(spec: DataSpec, sources: Sequence[Source], folder: Path) -> None:
+def _build(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> None:
     (folder / _TOKENIZER).mkdir()
-    written = _write_shards(spec, sources, folder) if sources[0].is_shards else _write_text(spec, sources, folder)
+    write = _write_shards if sources[0].is_shards else _write_text
+    written = write(spec, sources, folder, tell)
     tokenizer = load_tokenizer(folder / _TOKENIZER)
     width = token_width(tokenizer.vocab_size)
     files = _file_metadata(folder)
@@ -192,18 +205,25 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path) -> None:
     write_json(folder / METADATA, metadata.model_dump(mode="json"))
 
 
-def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path) -> WrittenSplits:
-    text = read_splits(spec, sources)
+def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:
+    text = read_splits(spec, sources, tell)
     train = (piece for document in text.splits["train"] for piece in tokenizable_texts(document.text))
     _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER)
     tokenizer = load_tokenizer(folder / _TOKENIZER)
-    splits = {split: write_documents(folder / token_file(split), text.splits[split], tokenizer) for split in SPLITS}
+    documents = [document for split in SPLITS for document in text.splits[split]]
+    encoded = counted(documents, "encode", len(documents), tell)
+    splits = {
+        split: write_documents(
+            folder / token_file(split), itertools.islice(encoded, len(text.splits[split])), tokenizer
+        )
+        for split in SPLITS
+    }
     return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup)
 
 
-def _write_shards(spec: DataSpec, sources: Sequence[Source], folder: Path) -> WrittenSplits:
+def _write_shards(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:
     _save_tokenizer(spec.tokenizer, (), folder / _TOKENIZER)
-    return write_shard_splits(spec, sources, load_tokenizer(folder / _TOKENIZER), folder)
+    return write_shard_splits(spec, sources, load_tokenizer(folder / _TOKENIZER), folder, tell)
 
 
 def _save_tokenizer(spec: TokenizerSpec, texts: Iterable[str], folder: Path) -> None:

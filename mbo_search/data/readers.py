@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Callable, Iterator, Sequence
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mbo_search.data.document import Document
+from mbo_search.data.files.decoding import decode, file_problem
+from mbo_search.data.files.html_text import declared_charset, html_text
+from mbo_search.data.files.suffixes import COMPRESSED, open_bytes, plain_suffix, suffix_of
+from mbo_search.data.files.tables import lacks_column, no_field, read_arrow, read_parquet, read_separated
+from mbo_search.data.files.walk import shown
 from mbo_search.data.tokenizer import EOS
-from mbo_search.errors import DataError, Problem, UserError
+from mbo_search.errors import Problem, UserError
 from mbo_search.extensions import READER_GROUP, Registry, by_name
 from mbo_search.units import format_bytes
 
 LONGEST_LINE_BYTES = 64 * 2**20
 """A longer line of a .jsonl file is refused: it is probably a .json file, or not text."""
-
-_ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,7 @@ class ReaderDefinition:
         version: Version of what it makes of a file; of readers that are not built in, prepared data depends on it.
         summary: One line.
         suffixes: Suffixes of the files that it reads, in lower case, such as `.csv`.
+        compressed: Suffixes of compression that it reads behind them, such as `.gz`.
         read: Yields the documents of a file; the second argument is the study's `data.text_field`.
     """
 
@@ -39,7 +44,12 @@ class ReaderDefinition:
     version: str = ""
     summary: str
     suffixes: tuple[str, ...]
+    compressed: tuple[str, ...] = ()
     read: Callable[[Path, str], Iterator[Document]]
+
+    def all_suffixes(self) -> tuple[str, ...]:
+        """Every suffix of a file that it reads, compressed or not."""
+        return tuple(f"{suffix}{packed}" for suffix in self.suffixes for packed in ("", *self.compressed))
 
 
 def read_file(file: Path, text_field: str) -> Iterator[Document]:
@@ -49,23 +59,32 @@ def read_file(file: Path, text_field: str) -> Iterator[Document]:
         DataError: If the file cannot be read, is not UTF-8, or lacks the field; says where.
     """
     try:
-        yield from reader_of(file.suffix).read(file, text_field)
+        yield from reader_of(suffix_of(file)).read(file, text_field)
     except OSError as error:
-        raise _problem(str(file), f"cannot be read: {error.strerror or error}") from error
+        raise file_problem(shown(file), f"cannot be read: {error.strerror or error}") from error
+    except (EOFError, zlib.error, lzma.LZMAError) as error:
+        raise file_problem(shown(file), f"is damaged and cannot be decompressed: {error}") from error
+
+
+def lacks_field(file: Path, text_field: str) -> bool:
+    """Return whether a file is a .csv or .tsv table of something else than the study's text."""
+    separated = FILE_READERS["separated"]
+    is_table = plain_suffix(file) in separated.suffixes and reader_of(suffix_of(file)) is separated
+    return is_table and lacks_column(file, text_field)
 
 
 def text_suffixes() -> tuple[str, ...]:
     """Return every suffix that is read as text."""
-    return tuple(suffix for reader in FILE_READERS.values() for suffix in reader.suffixes)
+    return tuple(suffix for reader in FILE_READERS.values() for suffix in reader.all_suffixes())
 
 
 def reader_of(suffix: str) -> ReaderDefinition:
-    """Return the reader of a suffix that is one of `text_suffixes`.
+    """Return the reader of a suffix that is one of `text_suffixes`; those of packages come before built-in ones.
 
     Raises:
         UserError: If several packages read it.
     """
-    found = [reader for reader in FILE_READERS.values() if suffix.lower() in reader.suffixes]
+    found = _readers_of(suffix)
     if len(found) > 1:
         origins = " and ".join(f"{reader.name} ({FILE_READERS.origin(reader.name)})" for reader in found)
         raise UserError([Problem(key=READER_GROUP, value=suffix, rule=f"is read by several readers: {origins}")])
@@ -74,116 +93,82 @@ def reader_of(suffix: str) -> ReaderDefinition:
 
 def reader_digest(suffix: str) -> str:
     """Name and version of a reader that is not built in; empty for built-in ones."""
-    found = [reader for reader in FILE_READERS.values() if suffix.lower() in reader.suffixes]
+    found = _readers_of(suffix)
     return "".join(f"{one.name}@{one.version}" for one in found if one.name not in FILE_READERS.built_in)
+
+
+def _readers_of(suffix: str) -> list[ReaderDefinition]:
+    found = [reader for reader in FILE_READERS.values() if suffix.lower() in reader.all_suffixes()]
+    foreign = [reader for reader in found if reader.name not in FILE_READERS.built_in]
+    return foreign or found
 
 
 def _read_text(file: Path, text_field: str) -> Iterator[Document]:
     """A .md or .py file is one document; a .txt file too, unless it holds `<|endoftext|>` between documents."""
-    text = _decode(file.read_bytes(), str(file))
-    parts = text.split(EOS) if file.suffix.lower() == ".txt" else [text]
+    with open_bytes(file) as content:
+        text = decode(content.read(), shown(file))
+    parts = text.split(EOS) if plain_suffix(file) == ".txt" else [text]
+    if len(parts) > 1 and not parts[-1].strip():
+        del parts[-1]  # the mark ends the last document
     for number, part in enumerate(parts):
-        yield Document(name=str(file) if len(parts) == 1 else f"{file}#{number}", text=part)
+        yield Document(name=shown(file) if len(parts) == 1 else f"{shown(file)}#{number}", text=part)
 
 
-def _decode(content: bytes, where: str, first_byte: int = 0) -> str:
+def _read_html(file: Path, text_field: str) -> Iterator[Document]:
+    with open_bytes(file) as content:
+        page = content.read()
     try:
-        return content.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        is_utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
-        hint = "it looks like UTF-16" if is_utf16 else "iconv or your editor converts it"
-        offset = first_byte + error.start
-        raise _problem(where, f"is not UTF-8 at byte {offset}: 0x{content[error.start]:02x}", hint) from error
+        text = page.decode(declared_charset(page))
+    except (LookupError, UnicodeDecodeError):
+        text = decode(page, shown(file))
+    yield Document(name=shown(file), text=html_text(text))
 
 
 def _read_jsonl(file: Path, text_field: str) -> Iterator[Document]:
     first_byte = 0
-    with file.open("rb") as lines:
+    with open_bytes(file) as lines:
         for number in range(1, 2**63):
             line = lines.readline(LONGEST_LINE_BYTES + 1)
             if not line:
                 return
-            where = f"{file}:{number}"
+            where = f"{shown(file)}:{number}"
             if len(line) > LONGEST_LINE_BYTES:
                 hint = "a .jsonl file holds one document a line"
-                raise _problem(where, f"is longer than {format_bytes(LONGEST_LINE_BYTES)}", hint)
+                raise file_problem(where, f"is longer than {format_bytes(LONGEST_LINE_BYTES)}", hint)
             if line.strip():
-                record = _parse(_decode(line, where, first_byte), where)
+                record = _parse(decode(line, where, first_byte), where)
                 yield Document(name=where, text=_field(record, text_field, where))
             first_byte += len(line)
 
 
-def _parse(line: str, where: str) -> dict[str, object]:
+def _parse(line: str, where: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
-        raise _problem(f"{where}:{error.colno}", f"is not JSON: {error.msg}") from error
+        raise file_problem(f"{where}:{error.colno}", f"is not JSON: {error.msg}") from error
     except (ValueError, RecursionError) as error:
-        raise _problem(where, f"is not readable JSON: {error}") from error
+        raise file_problem(where, f"is not readable JSON: {error}") from error
     if not isinstance(record, dict):
         hint = 'such as {"text": "..."}'
-        raise _problem(where, f"must be an object, not {type(record).__name__}", hint)
+        raise file_problem(where, f"must be an object, not {type(record).__name__}", hint)
     return record
 
 
-def _field(record: dict[str, object], text_field: str, where: str) -> str:
-    if text_field not in record:
-        raise _no_field(text_field, list(record), where)
-    text = record[text_field]
+def _field(record: dict[str, Any], text_field: str, where: str) -> str:
+    """The text of a record; a dot in the field's name leads into an object."""
+    text: Any = record
+    for name in (text_field,) if text_field in record else text_field.split("."):
+        if not isinstance(text, dict) or name not in text:
+            raise no_field(text_field, list(record), where)
+        text = text[name]
     if text is None:
         return ""
+    if isinstance(text, dict):
+        hint = f"name a part of it, such as data.text_field: {text_field}.{next(iter(text))}" if text else ""
+        raise file_problem(where, f"field {text_field!r} must be a string, not dict", hint)
     if not isinstance(text, str):
-        raise _problem(where, f"field {text_field!r} must be a string, not {type(text).__name__}")
+        raise file_problem(where, f"field {text_field!r} must be a string, not {type(text).__name__}")
     return text
-
-
-def _read_parquet(file: Path, text_field: str) -> Iterator[Document]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(file) as table:
-            _check_column(table.schema_arrow, text_field, str(file))
-            row = 0
-            for batch in table.iter_batches(batch_size=_ROWS_AT_ONCE, columns=[text_field]):
-                for text in batch.column(0).to_pylist():
-                    yield Document(name=f"{file}:{row}", text=text or "")
-                    row += 1
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise _problem(str(file), f"is not a .parquet file that can be read: {error}") from error
-
-
-def _check_column(schema: object, text_field: str, where: str) -> None:
-    import pyarrow as pa
-
-    assert isinstance(schema, pa.Schema)
-    if text_field not in schema.names:
-        raise _no_field(text_field, schema.names, where)
-    kind = schema.field(text_field).type
-    value = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if not (pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value)):
-        raise _problem(where, f"field {text_field!r} must hold strings, not {kind}")
-
-
-def _no_field(text_field: str, names: Sequence[str], where: str) -> DataError:
-    near = difflib.get_close_matches(text_field, names, n=1, cutoff=0.3)
-    nearest = f"did you mean {near[0]}? " if near else ""
-    fields = ", ".join(names[:20]) or "none"
-    return DataError(
-        [
-            Problem(
-                key="data.text_field",
-                value=text_field,
-                rule="is not a field of the file",
-                hint=f"{nearest}fields: {fields}",
-                where=where,
-            )
-        ]
-    )
-
-
-def _problem(where: str, rule: str, hint: str = "") -> DataError:
-    return DataError([Problem(key="", rule=rule, hint=hint, where=where)])
 
 
 FILE_READERS = Registry(
@@ -194,16 +179,35 @@ FILE_READERS = Registry(
             name="text",
             summary="a file is a document; in .txt files, `<|endoftext|>` may stand between documents",
             suffixes=(".txt", ".md", ".py"),
+            compressed=COMPRESSED,
             read=_read_text,
         ),
         ReaderDefinition(
             name="jsonl",
             summary="a line is a JSON object with a text field",
-            suffixes=(".jsonl",),
+            suffixes=(".jsonl", ".ndjson"),
+            compressed=COMPRESSED,
             read=_read_jsonl,
         ),
         ReaderDefinition(
-            name="parquet", summary="a row has a column of text", suffixes=(".parquet",), read=_read_parquet
+            name="html",
+            summary="a page is a document: its text, without scripts and styles",
+            suffixes=(".html", ".htm"),
+            compressed=COMPRESSED,
+            read=_read_html,
+        ),
+        ReaderDefinition(
+            name="separated",
+            summary="a row is a document; the first line names the columns",
+            suffixes=(".csv", ".tsv"),
+            compressed=COMPRESSED,
+            read=read_separated,
+        ),
+        ReaderDefinition(
+            name="parquet", summary="a row has a column of text", suffixes=(".parquet",), read=read_parquet
+        ),
+        ReaderDefinition(
+            name="arrow", summary="the same in a file that `datasets` saved", suffixes=(".arrow",), read=read_arrow
         ),
     ),
 )

@@ -22,19 +22,23 @@ import numpy.typing as npt
 
 from mbo_search.data.batches import TokenArray
 from mbo_search.data.dedup import DuplicateFilter
+from mbo_search.data.files.walk import shown
 from mbo_search.data.metadata import (
     SPLITS,
     DedupMetadata,
+    DropReason,
     SourceMetadata,
     Split,
     SplitMetadata,
     TokenWidth,
     WrittenSplits,
 )
-from mbo_search.data.sources import Role, Source
-from mbo_search.data.split import deal, piece_limit
+from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
+from mbo_search.data.sources import Source
+from mbo_search.data.split import deal, held_out_splits, piece_limit
 from mbo_search.data.token_files import (
     TOKENS_AT_ONCE,
+    count_tokens,
     document_ends,
     open_tokens,
     token_file,
@@ -42,6 +46,7 @@ from mbo_search.data.token_files import (
     write_runs,
 )
 from mbo_search.data.tokenizer import Tokenizer
+from mbo_search.data.too_little import check_enough
 from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec
 from mbo_search.system.files import read_json
@@ -71,21 +76,31 @@ class _Run:
 
 
 def write_shard_splits(
-    spec: DataSpec, sources: Sequence[Source], tokenizer: Tokenizer, folder: Path
+    spec: DataSpec,
+    sources: Sequence[Source],
+    tokenizer: Tokenizer,
+    folder: Path,
+    tell: PrepareReporter = tell_nobody,
 ) -> WrittenSplits:
     """Deal the documents of token shards to the splits and write the token files.
 
     Raises:
         DataError: With every shard that is damaged or foreign to the tokenizer; or if there is too little text.
     """
-    shards = _open_all(sources, tokenizer.vocab_size)
+    shards = _open_all(sources, tokenizer.vocab_size, tell)
     limit = piece_limit(sum(len(tokens) for source, tokens in shards if source.role == "train"))
-    runs: dict[Role, list[_Run]] = {"train": [], "validation": []}
+    runs: dict[Split, list[_Run]] = {source.role: [] for source in sources}
     for source, tokens in shards:
         runs[source.role].extend(_runs(tokens, tokenizer.eos_id, limit))
-    fresh, dedup = _without_duplicates(spec, runs)
-    dealt = _deal(spec, fresh) | ({"validation": runs["validation"]} if spec.validation else {})
-    splits = {split: _write(folder / token_file(split), dealt[split], tokenizer) for split in SPLITS}
+    fresh, dedup = _without_duplicates(spec, runs, tell)
+    held_out = held_out_splits(runs)
+    check_enough(spec, held_out, len(fresh), dedup)
+    given = {split: runs[split] for split in SPLITS if split in runs and split != "train"}
+    dealt = _deal(spec, fresh, held_out) | given
+    splits = {
+        split: _write(folder / token_file(split), dealt[split], tokenizer)
+        for split in counted(SPLITS, "encode", len(SPLITS), tell)
+    }
     return WrittenSplits(splits=splits, sources=_source_metadata(sources, shards, tokenizer.eos_id), dedup=dedup)
 
 
@@ -102,7 +117,7 @@ def open_shard(file: Path, vocab_size: int) -> TokenArray:
         raise _problem(file, f"must hold whole {width} token ids, at least one, not {num_bytes} bytes ({origin})")
     tokens = open_tokens(file, width, offset_bytes=offset_bytes)
     for first in range(0, len(tokens), TOKENS_AT_ONCE):
-        _check_ids(tokens[first : first + TOKENS_AT_ONCE], first, vocab_size, f"{file} ({width}, {origin})")
+        _check_ids(tokens[first : first + TOKENS_AT_ONCE], first, vocab_size, f"{shown(file)} ({width}, {origin})")
     return tokens
 
 
@@ -149,15 +164,15 @@ def _check_ids(tokens: TokenArray, first: int, vocab_size: int, where: str) -> N
     raise DataError([Problem(key="", value=str(int(tokens[place])), rule=rule, hint=hint, where=where)])
 
 
-def _open_all(sources: Sequence[Source], vocab_size: int) -> list[tuple[Source, TokenArray]]:
+def _open_all(sources: Sequence[Source], vocab_size: int, tell: PrepareReporter) -> list[tuple[Source, TokenArray]]:
     shards: list[tuple[Source, TokenArray]] = []
     problems: list[Problem] = []
-    for source in sources:
-        for file in source.files:
-            try:
-                shards.append((source, open_shard(file, vocab_size)))
-            except DataError as error:
-                problems.extend(error.problems)
+    files = [(source, file) for source in sources for file in source.files]
+    for source, file in counted(files, "read", len(files), tell):
+        try:
+            shards.append((source, open_shard(file, vocab_size)))
+        except DataError as error:
+            problems.extend(error.problems)
     if problems:
         raise DataError(problems)
     return shards
@@ -174,27 +189,35 @@ def _runs(tokens: TokenArray, eos_id: int, limit: int) -> Iterator[_Run]:
         start = end
 
 
-def _without_duplicates(spec: DataSpec, runs: dict[Role, list[_Run]]) -> tuple[list[_Run], DedupMetadata]:
+def _without_duplicates(
+    spec: DataSpec, runs: dict[Split, list[_Run]], tell: PrepareReporter
+) -> tuple[list[_Run], DedupMetadata]:
     seen = DuplicateFilter(spec.dedup)
-    for run in runs["validation"]:
-        seen.add_bytes(run.content(), "validation")
+    for split in ("validation", "test"):
+        for run in runs.get(split, ()):
+            seen.add_bytes(run.content(), split)
     fresh: list[_Run] = []
-    counts = {"train": 0, "validation": 0}
-    for run in runs["train"]:
+    reasons: dict[str, DropReason] = {"train": "exact", "validation": "in_validation", "test": "in_test"}
+    counts = dict.fromkeys(reasons.values(), 0)
+    tokens = dict.fromkeys(reasons.values(), 0)
+    for run in counted(runs["train"], "compare", len(runs["train"]), tell):
         repeat = seen.add_bytes(run.content(), "train")
         if repeat is None:
             fresh.append(run)
         else:
-            counts[repeat.group] += 1
-    return fresh, DedupMetadata(
-        kind=spec.dedup, too_short=0, exact=counts["train"], near=0, in_validation=counts["validation"]
+            counts[reasons[repeat.group]] += 1
+            tokens[reasons[repeat.group]] += run.end - run.start
+    known = DedupMetadata(
+        kind=spec.dedup, too_short=0, exact=0, near=0, in_validation=0, num_compared=len(runs["train"])
     )
+    dropped = {reason: number for reason, number in tokens.items() if number}
+    return fresh, known.model_copy(update={**counts, "num_characters": dropped})
 
 
-def _deal(spec: DataSpec, runs: Sequence[_Run]) -> dict[Split, list[_Run]]:
+def _deal(spec: DataSpec, runs: Sequence[_Run], held_out: tuple[Split, ...]) -> dict[Split, list[_Run]]:
     hashes = np.array([_split_hash(run) for run in runs], dtype=np.uint64)
     sizes = np.array([run.end - run.start for run in runs], dtype=np.int64)
-    dealt = deal(hashes, sizes, share=spec.validation_share, has_validation=spec.validation is not None)
+    dealt = deal(hashes, sizes, share=spec.validation_share, held_out=held_out)
     return {split: [runs[index] for index in indices] for split, indices in dealt.items()}
 
 
@@ -205,7 +228,8 @@ def _split_hash(run: _Run) -> int:
 def _write(path: Path, runs: Sequence[_Run], tokenizer: Tokenizer) -> SplitMetadata:
     width = token_width(tokenizer.vocab_size)
     num_tokens, sha256 = write_runs(path, _separated(runs, tokenizer.eos_id), width)
-    num_bytes = _num_bytes(open_tokens(path, width), tokenizer.byte_lengths())
+    written = open_tokens(path, width)
+    num_bytes = _num_bytes(written, tokenizer.byte_lengths())
     continued = sum(run.continues(before) for before, run in itertools.pairwise(runs))
     return SplitMetadata(
         num_documents=len(runs) - continued,
@@ -213,6 +237,7 @@ def _write(path: Path, runs: Sequence[_Run], tokenizer: Tokenizer) -> SplitMetad
         num_bytes=num_bytes,
         bytes_per_token=num_bytes / num_tokens if num_tokens else None,
         sha256=sha256,
+        num_unknown=count_tokens(written, tokenizer.unknown_id),
     )
 
 
@@ -247,10 +272,12 @@ def _source_metadata(
                 num_documents=sum(len(document_ends(tokens, eos_id)) for tokens in arrays),
                 num_characters=sum(len(tokens) for tokens in arrays),
                 sha256=source.digest,
+                passed_over=source.passed_over,
+                notices=source.notices,
             )
         )
     return tuple(found)
 
 
 def _problem(file: Path, rule: str) -> DataError:
-    return DataError([Problem(key="", rule=rule, where=str(file))])
+    return DataError([Problem(key="", rule=rule, where=shown(file))])

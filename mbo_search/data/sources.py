@@ -5,39 +5,46 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from mbo_search.data.corpora import READERS, Corpus, open_corpus
-from mbo_search.data.readers import reader_digest, text_suffixes
+from mbo_search.data.files.split_names import split_by_names
+from mbo_search.data.files.suffixes import plain_suffix, suffix_of
+from mbo_search.data.files.walk import folder_entries, matching_entries, shown
+from mbo_search.data.metadata import MOST_NAMES, Notice, PassedOver, PassReason, Split
+from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
+from mbo_search.data.readers import lacks_field, reader_digest, text_suffixes
 from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec
 from mbo_search.system.files import sha256_file
 
 SHARD_SUFFIX = ".bin"
 
-Role = Literal["train", "validation"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One entry of a study's list of sources, found on disk.
+    """Files of one entry of a study's list of sources that belong to one split.
 
     Attributes:
         name: Name of the corpus, or the last part of the path or glob.
-        role: `train`: split by document hash; `validation`: the separate validation text.
+        role: `train`: split by document hash; `validation`, `test`: the separate text of that split.
         files: The files, sorted; those of a corpus for a corpus.
         digest: SHA-256 over the names and contents of the files.
         corpus: The corpus; None for the user's own files.
+        passed_over: Files that were found but are not read.
+        notices: What a reader of the study may not expect.
     """
 
     name: str
-    role: Role
+    role: Split
     files: tuple[Path, ...]
     digest: str
     corpus: Corpus | None = None
+    passed_over: tuple[PassedOver, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
     @property
     def is_shards(self) -> bool:
@@ -45,45 +52,100 @@ class Source:
         return self.corpus is None and self.files[0].suffix.lower() == SHARD_SUFFIX
 
 
-def resolve_sources(spec: DataSpec) -> tuple[Source, ...]:
+@dataclass(slots=True)
+class _Entry:
+    """What an entry of a list was found to be, before files that are read already are taken out."""
+
+    name: str
+    base: Path
+    files: dict[Split, tuple[Path, ...]]
+    passed: dict[PassReason, list[Path]]
+    notices: tuple[Notice, ...] = ()
+    corpus: Corpus | None = None
+
+
+def resolve_sources(spec: DataSpec, tell: PrepareReporter = tell_nobody) -> tuple[Source, ...]:
     """Find everything that a study reads, and digest it.
 
     A bare name of a built-in corpus always means the corpus (a folder of that name is `./docs`). A folder is
-    searched for text files, and for shards only if it holds no text; hidden files are skipped and links to folders
-    are not followed. A file is read once, however many entries match it, and never for training if it is a
-    validation file.
+    searched for text files or for shards, at any depth and through links; hidden files are passed over. Where the
+    files of a folder or glob are named by splits, each goes to its split. A file is read once, however many
+    entries match it, and never for training if it is a validation or test file.
 
     Raises:
         DataError: With every entry that cannot be read.
     """
     problems: list[Problem] = []
-    validation = _resolve(spec.validation or (), "validation", frozenset(), problems)
-    taken = frozenset(file.resolve() for source in validation for file in source.files)
-    train = _resolve(spec.source, "train", taken, problems)
-    if not problems:
-        problems.extend(_clashes([*train, *validation], spec))
+    held_out = _find_all(spec.validation or (), "data.validation", spec.text_field, problems)
+    found = _find_all(spec.source, "data.source", spec.text_field, problems)
     if problems:
         raise DataError(problems)
-    return tuple(_with_digest(source) for source in (*train, *validation))
+    for _, entry in held_out:
+        entry.files = {"validation": tuple(file for files in entry.files.values() for file in files)}
+    sources = _without_repeats([*held_out, *found], has_validation=spec.validation is not None, problems=problems)
+    problems.extend(_clashes(sources, spec))
+    if problems:
+        raise DataError(problems)
+    return tuple(_with_digest(source) for source in counted(sources, "digest", len(sources), tell))
 
 
-def _resolve(entries: Sequence[str], role: Role, taken: frozenset[Path], problems: list[Problem]) -> list[Source]:
-    sources: list[Source] = []
-    seen = set(taken)
+def _find_all(
+    entries: Sequence[str], list_key: str, text_field: str, problems: list[Problem]
+) -> list[tuple[Problem, _Entry]]:
+    """Find the entries of a list, each with the problem that it is if nothing of it is left to be read."""
+    found: list[tuple[Problem, _Entry]] = []
     for number, entry in enumerate(entries):
-        key = f"data.{'source' if role == 'train' else 'validation'}.{number}"
+        key = f"{list_key}.{number}"
         try:
-            source = _find(entry, role)
+            unread = Problem(key=key, value=shown(entry), rule="holds only files that other entries name already")
+            found.append((unread, _find(entry, text_field)))
         except DataError as error:
             problems.extend(replace(problem, key=key) for problem in error.problems)
-            continue
-        if source.corpus is None:
-            source = replace(source, files=_unseen(source.files, seen))
-        if source.files:
-            sources.append(source)
-        else:
-            problems.append(Problem(key=key, value=entry, rule="holds only files that other entries name already"))
-    return sources
+    return found
+
+
+def _without_repeats(
+    found: Sequence[tuple[Problem, _Entry]], *, has_validation: bool, problems: list[Problem]
+) -> list[Source]:
+    """Take each file once: validation and test text first, so that none of it is trained on; then in order."""
+    seen: set[Path] = set()
+    kept: dict[tuple[int, Split], tuple[Path, ...]] = {}
+    for split in ("validation", "test", "train"):
+        for number, (unread, entry) in enumerate(found):
+            files = entry.files.get(split, ())
+            if split == "validation" and has_validation and unread.key.startswith("data.source"):
+                entry.passed["other_split"].extend(files)
+                seen.update(file.resolve() for file in files)
+                continue
+            fresh = files if entry.corpus is not None else _unseen(files, seen)
+            entry.passed["named_elsewhere"].extend(file for file in files if file not in set(fresh))
+            if fresh:
+                kept[number, split] = fresh
+    sources = [source for number, (_, entry) in enumerate(found) for source in _sources_of(number, entry, kept)]
+    has_training = any(source.role == "train" for source in sources)
+    for number, (unread, _) in enumerate(found):
+        is_left = any(place == number for place, _ in kept)
+        if not is_left or (not has_training and unread.key.startswith("data.source")):
+            problems.append(unread)
+    return sorted(sources, key=lambda source: source.role != "train")
+
+
+def _sources_of(number: int, entry: _Entry, kept: Mapping[tuple[int, Split], tuple[Path, ...]]) -> list[Source]:
+    """The sources of an entry, one a split; the first tells what was passed over."""
+    sources = [
+        Source(name=entry.name, role=split, files=kept[number, split], digest="", corpus=entry.corpus)
+        for split in ("train", "validation", "test")
+        if (number, split) in kept
+    ]
+    passed = tuple(
+        _passed_over(reason, files, entry.base) for reason, files in sorted(entry.passed.items()) if files
+    )
+    return [replace(one, passed_over=passed, notices=entry.notices) for one in sources[:1]] + sources[1:]
+
+
+def _passed_over(reason: PassReason, files: Sequence[Path], base: Path) -> PassedOver:
+    names = sorted(shown(os.path.relpath(file, base)) for file in files)
+    return PassedOver(reason=reason, num_files=len(names), names=tuple(names[:MOST_NAMES]))
 
 
 def _unseen(files: Sequence[Path], seen: set[Path]) -> tuple[Path, ...]:
@@ -95,89 +157,91 @@ def _unseen(files: Sequence[Path], seen: set[Path]) -> tuple[Path, ...]:
     return tuple(fresh)
 
 
-def _find(entry: str, role: Role) -> Source:
+def _find(entry: str, text_field: str) -> _Entry:
     if not entry:
         raise _problem('""', "names nothing", "the current folder is .")
     corpus = open_corpus(entry)
     if corpus is not None:
-        return Source(name=corpus.name, role=role, files=corpus.files, digest="", corpus=corpus)
+        return _Entry(corpus.name, Path(), {"train": corpus.files}, defaultdict(list), (), corpus)
     try:
         path = Path(entry).expanduser()
-        name = path.resolve().name if path.exists() else path.name
-        return Source(name=name, role=role, files=_found_files(path, entry), digest="")
+        name = shown(path.resolve().name if path.exists() else path.name)
+        return _found_files(name, path, entry, text_field)
     except (OSError, RuntimeError) as error:
         # RuntimeError: `~name` of a user who does not exist.
-        raise _problem(entry, f"cannot be read: {error}") from error
+        raise _problem(entry, f"cannot be read: {_reason(error)}") from error
 
 
-def _found_files(path: Path, entry: str) -> tuple[Path, ...]:
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else "") or str(error)
+
+
+def _found_files(name: str, path: Path, entry: str, text_field: str) -> _Entry:
     if path.is_dir():
-        return _folder_files(path, entry)
+        return _readable(name, path, folder_entries(path), entry, text_field)
     if path.exists():
-        return _single_file(path, entry)
+        return _single_file(name, path, entry)
     if any(character in entry for character in "*?["):
-        return _glob_files(path, entry)
+        try:
+            matches = matching_entries(path)
+        except (OSError, ValueError) as error:
+            raise _problem(entry, f"is not a valid glob: {_reason(error)}") from error
+        base = next(parent for parent in path.parents if parent.exists())
+        return _readable(name, base, matches, entry, text_field)
     raise _problem(entry, "does not exist", _nearest(entry, path))
 
 
-def _single_file(path: Path, entry: str) -> tuple[Path, ...]:
+def _single_file(name: str, path: Path, entry: str) -> _Entry:
     if not path.is_file():
         raise _problem(entry, "is neither a file nor a folder")
-    if path.suffix.lower() not in (*text_suffixes(), SHARD_SUFFIX):
+    if suffix_of(path) not in (*text_suffixes(), SHARD_SUFFIX):
         raise _problem(entry, "has a suffix that is not read", f"read are {_suffixes()}")
-    return (path,)
+    return _Entry(name, path.parent, {"train": (path,)}, defaultdict(list))
 
 
-def _folder_files(path: Path, entry: str) -> tuple[Path, ...]:
-    found: list[Path] = []
-    for folder, folders, names in os.walk(path, followlinks=False, onerror=_raise_unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found.extend(Path(folder, name) for name in names if not name.startswith("."))
-    return _readable(found, entry)
+def _readable(name: str, base: Path, entries: tuple[list[Path], list[Path]], entry: str, text_field: str) -> _Entry:
+    """Sort the files of a folder or glob: what is read and for which split, and what is passed over and why."""
+    found, hidden = entries
+    passed: dict[PassReason, list[Path]] = defaultdict(list, hidden=hidden)
+    read = (*text_suffixes(), SHARD_SUFFIX)
+    files: list[Path] = []
+    for path in sorted(found, key=lambda path: path.as_posix()):
+        if not path.is_file():
+            passed["not_a_file"].append(path)
+        elif suffix_of(path) not in read:
+            passed["suffix"].append(path)
+        elif lacks_field(path, text_field):
+            passed["no_field"].append(path)
+        else:
+            files.append(path)
+    if not files:
+        raise _problem(entry, f"holds no file that can be read{_told(passed, base)}", f"read are {_suffixes()}")
+    splits = split_by_names(files, base)
+    passed["beside_splits"].extend(splits.beside)
+    notices = (Notice(kind="splits_by_name", subject=name),) if splits.are_named else ()
+    return _Entry(name, base, dict(splits.files), passed, notices)
 
 
-def _raise_unreadable(error: OSError) -> None:
-    raise _problem(str(error.filename), f"cannot be read: {error.strerror}")
-
-
-def _glob_files(path: Path, entry: str) -> tuple[Path, ...]:
-    # Existing folders are not part of the pattern, even where their names hold its characters.
-    base = next(parent for parent in path.parents if parent.exists())
-    try:
-        matches = base.glob(str(path.relative_to(base)))
-        found = [match for match in matches if not _is_hidden(match.relative_to(base))]
-    except (OSError, ValueError) as error:
-        raise _problem(entry, f"is not a valid glob: {error}") from error
-    return _readable(found, entry)
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
-def _readable(found: Sequence[Path], entry: str) -> tuple[Path, ...]:
-    """Text files among those found, or shards if there are no text files."""
-    files = sorted((path for path in found if path.is_file()), key=lambda path: path.as_posix())
-    read = text_suffixes()
-    texts = tuple(path for path in files if path.suffix.lower() in read)
-    shards = tuple(path for path in files if path.suffix.lower() == SHARD_SUFFIX)
-    if not texts and not shards:
-        raise _problem(entry, "holds no file that can be read", f"read are {_suffixes()}")
-    return texts or shards
+def _told(passed: Mapping[PassReason, Sequence[Path]], base: Path) -> str:
+    """Name the first files that were found but cannot be read."""
+    names = [shown(os.path.relpath(path, base)) for paths in passed.values() for path in paths]
+    return f" ({len(names)} found: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''})" if names else ""
 
 
 def _clashes(sources: Sequence[Source], spec: DataSpec) -> list[Problem]:
     """Refuse text mixed with shards, and settings that shards do not have."""
-    shards = [source for source in sources if source.is_shards]
+    shards = [file for source in sources for file in _own_files(source) if file.suffix.lower() == SHARD_SUFFIX]
     if not shards:
         return []
     problems: list[Problem] = []
-    mixed = next(
-        (s for s in sources if not s.is_shards or {f.suffix.lower() for f in s.files} != {SHARD_SUFFIX}), None
+    text = next(
+        (source.name for source in sources if source.corpus is not None),
+        next((shown(file) for s in sources for file in _own_files(s) if file.suffix.lower() != SHARD_SUFFIX), None),
     )
-    if mixed is not None:
-        rule = f"is text, but {shards[0].name} holds tokens; a study reads one or the other"
-        problems.append(Problem(key="data.source", value=mixed.name, rule=rule))
+    if text is not None:
+        rule = f"is text, but {shown(shards[0])} holds tokens; a study reads one or the other"
+        hint = "name the token files alone, such as FOLDER/*.bin, or the text alone, such as FOLDER/*.txt"
+        problems.append(Problem(key="data.source", value=text, rule=rule, hint=hint))
     if spec.tokenizer.kind == "bpe":
         rule = "cannot be trained on token shards"
         hint = "give the tokenizer that made them: {kind: file, path: FOLDER}, or {kind: bytes}"
@@ -186,6 +250,10 @@ def _clashes(sources: Sequence[Source], spec: DataSpec) -> list[Problem]:
         hint = "use exact or none"
         problems.append(Problem(key="data.dedup", value="near", rule="needs text, not token shards", hint=hint))
     return problems
+
+
+def _own_files(source: Source) -> tuple[Path, ...]:
+    return () if source.corpus is not None else source.files
 
 
 def _with_digest(source: Source) -> Source:
@@ -199,7 +267,7 @@ def _digest(files: Sequence[Path]) -> str:
     """Digest of names, contents and foreign readers, without the folders above, so that data may be moved."""
     total = hashlib.sha256()
     for file in files:
-        total.update(f"{file.name}\0{sha256_file(file)}\0{reader_digest(file.suffix)}".encode())
+        total.update(os.fsencode(file.name) + f"\0{sha256_file(file)}\0{reader_digest(suffix_of(file))}".encode())
         if file.suffix.lower() == SHARD_SUFFIX and file.with_suffix(".json").is_file():
             total.update(sha256_file(file.with_suffix(".json")).encode())
     return total.hexdigest()
@@ -210,12 +278,13 @@ def _nearest(entry: str, path: Path) -> str:
     siblings = [str(sibling) for sibling in parent.iterdir()] if parent.is_dir() else []
     near = difflib.get_close_matches(entry, [*READERS, *siblings], n=1)
     corpora = f"built-in corpora: {', '.join(sorted(READERS))}, qa:<language>"
-    return f"did you mean {near[0]}? {corpora}" if near else corpora
+    return f"did you mean {shown(near[0])}? {corpora}" if near else corpora
 
 
 def _suffixes() -> str:
-    return ", ".join((*text_suffixes(), SHARD_SUFFIX))
+    plain = dict.fromkeys(plain_suffix(Path(f"x{suffix}")) for suffix in text_suffixes())
+    return f"{', '.join((*plain, SHARD_SUFFIX))}; also .gz, .bz2, .xz, .zst behind those of text"
 
 
 def _problem(entry: str, rule: str, hint: str = "") -> DataError:
-    return DataError([Problem(key="data.source", value=entry, rule=rule, hint=hint)])
+    return DataError([Problem(key="data.source", value=shown(entry), rule=rule, hint=hint)])

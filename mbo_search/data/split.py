@@ -20,7 +20,6 @@ import numpy.typing as npt
 
 from mbo_search.data.document import Document
 from mbo_search.data.metadata import SPLITS, Split
-from mbo_search.errors import DataError
 
 SMALLEST_LIMIT = 2048
 """Documents up to this many characters (tokens for shards) are never cut."""
@@ -39,20 +38,20 @@ def piece_limit(total_size: int) -> int:
     return max(SMALLEST_LIMIT, total_size // _LARGEST_PART)
 
 
-def deal(
-    hashes: npt.NDArray[np.uint64], sizes: npt.NDArray[np.int64], *, share: float, has_validation: bool
-) -> dict[Split, npt.NDArray[np.int64]]:
-    """Deal documents to the splits.
+def held_out_splits(given: Iterable[Split]) -> tuple[Split, ...]:
+    """The splits to be set aside from the training text: those that have no text of their own.
 
-    Raises:
-        DataError: If there are fewer documents than splits.
+    >>> held_out_splits(["train", "validation"])
+    ('test',)
     """
-    held_out: tuple[Split, ...] = ("test",) if has_validation else ("validation", "test")
-    if len(hashes) <= len(held_out):
-        raise DataError(
-            f"too little text to set aside {' and '.join(held_out)}: it makes up {len(hashes)} documents or "
-            f"pieces, at least {len(held_out) + 1} are needed (documents over {SMALLEST_LIMIT} characters are cut)"
-        )
+    return tuple(split for split in SPLITS if split not in {"train", *given})
+
+
+def deal(
+    hashes: npt.NDArray[np.uint64], sizes: npt.NDArray[np.int64], *, share: float, held_out: tuple[Split, ...]
+) -> dict[Split, npt.NDArray[np.int64]]:
+    """Deal documents to the splits; there must be more documents than splits to be set aside."""
+    assert len(hashes) > len(held_out)
     order = np.argsort(hashes, kind="stable")
     starts = np.cumsum(sizes[order]) - sizes[order]
     splits: dict[Split, npt.NDArray[np.int64]] = {name: np.empty(0, dtype=np.int64) for name in SPLITS}

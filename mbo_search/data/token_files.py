@@ -56,6 +56,18 @@ def document_ends(tokens: TokenArray, eos_id: int) -> npt.NDArray[np.int64]:
     return np.concatenate([np.empty(0, dtype=np.int64), *found]).astype(np.int64)
 
 
+def count_tokens(tokens: TokenArray, token_id: int | None) -> int:
+    """Count how often a token occurs; never, if there is no such token.
+
+    >>> count_tokens(np.array([5, 0, 6], dtype=np.uint16), 6), count_tokens(np.array([5], dtype=np.uint16), None)
+    (1, 0)
+    """
+    if token_id is None:
+        return 0
+    portions = range(0, len(tokens), TOKENS_AT_ONCE)
+    return sum(int(np.count_nonzero(tokens[first : first + TOKENS_AT_ONCE] == token_id)) for first in portions)
+
+
 def tokenizable_texts(text: str) -> list[str]:
     """Cut a very long text into pieces that a tokenizer can take; only tokens at the few joints may differ.
 
@@ -65,18 +77,27 @@ def tokenizable_texts(text: str) -> list[str]:
     return cut_text(text, _CHARACTERS_AT_ONCE)
 
 
-def write_documents(path: Path, documents: Sequence[Document], tokenizer: Tokenizer) -> SplitMetadata:
+def write_documents(path: Path, documents: Iterable[Document], tokenizer: Tokenizer) -> SplitMetadata:
     """Tokenize documents into a file, an end-of-document token after each."""
-    runs = (run for portion in _portions(documents) for run in _encoded(portion, tokenizer))
-    num_tokens, sha256 = write_runs(path, runs, token_width(tokenizer.vocab_size))
-    num_bytes = sum(len(document.text.encode()) for document in documents)
+    sizes: list[int] = []
+    runs = (run for portion in _portions(_measured(documents, sizes)) for run in _encoded(portion, tokenizer))
+    width = token_width(tokenizer.vocab_size)
+    num_tokens, sha256 = write_runs(path, runs, width)
     return SplitMetadata(
-        num_documents=len(documents),
+        num_documents=len(sizes),
         num_tokens=num_tokens,
-        num_bytes=num_bytes,
-        bytes_per_token=num_bytes / num_tokens if num_tokens else None,
+        num_bytes=sum(sizes),
+        bytes_per_token=sum(sizes) / num_tokens if num_tokens else None,
         sha256=sha256,
+        num_unknown=count_tokens(open_tokens(path, width), tokenizer.unknown_id),
     )
+
+
+def _measured(documents: Iterable[Document], sizes: list[int]) -> Iterator[Document]:
+    """Pass documents on and note their UTF-8 bytes."""
+    for document in documents:
+        sizes.append(len(document.text.encode()))
+        yield document
 
 
 def write_runs(path: Path, runs: Iterable[Sequence[int] | TokenArray], width: TokenWidth) -> tuple[int, str]:
@@ -98,7 +119,7 @@ def _encoded(portion: Sequence[tuple[str, bool]], tokenizer: Tokenizer) -> Itera
         yield [*ids, tokenizer.eos_id] if is_end else ids
 
 
-def _portions(documents: Sequence[Document]) -> Iterator[list[tuple[str, bool]]]:
+def _portions(documents: Iterable[Document]) -> Iterator[list[tuple[str, bool]]]:
     """Texts, and whether each ends its document, in portions that bound the memory of tokenizing them."""
     portion: list[tuple[str, bool]] = []
     num_characters = 0

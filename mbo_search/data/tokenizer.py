@@ -57,6 +57,8 @@ class Tokenizer:
         self._backend = backend
         self.eos = eos
         self.eos_id: int = eos_id
+        unknown_id = _unknown_id(backend)
+        self.unknown_id: int | None = None if unknown_id == eos_id else unknown_id
         self.vocab_size: int = max(backend.get_vocab(with_added_tokens=True).values()) + 1
 
     def encode(self, text: str) -> list[int]:
@@ -89,6 +91,16 @@ class Tokenizer:
             else:
                 lengths[token_id] = len(token) if is_byte_level else _plain_length(token)
         return lengths
+
+
+def _unknown_id(backend: tokenizers.Tokenizer) -> int | None:
+    """The token that stands for text without one; None if the tokenizer has none."""
+    model = json.loads(backend.to_str())["model"]
+    if isinstance(model.get("unk_id"), int):
+        return int(model["unk_id"])
+    unknown = model.get("unk_token")
+    token_id = backend.token_to_id(unknown) if isinstance(unknown, str) else None
+    return None if token_id is None else int(token_id)
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

@@ -16,15 +16,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mbo_search.data.prepare import prepare
+from mbo_search.data.prepare import PreparedData, prepare
 from mbo_search.engine.backends.slots import num_slots
-from mbo_search.engine.open_run import baselines_of, check_schedules, data_again, differences
+from mbo_search.engine.open_run import baselines_of, check_schedules, differences
 from mbo_search.engine.searcher.suggest import FixedSuggest, draw
 from mbo_search.engine.tasks import TrialTask, nodes_of, read_tasks, up_to_stage, write_task
 from mbo_search.errors import MboError, Problem, RunDirectoryError
 from mbo_search.results.records.records import Params, TrialRecord
+from mbo_search.results.records.run_data import data_again, record_metadata
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.study.files.study_file import load_study
 from mbo_search.study.space.ladder import search_spaces
 from mbo_search.study.space.space import Space, propose
 from mbo_search.study.spec.schedule import Schedule
@@ -70,13 +70,16 @@ def fork_study(source: Path, out: Path, overrides: Sequence[str], *, cache: Path
             [Problem(key="", where=str(out), rule="exists already", hint="choose a new folder for the fork")]
         )
     old = RunDirectory.open(source)
-    study = load_study(old.study_file, overrides)
+    study = old.study_with(overrides)
     check_schedules(study)
-    setup = _setup(old, study, cache)
+    prepared = _prepared(old, study, cache)
+    setup = _setup(old, study, prepared)
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = unique_sibling(out)
     try:
-        forked = _fill(old, RunDirectory.create(draft, study, setup), study, setup)
+        new = RunDirectory.create(draft, study, setup)
+        record_metadata(new, prepared.metadata)
+        forked = _fill(old, new, study, setup)
         draft.rename(out)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
@@ -206,24 +209,30 @@ class _CheckedSuggest(FixedSuggest):
         return value
 
 
-def _setup(old: RunDirectory, study: Study, cache: Path) -> TrainSetup:
+def _setup(old: RunDirectory, study: Study, prepared: PreparedData) -> TrainSetup:
     """Setup of the new study: that of the old one, as far as its sections and this machine are the same.
 
     A runner that was passed to the old study stays named, so that the new one must be given the same.
     """
     before, setup = old.study(), old.setup()
     runner = {name: value for name, value in setup.numerics.items() if name == RUNNER}
-    if all(_section(before, name) == _section(study, name) for name in _TRAINING):
-        prepared = data_again(study, setup, cache)
-        if prepared.metadata.fingerprint == setup.data_fingerprint:
-            changes = {
-                "data_folder": str(prepared.folder.resolve()),
-                "branch_points": branch_points(study),
-                "numerics": numerics_here(setup) | runner,
-            }
-            return setup.model_copy(update=changes)
-    fresh = resolve_setup(study, prepare(study.data, cache), num_slots(study, "auto"))
+    is_same = all(_section(before, name) == _section(study, name) for name in _TRAINING)
+    if is_same and prepared.metadata.fingerprint == setup.data_fingerprint:
+        changes = {
+            "data_folder": str(prepared.folder.resolve()),
+            "branch_points": branch_points(study),
+            "numerics": numerics_here(setup) | runner,
+        }
+        return setup.model_copy(update=changes)
+    fresh = resolve_setup(study, prepared, num_slots(study, "auto"))
     return fresh.model_copy(update={"numerics": fresh.numerics | runner})
+
+
+def _prepared(old: RunDirectory, study: Study, cache: Path) -> PreparedData:
+    """Data of the new study; where they are the old one's, its sources need not be there any more."""
+    if _section(old.study(), "data") == _section(study, "data"):
+        return data_again(old, study, cache)
+    return prepare(study.data, cache)
 
 
 def _section(study: Study, name: str) -> object:

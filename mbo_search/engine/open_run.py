@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mbo_search.data.prepare import PreparedData, load_prepared, prepare
+from mbo_search.data.prepare import PreparedData, prepare
 from mbo_search.engine.backends.slots import num_slots
 from mbo_search.engine.options import RunOptions
 from mbo_search.engine.searcher.warm_start import warm_start
-from mbo_search.errors import DataError, Problem, RunDirectoryError
+from mbo_search.errors import Problem, RunDirectoryError
+from mbo_search.results.records.run_data import data_again, record_metadata, what_changed
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.baselines import baseline_schedule
-from mbo_search.study.files.study_file import load_study
+from mbo_search.study.files.files_named import with_base
 from mbo_search.study.space.ladder import lower_spaces
 from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.schedule import Schedule
@@ -64,6 +65,8 @@ def open_run(study: Study, out: Path, options: RunOptions) -> OpenRun:
     Raises:
         UserError: If the study cannot be run, or the directory holds something else; nothing is written then.
     """
+    # A study from a file names whole paths already; in one that Python made, they start in the current folder.
+    study = with_base(study, Path())
     for source in options.warm_start:
         RunDirectory.open(source)
     exists = (out / "study.yaml").exists()
@@ -83,6 +86,7 @@ def create_run(study: Study, out: Path, options: RunOptions) -> OpenRun:
     prepared = prepare(study.data, options.cache)
     setup = with_runner(resolve_setup(study, prepared, num_slots(study, options.backend)), options.runner)
     run = RunDirectory.create(out, study, setup)
+    record_metadata(run, prepared.metadata)
     return OpenRun(run=run, study=study, setup=setup, prepared=prepared)
 
 
@@ -113,7 +117,7 @@ def reopen_run(out: Path, options: RunOptions, overrides: Sequence[str] = ()) ->
         RunDirectoryError: If an override touches anything else.
     """
     run = RunDirectory.open(out)
-    study = load_study(run.study_file, overrides) if overrides else run.study()
+    study = run.study_with(overrides)
     forbidden = [
         Problem(key=key, value=new, rule=f"cannot change any more; it is {old}", hint=_fork(out))
         for key, old, new in differences(run.study(), study)
@@ -160,21 +164,15 @@ def _reopen(run: RunDirectory, study: Study, options: RunOptions) -> OpenRun:
     run.refuse_links()
     setup = run.setup()
     _check_numerics(run, setup, numerics_here(setup) | runner_numerics(options.runner))
-    prepared = data_again(study, setup, options.cache)
+    prepared = data_again(run, study, options.cache)
     if prepared.metadata.fingerprint != setup.data_fingerprint:
-        rule = "give other tokens than when the study began"
+        rule = "cannot go on: its text gives other tokens than when the study began"
         hint = f"restore the texts, or {_fork(run.path)}"
-        raise RunDirectoryError([Problem(key="data.source", where=str(run.path), rule=rule, hint=hint)])
-    moved = setup.model_copy(update={"data_folder": str(prepared.folder.resolve())})
-    return OpenRun(run=run, study=study, setup=moved, prepared=prepared)
-
-
-def data_again(study: Study, setup: TrainSetup, cache: Path) -> PreparedData:
-    """Open the prepared data where they were, or prepare them anew if the cache was cleared."""
-    try:
-        return load_prepared(Path(setup.data_folder))
-    except DataError:
-        return prepare(study.data, cache)
+        changed = what_changed(run, prepared.metadata)
+        raise RunDirectoryError([Problem(key="", where=str(run.path), rule=rule, hint=hint), *changed])
+    record_metadata(run, prepared.metadata)
+    placed = setup.model_copy(update={"data_folder": str(prepared.folder.resolve())})
+    return OpenRun(run=run, study=study, setup=placed, prepared=prepared)
 
 
 def _check_numerics(run: RunDirectory, setup: TrainSetup, here: Mapping[str, str]) -> None:

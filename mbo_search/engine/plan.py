@@ -27,6 +27,7 @@ from mbo_search.results.records.records import Arm
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT
 from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.files.files_named import with_base
 from mbo_search.study.space.ladder import search_spaces
 from mbo_search.study.space.parameters import SpaceSize
 from mbo_search.study.space.space import Space, parameters, propose, space_size, staged_space
@@ -63,6 +64,7 @@ def make_plan(
     Raises:
         UserError: Whatever would keep the study from running.
     """
+    study = with_base(study, Path())
     baselines, arms = baselines_of(study), _arm_plans(study)
     prepared = prepare(study.data, cache)
     slots = num_slots(study, backend)

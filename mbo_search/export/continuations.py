@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mbo_search.errors import UserError
 from mbo_search.report.samples import TextSample
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.system.cache import user_cache
 
 if TYPE_CHECKING:
     from mbo_search.data.prepare import PreparedData
@@ -29,12 +29,12 @@ def continuations(
 
 
 def _sample(run: RunDirectory, ranking: Ranking, trial: int, prepared: PreparedData | None) -> TextSample | None:
-    from mbo_search.data.prepare import load_prepared
     from mbo_search.export.generate import continue_text
     from mbo_search.export.sample import load_trial
+    from mbo_search.results.records.run_data import same_data
 
     try:
-        prepared = load_prepared(Path(run.setup().data_folder)) if prepared is None else prepared
+        prepared = same_data(run, user_cache()) if prepared is None else prepared
         model, tokenizer = load_trial(run, trial, prepared)
     except UserError:
         return None

@@ -120,7 +120,7 @@ def _setup(file: ScheduleFile, work: Path, prepared: PreparedData) -> TrainSetup
     if started is not None and started.data_fingerprint == prepared.metadata.fingerprint:
         return started.model_copy(update={"data_folder": str(prepared.folder.resolve())})
     setup = setup_of_file(file, study_of(file.study), prepared)
-    write_json(path, setup.model_dump(mode="json"))
+    write_json(path, setup.recorded().model_dump(mode="json"))
     return setup
 
 

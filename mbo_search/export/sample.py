@@ -11,6 +11,7 @@ from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.open_store import open_node_store
 from mbo_search.study.files.schedule_file import load_schedule_file
+from mbo_search.system.cache import user_cache
 
 if TYPE_CHECKING:
     from mbo_search.data.prepare import PreparedData
@@ -38,9 +39,9 @@ def load_trial(run: RunDirectory, trial: int, prepared: PreparedData | None = No
 
     Raises:
         RunDirectoryError: If the trial is not complete or its weights are no longer kept.
-        DataError: If the prepared data, which holds the tokenizer, is gone.
+        DataError: If the prepared data, which hold the tokenizer, are gone and cannot be made again.
     """
-    from mbo_search.data.prepare import load_prepared
+    from mbo_search.results.records.run_data import same_data
     from mbo_search.train.saved_state import load_model
     from mbo_search.train.setup.probe import default_device
 
@@ -62,7 +63,7 @@ def load_trial(run: RunDirectory, trial: int, prepared: PreparedData | None = No
         raise _no_model(run.path, f"no longer keeps the weights of trial {trial}", hint) from error
     finally:
         store.release()
-    prepared = load_prepared(Path(setup.data_folder)) if prepared is None else prepared
+    prepared = same_data(run, user_cache()) if prepared is None else prepared
     return model.eval(), prepared.tokenizer()
 
 

@@ -8,13 +8,13 @@ from functools import cached_property
 from pathlib import Path
 
 from mbo_search.data.metadata import DataMetadata
-from mbo_search.data.prepare import load_prepared
-from mbo_search.errors import DataError, Problem, RunDirectoryError
+from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.model.size import num_parameters
 from mbo_search.report.importance import Importance, importance_of
 from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.records import Arm, Curve, TrialRecord
+from mbo_search.results.records.run_data import metadata_of
 from mbo_search.results.records.run_directory import RecordScan, RunDirectory
 from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
@@ -24,6 +24,7 @@ from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.rungs import Rung, rungs_below
 from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.study.study import Study
+from mbo_search.system.cache import user_cache
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import CurveRow, StepRow
 
@@ -145,7 +146,7 @@ def read_source(
         curves={trial: curve.rows for trial, curve in curves.items() if curve.rows},
         steps={trial: curve.steps for trial, curve in curves.items() if curve.steps},
         setup=setup,
-        metadata=_metadata(Path(setup.data_folder)),
+        metadata=metadata_of(run, user_cache()),
         problems=(*scan.problems, *damaged),
     )
 
@@ -160,14 +161,6 @@ def _curves(run: RunDirectory, records: Sequence[TrialRecord]) -> tuple[dict[int
         except RunDirectoryError as error:
             problems += error.problems
     return curves, problems
-
-
-def _metadata(folder: Path) -> DataMetadata | None:
-    """The data may lie on another machine, or be gone: a report can do without."""
-    try:
-        return load_prepared(folder).metadata
-    except DataError:
-        return None
 
 
 def showcase(source: ReportSource, *, asked: int, others: int) -> Sequence[TrialRecord]:

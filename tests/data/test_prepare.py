@@ -157,7 +157,9 @@ def test_bpe_learns_from_training_text_only(tmp_path, rng):
 
 def test_short_documents_are_dropped_and_counted(tmp_path, rng):
     source = write_jsonl(tmp_path / "data.jsonl", [*sentences(rng, 50), "short", "", "   \n"])
-    assert prepare(DataSpec(source=(source,), tokenizer=BYTES), tmp_path / "cache").metadata.dedup.too_short == 3
+    dedup = prepare(DataSpec(source=(source,), tokenizer=BYTES), tmp_path / "cache").metadata.dedup
+    assert (dedup.too_short, dedup.empty, dedup.num_compared) == (1, 2, 50)
+    assert {reason: drop.num_characters for reason, drop in dedup.dropped.items()} == {"too_short": 5, "empty": 0}
 
 
 def test_wide_vocabularies_get_wide_token_files(tmp_path, source):
@@ -307,7 +309,7 @@ def test_empty_or_too_little_text_says_so(tmp_path):
     with pytest.raises(DataError, match=r"holds no text: of 1 documents none has 32 characters"):
         prepare(DataSpec(source=(str(empty),), tokenizer=BYTES), tmp_path / "cache")
     little = write_jsonl(tmp_path / "little.jsonl", ["x" * 40, "y" * 40])
-    with pytest.raises(DataError, match=r"makes up 2 documents or pieces, at least 3 are needed"):
+    with pytest.raises(DataError, match=r"2 documents or pieces are left, at least 3 are needed"):
         prepare(DataSpec(source=(little,), tokenizer=BYTES), tmp_path / "cache")
 
 

@@ -32,7 +32,7 @@ def test_text_files_are_one_document(tmp_path):
 def test_the_end_of_text_mark_divides_a_text_file(tmp_path):
     file = tmp_path / "stories.txt"
     file.write_text("one\n<|endoftext|>\ntwo\n<|endoftext|>\n")
-    assert [text.strip() for text in texts(file)] == ["one", "two", ""]
+    assert [text.strip() for text in texts(file)] == ["one", "two"]
     source = tmp_path / "program.py"
     source.write_text("EOS = '<|endoftext|>'")
     assert texts(source) == ["EOS = '<|endoftext|>'"]
@@ -48,8 +48,28 @@ def test_bytes_that_are_not_utf8_are_named_with_their_place(tmp_path):
     file = tmp_path / "latin.txt"
     file.write_bytes(b"caf\xe9 au lait")
     assert error(file) == "latin.txt: is not UTF-8 at byte 3: 0xe9 (iconv or your editor converts it)"
-    file.write_bytes("text".encode("utf-16"))
-    assert error(file).endswith("is not UTF-8 at byte 0: 0xff (it looks like UTF-16)")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "named"),
+    [
+        ("utf-16", "UTF-16"),
+        ("utf-32", "UTF-32"),
+        ("utf-32-be-sig", "UTF-32"),
+        ("gb18030", "GB18030"),
+        ("euc-kr", "EUC-KR"),
+    ],
+)
+def test_the_likely_encoding_is_named(tmp_path, encoding, named):
+    file = tmp_path / "text.txt"
+    text = (
+        "\uc548\ub155\ud558\uc138\uc694"
+        if encoding == "euc-kr"
+        else "\u4eca\u5929\u5929\u6c14\u5f88\u597d\uff0c\u6211\u4eec\u51fa\u53bb\u73a9\u3002"
+    )
+    mark, encoding = (b"\0\0\xfe\xff", "utf-32-be") if encoding.endswith("-sig") else (b"", encoding)
+    file.write_bytes(mark + text.encode(encoding))
+    assert error(file).endswith(f"(it looks like {named}; `iconv -f {named} -t UTF-8` converts it)")
 
 
 def test_lines_of_jsonl_are_documents_blank_ones_aside_and_null_is_empty(tmp_path):

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from mbo_search.data.metadata import MOST_NAMES
 from mbo_search.data.sources import resolve_sources
 from mbo_search.errors import DataError
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
@@ -22,6 +23,11 @@ def texts(tmp_path, monkeypatch):
 
 def files(*source: str, **settings) -> list[list[str]]:
     return [[file.name for file in found.files] for found in resolve_sources(DataSpec(source=source, **settings))]
+
+
+def passed(*source: str, **settings) -> list[tuple[str, tuple[str, ...]]]:
+    found = resolve_sources(DataSpec(source=source, **settings))
+    return [(one.reason, one.names) for source in found for one in source.passed_over if one.reason != "hidden"]
 
 
 def problems(*source: str, **settings) -> list[str]:
@@ -69,20 +75,117 @@ def test_a_bare_corpus_name_is_the_corpus_even_beside_a_folder_of_that_name(text
     assert [file.name for file in folder.files] == ["own.txt"]
 
 
-def test_links_to_folders_are_not_followed_and_loops_do_no_harm(texts):
+def test_links_to_folders_are_followed_and_loops_do_no_harm(texts, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "far.txt").write_text("far")
+    (elsewhere / "back").symlink_to(texts)
     (texts / "sub" / "loop").symlink_to(texts)
+    (texts / "link").symlink_to(elsewhere)
     (texts / "self.txt").symlink_to("self.txt")
     (texts / "broken.txt").symlink_to("nowhere.txt")
-    assert files(".") == [["a.txt", "b.md", "D.TXT", "c.py"]]
-    assert files("**/*.txt") == [["a.txt"]]
+    assert files(".") == [["a.txt", "b.md", "far.txt", "D.TXT", "c.py"]]
+    assert files("**/*.txt") == [["a.txt", "far.txt"]]
+    assert ("not_a_file", ("broken.txt", "self.txt")) in passed(".")
 
 
-def test_a_folder_holds_shards_only_where_it_holds_no_text(texts):
+def test_what_is_found_but_not_read_is_named_with_the_reason(texts):
+    for number in range(30):
+        (texts / "sub" / f"page{number:02}.docx").write_text("x")
+    (texts / "people.csv").write_text("name,age\nA,3\n")
+    (texts / "table.csv").write_text("id,text\n1,hello\n")
+    (source,) = resolve_sources(DataSpec(source=(".",)))
+    assert [file.name for file in source.files] == ["a.txt", "b.md", "D.TXT", "c.py", "table.csv"]
+    told = {one.reason: one for one in source.passed_over}
+    assert told["hidden"].names == (".git", ".hidden.txt")
+    assert told["suffix"].num_files == 31
+    assert told["suffix"].names[:2] == ("sub/page00.docx", "sub/page01.docx")
+    assert len(told["suffix"].names) == MOST_NAMES
+    assert told["no_field"].names == ("people.csv",)
+
+
+def test_a_folder_of_text_and_shards_is_refused_and_one_of_shards_is_not(texts):
     (texts / "sub" / "model.bin").write_bytes(b"\0\0")
     (texts / "shards").mkdir()
-    (texts / "shards" / "train.bin").write_bytes(b"\0\0")
-    assert files("sub") == [["D.TXT", "c.py"]]
-    assert files("shards", tokenizer=TokenizerSpec(kind="bytes")) == [["train.bin"]]
+    (texts / "shards" / "part.bin").write_bytes(b"\0\0")
+    found = problems("sub", tokenizer=TokenizerSpec(kind="bytes"))
+    assert len(found) == 1
+    assert "D.TXT is text, but" in found[0]
+    assert "model.bin holds tokens; a study reads one or the other (name the token files alone" in found[0]
+    assert files("shards", tokenizer=TokenizerSpec(kind="bytes")) == [["part.bin"]]
+
+
+def roles(*source: str, **settings) -> dict[str, list[str]]:
+    return {
+        found.role: [file.name for file in found.files]
+        for found in resolve_sources(DataSpec(source=source, **settings))
+    }
+
+
+def test_files_named_by_splits_go_to_their_splits(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        "train-00000-of-00002",
+        "train-00001-of-00002",
+        "validation-00000-of-00001",
+        "test-00000-of-00001",
+    ):
+        (tmp_path / f"{name}.jsonl.gz").write_text("")
+    for name in ("README.md", "extra.jsonl"):
+        (tmp_path / name).write_text("")
+    assert roles(".") == {
+        "train": ["extra.jsonl", "train-00000-of-00002.jsonl.gz", "train-00001-of-00002.jsonl.gz"],
+        "validation": ["validation-00000-of-00001.jsonl.gz"],
+        "test": ["test-00000-of-00001.jsonl.gz"],
+    }
+    source = resolve_sources(DataSpec(source=(".",)))[0]
+    assert passed(".") == [("beside_splits", ("README.md",))]
+    assert [notice.kind for notice in source.notices] == ["splits_by_name"]
+    assert roles("train-*") == {"train": ["train-00000-of-00002.jsonl.gz", "train-00001-of-00002.jsonl.gz"]}
+
+
+def test_a_validation_of_ones_own_replaces_the_one_that_a_folder_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("data/train.txt", "data/valid.txt", "data/test.txt", "own.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert roles("data", validation=("own.txt",)) == {
+        "train": ["train.txt"], "validation": ["own.txt"], "test": ["test.txt"]
+    }  # fmt: skip
+    assert passed("data", validation=("own.txt",)) == [("other_split", ("valid.txt",))]
+
+
+def test_folders_named_by_splits_decide_where_file_names_do_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("train/data-0.arrow", "test/data-0.arrow", "train/state.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert roles(".") == {"train": ["data-0.arrow"], "test": ["data-0.arrow"]}
+
+
+def test_programs_and_text_without_a_training_part_are_not_named_by_splits(texts):
+    for name in ("train.py", "test_parser.py", "test.txt"):
+        (texts / "sub" / name).write_text("")
+    assert roles("sub") == {"train": ["D.TXT", "c.py", "test.txt", "test_parser.py", "train.py"]}
+
+
+def test_a_validation_file_of_the_folder_is_not_trained_on_whatever_the_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("train.txt", "test.txt"):
+        (tmp_path / name).write_text("")
+    assert problems("*.txt", "test.txt") == [
+        "data.source.1: test.txt holds only files that other entries name already"
+    ]
+    assert problems("test.txt", validation=("test.txt",)) == [
+        "data.source.0: test.txt holds only files that other entries name already"
+    ]
+
+
+def test_file_names_that_are_not_utf8_are_read_and_told(texts):
+    name = os.fsdecode(b"caf\xe9.txt")
+    (texts / "sub" / name).write_text("coffee")
+    (texts / "sub" / os.fsdecode(b"caf\xe9.bad")).write_text("coffee")
+    assert files("sub") == [["D.TXT", "c.py", name]]
+    assert passed("sub") == [("suffix", ("caf\\xe9.bad", "picture.png"))]
 
 
 def test_everything_wrong_is_said_at_once(texts):

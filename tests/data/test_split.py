@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mbo_search.data.document import Document
-from mbo_search.data.split import cut_documents, cut_text, deal, join_pieces, piece_limit
-from mbo_search.errors import DataError
+from mbo_search.data.split import cut_documents, cut_text, deal, held_out_splits, join_pieces, piece_limit
 
 
-def deal_names(names: list[str], share: float = 0.05, *, size: int = 100, has_validation: bool = False):
+def deal_names(names: list[str], share: float = 0.05, *, size: int = 100, held_out=("validation", "test")):
     documents = [Document(name=name, text="x", is_named_stably=True) for name in names]
     hashes = np.array([document.split_hash() for document in documents], dtype=np.uint64)
     sizes = np.full(len(names), size, dtype=np.int64)
-    dealt = deal(hashes, sizes, share=share, has_validation=has_validation)
+    dealt = deal(hashes, sizes, share=share, held_out=held_out)
     return {split: [names[index] for index in indices] for split, indices in dealt.items()}
 
 
 @given(
     sizes=st.lists(st.integers(1, 10_000), min_size=3, max_size=200),
     share=st.floats(0.01, 0.4),
-    has_validation=st.booleans(),
+    held_out=st.sampled_from([(), ("test",), ("validation",), ("validation", "test")]),
     seed=st.integers(0, 100),
 )
-def test_every_document_lands_in_one_split_and_no_split_is_empty(sizes, share, has_validation, seed):
+def test_every_document_lands_in_one_split_and_no_split_is_empty(sizes, share, held_out, seed):
     hashes = np.random.default_rng(seed).integers(0, 2**63, len(sizes), dtype=np.uint64)
-    dealt = deal(hashes, np.array(sizes, dtype=np.int64), share=share, has_validation=has_validation)
+    dealt = deal(hashes, np.array(sizes, dtype=np.int64), share=share, held_out=held_out)
     assert sorted(np.concatenate(list(dealt.values())).tolist()) == list(range(len(sizes)))
     assert all(list(indices) == sorted(indices) for indices in dealt.values())
-    assert len(dealt["train"]) >= 1
-    assert len(dealt["test"]) >= 1
-    assert (len(dealt["validation"]) == 0) == has_validation
+    assert {split for split in dealt if len(dealt[split])} == {"train", *held_out}
 
 
 def test_shares_are_met_to_the_size_of_a_document():
@@ -59,9 +55,11 @@ def test_split_depends_on_the_name_of_a_corpus_unit_and_on_the_text_of_a_users_d
     assert own.split_hash() == moved.split_hash()
 
 
-def test_too_few_documents_are_an_error_that_says_how_many_are_needed():
-    with pytest.raises(DataError, match=r"validation and test: it makes up 2 documents or pieces, at least 3"):
-        deal_names(["a", "b"])
+def test_nothing_is_set_aside_where_every_split_has_text_of_its_own():
+    assert {split: len(names) for split, names in deal_names(["a", "b"], held_out=()).items()} == {
+        "train": 2, "validation": 0, "test": 0
+    }  # fmt: skip
+    assert held_out_splits(["train", "test"]) == ("validation",)
 
 
 @given(

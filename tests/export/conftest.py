@@ -23,3 +23,9 @@ def run(trained_root):
 @pytest.fixture(scope="session")
 def cache(trained_root):
     return trained_root / "cache"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(cache, monkeypatch):
+    """What a run needs again of its data lies where it was prepared."""
+    monkeypatch.setenv("MBO_SEARCH_CACHE", str(cache))

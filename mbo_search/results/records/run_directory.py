@@ -2,6 +2,7 @@
 
     study.yaml           the resolved study
     setup.json           what was measured and resolved once: micro batch, precision, threads, fingerprints
+    data.json            what is known of the data: documents and tokens of each split, what was dropped, and why
     study.db             the Optuna study of the question's own search
     rungs/               NAME.db: those of the opponents' searches
     trials/              NNNN.json a record, NNNN.curve.json its learning curve, NNNN.log what it said
@@ -33,6 +34,7 @@ from mbo_search.results.records.hostile_files import (
 )
 from mbo_search.results.records.lock import LockHolder, hold, holder
 from mbo_search.results.records.records import Curve, TrialRecord
+from mbo_search.study.files.files_named import with_base
 from mbo_search.study.files.read_text import read_text
 from mbo_search.study.files.study_file import dump_study, parse_study
 from mbo_search.study.study import Study
@@ -86,7 +88,7 @@ class RunDirectory:
             for folder in (path, run.trials, run.stages, run.scratch):
                 folder.mkdir(parents=True, exist_ok=True)
             with run.lock():
-                write_json(run.path / "setup.json", setup.model_dump(mode="json"))
+                write_json(run.path / "setup.json", setup.recorded().model_dump(mode="json"))
                 run._setup = setup
                 run._write_study(study)
         except OSError as error:
@@ -114,6 +116,11 @@ class RunDirectory:
     def study_file(self) -> Path:
         """The resolved study."""
         return self.path / "study.yaml"
+
+    @property
+    def data_json(self) -> Path:
+        """What is known of the data."""
+        return self.path / "data.json"
 
     @property
     def database(self) -> Path:
@@ -209,9 +216,19 @@ class RunDirectory:
         check_regular(self.study_file)
         stamp = _stamp(self.study_file)
         if self._study is None or self._study[0] != stamp:
-            # Not `load_study`: results stay readable after the texts that they came from have moved.
-            self._study = stamp, parse_study(read_text(self.study_file), str(self.study_file))
+            self._study = stamp, self.study_with(())
         return self._study[1]
+
+    def study_with(self, overrides: Sequence[str]) -> Study:
+        """The resolved study with other settings. Texts need not exist: results stay readable without them.
+
+        Raises:
+            RunDirectoryError: If the file cannot be read or is absurdly large.
+            StudyError: If it breaks the rules of study files, or an override does.
+        """
+        check_regular(self.study_file)
+        study = parse_study(read_text(self.study_file), str(self.study_file), overrides)
+        return with_base(study, self.path)
 
     def write_study(self, study: Study) -> None:
         """Replace the resolved study, whose limits may have changed."""
@@ -326,7 +343,7 @@ def _refuse_foreign(run: RunDirectory) -> None:
         raise refusal(run.path, f"holds files of something else: {shown}", "choose a new or empty folder for --out")
 
 
-_HALF_MADE = frozenset({"lock", "setup.json", "trials", "stages", "scratch"})
+_HALF_MADE = frozenset({"lock", "setup.json", "data.json", "trials", "stages", "scratch"})
 
 
 def _checked(record: TrialRecord, trial: int, file: Path) -> TrialRecord:

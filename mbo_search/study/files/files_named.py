@@ -9,6 +9,7 @@ from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.baseline_names import is_schedule_path, split_baseline
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.catalogue.suggestions import nearest_hint
+from mbo_search.study.files.paths import absolute_path, data_with_base, is_corpus
 from mbo_search.study.files.schedule_file import load_schedule
 from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.segments import BudgetSteps, cut
@@ -16,31 +17,13 @@ from mbo_search.study.spec.study import StudySpec
 from mbo_search.study.study import Study
 
 
-def is_corpus(source: str) -> bool:
-    """Tell whether a data source is a built-in corpus, or `qa` in a language.
-
-    >>> is_corpus("docs"), is_corpus("qa:chinese"), is_corpus("texts/")
-    (True, True, False)
-    """
-    return source in CORPORA or source.startswith("qa:")
-
-
 def with_base(study: Study, base: Path) -> Study:
     """Make every path in a study absolute."""
-    data = study.data
-    tokenizer_path = data.tokenizer.path
-    tokenizer = data.tokenizer.model_copy(update={"path": tokenizer_path and _absolute(tokenizer_path, base)})
-    update = {
-        "source": tuple(source if is_corpus(source) else _absolute(source, base) for source in data.source),
-        "validation": data.validation
-        and tuple(path if is_corpus(path) else _absolute(path, base) for path in data.validation),
-        "tokenizer": tokenizer,
-    }
     baselines = tuple(
-        _absolute(name, base) if split_baseline(name) is None and is_schedule_path(name) else name
+        absolute_path(name, base) if split_baseline(name) is None and is_schedule_path(name) else name
         for name in study.baselines
     )
-    return study.model_copy(update={"data": data.model_copy(update=update), "baselines": baselines})
+    return study.model_copy(update={"data": data_with_base(study.data, base), "baselines": baselines})
 
 
 def file_problems(study: StudySpec, base: Path, already_wrong: Collection[str]) -> tuple[Problem, ...]:
@@ -75,7 +58,7 @@ def _bad_schedules(study: StudySpec, base: Path, budget: BudgetSteps | None) -> 
         if split_baseline(name) is not None or not is_schedule_path(name):
             continue
         try:
-            schedule = load_schedule(Path(_absolute(name, base)))
+            schedule = load_schedule(Path(absolute_path(name, base)))
             if budget is not None:
                 cut(schedule, budget)
         except StudyError as error:
@@ -84,12 +67,8 @@ def _bad_schedules(study: StudySpec, base: Path, budget: BudgetSteps | None) -> 
                 yield Problem(key=f"baselines.{index}", value=name, rule=rule)
 
 
-def _absolute(path: str, base: Path) -> str:
-    return str(base.resolve() / Path(path).expanduser())
-
-
 def _exists(path: str, base: Path) -> bool:
-    absolute = Path(_absolute(path, base))
+    absolute = Path(absolute_path(path, base))
     if absolute.exists():
         return True
     parts = absolute.parts

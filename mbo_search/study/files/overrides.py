@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from mbo_search.errors import Problem
+from mbo_search.study.catalogue.baseline_names import is_schedule_path, split_baseline
 from mbo_search.study.checks.key_paths import child_path
+from mbo_search.study.files.paths import is_corpus
 from mbo_search.study.files.yaml_document import Json, YamlDocument, read_document
+
+_NAMES_FILES = re.compile(r"data\.(source|validation)(\.\d+)?|data\.tokenizer\.path|baselines(\.\d+)?")
 
 OVERRIDE = "--set"
 """Place of every setting from the command line."""
@@ -18,6 +24,32 @@ def with_overrides(document: YamlDocument, overrides: Sequence[str]) -> YamlDocu
     for override in overrides:
         document = _with_override(document, override)
     return document
+
+
+def from_here(key: str, value: Json) -> Json:
+    """Let relative paths that are typed on a command line start in the current folder, as they do in every shell.
+
+    Those in the file start in its folder, which with `--example` or a run directory is nobody's.
+    """
+    if key == "data" and isinstance(value, dict):
+        return {name: from_here(f"data.{name}", item) for name, item in value.items()}
+    if key == "data.tokenizer" and isinstance(value, dict):
+        return {name: from_here(f"data.tokenizer.{name}", item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [from_here(f"{key}.{index}", item) for index, item in enumerate(value)]
+    if not isinstance(value, str) or not _NAMES_FILES.fullmatch(key) or not _is_path(key, value):
+        return value
+    return str(Path.cwd() / value)
+
+
+def _is_path(key: str, value: str) -> bool:
+    """Whether what may be a relative path is one, and no name of a corpus or of a baseline, mistyped or not."""
+    if not value or value.startswith("~") or "\0" in value:
+        return False
+    if key.startswith("baselines"):
+        return split_baseline(value) is None and is_schedule_path(value)
+    is_word = not set(value) & set("/.*?[")
+    return not is_corpus(value) and not (is_word and not Path(value).exists())
 
 
 class _NoPlaceError(Exception):
@@ -39,7 +71,7 @@ def _with_override(document: YamlDocument, override: str) -> YamlDocument:
     value = document.value
     if not problems:
         try:
-            value = _placed(value, key.split("."), setting.value, "")
+            value = _placed(value, key.split("."), from_here(key, setting.value), "")
         except _NoPlaceError as error:
             problems.append(replace(error.problem, where=where))
     return replace(

@@ -18,6 +18,7 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.checks.choices import unknown_name
 from mbo_search.study.checks.type_errors import type_problems
+from mbo_search.study.files.paths import data_with_base
 from mbo_search.study.files.read_text import read_text
 from mbo_search.study.files.yaml_document import YamlDocument, read_document
 from mbo_search.study.files.yaml_dump import dump_yaml
@@ -113,12 +114,14 @@ def sections_of(study: StudySpec) -> StudySections:
 
 
 def load_schedule_file(path: Path) -> ScheduleFile:
-    """Read a schedule file, YAML or JSON.
+    """Read a schedule file, YAML or JSON. Relative paths in it are taken from its folder.
 
     Raises:
         StudyError: If it cannot be read or breaks the format; with every problem found.
     """
-    return parse_schedule_file(read_text(path), str(path))
+    file = parse_schedule_file(read_text(path), str(path))
+    data = data_with_base(file.study.data, path.parent)
+    return file.model_copy(update={"study": file.study.model_copy(update={"data": data})})
 
 
 def parse_schedule_file(text: str, where: str) -> ScheduleFile:

@@ -7,6 +7,7 @@ node's key, and a schedule that is trained again elsewhere can say whether its l
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -26,7 +27,7 @@ class TrainSetup(Description):
         schema_version: Version of this format.
         model: What is trained.
         vocab_size: Tokens of the vocabulary.
-        data_folder: Where the prepared data lies.
+        data_folder: Where the prepared data lie; in `setup.json` only the name of that folder in the cache.
         data_fingerprint: Names the tokens.
         bytes_per_token: UTF-8 bytes per token of the validation split.
         num_segments: Grid segments of a full schedule.
@@ -104,6 +105,10 @@ class TrainSetup(Description):
             "budget_steps": self.budget().total_steps,
         }
         return root_key(model=model, data_fingerprint=self.data_fingerprint, seed=seed, numerics=self.numerics)
+
+    def recorded(self) -> TrainSetup:
+        """The same setup without the place of the cache, which is another one on another machine."""
+        return self.model_copy(update={"data_folder": Path(self.data_folder).name})
 
     def is_evaluated(self, index: int) -> bool:
         """Return whether every schedule is evaluated at the end of a grid segment."""

@@ -31,7 +31,7 @@ def test_study_setup_records_and_curves_come_back_as_written(run):
         run.write_record(record, curve)
     reopened = RunDirectory.open(run.path)
     assert reopened.study() == STUDY
-    assert reopened.setup_json() == make_setup(STUDY).model_dump(mode="json")
+    assert reopened.setup_json() == make_setup(STUDY).recorded().model_dump(mode="json")
     assert reopened.records() == [record for record, _ in BUILT]
     assert [reopened.curve(record.trial) for record, _ in BUILT] == [curve for _, curve in BUILT]
 

@@ -162,17 +162,37 @@ def test_relative_paths_start_at_the_folder_of_the_file(tmp_path):
     (tmp_path / "texts" / "a.txt").write_text("text")
     (tmp_path / "tokenizer.json").write_text("{}")
     file = tmp_path / "own.yaml"
-    file.write_text(SMALL)
-    study = load_study(
-        file,
-        [
-            "data.source=[docs, texts, texts/*.txt, 'qa:chinese']",
-            "data.tokenizer={kind: file, path: tokenizer.json}",
-        ],
-    )
+    given = "{source: [docs, texts, texts/*.txt, 'qa:chinese'], tokenizer: {kind: file, path: tokenizer.json}}"
+    file.write_text(SMALL.replace("{source: docs}", given))
+    study = load_study(file)
     folder = tmp_path.resolve()
     assert study.data.source == ("docs", f"{folder}/texts", f"{folder}/texts/*.txt", "qa:chinese")
     assert study.data.tokenizer.path == f"{folder}/tokenizer.json"
+
+
+def test_relative_paths_on_the_command_line_start_in_the_current_folder(tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "texts").mkdir(parents=True)
+    (elsewhere / "texts" / "a.txt").write_text("text")
+    (elsewhere / "tokenizer.json").write_text("{}")
+    monkeypatch.chdir(elsewhere)
+    given = [
+        "data.source=[docs, texts, ./texts/*.txt, 'qa:chinese']",
+        "data.tokenizer={kind: file, path: tokenizer.json}",
+    ]
+    study = load_study(example_path("quickstart"), given)
+    folder = elsewhere.resolve()
+    assert study.data.source == ("docs", f"{folder}/texts", f"{folder}/texts/*.txt", "qa:chinese")
+    assert study.data.tokenizer.path == f"{folder}/tokenizer.json"
+    one = load_study(example_path("quickstart"), ["data.source.1=texts", "data.validation=texts/a.txt"])
+    assert one.data.source == ("docs", f"{folder}/texts")
+    assert one.data.validation == (f"{folder}/texts/a.txt",)
+
+
+def test_a_mistyped_corpus_on_the_command_line_is_no_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError, match=r"dosc is neither .*\(did you mean docs"):
+        load_study(example_path("quickstart"), ["data.source=dosc"])
 
 
 def test_what_was_loaded_can_be_read_again_from_another_place(tmp_path):

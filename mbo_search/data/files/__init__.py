@@ -1,0 +1,1 @@
+"""Files of the user: finding them, telling splits by their names, and opening what is compressed."""
