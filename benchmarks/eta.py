@@ -2,8 +2,8 @@
 
     python -m benchmarks.eta --seeds 3 -o benchmarks/results/eta.json
 
-Nothing is trained. Controller, searchers, records and the estimator are those of a real search; a trial takes as long
-as its tokens, its optimizers, its evaluations and a share of luck say, and the first trial of a slot waits for its
+Nothing is trained. Controller, searchers, records and the estimator are those of a real search; a trial takes as
+long as its tokens, its optimizers and a share of luck say, and the first trial of a slot waits for its
 worker. At every hundredth of the time the estimate is read as the live table would show it, and divided by what the
 search then really took. With `--live DIR` a small search is really run as well.
 """

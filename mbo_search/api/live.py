@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
@@ -13,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from mbo_search.api.tables import table
+from mbo_search.data.progress import Phase, PrepareProgress
 from mbo_search.results.records.records import LOWER_ARMS
 from mbo_search.units import format_count, format_seconds, perplexity
 
@@ -23,12 +26,56 @@ _BAR_CELLS = 30
 _NOTEBOOK_COLUMNS = 110
 _NUM_MESSAGES = 4
 _LARGEST_NATS = 100.0
-_PREPARING = "Preparing: reading the text, measuring the machine."
+_PREPARING_EVERY_SECONDS = 5.0
+_PHASES: Mapping[Phase, str] = MappingProxyType(
+    {
+        "digest": "looking for files",
+        "read": "reading files",
+        "compare": "comparing documents",
+        "tokenizer": "training the tokenizer",
+        "encode": "writing tokens",
+    }
+)
 _LINE_EVERY_SECONDS = 15.0
 _REDRAWS_PER_SECOND = 4.0
 
 
-def watch(console: Console, *, quiet: bool) -> AbstractContextManager[Callable[[Progress], None]]:
+class Watcher:
+    """Shows how far a search is: what is prepared first, then snapshots.
+
+    Args:
+        show: Shows a snapshot.
+        prepare: Shows a line about what is being prepared.
+    """
+
+    def __init__(self, show: Callable[[Progress], None], prepare: Callable[[str], None]) -> None:
+        self._show = show
+        self._prepare = prepare
+
+    def __call__(self, progress: Progress) -> None:
+        """Show a snapshot."""
+        self._show(progress)
+
+    def step(self, step: str) -> None:
+        """Show what has begun."""
+        self._prepare(f"{step} ...")
+
+    def data(self, progress: PrepareProgress) -> None:
+        """Show how far the text is."""
+        self._prepare(preparation_line(progress))
+
+
+def preparation_line(progress: PrepareProgress) -> str:
+    """How far the text is, in a line.
+
+    >>> preparation_line(PrepareProgress("read", 3, 12)), preparation_line(PrepareProgress("digest", 3, 0))
+    ('Preparing the text: reading files, 3 of 12', 'Preparing the text: looking for files')
+    """
+    count = f", {progress.done} of {progress.total}" if progress.total else ""
+    return f"Preparing the text: {_PHASES[progress.phase]}{count}"
+
+
+def watch(console: Console, *, quiet: bool) -> AbstractContextManager[Watcher]:
     """Observe a search for as long as the context lasts."""
     if quiet:
         return _nothing()
@@ -38,23 +85,31 @@ def watch(console: Console, *, quiet: bool) -> AbstractContextManager[Callable[[
 
 
 @contextmanager
-def _nothing() -> Iterator[Callable[[Progress], None]]:
-    yield lambda _: None
+def _nothing() -> Iterator[Watcher]:
+    yield Watcher(lambda _: None, lambda _: None)
 
 
 @contextmanager
-def _live_table(console: Console) -> Iterator[Callable[[Progress], None]]:
-    with Live(_PREPARING, console=console, refresh_per_second=_REDRAWS_PER_SECOND) as live:
-        yield lambda progress: live.update(draw_progress(progress))
+def _live_table(console: Console) -> Iterator[Watcher]:
+    with Live("", console=console, refresh_per_second=_REDRAWS_PER_SECOND, transient=True) as live:
+        # A table that was drawn stays; a line about what was prepared does not.
+        def show(progress: Progress) -> None:
+            live.transient = False
+            live.update(draw_progress(progress))
+
+        yield Watcher(show, lambda line: live.update(Text(line)))
 
 
 @contextmanager
-def _notebook_table() -> Iterator[Callable[[Progress], None]]:
+def _notebook_table() -> Iterator[Watcher]:
     """Show a table that is replaced in place; rich's own needs widgets, which not every notebook has."""
     from IPython.display import HTML, display
 
-    handle = display(HTML(f"<pre>{_PREPARING}</pre>"), display_id=True)
-    yield lambda progress: handle.update(HTML(as_html(draw_progress(progress))))
+    handle = display(HTML(""), display_id=True)
+    yield Watcher(
+        lambda progress: handle.update(HTML(as_html(draw_progress(progress)))),
+        _sometimes(lambda line: handle.update(HTML(as_html(Text(line)))), 1 / _REDRAWS_PER_SECOND),
+    )
 
 
 def as_html(drawn: RenderableType) -> str:
@@ -65,9 +120,25 @@ def as_html(drawn: RenderableType) -> str:
 
 
 @contextmanager
-def _plain_lines(console: Console) -> Iterator[Callable[[Progress], None]]:
-    console.print(_PREPARING)
-    yield PlainLines(lambda line: console.print(line, soft_wrap=True))
+def _plain_lines(console: Console) -> Iterator[Watcher]:
+    def write(line: str) -> None:
+        console.print(line, soft_wrap=True)
+
+    yield Watcher(PlainLines(write), _sometimes(write, _PREPARING_EVERY_SECONDS))
+
+
+def _sometimes(write: Callable[[str], None], every_seconds: float) -> Callable[[str], None]:
+    """Write the first line of each kind at once, and more of the same kind only now and then."""
+    last_kind, last_seconds = "", -math.inf
+
+    def write_sometimes(line: str) -> None:
+        nonlocal last_kind, last_seconds
+        kind, now = line.rpartition(", ")[0] or line, time.monotonic()
+        if kind != last_kind or now - last_seconds >= every_seconds:
+            last_kind, last_seconds = kind, now
+            write(line)
+
+    return write_sometimes
 
 
 class PlainLines:

@@ -131,6 +131,7 @@ def _running(options: Options, seams: Seams) -> Iterator[RunOptions]:
 
     from mbo_search.api.live import watch
     from mbo_search.engine.backends.ray.cluster import Cluster
+    from mbo_search.engine.options import Preparing
     from mbo_search.engine.run import RunOptions
 
     address = options.address
@@ -140,6 +141,7 @@ def _running(options: Options, seams: Seams) -> Iterator[RunOptions]:
             backend=options.backend,
             cluster=None if address is None else Cluster(address=address, may_be_insecure=options.insecure_cluster),
             observe=observe,
+            preparing=Preparing(data=observe.data, step=observe.step),
             warm_start=tuple(map(Path, options.warm_start)),
             runner=seams.runner,
             searcher=seams.searcher,

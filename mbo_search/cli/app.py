@@ -108,7 +108,7 @@ def plan(
     """
     from mbo_search.cli.plan import plan_study
 
-    deliver(lambda: plan_study(study, example, overrides or []), as_json=as_json, quiet=quiet)
+    deliver(lambda: plan_study(study, example, overrides or [], quiet=quiet), as_json=as_json, quiet=quiet)
 
 
 @app.command(epilog=epilog("run"))

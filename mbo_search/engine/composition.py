@@ -56,7 +56,7 @@ def compose(found: OpenRun, options: RunOptions) -> SearchDriver:
     housekeeper = Housekeeper(
         StoreCollector(controller, store, _mirror(plan)),
         StatusWriter(found.run, controller, status),
-        ProgressReporter(found, log, options.observe),
+        ProgressReporter(found.study.study, found.run, log, options.observe),
     )
     return SearchDriver(controller, _backend(found, options, plan, slots), housekeeper)
 

@@ -14,7 +14,6 @@ from mbo_search.engine.control.controller import SearchController
 from mbo_search.engine.control.progress import Progress, progress_of
 from mbo_search.engine.control.remaining import Estimator, reached_positions
 from mbo_search.engine.eviction_score import expected_uses
-from mbo_search.engine.open_run import OpenRun
 from mbo_search.engine.tasks import TrialTask, write_task
 from mbo_search.results.records.records import Arm, TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
@@ -136,9 +135,9 @@ class StatusWriter:
 class ProgressReporter:
     """Shows snapshots of a search to an observer."""
 
-    def __init__(self, found: OpenRun, log: MessageLog, show: Callable[[Progress], None]) -> None:
-        self._study = found.study.study
-        self._trials = found.run.trials
+    def __init__(self, study: str, run: RunDirectory, log: MessageLog, show: Callable[[Progress], None]) -> None:
+        self._study = study
+        self._trials = run.trials
         self._log = log
         self._show = show
         self._estimator = Estimator(time.time())

@@ -10,16 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mbo_search.engine.control.controller import SearchController
+from mbo_search.engine.control.expected import CONFIRMED_SHARE, SCHEDULES_IN_FULL, TRAINED_SHARE
 from mbo_search.results.records.records import TrialRecord
-
-SCHEDULES_IN_FULL = 4
-"""First schedules of a search, which find little to share."""
-
-TRAINED_SHARE = 0.7
-"""Share of the later ones that was trained, probes included: 0.65 to 0.78 in seven searches of 2 and 3 stages."""
-
-CONFIRMED_SHARE = 0.85
-"""Share of confirm runs that was trained: 0.64 to 0.97 in six confirmations."""
 
 _PRIOR_SCHEDULES = 8
 """Schedules that the searches of the past count for, beside those of this search."""
@@ -30,16 +22,6 @@ _LEAST_SECONDS = 3.0
 _LEAST_BUSY = 0.4
 _NEWS = 0.1
 """Share by which a new estimate must differ before the old one, which counts down, is given up."""
-
-
-def expected_tokens(schedules: float, schedule_tokens: int) -> float:
-    """Charged tokens that a search of so many schedules trains.
-
-    >>> expected_tokens(3, 1000), expected_tokens(14, 1000)
-    (3000.0, 11000.0)
-    """
-    in_full = min(schedules, SCHEDULES_IN_FULL)
-    return schedule_tokens * (in_full + TRAINED_SHARE * (schedules - in_full))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

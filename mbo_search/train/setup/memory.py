@@ -55,7 +55,7 @@ class TrialMemory(Description):
         return max(0, (self.available_bytes - self.fixed_bytes) // self.sequence_bytes)
 
     def is_surely_too_little(self, micro_batch: int) -> bool:
-        """Whether a trial with such a micro-batch cannot run here, even if it took a quarter less than predicted."""
+        """Whether a trial with such a micro-batch cannot run here, even with a quarter less than predicted."""
         return _SURE * (self.fixed_bytes + micro_batch * self.sequence_bytes) > self.available_bytes
 
 
@@ -100,7 +100,9 @@ def check_memory(study: Study, setup: TrainSetup, slots: int) -> TrialMemory:
     rule = f"takes about {needed} of memory a trial, and {available} are there for each of {slots} at once"
     largest = memory.largest_micro_batch
     if largest:
-        hint = f"the largest that fits is --set train.micro_batch={largest}; a batch is the sum of its micro-batches"
+        hint = (
+            f"the largest that fits is --set train.micro_batch={largest}; a batch is the sum of its micro-batches"
+        )
         problem = Problem(key="train.micro_batch", value=str(setup.micro_batch), rule=rule, hint=hint)
     else:
         hint = "make it smaller, or run fewer trials at once with --set resources.workers=1"
