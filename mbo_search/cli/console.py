@@ -59,7 +59,7 @@ def deliver(work: Callable[[], CommandResult], *, as_json: bool, quiet: bool) ->
     Raises:
         typer.Exit: If the answer's exit code is not 0.
     """
-    with _stdout_reserved():
+    with _stdout_reserved(), _telling_of_interrupts():
         answer = work()
     if as_json:
         print(_dump(answer.schema, answer.document))
@@ -71,6 +71,16 @@ def deliver(work: Callable[[], CommandResult], *, as_json: bool, quiet: bool) ->
     sys.stdout.flush()
     if answer.exit_code:
         raise typer.Exit(answer.exit_code)
+
+
+@contextmanager
+def _telling_of_interrupts() -> Iterator[None]:
+    """Say that Ctrl-C has arrived where a command has nothing of its own to say."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        raise
 
 
 def error_console() -> Console:

@@ -196,7 +196,7 @@ def _cost(plan: StudyPlan) -> RenderableType:
         ("cached states", states),
     ]
     if plan.pace is not None:
-        measured = "measured on a piece of a step, which takes long" if plan.pace.is_piece else "measured"
+        measured = "measured on a piece of a step" if plan.pace.is_piece else "measured"
         speed = format_count(plan.pace.tokens_per_second)
         pairs.append(("speed", f"{speed} tokens a second and trial, {measured}"))
     pairs += [("memory", _memory(plan.memory, plan.slots))] if plan.memory is not None else []

@@ -25,6 +25,9 @@ PROBE_SECONDS = 4.0
 """Time for one measurement; a step or pass that has begun is completed."""
 
 _LONGEST_STEP_SECONDS = 1.0
+_FEW_TOKENS = 64
+"""Tokens of the first look."""
+
 _FIRST_STEPS = 2
 """Steps that load and warm up, and do not count."""
 
@@ -62,15 +65,15 @@ def measure_speed(
     if report.reason == "out_of_memory":
         raise _too_large(setup)
     step_tokens = path.segments[0].tokens // path.segments[0].num_steps
-    return _with_evaluations(_of_steps(times, step_tokens, report), setup)
+    return _of_steps(times, step_tokens, report, setup)
 
 
-def _of_steps(times: list[float], step_tokens: int, report: BoundaryReport) -> SpeedEstimate:
+def _of_steps(times: list[float], step_tokens: int, report: BoundaryReport, setup: TrainSetup) -> SpeedEstimate:
     """The median step, or all that was trained where there were too few of them."""
     durations = [after - before for before, after in pairwise(times)][_FIRST_STEPS:]
     if len(durations) < _LEAST_STEPS:
         return SpeedEstimate(tokens=report.cost.executed_tokens, seconds=report.cost.train_seconds)
-    return SpeedEstimate(tokens=step_tokens, seconds=statistics.median(durations))
+    return _with_evaluations(SpeedEstimate(tokens=step_tokens, seconds=statistics.median(durations)), setup)
 
 
 def _measure_piece(setup: TrainSetup) -> SpeedEstimate | None:
@@ -81,22 +84,24 @@ def _measure_piece(setup: TrainSetup) -> SpeedEstimate | None:
     """
     from mbo_search.train.setup.probe import prober
 
-    began = time.monotonic()
+    began, context = time.monotonic(), setup.model.context
     with prober(setup.model, setup.vocab_size, device=setup.device, threads=setup.threads) as found:
-        one = found.seconds(1, setup.precision)
-        if one is None:
+        few = min(_FEW_TOKENS, context)
+        seconds = found.seconds(1, setup.precision, num_tokens=few)
+        if seconds is None:
             raise _too_large(setup)
-        if one * setup.num_sequences / setup.ranks < _LONGEST_STEP_SECONDS:
+        token_seconds = seconds / few
+        if token_seconds * setup.batch_tokens / setup.ranks < _LONGEST_STEP_SECONDS:
             return None
-        size = max(1, min(setup.micro_batch, int(_LONGEST_STEP_SECONDS / one)))
-        shortest = one if size == 1 else None
-        while time.monotonic() < began + PROBE_SECONDS or shortest is None:
-            seconds = found.seconds(size, setup.precision)
+        most = max(few, int(_LONGEST_STEP_SECONDS / token_seconds))
+        sequences, tokens = max(1, min(setup.micro_batch, most // context)), min(context, most)
+        while time.monotonic() < began + PROBE_SECONDS:
+            seconds = found.seconds(sequences, setup.precision, num_tokens=tokens)
             if seconds is None:
                 raise _too_large(setup)
-            shortest = seconds if shortest is None else min(shortest, seconds)
-    tokens = size * setup.model.context * setup.ranks
-    return _with_evaluations(SpeedEstimate(tokens=tokens, seconds=shortest, is_piece=True), setup)
+            token_seconds = min(token_seconds, seconds / (sequences * tokens))
+    speed = SpeedEstimate(tokens=few * setup.ranks, seconds=token_seconds * few, is_piece=True)
+    return _with_evaluations(speed, setup)
 
 
 def _with_evaluations(speed: SpeedEstimate, setup: TrainSetup) -> SpeedEstimate:

@@ -66,7 +66,7 @@ def trial_memory(study: Study, setup: TrainSetup, slots: int) -> TrialMemory:
     size = _HALF_BYTES if setup.precision == "bfloat16" else _FLOAT_BYTES
     token_bytes = floats * size + 3 * setup.vocab_size * _FLOAT_BYTES
     names = {choice.name for axes in staged_space(study).stages for choice in axes.optimizers}
-    state_floats = max(OPTIMIZERS[name].state_floats for name in names)
+    state_floats = max((OPTIMIZERS[name].state_floats for name in names), default=2.0)
     weights = num_parameters(model, setup.vocab_size) * (_FIXED_FLOATS + state_floats) * _FLOAT_BYTES
     return TrialMemory(
         fixed_bytes=int(weights) + _PROCESS_BYTES,
