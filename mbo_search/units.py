@@ -1,8 +1,10 @@
-"""Conversions between units, and numbers as people read and write them."""
+"""Conversions between units, and numbers and names as people read and write them."""
 
 from __future__ import annotations
 
 import math
+import os
+import unicodedata
 
 _SUFFIXES = {"k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
 _LONG_DAYS = 4
@@ -40,6 +42,45 @@ def format_count(count: float) -> str:
         if abs(count) >= factor * 0.9995:
             return f"{count / factor:.3g}{suffix}"
     return f"{count:.0f}"
+
+
+def format_share(share: float) -> str:
+    """Write a share in percent, so that little is never nothing and nearly all is never all.
+
+    >>> [format_share(share) for share in (0.0, 0.0004, 0.034, 0.678, 0.9999, 1.0)]
+    ['0 %', '< 0.1 %', '3.4 %', '68 %', '99.9 %', '100 %']
+    """
+    percent = share * 100
+    if 0 < percent < 0.1:
+        return "< 0.1 %"
+    if percent in (0.0, 100.0):
+        return f"{percent:.0f} %"
+    return f"{min(percent, 99.9):.1f} %" if percent < 10 or percent >= 99.5 else f"{percent:.0f} %"
+
+
+def printable(text: str) -> str:
+    r"""Write a name or a text in one line that every terminal, file and page can take, whatever is in it.
+
+    Line ends, control characters and characters that turn the writing direction are shown as escapes, and so are
+    bytes of a file name that are not UTF-8.
+
+    >>> print(printable("a b\n\x1b[31m"), printable("caf\udce9.txt"))
+    a b\n\x1b[31m caf\xe9.txt
+    """
+    return "".join(letter if _is_shown(letter) else _escaped(letter) for letter in text)
+
+
+def _is_shown(letter: str) -> bool:
+    return letter.isprintable() or unicodedata.category(letter) == "Zs"
+
+
+def _escaped(letter: str) -> str:
+    try:
+        letter.encode()
+    except UnicodeEncodeError:
+        if "\udc80" <= letter <= "\udcff":
+            return f"\\x{os.fsencode(letter)[0]:02x}"
+    return letter.encode("unicode_escape").decode("ascii")
 
 
 def format_bytes(num_bytes: float) -> str:

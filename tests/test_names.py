@@ -47,6 +47,10 @@ RETIRED_PHRASES = {
     "to mend": "to fix",
     "goes on with": "continues with",
     "tell of": "report",
+    "cache hits": "stages reused",
+    "slots busy": "workers busy",
+    "stage ends found": "stages reused",
+    "Not ranked": "Tried",
 }
 """Phrases with what is said instead."""
 

@@ -16,6 +16,8 @@ from rich.text import Text
 
 from mbo_search.api.tables import table
 from mbo_search.data.progress import Phase, PrepareProgress
+from mbo_search.results.evidence.count_words import ENDING_WORDS, token_words
+from mbo_search.results.evidence.counts import TokenCounts
 from mbo_search.results.records.records import LOWER_ARMS
 from mbo_search.units import format_count, format_seconds, perplexity
 
@@ -218,12 +220,12 @@ def _draw_arms(progress: Progress) -> RenderableType:
             side,
             arm.arm,
             str(arm.complete),
-            str(arm.pruned),
+            str(arm.ended_early),
             str(arm.failed),
             "-" if arm.best_loss is None else f"{arm.best_loss:.4f}",
             "-" if arm.best_loss is None else f"{perplexity(arm.best_loss):.2f}",
             _against(arm, baseline).strip(" ()"),
-            "" if arm.best_trial is None else str(arm.best_trial),
+            "" if arm.best_trial is None else f"#{arm.best_trial}",
             format_count(arm.executed_tokens),
         )
         for side, arms in _sides(progress)
@@ -232,13 +234,13 @@ def _draw_arms(progress: Progress) -> RenderableType:
     header = [
         "side",
         "search",
-        "done",
-        "pruned",
+        "complete",
+        "ended early",
         "failed",
         "best loss",
         "perplexity",
         "against baseline",
-        "trial",
+        "schedule",
         "tokens",
     ]
     return table(header, rows, right=" ".join(header[2:]))
@@ -247,7 +249,7 @@ def _draw_arms(progress: Progress) -> RenderableType:
 def _draw_running(running: tuple[RunningTrial, ...]) -> RenderableType:
     rows = [
         (
-            str(trial.trial),
+            f"#{trial.trial}",
             trial.arm,
             " -> ".join(trial.optimizers),
             _percent(trial.tokens / trial.total_tokens),
@@ -255,7 +257,7 @@ def _draw_running(running: tuple[RunningTrial, ...]) -> RenderableType:
         )
         for trial in running
     ]
-    return table(["trial", "search", "running", "done", "loss"], rows)
+    return table(["schedule", "search", "running", "trained", "loss"], rows)
 
 
 def _bar(progress: Progress) -> str:
@@ -271,31 +273,29 @@ def _percent(share: float) -> str:
 
 
 def _counts(progress: Progress) -> str:
+    """What has ended, in the words of the ranking, and what is at work."""
+    counts = progress.counts
     total = "" if progress.planned is None else f" of {progress.planned}"
-    probes = progress.done - progress.searched - progress.confirmed
-    more = f" and {probes} probes" if probes else ""
-    parts = [f"{progress.searched}{total} schedules{more} done", f"{len(progress.running)} running"]
-    if progress.confirmed or progress.confirm_left:
-        parts.insert(1, f"{progress.confirmed} of {progress.confirmed + progress.confirm_left} confirm runs done")
+    endings = ", ".join(f"{count} {ENDING_WORDS[ending]}" for ending, count in counts.unfinished)
+    parts = [f"{counts.schedules}{total} schedules done{f' ({endings})' if endings else ''}"]
+    parts += [f"{counts.probes} probe{'s' * (counts.probes > 1)}"] if counts.probes else []
+    if counts.confirm_runs or progress.confirm_left:
+        parts.append(f"{counts.confirm_runs} of {counts.confirm_runs + progress.confirm_left} confirm runs done")
+    parts.append(f"{len(progress.running)} running")
     parts += [f"{progress.waiting} waiting"] if progress.waiting else []
-    pruned, failed = sum(arm.pruned for arm in progress.arms), sum(arm.failed for arm in progress.arms)
-    parts += [f"{pruned} pruned"] if pruned else []
-    parts += [f"{failed} failed"] if failed else []
     return ", ".join(parts)
 
 
 def _tokens(progress: Progress) -> str:
-    wasted = f", {format_count(progress.wasted_tokens)} wasted" if progress.wasted_tokens else ""
-    hits = f", cache hits {progress.stages_found / progress.stages_asked:.0%}" if progress.stages_found else ""
-    return f"{format_count(progress.executed_tokens)} tokens trained{_saved(progress)}{hits}{wasted}"
-
-
-def _saved(progress: Progress) -> str:
-    """What sharing saved of what the schedules would have cost alone, or what probes and repeats cost beyond it."""
-    requested, saved = progress.executed_tokens + progress.saved_tokens, progress.saved_tokens
-    if saved < 0:
-        return f", {format_count(-saved)} more for probes and repeats than sharing saved"
-    return f", {format_count(saved)} saved ({saved / requested:.0%})" if saved else ""
+    requested = progress.executed_tokens + progress.saved_tokens
+    spent = TokenCounts(
+        requested=requested,
+        trained=progress.executed_tokens,
+        saved=progress.saved_tokens,
+        wasted=progress.wasted_tokens,
+    )
+    reused = f", {progress.stages_found} of {progress.stages_asked} stages reused" if progress.stages_found else ""
+    return f"{token_words(spent)}{reused}"
 
 
 def _clock(progress: Progress) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mbo_search.api.studies import data_cache, default_run_folder, load_study
+from mbo_search.study.files.files_named import with_base
 from mbo_search.study.study import Study
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def plan(study: Study | Path | str, *, quiet: bool = True) -> StudyPlan:
     from mbo_search.engine.plan import make_plan
 
     asked = study if isinstance(study, Study) else load_study(study)
+    asked = with_base(asked, Path())
     earlier = default_run_folder(asked.study).parent
     with watch(Console(stderr=True), quiet=quiet) as watcher:
         tell = Preparing(data=watcher.data, step=watcher.step)

@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING
 from mbo_search.api.schedules import FoundSchedule
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.system.cache import user_cache
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
     from optuna.samplers import BaseSampler
 
+    from mbo_search.data.summary.data_summary import DataSummary
     from mbo_search.engine.run import RunSummary
     from mbo_search.report.samples import TextSample
     from mbo_search.report.source import ReportSource
     from mbo_search.report.style.i18n import Language
     from mbo_search.results.evidence.ranking_values import Ranking, Verdict
+    from mbo_search.results.records.notes import Note
     from mbo_search.results.records.run_directory import RecordScan
     from mbo_search.study.study import Study
     from mbo_search.trial.reports import StageRunner
@@ -59,6 +62,17 @@ class Run:
     def study(self) -> Study:
         """The study that was searched."""
         return self._directory.study() if self.summary is None else self.summary.study
+
+    @cached_property
+    def data(self) -> DataSummary | None:
+        """What became of the text; None if the run is too old to know, and the cache is gone."""
+        from mbo_search.data.summary.data_summary import summarize
+        from mbo_search.results.records.run_data import metadata_of
+
+        metadata, setup = metadata_of(self._directory, user_cache()), self._directory.setup()
+        if metadata is None:
+            return None
+        return summarize(metadata, self.study.data, schedule_tokens=setup.budget().total_tokens)
 
     @cached_property
     def result(self) -> Ranking:
@@ -174,6 +188,35 @@ class Run:
         from mbo_search.report.page.page import write_report
 
         return write_report(self._source, None if out is None else Path(out), samples=samples, language=language)
+
+    def note(self, trial: int, text: str | None = None, *, tags: Sequence[str] = (), remove: bool = False) -> Note:
+        """Write down something about a schedule, for rank, report and everybody who opens the directory later.
+
+        Args:
+            trial: Its number.
+            text: What to write down, in place of what was; None: the text stays.
+            tags: Words to find it by, added to those that it has.
+            remove: Take these tags away instead, or without any the whole note.
+
+        Returns:
+            The note as it is now.
+
+        Raises:
+            UserError: If text or tags break a rule, or the trial is not a schedule of this run.
+        """
+        from mbo_search.results.ranking.files import write_noted_ranking
+        from mbo_search.results.ranking.noted import change_note
+
+        note = change_note(self._directory, trial, text, tags, remove=remove)
+        write_noted_ranking(self._directory)
+        return note
+
+    @property
+    def notes(self) -> dict[int, Note]:
+        """What was written down, by number of the trial; as it is now."""
+        from mbo_search.results.records.notes import read_notes
+
+        return read_notes(self.path)
 
     def save_figures(self, folder: Path | str, *, language: Language = "en") -> tuple[Path, ...]:
         """Write every figure of the report as SVG and PNG.

@@ -16,6 +16,7 @@ from mbo_search.study.study import Study
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
+    from mbo_search.data.summary.data_summary import DataSummary
     from mbo_search.engine.fork import Forked
     from mbo_search.engine.run import RunOptions, RunSummary
     from mbo_search.results.records.run_directory import RunDirectory
@@ -129,19 +130,26 @@ def fork(run: Run | Path | str, out: Path | str, *, overrides: Sequence[str] = (
 def _running(options: Options, seams: Seams) -> Iterator[RunOptions]:
     from rich.console import Console
 
+    from mbo_search.api.data_text import data_lines
     from mbo_search.api.live import watch
     from mbo_search.engine.backends.ray.cluster import Cluster
     from mbo_search.engine.options import Preparing
     from mbo_search.engine.run import RunOptions
 
-    address = options.address
-    with watch(Console(stderr=True), quiet=options.quiet) as observe:
+    address, console = options.address, Console(stderr=True)
+
+    def show_data(study: Study, data: DataSummary) -> None:
+        for line in () if options.quiet else data_lines(study, data):
+            console.print(line, soft_wrap=not console.is_terminal)
+
+    with watch(console, quiet=options.quiet) as observe:
         yield RunOptions(
             cache=data_cache(),
             backend=options.backend,
             cluster=None if address is None else Cluster(address=address, may_be_insecure=options.insecure_cluster),
             observe=observe,
             preparing=Preparing(data=observe.data, step=observe.step),
+            show_data=show_data,
             warm_start=tuple(map(Path, options.warm_start)),
             runner=seams.runner,
             searcher=seams.searcher,

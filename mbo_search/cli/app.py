@@ -20,8 +20,10 @@ from mbo_search.cli.options import (
     Figures,
     InsecureCluster,
     Language,
+    Live,
     ModelSource,
     Overrides,
+    Port,
     Quiet,
     RunFolder,
     ScheduleArgument,
@@ -93,6 +95,24 @@ def validate(
     deliver(lambda: validate_study(study, example, overrides or []), as_json=as_json, quiet=quiet)
 
 
+@app.command(epilog=epilog("data"))
+def data(
+    study: StudyFile = None,
+    example: Example = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Prepare the text of a study, and show what became of it.
+
+    Files read and passed over, documents dropped and why, the splits, and some documents of each as the model sees
+    them. Nothing is trained.
+    """
+    from mbo_search.cli.data import show_data
+
+    deliver(lambda: show_data(study, example, overrides or [], quiet=quiet), as_json=as_json, quiet=quiet)
+
+
 @app.command(epilog=epilog("plan"))
 def plan(
     study: StudyFile = None,
@@ -126,6 +146,7 @@ def run(
     backend: Backend = "auto",
     address: Address = None,
     insecure_cluster: InsecureCluster = False,
+    live: Live = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -143,7 +164,9 @@ def run(
         quiet=quiet,
     )
     deliver(
-        lambda: run_search(study, example, overrides or [], out=out, options=options), as_json=as_json, quiet=quiet
+        lambda: run_search(study, example, overrides or [], out=out, options=options, is_live=live),
+        as_json=as_json,
+        quiet=quiet,
     )
 
 
@@ -154,6 +177,7 @@ def resume(
     backend: Backend = "auto",
     address: Address = None,
     insecure_cluster: InsecureCluster = False,
+    live: Live = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -164,7 +188,9 @@ def resume(
     from mbo_search.cli.run import resume_search
 
     options = Options(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
-    deliver(lambda: resume_search(folder, overrides or [], options=options), as_json=as_json, quiet=quiet)
+    deliver(
+        lambda: resume_search(folder, overrides or [], options=options, is_live=live), as_json=as_json, quiet=quiet
+    )
 
 
 @app.command(epilog=epilog("fork"))
@@ -216,6 +242,7 @@ def confirm(
     backend: Backend = "auto",
     address: Address = None,
     insecure_cluster: InsecureCluster = False,
+    live: Live = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -229,7 +256,7 @@ def confirm(
 
     options = Options(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
     wanted = ConfirmOptions(top=top, seeds=seeds, equivalent_tokens=equivalent_tokens, attribution=attribution)
-    deliver(lambda: confirm_winners(folder, wanted, options=options), as_json=as_json, quiet=quiet)
+    deliver(lambda: confirm_winners(folder, wanted, options=options, is_live=live), as_json=as_json, quiet=quiet)
 
 
 @app.command(epilog=epilog("rank"))
@@ -266,6 +293,53 @@ def report(
     from mbo_search.cli.rank_report import report_run
 
     deliver(lambda: report_run(folder, out, language, figures), as_json=as_json, quiet=quiet)
+
+
+@app.command(epilog=epilog("serve"))
+def serve(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="DIR...",
+            help="Run directories, or folders that hold some.  [default: reports]",
+            show_default=False,
+        ),
+    ] = None,
+    port: Port = 0,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on: others can reach any but this.")
+    ] = "127.0.0.1",
+    language: Language = "en",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show runs as live pages, which follow a search while it runs.
+
+    Nothing is written, and a search is never disturbed. The address holds a token, without which nobody gets in.
+    Ctrl-C ends it.
+    """
+    from mbo_search.cli.live.serve import serve_runs
+
+    named = folders or [Path("reports")]
+    serve_runs(named, host=host, port=port, language=language, as_json=as_json, quiet=quiet)
+
+
+@app.command(epilog=epilog("dashboard"))
+def dashboard(
+    folder: RunFolder,
+    start: Annotated[bool, typer.Option("--start/--no-start", help="Start it, or only write the file.")] = True,
+    port: Port = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show a run in optuna-dashboard.
+
+    Writes DIR/dashboard.db, a view of the records: all searches in one study, with settings named by stage and the
+    trial numbers that every other command shows. Then starts optuna-dashboard here, where it is installed.
+    """
+    from mbo_search.cli.live.dashboard import show_dashboard
+
+    show_dashboard(folder, port=port, start=start, as_json=as_json, quiet=quiet)
 
 
 @app.command(epilog=epilog("compare"))
@@ -366,6 +440,33 @@ def sample(
 
     wanted = Continuation(prompt=prompt, num_tokens=num_tokens, temperature=temperature, seed=seed)
     deliver(lambda: continue_text(source, wanted), as_json=as_json, quiet=quiet)
+
+
+@app.command(epilog=epilog("note"))
+def note(
+    folder: RunFolder,
+    trial: Annotated[
+        int | None, typer.Argument(metavar="[TRIAL]", help="A schedule.  [default: show all notes]", min=0)
+    ] = None,
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="What to write down, in place of what was.")
+    ] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="A word to find it by. Repeatable.")
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take away the named tags, or without any the whole note.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write down something about a schedule, for rank, report and everybody who reads them.
+
+    A search may be running meanwhile.
+    """
+    from mbo_search.cli.note import note_schedule
+
+    deliver(lambda: note_schedule(folder, trial, text, tags or [], remove=remove), as_json=as_json, quiet=quiet)
 
 
 @app.command(name="list", epilog=epilog("list"))

@@ -13,6 +13,7 @@ from pydantic_core import to_jsonable_python
 from mbo_search.api.tables import table
 from mbo_search.cli.console import CommandResult
 from mbo_search.cli.options import Kind
+from mbo_search.errors import command_line
 from mbo_search.extensions import BUILT_IN, Registry
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
@@ -37,6 +38,7 @@ def list_catalogue(kind: Kind) -> CommandResult:
         schema="mbo-search/catalogue/1",
         document={"kind": kind, "entries": {name: _document(entries, name) for name in entries}},
         text=[_TABLES[kind]()],
+        next=f"name them in a study file of your own: {command_line('init')}",
         brief=" ".join(sorted(entries)),
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mbo_search.api.options import Options
 from mbo_search.cli.console import CommandResult
+from mbo_search.cli.live.serve import live_page
 from mbo_search.cli.run import run_result
 
 
@@ -27,7 +28,9 @@ class ConfirmOptions:
     attribution: bool | None = None
 
 
-def confirm_winners(folder: Path, asked: ConfirmOptions, *, options: Options) -> CommandResult:
+def confirm_winners(
+    folder: Path, asked: ConfirmOptions, *, options: Options, is_live: bool = False
+) -> CommandResult:
     """Train the champions again on fresh seeds.
 
     Raises:
@@ -35,12 +38,13 @@ def confirm_winners(folder: Path, asked: ConfirmOptions, *, options: Options) ->
     """
     from mbo_search.api.searches import confirm
 
-    run = confirm(
-        folder,
-        top=asked.top,
-        seeds=asked.seeds,
-        equivalent_tokens=asked.equivalent_tokens,
-        attribution=asked.attribution,
-        options=options,
-    )
-    return run_result(run, confirms=True)
+    with live_page(folder, is_wanted=is_live):
+        run = confirm(
+            folder,
+            top=asked.top,
+            seeds=asked.seeds,
+            equivalent_tokens=asked.equivalent_tokens,
+            attribution=asked.attribution,
+            options=options,
+        )
+        return run_result(run, confirms=True)

@@ -31,7 +31,9 @@ EXIT_USER = 2
 EXIT_INTERRUPTED = 130
 
 _PIPE_WIDTH = 10_000
-"""Columns where no terminal says how wide it is: nothing is folded."""
+"""Columns where neither a terminal nor COLUMNS says how wide it is: nothing is folded."""
+
+_LEAST_WIDTH = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ class CommandResult:
         schema: Name and version of the document, such as `mbo-search/plan/1`.
         document: The answer as JSON values.
         text: The answer for people: what rich can print, in order.
+        next: The sensible next step with its command; empty where there is none.
         brief: One line for `--quiet`; empty: nothing.
         exit_code: 0 unless the work itself ended badly.
     """
@@ -49,6 +52,7 @@ class CommandResult:
     schema: str
     document: Mapping[str, object]
     text: Sequence[RenderableType] = ()
+    next: str = ""
     brief: str = ""
     exit_code: int = EXIT_OK
 
@@ -62,12 +66,13 @@ def deliver(work: Callable[[], CommandResult], *, as_json: bool, quiet: bool) ->
     with _stdout_reserved(), _telling_of_interrupts():
         answer = work()
     if as_json:
-        print(_dump(answer.schema, answer.document))
+        following = {"next": answer.next} if answer.next else {}
+        print(_dump(answer.schema, {**answer.document, **following}))
     elif quiet:
         if answer.brief:
-            print(answer.brief)
+            print(answer.brief, file=sys.stderr if answer.exit_code else sys.stdout)
     else:
-        _print_text(answer.text)
+        _print_text(_with_next(answer))
     sys.stdout.flush()
     if answer.exit_code:
         raise typer.Exit(answer.exit_code)
@@ -81,6 +86,15 @@ def _telling_of_interrupts() -> Iterator[None]:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         raise
+
+
+def _with_next(answer: CommandResult) -> Sequence[RenderableType]:
+    """The answer with the next step last, in one line that a terminal folds but does not break."""
+    from rich.text import Text
+
+    if not answer.next:
+        return answer.text
+    return [*answer.text, "", Text.assemble(("Next:", "bold"), f" {answer.next}")]
 
 
 def error_console() -> Console:
@@ -137,10 +151,12 @@ def _print_text(text: Sequence[RenderableType]) -> None:
         for part in text:
             console.print(part, soft_wrap=isinstance(part, Text))
         return
-    unfolded = Console(file=io.StringIO(), markup=False, highlight=False, width=_PIPE_WIDTH)
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdecimal() and int(columns) >= _LEAST_WIDTH else _PIPE_WIDTH
+    unfolded = Console(file=io.StringIO(), markup=False, highlight=False, width=width)
     with unfolded.capture() as captured:
         for part in text:
-            unfolded.print(part)
+            unfolded.print(part, soft_wrap=isinstance(part, Text))
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 

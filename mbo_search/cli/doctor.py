@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from mbo_search.api.tables import facts, table
 from mbo_search.cli.console import EXIT_FAILED, EXIT_OK, CommandResult
-from mbo_search.errors import UserError
+from mbo_search.errors import UserError, command_line
 from mbo_search.units import format_bytes, format_seconds
 
 _PACKAGES = (
@@ -71,9 +71,16 @@ def examine(folder: Path, *, start_ray: bool) -> CommandResult:
             "",
             facts((name, version or "not installed") for name, version in versions.items()),
         ],
+        next=_next(is_ok=ok),
         brief="ok" if ok else "not ok",
         exit_code=EXIT_OK if ok else EXIT_FAILED,
     )
+
+
+def _next(*, is_ok: bool) -> str:
+    if is_ok:
+        return f"see what a study would do and cost: {command_line('plan', '--example', 'quickstart')}"
+    return f"do what the last column says, then look again: {command_line('doctor')}"
 
 
 def _version(package: str) -> str | None:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from mbo_search.api.studies import data_cache
 from mbo_search.api.tables import facts
 from mbo_search.cli.console import EXIT_FAILED, EXIT_OK, CommandResult, error_console
-from mbo_search.errors import Problem, TrialError, UserError
+from mbo_search.errors import Problem, TrialError, UserError, command_line
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.schedule_file import load_schedule_file
 from mbo_search.system.files import write_atomic
@@ -50,7 +50,7 @@ def export_schedule(folder: Path, out: Path, *, form: str | None, trial: int | N
 
     form = _format_of(out) if form is None else form
     can_be_trained = exporter(form).can_be_trained
-    text = export_text(RunDirectory.open(folder), trial, form)
+    text = export_text(RunDirectory.open(folder), trial, form, out.parent)
     try:
         write_atomic(out, text)
     except OSError as error:
@@ -59,7 +59,11 @@ def export_schedule(folder: Path, out: Path, *, form: str | None, trial: int | N
     return CommandResult(
         schema="mbo-search/export/1",
         document={"file": str(out), "format": form},
-        text=[f"Wrote {out}.", *([f"Train it again: mbo-search replay {out}"] if can_be_trained else [])],
+        text=[
+            f"Wrote {out}.",
+            *([f"It trains again with: {command_line('replay', out)}"] if can_be_trained else []),
+        ],
+        next=_train(out) if can_be_trained else "",
         brief=str(out),
     )
 
@@ -96,6 +100,7 @@ def replay_schedule(file: Path, *, quiet: bool) -> CommandResult:
         schema="mbo-search/replay/1",
         document=result.model_dump(mode="json"),
         text=[result.sentence],
+        next=_train(file) if result.is_met else f"see what this machine has: {command_line('doctor')}",
         brief=result.sentence,
         exit_code=EXIT_OK if result.is_met else EXIT_FAILED,
     )
@@ -122,9 +127,12 @@ def train_model(file: Path, out: Path, overrides: Sequence[str], *, quiet: bool)
         ("bits per byte", f"{final.bits_per_byte:.4f}"),
         ("training", format_seconds(final.train_seconds)),
         ("model", f"{out} (transformers.AutoModelForCausalLM.from_pretrained loads it)"),
+        *(("note", note) for note in final.carried_over),
     ]
     document = {"folder": str(out), **final.model_dump(mode="json", exclude={"schema_version"})}
-    return CommandResult(schema="mbo-search/train/1", document=document, text=[facts(rows)], brief=str(out))
+    return CommandResult(
+        schema="mbo-search/train/1", document=document, text=[facts(rows)], next=_try(out), brief=str(out)
+    )
 
 
 def continue_text(source: Path, wanted: Continuation) -> CommandResult:
@@ -148,6 +156,14 @@ def continue_text(source: Path, wanted: Continuation) -> CommandResult:
         text=[f"{wanted.prompt}{text}"],
         brief=text.replace("\n", " "),
     )
+
+
+def _train(file: Path) -> str:
+    return f"train the final model: {command_line('train', file, '--out', 'final-model')}"
+
+
+def _try(model: Path) -> str:
+    return f"let it continue a text: {command_line('sample', model, '--prompt', 'The ')}"
 
 
 @contextmanager

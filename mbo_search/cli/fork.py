@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mbo_search.cli.console import CommandResult
+from mbo_search.errors import command_line
 from mbo_search.units import format_bytes
 
 
@@ -27,7 +28,6 @@ def fork_run(folder: Path, out: Path, overrides: Sequence[str]) -> CommandResult
         f"Taken over: {len(forked.reused)} of {len(forked.reused) + len(forked.left)} trials, "
         f"{forked.num_nodes} trained states ({format_bytes(forked.node_bytes)})",
         *reasons,
-        f"Continue with: mbo-search resume {forked.run}",
     ]
     document = {
         "folder": str(forked.run),
@@ -37,4 +37,10 @@ def fork_run(folder: Path, out: Path, overrides: Sequence[str]) -> CommandResult
         "num_nodes": forked.num_nodes,
         "node_bytes": forked.node_bytes,
     }
-    return CommandResult(schema="mbo-search/fork/1", document=document, text=text, brief=str(forked.run))
+    return CommandResult(
+        schema="mbo-search/fork/1",
+        document=document,
+        text=text,
+        next=f"search on: {command_line('resume', forked.run)}",
+        brief=str(forked.run),
+    )

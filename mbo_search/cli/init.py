@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from mbo_search.cli.console import CommandResult
-from mbo_search.errors import Problem, UserError
+from mbo_search.errors import Problem, UserError, command_line
 from mbo_search.system.files import write_atomic
 
 STARTER = """\
@@ -80,7 +80,8 @@ def write_starter(file: Path, *, force: bool) -> CommandResult:
     return CommandResult(
         schema="mbo-search/init/1",
         document={"file": str(file)},
-        text=[f"Wrote {file}.", f"Next: mbo-search plan {file}"],
+        text=[f"Wrote {file}. Name your own text in it under data.source."],
+        next=f"see what it would do and cost: {command_line('plan', file)}",
         brief=str(file),
     )
 

@@ -53,6 +53,12 @@ Figures = Annotated[
         callback=output_folder,
     ),
 ]
+Port = Annotated[
+    int, typer.Option("--port", metavar="N", help="Port on this machine; 0: any free one.", min=0, max=65535)
+]
+Live = Annotated[
+    bool, typer.Option("--serve", help="Also show a live page, at an address that only this machine reaches.")
+]
 Backend = Annotated[
     BackendName, typer.Option("--backend", help="Where trials run; auto: local for one worker, else ray.")
 ]

@@ -8,11 +8,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mbo_search.api.data_text import data_parts
 from mbo_search.api.tables import facts, table
 from mbo_search.cli.console import CommandResult
 from mbo_search.cli.planned_ladder import ladder_of_plan, power_of_seeds, question_line
 from mbo_search.cli.sparkline import sparkline
-from mbo_search.cli.validate import study_path
+from mbo_search.cli.validate import again, study_path
 from mbo_search.engine.control.expected import CONFIRMED_SHARE
 from mbo_search.results.records.describe import describe_schedule
 from mbo_search.study.files.long_form import study_mapping
@@ -53,6 +54,8 @@ def plan_study(file: Path | None, example: str | None, overrides: Sequence[str],
             *_warning(plan),
             *_head(plan),
             "",
+            *data_parts(study, plan.data),
+            "",
             question_line(plan),
             "",
             ladder_of_plan(plan),
@@ -66,6 +69,7 @@ def plan_study(file: Path | None, example: str | None, overrides: Sequence[str],
             "",
             *_seeds(plan),
         ],
+        next=f"run it: {again('run', file, example, overrides)}",
         brief=_brief(plan),
     )
 
@@ -97,9 +101,8 @@ def _head(plan: StudyPlan) -> list[RenderableType]:
     rounded = "" if plan.schedule_tokens == budget else f", rounded down from {budget} to whole steps"
     schedule = f"{plan.schedule_tokens} tokens in {plan.steps} steps of {plan.setup.batch_tokens}{rounded}"
     grid = f"{plan.setup.num_segments} segments of {plan.setup.steps_per_segment} steps"
-    text = f"{format_count(plan.train_tokens)} tokens; a full schedule sees them {plan.epochs:.2g} times"
     model = f"{format_count(plan.num_parameters)} parameters, {format_count(plan.flops_per_token)}FLOP per token"
-    pairs = [("study", plan.study.study), ("model", model), ("training text", text), ("schedule", schedule)]
+    pairs = [("study", plan.study.study), ("model", model), ("schedule", schedule)]
     return [facts([*pairs, ("grid", grid), ("evaluation", _evaluation(plan))])]
 
 
@@ -184,21 +187,20 @@ def _baselines(plan: StudyPlan) -> list[tuple[str, str]]:
 
 
 def _cost(plan: StudyPlan) -> RenderableType:
-    trials = "no limit" if plan.trials is None else str(plan.trials)
-    tokens = "no limit" if plan.most_tokens is None else f"at most {format_count(plan.most_tokens)}"
+    schedules = "no limit" if plan.trials is None else str(plan.trials)
     states = f"of {format_bytes(plan.node_bytes)}, without limit"
     if plan.nodes_that_fit is not None and plan.store_bytes is not None:
         count = format_count(plan.nodes_that_fit)
         states = f"{count} of {format_bytes(plan.node_bytes)} fit into {format_bytes(plan.store_bytes)}"
     pairs = [
-        ("trials", f"{trials}, {plan.slots} at once, backend {plan.backend}"),
-        ("tokens", f"{tokens}, less by what is shared"),
+        ("schedules", f"{schedules}, {plan.slots} at once, backend {plan.backend}"),
+        ("tokens", _tokens(plan)),
         ("cached states", states),
     ]
     if plan.pace is not None:
         measured = "measured on a piece of a step" if plan.pace.is_piece else "measured"
         speed = format_count(plan.pace.tokens_per_second)
-        pairs.append(("speed", f"{speed} tokens a second and trial, {measured}"))
+        pairs.append(("speed", f"{speed} tokens a second and schedule, {measured}"))
     pairs += [("memory", _memory(plan.memory, plan.slots))] if plan.memory is not None else []
     pairs += [("time", _time(plan))] if plan.expected_seconds is not None else []
     if plan.confirm is not None:
@@ -210,7 +212,7 @@ def _memory(memory: TrialMemory, slots: int) -> str:
     together = f", {format_bytes(slots * memory.needed_bytes)} together" if slots > 1 else ""
     largest = f"the largest that fits is about {memory.largest_micro_batch}"
     needed = format_bytes(memory.needed_bytes)
-    return f"about {needed} a trial{together}, with a micro-batch of {memory.micro_batch}; {largest}"
+    return f"about {needed} a schedule{together}, with a micro-batch of {memory.micro_batch}; {largest}"
 
 
 def _time(plan: StudyPlan) -> str:
@@ -222,12 +224,25 @@ def _time(plan: StudyPlan) -> str:
     return f"{'; '.join(parts)}; start and report aside"
 
 
+def _tokens(plan: StudyPlan) -> str:
+    """The bounds of what `run` counts: tokens requested by schedules, and tokens trained."""
+    search = plan.study.search
+    bounds = []
+    if plan.trials is not None:
+        requested = format_count(plan.trials * search.repeats * plan.schedule_tokens)
+        bounds.append(f"at most {requested} requested; what is shared is trained once, and probes come on top")
+    if search.budget is not None:
+        budget = format_count(search.budget * search.repeats)
+        bounds.append(f"at most {budget} trained, and the rest of the last schedule")
+    return "; ".join(bounds) or "no limit"
+
+
 def _confirmation(cost: ConfirmCost, rungs: Sequence[Rung]) -> str:
     others = [f"{multiple:.3g}x" for multiple in cost.token_multiples]
     extra = [f"the strongest opponent at {' and '.join(others)} tokens"] if others else []
     extra += [f"{cost.parts} parts put back"] if cost.parts else []
     what = " and ".join([f"{cost.schedules} schedules, the champions of {', '.join(rungs)} among them", *extra])
-    return f"at most {what}, on {cost.seeds} fresh seeds: at most {format_count(cost.tokens)} tokens more"
+    return f"at most {what}, on {cost.seeds} fresh seeds: at most {format_count(cost.tokens)} more requested"
 
 
 def _seeds(plan: StudyPlan) -> list[RenderableType]:
@@ -247,7 +262,7 @@ def _seeds(plan: StudyPlan) -> list[RenderableType]:
 
 
 def _brief(plan: StudyPlan) -> str:
-    trials = "any number of" if plan.trials is None else str(plan.trials)
+    schedules = "any number of" if plan.trials is None else str(plan.trials)
     seconds = _all_seconds(plan)
     time = "" if seconds is None else f", about {format_seconds(seconds)}"
-    return f"{plan.study.study}: {trials} trials of {format_count(plan.schedule_tokens)} tokens{time}"
+    return f"{plan.study.study}: {schedules} schedules of {format_count(plan.schedule_tokens)} tokens{time}"

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from mbo_search.api.data_text import data_lines
 from mbo_search.cli.console import CommandResult
 from mbo_search.cli.ranking_text import ranking_text
 from mbo_search.errors import Problem, UserError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from mbo_search.api.runs import Run
     from mbo_search.report.style.i18n import Language
 
@@ -27,10 +30,23 @@ def rank_run(folder: Path, *, as_csv: bool) -> CommandResult:
     from mbo_search.api.runs import load_run
 
     run = load_run(folder)
-    text = [_csv(run)] if as_csv else ranking_text(run.result)
-    document = run.result.model_dump(mode="json")
+    text = [_csv(run)] if as_csv else [*_data_above(run), *ranking_text(run.result)]
+    data = None if run.data is None else run.data.model_dump(mode="json")
+    document = {**run.result.model_dump(mode="json"), "data": data}
     schema = document.pop("schema")
-    return CommandResult(schema=schema, document=document, text=text, brief=run.verdict.sentence)
+    return CommandResult(
+        schema=schema,
+        document=document,
+        text=text,
+        next="" if as_csv else run.verdict.next,
+        brief=run.verdict.headline,
+    )
+
+
+def _data_above(run: Run) -> list[RenderableType]:
+    """The data block, and an empty line below it."""
+    lines = data_lines(run.study, run.data)
+    return [*lines, ""] if lines else []
 
 
 def _csv(run: Run) -> Text:
@@ -82,7 +98,13 @@ def _wrote(
 ) -> CommandResult:
     text = [f"Wrote {page}.", *([f"Wrote {len(drawn)} files to {folder}."] if folder is not None else [])]
     document = {"file": str(page), "figures": [str(path) for path in drawn], **more}
-    return CommandResult(schema=schema, document=document, text=text, brief=str(page))
+    return CommandResult(
+        schema=schema,
+        document=document,
+        text=text,
+        next=f"open it in a browser: {page.absolute().as_uri()}",
+        brief=str(page),
+    )
 
 
 @contextmanager

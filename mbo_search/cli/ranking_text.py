@@ -1,12 +1,18 @@
-"""A ranking for people: the ladder, the verdict, the best schedules, the others, and what it all cost."""
+"""A ranking for people: the ladder, the best schedules, what was tried and what it cost, and last the verdict."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.console import Group
+from rich.text import Text
+
+from mbo_search.api.stacked import StackedRow, StackedTable
 from mbo_search.api.tables import signed, table
+from mbo_search.cli.note import notes_text
+from mbo_search.results.evidence.count_words import schedule_words, token_words
+from mbo_search.results.evidence.counts import TokenCounts
 from mbo_search.results.records.describe import describe_schedule
 from mbo_search.units import format_count, format_seconds
 
@@ -14,61 +20,77 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from mbo_search.results.evidence.attribution import Attribution
-    from mbo_search.results.evidence.ranking_values import LadderRung, RankedTrial, Ranking, Totals
+    from mbo_search.results.evidence.ranking_values import LadderRung, RankedTrial, Ranking
     from mbo_search.results.statistics.paired import PairedTest
 
-_MOST_ROWS = 15
-_HEADER = ["rank", "trial", "rung", "perplexity", "loss", "+-", "seeds", "tokens", "schedule"]
-_CONFIRMED_HEADER = [*_HEADER[:7], "searched", "test", *_HEADER[7:]]
-_LADDER = ["rung", "champion", "perplexity", "gain_%", "interval", "tokens", "trials", "dims"]
+_MOST_ROWS = 10
+_LEAST_UNCONFIRMED = 3
+_CONFIRMED = ("rank", "schedule", "rung", "perplexity", "loss", "+-", "seeds", "searched", "test", "tokens")
+_SEARCHED = ("rank", "schedule", "rung", "perplexity", "loss", "tokens")
+_SPARE = ("tokens", "test", "searched", "loss", "+-", "seeds", "rung")
+_LADDER = ("rung", "champion", "perplexity", "gain_%", "interval", "tokens", "schedules", "dims")
+_SPARE_LADDER = ("dims", "schedules", "tokens", "interval", "perplexity")
 _UNKNOWN = "-"
+_COLOURS = {"yes": "bold green", "no": "bold red", "undecided": "bold yellow"}
 
 
 def ranking_text(ranking: Ranking, *, most_rows: int = _MOST_ROWS) -> list[RenderableType]:
-    """Lay out a ranking."""
-    ranked = [row for row in ranking.trials if row.rank is not None]
-    others = [row for row in ranking.trials if row.rank is None]
-    parts: list[RenderableType] = [*_opening(ranking), ""]
+    """Lay out a ranking, the verdict last, because that is where a terminal stops."""
+    confirmed = [row for row in ranking.trials if row.rank is not None and row.confirmed]
+    searched = [row for row in ranking.trials if row.rank is not None and not row.confirmed]
+    parts: list[RenderableType] = []
     if any(row.champion_trial is not None for row in ranking.ladder):
-        parts += [_ladder(ranking.ladder), ""]
-    parts += _further(ranking)
-    if ranked:
-        parts += [_table(ranking, ranked, most_rows), ""]
-    if others:
-        parts += [f"Not ranked: {_reasons(others)}."]
+        parts += [*_ladder(ranking.ladder), ""]
+    if confirmed:
+        parts += [*_confirmed_table(ranking, confirmed, most_rows), ""]
+    if searched:
+        room = max(most_rows - len(confirmed), _LEAST_UNCONFIRMED)
+        parts += [*_searched_table(ranking, searched, room, is_alone=not confirmed), ""]
     if ranking.attribution is not None:
         parts += [_attribution(ranking.attribution), ""]
-    return [*parts, *ranking.notes, _totals(ranking.totals)]
+    parts += notes_text(ranking)
+    notes = [*_further(ranking), *ranking.notes, *_cost(ranking)]
+    return [*parts, *notes, "", *verdict_text(ranking)]
 
 
-def _opening(ranking: Ranking) -> list[str]:
-    """What came out, how sure that is, what forbids a yes, and what to do next."""
+def verdict_text(ranking: Ranking) -> list[RenderableType]:
+    """What came out in plain words, then the numbers behind it, and what forbids a yes."""
     verdict = ranking.verdict
-    found = [verdict.ladder_sentence, verdict.sentence]
+    style = _COLOURS.get(verdict.answer or "", "bold")
     opening = "Note:" if verdict.answer == "no" else "Not a yes, because"
-    found += [f"{opening} {reason}." for reason in verdict.objections]
-    found += [f"Next: {verdict.next}"] if verdict.next else []
-    return [line for line in found if line]
+    said = verdict.objections[1:] if verdict.forbids_yes else verdict.objections
+    found: list[RenderableType] = [Group(Text(verdict.headline, style=style))]
+    if ranking.repeats is not None:
+        found.insert(0, Group(Text(ranking.repeats.sentence, style="bold")))
+    found += [line for line in (verdict.ladder_sentence, verdict.details) if line]
+    return [*found, *(f"{opening} {reason}." for reason in said)]
 
 
-def _ladder(ladder: Sequence[LadderRung]) -> RenderableType:
+def _ladder(ladder: Sequence[LadderRung]) -> list[RenderableType]:
     """A row for each rung: its champion, what that gains over everything below, and what looking for it took."""
     rows = [
-        (
-            row.name,
-            _UNKNOWN if row.champion_trial is None else str(row.champion_trial),
-            _UNKNOWN if row.perplexity is None else f"{row.perplexity:.2f}",
-            *_gain(row),
-            format_count(row.executed_tokens),
-            str(row.trials),
-            _UNKNOWN if row.dimensions is None else str(row.dimensions),
+        StackedRow(
+            cells=(
+                row.name,
+                _UNKNOWN if row.champion_trial is None else f"#{row.champion_trial}",
+                _UNKNOWN if row.perplexity is None else f"{row.perplexity:.2f}",
+                *_gain(row),
+                format_count(row.executed_tokens),
+                str(row.trials),
+                _UNKNOWN if row.dimensions is None else str(row.dimensions),
+            )
         )
         for row in ladder
     ]
     caption = (
         "Gain in perplexity over the best rung below; positive is better. Intervals hold for all rungs together."
     )
-    return table(_LADDER, rows, title="Ladder", caption=caption, right=" ".join(_LADDER[1:]))
+    grid = StackedTable(header=_LADDER, rows=rows, left=("rung",), spare=_SPARE_LADDER)
+    return [_title("Ladder"), grid, Group(Text(caption, style="dim"))]
+
+
+def _title(text: str) -> RenderableType:
+    return Group(Text(text, style="bold underline"))
 
 
 def _gain(row: LadderRung) -> tuple[str, str]:
@@ -81,18 +103,17 @@ def _gain(row: LadderRung) -> tuple[str, str]:
 
 
 def _further(ranking: Ranking) -> list[str]:
-    """What independent searches say together, and how much the seed alone moves a loss."""
-    repeats, floor = ranking.repeats, ranking.noise_floor
-    found = [repeats.sentence] if repeats is not None else []
-    if floor is not None:
-        spread = f"{floor.sd_nats:.4f} nats ({floor.sd_percent:.2g} % of perplexity)"
-        found.append(f"Noise floor: a difference of two schedules varies by {spread} from seed to seed.")
-    return [*found, ""] if found else []
+    """How much the seed alone moves a loss."""
+    floor = ranking.noise_floor
+    if floor is None:
+        return []
+    spread = f"{floor.sd_percent:.2g} % of perplexity ({floor.sd_nats:.4f} nats)"
+    return [f"Noise floor: from seed to seed, a difference of two schedules varies by {spread}."]
 
 
 def _attribution(attribution: Attribution) -> RenderableType:
     if not attribution.rows:
-        return f"Trial {attribution.trial} and trial {attribution.baseline_trial} have all their parts in common."
+        return f"#{attribution.trial} and #{attribution.baseline_trial} have all their parts in common."
     rows = [
         (
             f"{row.stage + 1} {row.stage_name}",
@@ -110,7 +131,7 @@ def _attribution(attribution: Attribution) -> RenderableType:
     return table(
         ["stage", "part", "nats", "interval", "adjusted p", "put back"],
         rows,
-        title=f"Worth of trial {attribution.trial}'s parts over those of trial {attribution.baseline_trial}",
+        title=f"What each part of #{attribution.trial} is worth over that of #{attribution.baseline_trial}",
         caption=" ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences),
         right="nats",
     )
@@ -120,73 +141,100 @@ def _interval(test: PairedTest) -> str:
     return f"{test.low_nats:.4f} .. {test.high_nats:.4f}"
 
 
-def _table(ranking: Ranking, ranked: Sequence[RankedTrial], most_rows: int) -> RenderableType:
+def _confirmed_table(ranking: Ranking, rows: Sequence[RankedTrial], most_rows: int) -> list[RenderableType]:
+    """Schedules with their means over fresh seeds, beside them what the search had seen."""
+    shown = _shown(ranking, rows, most_rows)
+    grid = StackedTable(
+        header=_CONFIRMED,
+        rows=[
+            StackedRow(
+                cells=(
+                    *_name(row),
+                    _UNKNOWN if row.val_loss_sd is None else f"{row.val_loss_sd:.4f}",
+                    str(len(row.runs) - (row.search_val_loss is not None)),
+                    _UNKNOWN if row.search_val_loss is None else f"{row.search_val_loss:.4f}",
+                    _UNKNOWN if row.test_perplexity is None else f"{row.test_perplexity:.2f}",
+                    format_count(row.executed_tokens),
+                ),
+                below=describe_schedule(row.stages),
+                style="bold" if row.rank == 1 else "",
+            )
+            for row in shown
+        ],
+        below="recipe",
+        left=("rung",),
+        spare=_SPARE,
+    )
+    notes = [*_marks(shown), *_hidden(rows, shown)]
+    title = f"Confirmed on fresh seeds ({ranking.study}, {ranking.scale})"
+    return [_title(title), grid, *_caption(notes)]
+
+
+def _searched_table(
+    ranking: Ranking, rows: Sequence[RankedTrial], most_rows: int, *, is_alone: bool
+) -> list[RenderableType]:
+    """Schedules with what the search saw of them, on one seed each."""
+    shown = _shown(ranking, rows, most_rows)
+    grid = StackedTable(
+        header=_SEARCHED,
+        rows=[
+            StackedRow(cells=(*_name(row), format_count(row.executed_tokens)), below=describe_schedule(row.stages))
+            for row in shown
+        ],
+        below="recipe",
+        left=("rung",),
+        spare=_SPARE,
+    )
+    scale = f" ({ranking.study}, {ranking.scale})" if is_alone else ""
+    notes = [*_marks(shown), *_hidden(rows, shown), "One seed each: none of these is confirmed on fresh seeds."]
+    return [_title(f"Found by the search{scale}"), grid, *_caption(notes)]
+
+
+def _shown(ranking: Ranking, rows: Sequence[RankedTrial], most_rows: int) -> list[RankedTrial]:
+    """The first rows, and whichever champions come later."""
     marked = {ranking.baseline_trial, *(row.champion_trial for row in ranking.ladder)}
-    shown = [row for position, row in enumerate(ranked) if position < most_rows or row.trial in marked]
-    hidden = len(ranked) - len(shown)
-    notes = [f"{hidden} more in ranking.csv."] if hidden else []
-    notes += ["= marks schedules whose order may be noise."] if any(row.tied for row in shown) else []
-    notes += (
-        ["* marks schedules that no other beats in all objectives."] if any(row.on_front for row in shown) else []
-    )
-    if not any(row.confirmed for row in shown):
-        notes.append("Losses of one seed each; none is confirmed on fresh seeds.")
-    is_confirmed = any(row.confirmed for row in shown)
-    return table(
-        _CONFIRMED_HEADER if is_confirmed else _HEADER,
-        (_cells(row, is_confirmed=is_confirmed) for row in shown),
-        title=f"{ranking.study}, {ranking.scale}",
-        caption=" ".join(notes),
-        right="rank trial perplexity loss +- seeds searched test tokens",
-    )
+    return [row for position, row in enumerate(rows) if position < most_rows or row.trial in marked]
 
 
-def _cells(row: RankedTrial, *, is_confirmed: bool) -> list[str]:
-    """A row; beside confirmed losses what the search had seen, and the perplexity of the test split."""
-    confirm_runs = len(row.runs) - (row.search_val_loss is not None)
-    return [
+def _name(row: RankedTrial) -> tuple[str, ...]:
+    return (
         f"{row.rank}{'=' if row.tied else ''}{'*' if row.on_front else ''}",
-        str(row.trial),
+        f"#{row.trial}",
         row.label or row.rung,
         _UNKNOWN if row.val_perplexity is None else f"{row.val_perplexity:.2f}",
         _UNKNOWN if row.val_loss is None else f"{row.val_loss:.4f}",
-        _UNKNOWN if row.val_loss_sd is None else f"{row.val_loss_sd:.4f}",
-        str(confirm_runs) if row.confirmed else "search",
-        *(_curse(row) if is_confirmed else ()),
-        format_count(row.executed_tokens),
-        describe_schedule(row.stages),
-    ]
-
-
-def _curse(row: RankedTrial) -> tuple[str, str]:
-    return (
-        f"{row.search_val_loss:.4f}" if row.confirmed and row.search_val_loss is not None else _UNKNOWN,
-        _UNKNOWN if row.test_perplexity is None else f"{row.test_perplexity:.2f}",
     )
 
 
-def _reasons(rows: Sequence[RankedTrial]) -> str:
-    counts = Counter(row.reason or row.state for row in rows)
-    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.most_common())
+def _marks(shown: Sequence[RankedTrial]) -> list[str]:
+    notes = ["= marks schedules whose order may be noise."] if any(row.tied for row in shown) else []
+    if any(row.on_front for row in shown):
+        notes.append("* marks schedules that no other beats in all objectives.")
+    return notes
 
 
-def _saved(totals: Totals) -> str:
-    if totals.saved_tokens < 0:
-        return f"probes and repeats cost {format_count(-totals.saved_tokens)} more than sharing saved"
-    return f"{totals.saved_tokens / totals.requested_tokens:.0%} saved by sharing prefixes"
+def _hidden(rows: Sequence[RankedTrial], shown: Sequence[RankedTrial]) -> list[str]:
+    return [f"{len(rows) - len(shown)} more with --csv."] if len(rows) > len(shown) else []
 
 
-def _totals(totals: Totals) -> str:
-    executed, requested = format_count(totals.executed_tokens), format_count(totals.requested_tokens)
-    joined = f"{executed} of the {requested} tokens requested"
-    if totals.executed_tokens > totals.requested_tokens:
-        joined = f"{executed} tokens, {requested} requested"
-    parts = [f"trained {joined}"]
-    if totals.requested_tokens:
-        parts.append(_saved(totals))
-    if totals.stages_asked:
-        parts.append(f"{totals.stages_found} of {totals.stages_asked} stage ends found in the cache")
-    parts += [f"{format_count(totals.wasted_tokens)} wasted"] if totals.wasted_tokens else []
+def _caption(notes: Sequence[str]) -> list[RenderableType]:
+    return [Group(Text(" ".join(notes), style="dim"))] if notes else []
+
+
+def _cost(ranking: Ranking) -> list[str]:
+    """What was tried, and what that cost; the page says the same."""
+    counts, totals = ranking.counts, ranking.totals
+    spent = TokenCounts(
+        requested=totals.requested_tokens,
+        trained=totals.executed_tokens,
+        saved=totals.saved_tokens,
+        wasted=totals.wasted_tokens,
+    )
+    parts = [token_words(spent)]
+    if counts.confirm_runs:
+        search, confirmation = (format_count(part.requested) for part in (counts.search, counts.confirmation))
+        parts.append(f"{search} requested by the search and {confirmation} by confirm runs")
+    parts += [f"{totals.stages_found} of {totals.stages_asked} stages reused"] if totals.stages_found else []
     parts += [format_seconds(totals.wall_seconds)] if totals.wall_seconds is not None else []
-    parts += [f"slots {totals.busy_fraction:.0%} busy"] if totals.busy_fraction is not None else []
-    return f"Cost: {', '.join(parts)}."
+    parts += [f"workers busy {totals.busy_fraction:.0%} of the time"] if totals.busy_fraction is not None else []
+    return [f"Tried: {schedule_words(counts)}.", f"Cost: {', '.join(parts)}."]

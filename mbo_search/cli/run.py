@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mbo_search.api.options import Options
+from mbo_search.api.studies import default_run_folder
 from mbo_search.api.tables import facts
 from mbo_search.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, CommandResult
+from mbo_search.cli.live.serve import live_page
 from mbo_search.cli.ranking_text import ranking_text
 from mbo_search.cli.validate import study_path
+from mbo_search.errors import command_line
 from mbo_search.study.files.study_file import load_study
 
 if TYPE_CHECKING:
@@ -30,19 +33,30 @@ _ENDS = {
 
 
 def run_search(
-    file: Path | None, example: str | None, overrides: Sequence[str], *, out: Path | None, options: Options
+    file: Path | None,
+    example: str | None,
+    overrides: Sequence[str],
+    *,
+    out: Path | None,
+    options: Options,
+    is_live: bool = False,
 ) -> CommandResult:
-    """Search, or continue the search of the same study in the same directory.
+    """Search, or continue the search of the same study in the same directory, with a live page if that is wanted.
 
     Raises:
         UserError: If the study is wrong, or the directory holds something else.
     """
     from mbo_search.api.searches import search
 
-    return run_result(search(load_study(study_path(file, example), overrides), out, options=options))
+    study = load_study(study_path(file, example), overrides)
+    folder = default_run_folder(study.study) if out is None else out
+    with live_page(folder, is_wanted=is_live):
+        return run_result(search(study, folder, options=options))
 
 
-def resume_search(folder: Path, overrides: Sequence[str], *, options: Options) -> CommandResult:
+def resume_search(
+    folder: Path, overrides: Sequence[str], *, options: Options, is_live: bool = False
+) -> CommandResult:
     """Continue a search.
 
     Raises:
@@ -50,7 +64,8 @@ def resume_search(folder: Path, overrides: Sequence[str], *, options: Options) -
     """
     from mbo_search.api.searches import resume
 
-    return run_result(resume(folder, overrides=overrides, options=options))
+    with live_page(folder, is_wanted=is_live):
+        return run_result(resume(folder, overrides=overrides, options=options))
 
 
 def run_result(run: Run, *, confirms: bool = False) -> CommandResult:
@@ -64,9 +79,7 @@ def run_result(run: Run, *, confirms: bool = False) -> CommandResult:
         "folder": str(run.path),
         "interrupted": summary.is_interrupted,
         "ended_by": summary.ended_by,
-        "complete": summary.num_complete,
-        "pruned": summary.num_pruned,
-        "failed": summary.num_failed,
+        "counts": ranking.counts.model_dump(mode="json"),
         "confirmed": summary.num_confirmed,
         "totals": ranking.totals.model_dump(mode="json"),
         "report": None if report is None else str(report),
@@ -74,33 +87,42 @@ def run_result(run: Run, *, confirms: bool = False) -> CommandResult:
         "verdict": ranking.verdict.model_dump(mode="json"),
         "warm_start": list(_warm_sentences(directory)),
     }
+    exit_code = _exit_code(summary, confirms=confirms)
+    following = command_line("resume", run.path) if summary.is_interrupted else ranking.verdict.next
     return CommandResult(
-        schema="mbo-search/run/1",
+        schema="mbo-search/run/2",
         document=document,
         text=_text(summary, report),
-        brief=str(best or run.path),
-        exit_code=_exit_code(summary, confirms=confirms),
+        next=following,
+        brief=f"{_ending(summary)} Next: {following}" if exit_code else str(best or run.path),
+        exit_code=exit_code,
     )
 
 
 def _exit_code(summary: RunSummary, *, confirms: bool) -> int:
     if summary.is_interrupted:
         return EXIT_INTERRUPTED
-    return EXIT_OK if (summary.num_confirmed if confirms else summary.num_complete) else EXIT_FAILED
+    found = summary.num_confirmed if confirms else summary.ranking.counts.complete
+    return EXIT_OK if found else EXIT_FAILED
 
 
 def _text(summary: RunSummary, report: Path | None) -> list[RenderableType]:
     run, ranking = summary.run, summary.ranking
-    if summary.is_interrupted:
-        end = f"Interrupted; everything is saved. Continue with: mbo-search resume {run.path}"
-        return [*ranking_text(ranking), "", end]
-    ended = f"The search has ended: {_ENDS.get(summary.ended_by or '', 'nothing is left to do')}."
-    if not summary.num_complete:
-        said = f"No trial completed; {run.trials} holds what each of them said."
-        return [ended, said, *ranking.notes, *([f"The report is {report}."] if report else [])]
-    paths = [("ranking", run.ranking_csv), ("best config", run.best_yaml), ("report", report)]
+    winner = run.best_yaml if ranking.verdict.winner_trial is not None else None
+    paths = [("ranking", run.ranking_csv), ("best config", winner), ("report", report)]
     shown = facts((name, str(path)) for name, path in paths if path is not None)
-    return [ended, *_warm_sentences(run), "", *ranking_text(ranking), "", shown]
+    return [_ended(summary), *_warm_sentences(run), shown, "", *ranking_text(ranking)]
+
+
+def _ending(summary: RunSummary) -> str:
+    """How it ended, in one line, where there is nothing to be shown."""
+    return _ended(summary) if summary.is_interrupted else summary.ranking.verdict.headline
+
+
+def _ended(summary: RunSummary) -> str:
+    if summary.is_interrupted:
+        return "Interrupted; everything is saved."
+    return f"The search has ended: {_ENDS.get(summary.ended_by or '', 'nothing is left to do')}."
 
 
 def _warm_sentences(run: RunDirectory) -> tuple[str, ...]:

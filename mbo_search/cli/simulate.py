@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mbo_search.api.tables import table as text_table
 from mbo_search.cli.console import CommandResult
+from mbo_search.errors import command_line
 
 
 def simulate_search(file: Path, searchers: Sequence[str], *, budget: int, slots: int, seeds: int) -> CommandResult:
@@ -51,8 +52,13 @@ def simulate_search(file: Path, searchers: Sequence[str], *, budget: int, slots:
             f"{table.name}: {budget} stage runs, {slots} at once, {seeds} seeds",
             text_table(["searcher", "nats above the best", "time in stage runs"], rows),
         ],
+        next=f"search with one of them: {_use(min(rows, key=lambda row: row[1])[0])}",
         brief=", ".join(f"{name} {mean}" for name, mean, _ in rows),
     )
+
+
+def _use(searcher: str) -> str:
+    return command_line("run", "--example", "quickstart", "--set", f"search.searcher={searcher}")
 
 
 def show_tree(folder: Path) -> CommandResult:
@@ -73,5 +79,6 @@ def show_tree(folder: Path) -> CommandResult:
         schema="mbo-search/tree/1",
         document={"nodes": [node.model_dump(mode="json") for node in nodes]},
         text=["untrained", *(f"  {line}" for line in lines)],
+        next=f"see it drawn: {command_line('report', folder)}",
         brief=f"{len(nodes)} nodes",
     )

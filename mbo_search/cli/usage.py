@@ -16,6 +16,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
     {
         "init": "init study.yaml",
         "validate": "validate study.yaml",
+        "data": "data study.yaml",
         "plan": "plan study.yaml",
         "run": "run --example quickstart",
         "resume": "resume reports/quickstart",
@@ -23,11 +24,14 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "confirm": "confirm reports/quickstart --seeds 6",
         "rank": "rank reports/quickstart",
         "report": "report reports/quickstart",
+        "serve": "serve reports",
+        "dashboard": "dashboard reports/quickstart",
         "compare": "compare reports/one reports/other -o comparison.html",
         "export": "export reports/quickstart -o best.yaml",
         "replay": "replay reports/quickstart/best.yaml",
         "train": "train reports/quickstart/best.yaml --out model",
         "sample": 'sample reports/quickstart --prompt "The function returns"',
+        "note": 'note reports/quickstart 12 "trains calmly" --tag keep',
         "list": "list optimizers",
         "doctor": "doctor",
         "simulate": "simulate table.json --searcher tree --searcher tpe",
@@ -43,12 +47,14 @@ _OTHER_WORDS: Mapping[str, str] = MappingProxyType(
         "continue": "resume",
         "generate": "sample",
         "help": "--help",
+        "live": "serve",
         "new": "init",
         "results": "rank",
         "search": "run",
         "show": "rank",
         "start": "run",
         "version": "--version",
+        "watch": "serve",
     }
 )
 """What people write for our commands."""

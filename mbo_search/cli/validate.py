@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mbo_search.cli.console import CommandResult
-from mbo_search.errors import UserError
+from mbo_search.errors import UserError, command_line
 from mbo_search.study.examples import example_path
 from mbo_search.study.files.study_file import load_study
 from mbo_search.study.space.searcher_notes import ModelNote, model_notes
@@ -28,6 +28,12 @@ def study_path(file: Path | None, example: str | None) -> Path:
     raise UserError("give a study file or --example NAME, and not both")
 
 
+def again(command: str, file: Path | None, example: str | None, overrides: Sequence[str]) -> str:
+    """A command with the study and the settings that this one was given."""
+    named: tuple[str | Path, ...] = ("--example", example) if example is not None else (file or Path(),)
+    return command_line(command, *named, *(word for one in overrides for word in ("--set", one)))
+
+
 def validate_study(file: Path | None, example: str | None, overrides: Sequence[str]) -> CommandResult:
     """Check a study file.
 
@@ -46,6 +52,7 @@ def validate_study(file: Path | None, example: str | None, overrides: Sequence[s
             "notes": [note.model_dump(mode="json") for note in notes],
         },
         text=[f"{path} is valid: study {study.study}, {_stages(study)}.", *map(_sentence, notes)],
+        next=f"see what it would do and cost: {again('plan', file, example, overrides)}",
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from mbo_search.data.clean import clean_text, weighted_length
 from mbo_search.data.dedup import DuplicateFilter
 from mbo_search.data.document import Document
-from mbo_search.data.metadata import SPLITS, DedupMetadata, DropReason, SourceMetadata, Split
+from mbo_search.data.metadata import SPLITS, DedupMetadata, DropReason, SourceMetadata, Split, with_counts
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.readers import read_file
 from mbo_search.data.sources import Source
@@ -53,7 +53,7 @@ class _Drops:
         known = DedupMetadata(
             kind=spec.dedup, too_short=0, exact=0, near=0, in_validation=0, num_compared=num_compared
         )
-        return known.model_copy(update={**self.documents, "num_characters": dict(self.characters)})
+        return with_counts(known, self.documents, self.characters)
 
 
 def read_splits(spec: DataSpec, sources: Sequence[Source], tell: PrepareReporter = tell_nobody) -> SplitText:
@@ -75,7 +75,9 @@ def read_splits(spec: DataSpec, sources: Sequence[Source], tell: PrepareReporter
     held_out = held_out_splits(kept)
     check_enough(spec, held_out, len(fresh), dedup)
     dealt = _split(spec, fresh, held_out)
-    given = {split: list(kept[split]) for split in SPLITS if split in kept and split != "train"}
+    given: dict[Split, list[Document]] = {
+        split: list(kept[split]) for split in SPLITS if split in kept and split != "train"
+    }
     return SplitText(splits=dealt | given, sources=read.sources, dedup=dedup)
 
 

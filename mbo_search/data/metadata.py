@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -162,6 +163,14 @@ class DedupMetadata(Description):
     def num_leaked(self) -> int:
         """Documents of the training text that would have leaked: validation or test text holds them."""
         return self.in_validation + self.in_test
+
+
+def with_counts(
+    known: DedupMetadata, documents: Mapping[DropReason, int], characters: Mapping[DropReason, int]
+) -> DedupMetadata:
+    """Put counts by reason into what is known."""
+    counts: dict[str, int] = {reason: documents[reason] for reason in DROP_REASONS if documents.get(reason)}
+    return known.model_copy(update={**counts, "num_characters": dict(characters)})
 
 
 class WrittenSplits(Description):

@@ -25,7 +25,15 @@ import tokenizers
 
 from mbo_search.data.batches import TokenArray
 from mbo_search.data.corpus_text import read_splits
-from mbo_search.data.metadata import SPLITS, DataMetadata, FileMetadata, Split, WrittenSplits, data_fingerprint
+from mbo_search.data.metadata import (
+    SPLITS,
+    DataMetadata,
+    FileMetadata,
+    Split,
+    SplitMetadata,
+    WrittenSplits,
+    data_fingerprint,
+)
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.shards import write_shard_splits
 from mbo_search.data.sources import Source, resolve_sources
@@ -38,6 +46,7 @@ from mbo_search.data.tokenizer import (
     tokenizer_files,
     train_bpe_tokenizer,
 )
+from mbo_search.data.tokenizing.fit import check_covered, check_known
 from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 from mbo_search.system.files import fsync_file, fsync_folder, read_json, sha256_file, write_json
@@ -208,29 +217,33 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: Prepar
 def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:
     text = read_splits(spec, sources, tell)
     train = (piece for document in text.splits["train"] for piece in tokenizable_texts(document.text))
-    _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER)
+    _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER, tell)
     tokenizer = load_tokenizer(folder / _TOKENIZER)
     documents = [document for split in SPLITS for document in text.splits[split]]
     encoded = counted(documents, "encode", len(documents), tell)
-    splits = {
-        split: write_documents(
-            folder / token_file(split), itertools.islice(encoded, len(text.splits[split])), tokenizer
-        )
-        for split in SPLITS
-    }
+    check_covered(spec.tokenizer, documents, tokenizer)
+    splits: dict[Split, SplitMetadata] = {}
+    for split in SPLITS:
+        own = itertools.islice(encoded, len(text.splits[split]))
+        splits[split] = write_documents(folder / token_file(split), own, tokenizer)
+        check_known(spec.tokenizer, split, splits[split])
+    next(encoded, None)  # the last document is done
     return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup)
 
 
 def _write_shards(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:
-    _save_tokenizer(spec.tokenizer, (), folder / _TOKENIZER)
-    return write_shard_splits(spec, sources, load_tokenizer(folder / _TOKENIZER), folder, tell)
+    _save_tokenizer(spec.tokenizer, (), folder / _TOKENIZER, tell)
+    written = write_shard_splits(spec, sources, load_tokenizer(folder / _TOKENIZER), folder, tell)
+    for split in SPLITS:
+        check_known(spec.tokenizer, split, written.splits[split])
+    return written
 
 
-def _save_tokenizer(spec: TokenizerSpec, texts: Iterable[str], folder: Path) -> None:
+def _save_tokenizer(spec: TokenizerSpec, texts: Iterable[str], folder: Path, tell: PrepareReporter) -> None:
     if spec.kind == "bytes":
         save_byte_tokenizer(folder)
     elif spec.kind == "bpe":
-        train_bpe_tokenizer(texts, vocab_size=spec.vocab_size or _DEFAULT_VOCAB_SIZE, folder=folder)
+        train_bpe_tokenizer(texts, vocab_size=spec.vocab_size or _DEFAULT_VOCAB_SIZE, folder=folder, tell=tell)
     else:
         save_tokenizer_file(_given_path(spec), folder)
 

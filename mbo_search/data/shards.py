@@ -2,7 +2,8 @@
 
 A shard `name.bin` holds little-endian token ids and nothing else, or a header of 256 32-bit integers as llm.c and
 modded-nanogpt write it. The width of an id is, in this order: what the header says; `{"dtype": "uint16"}` or
-`{"dtype": "uint32"}` in a file `name.json` beside it; 16 bits if the tokenizer has at most 65,536 tokens, else 32.
+`{"dtype": "uint32"}` in a file `name.json` beside it; 32 bits if every second 16-bit number is zero; 16 bits if the
+tokenizer has at most 65,536 tokens, else 32. Whatever was found, ids of another width or byte order are refused.
 
 Documents end at the tokenizer's end-of-document token. They are never decoded: equal documents are found by their
 tokens, and lengths count tokens.
@@ -22,6 +23,7 @@ import numpy.typing as npt
 
 from mbo_search.data.batches import TokenArray
 from mbo_search.data.dedup import DuplicateFilter
+from mbo_search.data.files.shard_formats import check_is_tokens, check_width, looks_like
 from mbo_search.data.files.walk import shown
 from mbo_search.data.metadata import (
     SPLITS,
@@ -32,6 +34,7 @@ from mbo_search.data.metadata import (
     SplitMetadata,
     TokenWidth,
     WrittenSplits,
+    with_counts,
 )
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.sources import Source
@@ -108,8 +111,9 @@ def open_shard(file: Path, vocab_size: int) -> TokenArray:
     """Map a shard into memory and check every token id.
 
     Raises:
-        DataError: If the size or an id is impossible.
+        DataError: If the size, the format or an id is impossible.
     """
+    check_is_tokens(file)
     width, offset_bytes, origin = _layout(file, vocab_size)
     num_bytes = file.stat().st_size - offset_bytes
     bytes_per_id = np.dtype(width).itemsize
@@ -128,8 +132,15 @@ def _layout(file: Path, vocab_size: int) -> tuple[TokenWidth, int, str]:
         return width, _HEADER_BYTES, "by its header"
     sidecar = file.with_suffix(".json")
     if sidecar.is_file():
-        return _width_of_sidecar(sidecar), 0, f"by {sidecar.name}"
-    return token_width(vocab_size), 0, f"by the tokenizer's {vocab_size} tokens"
+        width = _width_of_sidecar(sidecar)
+        check_width(file, width, vocab_size, f"by {sidecar.name}")
+        return width, 0, f"by {sidecar.name}"
+    if looks_like(file, "<u4", vocab_size):
+        check_width(file, "uint32", vocab_size, "by its zeros")
+        return "uint32", 0, "by its zeros"
+    width, origin = token_width(vocab_size), f"by the tokenizer's {vocab_size} tokens"
+    check_width(file, width, vocab_size, origin)
+    return width, 0, origin
 
 
 def _width_of_header(file: Path) -> TokenWidth | None:
@@ -211,7 +222,7 @@ def _without_duplicates(
         kind=spec.dedup, too_short=0, exact=0, near=0, in_validation=0, num_compared=len(runs["train"])
     )
     dropped = {reason: number for reason, number in tokens.items() if number}
-    return fresh, known.model_copy(update={**counts, "num_characters": dropped})
+    return fresh, with_counts(known, counts, dropped)
 
 
 def _deal(spec: DataSpec, runs: Sequence[_Run], held_out: tuple[Split, ...]) -> dict[Split, list[_Run]]:

@@ -23,6 +23,20 @@ from mbo_search.system.files import sha256_file
 
 SHARD_SUFFIX = ".bin"
 
+_UNPACK = "unpack it and name the folder"
+_CONVERSIONS = {
+    ".json": "`jq -c '.[]' FILE.json > FILE.jsonl` makes a document a line of a list",
+    ".npy": "np.load(FILE).astype(np.uint16).tofile('NAME.bin') makes a shard of tokens",
+    ".pdf": "save it as text",
+    ".docx": "save it as text",
+    ".epub": "save it as text",
+    ".xml": "save its text as .txt or .jsonl",
+    ".zip": _UNPACK,
+    ".tar": _UNPACK,
+    ".tgz": _UNPACK,
+    ".7z": _UNPACK,
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -162,7 +176,9 @@ def _find(entry: str, text_field: str) -> _Entry:
         raise _problem('""', "names nothing", "the current folder is .")
     corpus = open_corpus(entry)
     if corpus is not None:
-        return _Entry(corpus.name, Path(), {"train": corpus.files}, defaultdict(list), (), corpus)
+        is_shadowed = Path(entry).exists()
+        notices = (Notice(kind="shadowed_corpus", subject=entry),) if is_shadowed else ()
+        return _Entry(corpus.name, Path(), {"train": corpus.files}, defaultdict(list), notices, corpus)
     try:
         path = Path(entry).expanduser()
         name = shown(path.resolve().name if path.exists() else path.name)
@@ -195,14 +211,15 @@ def _single_file(name: str, path: Path, entry: str) -> _Entry:
     if not path.is_file():
         raise _problem(entry, "is neither a file nor a folder")
     if suffix_of(path) not in (*text_suffixes(), SHARD_SUFFIX):
-        raise _problem(entry, "has a suffix that is not read", f"read are {_suffixes()}")
+        raise _problem(entry, "has a suffix that is not read", _how_to_convert(path))
     return _Entry(name, path.parent, {"train": (path,)}, defaultdict(list))
 
 
 def _readable(name: str, base: Path, entries: tuple[list[Path], list[Path]], entry: str, text_field: str) -> _Entry:
     """Sort the files of a folder or glob: what is read and for which split, and what is passed over and why."""
     found, hidden = entries
-    passed: dict[PassReason, list[Path]] = defaultdict(list, hidden=hidden)
+    passed: dict[PassReason, list[Path]] = defaultdict(list)
+    passed["hidden"] = hidden
     read = (*text_suffixes(), SHARD_SUFFIX)
     files: list[Path] = []
     for path in sorted(found, key=lambda path: path.as_posix()):
@@ -279,6 +296,11 @@ def _nearest(entry: str, path: Path) -> str:
     near = difflib.get_close_matches(entry, [*READERS, *siblings], n=1)
     corpora = f"built-in corpora: {', '.join(sorted(READERS))}, qa:<language>"
     return f"did you mean {shown(near[0])}? {corpora}" if near else corpora
+
+
+def _how_to_convert(path: Path) -> str:
+    way = _CONVERSIONS.get(path.suffix.lower(), "")
+    return f"{way}; read are {_suffixes()}" if way else f"read are {_suffixes()}"
 
 
 def _suffixes() -> str:

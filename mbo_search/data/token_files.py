@@ -19,8 +19,9 @@ TOKENS_AT_ONCE = 1 << 24
 """Tokens of a mapped file that are processed together, to bound memory."""
 
 
-# A tokenizer needs about a hundred bytes of memory per character of a text.
-_CHARACTERS_AT_ONCE = 1 << 20
+# A tokenizer needs about a hundred bytes of memory per character of a text, and is not interrupted within a call.
+_LONGEST_TEXT = 1 << 20
+_CHARACTERS_AT_ONCE = 1 << 18
 
 
 def token_width(vocab_size: int) -> TokenWidth:
@@ -74,7 +75,7 @@ def tokenizable_texts(text: str) -> list[str]:
     >>> tokenizable_texts("short")
     ['short']
     """
-    return cut_text(text, _CHARACTERS_AT_ONCE)
+    return cut_text(text, _LONGEST_TEXT)
 
 
 def write_documents(path: Path, documents: Iterable[Document], tokenizer: Tokenizer) -> SplitMetadata:

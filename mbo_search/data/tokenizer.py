@@ -15,8 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, trainers
+from tokenizers import decoders, models, pre_tokenizers
 
+from mbo_search.data.progress import PrepareReporter, tell_nobody
+from mbo_search.data.tokenizing.foreign_tokenizers import foreign_format, missing_tokenizer
+from mbo_search.data.tokenizing.training import train_in_child
+from mbo_search.data.tokenizing.words import bounded_texts
 from mbo_search.errors import DataError, Problem
 from mbo_search.system.files import read_json, write_atomic, write_json
 
@@ -76,6 +80,24 @@ class Tokenizer:
         text: str = self._backend.decode(list(ids), skip_special_tokens=True)
         return text
 
+    def uncovered_share(self, texts: Sequence[str]) -> float:
+        """Share of the characters besides white space for which there is no token: a tokenizer may drop them."""
+        num_visible = num_uncovered = 0
+        for text, encoding in zip(
+            texts, self._backend.encode_batch(list(texts), add_special_tokens=False), strict=True
+        ):
+            uncovered = np.array([not character.isspace() for character in text], dtype=bool)
+            num_visible += int(uncovered.sum())
+            for start, end in encoding.offsets:
+                uncovered[start:end] = False
+            num_uncovered += int(uncovered.sum())
+        return num_uncovered / max(1, num_visible)
+
+    def spell(self, ids: Sequence[int]) -> str:
+        """Text of token ids as a model sees it: special tokens, such as one for unknown text, are spelled out."""
+        text: str = self._backend.decode(list(ids), skip_special_tokens=False)
+        return text
+
     def byte_lengths(self) -> npt.NDArray[np.int64]:
         """UTF-8 bytes of text that each token stands for, shape [vocab_size]; 0 for special and unused ids.
 
@@ -126,24 +148,20 @@ def save_byte_tokenizer(folder: Path) -> None:
     _save(backend, folder)
 
 
-def train_bpe_tokenizer(texts: Iterable[str], *, vocab_size: int, folder: Path) -> None:
+def train_bpe_tokenizer(
+    texts: Iterable[str], *, vocab_size: int, folder: Path, tell: PrepareReporter = tell_nobody
+) -> None:
     """Train and save a byte-level BPE tokenizer. Equal texts give an equal tokenizer.
 
     References:
         Sennrich, Haddow, Birch 2016, Neural Machine Translation of Rare Words with Subword Units, arXiv:1508.07909.
-        Differs from the paper: works on bytes, with the word pattern of GPT-2.
+        Differs from the paper: works on bytes, with the word pattern of GPT-2; words of text without spaces end
+        after at most `LONGEST_WORD` characters.
     """
-    backend = tokenizers.Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=[EOS],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
+    trained = train_in_child(
+        bounded_texts(texts), vocab_size=vocab_size, special_token=EOS, folder=folder, tell=tell
     )
-    backend.train_from_iterator(texts, trainer=trainer)
-    _save(backend, folder)
+    _save(tokenizers.Tokenizer.from_str(trained), folder)
 
 
 def tokenizer_files(path: str) -> tuple[Path, ...]:
@@ -155,7 +173,10 @@ def tokenizer_files(path: str) -> tuple[Path, ...]:
     given = Path(path)
     file = given / _FILE if given.is_dir() else given
     if not file.is_file():
-        raise DataError([_missing_tokenizer(path, given)])
+        raise DataError([missing_tokenizer(path, given)])
+    foreign = foreign_format(file)
+    if foreign is not None:
+        raise DataError([foreign])
     beside = (file.with_name(name) for name in (_CONFIG, *_COMPANIONS))
     return (file, *(companion for companion in beside if companion.is_file()))
 
@@ -217,15 +238,6 @@ def _eos_of(config: dict[str, Any]) -> str | None:
     if isinstance(eos, dict):
         eos = eos.get("content")
     return eos if isinstance(eos, str) else None
-
-
-def _missing_tokenizer(path: str, given: Path) -> Problem:
-    if given.is_dir():
-        rule = f"holds no {_FILE}"
-        hint = f"AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes {_FILE} into it"
-    else:
-        rule, hint = "does not exist", f"give a {_FILE} or a folder that holds one"
-    return Problem(key="data.tokenizer.path", value=path, rule=rule, hint=hint)
 
 
 def _plain_length(token: str) -> int:

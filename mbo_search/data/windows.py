@@ -80,11 +80,12 @@ def _too_short(num_split_tokens: int, *, context: int, count: int, split: str) -
     needed = count * context + 1
     possible = max(0, num_split_tokens - 1) // context * context
     factor = math.ceil(10 * needed / max(1, num_split_tokens)) / 10
-    lower = f"set evaluation.tokens to at most {possible}, or " if possible else "shorten model.context, or "
+    lower = f"set evaluation.tokens to at most {possible}" if possible else "shorten model.context"
+    enlarge = ", raise data.validation_share or lengthen data.validation" if split == "validation" else ""
     return Problem(
         key="evaluation.tokens",
         value=str(count * context),
         rule=f"needs a {split} split of at least {needed} tokens in windows of {context}; it holds "
         f"{num_split_tokens}",
-        hint=f"{lower}give about {factor:g} times as much text",
+        hint=f"{lower}{enlarge}, or give about {factor:g} times as much text",
     )

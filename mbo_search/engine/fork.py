@@ -22,6 +22,7 @@ from mbo_search.engine.open_run import baselines_of, check_schedules, difference
 from mbo_search.engine.searcher.suggest import FixedSuggest, draw
 from mbo_search.engine.tasks import TrialTask, nodes_of, read_tasks, up_to_stage, write_task
 from mbo_search.errors import MboError, Problem, RunDirectoryError
+from mbo_search.results.records.notes import read_notes, write_notes
 from mbo_search.results.records.records import Params, TrialRecord
 from mbo_search.results.records.run_data import data_again, record_metadata
 from mbo_search.results.records.run_directory import RunDirectory
@@ -101,6 +102,7 @@ def _fill(old: RunDirectory, new: RunDirectory, study: Study, setup: TrainSetup)
         _copy_trial(old, new, record, task)
         reused.append(record.trial)
     left |= {trial: "it had not ended" for trial in tasks if trial not in reused and trial not in left}
+    _copy_notes(old, new, reused)
     num_nodes, node_bytes = _link_nodes(old.stages, new.stages) if checker.shares_nodes else (0, 0)
     changes = [*differences(old.study(), study), *_changed_numerics(old.setup(), setup)]
     forked = Forked(
@@ -252,6 +254,12 @@ def _copy_trial(old: RunDirectory, new: RunDirectory, record: TrialRecord, task:
     changes = {"optuna_number": task.optuna_number, "params": task.params}
     curve = old.whole_curve(record.trial)
     new.write_record(record.model_copy(update=changes), curve.rows, curve.steps)
+
+
+def _copy_notes(old: RunDirectory, new: RunDirectory, trials: Sequence[int]) -> None:
+    notes = read_notes(old.path)
+    if kept := {trial: notes[trial] for trial in trials if trial in notes}:
+        write_notes(new.path, kept)
 
 
 def _link_nodes(source: Path, target: Path) -> tuple[int, int]:

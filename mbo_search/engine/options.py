@@ -13,8 +13,10 @@ from mbo_search.engine.backends.slots import Backend
 from mbo_search.trial.reports import StageRunner
 
 if TYPE_CHECKING:
+    from mbo_search.data.summary.data_summary import DataSummary
     from mbo_search.engine.control.progress import Progress
     from mbo_search.engine.searcher.registry import GivenSearcher
+    from mbo_search.study.study import Study
 
 
 def _ignore(progress: Progress) -> None:
@@ -41,6 +43,10 @@ class Preparing:
 NOBODY = Preparing()
 
 
+def _ignore_data(study: Study, data: DataSummary) -> None:
+    """Show nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """Options of a search: where it runs, with which runner and searcher, and who watches it.
@@ -51,6 +57,7 @@ class RunOptions:
         cluster: An existing Ray cluster; None: start one if Ray is needed.
         observe: Called with a snapshot now and then.
         preparing: Told what is being done before the first snapshot.
+        show_data: Called once with the study and what became of its text, before anything is trained.
         warm_start: Run directories of earlier studies whose states and best schedules a new search starts from.
         runner: Trains in place of the built-in trainer. Its class name and its `version` attribute enter every
             node key, so that its states never mix with others. With Ray it must be picklable.
@@ -62,6 +69,7 @@ class RunOptions:
     cluster: Cluster | None = None
     observe: Callable[[Progress], None] = _ignore
     preparing: Preparing = NOBODY
+    show_data: Callable[[Study, DataSummary], None] = _ignore_data
     warm_start: Sequence[Path] = ()
     runner: StageRunner | None = None
     searcher: GivenSearcher | None = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mbo_search.data.prepare import PreparedData, prepare
+from mbo_search.data.summary.data_summary import summarize
 from mbo_search.engine.backends.slots import Backend, choose_backend, num_slots, store_limit_bytes
 from mbo_search.engine.control.confirm import confirm_cost
 from mbo_search.engine.control.expected import expected_tokens
@@ -28,13 +29,12 @@ from mbo_search.results.records.records import Arm
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT
 from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
-from mbo_search.study.files.files_named import with_base
 from mbo_search.study.space.ladder import search_spaces
 from mbo_search.study.space.parameters import SpaceSize
 from mbo_search.study.space.space import Space, parameters, propose, space_size, staged_space
 from mbo_search.study.spec.lr_shapes import lr_factor
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.segments import cut
+from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.study.spec.study import Numeric, Range
 from mbo_search.study.study import Study
 from mbo_search.train.setup.eval_text import validation_parts_of
@@ -69,7 +69,6 @@ def make_plan(
     Raises:
         UserError: Whatever would keep the study from running.
     """
-    study = with_base(study, Path())
     baselines, arms = baselines_of(study), _arm_plans(study)
     prepared = prepare(study.data, cache, tell.data)
     slots = num_slots(study, backend)
@@ -77,8 +76,7 @@ def make_plan(
     setup = with_runner(resolve_setup(study, prepared, slots), runner)
     memory = None if runner is not None else check_memory(study, setup, slots)
     budget = setup.budget()
-    for schedule in baselines.values():
-        cut(schedule, budget)
+    _check_fit(baselines, budget)
     first = next(iter(baselines.values()), _reference_schedule(study))
     tell.step("Measuring the speed of training")
     speed = measure_speed(setup, first, study.seed, prepared=prepared, runner=runner)
@@ -90,6 +88,7 @@ def make_plan(
         setup=setup,
         num_parameters=num_parameters(setup.model, setup.vocab_size),
         flops_per_token=flops_per_token(setup.model, setup.vocab_size),
+        data=summarize(prepared.metadata, study.data, schedule_tokens=budget.total_tokens),
         train_tokens=_train_tokens(prepared),
         epochs=budget.total_tokens / _train_tokens(prepared),
         steps=budget.total_steps,
@@ -114,6 +113,12 @@ def make_plan(
         confirm=confirm_cost(study, budget),
         noise=None if earlier is None else earlier_noise(earlier, setup, _worthwhile_percent(study)),
     )
+
+
+def _check_fit(schedules: Mapping[str, Schedule], budget: BudgetSteps) -> None:
+    """Refuse a schedule whose stages do not lie on the budget's grid."""
+    for schedule in schedules.values():
+        cut(schedule, budget)
 
 
 def _worthwhile_percent(study: Study) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from mbo_search.data.summary.data_summary import DataSummary
 from mbo_search.engine.control.confirm import ConfirmCost
 from mbo_search.results.evidence.noise import EarlierNoise
 from mbo_search.results.records.records import Arm
@@ -111,6 +112,7 @@ class StudyPlan(Description):
         setup: How it would train here.
         num_parameters: Weights of the model.
         flops_per_token: Floating-point operations of training on one token.
+        data: What became of the text.
         train_tokens: Tokens of the training text.
         epochs: How often a full schedule goes through the training text.
         steps: Optimizer steps of a full schedule.
@@ -141,6 +143,7 @@ class StudyPlan(Description):
     setup: TrainSetup
     num_parameters: int
     flops_per_token: float
+    data: DataSummary
     train_tokens: int
     epochs: float
     steps: int

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mbo_search.data.prepare import PreparedData
+from mbo_search.data.summary.data_summary import DataSummary, summarize
 from mbo_search.engine.backends.stop_signals import stop_on_signals
 from mbo_search.engine.composition import compose
 from mbo_search.engine.control.controller import SearchController
@@ -85,6 +86,7 @@ def resume_study(out: Path, options: RunOptions, overrides: Sequence[str] = ()) 
 
 def _search_all(first_run: OpenRun, options: RunOptions, overrides: Sequence[str]) -> RunSummary:
     """Run the search of a study, then its independent repeats; the ranking covers all of them."""
+    options.show_data(first_run.study, data_of(first_run))
     first = summary = _search(first_run, options)
     if first_run.study.search.repeats == 1:
         return first
@@ -96,6 +98,12 @@ def _search_all(first_run: OpenRun, options: RunOptions, overrides: Sequence[str
         return replace(
             first, is_interrupted=summary.is_interrupted, ranking=_rank(first_run, first_run.run.records())
         )
+
+
+def data_of(found: OpenRun) -> DataSummary:
+    """What became of the text of a run."""
+    schedule_tokens = found.setup.budget().total_tokens
+    return summarize(found.prepared.metadata, found.study.data, schedule_tokens=schedule_tokens)
 
 
 def _open_repeat(first: OpenRun, number: int, overrides: Sequence[str], options: RunOptions) -> OpenRun:

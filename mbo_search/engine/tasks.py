@@ -198,4 +198,4 @@ def _nodes(one: TrialTask | TrialRecord, nodes_of: NodesOf) -> tuple[PathNode, .
 
 
 def _problem(trial: int, name: str, rule: str) -> Problem:
-    return Problem(key=f"trial {trial}", where=f"trials/{name}", rule=rule, hint="remove the file, or restore it")
+    return Problem(key=f"#{trial}", where=f"trials/{name}", rule=rule, hint="remove the file, or restore it")

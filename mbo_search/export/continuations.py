@@ -1,4 +1,4 @@
-"""One text, continued by the best baseline and by the best schedule: what a difference in perplexity reads like."""
+"""One text, continued by the schedules of the verdict: what a difference in perplexity reads like."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ _SEED = 0
 def continuations(
     run: RunDirectory, ranking: Ranking, prepared: PreparedData | None = None
 ) -> tuple[TextSample, ...]:
-    """Let the best baseline and the best schedule continue the beginning of the validation text."""
-    trials = dict.fromkeys([ranking.baseline_trial, ranking.verdict.winner_trial])
+    """Let the baseline and the schedules of the verdict continue the beginning of the validation text."""
+    verdict = ranking.verdict
+    trials = dict.fromkeys(
+        [ranking.baseline_trial, verdict.opponent_trial, verdict.champion_trial, verdict.winner_trial]
+    )
     samples = [_sample(run, ranking, trial, prepared) for trial in trials if trial is not None]
     return tuple(sample for sample in samples if sample is not None)
 
@@ -38,9 +41,22 @@ def _sample(run: RunDirectory, ranking: Ranking, trial: int, prepared: PreparedD
         model, tokenizer = load_trial(run, trial, prepared)
     except UserError:
         return None
-    prompt = tokenizer.decode(prepared.tokens("validation")[:_PROMPT_TOKENS].tolist())
+    prompt = whole_words(tokenizer.decode(prepared.tokens("validation")[:_PROMPT_TOKENS].tolist()))
     row = next(row for row in ranking.trials if row.trial == trial)
     text = continue_text(model, tokenizer, prompt, num_tokens=_NUM_TOKENS, temperature=_TEMPERATURE, seed=_SEED)
     return TextSample(
         trial=trial, label=row.rung, prompt=prompt, continuation=text, val_perplexity=row.val_perplexity
     )
+
+
+def whole_words(text: str) -> str:
+    """Text without the piece of a word, or of a character, that it may end in; all of it where there is no space.
+
+    >>> whole_words("a value or raise S"), whole_words("one two "), whole_words("word")
+    ('a value or raise', 'one two', 'word')
+    """
+    whole = text.rstrip("\ufffd")
+    words = whole.rsplit(maxsplit=1)
+    if whole != whole.rstrip() or len(words) < 2:
+        return whole.rstrip() or whole
+    return words[0]

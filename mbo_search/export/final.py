@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,9 @@ from mbo_search.data.prepare import PreparedData, prepare
 from mbo_search.errors import Problem, UserError
 from mbo_search.export.model_card import model_card
 from mbo_search.export.overrides import with_overrides
+from mbo_search.export.private_paths import without_folders
 from mbo_search.export.training import Log, Trained, never_stop, no_log, setup_of_file, study_of, train_schedule
+from mbo_search.export.transfer import carried_over
 from mbo_search.model.size import num_parameters
 from mbo_search.results.records.lock import hold
 from mbo_search.results.records.optional_stats import perplexity_or_none
@@ -48,6 +51,9 @@ class FinalModel(Description):
         data_fingerprint: Fingerprint of the tokens.
         numerics: Everything that may change the last bit.
         train_seconds: Seconds of training.
+        carried_over: What the schedule became at this size, and what was used as it was found.
+        request_sha256: Digest of the schedule file that was asked for, with the full paths of its texts; None in
+            folders of earlier versions.
     """
 
     schema_version: Literal["mbo-search/final/1"] = Field(default="mbo-search/final/1")
@@ -61,6 +67,8 @@ class FinalModel(Description):
     data_fingerprint: str
     numerics: dict[str, str]
     train_seconds: float
+    carried_over: tuple[str, ...] = ()
+    request_sha256: str | None = None
 
 
 def train_final(
@@ -85,16 +93,21 @@ def train_final(
     if finished is not None:
         return finished
     _check_folder(out, wanted)
+    notes = carried_over(file, wanted)
+    for note in notes:
+        log(note)
     work = out / _WORK
     work.mkdir(parents=True, exist_ok=True)
     with hold(work / "lock"):
         write_json(work / _REQUEST, wanted.model_dump(mode="json"))
-        final = _train(wanted, out, cache=cache, stop=stop, log=log)
+        final = _train(wanted, notes, out, cache=cache, stop=stop, log=log)
     shutil.rmtree(work, ignore_errors=True)
     return final
 
 
-def _train(file: ScheduleFile, out: Path, *, cache: Path, stop: Stop, log: Log) -> FinalModel:
+def _train(
+    file: ScheduleFile, notes: tuple[str, ...], out: Path, *, cache: Path, stop: Stop, log: Log
+) -> FinalModel:
     from mbo_search.export.hub_folder import write_hub_folder
     from mbo_search.train.saved_state import load_model
 
@@ -102,11 +115,15 @@ def _train(file: ScheduleFile, out: Path, *, cache: Path, stop: Stop, log: Log) 
     setup = _setup(file, out / _WORK, prepared)
     trained = train_schedule(file.schedule, setup, file.study.seed, folder=out / _WORK, stop=stop, log=log)
     model: Decoder = load_model(trained.node.path, setup)
-    final = _describe(file, setup, trained)
+    final = _describe(file, setup, trained).model_copy(update={"carried_over": notes})
     write_hub_folder(model, prepared.tokenizer_folder, out)
-    write_atomic(out / "schedule.yaml", dump_schedule_file(file))
+    write_atomic(out / "schedule.yaml", dump_schedule_file(final.file))
     card = model_card(
-        file, num_parameters=final.num_parameters, total_tokens=final.total_tokens, val_loss=final.val_loss
+        final.file,
+        num_parameters=final.num_parameters,
+        total_tokens=final.total_tokens,
+        val_loss=final.val_loss,
+        carried_over=notes,
     )
     write_atomic(out / "README.md", card)
     write_json(out / _RESULT, final.model_dump(mode="json"))
@@ -127,7 +144,8 @@ def _setup(file: ScheduleFile, work: Path, prepared: PreparedData) -> TrainSetup
 def _describe(file: ScheduleFile, setup: TrainSetup, trained: Trained) -> FinalModel:
     last = trained.outcome.boundaries[-1]
     return FinalModel(
-        file=file,
+        file=without_folders(file),
+        request_sha256=_digest(file),
         num_parameters=num_parameters(setup.model, setup.vocab_size),
         total_tokens=setup.budget().total_tokens,
         val_loss=trained.val_loss,
@@ -144,9 +162,17 @@ def _finished(out: Path, wanted: ScheduleFile) -> FinalModel | None:
     if not (out / _RESULT).is_file():
         return None
     final = _read(out / _RESULT, FinalModel)
-    if final is None or final.file != wanted:
+    if final is None or not _is_of(final, wanted):
         raise _occupied(out, "holds a model of another schedule or with other settings")
     return final
+
+
+def _is_of(final: FinalModel, wanted: ScheduleFile) -> bool:
+    return final.file == wanted if final.request_sha256 is None else final.request_sha256 == _digest(wanted)
+
+
+def _digest(file: ScheduleFile) -> str:
+    return hashlib.sha256(file.model_dump_json().encode()).hexdigest()
 
 
 def _check_folder(out: Path, wanted: ScheduleFile) -> None:

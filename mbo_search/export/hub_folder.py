@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -14,6 +13,7 @@ from safetensors.torch import load, save
 
 from mbo_search.data.tokenizer import Tokenizer, load_tokenizer
 from mbo_search.errors import Problem, UserError
+from mbo_search.export.hub_tokenizer import write_hub_tokenizer
 from mbo_search.model.decoder import Decoder, build_decoder
 from mbo_search.model.llama import llama_config
 from mbo_search.study.spec.study import ModelSpec
@@ -35,16 +35,10 @@ _SPEC_KEYS = {
 
 def write_hub_folder(model: Decoder, tokenizer_folder: Path, folder: Path) -> None:
     """Write a decoder with its tokenizer; each file appears whole, the configuration last."""
-    for source in sorted(path for path in tokenizer_folder.iterdir() if path.is_file()):
-        shutil.copyfile(source, folder / source.name)
-    tokenizer = load_tokenizer(folder)
-    tokenizer_config = folder / "tokenizer_config.json"
-    write_json(tokenizer_config, read_json(tokenizer_config) | {"model_max_length": model.spec.context})
+    special = write_hub_tokenizer(tokenizer_folder, folder, context=model.spec.context)
     write_atomic(folder / WEIGHTS, _weights(model))
-    generation = {"bos_token_id": None, "eos_token_id": tokenizer.eos_id, "pad_token_id": tokenizer.eos_id}
-    write_json(folder / "generation_config.json", {**generation, "do_sample": True, "temperature": 0.8})
-    config = llama_config(model.spec, model.vocab_size)
-    write_json(folder / CONFIG, {**config, "eos_token_id": tokenizer.eos_id})
+    write_json(folder / "generation_config.json", {**special, "do_sample": True, "temperature": 0.8})
+    write_json(folder / CONFIG, {**llama_config(model.spec, model.vocab_size), **special})
 
 
 def read_hub_folder(folder: Path) -> tuple[Decoder, Tokenizer]:

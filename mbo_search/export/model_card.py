@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mbo_search.results.records.describe import describe_stage
 from mbo_search.study.files.schedule_file import ScheduleFile
 from mbo_search.units import format_count
 
 
-def model_card(file: ScheduleFile, *, num_parameters: int, total_tokens: int, val_loss: float) -> str:
+def model_card(
+    file: ScheduleFile,
+    *,
+    num_parameters: int,
+    total_tokens: int,
+    val_loss: float,
+    carried_over: Sequence[str] = (),
+) -> str:
     """Write the model card."""
     study, provenance = file.study, file.provenance
     stages = [
@@ -33,9 +42,10 @@ def model_card(file: ScheduleFile, *, num_parameters: int, total_tokens: int, va
             "|--:|---|---|",
             *stages,
             "",
-            f"It is trial {provenance.trial} ({provenance.arm} arm) of the study, where it reached "
+            f"It is schedule #{provenance.trial} ({provenance.arm} arm) of the study, where it reached "
             f"{provenance.val_loss:.4f} nats per token ({status}). `schedule.yaml` holds it in full, "
             "`final.json` the numbers of this training.",
+            *_carried_over(carried_over),
             "",
             "```python",
             "from transformers import AutoModelForCausalLM, AutoTokenizer",
@@ -45,4 +55,13 @@ def model_card(file: ScheduleFile, *, num_parameters: int, total_tokens: int, va
             "```",
             "",
         )
+    )
+
+
+def _carried_over(notes: Sequence[str]) -> list[str]:
+    """What was changed, or kept, because the model is not of the size at which the schedule was found."""
+    return (
+        ["", "Not of the size at which the schedule was found:", "", *(f"- {note}" for note in notes)]
+        if notes
+        else []
     )

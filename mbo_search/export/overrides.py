@@ -1,4 +1,4 @@
-"""`--set` for schedule files: other sections for the same schedule."""
+"""`--set` for schedule files: other sections, and the schedule as it is at that size."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.export.training import study_of
+from mbo_search.export.transfer import at_width
 from mbo_search.study.files.schedule_file import ScheduleFile, sections_of
 from mbo_search.study.files.study_file import dump_study, parse_study
 
@@ -16,7 +17,8 @@ OVERRIDABLE = ("budget", "data", "evaluation", "model", "seed", "train")
 def with_overrides(file: ScheduleFile, overrides: Sequence[str]) -> ScheduleFile:
     """Replace settings of the study's sections, such as `budget.tokens=10M`, `model.layers=8`, `seed=3`.
 
-    Shares and warm-ups of the schedule are shares of the budget, so they scale with it; learning rates stay.
+    Shares and warm-ups of the schedule are shares of the budget, so they scale with it. Learning rates scale with
+    the model's width by the catalogue's rule; `transfer.carried_over` says so in words.
 
     Raises:
         StudyError: With every setting that is unknown, may not be changed, or breaks the rules of study files.
@@ -25,7 +27,8 @@ def with_overrides(file: ScheduleFile, overrides: Sequence[str]) -> ScheduleFile
     if problems:
         raise StudyError(problems)
     study = parse_study(dump_study(study_of(file.study)), "schedule file", overrides)
-    return file.model_copy(update={"study": sections_of(study)})
+    schedule = at_width(file.schedule, found_width=file.study.model.width, width=study.model.width)
+    return file.model_copy(update={"study": sections_of(study), "schedule": schedule})
 
 
 def _section(override: str) -> str:

@@ -48,7 +48,7 @@ def load_trial(run: RunDirectory, trial: int, prepared: PreparedData | None = No
     setup = run.setup().model_copy(update={"device": default_device()})
     record = next((record for record in run.records() if record.trial == trial), None)
     if record is None or record.state != "complete" or not record.boundaries:
-        raise _no_model(run.path, f"holds no complete trial {trial}", "give a complete one")
+        raise _no_model(run.path, f"holds no complete schedule #{trial}", "give a complete one")
     store = open_node_store(
         run.stages,
         url=run.study().resources.store.url,
@@ -60,7 +60,7 @@ def load_trial(run: RunDirectory, trial: int, prepared: PreparedData | None = No
         model = load_model(folder, setup)
     except StoreError as error:
         hint = f"train it again with `mbo-search train {run.best_yaml} --out DIR`"
-        raise _no_model(run.path, f"no longer keeps the weights of trial {trial}", hint) from error
+        raise _no_model(run.path, f"no longer keeps the weights of #{trial}", hint) from error
     finally:
         store.release()
     prepared = same_data(run, user_cache()) if prepared is None else prepared

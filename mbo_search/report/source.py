@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mbo_search.data.metadata import DataMetadata
+from mbo_search.data.summary.data_summary import DataSummary, summarize
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.model.size import num_parameters
 from mbo_search.report.importance import Importance, importance_of
@@ -63,6 +64,13 @@ class ReportSource:
     def budget(self) -> BudgetSteps:
         """The budget in steps."""
         return self.setup.budget()
+
+    @cached_property
+    def data(self) -> DataSummary | None:
+        """What became of the text; None if neither the run directory nor this machine's cache knows."""
+        if self.metadata is None:
+            return None
+        return summarize(self.metadata, self.study.data, schedule_tokens=self.budget.total_tokens)
 
     @property
     def num_parameters(self) -> int:

@@ -18,13 +18,14 @@ from mbo_search.api.live import (
 )
 from mbo_search.data.progress import PrepareProgress
 from mbo_search.engine.control.progress import ArmProgress, Progress, RunningTrial
+from mbo_search.results.evidence.counts import StudyCounts
 
 
-def arm(name, *, best=None, complete=0, pruned=0, failed=0):
+def arm(name, *, best=None, complete=0, ended_early=0, failed=0):
     return ArmProgress(
         arm=name,
         complete=complete,
-        pruned=pruned,
+        ended_early=ended_early,
         failed=failed,
         best_loss=best,
         best_trial=None if best is None else 3,
@@ -37,7 +38,7 @@ def snapshot(**changes):
         "study": "quickstart",
         "begun": 7,
         "planned": 24,
-        "searched": 6,
+        "counts": StudyCounts(schedules=6, complete=5, diverged=1),
         "running": (
             RunningTrial(
                 trial=6,
@@ -49,7 +50,7 @@ def snapshot(**changes):
             ),
         ),
         "waiting": 0,
-        "arms": (arm("baseline", best=5.0, complete=2), arm("staged", best=4.9, complete=3, pruned=1)),
+        "arms": (arm("baseline", best=5.0, complete=2), arm("staged", best=4.9, complete=3, ended_early=1)),
         "executed_tokens": 600_000,
         "saved_tokens": 200_000,
         "wasted_tokens": 0,
@@ -70,42 +71,50 @@ def drawn(progress):
 def test_a_line_tells_counts_tokens_bests_and_time():
     line = progress_line(snapshot())
     assert line == (
-        "6 of 24 schedules done, 1 running, 1 pruned; 600k tokens trained, 200k saved (25%); "
+        "6 of 24 schedules done (1 diverged), 1 running; "
+        "800k tokens requested, 600k trained, 200k (25%) saved by sharing; "
         "perplexity: baseline 148.41, question 134.29 (-9.5 %); 1 min 15 s, about 2 min 30 s left"
     )
 
 
 def test_a_line_leaves_out_what_is_not_known():
-    line = progress_line(snapshot(planned=None, searched=0, arms=(), saved_tokens=0, eta_seconds=None, running=()))
-    assert line == "0 schedules done, 0 running; 600k tokens trained; 1 min 15 s"
+    line = progress_line(
+        snapshot(planned=None, counts=StudyCounts(), arms=(), saved_tokens=0, eta_seconds=None, running=())
+    )
+    assert line == "0 schedules done, 0 running; 600k tokens requested, 600k trained; 1 min 15 s"
 
 
 def test_a_line_says_where_probes_cost_more_than_sharing_saved():
     line = progress_line(snapshot(saved_tokens=-20_000))
-    assert "600k tokens trained, 20k more for probes and repeats than sharing saved;" in line
+    assert "600k trained, probes and repetitions cost 20k more than sharing saved;" in line
 
 
 def test_probes_do_not_count_as_schedules():
-    assert progress_line(snapshot(searched=4)).startswith("4 of 24 schedules and 2 probes done, 1 running")
+    counts = StudyCounts(schedules=4, complete=4, probes=2)
+    assert progress_line(snapshot(counts=counts)).startswith("4 of 24 schedules done, 2 probes, 1 running")
 
 
 def test_confirm_runs_are_counted_and_drawn_as_what_is_left_of_them():
     arms = (arm("staged", best=4.9, complete=6), arm("confirm", best=4.8, complete=3))
-    progress = snapshot(arms=arms, searched=6, planned=6, confirmed=3, confirm_left=9, share=0.269)
-    assert progress_line(progress).startswith(
-        "26 % done; 6 of 6 schedules done, 3 of 12 confirm runs done, 1 running"
+    progress = snapshot(
+        arms=arms,
+        counts=StudyCounts(schedules=6, complete=6, confirm_runs=3),
+        planned=6,
+        confirm_left=9,
+        share=0.269,
     )
+    assert progress_line(progress).startswith("26 % done; 6 of 6 schedules done, 3 of 12 confirm runs done")
     assert "[########......................] 26 %" in drawn(progress)
 
 
 def test_the_table_holds_every_search_and_running_trial():
-    text = drawn(snapshot(is_stopping=True, messages=("trial 4: perplexity 140",)))
+    text = drawn(snapshot(is_stopping=True, messages=("#4: perplexity 140",)))
     assert "quickstart" in text
     assert "-9.5 %" in text
     assert "adamw -> muon" in text
     assert "30 %" in text
     assert "Stopping" in text
-    assert "trial 4: perplexity 140" in text
+    assert "#4: perplexity 140" in text
 
 
 def test_user_text_is_shown_as_it_is_and_not_as_markup():
@@ -149,7 +158,7 @@ def test_plain_lines_come_with_news_only():
     assert len(lines) == 1
     observe(snapshot(elapsed_seconds=95.0))
     assert len(lines) == 2
-    observe(snapshot(elapsed_seconds=96.0, searched=9, arms=(arm("baseline", best=5.0, complete=9),)))
+    observe(snapshot(elapsed_seconds=96.0, counts=StudyCounts(schedules=9, complete=9)))
     assert len(lines) == 3
 
 

@@ -25,7 +25,7 @@ def test_too_few_schedules_are_confirmed_as_they_are_and_everything_is_shown(mbo
     ended = mbo("confirm", "reports/tiny", "--top", "4", "--seeds", "2", "--attribution")
     assert ended.code == 0, ended.err
     assert "different complete schedules where 4 were wanted" in ended.out
-    for words in ("Next: ", "Ladder", "Noise floor", "Worth of trial", "searched"):
+    for words in ("Next: ", "Ladder", "Noise floor", "is worth over that of", "searched"):
         assert words in ended.out
     assert "the text to be as good" in ended.out or "Equivalent tokens are undefined" in ended.out
 

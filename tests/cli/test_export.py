@@ -109,7 +109,9 @@ def test_replay_refuses_text_that_is_not_what_it_was(mbo, schedule_file):
 def test_export_writes_a_file_that_reads_back(form, mbo, run, tmp_path):
     out = tmp_path / f"best.{form}"
     ended = mbo("export", run, "--to", form, "-o", out, "--json")
-    assert ended.json() == {"schema": "mbo-search/export/1", "file": str(out), "format": form}
+    following = f"train the final model: mbo-search train {out} --out final-model"
+    said = {"schema": "mbo-search/export/1", "file": str(out), "format": form, "next": following}
+    assert ended.json() == said
     best = mbo("rank", run, "--json").json()["verdict"]["winner_trial"]
     assert load_schedule_file(out).provenance.trial == best
     assert out.read_text(encoding="utf-8").lstrip().startswith("{") == (form == "json")

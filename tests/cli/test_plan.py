@@ -83,7 +83,7 @@ def test_a_plan_for_people_says_the_same(mbo, study_file):
 def test_a_plan_writes_nothing_beside_the_study(mbo, study_file, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     before = sorted(path.name for path in tmp_path.iterdir())
-    assert mbo("plan", study_file, "--quiet").out.startswith("tiny: 5 trials of 3.84k tokens")
+    assert mbo("plan", study_file, "--quiet").out.startswith("tiny: 5 schedules of 3.84k tokens")
     assert sorted({path.name for path in tmp_path.iterdir()} - {"cache"}) == before
 
 

@@ -23,20 +23,22 @@ def confirmed(tmp_path_factory):
     return build_run(tmp_path_factory.mktemp("runs") / "confirmed", num_trials=24, confirm_seeds=6).path
 
 
-def test_rank_begins_with_the_ladder_and_the_verdict_and_shows_the_best(mbo, searched):
+def test_rank_begins_with_the_ladder_and_ends_with_the_verdict_and_the_next_step(mbo, searched):
     out = mbo("rank", searched).out
     ranking = mbo("rank", searched, "--json").json()
     lines = out.splitlines()
-    assert lines[0] == ranking["verdict"]["ladder_sentence"]
-    assert lines[1] == ranking["verdict"]["sentence"]
-    assert f"Next: {ranking['verdict']['next']}" in lines
+    verdict = ranking["verdict"]
+    assert lines[0] == "Ladder"
+    said = [verdict["headline"], verdict["ladder_sentence"], verdict["details"]]
+    assert lines[lines.index(verdict["headline"]) :][:3] == said
+    assert lines[-1] == f"Next: {verdict['next']}"
+    assert ranking["next"] == verdict["next"]
     table = lines[lines.index("Ladder") + 2 :][: len(ranking["ladder"])]
     assert [line.split()[0] for line in table] == ["untuned", "tuned", "shape", "settings", "switch"]
-    assert "none is confirmed" in out
+    assert "none of these is confirmed" in out
     best = ranking["trials"][0]
     assert f"{best['val_perplexity']:.2f}" in out
-    assert "Not ranked:" in out
-    assert out.rstrip().splitlines()[-1].startswith("Cost: ")
+    assert "Tried: 24 schedules: 22 complete, 1 diverged, 1 failed." in lines
 
 
 def test_rank_as_json_has_the_documented_fields(mbo, searched):
@@ -50,7 +52,7 @@ def test_rank_of_a_confirmed_study_answers(mbo, confirmed):
     ranking = mbo("rank", confirmed, "--json").json()
     assert ranking["verdict"]["answer"] in ("yes", "no", "undecided")
     assert ranking["verdict"]["num_seeds"] == 6
-    assert "none is confirmed" not in mbo("rank", confirmed).out
+    assert "none of these is confirmed" in mbo("rank", confirmed).out.split("Found by the search")[1]
 
 
 def test_rank_as_csv_has_a_row_for_each_schedule(mbo, searched):

@@ -31,9 +31,9 @@ def test_a_search_runs_is_skipped_and_goes_on(mbo, study_file):
     ended = mbo("run", study_file, "--json")
     assert ended.code == 0, ended.err
     document = ended.json()
-    assert document["schema"] == "mbo-search/run/1"
+    assert document["schema"] == "mbo-search/run/2"
     assert document["folder"] == "reports/tiny"
-    assert (document["complete"], document["interrupted"], document["ended_by"]) == (3, False, "trials")
+    assert (document["counts"]["complete"], document["interrupted"], document["ended_by"]) == (3, False, "trials")
     assert "3 of 3 schedules done" in ended.err
     for name in (document["report"], document["best"], "reports/tiny/ranking.csv"):
         assert Path(name).is_file()
@@ -66,6 +66,32 @@ def test_another_study_in_the_same_folder_is_refused(mbo, study_file):
     forbidden = mbo("resume", "reports/tiny", "--set", "seed=7")
     assert forbidden.code == 2
     assert "seed" in forbidden.err
+
+
+def test_a_search_in_which_all_diverge_gives_one_count_everywhere_and_a_step_that_helps(mbo, study_file):
+    hopeless = ("--set", "reference_lr={adamw: 1.0e12, lion: 1.0e12, muon: 1.0e12}")
+    ended = mbo("run", study_file, *hopeless, "--set", "search.searcher=tree", "--set", "search.trials=4")
+    assert ended.code == 1
+    assert "4 of 4 schedules done (4 diverged)" in ended.err
+    assert "No schedule is complete: of 4 tried, 4 diverged." in ended.out
+    advice = ended.out.splitlines()[-1]
+    assert advice.startswith(
+        "Next: search lower learning rates: mbo-search fork reports/tiny reports/tiny-2 --set "
+    )
+    ranking = mbo("rank", "reports/tiny", "--json").json()
+    counts = ranking["counts"]
+    assert (counts["schedules"], counts["diverged"], counts["complete"]) == (4, 4, 0)
+    assert f"Next: {ranking['next']}" == advice
+    page = Path("reports/tiny/report.html").read_text(encoding="utf-8")
+    assert "<span>4 schedules</span><span>4 diverged</span>" in page
+
+    quiet = mbo("resume", "reports/tiny", "--quiet")
+    assert (quiet.code, quiet.out, quiet.err.count("\n")) == (1, "", 1)
+    assert "4 diverged. Next: search lower learning rates" in quiet.err
+    refused = mbo("export", "reports/tiny", "-o", "best.yaml")
+    assert refused.code == 2
+    assert "resume" not in refused.err
+    assert "holds no complete schedule: 4 schedules" in refused.err
 
 
 def test_a_wrong_study_writes_nothing(mbo, study_file, tmp_path):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mbo_search.data.clean import clean_text
+from mbo_search.data.clean import clean_text, weighted_length
 
 ANY_TEXT = st.text(alphabet=st.characters(), max_size=80)
 
@@ -39,3 +40,17 @@ def test_indentation_of_the_first_line_stays():
 
 def test_a_combining_mark_after_a_dropped_control_joins_its_letter():
     assert clean_text("e\x00\u0301") == "\u00e9"
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("plain text", 10),
+        ("\u4f60\u597d\u3002", 9),
+        ("\u3053\u3093", 8),
+        ("\uc548\ub155", 8),
+        ("na\u00efve \u043c\u0438\u0440", 9),
+    ],
+)
+def test_dense_scripts_count_fourfold(text, length):
+    assert weighted_length(text) == length

@@ -348,3 +348,109 @@ def test_default_corpora_are_prepared_in_seconds(tmp_path):
     assert metadata.splits["validation"].num_tokens > 25_000
     assert metadata.dedup.near > 0
     assert metadata.vocab_size == 1024
+
+
+def test_the_card_counts_all_that_happened(tmp_path, rng):
+    texts = sentences(rng, 200)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    write_jsonl(folder / "train.jsonl", [*texts, *texts[:7], "short", "", "  "])
+    write_jsonl(folder / "validation.jsonl", [*texts[100:110], *sentences(rng, 30)])
+    write_jsonl(folder / "test.jsonl", [*texts[120:125], *sentences(rng, 30)])
+    (folder / "notes.docx").write_text("x")
+    (folder / "README.md").write_text("about these data")
+    metadata = prepare(DataSpec(source=(str(folder),), tokenizer=BYTES), tmp_path / "cache").metadata
+    assert {reason: drop.num_documents for reason, drop in metadata.dedup.dropped.items()} == {
+        "empty": 2, "too_short": 1, "exact": 7, "in_validation": 10, "in_test": 5
+    }  # fmt: skip
+    assert metadata.dedup.num_leaked == 15
+    assert metadata.dedup.num_compared == 207
+    assert metadata.dedup.num_characters["in_test"] == sum(map(len, texts[120:125]))
+    assert {split: found.num_documents for split, found in metadata.splits.items()} == {
+        "train": 185, "validation": 40, "test": 35
+    }  # fmt: skip
+    assert [(source.role, source.num_files, source.num_found) for source in metadata.sources] == [
+        ("train", 1, 3), ("validation", 1, 1), ("test", 1, 1)
+    ]  # fmt: skip
+    told = {one.reason: one.names for one in metadata.sources[0].passed_over}
+    assert told == {"suffix": ("notes.docx",), "beside_splits": ("README.md",)}
+    assert all(split.num_unknown == 0 for split in metadata.splits.values())
+
+
+def test_a_file_that_appears_and_is_not_read_is_told_without_other_tokens(tmp_path, rng):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    write_jsonl(folder / "a.jsonl", sentences(rng, 100))
+    spec = DataSpec(source=(str(folder),), tokenizer=BYTES)
+    before = prepare(spec, tmp_path / "cache").metadata
+    (folder / "book.epub").write_text("x")
+    after = prepare(spec, tmp_path / "cache").metadata
+    assert after.fingerprint == before.fingerprint
+    assert after.sources[0].passed_over[0].names == ("book.epub",)
+
+
+def test_cards_of_earlier_versions_are_still_read(tmp_path, source):
+    prepared = prepare(DataSpec(source=(source,), tokenizer=BYTES), tmp_path / "cache")
+    card = json.loads((prepared.folder / "card.json").read_text())
+    for split in card["splits"].values():
+        del split["num_unknown"]
+    for found in card["sources"]:
+        del found["passed_over"], found["notices"]
+    for name in ("empty", "in_test", "num_compared", "num_characters"):
+        del card["dedup"][name]
+    (prepared.folder / "card.json").write_text(json.dumps(card))
+    metadata = load_prepared(prepared.folder).metadata
+    assert metadata.splits["train"].unknown_share is None
+    assert metadata.dedup.dropped == {}
+
+
+def test_progress_is_told_phase_by_phase_to_the_end(tmp_path, source):
+    told = []
+    spec = DataSpec(source=(source,), tokenizer=TokenizerSpec(kind="bpe", vocab_size=400))
+    prepare(spec, tmp_path / "cache", told.append)
+    phases = list(dict.fromkeys(progress.phase for progress in told))
+    assert phases == ["digest", "read", "compare", "tokenizer", "encode"]
+    for phase in phases:
+        steps = [progress for progress in told if progress.phase == phase]
+        assert steps[-1].done == steps[-1].total > 0
+        assert [step.done for step in steps] == sorted(step.done for step in steps)
+    del told[:]
+    prepare(spec, tmp_path / "cache", told.append)
+    assert {progress.phase for progress in told} == {"digest"}
+
+
+def test_names_that_are_not_utf8_are_prepared_and_stored(tmp_path, rng):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    write_jsonl(folder / os.fsdecode(b"\xe9.jsonl"), sentences(rng, 100))
+    (folder / os.fsdecode(b"\xe8.doc")).write_text("x")
+    metadata = prepare(DataSpec(source=(str(folder),), tokenizer=BYTES), tmp_path / "cache").metadata
+    assert metadata.sources[0].name == "caf\\xe9"
+    assert metadata.sources[0].passed_over[0].names == ("\\xe8.doc",)
+
+
+def test_short_chinese_documents_are_kept_where_short_english_ones_are_dropped(tmp_path):
+    chinese = [f"\u4eca\u5929\u5929\u6c14\u5f88\u597d{number}" for number in range(100, 200)]
+    english = [f"Nice day, isn't it, {number}" for number in range(100, 200)]
+    prepared = prepare(
+        DataSpec(source=(write_jsonl(tmp_path / "zh.jsonl", chinese),), tokenizer=BYTES, min_characters=24),
+        tmp_path / "c",
+    )
+    assert prepared.metadata.dedup.too_short == 0
+    with pytest.raises(DataError, match=r"none has 32 characters"):
+        prepare(DataSpec(source=(write_jsonl(tmp_path / "en.jsonl", english),), tokenizer=BYTES), tmp_path / "c")
+
+
+def test_too_little_text_says_what_became_of_it(tmp_path, rng):
+    texts = sentences(rng, 50)
+    train = write_jsonl(tmp_path / "train.jsonl", texts)
+    own = write_jsonl(tmp_path / "own.jsonl", texts)
+    with pytest.raises(DataError) as caught:
+        prepare(DataSpec(source=(train,), validation=(own,), tokenizer=BYTES), tmp_path / "cache")
+    assert "is too little text to set aside test: 0 documents or pieces are left, at least 2 are needed" in str(
+        caught.value
+    )
+    assert "(50 are in the validation text as well) (name other files in data.validation" in str(caught.value)
+    same = write_jsonl(tmp_path / "same.jsonl", [texts[0]] * 9)
+    with pytest.raises(DataError, match=r"\(8 are equal to an earlier one\) \(`data\.dedup: none` keeps them\)"):
+        prepare(DataSpec(source=(same,), tokenizer=BYTES), tmp_path / "cache")

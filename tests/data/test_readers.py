@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -139,3 +143,125 @@ def test_parquet_faults_are_named(tmp_path):
 
 def test_a_file_that_went_away_is_a_user_error(tmp_path):
     assert error(tmp_path / "gone.txt") == "gone.txt: cannot be read: No such file or directory"
+
+
+def packed(content: bytes, suffix: str) -> bytes:
+    if suffix == ".zst":
+        return pa.compress(content, codec="zstd", asbytes=True)
+    return {".gz": gzip, ".bz2": bz2, ".xz": lzma}[suffix].compress(content)
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
+def test_compressed_files_are_read_as_what_they_hold(tmp_path, suffix):
+    rows = [f"row {row}" for row in range(5000)]
+    lines = "".join(json.dumps({"text": row}) + "\n" for row in rows)
+    for name, content, expected in (
+        ("data.jsonl", lines, rows),
+        ("book.TXT", "one\n<|endoftext|>\ntwo", ["one\n", "\ntwo"]),
+        ("page.html", "<p>one</p>", ["one"]),
+        ("table.csv", "text\none\ntwo\n", ["one", "two"]),
+    ):
+        file = tmp_path / f"{name}{suffix}"
+        file.write_bytes(packed(content.encode(), suffix))
+        assert texts(file) == expected
+    # Two parts one after the other, as parallel compressors write them.
+    file.write_bytes(packed(b"text\none\n", suffix) + packed(b"two\n", suffix))
+    assert texts(file) == ["one", "two"]
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
+def test_damaged_compressed_files_are_named(tmp_path, suffix):
+    file = tmp_path / f"data.jsonl{suffix}"
+    whole = packed(json.dumps({"text": "x " * 10_000}).encode() + b"\n" + os.urandom(3000).hex().encode(), suffix)
+    file.write_bytes(whole[: len(whole) // 2])
+    assert error(file).startswith(f"data.jsonl{suffix}: ")
+    file.write_bytes(b"not compressed at all")
+    assert error(file).startswith(f"data.jsonl{suffix}: ")
+
+
+def test_pages_give_what_a_reader_sees_block_by_block(tmp_path):
+    file = tmp_path / "page.html"
+    file.write_text(
+        "<!DOCTYPE html><html><head><title>Titel</title><style>p {}</style></head><body><script>f('<p>')</script>"
+        "<h1>Eins</h1>\n<p>Zwei  <em>drei</em>\nvier &lt;5&gt;<br>sechs</p><ul><li>a</li><li>b</li></ul>"
+        "<pre>x\n  y</pre>"
+    )
+    assert texts(file) == ["Titel\n\nEins\n\nZwei drei vier <5>\nsechs\n\na\n\nb\n\nx\ny"]
+    file.write_bytes("<meta charset='gb2312'><p>\u4f60\u597d".encode("gb2312"))
+    assert texts(file) == ["\u4f60\u597d"]
+    file.write_bytes(b"<p>caf\xe9")
+    assert error(file).startswith("page.html: is not UTF-8 at byte 6: 0xe9")
+
+
+def test_rows_of_separated_values_are_documents(tmp_path):
+    file = tmp_path / "data.csv"
+    file.write_text('id,text\n1,"one, ""two""\nthree"\n2,\n3,NA\n4,0123\n', encoding="utf-8")
+    assert texts(file) == ['one, "two"\nthree', "", "NA", "0123"]
+    assert "did you mean text? fields: id, text" in error(file, "texts")
+    tabs = tmp_path / "data.tsv"
+    tabs.write_text("\ufefftext\tid\none, two\t1\n", encoding="utf-8")
+    assert texts(tabs) == ["one, two"]
+    file.write_text("id,text\n1,one,two\n")
+    assert "data.csv: is not a table that can be read: CSV parse error: Row #2" in error(file)
+    file.write_text("text,text\none,two\n")
+    assert error(file) == "data.csv: has 2 columns named 'text' (rename or drop one of them)"
+    file.write_bytes(b"")
+    assert error(file).startswith("data.csv: is not a table that can be read")
+
+
+def test_arrow_files_of_both_kinds_are_read(tmp_path):
+    file = tmp_path / "data.arrow"
+    table = pa.table({"id": list(range(3000)), "text": [f"row {row}" for row in range(3000)]})
+    for opener in (pa.ipc.new_stream, pa.ipc.new_file):
+        with opener(str(file), table.schema) as writer:
+            writer.write_table(table, max_chunksize=700)
+        assert texts(file) == table["text"].to_pylist()
+    file.write_bytes(b"nothing of that kind")
+    assert error(file).startswith("data.arrow: is not an .arrow file that can be read")
+
+
+def test_a_dot_leads_into_nested_fields(tmp_path):
+    rows = [{"en": "one", "de": "eins"}, None, {"en": None, "de": "drei"}]
+    table = tmp_path / "data.parquet"
+    pq.write_table(pa.table({"id": [1, 2, 3], "translation": rows}), table)
+    lines = tmp_path / "data.jsonl"
+    lines.write_text("".join(json.dumps({"translation": row or {"en": None}}) + "\n" for row in rows))
+    for file in (table, lines):
+        assert texts(file, "translation.en") == ["one", "", ""]
+        assert "name a part of it, such as data.text_field: translation.en" in error(file, "translation")
+        assert "translation.fr is not a field of the file" in error(file, "translation.fr")
+    pq.write_table(pa.table({"a.b": ["dotted"]}), table)
+    assert texts(table, "a.b") == ["dotted"]
+
+
+def test_columns_that_hold_no_text_say_what_helps(tmp_path):
+    file = tmp_path / "data.parquet"
+    pq.write_table(pa.table({"text": [["a", "b"]]}), file)
+    assert "must hold strings, not list<element: string> (write one text for each row first" in error(file)
+    pq.write_table(pa.table({"text": pa.nulls(3)}), file)
+    assert "must hold strings, not null (it holds no value at all)" in error(file)
+
+
+def test_two_columns_of_one_name_are_a_problem_if_they_are_the_text(tmp_path):
+    file = tmp_path / "data.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"]), file)
+    assert error(file) == "data.parquet: has 2 columns named 'text' (rename or drop one of them)"
+    arrays = [pa.array([1]), pa.array([2]), pa.array(["b"])]
+    pq.write_table(pa.Table.from_arrays(arrays, names=["id", "id", "text"]), file)
+    assert texts(file) == ["b"]
+
+
+def test_a_name_that_is_not_utf8_can_be_printed(tmp_path):
+    file = tmp_path / os.fsdecode(b"caf\xe9.txt")
+    file.write_bytes(b"\xff")
+    with pytest.raises(DataError) as caught:
+        list(read_file(file, "text"))
+    str(caught.value).encode()
+    assert "caf\\xe9.txt: is not UTF-8" in str(caught.value)
+    assert all(document.name.encode() for document in read_jsonl_with_that_name(tmp_path))
+
+
+def read_jsonl_with_that_name(folder):
+    file = folder / os.fsdecode(b"caf\xe9.jsonl")
+    file.write_text('{"text": "x"}')
+    return list(read_file(file, "text"))

@@ -123,14 +123,76 @@ def test_impossible_shards_are_all_named_with_what_is_wrong(tmp_path):
 
 
 def test_a_changed_width_card_prepares_anew(tmp_path, rng):
-    write(tmp_path / "a.bin", documents(rng, 100), dtype="<u4")
+    write(tmp_path / "a.bin", documents(rng, 100))
     spec = DataSpec(source=(str(tmp_path / "a.bin"),), tokenizer=BYTES)
-    # Read as 16 bits, every second id is 0.
-    narrow = prepare(spec, tmp_path / "cache")
-    (tmp_path / "a.json").write_text('{"dtype": "uint32"}')
-    wide = prepare(spec, tmp_path / "cache")
-    assert narrow.metadata.fingerprint != wide.metadata.fingerprint
-    assert 0 not in wide.tokens("train")
+    first = prepare(spec, tmp_path / "cache")
+    (tmp_path / "a.json").write_text('{"dtype": "uint16"}')
+    second = prepare(spec, tmp_path / "cache")
+    assert first.folder != second.folder
+    assert first.metadata.fingerprint == second.metadata.fingerprint
+
+
+@pytest.mark.parametrize("vocab_size", [257, 4096, 50_257, 65_536])
+def test_ids_of_a_small_vocabulary_in_32_bits_are_read_in_32_bits(tmp_path, rng, vocab_size):
+    ids = rng.integers(0, vocab_size, 60_000)
+    ids.astype("<u4").tofile(tmp_path / "a.bin")
+    assert open_shard(tmp_path / "a.bin", vocab_size).tolist() == ids.tolist()
+    ids.astype("<u2").tofile(tmp_path / "a.bin")
+    assert open_shard(tmp_path / "a.bin", vocab_size).tolist() == ids.tolist()
+
+
+def test_a_width_that_someone_names_is_checked_too(tmp_path, rng):
+    rng.integers(0, 4096, 1000).astype("<u4").tofile(tmp_path / "a.bin")
+    (tmp_path / "a.json").write_text('{"dtype": "uint16"}')
+    with pytest.raises(DataError, match=r"would be read as uint16 \(by a\.json\), but holds 32-bit numbers"):
+        open_shard(tmp_path / "a.bin", 4096)
+
+
+@pytest.mark.parametrize("dtype", ["<i8", ">i8", ">i4", ">u2"])
+@pytest.mark.parametrize("vocab_size", [257, 4096, 50_257, 100_000])
+def test_other_widths_and_byte_orders_are_refused(tmp_path, rng, dtype, vocab_size):
+    ids = rng.integers(1, min(vocab_size, 50_000), 5000).astype(dtype)
+    ids.tofile(tmp_path / "a.bin")
+    with pytest.raises(DataError, match=r"bit numbers|is not a token of the tokenizer|whole uint"):
+        open_shard(tmp_path / "a.bin", vocab_size)
+    small = rng.integers(97, 123, 5000).astype(dtype)
+    small.tofile(tmp_path / "a.bin")
+    with pytest.raises(DataError, match=r"holds (big-endian )?\d\d-bit numbers") as caught:
+        open_shard(tmp_path / "a.bin", vocab_size)
+    # The hint works.
+    convert = str(caught.value).partition("(np.")[2].partition(".tofile(NEW)")[0]
+    assert eval(f"np.{convert}", {"np": np, "FILE": tmp_path / "a.bin"}).tolist() == small.tolist()
+
+
+def test_files_that_begin_as_something_else_are_named(tmp_path, rng):
+    np.save(tmp_path / "a.npy", rng.integers(0, 257, 100).astype("<u2"))
+    (tmp_path / "a.npy").rename(tmp_path / "a.bin")
+    with pytest.raises(DataError, match=r"a\.bin: is a NumPy file, not a shard of tokens"):
+        open_shard(tmp_path / "a.bin", 65_536)
+
+
+def test_files_named_by_splits_fill_their_splits(tmp_path, rng):
+    docs = documents(rng, 300)
+    folder = tmp_path / "nano"
+    folder.mkdir()
+    write(folder / "train.bin", docs)
+    write(folder / "val.bin", [*docs[:10], *documents(rng, 20)])
+    prepared = prepare(DataSpec(source=(str(folder),), tokenizer=BYTES), tmp_path / "cache")
+    assert prepared.tokens("validation").tolist() == np.fromfile(folder / "val.bin", dtype="<u2").tolist()
+    training = set(split_documents(prepared.tokens("train"))) | set(split_documents(prepared.tokens("test")))
+    assert training == set(map(tuple, docs[10:]))
+    assert prepared.metadata.dedup.dropped["in_validation"].num_characters == 610
+    (folder / "prepare.py").write_text("import numpy")
+    (folder / "readme.md").write_text("# shakespeare")
+    beside = prepare(DataSpec(source=(str(folder),), tokenizer=BYTES), tmp_path / "cache").metadata
+    assert beside.fingerprint == prepared.metadata.fingerprint
+    assert [(one.reason, one.names) for one in beside.sources[0].passed_over] == [
+        ("beside_splits", ("prepare.py", "readme.md"))
+    ]
+    assert [notice.kind for notice in beside.sources[0].notices] == ["splits_by_name"]
+    (folder / "input.txt").write_text("First Citizen")
+    with pytest.raises(DataError, match=r"input\.txt is text, but .*train\.bin holds tokens"):
+        prepare(DataSpec(source=(str(folder),), tokenizer=BYTES), tmp_path / "cache")
 
 
 def test_the_tokenizer_may_be_a_folder(tmp_path, rng):

@@ -73,6 +73,14 @@ def test_a_bare_corpus_name_is_the_corpus_even_beside_a_folder_of_that_name(text
     corpus, folder = resolve_sources(DataSpec(source=("ref", "./ref")))
     assert corpus.corpus is not None
     assert [file.name for file in folder.files] == ["own.txt"]
+    assert [(notice.kind, notice.subject) for notice in corpus.notices] == [("shadowed_corpus", "ref")]
+    assert not resolve_sources(DataSpec(source=("docs",)))[0].notices
+
+
+@pytest.mark.parametrize(("name", "hint"), [("a.json", "jq -c"), ("a.npy", "np.load"), ("a.zip", "unpack it")])
+def test_a_file_that_is_not_read_comes_with_the_way_to_convert_it(texts, name, hint):
+    (texts / name).write_text("x")
+    assert hint in problems(name)[0]
 
 
 def test_links_to_folders_are_followed_and_loops_do_no_harm(texts, tmp_path_factory):

@@ -54,7 +54,10 @@ def test_short_split_says_how_much_is_needed_and_possible():
     message = str(caught.value)
     assert "evaluation.tokens: 49920 needs a validation split of at least 49921 tokens" in message
     assert "it holds 8000" in message
-    assert "set evaluation.tokens to at most 7936, or give about 6.3 times as much text" in message
+    assert (
+        "set evaluation.tokens to at most 7936, raise data.validation_share "
+        "or lengthen data.validation, or give about 6.3 times as much text" in message
+    )
 
 
 def test_split_shorter_than_one_window_says_so():

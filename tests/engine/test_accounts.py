@@ -104,7 +104,7 @@ def test_confirm_runs_are_counted_once_the_search_has_ended(toy_world):
         controller.started(task.trial)
         controller.tell(task.trial, world.execute(task))
     progress = progress_of(controller, study="toy", messages=[])
-    assert (progress.searched, progress.confirmed, progress.confirm_left) == (6, 1, 3)
+    assert (progress.counts.schedules, progress.counts.confirm_runs, progress.confirm_left) == (6, 1, 3)
     world.run(controller)
     assert progress_of(controller, study="toy", messages=[]).confirm_left == 0
 

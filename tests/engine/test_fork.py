@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import optuna
 import pytest
 
 from mbo_search.engine.fork import fork_study
 from mbo_search.engine.run import RunOptions, resume_study, run_study
 from mbo_search.errors import RunDirectoryError
+from mbo_search.results.records.notes import Note, notes_file, read_notes, write_notes
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.space.ladder import search_spaces
 from mbo_search.testing.studies import tiny_study
@@ -100,3 +103,16 @@ def test_a_moved_directory_goes_on(old, tiny_root, tmp_path):
         assert losses(RunDirectory.open(moved)) == before
     finally:
         moved.rename(old.path)
+
+
+def test_notes_go_with_the_trials_that_they_are_about(old, tiny_root, tmp_path):
+    write_notes(old.path, {0: Note(text="keep this", tags=("a",)), 900: Note(text="of another")})
+    try:
+        fork_study(old.path, tmp_path / "new", ["search.trials=8"], cache=tiny_root / "cache")
+    finally:
+        notes_file(old.path).unlink()
+    assert read_notes(tmp_path / "new") == {0: Note(text="keep this", tags=("a",))}
+    resume_study(tmp_path / "new", RunOptions(cache=tiny_root / "cache", backend="local"))
+    assert read_notes(tmp_path / "new") == {0: Note(text="keep this", tags=("a",))}, "a search leaves notes alone"
+    rows = json.loads(RunDirectory.open(tmp_path / "new").ranking_json.read_text())["trials"]
+    assert {row["trial"]: row["note"] for row in rows if row["note"]} == {0: "keep this"}

@@ -21,7 +21,7 @@ def built(tmp_path_factory):
 
 @pytest.mark.parametrize("export_format", ["yaml", "json"])
 def test_the_best_schedule_is_exported_without_a_number(built, export_format):
-    text = export_schedule(built, None, export_format)
+    text = export_schedule(built, None, export_format, built.path)
     file = parse_schedule_file(text, "exported")
     ranking = make_ranking(built)
     assert file.provenance.trial == ranking.verdict.winner_trial
@@ -36,7 +36,7 @@ def test_both_formats_hold_the_same(built, tmp_path):
         wanted = schedule_file_of(ranking, row.trial, **origin)
         for export_format in ("yaml", "json"):
             path = tmp_path / f"{row.trial}.{export_format}"
-            path.write_text(export_schedule(built, row.trial, export_format))
+            path.write_text(export_schedule(built, row.trial, export_format, tmp_path))
             read = load_schedule_file(path)
             created = {"created": wanted.provenance.created}
             assert read.model_copy(update={"provenance": read.provenance.model_copy(update=created)}) == wanted
@@ -44,7 +44,7 @@ def test_both_formats_hold_the_same(built, tmp_path):
 
 def test_json_is_strict_json(built):
     constants = []
-    document = json.loads(export_schedule(built, None, "json"), parse_constant=constants.append)
+    document = json.loads(export_schedule(built, None, "json", built.path), parse_constant=constants.append)
     assert constants == []
     assert document["schema_version"] == "mbo-search/schedule/1"
 
@@ -52,5 +52,5 @@ def test_json_is_strict_json(built):
 def test_a_run_without_complete_schedules_says_so(tmp_path):
     run = build_run(tmp_path / "run", num_trials=1)
     run.record_file(0).unlink()
-    with pytest.raises(RunDirectoryError, match="holds no complete schedule yet"):
-        export_schedule(run, None, "yaml")
+    with pytest.raises(RunDirectoryError, match="holds no complete schedule: 0 schedules"):
+        export_schedule(run, None, "yaml", run.path)

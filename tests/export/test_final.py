@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from mbo_search.data.prepare import prepare
 from mbo_search.errors import StudyError, TrialError, UserError
 from mbo_search.export.final import FinalModel, train_final
 from mbo_search.export.hub_folder import read_hub_folder
-from mbo_search.study.files.schedule_file import load_schedule_file
+from mbo_search.export.private_paths import without_folders
+from mbo_search.study.files.schedule_file import load_schedule_file, parse_schedule_file
 from mbo_search.train.setup.eval_text import validation_parts_of
 from tests.export.trained import build_trained_run
 
@@ -40,7 +42,10 @@ def test_the_search_seed_and_budget_give_the_recorded_loss(file, final):
         *("model.safetensors", "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
         *("README.md", "final.json", "schedule.yaml"),
     }
-    assert load_schedule_file(out / "schedule.yaml") == file
+    assert model.file == without_folders(file)
+    assert parse_schedule_file((out / "schedule.yaml").read_text(), "schedule.yaml") == model.file
+    for name in ("schedule.yaml", "final.json", "README.md"):
+        assert str(Path(file.study.data.source[0]).parent) not in (out / name).read_text()
 
 
 def _transformers_loss(folder, prepared, num_tokens):
@@ -55,10 +60,10 @@ def _transformers_loss(folder, prepared, num_tokens):
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), torch.from_numpy(targets).flatten()).item()
 
 
-def assert_transformers_agrees(out, final, cache):
+def assert_transformers_agrees(out, final, data, cache):
     from transformers import AutoTokenizer
 
-    prepared = prepare(final.file.study.data, cache)
+    prepared = prepare(data, cache)
     loss = _transformers_loss(out, prepared, final.file.study.evaluation.tokens)
     assert loss == pytest.approx(final.val_loss, abs=1e-4)
     theirs, ours = AutoTokenizer.from_pretrained(out), prepared.tokenizer()
@@ -69,9 +74,9 @@ def assert_transformers_agrees(out, final, cache):
     assert theirs.model_max_length == final.file.study.model.context
 
 
-def test_transformers_gives_the_same_loss_and_tokens(final, cache):
+def test_transformers_gives_the_same_loss_and_tokens(file, final, cache):
     model, out = final
-    assert_transformers_agrees(out, model, cache)
+    assert_transformers_agrees(out, model, file.study.data, cache)
 
 
 @pytest.mark.slow
@@ -80,7 +85,7 @@ def test_transformers_agrees_for_bpe_and_untied_embeddings(tmp_path):
     file = load_schedule_file(run.best_yaml)
     model = train_final(file, tmp_path / "model", cache=tmp_path / "cache")
     assert model.val_loss == file.provenance.search_loss
-    assert_transformers_agrees(tmp_path / "model", model, tmp_path / "cache")
+    assert_transformers_agrees(tmp_path / "model", model, file.study.data, tmp_path / "cache")
 
 
 @pytest.mark.skipif(version("transformers") < "5", reason="its tokenizers return token_type_ids by default")
@@ -92,6 +97,16 @@ def test_transformers_generates_until_the_end_of_a_document(final):
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id
     ids = model.generate(**tokenizer("the", return_tensors="pt"), max_new_tokens=5)
     assert ids.shape[1] >= 2
+
+
+def test_transformers_generates_for_a_batch(final):
+    from transformers import pipeline
+
+    _, out = final
+    generate = pipeline("text-generation", model=str(out), device="cpu")
+    found = generate(["the", "the schedule trains"], batch_size=2, max_new_tokens=3, do_sample=False)
+    alone = generate(["the"], max_new_tokens=3, do_sample=False)
+    assert found[0][0]["generated_text"] == alone[0][0]["generated_text"]
 
 
 def test_a_finished_model_is_returned_without_training(file, final, cache):
@@ -119,6 +134,8 @@ def test_budget_size_and_seed_can_be_changed(file, cache, tmp_path):
     overrides = ["budget.tokens=5120", "model.layers=1", "model.width=16", "seed=9"]
     model = train_final(file, tmp_path / "model", overrides, cache=cache)
     assert (model.total_tokens, model.file.study.seed) == (5120, 9)
+    assert model.file.schedule.stages[0].lr == 2 * file.schedule.stages[0].lr
+    assert "becomes 0.02 at width 16" in (tmp_path / "model" / "README.md").read_text()
     decoder, _ = read_hub_folder(tmp_path / "model")
     assert (decoder.spec.layers, decoder.spec.width) == (1, 16)
     assert model.num_parameters == sum(parameter.numel() for parameter in decoder.parameters())

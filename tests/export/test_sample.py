@@ -81,7 +81,7 @@ def test_places_without_a_model_are_user_errors(run, tmp_path):
         sample(lonely, "the")
     with pytest.raises(RunDirectoryError, match="does not exist"):
         sample(tmp_path / "nowhere", "the")
-    with pytest.raises(RunDirectoryError, match="no complete trial 77"):
+    with pytest.raises(RunDirectoryError, match="no complete schedule #77"):
         load_trial(RunDirectory(run.path), 77)
     with pytest.raises(UserError):
         sample(build_run(tmp_path / "built", num_trials=3).path, "the")

@@ -50,6 +50,15 @@ def draw_all(watched: Watched) -> None:
         watched.page.wait_for_selector(f"[data-figure={key}] .main-svg", state="attached")
 
 
+def assert_paper(watched: Watched, figure: str, color: str) -> None:
+    """A figure out of sight follows the theme when the reader comes near."""
+    watched.page.locator(f"[data-figure={figure}]").scroll_into_view_if_needed()
+    watched.page.wait_for_function(
+        "([key, color]) => document.querySelector(`[data-figure=${key}] .plot`).layout.paper_bgcolor === color",
+        arg=[figure, color],
+    )
+
+
 def trials(watched: Watched, table: str = "ranking") -> list[str]:
     rows = watched.page.locator(f"[data-table={table}] tr.row")
     return [row.get_attribute("data-trial") or "" for row in rows.all()]
@@ -59,7 +68,7 @@ def visible_lines(watched: Watched, figure: str) -> int:
     """Traces that the figure shows, its legend and band aside."""
     return watched.page.evaluate(
         "key => document.querySelector(`[data-figure=${key}] .plot`).data"
-        ".filter(trace => trace.visible !== false && trace.meta.place >= 0).length",
+        ".filter(trace => trace.visible !== false && trace.meta.trial !== undefined).length",
         figure,
     )
 
@@ -67,11 +76,11 @@ def visible_lines(watched: Watched, figure: str) -> int:
 def legend_and_lines(watched: Watched, figure: str) -> list[list[str]]:
     """Optimizers that the legend names, and those of the lines that are shown."""
     return watched.page.evaluate(
-        "key => { const shown = document.querySelector(`[data-figure=${key}] .plot`).data"
-        ".filter(trace => trace.visible !== false);"
+        "key => { const { data } = document.querySelector(`[data-figure=${key}] .plot`);"
         " const unique = names => [...new Set(names)].sort();"
-        " return [unique(shown.filter(trace => trace.meta.names).map(trace => trace.meta.names)),"
-        " unique(shown.filter(trace => trace.meta.place >= 0).map(trace => trace.meta.optimizer))]; }",
+        " const optimizers = unique(data.map(trace => trace.meta.optimizer).filter(Boolean));"
+        " return [unique(data.map(trace => trace.meta.names).filter(name => optimizers.includes(name))),"
+        " optimizers]; }",
         figure,
     )
 
@@ -112,7 +121,7 @@ def test_the_table_sorts_both_ways_and_back(reader):
 
 
 def test_filters_narrow_the_table_and_stand_in_the_address(reader):
-    reader.page.locator("[data-table=ranking] select").select_option("tuned")
+    reader.page.locator("[data-table=ranking] select[name=kind]").select_option("tuned")
     reader.page.locator("[data-table=ranking] input[type=search]").fill("muon")
     optimizers = reader.page.locator("[data-table=ranking] tr.row .optimizers").all_inner_texts()
     assert optimizers
@@ -128,7 +137,7 @@ def test_filters_narrow_the_table_and_stand_in_the_address(reader):
 
 
 def test_a_row_opens_its_recipe_by_keyboard(reader):
-    button = reader.page.locator("[data-table=ranking] .rank button").first
+    button = reader.page.locator("[data-table=ranking] .rank button[aria-expanded]").first
     button.focus()
     reader.page.keyboard.press("Enter")
     assert reader.page.locator("tr.recipe").count() == 1
@@ -142,16 +151,15 @@ def test_the_reader_chooses_dark_and_plots_follow(reader):
     reader.page.locator("#theme").click()
     assert "theme=dark" in reader.page.url
     assert reader.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(19, 21, 24)"
-    paper = "document.querySelector('[data-figure=lr] .plot').layout.paper_bgcolor"
-    assert reader.page.evaluate(paper) == DARK["surface"]
+    assert_paper(reader, "lr", DARK["surface"])
     reader.page.locator("#theme").click()
     assert "theme" not in reader.page.url
-    assert reader.page.evaluate(paper) == LIGHT["surface"]
+    assert_paper(reader, "lr", LIGHT["surface"])
 
 
 def test_a_link_with_choices_opens_as_it_was_sent(browser, report):
     with watched_page(browser) as watched:
-        watched.open(report, "#curves?curves.top=1&curves.log=0&theme=dark")
+        watched.open(report, "#curves?color=optimizer&curves.top=1&curves.log=0&theme=dark")
         watched.page.wait_for_selector("[data-figure=curves] .main-svg")
         named, drawn = legend_and_lines(watched, "curves")
         assert named == drawn != []
@@ -163,7 +171,7 @@ def test_a_link_with_choices_opens_as_it_was_sent(browser, report):
         )
         assert watched.page.evaluate("document.documentElement.dataset.theme") == "dark"
         few = visible_lines(watched, "curves")
-        watched.page.locator("[data-figure=curves] select").select_option("20")
+        watched.page.locator("[data-figure=curves] [data-state=top]").select_option("20")
         assert visible_lines(watched, "curves") > few
         watched.assert_clean()
 
@@ -240,9 +248,9 @@ def test_figures_say_how_many_schedules_they_do_not_draw(reader):
     reader.page.locator("[data-figure=curves]").scroll_into_view_if_needed()
     reader.page.wait_for_selector("[data-figure=curves] .main-svg")
     note = reader.page.locator("[data-figure=curves] [data-note]")
-    few = int(note.inner_text().split(": ")[1].rstrip("."))
-    reader.page.locator("[data-figure=curves] select").select_option("1")
-    assert int(note.inner_text().split(": ")[1].rstrip(".")) == few + 4
+    few = int(note.inner_text().split(": ")[-1].rstrip("."))
+    reader.page.locator("[data-figure=curves] [data-state=top]").select_option("1")
+    assert int(note.inner_text().split(": ")[-1].rstrip(".")) == few + 4
 
 
 def test_costs_can_be_exchanged(reader):
@@ -292,7 +300,7 @@ def test_printing_draws_everything_on_light_paper(browser, report, tmp_path):
         paper = "document.querySelector('[data-figure=tree] .plot').layout.paper_bgcolor"
         assert watched.page.evaluate(paper) == LIGHT["surface"]
         watched.page.evaluate("dispatchEvent(new Event('afterprint'))")
-        assert watched.page.evaluate(paper) == DARK["surface"]
+        assert_paper(watched, "tree", DARK["surface"])
         pdf = watched.page.pdf(path=tmp_path / "report.pdf", format="A4")
         assert pdf.startswith(b"%PDF")
         assert pdf.count(b"/Type /Page\n") >= 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mbo_search.results.evidence.ladder import LadderContext
 from mbo_search.results.ranking.rank import RankingContext, count_totals, rank
 from mbo_search.results.records.records import TrialRecord
+from mbo_search.results.verdict.next_step import Situation
 from mbo_search.study.spec.rungs import RUNGS
 from mbo_search.study.spec.schedule import Regularizer, Schedule, Stage
 from mbo_search.study.spec.study import ConfirmSpec
@@ -88,5 +89,7 @@ def ranked(records, *, seeds=None, info=None):
         count_totals(records, {}),
         scale=SCALE,
         confirm=confirm,
-        context=RankingContext(ladder=info or info_of(), directory="my run"),
+        context=RankingContext(
+            ladder=info or info_of(), situation=Situation(directory="my run", sibling="my run-2")
+        ),
     )

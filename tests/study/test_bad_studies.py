@@ -3,6 +3,8 @@ once, and that one mistake is reported once."""
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -398,3 +400,46 @@ def test_missing_data_tokenizer_and_schedule_files_are_reported_together(tmp_pat
         "data.validation",
     ]
     assert "did you mean docs?" in str(caught.value)
+
+
+def test_paths_that_cannot_even_be_looked_for_are_problems_of_their_keys(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "study.yaml"
+    file.write_text(_study_with_paths(), encoding="utf-8")
+    with pytest.raises(StudyError) as caught:
+        load_study(file)
+    found = {problem.key: str(problem) for problem in caught.value.problems}
+    home = "names the home folder of a user whom this machine does not know"
+    assert home in found["data.source.0"]
+    assert "cannot be looked for: File name too long" in found["data.source.1"]
+    assert home in found["data.validation.0"]
+    assert home in found["data.tokenizer.path"]
+    assert home in found["baselines.0"]
+
+
+def _study_with_paths() -> str:
+    return f"""
+study: paths
+data:
+  source: ["~nobody-of-this-name/x", {"y" * 5000}]
+  validation: ["~nobody-of-this-name/v"]
+  tokenizer: {{kind: file, path: "~nobody-of-this-name/t"}}
+model: {{size: tiny}}
+budget: {{tokens: 400k}}
+train: {{batch_tokens: 1024}}
+stages: [{{name: only, share: rest}}]
+search: {{trials: 4}}
+baselines: ["~nobody-of-this-name/b.yaml"]
+"""
+
+
+def test_a_folder_whose_name_is_not_utf8_is_a_problem_of_the_paths_in_it(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    (folder / "text.txt").write_text("text", encoding="utf-8")
+    file = folder / "study.yaml"
+    file.write_text(_study_with_paths().replace("~nobody-of-this-name/x", "text.txt"), encoding="utf-8")
+    with pytest.raises(StudyError) as caught:
+        load_study(file)
+    told = next(str(problem) for problem in caught.value.problems if problem.key == "data.source.0")
+    assert "caf\\xe9/text.txt, a name that is not UTF-8, which no study file can hold" in told

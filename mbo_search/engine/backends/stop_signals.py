@@ -118,7 +118,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
 def stop_once_polled() -> Iterator[Callable[[], bool]]:
     """Turn stop signals into a request from the first poll on.
 
-    Before that nothing listens to requests, as while text is prepared: a signal interrupts at once, as without this.
+    Before that nothing listens to requests, as while text is prepared, and a signal interrupts at once.
     """
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     request, is_armed = StopRequest(), False

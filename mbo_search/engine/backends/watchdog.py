@@ -195,7 +195,7 @@ class HangGuard:
         if is_first and self._is_main:
             signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
             return
-        error = f"error: trial {self._trial} hangs and cannot be interrupted; its process ends."
+        error = f"error: #{self._trial} hangs and cannot be interrupted; its process ends."
         print(f"{error} Continue with: mbo-search resume {self._trials.parent}", file=sys.stderr, flush=True)
         os._exit(_EXIT_FAILED)
 

@@ -161,7 +161,7 @@ class SearchController:
         if self.config.pruner is None or task.arm != "staged" or is_last:
             return False
         decision = self.config.pruner.judge_boundary(boundary, self.table.records)
-        self.dependencies.log(f"trial {trial}, stage {boundary.stage}: {decision.sentence()}")
+        self.dependencies.log(f"#{trial}, stage {boundary.stage}: {decision.sentence()}")
         return decision.prune
 
     # Tell
@@ -262,7 +262,7 @@ class SearchController:
 
     def _drop(self, trial: int, message: str) -> None:
         """Note what an attempt had cost when its worker was lost."""
-        self.dependencies.log(f"trial {trial}: worker lost ({message})")
+        self.dependencies.log(f"#{trial}: worker lost ({message})")
         self._ledger.lose(trial)
         self._free_slot(trial)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mbo_search.engine.control.controller import SearchController
 from mbo_search.engine.control.remaining import UNKNOWN, Estimate, reached_positions
 from mbo_search.engine.tasks import TrialTask
+from mbo_search.results.evidence.counts import StudyCounts, count_study, ending_of
 from mbo_search.results.ranking.rank import count_totals
 from mbo_search.results.records.records import SEARCH_ARMS, Arm, TrialRecord
-from mbo_search.trial.outcome import BAD_REGION
 
 ARMS: tuple[Arm, ...] = (*SEARCH_ARMS, "confirm", "tokens", "attribution")
 
@@ -22,7 +23,7 @@ class ArmProgress:
     Attributes:
         arm: Its name.
         complete: Trials that ran to the end.
-        pruned: Trials that ended early on purpose or diverged.
+        ended_early: Trials that were stopped, diverged or ran out of memory; probes are none.
         failed: Trials that broke.
         best_loss: Lowest final validation loss, nats per token; None before the first.
         best_trial: The trial that has it.
@@ -31,7 +32,7 @@ class ArmProgress:
 
     arm: Arm
     complete: int
-    pruned: int
+    ended_early: int
     failed: int
     best_loss: float | None
     best_trial: int | None
@@ -67,7 +68,7 @@ class Progress:
         study: Name of the study.
         begun: Trials begun, confirm runs included.
         planned: Schedules that the study allows; None without such a limit.
-        searched: Schedules of the search that ended, probes and confirm runs left out: what `planned` limits.
+        counts: What has ended so far; `planned` limits its schedules.
         running: Trials that workers are training.
         waiting: Trials that wait for a slot or for another attempt.
         arms: Every arm that has trials.
@@ -77,7 +78,6 @@ class Progress:
         wasted_tokens: Charged tokens of crash repeats and discarded work.
         stages_asked: Stage ends that trials reached.
         stages_found: Those of them that another trial had trained before.
-        confirmed: Confirm runs that ended, those for equivalent tokens and attribution included.
         confirm_left: Confirm runs that are running or still to begin; 0 before the search has ended.
         elapsed_seconds: Wall-clock seconds of all drivers so far.
         eta_seconds: Estimate of the seconds left, confirmation included; None before there is one.
@@ -89,7 +89,7 @@ class Progress:
     study: str
     begun: int
     planned: int | None
-    searched: int
+    counts: StudyCounts
     running: tuple[RunningTrial, ...]
     waiting: int
     arms: tuple[ArmProgress, ...]
@@ -103,13 +103,12 @@ class Progress:
     share: float | None = None
     stages_asked: int = 0
     stages_found: int = 0
-    confirmed: int = 0
     confirm_left: int = 0
 
     @property
     def done(self) -> int:
         """Trials that ended, however they ended."""
-        return sum(arm.complete + arm.pruned + arm.failed for arm in self.arms)
+        return self.counts.schedules + self.counts.probes + self.counts.confirm_runs
 
 
 def progress_of(
@@ -138,7 +137,7 @@ def progress_of(
         study=study,
         begun=len(records) + len(controller.table.open_trials),
         planned=controller.config.limits.trials,
-        searched=sum(1 for record in records if record.is_search and record.reason != "probe"),
+        counts=count_study(records),
         running=tuple(_running(controller, trial, tokens) for trial, tokens in positions.items()),
         waiting=len(controller.table.open_trials) - len(controller.running_trials),
         arms=tuple(_arm(arm, records) for arm in ARMS if any(record.arm == arm for record in records)),
@@ -147,7 +146,6 @@ def progress_of(
         wasted_tokens=totals.wasted_tokens,
         stages_asked=totals.stages_asked,
         stages_found=totals.stages_found,
-        confirmed=sum(not record.is_search for record in records),
         confirm_left=len(confirm_left),
         elapsed_seconds=elapsed,
         eta_seconds=estimate.seconds,
@@ -171,15 +169,14 @@ def _running(controller: SearchController, trial: int, tokens: int) -> RunningTr
 
 def _arm(arm: Arm, records: Sequence[TrialRecord]) -> ArmProgress:
     own = [record for record in records if record.arm == arm]
-    probes = [record for record in own if record.reason == "probe"]
-    ended = [record for record in own if record.state == "pruned" or record.reason in BAD_REGION]
+    endings = Counter(ending_of(record) for record in own if not record.is_probe)
     losses = [(record.val_loss, record.trial) for record in own if record.val_loss is not None]
     best_loss, best_trial = min(losses, default=(None, None))
     return ArmProgress(
         arm=arm,
-        complete=len(losses),
-        pruned=len(ended) - len(probes),
-        failed=len(own) - len(losses) - len(ended),
+        complete=endings["complete"],
+        ended_early=endings["stopped"] + endings["diverged"] + endings["out_of_memory"],
+        failed=endings["failed"],
         best_loss=best_loss,
         best_trial=best_trial,
         executed_tokens=sum(record.cost.tokens for record in own),

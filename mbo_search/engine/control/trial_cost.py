@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from mbo_search.engine.control.trial_table import TrialTable
 from mbo_search.engine.tasks import HasNode, PathNode, TrialTask
+from mbo_search.results.evidence.counts import ending_of
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.trial.cost import Cost
 from mbo_search.trial.outcome import Boundary, BoundaryEvent, TrialOutcome, TrialResult
@@ -164,6 +165,7 @@ def make_record(
             "worker": worker,
             "started_at": known.started_at if known.started_at is not None else ended_at,
             "ended_at": ended_at,
+            "stop_after": task.stop_after,
         }
     )
 
@@ -172,7 +174,7 @@ def duplicate_record(task: TrialTask, known: TrialRecord, *, ended_at: float) ->
     """Record a task that trains exactly like an earlier one, without training it."""
     changes: dict[str, object] = {
         **task.spec_fields(),
-        "message": f"trains exactly like trial {known.trial}, so its result is known",
+        "message": f"trains exactly like #{known.trial}, so its result is known",
         "boundaries": tuple(boundary.model_copy(update={"shared": True}) for boundary in known.boundaries),
         "produced": (),
         "cost": Cost(peak_memory_bytes=known.cost.peak_memory_bytes),
@@ -180,6 +182,7 @@ def duplicate_record(task: TrialTask, known: TrialRecord, *, ended_at: float) ->
         "worker": "",
         "started_at": ended_at,
         "ended_at": ended_at,
+        "stop_after": task.stop_after,
     }
     return known.model_copy(update=changes | dict(_UNEXAMINED if task.is_search else {}))
 
@@ -187,9 +190,10 @@ def duplicate_record(task: TrialTask, known: TrialRecord, *, ended_at: float) ->
 def sentence_of(record: TrialRecord) -> str:
     """Ending of a trial in one line for people."""
     optimizers = " -> ".join(record.schedule.optimizers)
-    ending = record.state if record.reason is None else f"{record.state} ({record.reason})"
+    ending = "ended as a probe" if record.reason == "probe" else ending_of(record).replace("_", " ")
+    ending += f" ({record.reason})" if ending == "failed" else ""
     loss = "" if record.val_loss is None else f", loss {record.val_loss:.4f}"
-    return f"trial {record.trial}, {record.arm}: {optimizers}: {ending}{loss}"
+    return f"#{record.trial}, {record.arm}: {optimizers}: {ending}{loss}"
 
 
 def _own(boundary: Boundary, produced: frozenset[str]) -> Boundary:

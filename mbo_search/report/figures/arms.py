@@ -111,6 +111,7 @@ def _draw_lane(figure: go.Figure, lane: Lane, index: int, info: ArmsInfo, names:
             "opacity": [1.0 if place == 0 else 0.5 for place in inside],
             "line": {"color": "var(--surface)", "width": 1},
         },
+        customdata=[lane.trials[place] for place in inside],
         text=[texts[place] for place in inside],
         hoverinfo="text",
     )

@@ -11,8 +11,8 @@ from mbo_search.report.figures.base import bare_figure, hover_lines, label_row, 
 from mbo_search.report.figures.figure import Drawing, Figure
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
-from mbo_search.results.evidence.attribution import Attribution
-from mbo_search.results.statistics.paired import ALPHA
+from mbo_search.results.evidence.attribution import Attribution, AttributionRow
+from mbo_search.results.statistics.paired import ALPHA, PairedTest
 
 _ROW_PIXELS = 44
 _FRAME_PIXELS = 84
@@ -23,9 +23,7 @@ class PartRow:
     """One part of the schedule.
 
     Attributes:
-        stage: Position of its stage, from 0.
-        stage_name: Name of the stage.
-        part: What was put back.
+        places: Position and name of its stage, and what was put back there; several where they train alike.
         change: From what to what.
         worth: Mean loss that putting it back costs, nats.
         low: Lower end of the interval; None for a single seed.
@@ -33,9 +31,7 @@ class PartRow:
         adjusted_p: After the adjustment for all parts; None for a single seed.
     """
 
-    stage: int
-    stage_name: str
-    part: str
+    places: tuple[tuple[int, str, str], ...]
     change: str
     worth: float
     low: float | None
@@ -43,24 +39,28 @@ class PartRow:
     adjusted_p: float | None
 
 
+def runs_alike(attribution: Attribution) -> tuple[tuple[AttributionRow, ...], ...]:
+    """The parts bundled by the schedule that results from putting them back: one run measures all of a bundle."""
+    bundles: dict[int, list[AttributionRow]] = {}
+    for row in attribution.rows:
+        bundles.setdefault(row.trial, []).append(row)
+    return tuple(tuple(rows) for rows in bundles.values())
+
+
 def attribution_info(attribution: Attribution | None) -> tuple[PartRow, ...]:
-    """The parts that were measured, in order of the stages; of those that train alike only the first."""
-    if attribution is None:
-        return ()
-    firsts = {row.trial: row for row in reversed(attribution.rows)}
-    return tuple(
-        PartRow(
-            stage=row.stage,
-            stage_name=row.stage_name,
-            part=row.part,
-            change=row.change,
-            worth=row.test.mean_nats,
-            low=row.test.low_nats,
-            high=row.test.high_nats,
-            adjusted_p=row.adjusted_p,
-        )
-        for row in attribution.rows
-        if row.test is not None and firsts[row.trial] is row
+    """The parts that were measured, in order of the stages; those that train alike are one."""
+    bundles = () if attribution is None else runs_alike(attribution)
+    return tuple(_part_row(rows, rows[0].test) for rows in bundles if rows[0].test is not None)
+
+
+def _part_row(rows: Sequence[AttributionRow], test: PairedTest) -> PartRow:
+    return PartRow(
+        places=tuple((row.stage, row.stage_name, row.part) for row in rows),
+        change="; ".join(dict.fromkeys(row.change for row in rows)),
+        worth=test.mean_nats,
+        low=test.low_nats,
+        high=test.high_nats,
+        adjusted_p=rows[0].adjusted_p,
     )
 
 
@@ -72,12 +72,19 @@ def draw_attribution(rows: Sequence[PartRow], *, names: Mapping[str, str], parts
     figure.update_layout(margin={"l": 12, "r": 20, "t": 8, "b": 46}, showlegend=False)
     figure.update_xaxes(range=_range(rows))
     for index, row in enumerate(rows):
-        stage = f"{names['stage']} {row.stage + 1} {safe(row.stage_name)}"
-        title = f"{stage}: {parts[row.part]}"
+        title = _title(row, names, parts)
         _draw_row(figure, row, index, about=_about(row, title, names))
         detail = safe(row.change).replace("-&gt;", "\u2192")
         label_row(figure, index - 0.18, f"<b>{title}</b>  {detail}", color="var(--ink)")
     return figure
+
+
+def _title(row: PartRow, names: Mapping[str, str], parts: Mapping[str, str]) -> str:
+    """Each stage once, with its parts."""
+    stages: dict[str, list[str]] = {}
+    for stage, name, part in row.places:
+        stages.setdefault(f"{names['stage']} {stage + 1} {safe(name)}", []).append(parts[part])
+    return "; ".join(f"{stage}: {', '.join(own)}" for stage, own in stages.items())
 
 
 def _range(rows: Sequence[PartRow]) -> list[float]:

@@ -1,6 +1,7 @@
 """Learning curves on a token axis: validation perplexity of the best schedules, stages in the optimizers' colors.
 
-All other finished schedules appear together, as a band of their middle 80 %.
+Where a schedule was run on fresh seeds, its line is their mean, as in the ranking, and a band their range. All
+other finished schedules appear together, as a band of their middle 80 %.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
+from types import MappingProxyType
 
 import numpy as np
 import plotly.graph_objects as go
@@ -31,13 +34,17 @@ class CurveLine:
 
     Attributes:
         owner: The trial.
-        rows: Its points.
+        rows: Its points; of runs on fresh seeds, where there are some, the mean.
+        lowest: Lowest loss over these seeds at each point; empty where there are none.
+        highest: Highest loss.
         optimizers: The optimizer of each stage.
     """
 
     owner: Owner
     rows: tuple[CurveRow, ...]
     optimizers: tuple[str, ...]
+    lowest: tuple[float, ...] = ()
+    highest: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +87,12 @@ def curves_info(
     *,
     rungs: Mapping[int, Rung],
     asked: Rung,
+    fresh: Mapping[int, Sequence[TrialRecord]] = MappingProxyType({}),
     most_lines: int = 40,
 ) -> CurvesInfo:
-    """Choose and bundle learning curves."""
+    """Choose and bundle learning curves; `fresh` holds the runs of a schedule on fresh seeds."""
     lines = [
-        CurveLine(owner=owner, rows=tuple(curves[record.trial]), optimizers=record.schedule.optimizers)
+        _line(owner, record, curves, fresh.get(record.trial, ()))
         for owner, record in owners(records, rungs, asked)
         if curves.get(record.trial) and owner.position < (most_lines if owner.is_asked else 1)
     ]
@@ -95,6 +103,25 @@ def curves_info(
         band=_band([curves[r.trial] for r in records if curves.get(r.trial)]),
         stage_ends=_stage_ends(best) if best else (),
         num_hidden=with_curve - len(lines),
+    )
+
+
+def _line(
+    owner: Owner, record: TrialRecord, curves: Mapping[int, Sequence[CurveRow]], fresh: Sequence[TrialRecord]
+) -> CurveLine:
+    own, optimizers = tuple(curves[record.trial]), record.schedule.optimizers
+    seeds = [{row.step: row.loss for row in curves.get(run.trial, ())} for run in fresh]
+    common = [row for row in own if seeds and all(row.step in losses for losses in seeds)]
+    if not common:
+        return CurveLine(owner=owner, rows=own, optimizers=optimizers)
+    losses = [[found[row.step] for found in seeds] for row in common]
+    means = [row.model_copy(update={"loss": fmean(at)}) for row, at in zip(common, losses, strict=True)]
+    return CurveLine(
+        owner=owner,
+        rows=tuple(means),
+        optimizers=optimizers,
+        lowest=tuple(map(min, losses)),
+        highest=tuple(map(max, losses)),
     )
 
 
@@ -129,6 +156,7 @@ def draw_curves(info: CurvesInfo, *, names: Mapping[str, str]) -> go.Figure:
     if info.band is not None:
         _draw_band(figure, info.band, names["band"])
     for line in reversed(info.lines):
+        _draw_range(figure, line)
         _draw_line(figure, line, names)
     optimizers = [optimizer for line in info.lines for optimizer in line.optimizers]
     line_legend(figure, optimizers, [line.owner.rung for line in info.lines], names=names)
@@ -157,7 +185,26 @@ def _draw_band(figure: go.Figure, band: Band, name: str) -> None:
         line={"width": 0},
         hoverinfo="skip",
         name=name,
-        meta={"place": -1},
+        meta={"place": -1, "shared": True},
+    )
+
+
+def _draw_range(figure: go.Figure, line: CurveLine) -> None:
+    """The range over fresh seeds."""
+    if not line.lowest:
+        return
+    tokens = [row.tokens for row in line.rows]
+    figure.add_scatter(
+        x=[*tokens, *reversed(tokens)],
+        y=rounded(math.exp(min(loss, 30)) for loss in (*line.lowest, *reversed(line.highest))),
+        mode="lines",
+        fill="toself",
+        fillcolor=optimizer_color(line.optimizers[-1]),
+        opacity=0.15,
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+        meta=line.owner.meta(line.optimizers[-1]),
     )
 
 
@@ -209,7 +256,9 @@ def _end_labels(figure: go.Figure, lines: Sequence[CurveLine], loss_range: tuple
 
 
 def _info(source: ReportSource) -> CurvesInfo | None:
-    info = curves_info(source.finished(), source.curves, rungs=source.rungs, asked=source.question)
+    info = curves_info(
+        source.finished(), source.curves, rungs=source.rungs, asked=source.question, fresh=source.fresh
+    )
     return info if info.lines else None
 
 
@@ -217,4 +266,17 @@ def _draw(info: CurvesInfo, text: Strings) -> Drawing:
     return Drawing(figure=draw_curves(info, names=text["names"]))
 
 
-CURVES = Figure(name="curves", info=_info, draw=_draw, controls={"top": "5", "end": "0", "log": "1"})
+CURVES = Figure(
+    name="curves",
+    info=_info,
+    draw=_draw,
+    controls={
+        "top": "5",
+        "quantity": "loss",
+        "across": "tokens",
+        "seeds": "fresh",
+        "smooth": "0",
+        "end": "0",
+        "log": "1",
+    },
+)

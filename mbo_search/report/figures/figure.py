@@ -13,7 +13,7 @@ from mbo_search.report.figures.base import dressed
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
 
-CONTROLS = ("top", "end", "log", "share", "x", "y", "at", "cost")
+CONTROLS = ("top", "quantity", "across", "seeds", "smooth", "end", "log", "share", "x", "y", "at", "cost")
 """What a reader of the page can choose in a figure; `templates/script/controls.js` says what each of them does."""
 
 InfoT = TypeVar("InfoT")

@@ -87,6 +87,7 @@ def _draw_dots(figure: go.Figure, own: Sequence[HistoryPoint], names: Mapping[st
         y=rounded(math.exp(min(point.loss, 30)) for point in own),
         mode="markers",
         marker={"color": rung_color(rung), "symbol": RUNG_SYMBOLS[rung], "size": 8, "opacity": 0.5},
+        customdata=[point.trial for point in own],
         text=[_hover(point, names) for point in own],
         hoverinfo="text",
         name=names[rung],

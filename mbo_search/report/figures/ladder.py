@@ -148,6 +148,7 @@ def _draw_gain(
         y=[index],
         mode="markers",
         marker={"color": color, "size": 15, "symbol": symbol, "line": {"color": color, "width": 2}},
+        customdata=[lane.trial],
         text=[hover_lines([*about, words["against"].format(trial=lane.gain_over)])],
         hoverinfo="text",
     )

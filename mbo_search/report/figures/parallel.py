@@ -186,7 +186,7 @@ def _draw_share(figure: go.Figure, lines: Sequence[ParallelLine], share: int, nu
         opacity=0.95 if share <= 10 else max(0.25, min(0.8, 60 / num_trials)),
         text=texts,
         hoverinfo="text",
-        meta={"share": share},
+        meta={"share": share, "trials": [line.trial for line in lines]},
     )
 
 

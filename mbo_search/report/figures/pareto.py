@@ -96,6 +96,7 @@ def draw_pareto(info: ParetoInfo, *, names: Mapping[str, str]) -> go.Figure:
         figure.add_scatter(
             x=_costs(info, first, own),
             y=rounded(math.exp(min(info.losses[index], 30)) for index in own),
+            customdata=_trials(info, own),
             text=[_who(info, index, names) for index in own],
             hovertemplate=f"%{{text}}<br>{safe(names[first])}: %{{x}}<extra></extra>",
             name=names["front" if rung is None else rung],
@@ -124,10 +125,15 @@ def _variants(
             "title": names[kind],
             "x": [_costs(info, kind, own) for _, own in [*groups, (None, info.fronts[kind])]],
             "front_y": rounded(math.exp(min(info.losses[index], 30)) for index in info.fronts[kind]),
+            "front_trials": _trials(info, info.fronts[kind]),
             "front_text": [_who(info, index, names) for index in info.fronts[kind]],
         }
         for kind in info.costs
     }
+
+
+def _trials(info: ParetoInfo, own: Sequence[int]) -> list[int]:
+    return [info.records[index].trial for index in own]
 
 
 def _costs(info: ParetoInfo, kind: str, own: Sequence[int]) -> list[float | None]:

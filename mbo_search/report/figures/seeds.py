@@ -73,6 +73,7 @@ def draw_seeds(rows: Sequence[SeedRow], *, names: Mapping[str, str]) -> go.Figur
 def _draw_row(figure: go.Figure, row: SeedRow, index: int, names: Mapping[str, str]) -> None:
     color = rung_color(row.rung)
     who = f"<b>#{row.trial}</b> {safe(row.caption)}"
+    meta = {"trial": row.trial, "rung": row.rung}
     figure.add_shape(
         type="line", x0=0, x1=1, xref="paper", y0=index, y1=index, line={"color": "var(--grid)"}, layer="below"
     )
@@ -86,6 +87,7 @@ def _draw_row(figure: go.Figure, row: SeedRow, index: int, names: Mapping[str, s
             for seed, loss in zip(row.seeds, row.losses, strict=True)
         ],
         hoverinfo="text",
+        meta=meta,
     )
     mean = math.exp(row.mean)
     figure.add_scatter(
@@ -95,20 +97,22 @@ def _draw_row(figure: go.Figure, row: SeedRow, index: int, names: Mapping[str, s
         line={"color": color, "width": 3},
         text=[hover_lines([who, f"{names['mean']}: {format_perplexity(row.mean)}"])] * 2,
         hoverinfo="text",
+        meta=meta,
     )
     if row.search_loss is not None:
         about = hover_lines([who, f"{names['search_value']}: {format_perplexity(row.search_loss)}"])
-        _draw_search_value(figure, index, row.search_loss, about)
+        _draw_search_value(figure, index, row, about)
     text = f"<b>{format_perplexity(row.mean)}</b>  #{row.trial}  {safe(names[row.rung])}: {safe(row.caption)}"
     label_row(figure, index - 0.22, text, color="var(--ink)")
 
 
-def _draw_search_value(figure: go.Figure, index: int, loss: float, about: str) -> None:
+def _draw_search_value(figure: go.Figure, index: int, row: SeedRow, about: str) -> None:
     figure.add_scatter(
-        x=rounded([math.exp(loss)]),
+        x=rounded([math.exp(row.search_loss or 0.0)]),
         y=[index],
         mode="markers",
         marker={"symbol": "circle-open", "size": 12, "color": "var(--faint)", "line": {"width": 1.5}},
         text=[about],
         hoverinfo="text",
+        meta={"trial": row.trial},
     )

@@ -117,6 +117,7 @@ def draw_slices(info: SliceInfo, *, names: Mapping[str, str]) -> go.Figure:
             "colorscale": sequence(),
             "line": {"color": "var(--faint)", "width": 0.8},
         },
+        customdata=list(info.trials),
         text=[f"<b>#{trial}</b>" for trial in info.trials],
         hovertemplate="%{text}<extra></extra>",
         name="",

@@ -35,12 +35,14 @@ class StageBar:
         stage: What it uses.
         start_tokens: Charged tokens before it.
         end_tokens: Charged tokens after it.
+        rates: (charged tokens, learning rate) along it.
         path: (charged tokens, height in [0, 1]) of the learning rate along it.
     """
 
     stage: Stage
     start_tokens: int
     end_tokens: int
+    rates: tuple[tuple[int, float], ...]
     path: tuple[tuple[float, float], ...]
 
 
@@ -93,11 +95,13 @@ def _bars(record: TrialRecord, budget: BudgetSteps, reference_lrs: Mapping[str, 
 
 
 def _bar(stage: Stage, segments: Sequence[Segment], scale: float) -> StageBar:
+    rates = lr_path(segments)
     return StageBar(
         stage=stage,
         start_tokens=segments[0].first_step * segments[0].batch_tokens,
         end_tokens=segments[-1].last_step * segments[0].batch_tokens,
-        path=tuple((tokens, lr * scale) for tokens, lr in lr_path(segments)),
+        rates=rates,
+        path=tuple((tokens, lr * scale) for tokens, lr in rates),
     )
 
 
@@ -187,19 +191,23 @@ def _borders(rows: Sequence[TimelineRow]) -> list[Json]:
 
 def _caption(bar: StageBar, index: int, total: int) -> Json:
     """Name the strategy under its bar; the page shortens or drops what does not fit (`fit|share|short`)."""
-    stage = bar.stage
     share = (bar.end_tokens - bar.start_tokens) / total
-    marks = "".join(f" +{r.kind}" for r in stage.regularizers)
     return {
         "x": bar.start_tokens,
         "y": index + _BAR_HALF,
-        "text": safe(f"{stage.optimizer} {format_lr(stage.lr)} {stage.lr_shape.kind}{marks}"),
-        "name": f"fit|{share:.4f}|{stage.optimizer}",
+        "text": safe(stage_caption(bar.stage)),
+        "name": f"fit|{share:.4f}|{bar.stage.optimizer}",
         "xanchor": "left",
         "yanchor": "top",
         "showarrow": False,
         "font": {"size": 11.5, "color": "var(--soft)"},
     }
+
+
+def stage_caption(stage: Stage) -> str:
+    """Optimizer, peak learning rate, shape and regularizers of a stage, in a few words."""
+    marks = "".join(f" +{r.kind}" for r in stage.regularizers)
+    return f"{stage.optimizer} {format_lr(stage.lr)} {stage.lr_shape.kind}{marks}"
 
 
 def _heading(row: TimelineRow, index: int) -> list[Json]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import plotly.graph_objects as go
 
@@ -21,6 +21,9 @@ from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.units import format_count
+
+_NOTE = 80
+"""Characters of a note that a popup shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,7 @@ class TreeInfo:
         num_hidden: Schedules left out, the worst ones.
         shared_tokens: Charged tokens that the schedules in it have in common with an earlier one.
         total_tokens: Charged tokens of one full schedule.
+        notes: What was written down about schedules, by number.
     """
 
     blocks: tuple[TreeBlock, ...]
@@ -61,6 +65,7 @@ class TreeInfo:
     num_hidden: int
     shared_tokens: int
     total_tokens: int
+    notes: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def executed_tokens(self) -> int:
@@ -169,7 +174,7 @@ def draw_tree(info: TreeInfo, *, names: Mapping[str, str]) -> go.Figure:
     finished = sorted(block.best_loss for block in info.blocks if block.best_loss is not None)
     low = finished[0] if finished else 0.0
     high = max(finished[math.ceil(0.9 * len(finished)) - 1], low + 1e-6) if finished else 1.0
-    _draw_blocks(figure, info.blocks, (low, high), names)
+    _draw_blocks(figure, info, (low, high), names)
     return figure
 
 
@@ -182,8 +187,9 @@ def _place(block: TreeBlock, names: Mapping[str, str]) -> list[int | str]:
 
 
 def _draw_blocks(
-    figure: go.Figure, blocks: Sequence[TreeBlock], loss_range: tuple[float, float], names: Mapping[str, str]
+    figure: go.Figure, info: TreeInfo, loss_range: tuple[float, float], names: Mapping[str, str]
 ) -> None:
+    blocks = info.blocks
     figure.add_bar(
         orientation="h",
         base=[block.start_tokens for block in blocks],
@@ -199,7 +205,8 @@ def _draw_blocks(
         insidetextanchor="middle",
         constraintext="inside",
         textangle=0,
-        hovertext=[_hover(block, names) for block in blocks],
+        customdata=[list(block.trials) for block in blocks],
+        hovertext=[_hover(block, info.notes, names) for block in blocks],
         hoverinfo="text",
     )
 
@@ -209,7 +216,7 @@ def _color(loss: float | None, loss_range: tuple[float, float]) -> str:
     return "var(--raised)" if loss is None else f"var(--seq-{min(4, int((loss - low) / (high - low) * 5))})"
 
 
-def _hover(block: TreeBlock, names: Mapping[str, str]) -> str:
+def _hover(block: TreeBlock, notes: Mapping[int, str], names: Mapping[str, str]) -> str:
     trials = ", ".join(f"#{trial}" for trial in block.trials[:8]) + (", \u2026" if len(block.trials) > 8 else "")
     best = format_perplexity(block.best_loss) if block.best_loss is not None else names["unfinished"]
     return hover_lines(
@@ -218,13 +225,22 @@ def _hover(block: TreeBlock, names: Mapping[str, str]) -> str:
             f"{format_count(block.start_tokens)} \u2013 {format_count(block.end_tokens)} {names['tokens']}",
             f"{len(block.trials)} {names['schedules']}: {trials}",
             f"{names['best_through']}: {best}",
+            *(f"#{trial} {safe(notes[trial])}" for trial in block.trials[:8] if trial in notes),
         ]
     )
 
 
 def _info(source: ReportSource) -> TreeInfo | None:
     ended = [record for record in source.records.values() if record.is_search and record.state != "complete"]
-    return tree_info((*source.finished(), *ended), budget=source.budget)
+    info = tree_info((*source.finished(), *ended), budget=source.budget)
+    return None if info is None else replace(info, notes=_notes(source))
+
+
+def _notes(source: ReportSource) -> dict[int, str]:
+    """Tags and the first line of what was written down, short enough for a popup."""
+    noted = [row for row in source.ranking.trials if row.note or row.tags]
+    texts = {row.trial: " ".join([*(f"[{tag}]" for tag in row.tags), *row.note.split("\n")[:1]]) for row in noted}
+    return {trial: text if len(text) <= _NOTE else f"{text[:_NOTE]}\u2026" for trial, text in texts.items()}
 
 
 def _draw(info: TreeInfo, text: Strings) -> Drawing:

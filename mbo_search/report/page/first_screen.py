@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mbo_search.report.page.html import render_fragment
 from mbo_search.report.page.ladder_table import ladder_rows
-from mbo_search.report.page.summary import headline, next_step, objections, question, sentence
+from mbo_search.report.page.summary import headline, ladder_worth, next_step, objections, question, sentence
 from mbo_search.report.page.tiles import cost, tiles
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Language, load_strings
@@ -17,7 +17,8 @@ def render_first_screen(source: ReportSource, *, language: Language = "en") -> s
         "text": text,
         "study": source.study.study,
         "question": question(source, text),
-        "headline": headline(source.ranking, text),
+        "headline": headline(source, text),
+        "worth": ladder_worth(source.ranking, text),
         "sentence": sentence(source, text),
         "objections": objections(source.ranking, text),
         "next_step": next_step(source.ranking, text),

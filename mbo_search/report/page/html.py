@@ -15,7 +15,21 @@ from plotly.offline import get_plotlyjs
 
 from mbo_search.report.style.palette import DARK, LIGHT
 
-SCRIPT_PARTS = ("address", "theme", "controls", "figures", "tables", "start")
+SCRIPT_PARTS = (
+    "address",
+    "theme",
+    "selection",
+    "colors",
+    "controls",
+    "lines",
+    "crowd",
+    "labels",
+    "marks",
+    "figures",
+    "tables",
+    "bench",
+    "start",
+)
 """The parts of the page's script, each an idea of its own, in the order in which they run."""
 
 
@@ -47,8 +61,13 @@ def with_code(text: str) -> Markup:
     )
 
 
-def content_policy(scripts: Sequence[str]) -> str:
-    """A policy that runs exactly the given scripts and lets nothing be requested from anywhere."""
+def content_policy(scripts: Sequence[str], same_origin: Sequence[str] = ()) -> str:
+    """A policy that runs exactly the given scripts and lets nothing be requested from anywhere.
+
+    Args:
+        scripts: The scripts.
+        same_origin: Directives, such as `connect-src`, that may reach the server that the page came from.
+    """
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     return "; ".join(
         [
@@ -59,6 +78,7 @@ def content_policy(scripts: Sequence[str]) -> str:
             "font-src data:",
             "base-uri 'none'",
             "form-action 'none'",
+            *(f"{directive} 'self'" for directive in same_origin),
         ]
     )
 
@@ -94,11 +114,18 @@ def render_fragment(template: str, values: Mapping[str, object]) -> str:
 
 
 def _style() -> str:
+    return theme_style() + asset("page.css") + asset("work.css")
+
+
+def theme_style() -> str:
+    """The colors of both themes as variables of a style sheet."""
     light, dark = (_variables(colors) for colors in (LIGHT, DARK))
     return (
         f":root{{{light}}}\n"
         f"@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}\n"
-        f":root[data-theme=dark]{{{dark}}}\n" + _asset("page.css")
+        f":root[data-theme=dark]{{{dark}}}\n"
+        # Paper is light, also where no script says so.
+        f"@media print{{:root:root:root{{{light}}}}}\n"
     )
 
 
@@ -108,11 +135,12 @@ def _variables(colors: Mapping[str, str]) -> str:
 
 def _script() -> str:
     """The parts of the page's script, which share one closure, so that nothing of it is seen from outside."""
-    parts = "\n".join(_asset(f"script/{name}.js") for name in SCRIPT_PARTS)
+    parts = "\n".join(asset(f"script/{name}.js") for name in SCRIPT_PARTS)
     return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file of the package that goes into pages as it is."""
     return (resources.files("mbo_search.report") / "templates" / name).read_text(encoding="utf-8")
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 
-from mbo_search.data.metadata import DataMetadata
+from mbo_search.report.data_block import DataBlock, data_block
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
-from mbo_search.units import format_bytes, format_count
+from mbo_search.units import format_count
 
 Facts = list[tuple[str, str]]
 
@@ -16,48 +15,24 @@ _SHOWN = frozenset({"micro_batch", "precision", "device", "threads"})
 """Numerics that stand among the environment's facts under their own names."""
 
 
+def shown_data(source: ReportSource, text: Strings) -> DataBlock | None:
+    """What became of the text, in words; None where nobody knows any more."""
+    if source.data is None:
+        return None
+    return data_block(source.data, text, text_field=source.study.data.text_field)
+
+
 def data_facts(source: ReportSource, text: Strings) -> Facts:
-    """Data that the models were trained and measured on, as (name, value) pairs."""
+    """What turned the text into tokens, as (name, value) pairs."""
     words, spec, setup = text["data"], source.study.data, source.setup
-    facts = [
-        (words["source"], ", ".join(spec.source)),
+    versions = {} if source.metadata is None else source.metadata.versions
+    return [
         (words["tokenizer"], words["tokenizer_value"].format(kind=spec.tokenizer.kind, size=setup.vocab_size)),
         (words["dedup"], spec.dedup),
         (words["bytes_per_token"], f"{setup.bytes_per_token:.3g}"),
         (words["evaluation"], format_count(setup.evaluation_tokens)),
-        (words["epochs"], _epochs(source)),
         (words["fingerprint"], setup.data_fingerprint[:16]),
-    ]
-    if source.metadata is not None:
-        facts += _splits(source.metadata, words)
-    return [(name, value) for name, value in facts if value]
-
-
-def _epochs(source: ReportSource) -> str:
-    if source.metadata is None or "train" not in source.metadata.splits:
-        return ""
-    num_tokens = source.metadata.splits["train"].num_tokens
-    return f"{source.budget.total_tokens / num_tokens:.3g}" if num_tokens else ""
-
-
-def _splits(metadata: DataMetadata, words: Mapping[str, str]) -> Facts:
-    splits = [
-        (
-            words[f"split_{name}"],
-            words["split_value"].format(
-                documents=f"{split.num_documents:,}",
-                tokens=format_count(split.num_tokens),
-                size=format_bytes(split.num_bytes),
-            ),
-        )
-        for name in ("train", "validation", "test")
-        if (split := metadata.splits.get(name)) is not None
-    ]
-    dropped = metadata.dedup
-    return [
-        *splits,
-        (words["dropped"], words["dropped_value"].format(exact=dropped.exact, near=dropped.near)),
-        *((name, version) for name, version in sorted(metadata.versions.items())),
+        *sorted(versions.items()),
     ]
 
 
@@ -91,6 +66,7 @@ def commands(source: ReportSource) -> list[tuple[str, str]]:
         found += [
             ("replay", f"mbo-search replay {best}"),
             ("train", f"mbo-search train {best} --out final-model"),
-            ("confirm", f"mbo-search confirm {folder}"),
         ]
+    if source.ranked and not source.ranking.counts.confirm_runs:
+        found.append(("confirm", f"mbo-search confirm {folder}"))
     return found

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from mbo_search.report.figures.figure import FigureBlock
 from mbo_search.report.figures.registry import FIGURES, figure_blocks
+from mbo_search.report.page.answer import answer_words, outcome_of, page_title
 from mbo_search.report.page.html import render_page
 from mbo_search.report.page.ladder_table import ladder_rows
-from mbo_search.report.page.metadata import commands, data_facts, environment_facts
+from mbo_search.report.page.metadata import commands, data_facts, environment_facts, shown_data
 from mbo_search.report.page.page_context import page_context, shown_block
 from mbo_search.report.page.summary import (
     headline,
+    ladder_worth,
     next_step,
     objections,
     question,
@@ -25,8 +27,10 @@ from mbo_search.report.page.summary import (
 from mbo_search.report.page.tables import attribution_table, failures_table, ranking_table
 from mbo_search.report.page.tiles import cost, tiles
 from mbo_search.report.samples import TextSample, load_samples, save_samples
+from mbo_search.report.schedules.lines import schedule_lines
 from mbo_search.report.source import ReportSource, read_source
 from mbo_search.report.style.i18n import Language, Strings, load_strings
+from mbo_search.report.style.icons import icon_of
 from mbo_search.report.table_files import write_tables
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.records.run_directory import RunDirectory
@@ -35,7 +39,10 @@ from mbo_search.system.files import write_atomic
 from mbo_search.units import format_count
 
 _BEFORE_FIGURES = ("verdict", "ladder", "ranking")
+_DRAWN_BY_SCRIPT = ("timelines", "curves", "lr")
 _AFTER_FIGURES = ("samples", "failures", "data", "environment", "reproduce")
+_WIDE = frozenset({"timelines", "parallel", "tree", "attribution"})
+"""Figures that need the whole width of a sheet of paper; the others stand side by side."""
 
 
 def write_report(
@@ -92,12 +99,17 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         **page_context(text),
         "sections": _sections(with_section, text),
         "figure_sections": [block.key for block in with_section],
+        "wide_figures": _WIDE,
         "study": source.study.study,
+        "title": page_title(source.study.study, source.ranking, text),
+        "answer": answer_words(source.ranking, text),
+        "icon": icon_of(outcome_of(source.ranking)),
         "scale_note": text["notes"]["scale"].format(
             parameters=format_count(source.num_parameters), tokens=format_count(source.budget.total_tokens)
         ),
         "question": question(source, text),
-        "headline": headline(source.ranking, text),
+        "headline": headline(source, text),
+        "worth": ladder_worth(source.ranking, text),
         "sentence": sentence(source, text),
         "repeats": repeats_sentence(source.ranking.repeats, text),
         "objections": objections(source.ranking, text),
@@ -111,12 +123,16 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "ladder": ladder_rows(source.ranking, text),
         "ranking": ranking_table(source, text),
         "failures": failures_table(source, text),
+        "num_probes": source.ranking.counts.probes,
         "attribution": attribution_table(source, text),
-        "blocks": {key: shown_block(block) for key, block in blocks.items()},
+        "blocks": {
+            key: shown_block(block, drawn_by_script=key in _DRAWN_BY_SCRIPT) for key, block in blocks.items()
+        },
+        "schedules": schedule_lines(source),
         "samples": samples,
+        "data": shown_data(source, text),
         "data_facts": data_facts(source, text),
         "environment_facts": environment_facts(source, text),
-        "has_metadata": source.metadata is not None,
         "commands": commands(source),
         "study_yaml": dump_study(source.study),
     }

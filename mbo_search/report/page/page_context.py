@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from mbo_search.report.figures.figure import FigureBlock
@@ -30,9 +31,12 @@ def _script_words(text: Strings) -> dict[str, str]:
     return {**text["script"], **own, **{key: labels[key] for key in ("search", "search_hint", "kind", "csv")}}
 
 
-def shown_block(block: FigureBlock) -> dict[str, object]:
-    """A figure as the templates read it."""
+def shown_block(block: FigureBlock, *, drawn_by_script: bool = False) -> dict[str, object]:
+    """A figure as the templates read it; of one that the page's script draws, only what is no schedule's own."""
     figure = block.figure
+    spec = None if figure is None else json.loads(figure.to_json())
+    if spec is not None and drawn_by_script:
+        spec["data"] = [trace for trace in spec["data"] if _is_everybodys(trace.get("meta") or {})]
     return {
         "key": block.key,
         "title": block.title,
@@ -41,9 +45,13 @@ def shown_block(block: FigureBlock) -> dict[str, object]:
         "notes": block.notes,
         "data": block.data,
         "controls": block.controls,
-        "figure_json": embedded_json(json.loads(figure.to_json())) if figure is not None else None,
+        "figure_json": None if spec is None else embedded_json(spec),
         "height": figure.layout.height if figure is not None else 0,
     }
+
+
+def _is_everybodys(meta: Mapping[str, object]) -> bool:
+    return meta.get("shared") is True
 
 
 def _package_version() -> str:

@@ -1,4 +1,4 @@
-"""The first screen in words: what the ladder is worth, the verdict, what forbids a yes, and what to do next.
+"""The first screen in words: the verdict, the numbers behind it, what the ladder is worth, and what to do next.
 
 English takes over the ranking's own sentences; other languages compose theirs from the ranking's values.
 """
@@ -9,7 +9,9 @@ from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import format_percent, format_perplexity, signed_percent
 from mbo_search.report.style.phrases import translated
-from mbo_search.results.evidence.ranking_values import Difference, LadderRung, Ranking, SearchRepeats
+from mbo_search.results.evidence.counts import StudyCounts
+from mbo_search.results.evidence.differences import sized
+from mbo_search.results.evidence.ranking_values import Difference, Estimate, LadderRung, Ranking, SearchRepeats
 from mbo_search.results.statistics.paired import FEWEST_SEEDS
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.units import format_count
@@ -20,12 +22,85 @@ def question(source: ReportSource, text: Strings) -> str:
     return text["questions"][source.question]
 
 
-def headline(ranking: Ranking, text: Strings) -> str:
+def headline(source: ReportSource, text: Strings) -> str:
+    """The verdict in plain words; in English the ranking's own."""
+    return headline_of(source.ranking, source.question, text)
+
+
+def headline_of(ranking: Ranking, question: Rung, text: Strings) -> str:
+    """The verdict of a ranking in plain words, about the freedom that was asked about."""
+    composed = "" if text.language == "en" else _composed(ranking, question, text)
+    return _unbroken(text["sentence"]["headline"].format(sentence=ranking.verdict.headline, composed=composed))
+
+
+def _composed(ranking: Ranking, question: Rung, text: Strings) -> str:
+    """The plain words of other languages, put together from the verdict's values."""
+    verdict, words = ranking.verdict, text["plain"]
+    kind = _kind(ranking)
+    values: dict[str, object] = {
+        "freedom": text["freedoms"][question],
+        "found": text["found"][question],
+        "searched": format_count(sum(row.executed_tokens for row in ranking.ladder if row.name == question)),
+    }
+    if kind == "none":
+        return nothing_complete(ranking.counts, text)
+    if kind in ("search", "confirmed"):
+        assert verdict.difference is not None, "something was compared"
+        percent = verdict.difference.perplexity_percent
+        values |= {
+            "change": change(percent.mean, text),
+            "answer": _opening(ranking, text),
+            "between": _between(percent, text),
+            "ending": _ending(ranking, text),
+        }
+    return words[kind].format(**values)
+
+
+def nothing_complete(counts: StudyCounts, text: Strings) -> str:
+    """Say that no schedule is complete, and what became of those that were tried."""
+    words = text["plain"]
+    if not counts.schedules:
+        return words["nothing_tried"]
+    endings = words["and"].join(
+        words["ending_count"].format(count=count, ending=text["endings"][ending])
+        for ending, count in counts.unfinished
+    )
+    return words["none"].format(count=counts.schedules, endings=endings)
+
+
+def change(percent: float, text: Strings) -> str:
+    """A gain in plain words, such as 2.3 % better."""
+    size, side = sized(percent)
+    return text["plain"][side or "alike"].format(size=size)
+
+
+def _between(percent: Estimate, text: Strings) -> str:
+    if percent.low is None or percent.high is None:
+        return ""
+    return text["plain"]["between"].format(low=change(percent.low, text), high=change(percent.high, text))
+
+
+def _ending(ranking: Ranking, text: Strings) -> str:
+    """What keeps a gain from being a yes, or what a no excludes; the same choice as in the ranking's own words."""
+    verdict, words = ranking.verdict, text["plain"]
+    assert verdict.difference is not None, "something was compared"
+    high = verdict.difference.perplexity_percent.high
+    if verdict.answer == "no":
+        is_plain = high is not None and high <= 0
+        return "" if is_plain else words["excluded"].format(percent=f"{verdict.worthwhile_percent:g}")
+    if verdict.num_seeds is not None and verdict.num_seeds < FEWEST_SEEDS:
+        return words["few_seeds"].format(seeds=verdict.num_seeds)
+    if verdict.forbids_yes:
+        return words["but"].format(reason=translated(verdict.objections[0], text))
+    return "" if verdict.outlook is None else words[f"outlook_{verdict.outlook}"]
+
+
+def ladder_worth(ranking: Ranking, text: Strings) -> str:
     """Say in one plain sentence what each rung of the ladder is worth, as far as that is known."""
     words = text["headline"]
     best = next((row for row in ranking.trials if row.rank is not None), None)
     if best is None:
-        return words["none"]
+        return ""
     compared = [row for row in ranking.ladder if row.gain is not None]
     if not compared:
         return words["alone"].format(perplexity=format_perplexity(best.val_loss))
@@ -53,20 +128,17 @@ def _worth(row: LadderRung, text: Strings) -> str:
 
 
 def sentence(source: ReportSource, text: Strings) -> str:
-    """The verdict with its statistics; in English the ranking's own sentence, word for word."""
+    """The numbers behind the headline; in English the ranking's own sentence, word for word."""
     ranking, verdict, words = source.ranking, source.ranking.verdict, text["sentence"]
     values = {
-        "sentence": verdict.sentence,
-        "freedom": text["freedoms"][source.question],
-        "found": text["found"][source.question],
+        "sentence": verdict.details,
         "trial": verdict.champion_trial,
         "parameters": format_count(source.num_parameters),
         "tokens": format_count(source.budget.total_tokens),
-        "searched": format_count(sum(row.executed_tokens for row in ranking.ladder if row.name == source.question)),
     }
     kind = _kind(ranking)
     if kind not in ("search", "confirmed"):
-        return _unbroken(words[kind].format(**values))
+        return _unbroken(words["scale"].format(**values))
     assert verdict.difference is not None, "something was compared"
     values |= {
         "other": verdict.opponent_trial,
@@ -100,11 +172,9 @@ def _evidence(ranking: Ranking, difference: Difference, text: Strings) -> dict[s
         interval = words["interval"].format(level=format_percent(nats.level), **ends)
     documents = verdict.num_documents
     return {
-        "answer": _opening(ranking, text),
         "interval": interval,
         "seeds": verdict.num_seeds,
         "covered": words["this_text"] if documents is None else words["documents"].format(count=documents),
-        "ending": words["no"].format(percent=f"{verdict.worthwhile_percent:g}") if verdict.answer == "no" else "",
     }
 
 
@@ -113,6 +183,8 @@ def _opening(ranking: Ranking, text: Strings) -> str:
     answer = words[verdict.answer or "none"]
     if verdict.num_seeds is not None and verdict.num_seeds < FEWEST_SEEDS:
         answer = words["indicative"]
+    elif verdict.forbids_yes:
+        answer = words["not_yet"]
     if not verdict.is_interim:
         return answer
     return words["interim"].format(seeds=verdict.num_seeds, planned=verdict.planned_seeds, answer=answer)

@@ -7,9 +7,10 @@ the numbers themselves.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict
 
+from mbo_search.report.figures.attribution import runs_alike
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import change_percent, stage_facts
@@ -18,7 +19,7 @@ from mbo_search.results.evidence.ranking_values import RankedTrial
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Stage
 
-Cell = str | float | int | bool | None
+Cell = str | float | int | bool | list[str] | None
 
 _FACTS = (
     "optimizer",
@@ -120,12 +121,18 @@ def _ranking_row(row: RankedTrial, baseline: RankedTrial | None, names: Mapping[
         "path_seconds": _significant(row.path_seconds, 4) if row.on_front is not None else None,
         "front": row.on_front,
         "memory": row.peak_memory_bytes or None,
+        **_noted(row),
     }
 
 
+def _noted(row: RankedTrial) -> dict[str, Cell]:
+    """What somebody wrote down, which stands below the recipe and not in a column of its own."""
+    return {"note": row.note, "tags": list(row.tags)} if row.note or row.tags else {}
+
+
 def failures_table(source: ReportSource, text: Strings) -> Table:
-    """The schedules that did not finish, with what became of them."""
-    rows = [row for row in source.ranking.trials if row.rank is None]
+    """The schedules that did not finish, with what became of them; probes are none."""
+    rows = [row for row in source.ranking.trials if row.rank is None and row.state != "probe"]
     kinds = {
         "trial": "trial",
         "arm": "arm",
@@ -141,7 +148,8 @@ def failures_table(source: ReportSource, text: Strings) -> Table:
 def attribution_table(source: ReportSource, text: Strings) -> Table:
     """Worth of each part of the question's champion, with the schedule that lacks it."""
     found = source.ranking.attribution
-    rows = [row for row in found.rows if row.trial in source.records] if found is not None else []
+    bundles = runs_alike(found) if found is not None else ()
+    shown = [rows for rows in bundles if rows[0].trial in source.records]
     kinds = {
         "trial": "trial",
         "stage": "text",
@@ -154,27 +162,32 @@ def attribution_table(source: ReportSource, text: Strings) -> Table:
         "seeds": "text",
         "remark": "text",
     }
-    stages = [source.records[row.trial].schedule.stages for row in rows]
-    return _table(kinds, [_part_row(row, source.question, text) for row in rows], stages, text)
+    stages = [source.records[rows[0].trial].schedule.stages for rows in shown]
+    return _table(kinds, [_part_row(rows, source.question, text) for rows in shown], stages, text)
 
 
-def _part_row(row: AttributionRow, rung: Rung, text: Strings) -> dict[str, Cell]:
-    test = row.test
-    remarks = [*row.notes, *([row.sentence] if test is None else [])]
+def _part_row(rows: Sequence[AttributionRow], rung: Rung, text: Strings) -> dict[str, Cell]:
+    """A row for the parts that one run measures: putting any of them back gives the same schedule."""
+    first, test = rows[0], rows[0].test
+    remarks = [*(note for row in rows for note in row.notes), *([first.sentence] if test is None else [])]
     return {
-        "trial": row.trial,
+        "trial": first.trial,
         "kind": rung,
         "arm": text["kinds"][rung],
-        "stage": f"{row.stage + 1} {row.stage_name}",
-        "part": text["parts"][row.part],
-        "put_back": row.change.replace("->", "\u2192"),
+        "stage": _joined(f"{row.stage + 1} {row.stage_name}" for row in rows),
+        "part": _joined(text["parts"][row.part] for row in rows),
+        "put_back": _joined(row.change.replace("->", "\u2192") for row in rows),
         "worth": _significant(test.mean_nats) if test is not None else None,
         "low": _significant(test.low_nats) if test is not None else None,
         "high": _significant(test.high_nats) if test is not None else None,
-        "adjusted_p": _significant(row.adjusted_p, 3),
+        "adjusted_p": _significant(first.adjusted_p, 3),
         "seeds": test.num_seeds if test is not None else None,
-        "remark": "; ".join(remarks) or None,
+        "remark": _joined(remarks) or None,
     }
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(texts))
 
 
 def _failure_row(row: RankedTrial, source: ReportSource, text: Strings) -> dict[str, Cell]:
@@ -188,6 +201,7 @@ def _failure_row(row: RankedTrial, source: ReportSource, text: Strings) -> dict[
         "reason": text["reasons"][row.reason] if row.reason is not None else None,
         "reached": round(min(1.0, reached / source.budget.total_tokens), 3),
         "message": row.message[:300] or None,
+        **_noted(row),
     }
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import format_percent, format_perplexity, gain_interval, signed_percent
-from mbo_search.results.evidence.ranking_values import NoiseFloor, Ranking, Verdict
+from mbo_search.results.evidence.counts import StudyCounts
+from mbo_search.results.evidence.ranking_values import NoiseFloor, Ranking, Totals, Verdict
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.units import format_count, format_seconds
 
@@ -43,25 +44,61 @@ def tiles(source: ReportSource, text: Strings) -> tuple[Tile, ...]:
 
 
 def cost(ranking: Ranking, text: Strings) -> tuple[str, ...]:
-    """Cost of the study in a few short phrases."""
-    words, totals = text["cost"], ranking.totals
-    finished = sum(row.rank is not None for row in ranking.trials)
-    saved = totals.saved_tokens / totals.requested_tokens if totals.requested_tokens else 0.0
-    found = [
-        words["schedules"].format(finished=finished, count=sum(row.reason != "probe" for row in ranking.trials)),
-        words["tokens"].format(tokens=format_count(totals.executed_tokens)),
-    ]
-    if saved >= 0.005:
-        found.append(words["saved"].format(percent=format_percent(saved)))
-    if totals.saved_tokens < 0 < totals.requested_tokens:
+    """What the study tried and cost, in a few short phrases: the counts that the terminal gives, and no others."""
+    words, counts, totals = text["cost"], ranking.counts, ranking.totals
+    found = [_number("schedules", counts.schedules, words)]
+    if counts.schedules and counts.complete == counts.schedules:
+        found.append(words["all_complete"])
+    else:
+        ended = [("complete", counts.complete), *counts.unfinished]
+        ending = text["plain"]["ending_count"]
+        found += [ending.format(count=count, ending=text["endings"][name]) for name, count in ended if count]
+    if counts.different != counts.schedules:
+        found.append(words["different"].format(count=counts.different))
+    if counts.probes:
+        found.append(_number("probes", counts.probes, words))
+    if counts.confirm_runs:
+        found.append(_confirmed(counts, words))
+    return (*found, *_token_cost(ranking, words), *_time_cost(totals, words))
+
+
+def _number(key: str, count: int, words: Mapping[str, str]) -> str:
+    return words[f"{key}_one" if count == 1 else key].format(count=count)
+
+
+def _confirmed(counts: StudyCounts, words: Mapping[str, str]) -> str:
+    broken = counts.confirm_runs - counts.confirm_complete
+    if not broken:
+        return _number("confirm_runs", counts.confirm_runs, words)
+    return words["confirm_broken"].format(count=counts.confirm_runs, broken=broken)
+
+
+def _token_cost(ranking: Ranking, words: Mapping[str, str]) -> list[str]:
+    counts, totals = ranking.counts, ranking.totals
+    found = [words["requested"].format(tokens=format_count(totals.requested_tokens))]
+    if counts.confirm_runs:
+        search, confirmation = (format_count(part.requested) for part in (counts.search, counts.confirmation))
+        found.append(words["requested_by"].format(search=search, confirmation=confirmation))
+    found.append(words["tokens"].format(tokens=format_count(totals.executed_tokens)))
+    if totals.saved_tokens > 0:
+        percent = format_percent(totals.saved_tokens / totals.requested_tokens)
+        found.append(words["saved"].format(tokens=format_count(totals.saved_tokens), percent=percent))
+    if totals.saved_tokens < 0:
         found.append(words["overspent"].format(tokens=format_count(-totals.saved_tokens)))
+    if totals.wasted_tokens:
+        found.append(words["wasted"].format(tokens=format_count(totals.wasted_tokens)))
+    return found
+
+
+def _time_cost(totals: Totals, words: Mapping[str, str]) -> list[str]:
+    found = []
     if totals.stages_found:
         found.append(words["found"].format(found=totals.stages_found, asked=totals.stages_asked))
     if totals.wall_seconds is not None:
         found.append(words["time"].format(time=format_seconds(totals.wall_seconds)))
     if totals.busy_fraction is not None:
         found.append(words["busy"].format(percent=format_percent(totals.busy_fraction)))
-    return tuple(found)
+    return found
 
 
 def _best(source: ReportSource, text: Strings) -> Tile | None:

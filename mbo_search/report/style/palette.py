@@ -3,10 +3,10 @@
 Figures name a color by what it stands for (`var(--opt-muon)`); the page resolves the name against the theme in
 force, so that one figure serves both. The optimizers' colors began as Paul Tol's "muted" scheme and were moved
 apart until any two of them differ by at least 0.12 in OKLab for normal, protanopic, deuteranopic and tritanopic
-eyes alike (Tol's come as near as 0.05), and until thin lines stand out: by 3:1 from dark paper, by 1.9:1 from light
-paper, where nine colors leave no more. The rungs' colors were searched for in the same way, 0.11 apart and by 3:1
-from either paper. A test keeps these bounds. Color is never the only sign: bars carry names, rungs carry marker
-shapes and line styles, losses carry numbers.
+eyes alike (Tol's come as near as 0.05), and until thin lines stand out by 3:1 from either paper. The rungs' colors
+were searched for in the same way, 0.11 apart, and so were the twelve of single schedules (`line-0` and on), which
+normal eyes see 0.11 apart. A test keeps these bounds. Color is never the only sign: bars carry names, rungs carry
+marker shapes and line styles, losses carry numbers.
 
 References:
     Tol 2021, "Colour Schemes", SRON/EPS/TN/09-002, scheme "muted".
@@ -40,24 +40,44 @@ LIGHT: Mapping[str, str] = MappingProxyType(
         "rung-settings": "#e04cdf",
         "rung-switch": "#14589b",
         "band": "#dcd8cc",
-        "opt-sgd_nesterov": "#b9bba1",
-        "opt-adam": "#7dc0f9",
-        "opt-adamw": "#3b0e85",
-        "opt-nadamw": "#249eaf",
-        "opt-lion": "#d76855",
-        "opt-muon": "#2e6007",
-        "opt-soap": "#5c143b",
-        "opt-ademamix": "#805589",
-        "opt-sf_adamw": "#e8a50e",
+        "opt-sgd_nesterov": "#959488",
+        "opt-adam": "#4568da",
+        "opt-adamw": "#350087",
+        "opt-nadamw": "#149dd9",
+        "opt-lion": "#b35533",
+        "opt-muon": "#4a4500",
+        "opt-soap": "#57063b",
+        "opt-ademamix": "#7f568a",
+        "opt-sf_adamw": "#e37611",
         "opt-other": "#8d897f",
         "seq-0": "#0b3c6f",
         "seq-1": "#2f6ea8",
         "seq-2": "#6ea2cc",
         "seq-3": "#b3cce0",
         "seq-4": "#e6e3da",
+        "line-0": "#0078cb",
+        "line-1": "#ea5378",
+        "line-2": "#338604",
+        "line-3": "#7b5e96",
+        "line-4": "#a87351",
+        "line-5": "#a8465e",
+        "line-6": "#b746b8",
+        "line-7": "#2d5639",
+        "line-8": "#669395",
+        "line-9": "#3d2d99",
+        "line-10": "#761658",
+        "line-11": "#785a1f",
+        "scale-0": "#2c1160",
+        "scale-1": "#6a1c81",
+        "scale-2": "#a8327d",
+        "scale-3": "#d8456c",
+        "scale-4": "#e2673a",
     }
 )
-"""Colors on light paper by meaning; `seq-0` is the best value of a scale, `seq-4` the worst."""
+"""Colors on light paper by meaning; `seq-0` is the best value of a scale, `seq-4` the worst.
+
+`scale-0` to `scale-4` stand for the values of a setting, of which none is better than another.
+"""
 
 DARK: Mapping[str, str] = MappingProxyType(
     {
@@ -79,21 +99,38 @@ DARK: Mapping[str, str] = MappingProxyType(
         "rung-settings": "#b121c7",
         "rung-switch": "#7db4ee",
         "band": "#343a40",
-        "opt-sgd_nesterov": "#f3db2c",
-        "opt-adam": "#b3eafb",
-        "opt-adamw": "#895cdc",
-        "opt-nadamw": "#20d79f",
-        "opt-lion": "#d468a4",
-        "opt-muon": "#267819",
-        "opt-soap": "#a94087",
-        "opt-ademamix": "#e28cfe",
-        "opt-sf_adamw": "#95a704",
+        "opt-sgd_nesterov": "#fae820",
+        "opt-adam": "#c0f1ff",
+        "opt-adamw": "#8c5cdc",
+        "opt-nadamw": "#16e5a1",
+        "opt-lion": "#e175a4",
+        "opt-muon": "#20861e",
+        "opt-soap": "#b64f8c",
+        "opt-ademamix": "#de97ff",
+        "opt-sf_adamw": "#92a80c",
         "opt-other": "#8f8c84",
         "seq-0": "#cfe6ff",
         "seq-1": "#86b8ea",
         "seq-2": "#4d83b8",
         "seq-3": "#345778",
         "seq-4": "#2b333b",
+        "line-0": "#5398d4",
+        "line-1": "#ff7945",
+        "line-2": "#6bc1c7",
+        "line-3": "#b9bdf6",
+        "line-4": "#ffb040",
+        "line-5": "#afb979",
+        "line-6": "#d467bc",
+        "line-7": "#d5dd72",
+        "line-8": "#43ede4",
+        "line-9": "#c590ff",
+        "line-10": "#ea4d6e",
+        "line-11": "#a6999f",
+        "scale-0": "#7a62d6",
+        "scale-1": "#b25fd0",
+        "scale-2": "#ec6d9a",
+        "scale-3": "#fd9a6a",
+        "scale-4": "#fde07a",
     }
 )
 """Colors on dark paper, by the same names."""
@@ -102,6 +139,9 @@ OPTIMIZER_CYCLE: tuple[str, ...] = tuple(
     name[4:] for name in LIGHT if name.startswith("opt-") and name != "opt-other"
 )
 """The optimizers with a color of their own."""
+
+NUM_LINE_COLORS = sum(name.startswith("line-") for name in LIGHT)
+"""Schedules that differ in color where they are drawn one by one; further ones begin again."""
 
 RUNG_SYMBOLS: Mapping[Rung, str] = MappingProxyType(
     {"untuned": "square", "tuned": "diamond", "shape": "triangle-up", "settings": "hexagon", "switch": "circle"}

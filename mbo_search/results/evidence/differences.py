@@ -12,6 +12,10 @@ from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.results.statistics.paired import PairedTest, percent_lower
 from mbo_search.results.statistics.sequential import SequentialTest
 
+_NEXT_TO_NOTHING_PERCENT = 0.005
+_WHOLE_PERCENT = 9.95
+_MANY_TIMES_PERCENT = 900.0
+
 
 def difference_of_nats(
     mean: float, low: float | None = None, high: float | None = None, level: float | None = None
@@ -57,6 +61,47 @@ def token_estimate(tokens: TokenRatio, level: float) -> Estimate | None:
         return None
     known = level if value.low is not None and value.high is not None else None
     return Estimate(mean=value.mean, low=value.low, high=value.high, level=known)
+
+
+def change_words(difference: Difference) -> str:
+    """Such as `2.3 % better` or `17 % worse`, in perplexity.
+
+    >>> change_words(difference_of_nats(0.0231)), change_words(difference_of_nats(-0.1596))
+    ('2.3 % better', '17 % worse')
+    """
+    size, side = sized(difference.perplexity_percent.mean)
+    return f"{size} {side}" if side else "no better and no worse"
+
+
+def between_words(difference: Difference) -> str:
+    """Such as `between 0.4 % worse and 5 % better`; empty where there is no interval.
+
+    >>> between_words(difference_of_nats(0.02, 0.01, 0.03, 0.95))
+    'between 1 % and 3 % better'
+    >>> between_words(difference_of_nats(-0.02, -0.36, 0.04, 0.95))
+    'between 43 % worse and 3.9 % better'
+    """
+    percent = difference.perplexity_percent
+    if percent.low is None or percent.high is None:
+        return ""
+    (low, low_side), (high, high_side) = sized(percent.low), sized(percent.high)
+    if low_side == high_side == "worse":
+        return f"between {high} and {low} worse"
+    if low_side == high_side:
+        return f"between {low} and {high} {low_side}".rstrip()
+    return f"between {low} {low_side}".rstrip() + f" and {high} {high_side}".rstrip()
+
+
+def sized(percent: float) -> tuple[str, str]:
+    """A size in percent with two digits, and whether that is better or worse; neither where it is all but 0."""
+    size = abs(percent)
+    if size < _NEXT_TO_NOTHING_PERCENT:
+        return "0 %", ""
+    side = "better" if percent > 0 else "worse"
+    if size >= _MANY_TIMES_PERCENT:
+        return "more than ten times", side
+    digits = f"{size:.0f}" if size >= _WHOLE_PERCENT else f"{size:.2g}"
+    return f"{digits} %", side
 
 
 def gain_words(difference: Difference) -> str:

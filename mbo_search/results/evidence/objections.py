@@ -76,7 +76,7 @@ def edges_of(runs: ScheduleRuns, context: LadderContext, counts: Callable[[str],
         if not EDGE < place < 1 - EDGE:
             end, bound = ("lower", parameter.low) if place <= EDGE else ("upper", parameter.high)
             yield (
-                f"trial {runs.head.trial} lies at the {end} edge of a searched range: {name} is {value:g}, "
+                f"#{runs.head.trial} lies at the {end} edge of a searched range: {name} is {value:g}, "
                 f"and the range ends at {bound:g}; extend it there"
             )
 

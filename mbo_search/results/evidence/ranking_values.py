@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from mbo_search.results.evidence.attribution import Attribution
+from mbo_search.results.evidence.counts import StudyCounts
 from mbo_search.results.records.records import Arm
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT, Answer, PairedTest
@@ -147,11 +148,17 @@ class NoiseFloor(Description):
     range_nats: float
 
 
+OutlookKind = Literal["seeds", "text", "tie"]
+"""What would decide an undecided answer: more seeds, more validation text, or nothing that is worth its cost."""
+
+
 class Verdict(Description):
     """The answer to the study's question: does the freedom that it asks about beat everything below?
 
     Attributes:
-        sentence: The answer for people, scale included.
+        sentence: The answer for people: `headline` and `details`.
+        headline: What was found, in plain words.
+        details: The numbers behind it, with the size at which they hold.
         ladder_sentence: What each rung of the ladder is worth, in one sentence; empty before anything is known.
         answer: yes, no or undecided; null while nothing was confirmed on fresh seeds, or without opponents.
         question: The freedom that the study asks about.
@@ -167,6 +174,8 @@ class Verdict(Description):
         difference: The smallest gain over any champion below, with the smallest lower end.
         baseline_difference: Top of the ranking against the best baseline.
         objections: What forbids a yes besides the numbers, in sentences.
+        forbids_yes: Whether the objections are all that forbids it: the numbers alone would be a yes.
+        outlook: What would decide an undecided answer; null where that is not the question.
         next: The sensible next step, with its command.
         worthwhile_percent: Smallest gain in perplexity worth having; a "no" excludes it.
         equivalent_tokens: How much text the strongest opponent would need to be as good, with what must be said
@@ -177,6 +186,8 @@ class Verdict(Description):
     """
 
     sentence: str
+    headline: str = ""
+    details: str = ""
     ladder_sentence: str = ""
     answer: Answer | None = None
     question: Rung | None = None
@@ -192,6 +203,8 @@ class Verdict(Description):
     difference: Difference | None = None
     baseline_difference: Difference | None = None
     objections: tuple[str, ...] = ()
+    forbids_yes: bool = False
+    outlook: OutlookKind | None = None
     next: str = ""
     worthwhile_percent: float = WORTHWHILE_PERCENT
     equivalent_tokens: TokenRatio | None = None
@@ -249,7 +262,7 @@ class RankedTrial(Description):
         arm: Which search proposed it.
         rung: The freedom that it needs.
         label: For baselines, the name in the study; else empty.
-        state: How its search trial ended.
+        state: How its search trial ended; `probe` if it only is one, however that ended.
         reason: Why that ended early; null if complete.
         message: First line of what was said about that.
         confirmed: Whether `val_loss` comes from fresh seeds.
@@ -273,6 +286,8 @@ class RankedTrial(Description):
         on_front: Whether no other schedule is at least as good in every objective of the search and better in one;
             null with a single objective.
         peak_memory_bytes: Largest memory of its runs.
+        note: What somebody wrote down about it.
+        tags: Words that somebody gave it.
     """
 
     rank: int | None = Field(default=None, ge=1)
@@ -280,7 +295,7 @@ class RankedTrial(Description):
     arm: Arm
     rung: Rung = "untuned"
     label: str = ""
-    state: State
+    state: State | Literal["probe"]
     reason: EndReason | None = None
     message: str = ""
     confirmed: bool = False
@@ -303,6 +318,8 @@ class RankedTrial(Description):
     path_seconds: float | None = None
     on_front: bool | None = None
     peak_memory_bytes: int = 0
+    note: str = ""
+    tags: tuple[str, ...] = ()
 
 
 class Totals(Description):
@@ -342,6 +359,7 @@ class Ranking(Description):
         trials: Ranked schedules first, then those that did not complete, by number.
         comparisons: The declared comparisons, those of the ladder, then the others.
         totals: What it cost.
+        counts: What it tried, by how that ended, and the tokens of search and confirmation.
         noise_floor: The baseline's spread over the confirm seeds; null below two of them.
         attribution: What each part of the question's champion is worth; null if that was not measured.
         repeats: What independent searches say together; null without repeats.
@@ -361,6 +379,7 @@ class Ranking(Description):
     trials: tuple[RankedTrial, ...] = ()
     comparisons: tuple[PairComparison, ...] = ()
     totals: Totals = Totals()
+    counts: StudyCounts = StudyCounts()
     noise_floor: NoiseFloor | None = None
     attribution: Attribution | None = None
     repeats: SearchRepeats | None = None

@@ -19,7 +19,7 @@ def requested_tokens(records: Sequence[TrialRecord]) -> int:
     """
     alike: dict[Hashable, list[TrialRecord]] = {}
     for record in records:
-        if record.reason != "probe":
+        if not record.is_probe:
             alike.setdefault(_outline(record), []).append(record)
     longest: dict[Hashable, int] = {}
     for group in alike.values():

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mbo_search.errors import UserError
+from mbo_search.errors import RunDirectoryError, UserError
 from mbo_search.model.size import num_parameters
 from mbo_search.results.evidence.attribution import AttributionContext
 from mbo_search.results.evidence.ladder import charges_of, ladder_context
 from mbo_search.results.evidence.noise import EarlierNoise, noise_of_earlier
 from mbo_search.results.evidence.ranking_values import Ranking
+from mbo_search.results.ranking.noted import with_notes
 from mbo_search.results.ranking.provenance import schedule_file_of
 from mbo_search.results.ranking.rank import RankingContext, count_totals, rank
 from mbo_search.results.ranking.repeats import repeat_folder, search_repeats
+from mbo_search.results.records.hostile_files import read_description
+from mbo_search.results.records.notes import read_notes
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.results.verdict.next_step import Situation
 from mbo_search.study.files.schedule_file import dump_schedule_file
 from mbo_search.study.spec.reference_lr import reference_lrs
 from mbo_search.study.study import Study
 from mbo_search.system.files import write_atomic, write_json
 from mbo_search.train.setup.setup import TrainSetup
 
+_LOGGER = logging.getLogger(__name__)
 _MOST_FOLDERS = 500
 
 
@@ -39,9 +46,9 @@ def make_ranking(
         StudyError: If its study is damaged.
     """
     study = run.study() if study is None else study
-    ranking = _ranking_of_search(
-        run, study, run.setup() if setup is None else setup, run.records() if records is None else records
-    )
+    records = run.records() if records is None else records
+    ranking = _ranking_of_search(run, study, run.setup() if setup is None else setup, records)
+    ranking = with_notes(ranking, read_notes(run.path), records)
     return ranking if study.search.repeats == 1 else _with_repeats(ranking, run, study.search.repeats)
 
 
@@ -51,7 +58,7 @@ def _ranking_of_search(
     status, budget = run.status(), setup.budget()
     context = RankingContext(
         ladder=ladder_context(study, budget.total_tokens, charges_of(records, status)),
-        directory=str(run.path),
+        situation=situation_of(run, study, status),
         objectives=study.search.objectives,
         attribution=AttributionContext(
             reference_lrs=reference_lrs(study),
@@ -61,6 +68,14 @@ def _ranking_of_search(
     )
     totals = count_totals(records, status)
     return rank(records, study.study, totals, scale=scale_of(setup), confirm=study.confirm, context=context)
+
+
+def situation_of(run: RunDirectory, study: Study, status: Mapping[str, object]) -> Situation:
+    """Where a run lies and how far it is; what earlier versions have not noted counts as finished."""
+    numbers = (Path(f"{run.path}-{number}") for number in itertools.count(2))
+    sibling = next(path for path in numbers if not path.exists())
+    unfinished = status.get("finished") is False
+    return Situation(directory=str(run.path), sibling=str(sibling), study=study, is_unfinished=unfinished)
 
 
 def _with_repeats(ranking: Ranking, run: RunDirectory, planned: int) -> Ranking:
@@ -80,16 +95,36 @@ def write_ranking(
         RunDirectoryError: If the directory's setup is damaged.
         StudyError: If its study is damaged.
     """
-    from mbo_search.results.ranking.frames import ranking_frame
-
-    write_json(run.ranking_json, ranking.model_dump(mode="json"))
-    write_atomic(run.ranking_csv, ranking_frame(ranking).to_csv(index=False))
+    _write_tables(run, ranking)
     winner = ranking.verdict.winner_trial
     if winner is not None:
         study = run.study() if study is None else study
         setup = run.setup() if setup is None else setup
         best = schedule_file_of(ranking, winner, study=study, setup=setup, where=str(run.path))
         write_atomic(run.best_yaml, dump_schedule_file(best))
+
+
+def write_noted_ranking(run: RunDirectory) -> None:
+    """Put the notes of today into `ranking.json` and `ranking.csv`, where they are and nobody is writing them.
+
+    A driver writes both at its end, with the notes that there are then. Numbers stay as they are; a ranking that
+    cannot be read stays as well.
+    """
+    if not run.ranking_json.is_file() or run.holder() is not None:
+        return
+    try:
+        with run.lock():
+            ranking = read_description(run.ranking_json, Ranking)
+            _write_tables(run, with_notes(ranking, read_notes(run.path), run.records()))
+    except RunDirectoryError as error:
+        _LOGGER.warning("%s and %s lack the newest notes: %s", run.ranking_json.name, run.ranking_csv.name, error)
+
+
+def _write_tables(run: RunDirectory, ranking: Ranking) -> None:
+    from mbo_search.results.ranking.frames import ranking_frame
+
+    write_json(run.ranking_json, ranking.model_dump(mode="json"))
+    write_atomic(run.ranking_csv, ranking_frame(ranking).to_csv(index=False))
 
 
 def scale_of(setup: TrainSetup) -> str:

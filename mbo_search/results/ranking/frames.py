@@ -44,9 +44,11 @@ RANKING_COLUMNS = (
     "on_front",
     "rung",
     "judged",
+    "note",
+    "tags",
 )
 """Columns of `ranking.csv`: the fields of a ranked trial; `num_runs` counts its complete runs, `optimizers` names
-one a stage joined by `>`, `schedule` is the recipe in words."""
+one a stage joined by `>`, `schedule` is the recipe in words, `tags` are joined by commas."""
 
 TRIAL_COLUMNS = (
     "trial",
@@ -138,7 +140,14 @@ def _ranking_row(row: RankedTrial) -> dict[str, object]:
         "num_runs": len(row.runs),
         "optimizers": optimizers,
         "schedule": describe_schedule(row.stages),
+        "note": _as_text(row.note),
+        "tags": _as_text(",".join(row.tags)),
     }
+
+
+def _as_text(text: str) -> str:
+    """What somebody wrote, so that no spreadsheet takes it for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
 
 
 def _trial_row(record: TrialRecord) -> dict[str, object]:

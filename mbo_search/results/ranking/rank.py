@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from mbo_search.results.evidence.attribution import AttributionContext, attribute
 from mbo_search.results.evidence.champions import Champions, champions, contenders
 from mbo_search.results.evidence.comparisons import compare_all, is_tied, order
+from mbo_search.results.evidence.counts import count_study, token_counts
 from mbo_search.results.evidence.ladder import LadderContext, ladder_rows
 from mbo_search.results.evidence.noise import difference_noise, noise_floor
 from mbo_search.results.evidence.ranking_values import PairComparison, RankedRun, RankedTrial, Ranking, Totals
-from mbo_search.results.evidence.requested import requested_tokens
 from mbo_search.results.evidence.rounds import champions_by_round
 from mbo_search.results.evidence.token_scaling import token_ratio
 from mbo_search.results.ranking.pareto import mark_front
@@ -25,10 +25,12 @@ from mbo_search.results.records.optional_stats import mean_or_none, perplexity_o
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns, group_by_schedule
 from mbo_search.results.statistics.sequential import SequentialTest, standard_errors
+from mbo_search.results.verdict.next_step import Situation
 from mbo_search.results.verdict.verdict import Evidence, make_verdict
 from mbo_search.study.spec.study import ConfirmSpec, Objective
 
 _LARGEST = 1e100
+_NOWHERE = Situation(directory="DIR", sibling="DIR-2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,26 +39,25 @@ class RankingContext:
 
     Attributes:
         ladder: The study's ladder.
-        directory: The run directory, as commands name it.
+        situation: Where it lies and how far it is, for the next step.
         objectives: What the search minimizes.
         attribution: Inputs for the worth of single parts; None: it is not computed.
     """
 
     ladder: LadderContext
-    directory: str = "DIR"
+    situation: Situation = _NOWHERE
     objectives: Sequence[Objective] = ("loss",)
     attribution: AttributionContext | None = None
 
 
 def count_totals(records: Sequence[TrialRecord], status: Mapping[str, object]) -> Totals:
     """Add up what a study cost."""
-    requested = requested_tokens(records)
-    executed = sum(record.cost.executed_tokens for record in records)
+    tokens = token_counts(records)
     return Totals(
-        requested_tokens=requested,
-        executed_tokens=executed,
-        saved_tokens=requested - executed,
-        wasted_tokens=sum(record.cost.wasted_tokens for record in records),
+        requested_tokens=tokens.requested,
+        executed_tokens=tokens.trained,
+        saved_tokens=tokens.saved,
+        wasted_tokens=tokens.wasted,
         stages_asked=sum(len(record.boundaries) for record in records),
         stages_found=sum(boundary.shared for record in records for boundary in record.boundaries),
         wall_seconds=_finite(status.get("wall_seconds")),
@@ -90,7 +91,7 @@ def rank(
         tokens=tokens,
         confirm=confirm,
         scale=scale,
-        directory=known.directory,
+        situation=known.situation,
     )
     rows = (*_ranked_rows(ordered, comparisons), *(_row(runs) for runs in groups if runs.loss is None))
     return Ranking(
@@ -102,6 +103,7 @@ def rank(
         trials=mark_front(rows, known.objectives),
         comparisons=comparisons,
         totals=totals,
+        counts=count_study(records),
         noise_floor=noise_floor(groups, best),
         attribution=None if known.attribution is None else attribute(records, best, known.attribution),
         notes=_notes(groups, best, confirm),
@@ -163,7 +165,7 @@ def _row(runs: ScheduleRuns) -> RankedTrial:
         arm=runs.arm,
         rung=runs.rung,
         label=head.label,
-        state=head.state,
+        state="probe" if head.is_probe else head.state,
         reason=head.reason,
         message=head.message.strip().split("\n")[0],
         confirmed=runs.is_confirmed,

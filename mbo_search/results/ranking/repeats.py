@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mbo_search.results.evidence.differences import difference_of_nats, gain_words, interval_words
+from mbo_search.results.evidence.differences import (
+    between_words,
+    change_words,
+    difference_of_nats,
+    gain_words,
+    interval_words,
+)
 from mbo_search.results.evidence.ranking_values import Difference, Ranking, SearchRepeats
 from mbo_search.results.statistics.paired import ALPHA, Answer, nats_of_percent, paired_test
 from mbo_search.results.verdict.sentences import FREEDOMS
@@ -43,9 +49,10 @@ def search_repeats(rankings: Sequence[Ranking], planned: int) -> SearchRepeats:
         gain=difference,
         sd_nats=test.sd_nats,
         answer=answer,
-        sentence=f"{opening}, over {len(gains)} independent searches: the gain of searching for {freedom} over "
-        f"searching without it is {gain_words(difference)}, {interval_words(difference)}; it varies by "
-        f"{test.sd_nats:.4f} nats from search to search.",
+        sentence=f"{opening}, over {len(gains)} independent searches: searching for {freedom} ends "
+        f"{change_words(difference)} than searching without it ({between_words(difference)}). In numbers: "
+        f"{gain_words(difference)}, {interval_words(difference)}; it varies by {test.sd_nats:.4f} nats from search "
+        f"to search.",
     )
 
 

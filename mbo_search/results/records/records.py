@@ -75,6 +75,8 @@ class TrialRecord(TrialSpec, TrialResult):
         worker: Which slot or node it ran on.
         started_at: Seconds since the epoch.
         ended_at: Seconds since the epoch.
+        stop_after: The stage after which it was meant to end, as a probe; None for a whole schedule, and for probes
+            in directories of earlier versions.
     """
 
     schema_version: Literal["mbo-search/trial/1"] = "mbo-search/trial/1"
@@ -85,6 +87,12 @@ class TrialRecord(TrialSpec, TrialResult):
     worker: str = ""
     started_at: _Seconds = 0.0
     ended_at: _Seconds = 0.0
+    stop_after: int | None = Field(default=None, ge=0)
+
+    @property
+    def is_probe(self) -> bool:
+        """True if it was meant to end after a stage, however it ended: nobody asked for its schedule."""
+        return self.stop_after is not None or self.reason == "probe"
 
     @model_validator(mode="after")
     def _complete_means_measured(self) -> Self:

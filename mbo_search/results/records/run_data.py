@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mbo_search.data.metadata import DataMetadata
-from mbo_search.data.prepare import PreparedData, load_prepared, prepare
 from mbo_search.data.progress import PrepareReporter, tell_nobody
 from mbo_search.errors import DataError, Problem, RunDirectoryError, command_line
 from mbo_search.results.records.hostile_files import read_description
@@ -19,12 +19,17 @@ from mbo_search.study.study import Study
 from mbo_search.system.files import write_json
 from mbo_search.train.setup.setup import TrainSetup
 
+if TYPE_CHECKING:
+    from mbo_search.data.prepare import PreparedData
+
 
 def cached_data(setup: TrainSetup, cache: Path) -> PreparedData | None:
     """Find the data of a setup in the cache; None if they are not there, damaged, or others.
 
     Setups of earlier versions hold a whole path, which is looked at first.
     """
+    from mbo_search.data.prepare import load_prepared
+
     recorded = Path(setup.data_folder)
     places = [recorded] if recorded.is_absolute() else []
     for folder in (*places, cache / recorded.name):
@@ -43,6 +48,8 @@ def data_again(run: RunDirectory, study: Study, cache: Path, tell: PrepareReport
     Raises:
         DataError: If they are not in the cache and sources are missing, with each that is.
     """
+    from mbo_search.data.prepare import prepare
+
     found = cached_data(run.setup(), cache)
     if found is not None:
         return found

@@ -8,6 +8,7 @@
     trials/              NNNN.json a record, NNNN.curve.json its learning curve, NNNN.log what it said
     stages/ scratch/     cached nodes; unfinished spans
     ranking.csv ranking.json best.yaml report.html status.json
+    notes.json           what people wrote down, with `mbo-search note`
     lock                 held by the one driver
 
 The driver is the only writer. Readers need no lock: every file appears whole or not at all. A folder may come from
@@ -298,10 +299,13 @@ class RunDirectory:
         file = self.curve_file(trial)
         return read_description(file, Curve) if file.exists() else Curve(trial=trial)
 
+    def trial_numbers(self) -> set[int]:
+        """The trial numbers in use, those of damaged records and of running trials included."""
+        return {int(match[1]) for name in _names(self.trials) if (match := _TRIAL_NAME.fullmatch(name))}
+
     def next_trial(self) -> int:
-        """A trial number that nothing in the directory has used, damaged records and logs included."""
-        used = [int(match[1]) for name in _names(self.trials) if (match := _TRIAL_NAME.fullmatch(name))]
-        return max(used, default=-1) + 1
+        """A trial number that nothing in the directory has used."""
+        return max(self.trial_numbers(), default=-1) + 1
 
     def update_status(self, values: Mapping[str, object]) -> None:
         """Replace some values of `status.json`, such as `wall_seconds`, `busy_fraction`, `finished`."""
@@ -348,5 +352,5 @@ _HALF_MADE = frozenset({"lock", "setup.json", "data.json", "trials", "stages", "
 
 def _checked(record: TrialRecord, trial: int, file: Path) -> TrialRecord:
     if record.trial != trial:
-        raise refusal(file, f"is damaged: it holds trial {record.trial}", "give the file the number of its trial")
+        raise refusal(file, f"is damaged: it holds #{record.trial}", "give the file the number of its trial")
     return record

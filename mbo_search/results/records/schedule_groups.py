@@ -16,7 +16,8 @@ class ScheduleRuns:
     """One schedule with all its records.
 
     Attributes:
-        head: The record that stands for it: its first complete search trial, else its first record.
+        head: The record that stands for it: its first complete search trial, else its first record that is no
+            probe.
         rung: The freedom that it needs; `untuned` if it is a baseline.
         fresh: Complete confirm records, one a fresh seed, by seed.
         num_unfinished_fresh: Fresh seeds on which it failed or was stopped, and never completed.
@@ -94,7 +95,8 @@ def group_by_schedule(records: Sequence[TrialRecord]) -> tuple[ScheduleRuns, ...
 def _runs(records: Sequence[TrialRecord]) -> ScheduleRuns:
     search = [record for record in records if record.arm != "confirm"]
     complete = [record for record in search if record.state == "complete"]
-    head = (complete or search or list(records))[0]
+    whole = [record for record in search if not record.is_probe]
+    head = (complete or whole or search or list(records))[0]
     searched_seeds = {record.seed for record in search}
     confirms = [record for record in records if record.arm == "confirm" and record.seed not in searched_seeds]
     fresh = {record.seed: record for record in confirms if record.state == "complete"}

@@ -1,19 +1,14 @@
-"""The verdict in words: what was found and how sure it is, what each rung is worth, and what to do next."""
+"""The verdict in words: plain words first, then the numbers behind them, and what each rung is worth."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from mbo_search.results.evidence.differences import gain_words, interval_words
-from mbo_search.results.evidence.ladder import LadderContext
-from mbo_search.results.evidence.ranking_values import Difference, LadderRung, PairComparison
-from mbo_search.results.records.schedule_groups import ScheduleRuns
-from mbo_search.results.statistics.equivalent_tokens import TokenRatio
-from mbo_search.results.statistics.paired import FEWEST_SEEDS, Answer
-from mbo_search.results.statistics.seeds_needed import documents_to_decide, seeds_to_decide
-from mbo_search.results.statistics.sequential import SequentialTest
+from mbo_search.results.evidence.count_words import nothing_complete
+from mbo_search.results.evidence.differences import between_words, change_words, gain_words, interval_words
+from mbo_search.results.evidence.ranking_values import LadderRung, OutlookKind
+from mbo_search.results.statistics.paired import FEWEST_SEEDS
+from mbo_search.results.verdict.findings import Findings
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.units import format_count
 
@@ -43,78 +38,41 @@ _FOUND: Mapping[Rung, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """Facts for the sentences of a verdict.
-
-    Attributes:
-        question: The freedom that the study asks about.
-        has_opponents: Whether there is anything to beat.
-        challenger: The question's champion.
-        winner: The schedule at the top of the ranking.
-        closest: The comparison with the smallest gain.
-        opponents: Rung of each opponent, by trial.
-        tests: The declared tests, one an opponent; empty unless all were made.
-        difference: The smallest gain.
-        answer: The answer.
-        unfinished: Fresh seeds on which champions did not complete, by trial.
-        objections: What forbids a yes besides the numbers.
-        num_seeds: Fresh seeds that all comparisons have.
-        planned_seeds: Fresh seeds that the study wants.
-        searched_tokens: What the question's side is charged with.
-        worthwhile_percent: Smallest gain worth having.
-        tokens: How much text the gain is worth.
-        dimensions: Numbers and names that the question's side chooses, and that the opponents do at most.
-        epochs: How often the text is read; None: not known.
-    """
-
-    question: Rung
-    has_opponents: bool
-    challenger: ScheduleRuns | None
-    winner: ScheduleRuns | None
-    closest: PairComparison | None
-    opponents: Mapping[int, Rung]
-    tests: tuple[SequentialTest, ...]
-    difference: Difference | None
-    answer: Answer | None
-    unfinished: Mapping[int, int]
-    objections: tuple[str, ...]
-    num_seeds: int | None
-    planned_seeds: int | None
-    searched_tokens: int
-    worthwhile_percent: float
-    tokens: TokenRatio | None
-    dimensions: tuple[int | None, int | None]
-    epochs: float | None
-
-    @property
-    def is_interim(self) -> bool:
-        """Whether fewer seeds are done than planned."""
-        return self.num_seeds is not None and self.planned_seeds is not None and self.num_seeds < self.planned_seeds
-
-    @property
-    def num_documents(self) -> int | None:
-        """Documents that every interval covers; None where one says nothing about other text."""
-        counts = [test.num_documents for test in self.tests]
-        known = [count for count in counts if count is not None]
-        return min(known) if known and len(known) == len(counts) else None
+_OUTLOOKS: Mapping[OutlookKind, str] = {
+    "seeds": "too few seeds to tell",
+    "text": "too little validation text to tell",
+    "tie": "a tie for all practical purposes",
+}
 
 
-def verdict_sentence(found: Findings, scale: str) -> str:
-    """Say what was found."""
-    at = scale if found.epochs is None else f"{scale} ({found.epochs:.2g} epochs)"
+def headline(found: Findings) -> str:
+    """Say what was found in plain words, without a number that needs explaining."""
+    freedom = FREEDOMS[found.question]
     if found.winner is None:
-        return f"No schedule has completed yet ({at})."
+        return nothing_complete(found.counts)
     if found.challenger is None:
         searched = format_count(found.searched_tokens)
-        return f"No answer yet, {at}: {searched} tokens of search completed {_FOUND[found.question]}."
-    if not found.has_opponents or found.closest is None:
-        return f"No answer, {at}: nothing below {FREEDOMS[found.question]} was searched to compare with."
+        return f"No answer yet: {searched} tokens of search completed {_FOUND[found.question]}."
+    if not found.has_opponents or found.closest is None or found.difference is None:
+        return f"No answer: nothing below {freedom} was searched to compare with."
     if found.unfinished:
-        return f"Undecided, {at}: {_unfinished_words(found.unfinished)}, so nothing is decided."
-    if not found.tests or found.difference is None:
-        return f"One seed, unconfirmed, {at}: {_between(found)}. Only fresh seeds can tell whether that is luck."
-    return f"{_opening(found)}, {at}: {_between(found)}{_evidence(found)}{_ending(found)}.{_token_sentence(found)}"
+        return f"Undecided: {_unfinished_words(found.unfinished)}, so nothing is decided."
+    change = f"{change_words(found.difference)} than the best schedule without it"
+    if not found.tests:
+        return f"Not confirmed yet: on one seed {freedom} looks {change}, which may be luck."
+    between = between_words(found.difference)
+    return f"{_opening(found)}: {freedom} is {change}{f' ({between})' if between else ''}{_ending(found)}."
+
+
+def details(found: Findings, scale: str) -> str:
+    """Give the numbers behind the plain words, and the size at which they hold."""
+    at = scale if found.epochs is None else f"{scale} ({found.epochs:.2g} epochs)"
+    if found.challenger is None or found.closest is None or found.difference is None or found.unfinished:
+        return f"This is {at}."
+    if not found.tests:
+        return f"In numbers: {_between(found)}, {at}."
+    numbers = f"{_between(found)}{_evidence(found)}, {at}{_dimensions(found)}"
+    return f"In numbers: {numbers}.{_token_sentence(found)}"
 
 
 def ladder_sentence(ladder: Sequence[LadderRung]) -> str:
@@ -149,9 +107,26 @@ def _opening(found: Findings) -> str:
     answer = {"yes": "Yes", "no": "No", "undecided": "Undecided", None: "No answer"}[found.answer]
     if found.num_seeds < FEWEST_SEEDS:
         answer = "Indicative only"
+    elif found.forbids_yes and found.answer != "no":
+        answer = "Not a yes yet"
     if found.is_interim:
         return f"Interim, {found.num_seeds} of {found.planned_seeds} seeds: {answer[0].lower()}{answer[1:]}"
     return answer
+
+
+def _ending(found: Findings) -> str:
+    """What keeps a gain from being a yes, or what a no excludes."""
+    assert found.difference is not None, "there is a difference"
+    assert found.num_seeds is not None, "it was tested"
+    percent = found.difference.perplexity_percent
+    if found.answer == "no":
+        is_plain = percent.high is not None and percent.high <= 0
+        return "" if is_plain else f"; a gain of {found.worthwhile_percent:g} % is excluded"
+    if found.num_seeds < FEWEST_SEEDS:
+        return f"; {found.num_seeds} seed{'s' * (found.num_seeds > 1)} decide{'s' * (found.num_seeds == 1)} nothing"
+    if found.forbids_yes:
+        return f", but {found.objections[0]}"
+    return "" if found.outlook is None else f"; {_OUTLOOKS[found.outlook.kind]}"
 
 
 def _between(found: Findings) -> str:
@@ -159,9 +134,8 @@ def _between(found: Findings) -> str:
     assert found.closest is not None, "there is an opponent"
     assert found.difference is not None, "there is a difference"
     rung = found.opponents.get(found.closest.other, "untuned")
-    own = f"the gain of {FREEDOMS[found.question]} (trial {found.challenger.head.trial})"
-    other = f"over the closest schedule without it (trial {found.closest.other}, {rung})"
-    return f"{own} {other} is {gain_words(found.difference)}"
+    pair = f"#{found.challenger.head.trial} over #{found.closest.other} ({rung}), the closest without it,"
+    return f"the gain of {pair} is {gain_words(found.difference)}"
 
 
 def _evidence(found: Findings) -> str:
@@ -183,19 +157,14 @@ def _found_at(found: Findings) -> str:
     return f"; its lower end lay above 0 after {max(count for count in at if count is not None)} seeds"
 
 
-def _ending(found: Findings) -> str:
+def _dimensions(found: Findings) -> str:
     own, theirs = found.dimensions
-    searched = "" if own is None or theirs is None else f"; dimensions searched: {own} against {theirs}"
-    if found.answer == "no":
-        return f"{searched}; the interval excludes a gain of {found.worthwhile_percent:g} %"
-    if found.objections and all(test.better_at is not None for test in found.tests):
-        return f"{searched}; not a yes, because {found.objections[0]}"
-    return searched
+    return "" if own is None or theirs is None else f"; dimensions searched: {own} against {theirs}"
 
 
 def _unfinished_words(unfinished: Mapping[int, int]) -> str:
     return " and ".join(
-        f"trial {trial} did not complete on {count} fresh seed{'s' if count > 1 else ''}"
+        f"#{trial} did not complete on {count} fresh seed{'s' if count > 1 else ''}"
         for trial, count in sorted(unfinished.items())
     )
 
@@ -208,40 +177,3 @@ def _token_sentence(found: Findings) -> str:
     if tokens.undefined:
         return f" Equivalent tokens are {tokens}{repeats}."
     return f" The strongest schedule without it would need {tokens} the text to be as good{repeats}."
-
-
-def next_step(found: Findings, context: LadderContext, directory: str) -> str:
-    """Say what to do next."""
-    folder = shlex.quote(directory)
-    if found.winner is None or found.challenger is None:
-        return f"continue the search: mbo-search resume {folder} --set search.trials=N"
-    if not context.has_opponents:
-        return "give the opponents a share, such as control: 0.5, and search again"
-    if found.is_interim:
-        return f"wait for the other seeds, or resume with: mbo-search resume {folder}"
-    if found.unfinished:
-        return (
-            f"keep searching for a schedule that trains reliably: mbo-search resume {folder} --set search.trials=N"
-        )
-    if not found.tests:
-        return f"confirm on fresh seeds: mbo-search confirm {folder} --seeds {FEWEST_SEEDS}"
-    if found.answer == "no":
-        return f"stop, and take the simplest recipe that is as good, from: mbo-search rank {folder}"
-    if found.answer == "yes":
-        return f"use it: mbo-search export {folder}"
-    return _to_decide(found, folder)
-
-
-def _to_decide(found: Findings, folder: str) -> str:
-    if found.objections:
-        return f"first fix this: {found.objections[0]}; then search again with: mbo-search fork {folder} NEWDIR"
-    weakest = min(found.tests, key=lambda test: test.mean_nats)
-    if not weakest.sd_nats:
-        return f"confirm on more seeds: mbo-search confirm {folder} --seeds {FEWEST_SEEDS}"
-    seeds = seeds_to_decide(weakest, found.worthwhile_percent)
-    if seeds is not None:
-        return f"{seeds} seeds would probably decide: mbo-search confirm {folder} --seeds {seeds}"
-    times = documents_to_decide(weakest, found.worthwhile_percent) if weakest.num_documents else None
-    if times is not None:
-        return f"{times} times the validation text would probably decide: raise data.validation_share, search again"
-    return "stop, because no affordable number of seeds would decide, and take the simplest recipe that is as good"

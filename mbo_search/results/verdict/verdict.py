@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from mbo_search.results.evidence.champions import Champions
 from mbo_search.results.evidence.comparisons import compare
+from mbo_search.results.evidence.counts import count_study
 from mbo_search.results.evidence.differences import smallest_difference, token_estimate
 from mbo_search.results.evidence.ladder import LadderContext
 from mbo_search.results.evidence.objections import objections
@@ -20,7 +21,10 @@ from mbo_search.results.records.schedule_groups import ScheduleRuns
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT, Answer
 from mbo_search.results.statistics.sequential import SequentialTest, decide, spending_of
-from mbo_search.results.verdict.sentences import Findings, ladder_sentence, next_step, verdict_sentence
+from mbo_search.results.verdict.findings import Findings
+from mbo_search.results.verdict.next_step import Situation, next_step
+from mbo_search.results.verdict.outlook import outlook_of
+from mbo_search.results.verdict.sentences import details, headline, ladder_sentence
 from mbo_search.study.spec.study import ConfirmSpec
 
 _SAME_SPEED = 0.05
@@ -41,7 +45,7 @@ class Evidence:
         tokens: How much text the gain is worth, if that was measured.
         confirm: What the study says of confirmation.
         scale: At which size all this holds.
-        directory: The run directory, as commands name it.
+        situation: What the next step depends on besides.
     """
 
     records: Sequence[TrialRecord]
@@ -53,7 +57,7 @@ class Evidence:
     tokens: TokenRatio | None
     confirm: ConfirmSpec | None
     scale: str
-    directory: str
+    situation: Situation
 
     @property
     def worthwhile_percent(self) -> float:
@@ -81,8 +85,11 @@ def make_verdict(evidence: Evidence) -> Verdict:
     to_baseline = compare(winner, baseline) if winner is not None and baseline is not None else None
     closest = found.closest
     ratio = None if closest is None else _seconds_ratio(evidence.best, closest)
+    plain, numbers = headline(found), details(found, evidence.scale)
     return Verdict(
-        sentence=verdict_sentence(found, evidence.scale),
+        sentence=f"{plain} {numbers}",
+        headline=plain,
+        details=numbers,
         ladder_sentence=ladder_sentence(evidence.ladder),
         answer=found.answer,
         question=evidence.context.question,
@@ -98,7 +105,9 @@ def make_verdict(evidence: Evidence) -> Verdict:
         difference=found.difference,
         baseline_difference=None if to_baseline is None else to_baseline.difference,
         objections=found.objections,
-        next=next_step(found, evidence.context, evidence.directory),
+        forbids_yes=found.forbids_yes and found.answer != "no",
+        outlook=None if found.outlook is None else found.outlook.kind,
+        next=next_step(found, evidence.context, evidence.situation),
         worthwhile_percent=evidence.worthwhile_percent,
         equivalent_tokens=evidence.tokens,
         seconds_ratio=ratio,
@@ -118,6 +127,8 @@ def _find(evidence: Evidence) -> Findings:
     against = _objections(evidence, difference)
     planned = None if evidence.confirm is None else evidence.confirm.seeds
     num_seeds = min((test.num_seeds for test in tests), default=None) if is_tested else None
+    answer = _answer(evidence, tests, against) if is_tested else _unfinished_answer(evidence.best)
+    is_open = is_tested and answer == "undecided" and not _unfinished(evidence.best)
     return Findings(
         question=evidence.context.question,
         has_opponents=evidence.context.has_opponents and bool(evidence.best.opponents),
@@ -127,7 +138,7 @@ def _find(evidence: Evidence) -> Findings:
         opponents={runs.head.trial: runs.rung for runs in evidence.best.opponents},
         tests=tests if is_tested else (),
         difference=difference,
-        answer=_answer(evidence, tests, against) if is_tested else _unfinished_answer(evidence.best),
+        answer=answer,
         unfinished=_unfinished(evidence.best),
         objections=against,
         num_seeds=num_seeds,
@@ -137,7 +148,18 @@ def _find(evidence: Evidence) -> Findings:
         tokens=evidence.tokens,
         dimensions=(_dimensions(evidence.ladder[-1:]), _dimensions(evidence.ladder[:-1])),
         epochs=max((record.epochs for record in evidence.records if record.epochs is not None), default=None),
+        counts=count_study(evidence.records),
+        simplest=_simplest(evidence.ladder),
+        outlook=outlook_of(min(tests, key=lambda test: test.mean_nats), evidence.worthwhile_percent)
+        if is_open
+        else None,
     )
+
+
+def _simplest(ladder: Sequence[LadderRung]) -> LadderRung | None:
+    """The highest rung that is worth something, below which recipes are worse; else the lowest."""
+    rungs = [row for row in ladder if row.champion_trial is not None]
+    return next((row for row in reversed(rungs) if row.helps), rungs[0] if rungs else None)
 
 
 def _answer(evidence: Evidence, tests: Sequence[SequentialTest], against: Sequence[str]) -> Answer | None:

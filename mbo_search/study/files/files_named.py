@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from mbo_search.errors import Problem, StudyError
@@ -15,6 +16,8 @@ from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.study.spec.study import StudySpec
 from mbo_search.study.study import Study
+
+_SHOWN_CHARACTERS = 200
 
 
 def with_base(study: Study, base: Path) -> Study:
@@ -36,10 +39,11 @@ def file_problems(study: StudySpec, base: Path, already_wrong: Collection[str]) 
 
 def _missing(study: StudySpec, base: Path) -> Iterator[Problem]:
     for index, source in enumerate(study.data.source):
-        if not is_corpus(source) and not _exists(source, base):
+        if not is_corpus(source):
             rule = "is neither a built-in corpus nor a file, folder or pattern that exists"
             hint = nearest_hint(source, CORPORA) or f"corpora are {', '.join(CORPORA)}; paths start at {base}"
-            yield Problem(key=f"data.source.{index}", value=source, rule=rule, hint=hint)
+            missing = Problem(key=f"data.source.{index}", value=source, rule=rule, hint=hint)
+            yield from _unusable(source, base, missing)
     named = [
         (f"data.validation.{index}", path)
         for index, path in enumerate(study.data.validation or ())
@@ -48,8 +52,20 @@ def _missing(study: StudySpec, base: Path) -> Iterator[Problem]:
     if study.data.tokenizer.kind == "file" and study.data.tokenizer.path is not None:
         named.append(("data.tokenizer.path", study.data.tokenizer.path))
     for key, path in named:
+        hint = f"paths start at {base}"
+        yield from _unusable(path, base, Problem(key=key, value=path, rule="does not exist", hint=hint))
+
+
+def _unusable(path: str, base: Path, missing: Problem) -> Iterator[Problem]:
+    """What is wrong with a path: the problem that it is missing, or why it cannot even be looked for."""
+    try:
         if not _exists(path, base):
-            yield Problem(key=key, value=path, rule="does not exist", hint=f"paths start at {base}")
+            yield missing
+    except StudyError as error:
+        yield from (replace(problem, key=missing.key) for problem in error.problems)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        yield replace(missing, value=path[:_SHOWN_CHARACTERS], rule=f"cannot be looked for: {reason}", hint="")
 
 
 def _bad_schedules(study: StudySpec, base: Path, budget: BudgetSteps | None) -> Iterator[Problem]:

@@ -49,7 +49,14 @@ def _is_path(key: str, value: str) -> bool:
     if key.startswith("baselines"):
         return split_baseline(value) is None and is_schedule_path(value)
     is_word = not set(value) & set("/.*?[")
-    return not is_corpus(value) and not (is_word and not Path(value).exists())
+    return not is_corpus(value) and not (is_word and not _exists(value))
+
+
+def _exists(value: str) -> bool:
+    try:
+        return Path(value).exists()
+    except OSError:  # too long for a name, which the rules say in their words
+        return False
 
 
 class _NoPlaceError(Exception):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.spec.study import DataSpec
 
@@ -18,21 +21,49 @@ def is_corpus(source: str) -> bool:
 
 
 def absolute_path(path: str, base: Path) -> str:
-    """Let a path start in a folder, unless it is absolute or begins with the home folder."""
-    return str(base.resolve() / Path(path).expanduser())
+    """Let a path start in a folder, unless it is absolute or begins with a home folder.
+
+    Leading `..` are gone up at once, so that one file has one name wherever it was named from.
+
+    Raises:
+        StudyError: If the home folder is not known, or the path cannot be written to a study file.
+
+    >>> absolute_path("../texts", Path("/work/run"))
+    '/work/texts'
+    """
+    try:
+        folder, rest = base.resolve(), Path(path).expanduser()
+    except RuntimeError as error:
+        raise _bad_path(path, "names the home folder of a user whom this machine does not know") from error
+    while rest.parts[:1] == ("..",):
+        folder, rest = folder.parent, Path(*rest.parts[1:])
+    absolute = str(folder / rest)
+    try:
+        absolute.encode()
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(absolute).decode("utf-8", errors="backslashreplace")
+        raise _bad_path(path, f"is {shown}, a name that is not UTF-8, which no study file can hold") from error
+    return absolute
+
+
+def _bad_path(path: str, rule: str) -> StudyError:
+    shown = os.fsencode(path).decode("utf-8", errors="backslashreplace")
+    hint = "write the path in full, or rename the file or folder"
+    return StudyError([Problem(key="", value=shown, rule=rule, hint=hint)])
 
 
 def data_with_base(data: DataSpec, base: Path) -> DataSpec:
     """Make every path in a data section absolute."""
+    return data_with_paths(data, lambda path: absolute_path(path, base))
+
+
+def data_with_paths(data: DataSpec, change: Callable[[str], str]) -> DataSpec:
+    """Write every path in a data section in another way; built-in corpora have none."""
     path = data.tokenizer.path
-    tokenizer = data.tokenizer.model_copy(update={"path": path and absolute_path(path, base)})
     update = {
-        "source": tuple(_source_with_base(source, base) for source in data.source),
-        "validation": data.validation and tuple(_source_with_base(source, base) for source in data.validation),
-        "tokenizer": tokenizer,
+        "source": tuple(source if is_corpus(source) else change(source) for source in data.source),
+        "validation": data.validation
+        and tuple(source if is_corpus(source) else change(source) for source in data.validation),
+        "tokenizer": data.tokenizer.model_copy(update={"path": path and change(path)}),
     }
     return data.model_copy(update=update)
-
-
-def _source_with_base(source: str, base: Path) -> str:
-    return source if is_corpus(source) else absolute_path(source, base)

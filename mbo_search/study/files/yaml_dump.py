@@ -1,8 +1,12 @@
-"""Writing values as YAML that people can read: sections one under the other, small values on one line."""
+"""Writing values as YAML that people can read: sections one under the other, small values on one line.
+
+Files are YAML 1.2, and written so that readers of YAML 1.1, such as PyYAML, read the same values.
+"""
 
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -30,7 +34,7 @@ def dump_yaml(value: Mapping[str, object]) -> str:
 
 
 class _Representer(RoundTripRepresenter):
-    """Writes None as `null`, never as nothing."""
+    """Writes None as `null`, never as nothing, and every float with a point: 3e-05 is a text in YAML 1.1."""
 
 
 def _represent_none(representer: RoundTripRepresenter, _: None) -> ScalarNode:
@@ -38,7 +42,16 @@ def _represent_none(representer: RoundTripRepresenter, _: None) -> ScalarNode:
     return node
 
 
+def _represent_float(representer: RoundTripRepresenter, value: float) -> ScalarNode:
+    digits, exponent, power = repr(value).partition("e")
+    text = f"{digits}.0e{power}" if exponent and "." not in digits else repr(value)
+    text = text if math.isfinite(value) else text.replace("inf", ".inf").replace("nan", ".nan")
+    node: ScalarNode = representer.represent_scalar("tag:yaml.org,2002:float", text)
+    return node
+
+
 _Representer.add_representer(type(None), _represent_none)
+_Representer.add_representer(float, _represent_float)
 
 
 def _commented(value: object, depth: int) -> object:
@@ -59,9 +72,12 @@ _PLAIN = re.compile(r"[^\W\d][\w./+-]*(:[\w./+-]+)*( [\w./+-]+)*|/[\w./+-]*")
 """Text that no reader of YAML can take for anything else, unless it is the name of a value such as `null`."""
 
 
+_YAML_1_1_BOOLEAN = re.compile(r"y|n|yes|no|on|off", re.IGNORECASE)
+
+
 def _text(text: str) -> str:
     """Text with quotes where it could be taken for something else; the library's own judgment has gaps."""
-    is_plain = _PLAIN.fullmatch(text) and plain_value(text) == text
+    is_plain = _PLAIN.fullmatch(text) and plain_value(text) == text and not _YAML_1_1_BOOLEAN.fullmatch(text)
     return text if is_plain else DoubleQuotedScalarString(text)
 
 

@@ -279,8 +279,9 @@ class DataSpec(Description):
         source: Names of built-in corpora, files, folders, globs, or pre-tokenized `.bin` shards.
         tokenizer: How text becomes tokens.
         dedup: Which duplicates are dropped before the split.
-        text_field: Column of .jsonl and .parquet files that holds the text.
-        min_characters: Shorter documents are dropped.
+        text_field: Field or column of tables and .jsonl files that holds the text; `a.b` is a field in a field.
+        min_characters: Shorter documents are dropped; a character of Chinese, Japanese, Korean, Thai and their like
+            counts as four.
         validation: Separate validation files; None: split off by document hash.
         validation_share: Share of documents for validation when split by hash; the same again for test.
     """

@@ -40,9 +40,9 @@ FOUND = Attribution(
 
 def test_parts_that_train_alike_take_one_lane_and_failed_ones_none():
     rows = attribution_info(FOUND)
-    assert [(one.stage, one.part, round(one.worth, 9)) for one in rows] == [
-        (0, "stage", 0.05),
-        (1, "regularizers", -0.02),
+    assert [(one.places, round(one.worth, 9)) for one in rows] == [
+        (((0, "early", "stage"), (0, "early", "optimizer")), 0.05),
+        (((1, "<b>late</b>", "regularizers"),), -0.02),
     ]
     assert rows[0].low < 0.05 < rows[0].high
 
@@ -56,7 +56,7 @@ def test_dots_are_filled_where_the_adjusted_p_is_small_and_names_are_escaped():
     symbols = [trace.marker.symbol for trace in figure.data if trace.mode == "markers"]
     assert symbols == ["circle", "circle-open"]
     text = json.dumps([note.text for note in figure.layout.annotations])
-    assert "Stage 1 early: whole strategy" in text
+    assert "Stage 1 early: whole strategy, optimizer</b>" in text
     assert "&lt;b&gt;late" in text
     low, high = figure.layout.xaxis.range
     assert low < -0.02 < 0.05 < high

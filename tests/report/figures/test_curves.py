@@ -75,3 +75,21 @@ def test_a_diverged_curve_does_not_break_the_figure():
     record = make_record(0, make_stage("lion", 1.0), loss=900.0)
     info = curves_info([record], {0: make_rows(record, [5.0, 700.0, 900.0])}, rungs=RUNG_OF, asked="switch")
     assert "Infinity" not in draw_curves(info, names=NAMES).to_json()
+
+
+def test_a_confirmed_schedule_is_the_mean_of_its_fresh_seeds_with_their_range():
+    records, curves = study(2)
+    runs = [
+        make_record(100 + seed, make_stage("lion", 0.5), make_stage("adamw", 0.5), arm="confirm", loss=3.0 + seed)
+        for seed in (1, 2)
+    ]
+    curves |= {run.trial: make_rows(run, [6.0, 5.0, 4.5, run.val_loss or 0.0]) for run in runs}
+    info = curves_info(records, curves, rungs=RUNG_OF, asked="switch", fresh={0: runs})
+    confirmed, other = info.lines[:2]
+    assert (confirmed.rows[-1].loss, confirmed.lowest[-1], confirmed.highest[-1]) == (4.5, 4.0, 5.0)
+    assert (other.rows[-1].loss, other.lowest) == (3.1, ())
+    bands = [
+        trace for trace in draw_curves(info, names=NAMES).data if trace.fill == "toself" and trace.opacity < 0.2
+    ]
+    assert len(bands) == 1
+    assert max(bands[0].y) == pytest.approx(math.exp(6.0), rel=1e-4)

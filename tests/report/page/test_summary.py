@@ -6,7 +6,15 @@ import dataclasses
 
 import pytest
 
-from mbo_search.report.page.summary import headline, next_step, objections, sentence, warnings
+from mbo_search.report.page.summary import (
+    headline,
+    ladder_worth,
+    next_step,
+    nothing_complete,
+    objections,
+    sentence,
+    warnings,
+)
 from mbo_search.report.page.tiles import cost, tiles
 from mbo_search.report.source import read_source
 from mbo_search.report.style.i18n import load_strings
@@ -43,8 +51,9 @@ def ranking(totals: Totals, *losses: float | None) -> Ranking:
 
 def test_english_is_the_ranking_s_own_words(confirmed):
     verdict = confirmed.ranking.verdict
-    assert headline(confirmed.ranking, EN).replace("\u00a0", " ") == verdict.ladder_sentence
-    assert sentence(confirmed, EN).replace("\u00a0", " ") == verdict.sentence
+    assert headline(confirmed, EN).replace("\u00a0", " ") == verdict.headline
+    assert ladder_worth(confirmed.ranking, EN).replace("\u00a0", " ") == verdict.ladder_sentence
+    assert sentence(confirmed, EN).replace("\u00a0", " ") == verdict.details
 
 
 def test_chinese_names_the_same_trials_and_numbers(confirmed):
@@ -67,21 +76,24 @@ def test_chinese_names_the_same_trials_and_numbers(confirmed):
         ({"answer": "no", "is_interim": True, "planned_seeds": 24}, "\u4e2d\u671f"),
         ({"champion_trial": None, "difference": None, "num_seeds": None}, "\u5c1a\u65e0\u7ed3\u8bba"),
         ({"difference": None, "num_seeds": None}, "\u65e0\u6cd5\u56de\u7b54"),
-        ({"num_seeds": None, "answer": None}, "\u53ea\u6709\u4e00\u4e2a\u79cd\u5b50"),
+        ({"num_seeds": None, "answer": None}, "\u5c1a\u672a\u786e\u8ba4"),
         ({"num_seeds": None, "answer": "undecided"}, "\u672a\u5b9a"),
-        ({"winner_trial": None}, "\u5c1a\u65e0\u7ed3\u8bba"),
+        ({"winner_trial": None}, "\u6ca1\u6709\u65b9\u6848\u5b8c\u6210"),
     ],
 )
 def test_chinese_gives_every_answer(confirmed, changes, word):
-    assert sentence(with_verdict(confirmed, **changes), ZH).startswith(word)
+    assert headline(with_verdict(confirmed, **changes), ZH).startswith(word)
 
 
 def test_nothing_finished():
-    assert headline(ranking(Totals(), None), EN) == "No schedule has finished yet."
+    nothing = ranking(Totals(), None, None)
+    assert nothing.verdict.headline == "No schedule is complete: of 2 tried, 2 stopped early."
+    assert nothing_complete(nothing.counts, EN) == nothing.verdict.headline
+    assert ladder_worth(nothing, EN) == ""
 
 
 def test_a_lone_rung_is_compared_with_nothing():
-    assert headline(ranking(Totals(), 3.0), EN) == (
+    assert ladder_worth(ranking(Totals(), 3.0), EN) == (
         "Best perplexity so far: 20.09. There is nothing to compare it with yet."
     )
 
@@ -149,10 +161,17 @@ def test_what_has_not_been_confirmed_is_said(confirmed, tmp_path):
 def test_the_cost_names_what_sharing_found_only_where_it_found_something():
     totals = Totals(executed_tokens=750, requested_tokens=1000, saved_tokens=250, stages_asked=8, stages_found=2)
     shared = cost(ranking(totals, 3.0), EN)
-    assert shared[1:] == ("750 tokens executed", "25\u00a0% saved by sharing", "2 of 8 stage ends were cached")
-    assert len(cost(ranking(Totals(executed_tokens=750, stages_asked=8), 3.0), EN)) == 2
+    assert shared == (
+        "1 schedule",
+        "all complete",
+        "1k tokens requested",
+        "750 trained",
+        "250 saved by sharing (25\u00a0%)",
+        "2 of 8 stages reused",
+    )
+    assert cost(ranking(Totals(executed_tokens=750, stages_asked=8), 3.0), EN)[-1] == "750 trained"
 
 
 def test_tokens_that_sharing_did_not_save_are_not_called_saved():
     totals = Totals(executed_tokens=1100, requested_tokens=1000, saved_tokens=-100)
-    assert cost(ranking(totals, 3.0), EN)[2] == "probes and repeats cost 100 tokens more than sharing saved"
+    assert cost(ranking(totals, 3.0), EN)[-1] == "probes and repetitions cost 100 tokens more than sharing saved"

@@ -10,6 +10,7 @@ import pytest
 from mbo_search.report.style.palette import (
     DARK,
     LIGHT,
+    NUM_LINE_COLORS,
     OPTIMIZER_CYCLE,
     RUNG_DASHES,
     RUNG_SYMBOLS,
@@ -101,11 +102,26 @@ def test_rungs_differ_without_color():
         assert len(set(signs.values())) == len(RUNGS)
 
 
-@pytest.mark.parametrize(("theme", "least"), [("light", 1.9), ("dark", 3.0)])
-@pytest.mark.parametrize("optimizer", OPTIMIZER_CYCLE)
-def test_lines_stand_out_from_the_paper(theme, least, optimizer):
+LINES = [name for name in LIGHT if name.startswith(("opt-", "line-", "scale-"))]
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("name", LINES)
+def test_lines_stand_out_from_the_paper(theme, name):
     colors = THEMES[theme]
-    assert contrast(colors[f"opt-{optimizer}"], colors["surface"]) >= least
+    assert contrast(colors[name], colors["surface"]) >= 3.0
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_schedules_can_be_told_apart(theme):
+    colors = [oklab(linear(THEMES[theme][f"line-{index}"])) for index in range(NUM_LINE_COLORS)]
+    assert min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(colors, 2)) >= 0.11
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_a_scale_grows_lighter_step_by_step(theme):
+    lightness = [float(oklab(linear(THEMES[theme][f"scale-{step}"]))[0]) for step in range(5)]
+    assert all(b - a > 0.04 for a, b in itertools.pairwise(lightness))
 
 
 def test_both_themes_name_the_same_colors():

@@ -26,11 +26,11 @@ def test_every_phrase_is_known_and_keeps_its_values(key):
     assert translated(sentence, ZH) == ZH["phrases"][key].format(**values)
 
 
-def test_a_reason_within_an_advice_is_translated_too():
-    reason = "the opponents had 2 trials for 3 optimizers; fewer than 3 for each do not count as tuning"
-    said = translated(f"first fix this: {reason}; then search again with: mbo-search fork a NEWDIR", ZH)
-    assert "opponents" not in said
-    assert said.endswith("mbo-search fork a NEWDIR")
+def test_a_name_within_an_advice_is_translated_too():
+    take = "stop, and take the simplest recipe that none beats beyond doubt, #4 (shape)"
+    said = translated(f"{take}: mbo-search export a --trial 4 --out simplest.yaml", ZH)
+    assert "\uff08\u5f62\u72b6\uff09" in said
+    assert said.endswith("mbo-search export a --trial 4 --out simplest.yaml")
 
 
 def test_what_no_phrase_knows_stays_as_it_is():

@@ -93,7 +93,7 @@ def test_a_study_without_trials_has_a_ranking_and_no_best_schedule(tmp_path):
     ranking = make_ranking(run)
     write_ranking(run, ranking)
     assert ranking.trials == ()
-    assert ranking.verdict.sentence.startswith("No schedule has completed yet")
+    assert ranking.verdict.sentence.startswith("No schedule has ended yet.")
     assert run.ranking_csv.read_text() == ",".join(RANKING_COLUMNS) + "\n"
     assert not run.best_yaml.exists()
 

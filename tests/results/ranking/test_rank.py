@@ -83,9 +83,11 @@ def test_search_alone_ranks_by_search_loss_and_decides_nothing():
     assert verdict.difference.nats.mean == pytest.approx(0.3)
     assert verdict.difference.nats.low is verdict.difference.nats.level is None
     assert verdict.difference.perplexity_percent.mean == pytest.approx(100 * (1 - math.exp(-0.3)))
-    assert verdict.sentence.startswith(f"One seed, unconfirmed, {SCALE}: ")
+    assert verdict.headline.startswith(
+        "Not confirmed yet: on one seed changing the optimizer between stages looks 26"
+    )
     assert "is 25.9 % of perplexity (0.3000 nats)" in verdict.sentence
-    assert "over the closest schedule without it (trial 1, tuned)" in verdict.sentence
+    assert "over #1 (tuned), the closest without it," in verdict.sentence
     assert verdict.baseline_difference.perplexity_percent.mean == pytest.approx(100 * (1 - math.exp(-0.4)))
 
 
@@ -162,14 +164,14 @@ CLEAR = [0.1, 0.101, 0.102, 0.103, 0.104, 0.105]
 def test_six_seeds_with_a_clear_gain_answer_yes():
     verdict = _rank([*SEARCH, *_fresh(CLEAR)]).verdict
     assert (verdict.answer, verdict.num_seeds, verdict.looks) == ("yes", 6, (6,))
-    assert verdict.sentence.startswith(f"Yes, {SCALE}: ")
+    assert verdict.sentence.startswith("Yes: changing the optimizer between stages is ")
     assert "over 6 fresh seeds and this text only" in verdict.sentence
 
 
 def test_six_seeds_without_a_gain_answer_no():
     verdict = _rank([*SEARCH, *_fresh([0.0, 0.0001, 0.0002, 0.0003, 0.0004, 0.0005])]).verdict
     assert verdict.answer == "no"
-    assert "excludes a gain of 0.5 %" in verdict.sentence
+    assert "; a gain of 0.5 % is excluded." in verdict.headline
 
 
 def test_six_noisy_seeds_stay_undecided_and_say_how_many_would_do():
@@ -188,7 +190,7 @@ def test_a_champion_that_fails_on_a_fresh_seed_decides_nothing():
     records = [*SEARCH, *_fresh(CLEAR), _record(120, "confirm", OTHER, seed=7)]
     verdict = _rank(records).verdict
     assert verdict.answer == "undecided"
-    assert "trial 3 did not complete on 1 fresh seed, so nothing is decided" in verdict.sentence
+    assert "#3 did not complete on 1 fresh seed, so nothing is decided" in verdict.sentence
 
 
 def test_champions_are_chosen_by_search_not_by_their_confirmed_loss():
@@ -231,8 +233,8 @@ def test_partial_schedules_stand_apart_without_a_rank():
 @pytest.mark.parametrize(
     ("records", "words"),
     [
-        ([], "No schedule has completed yet"),
-        ([_record(0, "staged", STAGED)], "No schedule has completed yet"),
+        ([], "No schedule has ended yet."),
+        ([_record(0, "staged", STAGED)], "No schedule is complete: of 1 tried, 1 diverged."),
         ([_record(0, "staged", STAGED, 3.0)], "nothing below changing the optimizer between stages was searched"),
         ([_record(0, "tuned", SINGLE, 3.0)], "nothing below tuning one strategy was searched"),
         (
@@ -318,8 +320,8 @@ def test_nobody_asks_for_probes_and_they_may_cost_more_than_sharing_saves():
     shared = _ended(3, "staged", OTHER, "o", 70)
     totals = count_totals([_ended(0, "staged", STAGED, "a", 100), *probes, shared], {})
     assert (totals.requested_tokens, totals.executed_tokens, totals.saved_tokens) == (200, 230, -30)
-    text = ranking_text(rank([shared], "s", totals, scale=SCALE))[-1]
-    assert "trained 230 tokens, 200 requested, probes and repeats cost 30 more than sharing saved" in text
+    text = " ".join(map(str, ranking_text(rank([shared], "s", totals, scale=SCALE))))
+    assert "200 tokens requested, 230 trained, probes and repetitions cost 30 more than sharing saved" in text
 
 
 def test_an_interrupted_schedule_is_asked_for_as_far_as_it_came():
@@ -363,10 +365,22 @@ def test_ranking_json_has_every_field_that_its_format_names():
     ranking = _rank(records).model_dump(mode="json")
     assert set(ranking) == {
         *("schema", "study", "scale", "verdict", "ladder", "baseline_trial", "trials", "comparisons", "totals"),
-        *("noise_floor", "attribution", "repeats", "declared", "notes"),
+        *("counts", "noise_floor", "attribution", "repeats", "declared", "notes"),
     }
     assert {
-        *("sentence", "ladder_sentence", "answer", "question", "winner_trial", "champion_trial", "opponent_trial"),
+        *(
+            "sentence",
+            "headline",
+            "details",
+            "forbids_yes",
+            "outlook",
+            "ladder_sentence",
+            "answer",
+            "question",
+            "winner_trial",
+            "champion_trial",
+            "opponent_trial",
+        ),
         *("num_seeds", "planned_seeds", "is_interim", "num_documents", "larger_part", "looks", "difference"),
         *("objections", "next", "equivalent_tokens", "seconds_ratio", "equal_seconds"),
     } <= set(ranking["verdict"])

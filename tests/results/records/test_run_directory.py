@@ -69,7 +69,7 @@ def test_damaged_records_are_reported_and_skipped(run, caplog):
     problems = [str(problem) for problem in run.scan().problems]
     assert len(problems) == 2
     assert "0001.json: is damaged" in problems[0]
-    assert "0002.json: is damaged: it holds trial 0" in problems[1]
+    assert "0002.json: is damaged: it holds #0" in problems[1]
     assert all(problem in caplog.text for problem in problems)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.statistics.paired import percent_lower
 from mbo_search.study.spec.rungs import RUNGS
-from tests.results.ladders import SCALE, SEARCH, failed, fresh, info_of, ranked, schedule_of, spread
+from tests.results.ladders import SEARCH, failed, fresh, info_of, ranked, schedule_of, spread
 
 BELOW = RUNGS[:-1]
 CLEAR = {rung: spread(0.2 - 0.03 * index) for index, rung in enumerate(BELOW)}
@@ -25,7 +25,7 @@ def test_a_gain_over_every_rung_below_is_a_yes():
     verdict = verdict_of(CLEAR)
     assert (verdict.answer, verdict.question, verdict.champion_trial) == ("yes", "switch", 4)
     assert verdict.objections == ()
-    assert verdict.next == "use it: mbo-search export 'my run'"
+    assert verdict.next == "train the final model with it: mbo-search train 'my run/best.yaml' --out final-model"
 
 
 @pytest.mark.parametrize("rung", BELOW)
@@ -43,7 +43,7 @@ def test_the_numbers_are_those_of_the_closest_opponent():
     assert nats.mean == pytest.approx(0.05)
     assert 0 < nats.low < nats.mean < nats.high
     assert verdict.difference.perplexity_percent.low == pytest.approx(percent_lower(nats.low))
-    assert "(trial 4) over the closest schedule without it (trial 1, tuned)" in verdict.sentence
+    assert "the gain of #4 over #1 (tuned), the closest without it," in verdict.sentence
     assert "is 4.88 % of perplexity (0.0500 nats)" in verdict.sentence
 
 
@@ -60,7 +60,7 @@ def test_ends_are_the_smallest_of_all_opponents_not_those_of_the_closest():
 def test_a_champion_that_fails_on_a_fresh_seed_leaves_it_undecided_and_is_never_called_unconfirmed(rung):
     verdict = ranked([*SEARCH, *fresh(CLEAR), failed(900, rung, 77)]).verdict
     assert verdict.answer == "undecided"
-    assert f"trial {RUNGS.index(rung)} did not complete on 1 fresh seed" in verdict.sentence
+    assert f"#{RUNGS.index(rung)} did not complete on 1 fresh seed" in verdict.sentence
     assert "nconfirmed" not in verdict.sentence
 
 
@@ -69,7 +69,7 @@ def test_a_champion_that_fails_on_every_fresh_seed_is_undecided_as_well():
     records = [*SEARCH, *others, *(failed(900 + seed, "switch", seed) for seed in range(1, 7))]
     verdict = ranked(records).verdict
     assert verdict.answer == "undecided"
-    assert "trial 4 did not complete on 6 fresh seeds" in verdict.sentence
+    assert "#4 did not complete on 6 fresh seeds" in verdict.sentence
     assert "nconfirmed" not in verdict.sentence
 
 
@@ -88,11 +88,11 @@ def test_an_interim_verdict_says_how_many_seeds_are_done_and_what_to_wait_for():
     gains = {rung: spread(0.2, 7) for rung in BELOW}
     verdict = verdict_of(gains, seeds=24)
     assert (verdict.is_interim, verdict.num_seeds, verdict.planned_seeds) == (True, 7, 24)
-    assert verdict.sentence.startswith(f"Interim, 7 of 24 seeds: yes, {SCALE}: ")
-    assert verdict.next.startswith("wait for the other seeds")
+    assert verdict.sentence.startswith("Interim, 7 of 24 seeds: yes: changing the optimizer between stages is ")
+    assert verdict.next.startswith("train the seeds that are left: mbo-search resume")
     done = verdict_of(gains, seeds=7)
     assert not done.is_interim
-    assert done.sentence.startswith("Yes, ")
+    assert done.sentence.startswith("Yes: ")
 
 
 def test_the_seeds_of_the_weakest_comparison_count():
@@ -106,15 +106,17 @@ def test_an_opponent_without_fresh_seeds_leaves_no_answer():
     missing = [one for one in fresh(CLEAR) if one.schedule != schedule_of("shape")]
     verdict = ranked([*SEARCH, *missing]).verdict
     assert (verdict.answer, verdict.num_seeds) == (None, None)
-    assert verdict.sentence.startswith("One seed, unconfirmed")
+    assert verdict.sentence.startswith("Not confirmed yet: ")
 
 
 def test_an_objection_forbids_a_yes_and_says_what_to_mend():
     few = info_of(optimizers=("adamw", "lion", "muon"))
     verdict = verdict_of(CLEAR, info=few)
     assert verdict.answer == "undecided"
-    assert "not a yes, because the opponents had 3 trials for 3 optimizers" in verdict.sentence
-    assert verdict.next.startswith("first fix this: the opponents had 3 trials")
+    assert verdict.headline.startswith("Not a yes yet: changing the optimizer between stages is ")
+    assert ", but the opponents had 3 trials for 3 optimizers" in verdict.headline
+    assert verdict.forbids_yes
+    assert verdict.next.startswith("search longer, and confirm again: mbo-search resume 'my run' --set ")
     assert verdict_of({**CLEAR, "shape": spread(0.0)}, info=few).answer == "no"
 
 
@@ -135,9 +137,9 @@ def test_without_opponents_there_is_no_answer():
 def test_without_a_schedule_that_needs_the_freedom_the_search_is_what_failed():
     verdict = ranked(SEARCH[:4], info=info_of(charges={"staged": 2_000_000})).verdict
     assert (verdict.answer, verdict.champion_trial) == (None, None)
-    assert verdict.sentence.startswith(f"No answer yet, {SCALE}: 2")
+    assert verdict.sentence.startswith("No answer yet: 2")
     assert "tokens of search completed no change of optimizer" in verdict.sentence
-    assert verdict.next.startswith("continue the search")
+    assert verdict.next.startswith("search longer: mbo-search resume 'my run' --set search.trials=8")
 
 
 def test_the_ladder_is_told_in_one_sentence():

@@ -13,7 +13,15 @@ const make = (tag, className, text) => {
   return element;
 };
 
+// What stands in the page as JSON is parsed when it is first needed, once.
+const parsed = new Map();
+const readOnce = (id) => {
+  if (!parsed.has(id)) parsed.set(id, read(id));
+  return parsed.get(id);
+};
+
 // ---- State: the section and every choice of the reader stand in the address, as #section?key=value&...
+// A choice is a step that "back" takes back; what is dragged or typed replaces the address of its last step.
 const state = new Map();
 let section = "";
 
@@ -23,13 +31,24 @@ const readAddress = () => {
   state.clear();
   for (const [key, value] of new URLSearchParams(query || "")) state.set(key, value);
 };
-const writeAddress = () => {
+const address = () => {
   const query = new URLSearchParams([...state].sort()).toString();
-  const address = "#" + section + (query ? "?" + query : "");
-  history.replaceState(null, "", address === "#" ? location.pathname + location.search : address);
+  const hash = "#" + section + (query ? "?" + query : "");
+  return hash === "#" ? location.pathname + location.search : hash;
 };
-const setState = (key, value, fallback) => {
+const noted = (key, value, fallback) => {
+  const before = address();
   if (value === fallback || value === "" || value === null) state.delete(key);
   else state.set(key, String(value));
-  writeAddress();
+  return address() !== before;
 };
+const setState = (key, value, fallback) => {
+  if (noted(key, value, fallback)) history.pushState(null, "", address());
+};
+const dragState = (key, value, fallback) => {
+  if (noted(key, value, fallback)) history.replaceState(null, "", address());
+};
+
+// Sets of trial numbers and of rows stand in it as numbers between dots.
+const numbersOf = (key) => new Set((state.get(key) || "").split(".").filter(Boolean).map(Number));
+const writeNumbers = (key, numbers) => setState(key, [...numbers].sort((a, b) => a - b).join("."), "");

@@ -1,19 +1,3 @@
-const filterTop = (spec, choose, figure) => {
-  const top = Number(choose("top"));
-  const shown = new Set();
-  for (const trace of spec.data) {
-    const place = trace.meta ? trace.meta.place : -1;
-    const most = trace.meta && trace.meta.few ? Math.min(1, top) : top;
-    trace.visible = place < most;
-    if (trace.visible && place >= 0) shown.add(trace.meta.rung + place);
-  }
-  // The legend names only optimizers that are drawn.
-  const lines = spec.data.filter((trace) => trace.visible && trace.meta && trace.meta.place >= 0);
-  const drawn = new Set(lines.map((trace) => trace.meta.optimizer));
-  for (const trace of spec.data) if (trace.meta && trace.meta.names) trace.visible = drawn.has(trace.meta.names);
-  const hidden = spec.layout.meta.schedules - shown.size;
-  figure.note.textContent = hidden > 0 ? fill(words.not_drawn, { count: hidden }) : "";
-};
 const switchLog = (spec, choose) => {
   if (choose("log") === "1") return;
   const axis = spec.layout.yaxis;
@@ -23,17 +7,18 @@ const switchLog = (spec, choose) => {
   for (const note of spec.layout.annotations || []) if (note.yref !== "paper") note.y = 10 ** note.y;
 };
 
-// Where schedules part: the last third of the tokens, and only as much perplexity as the lines need there.
+// Where schedules part: the last third of the way, and only as much of the other axis as the lines need there.
 const showEnd = (spec, choose) => {
   if (choose("end") !== "1") return;
-  const lines = spec.data.filter((trace) => trace.visible !== false && trace.meta.place >= 0);
-  const last = Math.max(...lines.flatMap((trace) => trace.x));
-  const heights = lines.flatMap((trace) => trace.y.filter((_, index) => trace.x[index] >= last * 0.66));
+  const drawn = spec.data.filter((trace) => trace.visible !== false && (trace.meta?.trial !== undefined || trace.meta?.group) && trace.x.length);
+  if (!drawn.length) return;
+  const last = Math.max(...drawn.flatMap((trace) => trace.x));
+  const heights = drawn.flatMap((trace) => trace.y.filter((y, index) => y > 0 && trace.x[index] >= last * 0.66));
+  if (!heights.length) return;
   const [low, high] = [Math.log10(Math.min(...heights)), Math.log10(Math.max(...heights))];
   const pad = (high - low) * 0.06 + 0.001;
-  spec.layout.xaxis.range = [last * 0.66, last * 1.03];
+  spec.layout.xaxis.range = [last * 0.66, last * 1.01];
   spec.layout.yaxis.range = [low - pad, high + pad];
-  spec.layout.annotations.forEach((note) => { note.yshift = 0; });
   setTicks(spec.layout.yaxis);
 };
 const decadeTicks = (low, high) => {
@@ -122,7 +107,11 @@ const landscape = (across, up, perplexities, marker) => {
 const SHARES = [5, 10, 20, 30, 50, 75, 100];
 const settings = (figure) => figure.data.axes.map((axis, index) => [String(index), axis.label]);
 const controls = {
-  top: { adapt: filterTop },
+  top: {},
+  quantity: { options: () => Object.keys(QUANTITIES).map((name) => [name, words["q_" + name]]) },
+  across: { options: () => Object.keys(AXES).map((name) => [name, words["x_" + name]]) },
+  seeds: { options: () => ["fresh", "search"].map((name) => [name, words["seeds_of_" + name]]) },
+  smooth: { label: (choose) => String(WEIGHTS[Number(choose("smooth"))]) },
   end: { adapt: showEnd },
   log: { adapt: switchLog },
   share: {
@@ -181,6 +170,7 @@ const controls = {
       });
       const front = spec.data[spec.data.length - 1];
       front.y = variant.front_y;
+      front.customdata = variant.front_trials;
       front.text = variant.front_text;
       spec.layout.xaxis.title.text = variant.title;
     },

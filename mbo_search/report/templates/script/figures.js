@@ -10,16 +10,6 @@ const fitCaptions = (layout, width) => {
   });
 };
 
-// Fixed ticks suit the first view only; after a zoom they follow the part in view.
-const followZoom = (plot, change) => {
-  const axis = plot.layout.yaxis;
-  if (axis.type !== "log" || !axis.tickvals || !Object.keys(change).some((key) => key.startsWith("yaxis."))) return;
-  if ("yaxis.tickvals" in change) return;
-  const ticks = { range: [...axis.range] };
-  setTicks(ticks);
-  Plotly.relayout(plot, { "yaxis.tickvals": ticks.tickvals, "yaxis.ticktext": ticks.ticktext });
-};
-
 const figures = new Map();
 
 // What a figure is drawn from is read when it is first needed: a large study holds megabytes of it.
@@ -35,22 +25,27 @@ const load = (key) => {
   showControls(figure);
   return figure;
 };
-const choosing = (figure, name, value) => {
-  setState(figure.key + "." + name, value, figure.defaults[name]);
+const choosing = (figure, name, value, note = setState) => {
+  note(figure.key + "." + name, value, figure.defaults[name]);
   showControls(figure);
   render(figure.key);
 };
+
+// On paper a figure is drawn larger than its place and made smaller by the style, so that two fit side by side.
+const printedWidth = ({ plot }) => Number(getComputedStyle(plot).getPropertyValue("--printed-width")) || 700;
 
 const render = (key) => {
   const figure = load(key);
   const chosen = figure.controls.map((element) => controls[element.dataset.state]);
   const spec = structuredClone(figure.spec);
+  if (key in drawers) drawers[key](spec, figure);
   for (const { adapt } of chosen) if (adapt) adapt(spec, figure.choose, figure);
-  const width = printing ? 700 : figure.plot.clientWidth;
+  dress(spec, key);
+  const width = printing ? printedWidth(figure) : figure.plot.clientWidth;
   const narrow = width < 640;
   if (narrow && key !== "parallel") {
     spec.layout.margin.l = Math.min(spec.layout.margin.l, 44);
-    spec.layout.margin.r = Math.min(spec.layout.margin.r, 14);
+    spec.layout.margin.r = Math.min(spec.layout.margin.r, figure.ends ? LABEL_ROOM : 14);
     const room = width - spec.layout.margin.l - spec.layout.margin.r;
     const font = { ...spec.layout.legend.font, size: 11 };
     // Two columns beside a vertical axis; elsewhere the names simply flow.
@@ -61,22 +56,50 @@ const render = (key) => {
   fitCaptions(spec.layout, width - spec.layout.margin.l - spec.layout.margin.r);
   spec.layout.width = width;
   const themed = resolveColors(spec, palettes[theme()]);
+  figure.plot.style.height = spec.layout.height + "px";
   const drawing = Plotly.react(figure.plot, themed.data, themed.layout, {
     displaylogo: false,
     displayModeBar: false,
     doubleClick: "reset+autosize",
     showTips: false,
   });
+  figure.places = null;
   if (!figure.drawn) {
-    figure.plot.on("plotly_relayout", (change) => followZoom(figure.plot, change));
-    for (const { clicked } of chosen) if (clicked) figure.plot.on("plotly_click", (event) => clicked(figure, event));
+    const clicked = chosen.map((control) => control.clicked).find(Boolean);
+    figure.plot.on("plotly_relayout", (change) => { if (movesView(change)) Promise.resolve(followView(figure)).then(() => markFigure(figure)); });
+    if (clicked) figure.plot.on("plotly_click", (event) => clicked(figure, event));
+    listenToPoints(figure, Boolean(clicked));
   }
   figure.drawn = true;
-  return drawing;
+  figure.stale = false;
+  return drawing.then(() => (figure.ends ? followView(figure) : null)).then(() => markFigure(figure));
+};
+
+// After a choice that all figures follow, those out of sight wait until they are near.
+const NEAR_PIXELS = 500;
+const isNear = (element) => {
+  const { top, bottom } = element.getBoundingClientRect();
+  return bottom > -NEAR_PIXELS && top < innerHeight + NEAR_PIXELS;
 };
 const renderDrawn = () => {
-  for (const [key, figure] of figures) if (figure.drawn) render(key);
+  for (const [key, figure] of figures) {
+    if (!figure.drawn) continue;
+    if (isNear(figure.plot)) render(key);
+    else {
+      figure.stale = true;
+      near.unobserve(figure.element);
+      near.observe(figure.element);
+    }
+  }
 };
+const near = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    if (!entry.isIntersecting) continue;
+    const { key, drawn, stale } = figures.get(entry.target.dataset.figure);
+    near.unobserve(entry.target);
+    if (!drawn || stale) render(key);
+  }
+}, { rootMargin: NEAR_PIXELS + "px" });
 
 const setUpFigure = (element) => {
   const key = element.dataset.figure;
@@ -88,20 +111,24 @@ const setUpFigure = (element) => {
     defaults,
     choose: (name) => state.get(key + "." + name) ?? defaults[name],
     plot: element.querySelector(".plot"),
-    note: element.querySelector("[data-note]"),
+    note: element.querySelector("[data-note]") || make("p"),
+    element,
+    ends: null,
+    marks: svg("svg", { class: "marks", "aria-hidden": "true" }),
   };
+  element.querySelector(".scroll").append(figure.marks);
   figures.set(key, figure);
   for (const control of own) {
     control.addEventListener("input", () => {
       const value = control.type === "checkbox" ? (control.checked ? "1" : "0") : control.value;
-      choosing(figure, control.dataset.state, value);
+      choosing(figure, control.dataset.state, value, control.type === "range" ? dragState : setState);
     });
   }
   for (const button of element.querySelectorAll("[data-download]")) {
     button.addEventListener("click", async () => {
       await render(key);
       const { width, height } = figure.plot.getBoundingClientRect();
-      const filename = document.title.split(":")[0].replace(/[^\w.-]+/g, "_") + "-" + key;
+      const filename = document.querySelector("nav .brand").textContent.replace(/[^\w.-]+/g, "_") + "-" + key;
       Plotly.downloadImage(figure.plot, { format: button.dataset.download, filename, width, height, scale: 2 });
     });
   }

@@ -6,18 +6,13 @@ const goTo = (behavior) => {
   target.focus({ preventScroll: true });
 };
 readAddress();
+readSelection();
 showTheme();
+setUpBench();
 for (const element of document.querySelectorAll("[data-table]")) setUpTable(element);
 for (const element of document.querySelectorAll("[data-grid]")) setUpGrid(element);
 for (const element of document.querySelectorAll("[data-figure]")) setUpFigure(element);
 
-const near = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    if (!entry.isIntersecting) continue;
-    near.unobserve(entry.target);
-    render(entry.target.dataset.figure);
-  }
-}, { rootMargin: "500px" });
 for (const element of document.querySelectorAll("[data-figure]")) near.observe(element);
 
 for (const box of document.querySelectorAll("[data-all-fields]")) {
@@ -26,7 +21,7 @@ for (const box of document.querySelectorAll("[data-all-fields]")) {
     box.closest("[data-fields]").classList.toggle("all", box.checked);
   };
   box.addEventListener("input", () => { setState("fields", box.checked ? "all" : "", ""); show(); });
-  redraws.push(show);
+  followers.push(show);
   show();
 }
 
@@ -57,12 +52,12 @@ document.addEventListener("click", (event) => {
   goTo();
 });
 const follow = () => {
+  const before = section;
   readAddress();
   showTheme();
-  for (const draw of redraws) draw();
   for (const figure of figures.values()) showControls(figure);
-  renderDrawn();
-  goTo();
+  followSelection();
+  if (section !== before) goTo();
 };
 addEventListener("hashchange", follow);
 addEventListener("popstate", follow);
@@ -99,11 +94,13 @@ addEventListener("resize", () => {
 addEventListener("beforeprint", () => {
   printing = true;
   showTheme();
+  for (const draw of redraws) draw();
   for (const key of figures.keys()) render(key);
 });
 addEventListener("afterprint", () => {
   printing = false;
   showTheme();
+  for (const draw of redraws) draw();
   renderDrawn();
 });
 if (section) requestAnimationFrame(() => goTo("instant"));

@@ -15,5 +15,6 @@ const resolveColors = (value, colors) => {
   if (value && typeof value === "object" && !ArrayBuffer.isView(value)) {
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, resolveColors(item, colors)]));
   }
-  return typeof value === "string" && value.startsWith("var(--") ? colors[value.slice(6, -1)] || value : value;
+  if (typeof value !== "string" || !value.includes("var(--")) return value;
+  return value.replace(/var\(--([\w-]+)\)/g, (whole, name) => colors[name] || whole);
 };

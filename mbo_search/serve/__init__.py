@@ -1,0 +1,1 @@
+"""Watch: run directories as live pages, for this machine only, read and never written."""

@@ -1,0 +1,186 @@
+"""Every command of the documentation is run, with small settings; those that are not have a reason beside them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from mbo_search.cli.app import app
+from tests.cli.tiny import write_study
+from tests.documentation.commands import PAGES, ROOT, Command, documented_commands
+
+SMALL = {
+    "budget.tokens": "20480",
+    "data.tokenizer": "{kind: bytes}",
+    "evaluation.tokens": "1024",
+    "model": "{layers: 1, width: 16, heads: 2, context: 32}",
+    "resources.workers": "1",
+    "search.trials": "4",
+    "train.batch_tokens": "256",
+}
+"""What is set behind a command that trains a study, so that it takes seconds."""
+
+SETTINGS = {
+    "run": SMALL,
+    "plan": SMALL,
+    "validate": {},
+    "train": {"budget.tokens": "10240"},
+    "resume": {"search.trials": "5"},
+    "fork": {"search.trials": "5"},
+}
+PLACEHOLDERS = {
+    "DIR": ["reports/my-study"],
+    "DIR:TRIAL": ["reports/my-study:0"],
+    "NEWDIR": ["reports/another"],
+    "STUDY": ["study.yaml"],
+    "FILE": ["study.yaml"],
+    "TABLE": ["table.json"],
+    "KIND": ["optimizers"],
+    "TRIAL": ["0"],
+    "FOLDER": ["figures"],
+    "...": [],
+}
+NOT_RUN = {
+    "mbo-search run study.yaml --address": "needs a Ray cluster; the tests of the Ray backend start one",
+    "mbo-search run study.yaml --set search.storage=postgresql": "needs a server; the tests of clusters start one",
+    "mbo-search run studies/NAME.yaml": "stands for any study",
+    "mbo-search fork DIR NEWDIR --set 'data.source=[FILES]'": "stands for any texts; the tests of forks do it",
+    "mbo-search export DIR --to markdown": "needs the format that the page defines; the tests of extensions add it",
+}
+"""Beginnings of commands that are not run here, and why."""
+
+COMMANDS = [command for page in PAGES for command in documented_commands(page)]
+
+
+def ours(command: Command) -> bool:
+    return command.text.startswith("mbo-search ")
+
+
+def reason_not_to_run(command: Command) -> str | None:
+    return next((reason for start, reason in NOT_RUN.items() if command.text.startswith(start)), None)
+
+
+def test_the_pages_show_many_commands():
+    assert len([command for command in COMMANDS if ours(command)]) > 40
+
+
+def test_every_exception_is_still_needed():
+    unused = [start for start in NOT_RUN if not any(command.text.startswith(start) for command in COMMANDS)]
+    assert unused == []
+
+
+@pytest.mark.parametrize("command", [found for found in COMMANDS if ours(found)], ids=str)
+def test_the_command_and_its_options_exist(command):
+    name, *rest = command.words[1:]
+    if name.startswith("-"):
+        return
+    known = get_command(app).commands[name]
+    options = {option for parameter in known.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    assert {word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)} <= options | {"--help", "-h"}
+
+
+@pytest.mark.parametrize("command", [found for found in COMMANDS if found.text.startswith("make ")], ids=str)
+def test_the_target_is_in_the_makefile(command):
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    variables = re.findall(r"^([A-Z_]+) \?=", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    for word in command.words[1:]:
+        assert word in targets or word.partition("=")[0] in variables, word
+
+
+@pytest.mark.parametrize("command", [found for found in COMMANDS if "python " in found.text], ids=str)
+def test_the_script_exists_and_explains_itself(command):
+    words = command.words
+    start = next(place for place, word in enumerate(words) if word.endswith("python"))
+    end = start + (3 if words[start + 1] == "-m" else 2)
+    script = words[end - 1]
+    if script.startswith("examples/"):
+        assert (ROOT / script).is_file()  # tests/api/test_examples.py runs it
+        return
+    folder = ROOT / "benchmarks" / "tables" if script.startswith("../") else ROOT
+    launch = [sys.executable, *words[start + 1 : end], "--help"]
+    done = subprocess.run(launch, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    options = {word.partition("=")[0] for word in words[end:] if word.startswith("--")}
+    assert {option for option in options if option not in done.stdout} == set()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with a small study, its finished and confirmed run, and what else commands name."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_study(folder, tokens=1280, trials=3, first="adamw", control=0.0)
+    (folder / "study.yaml").write_text(
+        (folder / "study.yaml").read_text().replace("study: tiny", "study: my-study")
+    )
+    run(folder, ["run", "study.yaml"])
+    run(folder, ["confirm", "reports/my-study", "--seeds", "2"])
+    return folder
+
+
+@pytest.fixture
+def place(finished, tmp_path):
+    """A copy of that folder for one page, with the names that the pages use."""
+    place = tmp_path / "place"
+    shutil.copytree(finished, place)
+    for name in ("quickstart", "mine"):
+        shutil.copytree(place / "reports" / "my-study", place / "reports" / name)
+    shutil.copy(place / "study.yaml", place / "my-study.yaml")
+    table = sorted((ROOT / "benchmarks" / "tables").glob("*.json"))[0]
+    shutil.copy(table, place / "table.json")
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if any(map(ours, documented_commands(page)))], ids=str)
+def test_the_commands_of_a_page_run_in_their_order(page, place, finished):
+    for command in documented_commands(page):
+        if ours(command) and reason_not_to_run(command) is None:
+            if not (place / "reports" / "my-study").exists():  # an earlier command made room and ran another study
+                shutil.copytree(finished / "reports" / "my-study", place / "reports" / "my-study")
+            run(place, small(prepared(command, place)))
+
+
+def prepared(command: Command, place: Path) -> list[str]:
+    """The arguments of a command in a folder where it can be run."""
+    words = [word for given in command.words[1:] for word in PLACEHOLDERS.get(given, [given])]
+    if not any(word for word in words[1:] if not word.startswith("-")) and words[0] not in ("doctor", "run"):
+        return [words[0], "--help"]  # the command is only mentioned
+    if words[0] == "init":
+        (place / words[1]).unlink(missing_ok=True)
+    if words[0] == "run" and "--warm-start" in words:
+        return [*words, "--out", "reports/warm"]
+    if words[0] == "run":
+        for name in ("my-study", "quickstart"):
+            shutil.rmtree(place / "reports" / name, ignore_errors=True)
+    return words if len(words) > 1 else [*words, "--help"]
+
+
+def small(words: list[str]) -> list[str]:
+    """The same command with settings under which it takes seconds."""
+    if "--help" in words:
+        return words
+    more = SETTINGS.get(words[0], {})
+    if words[0] == "confirm":
+        return [*words, "--seeds", "2"]
+    return [*words, *(word for key, value in more.items() for word in ("--set", f"{key}={value}"))]
+
+
+def run(folder: Path, words: list[str]) -> None:
+    environment = {**os.environ, "MBO_SEARCH_CACHE": str(folder.parent / "cache"), "COLUMNS": "100"}
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("mbo-search")), *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"

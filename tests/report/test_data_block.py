@@ -1,0 +1,119 @@
+"""The data block has a word for everything that can be counted, in both languages, and names what to do."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from mbo_search.data.metadata import DROP_REASONS, Notice, NoticeKind, PassedOver, PassReason
+from mbo_search.data.summary.data_summary import (
+    DataSummary,
+    DataWarning,
+    DropSummary,
+    SourceSummary,
+    SplitSummary,
+    WarningKind,
+)
+from mbo_search.report.data_block import data_block
+from mbo_search.report.style.i18n import LANGUAGES, load_strings
+
+SOURCE = SourceSummary(
+    name="caf\udce9",
+    role="train",
+    num_files=8,
+    num_found=2_608,
+    num_documents=851,
+    passed_over=tuple(
+        PassedOver(reason=reason, num_files=4, names=("a\n.x", "b.x", "c.x", "d.x"))
+        for reason in get_args(PassReason)
+    ),
+    notices=tuple(Notice(kind=kind, subject="docs") for kind in get_args(NoticeKind)),
+)
+TRAIN = SplitSummary(
+    split="train", num_documents=1, num_tokens=1_234_567, num_bytes=4_500_000, epochs=3.24, unknown_share=0.034
+)
+SUMMARY = DataSummary(
+    fingerprint="f",
+    sources=(SOURCE, SOURCE.model_copy(update={"name": "held", "role": "validation", "passed_over": ()})),
+    num_documents=1_702,
+    dropped=tuple(
+        DropSummary(reason=reason, num_documents=577, share_of_documents=0.3, share_of_text=None)
+        for reason in DROP_REASONS
+    ),
+    num_leaked=1,
+    min_characters=32,
+    splits=(TRAIN, TRAIN.model_copy(update={"split": "test", "epochs": None})),
+    unknown_share=0.034,
+    warnings=tuple(
+        DataWarning(
+            kind=kind,
+            subject="train" if kind == "unknown" else "texts",
+            num_lost=577,
+            num_all=851,
+            share_of_text=0.25,
+            examples=("a.x", "b.x"),
+        )
+        for kind in get_args(WarningKind)
+    ),
+)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_everything_has_words(language):
+    block = data_block(SUMMARY, load_strings(language), text_field="content")
+    words = [*(word for row in block.rows for word in row), *block.remarks, *block.lines]
+    assert all(words)
+    for word in words:
+        word.encode()
+        assert word.isprintable()
+        assert "{" not in word.replace("{kind: bpe}", "")
+    assert len(block.remarks) == len(get_args(WarningKind)) + len(get_args(NoticeKind))
+
+
+def test_rows_say_the_numbers():
+    rows = data_block(SUMMARY, load_strings("en"), text_field="content").rows
+    assert rows[0] == ("source", r"caf\xe9: 851 documents in 8 of 2,608 files")
+    assert rows[1][1].startswith(r"4 in a format that is not known: a\n.x, b.x, c.x, ...; 4 hidden: ")
+    assert rows[2] == ("source for validation", "held: 851 documents in 8 of 2,608 files")
+    values = dict(rows[3:])
+    assert "577 shorter than data.min_characters (32), 577 equal to an earlier one" in values["dropped"]
+    assert values["dropped"].endswith("; 1,702 documents were read")
+    assert values["training"] == "1 document, 1.23M tokens, 4.3 MiB; one schedule reads them 3.24 times"
+    assert values["test"] == "1 document, 1.23M tokens, 4.3 MiB"
+    assert values["unknown tokens"] == "3.4 % of all tokens"
+    assert values["leakage removed"] == "1 document of the training text, held by validation or test text too"
+
+
+def test_warnings_name_the_setting_that_helps():
+    remarks = data_block(SUMMARY, load_strings("en"), text_field="content").remarks
+    told = dict(zip(get_args(WarningKind), remarks, strict=False))
+    assert told["too_short"] == (
+        "577 of 851 documents, 25 % of the text, are dropped because they are shorter than data.min_characters, "
+        "which is 32. Lower it to keep them."
+    )
+    assert "have no field content" in told["no_field"]
+    settings = {
+        "files": "data.source",
+        "no_field": "data.text_field",
+        "empty": "data.text_field",
+        "exact": "data.dedup to none",
+        "near": "data.dedup to exact",
+        "in_validation": "data.validation",
+        "in_test": "data.source",
+        "unknown": "data.tokenizer",
+    }
+    assert {kind: setting in told[kind] for kind, setting in settings.items()} == dict.fromkeys(settings, True)
+
+
+def test_a_text_that_nothing_happened_to_says_so():
+    plain = SOURCE.model_copy(update={"num_found": 8, "passed_over": (), "notices": (), "name": "texts"})
+    changes = {"sources": (plain,), "dropped": (), "warnings": (), "num_leaked": 0, "unknown_share": None}
+    block = data_block(SUMMARY.model_copy(update=changes), load_strings("en"), text_field="text")
+    assert dict(block.rows)["dropped"] == "nothing of 1,702 documents"
+    assert dict(block.rows)["leakage removed"] == "none was found"
+    assert "unknown tokens" not in dict(block.rows)
+    assert block.remarks == ()
+    train = "training 1 document, 1.23M tokens, 4.3 MiB; one schedule reads them 3.24 times"
+    assert block.lines[1] == f"Splits: {train}; test 1 document, 1.23M tokens, 4.3 MiB."
+    assert block.lines[0] == "Data: texts: 851 documents in 8 files; dropped: nothing of 1,702 documents."
