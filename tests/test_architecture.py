@@ -76,7 +76,7 @@ def test_reading_a_study_file_loads_no_heavy_library():
 @pytest.mark.parametrize(
     ("arguments", "allowed"),
     [
-        (["rank", str(EXAMPLE_RUN)], {"numpy"}),
+        (["rank", str(EXAMPLE_RUN)], {"numpy", "tokenizers"}),
         (["export", str(EXAMPLE_RUN), "-o", "/dev/null/x"], {"numpy"}),
         (["tree", str(EXAMPLE_RUN)], set()),
         (["validate", "--example", "quickstart"], set()),

@@ -10,7 +10,8 @@ import typer
 
 from mbo_search import __version__
 from mbo_search.api.options import Options
-from mbo_search.cli.arguments import compared_runs, output_file, output_folder
+from mbo_search.cli.asked.arguments import compared_runs, output_file, output_folder
+from mbo_search.cli.asked.usage import epilog
 from mbo_search.cli.console import deliver, run_app
 from mbo_search.cli.options import (
     Address,
@@ -31,7 +32,6 @@ from mbo_search.cli.options import (
     TableFile,
     WarmStart,
 )
-from mbo_search.cli.usage import epilog
 
 app = typer.Typer(
     name="mbo-search",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mbo_search.cli.usage import usage_problem
+from mbo_search.cli.asked.usage import usage_problem
 from mbo_search.errors import MboError, Problem, TrialError, UserError
 
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ def make_plan(
     runner: StageRunner | None = None,
     tell: Preparing = NOBODY,
 ) -> StudyPlan:
-    """Estimate what a run of a study would do and cost; this prepares its data and trains for a few seconds.
+    """TimeLeft what a run of a study would do and cost; this prepares its data and trains for a few seconds.
 
     Args:
         study: The study.
@@ -69,17 +69,26 @@ def make_plan(
     Raises:
         UserError: Whatever would keep the study from running.
     """
-    baselines, arms = baselines_of(study), _arm_plans(study)
+    baselines = baselines_of(study)
     prepared = prepare(study.data, cache, tell.data)
     slots = num_slots(study, backend)
     tell.step("Measuring this machine")
     setup = with_runner(resolve_setup(study, prepared, slots), runner)
     memory = None if runner is not None else check_memory(study, setup, slots)
-    budget = setup.budget()
-    _check_fit(baselines, budget)
+    _check_fit(baselines, setup.budget())
     first = next(iter(baselines.values()), _reference_schedule(study))
     tell.step("Measuring the speed of training")
     speed = measure_speed(setup, first, study.seed, prepared=prepared, runner=runner)
+    plan = _plan_of(study, setup, prepared, speed=speed, slots=slots)
+    noise = None if earlier is None else earlier_noise(earlier, setup, _worthwhile_percent(study))
+    return plan.model_copy(update={"backend": choose_backend(backend, slots), "memory": memory, "noise": noise})
+
+
+def _plan_of(
+    study: Study, setup: TrainSetup, prepared: PreparedData, *, speed: SpeedEstimate, slots: int
+) -> StudyPlan:
+    """Everything that follows from what was measured; the backend is the local one."""
+    budget = setup.budget()
     most_tokens, node_bytes = _most_tokens(study, budget.total_tokens), _node_bytes(study, setup)
     store_bytes = store_limit_bytes(study, Path())
     parts = validation_parts_of(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
@@ -93,9 +102,9 @@ def make_plan(
         epochs=budget.total_tokens / _train_tokens(prepared),
         steps=budget.total_steps,
         schedule_tokens=budget.total_tokens,
-        arms=arms,
-        baselines=baselines,
-        backend=choose_backend(backend, slots),
+        arms=_arm_plans(study),
+        baselines=baselines_of(study),
+        backend="local",
         slots=slots,
         trials=study.search.trials,
         most_tokens=most_tokens,
@@ -105,13 +114,11 @@ def make_plan(
         pace=speed,
         most_seconds=_most_seconds(study, most_tokens, speed, slots),
         expected_seconds=_most_seconds(study, _expected_tokens(study, budget.total_tokens), speed, slots),
-        memory=memory,
         num_windows=len(parts.windows.starts),
         judged_documents=0 if parts.judged is None else parts.judged.num_documents,
         judged_tokens=0 if parts.judged is None else parts.judged.num_tokens,
         why_not_judged=parts.why_not,
         confirm=confirm_cost(study, budget),
-        noise=None if earlier is None else earlier_noise(earlier, setup, _worthwhile_percent(study)),
     )
 
 

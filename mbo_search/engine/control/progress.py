@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mbo_search.engine.control.controller import SearchController
-from mbo_search.engine.control.remaining import UNKNOWN, Estimate, reached_positions
+from mbo_search.engine.control.remaining import UNKNOWN, TimeLeft, reached_positions
 from mbo_search.engine.tasks import TrialTask
 from mbo_search.results.evidence.counts import StudyCounts, count_study, ending_of
 from mbo_search.results.ranking.rank import count_totals
@@ -80,7 +80,7 @@ class Progress:
         stages_found: Those of them that another trial had trained before.
         confirm_left: Confirm runs that are running or still to begin; 0 before the search has ended.
         elapsed_seconds: Wall-clock seconds of all drivers so far.
-        eta_seconds: Estimate of the seconds left, confirmation included; None before there is one.
+        eta_seconds: TimeLeft of the seconds left, confirmation included; None before there is one.
         share: Share of the work that is done, in [0, 1]; None if nothing says when the search ends.
         messages: What happened lately, newest last.
         is_stopping: Whether trials are being brought to a halt.
@@ -117,7 +117,7 @@ def progress_of(
     study: str,
     messages: Sequence[str],
     positions: Mapping[int, int] | None = None,
-    estimate: Estimate = UNKNOWN,
+    estimate: TimeLeft = UNKNOWN,
 ) -> Progress:
     """Take a snapshot of a search.
 

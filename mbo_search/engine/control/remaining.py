@@ -194,7 +194,7 @@ class Countdown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class TimeLeft:
     """What is shown of the time to come.
 
     Attributes:
@@ -218,23 +218,23 @@ class Estimator:
         self._countdown = Countdown()
         self._share = 0.0
 
-    def estimate(self, controller: SearchController, positions: Mapping[int, int], now: float) -> Estimate:
-        """Estimate from where the running trials stand, in charged tokens."""
+    def estimate(self, controller: SearchController, positions: Mapping[int, int], now: float) -> TimeLeft:
+        """TimeLeft from where the running trials stand, in charged tokens."""
         self._meter.see(positions, now)
         records, slots = controller.table.records, controller.config.slots
         left, pace = work_left(controller, positions), self._meter.pace(records)
         if left is None:
-            return Estimate(seconds=_seconds_left(controller), share=None)
+            return TimeLeft(seconds=_seconds_left(controller), share=None)
         done = sum(record.cost.tokens for record in records) + self._meter.running_tokens(positions)
         self._share = max(self._share, done / (done + left.tokens) if done else 0.0)
         seconds = None
         if pace is not None:
             seconds = left.longest(slots) / (pace * self._meter.busy(records, slots, now))
             seconds = min([seconds, *_within_hours(controller, left, pace)])
-        return Estimate(seconds=self._countdown.shown(seconds, now), share=min(1.0, self._share))
+        return TimeLeft(seconds=self._countdown.shown(seconds, now), share=min(1.0, self._share))
 
 
-UNKNOWN = Estimate(seconds=None, share=None)
+UNKNOWN = TimeLeft(seconds=None, share=None)
 """Before anything is known."""
 
 
