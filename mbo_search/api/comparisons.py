@@ -17,14 +17,19 @@ class Comparison:
     """Schedules of several runs side by side; made by `compare`.
 
     Attributes:
-        verdict: Who is better and by how much, as far as that can be said.
+        verdict: Who is better and by how much, or why nobody can be called better.
+        details: The statistics behind it, or what each schedule gains in its own study.
+        warnings: What must not be overlooked, such as that budgets differ.
     """
 
     def __init__(self, compared: Sequence[ComparedRun]) -> None:
-        from mbo_search.report.comparison.compare import comparison_sentence
+        from mbo_search.report.comparison.compare import comparison_words
 
         self._compared = tuple(compared)
-        self.verdict: str = comparison_sentence(self._compared)
+        words = comparison_words(self._compared)
+        self.verdict: str = words.verdict
+        self.details: tuple[str, ...] = words.details
+        self.warnings: tuple[str, ...] = words.warnings
 
     def save(self, path: Path | str, *, language: Language = "en") -> Path:
         """Write the comparison page.

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mbo_search.api.options import DEFAULT_OPTIONS, Options
 from mbo_search.api.runs import Run, Seams, load_run
 from mbo_search.api.studies import data_cache, default_run_folder, load_study
+from mbo_search.errors import command_line
 from mbo_search.study.spec.study import ConfirmSpec
 from mbo_search.study.study import Study
+from mbo_search.system.streams import lasting
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -54,16 +58,23 @@ def search(
     asked = study if isinstance(study, Study) else load_study(study)
     folder = default_run_folder(asked.study) if out is None else Path(out)
     seams = Seams(runner=runner, searcher=searcher)
-    with _running(options, seams) as running:
+    with _running(options, seams, folder) as running:
         return _finished(run_study(asked, folder, running), seams)
 
 
-def resume(run: Run | Path | str, *, overrides: Sequence[str] = (), options: Options = DEFAULT_OPTIONS) -> Run:
+def resume(
+    run: Run | Path | str,
+    *,
+    overrides: Sequence[str] = (),
+    retry_failed: bool = False,
+    options: Options = DEFAULT_OPTIONS,
+) -> Run:
     """Continue an interrupted search, or extend a finished one.
 
     Args:
         run: A run, or its directory. A run remembers the runner and the searcher that it was searched with.
         overrides: New limits, each as `key.path=value`, such as `search.trials=60`. Limits are totals, not extras.
+        retry_failed: Whether trials that failed by an exception, a hang or a lost worker are trained again.
         options: Where trials run, and how much is shown.
 
     Raises:
@@ -72,8 +83,8 @@ def resume(run: Run | Path | str, *, overrides: Sequence[str] = (), options: Opt
     from mbo_search.engine.run import resume_study
 
     seams = run.seams if isinstance(run, Run) else Seams()
-    with _running(options, seams) as running:
-        return _finished(resume_study(_folder(run), running, overrides), seams)
+    with _running(options, seams, _folder(run)) as running:
+        return _finished(resume_study(_folder(run), replace(running, retry_failed=retry_failed), overrides), seams)
 
 
 def confirm(
@@ -127,7 +138,12 @@ def fork(run: Run | Path | str, out: Path | str, *, overrides: Sequence[str] = (
 
 
 @contextmanager
-def _running(options: Options, seams: Seams) -> Iterator[RunOptions]:
+def _running(options: Options, seams: Seams, folder: Path) -> Iterator[RunOptions]:
+    """Everything that a search needs besides its study; an interruption at once says how to go on.
+
+    Raises:
+        KeyboardInterrupt: At a second Ctrl-C, or before the search has begun, with what to do next.
+    """
     from rich.console import Console
 
     from mbo_search.api.data_text import data_lines
@@ -136,24 +152,35 @@ def _running(options: Options, seams: Seams) -> Iterator[RunOptions]:
     from mbo_search.engine.options import Preparing
     from mbo_search.engine.run import RunOptions
 
-    address, console = options.address, Console(stderr=True)
+    address, console = options.address, Console(file=lasting(sys.stderr))
 
     def show_data(study: Study, data: DataSummary) -> None:
         for line in () if options.quiet else data_lines(study, data):
             console.print(line, soft_wrap=not console.is_terminal)
 
-    with watch(console, quiet=options.quiet) as observe:
-        yield RunOptions(
-            cache=data_cache(),
-            backend=options.backend,
-            cluster=None if address is None else Cluster(address=address, may_be_insecure=options.insecure_cluster),
-            observe=observe,
-            preparing=Preparing(data=observe.data, step=observe.step),
-            show_data=show_data,
-            warm_start=tuple(map(Path, options.warm_start)),
-            runner=seams.runner,
-            searcher=seams.searcher,
-        )
+    cluster = None if address is None else Cluster(address=address, may_be_insecure=options.insecure_cluster)
+    try:
+        with watch(console, quiet=options.quiet) as observe:
+            yield RunOptions(
+                cache=data_cache(),
+                backend=options.backend,
+                cluster=cluster,
+                observe=observe,
+                preparing=Preparing(data=observe.data, step=observe.step),
+                show_data=show_data,
+                warm_start=tuple(map(Path, options.warm_start)),
+                runner=seams.runner,
+                searcher=seams.searcher,
+            )
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(_how_to_go_on(folder)) from error
+
+
+def _how_to_go_on(folder: Path) -> str:
+    if not (folder / "study.yaml").exists():
+        return "Interrupted before the search had begun."
+    saved = "Interrupted at once; what trials had saved before is kept."
+    return f"{saved} Continue with: {command_line('resume', folder)}"
 
 
 def _finished(summary: RunSummary, seams: Seams) -> Run:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -12,7 +14,7 @@ from mbo_search import __version__
 from mbo_search.api.options import Options
 from mbo_search.cli.asked.arguments import compared_runs, output_file, output_folder
 from mbo_search.cli.asked.usage import epilog
-from mbo_search.cli.console import deliver, run_app
+from mbo_search.cli.console import deliver, interrupt_once, interrupted, run_app
 from mbo_search.cli.options import (
     Address,
     AsJson,
@@ -32,6 +34,9 @@ from mbo_search.cli.options import (
     TableFile,
     WarmStart,
 )
+from mbo_search.system.any_text import accept_any_text
+from mbo_search.system.same_code import forget_current_folder
+from mbo_search.system.streams import lasting, open_standard_files
 
 app = typer.Typer(
     name="mbo-search",
@@ -46,7 +51,17 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """Run the command line and leave the process with its exit code."""
-    sys.exit(run_app(app, sys.argv[1:]))
+    open_standard_files()
+    accept_any_text()
+    sys.stderr = lasting(sys.stderr)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt_once)
+    forget_current_folder(sys.path, os.environ.get("PYTHONPATH", ""))
+    try:
+        code = run_app(app, sys.argv[1:])
+    except KeyboardInterrupt as error:  # a third one, in the middle of what answers the second
+        code = interrupted(error)
+    sys.exit(code)
 
 
 def _show_version(wanted: bool) -> None:
@@ -174,6 +189,10 @@ def run(
 def resume(
     folder: RunFolder,
     overrides: Overrides = None,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Train again what an exception, a hang or a lost worker had ended."),
+    ] = False,
     backend: Backend = "auto",
     address: Address = None,
     insecure_cluster: InsecureCluster = False,
@@ -189,7 +208,9 @@ def resume(
 
     options = Options(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
     deliver(
-        lambda: resume_search(folder, overrides or [], options=options, is_live=live), as_json=as_json, quiet=quiet
+        lambda: resume_search(folder, overrides or [], retry_failed=retry_failed, options=options, is_live=live),
+        as_json=as_json,
+        quiet=quiet,
     )
 
 
@@ -219,11 +240,15 @@ def confirm(
     folder: RunFolder,
     top: Annotated[
         int | None,
-        typer.Option("--top", metavar="K", help="Schedules of each rung.  [default: the study's, else 1]", min=1),
+        typer.Option(
+            "--top", metavar="K", help="Schedules of each rung.  [default: the study's, else 1]", min=1, max=1000
+        ),
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option("--seeds", metavar="N", help="Fresh seeds of each.  [default: the study's, else 6]", min=1),
+        typer.Option(
+            "--seeds", metavar="N", help="Fresh seeds of each.  [default: the study's, else 6]", min=1, max=999
+        ),
     ] = None,
     equivalent_tokens: Annotated[
         bool | None,
@@ -431,7 +456,7 @@ def sample(
     prompt: Annotated[str, typer.Option("--prompt", help="Text to continue.")],
     num_tokens: Annotated[int, typer.Option("--tokens", help="Tokens to add.", min=1)] = 100,
     temperature: Annotated[float, typer.Option("--temperature", help="0: always the likeliest.", min=0)] = 0.8,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the draws.", min=0)] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the draws.", min=0, max=2**63 - 1)] = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -517,9 +542,9 @@ def simulate(
         list[str] | None,
         typer.Option("--searcher", metavar="NAME", help="A searcher to compare. Repeatable.  [default: tree, tpe]"),
     ] = None,
-    budget: Annotated[int, typer.Option("--budget", help="Stage runs of each search.", min=1)] = 90,
-    slots: Annotated[int, typer.Option("--slots", help="Trials at once.", min=1)] = 1,
-    seeds: Annotated[int, typer.Option("--seeds", help="Searches of each searcher.", min=1)] = 5,
+    budget: Annotated[int, typer.Option("--budget", help="Stage runs of each search.", min=1, max=1_000_000)] = 90,
+    slots: Annotated[int, typer.Option("--slots", help="Trials at once.", min=1, max=10_000)] = 1,
+    seeds: Annotated[int, typer.Option("--seeds", help="Searches of each searcher.", min=1, max=10_000)] = 5,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:

@@ -10,17 +10,21 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import typer
 
 from mbo_search.cli.asked.usage import usage_problem
 from mbo_search.errors import MboError, Problem, TrialError, UserError
+from mbo_search.system.files import this_user
+from mbo_search.system.streams import drop_output
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -63,8 +67,24 @@ def deliver(work: Callable[[], CommandResult], *, as_json: bool, quiet: bool) ->
     Raises:
         typer.Exit: If the answer's exit code is not 0.
     """
-    with _stdout_reserved(), _telling_of_interrupts():
-        answer = work()
+    try:
+        with _stdout_reserved():
+            answer = work()
+    except KeyboardInterrupt as error:  # the parser would turn it into a mere exit code
+        raise typer.Exit(interrupted(error)) from error
+    try:
+        _print_answer(answer, as_json=as_json, quiet=quiet)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_output(sys.stdout)
+        print(f"error: the answer cannot be written to stdout: {error.strerror}", file=sys.stderr)
+        raise typer.Exit(answer.exit_code or EXIT_FAILED) from error
+    if answer.exit_code:
+        raise typer.Exit(answer.exit_code)
+
+
+def _print_answer(answer: CommandResult, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         following = {"next": answer.next} if answer.next else {}
         print(_dump(answer.schema, {**answer.document, **following}))
@@ -74,18 +94,6 @@ def deliver(work: Callable[[], CommandResult], *, as_json: bool, quiet: bool) ->
     else:
         _print_text(_with_next(answer))
     sys.stdout.flush()
-    if answer.exit_code:
-        raise typer.Exit(answer.exit_code)
-
-
-@contextmanager
-def _telling_of_interrupts() -> Iterator[None]:
-    """Say that Ctrl-C has arrived where a command has nothing of its own to say."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        raise
 
 
 def _with_next(answer: CommandResult) -> Sequence[RenderableType]:
@@ -107,6 +115,9 @@ def error_console() -> Console:
 def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run the command line and say how it ended."""
     as_json = "--json" in arguments
+    empty = [*_empty_arguments(arguments)]
+    if empty:
+        return _refuse(empty, as_json=as_json, exit_code=EXIT_USER)
     try:
         code = app(args=list(arguments), prog_name="mbo-search", standalone_mode=False)
         return code if isinstance(code, int) else EXIT_OK
@@ -118,14 +129,58 @@ def run_app(app: typer.Typer, arguments: Sequence[str]) -> int:
         return _refuse([Problem(key="", rule=str(error))], as_json=as_json, exit_code=exit_code)
     except typer.TyperException as error:
         return _refuse([usage_problem(error)], as_json=as_json, exit_code=error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        return EXIT_INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort) as error:
+        return interrupted(error)
     except BrokenPipeError:
         return _abandon_stdout()
+    except PermissionError as error:
+        path = str(error.filename or "")
+        problem = Problem(key="", where=path, rule=f"{this_user()} has no permission to do that: {error.strerror}")
+        return _refuse([problem], as_json=as_json, exit_code=EXIT_USER)
     except Exception:  # the last place that can: told in full, and by the exit code, so nothing is swallowed
         traceback.print_exc()
         rule = "an unexpected error; this is a bug of mbo-search, and the traceback above belongs in its report"
         return _refuse([Problem(key="", rule=rule)], as_json=as_json, exit_code=EXIT_FAILED)
+
+
+_MAY_BE_EMPTY = ("--prompt", "--set")
+"""Options whose value may be empty: a prompt as it is, a setting to be told with its key."""
+
+
+def _empty_arguments(arguments: Sequence[str]) -> Iterator[Problem]:
+    """Empty arguments, as an unset shell variable leaves them; an empty path would mean the current folder."""
+    hint = "a shell variable that is not set leaves nothing"
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        option = argument.removesuffix("=") if argument.startswith("-") and argument.endswith("=") else ""
+        if option and option.removesuffix("=") not in _MAY_BE_EMPTY and "=" not in option:
+            yield Problem(key=option, rule="has an empty value", hint=hint)
+        elif not argument.strip() and before not in _MAY_BE_EMPTY:
+            key = before if before.startswith("-") else ""
+            yield Problem(
+                key=key, rule="is followed by an empty value" if key else "an argument is empty", hint=hint
+            )
+
+
+def interrupt_once(number: int, frame: FrameType | None) -> None:
+    """Interrupt the program at Ctrl-C; further ones, which could only interrupt its end, change nothing.
+
+    Raises:
+        KeyboardInterrupt: The first time.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def interrupted(error: BaseException) -> int:
+    """Say what an interruption left to say, which a further one may have covered; the exit code."""
+    if signal.getsignal(signal.SIGINT) is interrupt_once:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cause: BaseException | None = error
+    while cause is not None and not str(cause):
+        cause = cause.__context__
+    if isinstance(cause, KeyboardInterrupt):
+        print(f"\n{cause}", file=sys.stderr)
+    return EXIT_INTERRUPTED
 
 
 @contextmanager
@@ -169,7 +224,10 @@ def _refuse(problems: Sequence[Problem], *, as_json: bool, exit_code: int) -> in
             {"key": row.key, "value": row.value, "rule": row.rule, "hint": row.hint, "where": row.where}
             for row in problems
         ]
-        print(_dump("mbo-search/error/1", {"exit_code": exit_code, "problems": rows}), flush=True)
+        try:
+            print(_dump("mbo-search/error/1", {"exit_code": exit_code, "problems": rows}), flush=True)
+        except OSError:  # stderr has said it
+            drop_output(sys.stdout)
     return exit_code
 
 
@@ -179,5 +237,5 @@ def _dump(schema: str, document: Mapping[str, object]) -> str:
 
 def _abandon_stdout() -> int:
     """The reader went away (`mbo-search rank DIR | head`): keep Python from complaining again at its exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    drop_output(sys.stdout)
     return EXIT_FAILED

@@ -16,6 +16,8 @@ from tempfile import TemporaryDirectory
 from mbo_search.api.tables import facts, table
 from mbo_search.cli.console import EXIT_FAILED, EXIT_OK, CommandResult
 from mbo_search.errors import UserError, command_line
+from mbo_search.system.cache import VARIABLE, user_cache
+from mbo_search.system.files import can_be_made, nearest_existing, this_user
 from mbo_search.units import format_bytes, format_seconds
 
 _PACKAGES = (
@@ -56,6 +58,7 @@ def examine(folder: Path, *, start_ray: bool) -> CommandResult:
     """Look at versions, CPU cores, memory, GPUs and disk."""
     versions = {name: _version(name) for name in _PACKAGES}
     checks = [_check_python(), _check_packages(versions), _check_cpu(), _check_gpus(), _check_disk(folder)]
+    checks += [_check_cache()]
     checks += [_check_ray()] if start_ray else []
     ok = all(check.ok for check in checks)
     rows = [("ok" if row.ok else "NOT OK", row.name, row.found, row.remedy) for row in checks]
@@ -120,12 +123,26 @@ def _check_gpus() -> _Check:
 
 
 def _check_disk(folder: Path) -> _Check:
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    existing = nearest_existing(folder).absolute()
+    if not can_be_made(folder):
+        found = f"{existing} cannot be written by {this_user()}"
+        return _Check(name="disk", ok=False, found=found, remedy="choose another --out")
     free = shutil.disk_usage(existing).free
     enough = free >= _LEAST_FREE_BYTES
-    found = f"{format_bytes(free)} free under {existing.absolute()}"
+    found = f"{format_bytes(free)} free under {existing}"
     remedy = "" if enough else f"free some space, or choose another --out; {format_bytes(_LEAST_FREE_BYTES)} do"
     return _Check(name="disk", ok=enough, found=found, remedy=remedy)
+
+
+def _check_cache() -> _Check:
+    """Look where prepared data would be kept, by the rules that `run` goes by."""
+    try:
+        cache = user_cache()
+    except UserError as error:
+        return _Check(name="cache", ok=False, found=str(error), remedy=f"name a folder in {VARIABLE}")
+    ok = can_be_made(cache)
+    found = f"prepared data in {cache}" if ok else f"{cache} cannot be written by {this_user()}"
+    return _Check(name="cache", ok=ok, found=found, remedy="" if ok else f"name another folder in {VARIABLE}")
 
 
 def _check_ray() -> _Check:

@@ -27,12 +27,14 @@ def fork_run(folder: Path, out: Path, overrides: Sequence[str]) -> CommandResult
         *changes,
         f"Taken over: {len(forked.reused)} of {len(forked.reused) + len(forked.left)} trials, "
         f"{forked.num_nodes} trained states ({format_bytes(forked.node_bytes)})",
+        *([f"  {len(forked.again)} of them had failed and will be trained again"] if forked.again else []),
         *reasons,
     ]
     document = {
         "folder": str(forked.run),
         "changes": [{"key": key, "old": old, "new": new} for key, old, new in forked.changes],
         "reused": list(forked.reused),
+        "again": list(forked.again),
         "left": {str(trial): reason for trial, reason in forked.left.items()},
         "num_nodes": forked.num_nodes,
         "node_bytes": forked.node_bytes,

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mbo_search.api.data_text import data_parts
+from mbo_search.api.sparkline import sparkline
 from mbo_search.api.tables import facts, table
 from mbo_search.cli.console import CommandResult
 from mbo_search.cli.planned_ladder import ladder_of_plan, power_of_seeds, question_line
-from mbo_search.cli.sparkline import sparkline
 from mbo_search.cli.validate import again, study_path
 from mbo_search.engine.control.expected import CONFIRMED_SHARE
 from mbo_search.results.records.describe import describe_schedule

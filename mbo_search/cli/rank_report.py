@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,7 +91,10 @@ def compare_runs(names: Sequence[str], out: Path, language: Language, figures: P
     if figures is not None:
         with _writing(figures, "--figures"):
             drawn = comparison.save_figures(figures, language=language)
-    return _wrote(page, figures, drawn, schema="mbo-search/compare/1", more={})
+    more = {"verdict": comparison.verdict, "details": comparison.details, "warnings": comparison.warnings}
+    wrote = _wrote(page, figures, drawn, schema="mbo-search/compare/1", more=more)
+    said = [comparison.verdict, *comparison.details, *comparison.warnings]
+    return dataclasses.replace(wrote, text=[*said, *wrote.text])
 
 
 def _wrote(

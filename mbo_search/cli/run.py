@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from mbo_search.cli.ranking_text import ranking_text
 from mbo_search.cli.validate import study_path
 from mbo_search.errors import command_line
 from mbo_search.study.files.study_file import load_study
+from mbo_search.study.spec.budget import rounding_note
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,13 +51,16 @@ def run_search(
     from mbo_search.api.searches import search
 
     study = load_study(study_path(file, example), overrides)
+    rounded = rounding_note(study)
+    if rounded and not options.quiet:
+        print(f"Note, {rounded}.", file=sys.stderr)
     folder = default_run_folder(study.study) if out is None else out
     with live_page(folder, is_wanted=is_live):
         return run_result(search(study, folder, options=options))
 
 
 def resume_search(
-    folder: Path, overrides: Sequence[str], *, options: Options, is_live: bool = False
+    folder: Path, overrides: Sequence[str], *, retry_failed: bool = False, options: Options, is_live: bool = False
 ) -> CommandResult:
     """Continue a search.
 
@@ -65,7 +70,7 @@ def resume_search(
     from mbo_search.api.searches import resume
 
     with live_page(folder, is_wanted=is_live):
-        return run_result(resume(folder, overrides=overrides, options=options))
+        return run_result(resume(folder, overrides=overrides, retry_failed=retry_failed, options=options))
 
 
 def run_result(run: Run, *, confirms: bool = False) -> CommandResult:
@@ -111,7 +116,16 @@ def _text(summary: RunSummary, report: Path | None) -> list[RenderableType]:
     winner = run.best_yaml if ranking.verdict.winner_trial is not None else None
     paths = [("ranking", run.ranking_csv), ("best config", winner), ("report", report)]
     shown = facts((name, str(path)) for name, path in paths if path is not None)
-    return [_ended(summary), *_warm_sentences(run), shown, "", *ranking_text(ranking)]
+    return [_ended(summary), *_warm_sentences(run), shown, *_retry_sentences(summary), "", *ranking_text(ranking)]
+
+
+def _retry_sentences(summary: RunSummary) -> list[str]:
+    """What to do about trials that an exception, a hang or a lost worker has ended."""
+    if summary.is_interrupted or not summary.num_failed:
+        return []
+    trials = "1 trial" if summary.num_failed == 1 else f"{summary.num_failed} trials"
+    command = command_line("resume", summary.run.path, "--retry-failed")
+    return [f"{trials} failed by a fault that may have passed; train again with: {command}"]
 
 
 def _ending(summary: RunSummary) -> str:

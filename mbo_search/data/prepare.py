@@ -111,7 +111,8 @@ def prepare(spec: DataSpec, cache: Path, progress: PrepareReporter = tell_nobody
         return _prepare_anew(spec, sources, target, progress)
     except OSError as error:
         rule = f"cannot hold prepared data: {error.strerror or error}"
-        raise DataError([Problem(key="", rule=rule, where=str(error.filename or cache))]) from error
+        hint = "make it writable, or name another folder in the variable MBO_SEARCH_CACHE"
+        raise DataError([Problem(key="", rule=rule, hint=hint, where=str(error.filename or cache))]) from error
 
 
 def _prepare_anew(spec: DataSpec, sources: Sequence[Source], target: Path, tell: PrepareReporter) -> PreparedData:

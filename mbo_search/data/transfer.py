@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from mbo_search.data.metadata import DataMetadata
 from mbo_search.data.prepare import METADATA, PreparedData, load_prepared
 from mbo_search.errors import DataError, Problem
-from mbo_search.system.files import fsync_folder, read_json, sha256_file
+from mbo_search.system.files import fsync_folder, open_to_others, read_json, sha256_file
 from mbo_search.system.object_storage import ObjectFolder
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
@@ -51,6 +51,7 @@ def fetch_prepared(fingerprint: str, objects: ObjectFolder, cache: Path) -> Prep
     incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=cache))
     try:
         _fetch(fingerprint, objects, incoming)
+        open_to_others(incoming)
         try:
             incoming.rename(target)
         except OSError:

@@ -19,6 +19,7 @@ from pathlib import Path
 from mbo_search.data.prepare import PreparedData, prepare
 from mbo_search.engine.backends.slots import num_slots
 from mbo_search.engine.open_run import baselines_of, check_schedules, differences
+from mbo_search.engine.retry import has_failed, reopened
 from mbo_search.engine.searcher.suggest import FixedSuggest, draw
 from mbo_search.engine.tasks import TrialTask, nodes_of, read_tasks, up_to_stage, write_task
 from mbo_search.errors import MboError, Problem, RunDirectoryError
@@ -47,6 +48,7 @@ class Forked:
         run: The new run directory.
         changes: Where the studies differ: key path, old value, new value; numerics included.
         reused: Numbers of the trials that were reused.
+        again: Numbers of those among them that had failed by a fault that may have passed; `resume` trains them.
         left: Why each of the other trials was not, by number.
         num_nodes: Trained states that were reused.
         node_bytes: Their size.
@@ -55,6 +57,7 @@ class Forked:
     run: Path
     changes: tuple[tuple[str, str, str], ...]
     reused: tuple[int, ...]
+    again: tuple[int, ...]
     left: Mapping[int, str]
     num_nodes: int
     node_bytes: int
@@ -71,6 +74,7 @@ def fork_study(source: Path, out: Path, overrides: Sequence[str], *, cache: Path
             [Problem(key="", where=str(out), rule="exists already", hint="choose a new folder for the fork")]
         )
     old = RunDirectory.open(source)
+    old.refuse_unreadable()
     study = old.study_with(overrides)
     check_schedules(study)
     prepared = _prepared(old, study, cache)
@@ -93,14 +97,16 @@ def _fill(old: RunDirectory, new: RunDirectory, study: Study, setup: TrainSetup)
     checker = _TrialChecker(old, study, setup)
     tasks = {task.trial: task for task in read_tasks(old.trials)}
     reused: list[int] = []
+    again: list[int] = []
     left: dict[int, str] = {}
     for record in old.records():
         task = checker.reused(record, tasks.get(record.trial))
         if isinstance(task, str):
             left[record.trial] = task
             continue
-        _copy_trial(old, new, record, task)
+        _copy_trial(old, new, reopened(record) if has_failed(record) else record, task)
         reused.append(record.trial)
+        again += [record.trial] if has_failed(record) else []
     left |= {trial: "it had not ended" for trial in tasks if trial not in reused and trial not in left}
     _copy_notes(old, new, reused)
     num_nodes, node_bytes = _link_nodes(old.stages, new.stages) if checker.shares_nodes else (0, 0)
@@ -109,6 +115,7 @@ def _fill(old: RunDirectory, new: RunDirectory, study: Study, setup: TrainSetup)
         run=new.path,
         changes=tuple(changes),
         reused=tuple(reused),
+        again=tuple(again),
         left=left,
         num_nodes=num_nodes,
         node_bytes=node_bytes,
@@ -124,6 +131,7 @@ def _provenance(old: RunDirectory, forked: Forked) -> dict[str, object]:
         "forked_at": time.time(),
         "changes": forked.changes,
         "reused": forked.reused,
+        "again": forked.again,
         "left": {str(trial): reason for trial, reason in forked.left.items()},
         "num_nodes": forked.num_nodes,
     }

@@ -10,8 +10,9 @@ from typing import Any
 from mbo_search.data.prepare import PreparedData, prepare
 from mbo_search.engine.backends.slots import num_slots
 from mbo_search.engine.options import RunOptions
+from mbo_search.engine.retry import reopen_failed
 from mbo_search.engine.searcher.warm_start import warm_start
-from mbo_search.errors import Problem, RunDirectoryError
+from mbo_search.errors import Problem, RunDirectoryError, command_line
 from mbo_search.results.records.run_data import data_again, record_metadata, what_changed
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.baselines import baseline_schedule
@@ -21,6 +22,7 @@ from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut, resolve_budget
 from mbo_search.study.study import Study
+from mbo_search.system.files import remove_leftovers
 from mbo_search.train.runners import runner_numerics
 from mbo_search.train.setup.memory import check_memory
 from mbo_search.train.setup.resolve import numerics_here, resolve_setup
@@ -107,9 +109,8 @@ def _open_same(study: Study, out: Path, options: RunOptions) -> OpenRun:
         for key, old, new in differences(run.study(), study)
     ]
     if changed:
-        hint = (
-            f"choose another --out, change limits with `mbo-search resume {out} --set KEY=VALUE`, or {_fork(out)}"
-        )
+        resume = command_line("resume", out, "--set", "KEY=VALUE")
+        hint = f"choose another --out, change limits with `{resume}`, or {_fork(out)}"
         rule = "holds another study; this differs:"
         raise RunDirectoryError([Problem(key="", where=str(out), rule=rule, hint=hint), *changed])
     return _reopen(run, study, options)
@@ -130,7 +131,10 @@ def reopen_run(out: Path, options: RunOptions, overrides: Sequence[str] = ()) ->
     ]
     if forbidden:
         raise RunDirectoryError(forbidden)
-    return _reopen(run, study, options)
+    found = _reopen(run, study, options)
+    if options.retry_failed:
+        reopen_failed(run)
+    return found
 
 
 def differences(first: Study, second: Study) -> Sequence[tuple[str, str, str]]:
@@ -167,6 +171,9 @@ def check_schedules(study: Study) -> None:
 
 def _reopen(run: RunDirectory, study: Study, options: RunOptions) -> OpenRun:
     run.refuse_links()
+    run.refuse_unreadable()
+    for folder in (run.path, run.trials):
+        remove_leftovers(folder)  # of writes that a crash cut short
     setup = run.setup()
     _check_numerics(run, setup, numerics_here(setup) | runner_numerics(options.runner))
     prepared = data_again(run, study, options.cache, options.preparing.data)
@@ -197,7 +204,7 @@ def _check_numerics(run: RunDirectory, setup: TrainSetup, here: Mapping[str, str
 
 
 def _fork(run: Path) -> str:
-    return f"begin another study with what still holds: `mbo-search fork {run} NEWDIR`"
+    return f"begin another study with what still holds: `{command_line('fork', run, 'NEWDIR')}`"
 
 
 def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:

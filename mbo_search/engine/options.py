@@ -61,6 +61,7 @@ class RunOptions:
         warm_start: Run directories of earlier studies whose states and best schedules a new search starts from.
         runner: Trains in place of the built-in trainer. Its class name and its `version` attribute enter every
             node key, so that its states never mix with others. With Ray it must be picklable.
+        retry_failed: Whether trials that failed by a fault that may have passed are trained again.
         searcher: An Optuna sampler, or a function that makes one from a seed, in place of the study's searcher.
     """
 
@@ -72,4 +73,5 @@ class RunOptions:
     show_data: Callable[[Study, DataSummary], None] = _ignore_data
     warm_start: Sequence[Path] = ()
     runner: StageRunner | None = None
+    retry_failed: bool = False
     searcher: GivenSearcher | None = None

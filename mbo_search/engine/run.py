@@ -14,7 +14,7 @@ from mbo_search.engine.composition import compose
 from mbo_search.engine.control.controller import SearchController
 from mbo_search.engine.open_run import OpenRun, open_run, reopen_run
 from mbo_search.engine.options import RunOptions as RunOptions
-from mbo_search.errors import Problem, RunDirectoryError
+from mbo_search.errors import Problem, RunDirectoryError, command_line
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.results.ranking.files import make_ranking, write_ranking
 from mbo_search.results.ranking.repeats import repeat_folder
@@ -156,7 +156,7 @@ def reporting_disk_trouble(run: RunDirectory) -> Iterator[None]:
 
 
 def _cannot_be_written(run: RunDirectory, message: str) -> RunDirectoryError:
-    hint = f"make room or make it writable, then continue with: mbo-search resume {run.path}"
+    hint = f"make room or make it writable, then continue with: {command_line('resume', run.path)}"
     return RunDirectoryError(
         [Problem(key="", where=str(run.path), rule=f"cannot be written: {message}", hint=hint)]
     )

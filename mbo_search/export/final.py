@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from mbo_search.data.prepare import PreparedData, prepare
-from mbo_search.errors import Problem, UserError
+from mbo_search.errors import Problem, RunDirectoryError, UserError
 from mbo_search.export.model_card import model_card
 from mbo_search.export.overrides import with_overrides
 from mbo_search.export.private_paths import without_folders
 from mbo_search.export.training import Log, Trained, never_stop, no_log, setup_of_file, study_of, train_schedule
 from mbo_search.export.transfer import carried_over
 from mbo_search.model.size import num_parameters
+from mbo_search.results.records.hostile_files import read_description
 from mbo_search.results.records.lock import hold
 from mbo_search.results.records.optional_stats import perplexity_or_none
 from mbo_search.study.files.schedule_file import ScheduleFile, dump_schedule_file
@@ -172,7 +174,7 @@ def _is_of(final: FinalModel, wanted: ScheduleFile) -> bool:
 
 
 def _digest(file: ScheduleFile) -> str:
-    return hashlib.sha256(file.model_dump_json().encode()).hexdigest()
+    return hashlib.sha256(json.dumps(file.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
 
 def _check_folder(out: Path, wanted: ScheduleFile) -> None:
@@ -188,8 +190,8 @@ def _check_folder(out: Path, wanted: ScheduleFile) -> None:
 def _read(path: Path, kind: type[DescriptionT]) -> DescriptionT | None:
     """Read what an earlier call has written; None if it is missing or damaged."""
     try:
-        return kind.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        return read_description(path, kind)
+    except RunDirectoryError:
         return None
 
 

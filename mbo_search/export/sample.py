@@ -6,12 +6,13 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mbo_search.errors import Problem, RunDirectoryError, StoreError, UserError
+from mbo_search.errors import Problem, RunDirectoryError, StoreError, UserError, command_line
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.open_store import open_node_store
 from mbo_search.study.files.schedule_file import load_schedule_file
 from mbo_search.system.cache import user_cache
+from mbo_search.units import printable
 
 if TYPE_CHECKING:
     from mbo_search.data.prepare import PreparedData
@@ -30,6 +31,7 @@ def sample(source: Path, prompt: str, *, num_tokens: int = 100, temperature: flo
     from mbo_search.export.generate import continue_text
 
     _check_numbers(num_tokens, temperature)
+    _check_prompt(prompt)
     model, tokenizer = _load(source)
     return continue_text(model, tokenizer, prompt, num_tokens=num_tokens, temperature=temperature, seed=seed)
 
@@ -59,7 +61,7 @@ def load_trial(run: RunDirectory, trial: int, prepared: PreparedData | None = No
         folder = store.load(record.boundaries[-1].node).node.path
         model = load_model(folder, setup)
     except StoreError as error:
-        hint = f"train it again with `mbo-search train {run.best_yaml} --out DIR`"
+        hint = f"train it again with `{command_line('train', run.best_yaml, '--out', 'DIR')}`"
         raise _no_model(run.path, f"no longer keeps the weights of #{trial}", hint) from error
     finally:
         store.release()
@@ -85,13 +87,22 @@ def _load_exported(file: Path) -> tuple[Decoder, Tokenizer]:
     exported = load_schedule_file(file)
     run = RunDirectory(file.parent)
     if not run.study_file.is_file():
-        hint = f"train it first with `mbo-search train {file} --out DIR`, or give a run directory"
+        hint = f"train it first with `{command_line('train', file, '--out', 'DIR')}`, or give a run directory"
         raise _no_model(file, "is a schedule without weights", hint)
     return load_trial(run, exported.provenance.trial)
 
 
 def _no_model(path: Path, rule: str, hint: str) -> RunDirectoryError:
     return RunDirectoryError([Problem(key="", where=str(path), rule=rule, hint=hint)])
+
+
+def _check_prompt(prompt: str) -> None:
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        rule = "holds a byte or character that is not valid UTF-8"
+        hint = "write the prompt in UTF-8; check the encoding of the terminal or of the file it comes from"
+        raise UserError([Problem(key="prompt", value=printable(prompt[:80]), rule=rule, hint=hint)]) from error
 
 
 def _check_numbers(num_tokens: int, temperature: float) -> None:

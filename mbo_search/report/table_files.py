@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mbo_search.report.source import ReportSource
 from mbo_search.system.files import write_atomic
@@ -36,6 +36,34 @@ def write_tables(source: ReportSource, page: Path) -> tuple[Path, Path]:
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:
+    """Write a table with a type for each column that does not depend on what happens to be in it."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    schema = pa.schema([pa.field(str(name), _type(str(name), frame[name])) for name in frame.columns])
     buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False)
+    parquet.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False), buffer)
     return buffer.getvalue()
+
+
+_INTEGERS = frozenset(
+    {
+        *("trial", "seed", "step", "stage", "tokens", "num_stages", "attempts", "peak_memory_bytes"),
+        *("requested_tokens", "executed_tokens", "wasted_tokens"),
+    }
+)
+_TEXTS = frozenset({"arm", "label", "state", "reason", "optimizers", "schedule", "worker"})
+
+
+def _type(name: str, column: pd.Series[Any]) -> Any:
+    """Type of a column by its name; a searched parameter is text or a number, as its values are."""
+    import pyarrow as pa
+    from pandas.api.types import is_numeric_dtype
+
+    from mbo_search.results.ranking.frames import CURVE_COLUMNS, TRIAL_COLUMNS
+
+    if name in _INTEGERS:
+        return pa.int64()
+    is_known = name in (*TRIAL_COLUMNS, *CURVE_COLUMNS)
+    is_text = name in _TEXTS or not (is_known or is_numeric_dtype(column))
+    return pa.string() if is_text else pa.float64()

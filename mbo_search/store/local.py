@@ -32,7 +32,7 @@ from mbo_search.store.manifest import (
     write_manifest,
 )
 from mbo_search.store.node_store import StoredNode
-from mbo_search.system.files import fsync_folder, remove_leftovers, unique_sibling
+from mbo_search.system.files import fsync_folder, remove_leftovers, unique_sibling, unreadable
 from mbo_search.trial.reports import BoundaryReport, Node
 
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -81,10 +81,13 @@ class StageStore:
 
         Raises:
             StoreError: If the key is malformed.
+            UserError: If a node exists that this user may not read.
         """
         folder = self._folder(key)
         try:
             return self._fingerprint in read_manifest(folder, key).reports
+        except PermissionError as error:
+            raise unreadable(Path(error.filename or folder)) from error
         except (OSError, StoreError):
             return False
 
@@ -93,10 +96,13 @@ class StageStore:
 
         Raises:
             StoreError: If the key is malformed.
+            UserError: If a node exists that this user may not read.
         """
         folder = self._folder(key)
         try:
             return read_manifest(folder, key).reports.get(self._fingerprint)
+        except PermissionError as error:
+            raise unreadable(Path(error.filename or folder)) from error
         except (OSError, StoreError):
             return None
 
@@ -104,13 +110,17 @@ class StageStore:
         """Check a node against its checksums and lease it.
 
         Raises:
-            StoreError: If the node is missing, unreadable or damaged; a damaged one is dropped.
+            StoreError: If the node is missing or damaged; a damaged one is dropped.
+            UserError: If this user may not read it.
         """
         folder = self._folder(key)
         try:
             self._holds.take(folder)
             manifest = self._sound(folder, key)
             report = manifest.reports[self._fingerprint]
+        except PermissionError as error:
+            self._holds.drop(folder)
+            raise unreadable(Path(error.filename or folder)) from error
         except (OSError, KeyError) as error:
             self._holds.drop(folder)
             raise StoreError(f"node {key[:12]} cannot be read: {error}") from error

@@ -33,6 +33,7 @@ from mbo_search.store.manifest import (
     write_manifest,
 )
 from mbo_search.store.node_store import StoredNode
+from mbo_search.system.files import open_to_others
 from mbo_search.system.object_storage import ObjectFolder, ObjectInfo
 from mbo_search.trial.reports import BoundaryReport, Node
 
@@ -121,6 +122,7 @@ class RemoteStageStore:
                 self._asked.pop(key, None)  # the copy was damaged and is gone; the node itself may be sound
         with self._incoming() as folder:
             report = self._fetch(key, folder)
+            open_to_others(folder)
             self._local.commit(key, folder, report)
         return self._local.load(key)
 

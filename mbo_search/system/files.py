@@ -7,6 +7,8 @@ import hashlib
 import json
 import math
 import os
+import pwd
+import re
 import secrets
 import shutil
 import stat
@@ -14,7 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from mbo_search.errors import Problem, UserError
+
 _DISK_TROUBLES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+
+_LEFTOVER = re.compile(r"\..+\.\d+-[0-9a-f]{16}")
+"""Names of `unique_sibling`; other hidden files are somebody's own."""
 
 _MOST_JSON_BYTES = 16 * 2**20
 """No JSON file of this project comes near this size; a bigger one is damaged or hostile."""
@@ -26,7 +33,8 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     Raises:
         OSError: If it cannot be written; an old file is then unchanged.
     """
-    content = data.encode() if isinstance(data, str) else data
+    # What is no Unicode, such as a byte of a file's name, is written as an escape rather than not at all.
+    content = data.encode(errors="backslashreplace") if isinstance(data, str) else data
     temporary = unique_sibling(path)
     try:
         with temporary.open("xb") as file:
@@ -49,6 +57,75 @@ def is_disk_trouble(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _DISK_TROUBLES
 
 
+def can_be_made(folder: Path) -> bool:
+    """Return whether this user can write in a folder, or make it and then write in it.
+
+    >>> can_be_made(Path("/dev/null/cache"))
+    False
+    """
+    existing = nearest_existing(folder)
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+
+
+def nearest_existing(path: Path) -> Path:
+    """Return the path, or the nearest of its parents that exists and can be looked at.
+
+    >>> nearest_existing(Path("/no/such/folder"))
+    PosixPath('/')
+    """
+    return next((one for one in (path, *path.absolute().parents) if os.path.lexists(one)), Path("/"))
+
+
+def open_to_others(path: Path) -> None:
+    """Give a file or folder that a library made private the permissions that this process gives to new ones."""
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~_umask())
+
+
+def _umask() -> int:
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return next(int(line.split()[1], 8) for line in status.splitlines() if line.startswith("Umask:"))
+    except (OSError, StopIteration):
+        mask = os.umask(0o077)
+        os.umask(mask)
+        return mask
+
+
+def this_user() -> str:
+    """Return the user of this process, by name where there is one."""
+    return user_name(os.getuid())
+
+
+def user_name(uid: int) -> str:
+    """Return the name of a user in messages.
+
+    >>> user_name(2**31 - 7)
+    'user 2147483641'
+    """
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"user {uid}"
+
+
+def unreadable(path: Path) -> UserError:
+    """Return the error of a file or folder that this user may not read, with its owner and what mends it."""
+    owner = user_name(nearest_existing(path).stat().st_uid)
+    hint = f"let {owner}, who owns it, allow that, such as by chmod -R go+rX"
+    rule = f"cannot be read by {this_user()}"
+    return UserError([Problem(key="", where=str(path), rule=rule, hint=hint)])
+
+
+def unreadable_below(folder: Path) -> list[Path]:
+    """Return the files and folders at any depth that this user may not read."""
+    found = []
+    for parent, folders, files in os.walk(folder):
+        here = Path(parent)
+        found += [here / name for name in folders if not os.access(here / name, os.R_OK | os.X_OK)]
+        found += [here / name for name in files if not os.access(here / name, os.R_OK)]
+    return [path for path in sorted(found) if not path.is_symlink()]
+
+
 def unique_sibling(path: Path) -> Path:
     """Return a hidden name beside a path that no other process uses.
 
@@ -61,7 +138,7 @@ def unique_sibling(path: Path) -> Path:
 def remove_leftovers(folder: Path, *, age_seconds: float = 3600.0) -> None:
     """Remove what processes left under names of `unique_sibling` when they died."""
     now = time.time()
-    for path in list(folder.glob(".*")):
+    for path in [path for path in folder.glob(".*") if _LEFTOVER.fullmatch(path.name)]:
         try:
             is_old = now - path.stat().st_mtime > age_seconds
         except FileNotFoundError:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -29,7 +31,7 @@ from mbo_search.optim.state import OptimizerState
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Stage
-from mbo_search.system.files import read_json
+from mbo_search.system.files import open_to_others, read_json
 from mbo_search.train.averages import SegmentMean
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import SegmentSums, TrainState
@@ -194,16 +196,33 @@ def _load_averages(state: TrainState, mean_steps: int, path: Path) -> None:
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     try:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+        open_to_others(path)
     except SafetensorError as error:
         found = _OS_ERROR.search(str(error))
         number = int(found[1]) if found else errno.EIO
         raise OSError(number, f"cannot be written: {error}", str(path)) from error
 
 
+@contextmanager
+def _named_in_unicode(path: Path) -> Iterator[str]:
+    """Another name of a file whose own is no Unicode: safetensors would look for it under a changed one."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        descriptor = os.open(path, os.O_RDONLY)
+    else:
+        yield str(path)
+        return
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
 def _read_tensors(path: Path, check: Callable[[Shapes], None]) -> dict[str, Tensor]:
     """Read tensors whose names and shapes, as the file's header gives them, pass a check; then their types must."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with _named_in_unicode(path) as name, safe_open(name, framework="pt") as file:
             check({name: tuple(file.get_slice(name).get_shape()) for name in file.keys()})  # noqa: SIM118
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except StoreError as error:

@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
+from mbo_search.api.sparkline import sparkline
 from mbo_search.cli.planned_ladder import power_of_seeds
-from mbo_search.cli.sparkline import sparkline
 from mbo_search.results.evidence.noise import EarlierNoise
 
 STUDY = """

@@ -94,7 +94,7 @@ def test_doctor_finds_this_machine_fit(mbo, tmp_path):
     assert document["schema"] == "mbo-search/doctor/1"
     assert document["ok"] is True
     assert document["versions"]["mbo-search"] == __version__
-    assert {check["name"] for check in document["checks"]} == {"python", "packages", "cpu", "gpus", "disk"}
+    assert {check["name"] for check in document["checks"]} == {"python", "packages", "cpu", "gpus", "disk", "cache"}
 
 
 @pytest.mark.ray

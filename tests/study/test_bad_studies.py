@@ -141,7 +141,7 @@ def test_a_bad_line_is_reported_with_its_place(line, message):
         ("{layers: 2, width: 64, heads: 2, context: 64}", "tiny", "model: tiny must be a mapping"),
         ("{layers: 2, width: 64, heads: 2, context: 64}", "{size: tinny}", "did you mean tiny?"),
         ("12800}", "12800, grid: 0.3}", "budget.grid: 0.3 must divide 1 into a whole number of parts"),
-        ("12800}", "12800, grid: 0}", "budget.grid: 0 must be greater than 0"),
+        ("12800}", "12800, grid: 0}", "budget.grid: 0 must be at least 0.001"),
         ("tokens: 12800", "tokens: 1000", "budget.tokens: 1000 is below one optimizer step per grid segment"),
         ("batch_tokens: 64", "batch_tokens: 100", "(the nearest are 64 and 128)"),
         ("batch_tokens: 64", "batch_tokens: 640, micro_batch: 3", "must divide the 10 sequences of a batch"),

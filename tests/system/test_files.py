@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from mbo_search.system.files import (
+    can_be_made,
+    open_to_others,
     read_json,
     remove_leftovers,
     sha256_file,
@@ -113,3 +115,32 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path: Path) -> None:
         writer.wait()
         assert len(set(read_json(path)["numbers"])) == 1
         path.unlink()
+
+
+@pytest.mark.parametrize(("mask", "file_mode", "folder_mode"), [(0o022, 0o644, 0o755), (0o002, 0o664, 0o775)])
+def test_what_a_library_made_private_is_opened_as_the_umask_says(tmp_path, mask, file_mode, folder_mode):
+    (tmp_path / "file").touch(mode=0o600)
+    (tmp_path / "folder").mkdir(mode=0o700)
+    before = os.umask(mask)
+    try:
+        open_to_others(tmp_path / "file")
+        open_to_others(tmp_path / "folder")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == file_mode
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == folder_mode
+
+
+def test_a_folder_can_be_made_where_its_nearest_parent_can_be_written(tmp_path):
+    assert can_be_made(tmp_path / "a" / "b")
+    (tmp_path / "file").touch()
+    assert not can_be_made(tmp_path / "file" / "a")
+
+
+def test_only_leftovers_of_our_own_writes_are_removed(tmp_path):
+    ours = unique_sibling(tmp_path / "record.json")
+    (tmp_path / ".git").mkdir()
+    for path in (ours, tmp_path / ".gitignore", tmp_path / ".nfs0001"):
+        path.touch()
+    remove_leftovers(tmp_path, age_seconds=-1.0)
+    assert {path.name for path in tmp_path.iterdir()} == {".git", ".gitignore", ".nfs0001"}

@@ -94,5 +94,10 @@ def read_failure_note(folder: Path, trial: int) -> FailureNote | None:
         return None
 
 
+def remove_failure_note(folder: Path, trial: int) -> None:
+    """Remove the note of an earlier attempt, so that the next one trains."""
+    _file(folder, trial).unlink(missing_ok=True)
+
+
 def _file(folder: Path, trial: int) -> Path:
     return folder / f"{trial:04d}.last-words.json"

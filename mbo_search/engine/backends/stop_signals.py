@@ -22,8 +22,8 @@ from mbo_search.system.files import read_json, write_json
 
 ResultT = TypeVar("ResultT")
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-"""Signals that make a driver save and stop: Ctrl-C, the usual termination, and a scheduler's warning."""
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+"""Signals that make a driver save and stop: Ctrl-C, termination, a scheduler's warning, a lost terminal."""
 
 
 class SessionFile:
@@ -75,6 +75,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._is_urgent = False
 
     def is_set(self) -> bool:
         """Whether a stop was requested."""
@@ -85,17 +86,20 @@ class StopRequest:
         self._event.set()
 
     def arm(self) -> None:
-        """Let stop signals request a stop; a second Ctrl-C interrupts at once.
+        """Let stop signals request a stop; a second Ctrl-C interrupts at once, further ones change nothing.
 
-        Call it again after a library has installed its own handlers, as Ray's core does when it starts.
+        A search that was started to outlive its terminal (`nohup`) goes on without it. Call this again after a
+        library has installed its own handlers, as Ray's core does when it starts.
         Outside the main thread Python allows no handlers, and nothing happens.
         """
         if threading.current_thread() is threading.main_thread():
             for number in STOP_SIGNALS:
-                signal.signal(number, self._handle)
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                    signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.is_set() and number == signal.SIGINT:
+        if self.is_set() and number == signal.SIGINT and not self._is_urgent:
+            self._is_urgent = True  # what is under way to tidy up must not be interrupted again
             raise KeyboardInterrupt
         self.set()
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import FrameType
 
 from mbo_search.engine.backends.failure_note import FailureNote, write_failure_note
-from mbo_search.errors import TrialError
+from mbo_search.errors import TrialError, command_line
 from mbo_search.units import format_seconds
 
 _LONGEST_TICK_SECONDS = 1.0
@@ -196,7 +196,7 @@ class HangGuard:
             signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
             return
         error = f"error: #{self._trial} hangs and cannot be interrupted; its process ends."
-        print(f"{error} Continue with: mbo-search resume {self._trials.parent}", file=sys.stderr, flush=True)
+        print(f"{error} Continue with: {command_line('resume', self._trials.parent)}", file=sys.stderr, flush=True)
         os._exit(_EXIT_FAILED)
 
 

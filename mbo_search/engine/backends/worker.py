@@ -25,7 +25,7 @@ from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.node_store import NodeStore
 from mbo_search.store.open_store import open_node_store
 from mbo_search.study.spec.base import Description
-from mbo_search.system.files import read_json, write_atomic
+from mbo_search.system.files import read_json, write_json
 from mbo_search.train.execution.execute import execute
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.runners import close_runner, runner_for
@@ -191,7 +191,7 @@ def open_store(run: RunDirectory, plan: WorkerPlan) -> NodeStore:
 
 def write_worker_plan(run: RunDirectory, plan: WorkerPlan) -> None:
     """Write a plan where workers find it."""
-    write_atomic(run.path / "worker.json", plan.model_dump_json() + "\n")
+    write_json(run.path / "worker.json", plan.model_dump(mode="json"))
 
 
 def read_worker_plan(run: RunDirectory) -> WorkerPlan:

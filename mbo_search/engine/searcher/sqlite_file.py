@@ -8,14 +8,16 @@ for, and then left alone.
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from mbo_search.errors import Problem, RunDirectoryError
-from mbo_search.system.files import unique_sibling
+from mbo_search.system.files import this_user, unique_sibling, user_name
 
 _LOGGER = logging.getLogger(__name__)
 TRY_SECONDS = 5.0
@@ -60,6 +62,7 @@ def open_or_rebuild(database: Path, opening: Callable[[], OpenedT]) -> OpenedT:
     if database.is_symlink() or (database.exists() and not database.is_file()):
         raise _refusal(database, "is not a regular file", "remove it; it is rebuilt from trials/")
     damage = _damage(database)
+    _make_as_others_may(database)
     if damage is None:
         try:
             return retry_on_lock(opening)
@@ -67,10 +70,17 @@ def open_or_rebuild(database: Path, opening: Callable[[], OpenedT]) -> OpenedT:
             _raise_unless_damaged(database, error)
             damage = _first_line(error)
     _set_aside(database, damage)
+    _make_as_others_may(database)
     try:
         return opening()
     except (SQLAlchemyError, OptunaError) as error:
         raise _refusal(database, f"cannot be written: {_first_line(error)}", "check the disk") from error
+
+
+def _make_as_others_may(database: Path) -> None:
+    """Make an empty file with the permissions of any other: SQLite's own lets no group write."""
+    with suppress(OSError):  # SQLite says what is wrong
+        database.touch()
 
 
 def _damage(database: Path) -> str | None:
@@ -101,6 +111,11 @@ def _inspect(database: Path) -> tuple[object, object]:
 def _raise_unless_damaged(database: Path, error: Exception) -> None:
     """Raise unless a file is damaged: one that is in use, or on a full or read-only disk, is as sound as before."""
     text = _message(error)
+    if database.exists() and not os.access(database, os.R_OK | os.W_OK):
+        rule = f"cannot be read and written by {this_user()}"
+        raise _refusal(
+            database, rule, f"let {user_name(database.stat().st_uid)}, who owns it, allow that"
+        ) from error
     if _is_locked(error):
         raise _refusal(database, "is locked by another program", "close what has it open") from error
     if any(sign in text for sign in ("disk is full", "readonly database", "unable to open", "disk I/O")):

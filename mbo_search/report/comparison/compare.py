@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import plotly.graph_objects as go
 
-from mbo_search.report.comparison.compared_runs import (
-    Comparability,
-    ComparedRun,
-    Pairing,
-    comparability,
-    field_rows,
-    in_order,
-    pair,
-)
+from mbo_search.report.comparison.comparability import Comparability, comparability, in_order
+from mbo_search.report.comparison.compared_runs import ComparedRun, field_rows
 from mbo_search.report.comparison.overlay import draw_overlay, overlay_line
+from mbo_search.report.comparison.sentences import (
+    basis,
+    details,
+    outcome_between,
+    outcome_words,
+    verdict_between,
+)
 from mbo_search.report.figures.figure import FigureBlock
 from mbo_search.report.figures.timelines import draw_timelines, timelines_info
 from mbo_search.report.page.html import render_page
 from mbo_search.report.page.page_context import page_context, shown_block
 from mbo_search.report.page.static_figures import write_blocks
 from mbo_search.report.style.i18n import Language, Strings, load_strings
-from mbo_search.report.style.numbers import format_loss, format_percent, format_perplexity
-from mbo_search.results.statistics.paired import FEWEST_SEEDS, PairedTest, percent_lower
+from mbo_search.report.style.icons import icon_of
+from mbo_search.report.style.numbers import format_loss, format_perplexity
 from mbo_search.system.files import write_atomic
 from mbo_search.units import format_count
-
-_LEVEL_PERCENT = 0.005
-"""A smaller gain is none."""
 
 
 def write_comparison(runs: Sequence[ComparedRun], out: Path, *, language: Language = "en") -> Path:
@@ -57,12 +55,15 @@ def render_comparison(runs: Sequence[ComparedRun], *, language: Language = "en")
     judged = comparability(runs)
     ordered = in_order(runs, judged)
     rows = field_rows(ordered, {**text["facts"], "stage": text["names"]["stage"]})
+    outcome = outcome_between(ordered, judged)
     values: dict[str, object] = {
         **page_context(text),
+        "icon": icon_of(outcome),
+        "answer": outcome_words(ordered, outcome, text),
         "headline": verdict_between(ordered, judged, text),
-        "details": _details(ordered, judged, text),
+        "details": details(ordered, judged, text),
         "warnings": [text["compare"][key] for key in judged.warnings],
-        "basis": _basis(judged, text),
+        "basis": basis(judged, text),
         "contestants": [_facts(run, judged, text) for run in ordered],
         "fields": rows,
         "any_difference": any(row.differs for row in rows),
@@ -71,88 +72,30 @@ def render_comparison(runs: Sequence[ComparedRun], *, language: Language = "en")
     return render_page("compare.html", values)
 
 
-def comparison_sentence(runs: Sequence[ComparedRun], *, language: Language = "en") -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonWords:
+    """A comparison in sentences.
+
+    Attributes:
+        verdict: Who is better and by how much, or why nobody can be called better.
+        details: The statistics behind it, or what each schedule gains in its own study.
+        warnings: What must not be overlooked.
+    """
+
+    verdict: str
+    details: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def comparison_words(runs: Sequence[ComparedRun], *, language: Language = "en") -> ComparisonWords:
     """Say who is better and by how much, as far as that can be said."""
-    judged = comparability(runs)
-    return verdict_between(in_order(runs, judged), judged, load_strings(language))
-
-
-def verdict_between(ordered: Sequence[ComparedRun], judged: Comparability, text: Strings) -> str:
-    """One plain sentence: who is better than the runner-up and by how much, if that can be said."""
-    words, (best, other) = text["compare"], ordered[:2]
-    if judged.unit is None:
-        return words["incomparable"]
-    pairing = pair(best, other, judged)
-    names = {"best": best.name, "other": other.name}
-    gain_percent = percent_lower(pairing.gain_nats)
-    if gain_percent < _LEVEL_PERCENT:
-        return words["level"].format(**names)
-    return words[_sureness(pairing, judged)].format(
-        **names,
-        percent=_percent(gain_percent),
-        unit=words[f"of_{judged.unit}"],
-        seeds=judged.num_fresh,
-        needed=FEWEST_SEEDS,
-        **_interval(pairing.fresh),
+    text, judged = load_strings(language), comparability(runs)
+    ordered = in_order(runs, judged)
+    return ComparisonWords(
+        verdict=verdict_between(ordered, judged, text),
+        details=tuple(details(ordered, judged, text)),
+        warnings=tuple(text["compare"][key] for key in judged.warnings),
     )
-
-
-def _sureness(pairing: Pairing, judged: Comparability) -> str:
-    """Choose the sentence for a difference: only an interval over enough seeds that excludes 0 is a fact."""
-    test = pairing.fresh
-    if test is None or test.low_nats is None:
-        return "better_one_seed"
-    if test.num_seeds < FEWEST_SEEDS:
-        return "better_few"
-    if test.low_nats <= 0:
-        return "better_luck"
-    return "better" if judged.unit == "perplexity" else "better_bits"
-
-
-def _interval(test: PairedTest | None) -> dict[str, str]:
-    """The interval of a gain in percent, for sentences that name it."""
-    if test is None or test.low_nats is None or test.high_nats is None:
-        return {}
-    low, high = percent_lower(test.low_nats), percent_lower(test.high_nats)
-    return {"level": format_percent(1 - test.alpha), "low": _percent(low), "high": _percent(high)}
-
-
-def _percent(value: float) -> str:
-    return f"{value:.2g}\u00a0%"
-
-
-def _basis(judged: Comparability, text: Strings) -> str:
-    words = text["compare"]
-    if judged.unit is None:
-        return ""
-    if len(judged.seeds) >= 2:
-        return words["basis_fresh"].format(seeds=len(judged.seeds))
-    return words["basis_search" if judged.seeds else "basis_own"]
-
-
-def _details(ordered: Sequence[ComparedRun], judged: Comparability, text: Strings) -> list[str]:
-    if judged.unit != "perplexity":
-        return []
-    return [_pairing(pair(ordered[0], other, judged), text["compare"]) for other in ordered[1:]]
-
-
-def _pairing(pairing: Pairing, words: Mapping[str, str]) -> str:
-    names = {"best": pairing.best.name, "other": pairing.other.name}
-    test = pairing.fresh
-    if test is not None and test.low_nats is not None and test.high_nats is not None and test.p_value is not None:
-        enough = test.num_seeds >= FEWEST_SEEDS
-        return words["paired" if enough else "paired_few"].format(
-            **names,
-            seeds=test.num_seeds,
-            nats=f"{test.mean_nats:.4f}",
-            level=format_percent(1 - test.alpha),
-            low=f"{test.low_nats:.4f}",
-            high=f"{test.high_nats:.4f}",
-            p=f"{test.p_value:.2g}",
-        )
-    if pairing.is_search:
-        return words["same_seed"].format(**names, nats=f"{pairing.gain_nats:.4f}")
-    return words["one_seed"].format(**names)
 
 
 def _facts(run: ComparedRun, judged: Comparability, text: Strings) -> dict[str, object]:

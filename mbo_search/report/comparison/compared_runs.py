@@ -1,21 +1,17 @@
-"""Schedules from several studies as values: which ones, how far they can be compared, and in what they differ."""
+"""Schedules from several studies as values: which ones, by which names, and in what they differ."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from mbo_search.errors import Problem, RunDirectoryError, UserError
 from mbo_search.report.source import ReportSource, read_source
 from mbo_search.report.style.numbers import stage_facts
 from mbo_search.results.evidence.ranking_values import RankedTrial
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.results.statistics.paired import PairedTest, paired_test
 from mbo_search.study.files.long_form import study_mapping
 
 
@@ -58,19 +54,39 @@ def open_compared_runs(names: Sequence[str]) -> tuple[ComparedRun, ...]:
     if len(names) < 2:
         raise UserError([Problem(key="", rule="a comparison needs at least two run directories or DIR:TRIAL")])
     sources: dict[Path, ReportSource] = {}
-    found: list[ComparedRun] = []
+    rows: list[tuple[Path, RankedTrial]] = []
     for name in names:
         folder, trial = _split(name)
-        if folder not in sources:
-            sources[folder] = read_source(RunDirectory.open(folder))
-        row = _row(sources[folder], trial, name)
-        title = f"{sources[folder].study.study} #{row.trial}"
-        found.append(ComparedRun(mark="", name=title, source=sources[folder], row=row))
-    return tuple(found)
+        place = folder.resolve()
+        if place not in sources:
+            sources[place] = read_source(RunDirectory.open(folder))
+        rows.append((place, _row(sources[place], trial, name)))
+    titles = _titles({place: source.study.study for place, source in sources.items()})
+    return tuple(
+        ComparedRun(mark="", name=f"{titles[place]} #{row.trial}", source=sources[place], row=row)
+        for place, row in rows
+    )
 
 
-def _letter(index: int) -> str:
-    return chr(ord("A") + index) if index < 26 else f"{_letter(index // 26 - 1)}{_letter(index % 26)}"
+def _titles(studies: Mapping[Path, str]) -> dict[Path, str]:
+    """Names of run directories: that of the study, or where several have one, what tells their paths apart."""
+    alike = {name: [place for place in studies if studies[place] == name] for name in studies.values()}
+    return {place: name if len(alike[name]) == 1 else apart(place, alike[name]) for place, name in studies.items()}
+
+
+def apart(place: Path, places: Sequence[Path]) -> str:
+    """The last parts of a path, as few as tell it from the others.
+
+    >>> here = [Path("/a/one/quick"), Path("/a/two/quick"), Path("/a/two/slow")]
+    >>> [apart(place, here) for place in here]
+    ['one/quick', 'two/quick', 'slow']
+    """
+    others = [other.parts for other in places if other != place]
+    for length in range(1, len(place.parts)):
+        tail = place.parts[-length:]
+        if all(other[-length:] != tail for other in others):
+            return "/".join(tail)
+    return str(place)
 
 
 def _split(name: str) -> tuple[Path, int | None]:
@@ -93,109 +109,6 @@ def _row(source: ReportSource, trial: int | None, name: str) -> RankedTrial:
         known = ", ".join(str(row.trial) for row in source.ranked[:5])
         raise UserError([Problem(key="", value=str(trial), rule=rule, hint=f"the best are {known}", where=name)])
     return row
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparability:
-    """Extent to which results can be compared.
-
-    Attributes:
-        unit: The unit in which they can be compared; None: not at all.
-        seeds: Seeds that all were trained with, on which they are compared; fresh ones if there are two of them,
-            else the search seed; empty: none in common, so each counts by what its own study says.
-        num_fresh: Fresh seeds that all were trained with.
-        warnings: Keys of the sentences that the reader must see.
-    """
-
-    unit: Literal["perplexity", "bits_per_byte"] | None
-    seeds: tuple[int, ...]
-    num_fresh: int
-    warnings: tuple[str, ...]
-
-
-def comparability(runs: Sequence[ComparedRun]) -> Comparability:
-    """Find out whether the runs were measured alike.
-
-    Equal evaluation windows over equal tokens compare in every unit. Other tokens leave bits per byte, and other
-    windows over the same tokens leave nothing.
-    """
-    setups = [run.source.setup for run in runs]
-    same_tokens = len({setup.data_fingerprint for setup in setups}) == 1
-    same_windows = len({(setup.windows_fingerprint, setup.evaluation_tokens) for setup in setups}) == 1
-    warnings = [
-        ("warn_tokens", same_tokens),
-        ("warn_windows", same_windows or not same_tokens),
-        ("warn_model", len({setup.model.model_dump_json() for setup in setups}) == 1),
-        ("warn_budget", len({setup.budget().total_tokens for setup in setups}) == 1),
-        ("warn_numerics", len({json.dumps(setup.numerics, sort_keys=True) for setup in setups}) == 1),
-        ("warn_seed", len({run.source.study.seed for run in runs}) == 1),
-    ]
-    seeds, num_fresh = _common_seeds(runs)
-    warnings.append(("warn_unpaired", bool(seeds)))
-    return Comparability(
-        unit="perplexity" if same_tokens and same_windows else None if same_tokens else "bits_per_byte",
-        seeds=seeds,
-        num_fresh=num_fresh,
-        warnings=tuple(key for key, fine in warnings if not fine),
-    )
-
-
-def _common_seeds(runs: Sequence[ComparedRun]) -> tuple[tuple[int, ...], int]:
-    """The seeds on which all are compared, and how many fresh ones they have in common."""
-    common = set.intersection(*({run.seed for run in one.row.runs} for one in runs))
-    searched = {one.source.study.seed for one in runs}
-    fresh = common - searched
-    seeds = tuple(sorted(fresh)) if len(fresh) >= 2 else tuple(sorted(common & searched))[:1]
-    return seeds, len(fresh)
-
-
-def in_order(runs: Sequence[ComparedRun], judged: Comparability) -> tuple[ComparedRun, ...]:
-    """The runs with their letters, best first; as they were named where nothing can be compared."""
-    ordered = list(runs)
-    if judged.unit == "perplexity":
-        ordered.sort(key=lambda one: one.loss(judged.seeds))
-    elif judged.unit == "bits_per_byte":
-        ordered.sort(key=lambda one: one.bits_per_byte(judged.seeds))
-    return tuple(dataclasses.replace(one, mark=_letter(index)) for index, one in enumerate(ordered))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pairing:
-    """Two runs on the seeds on which all are compared, so that order and interval rest on the same runs.
-
-    Attributes:
-        best: The better one.
-        other: The other.
-        gain_nats: Loss of the other minus that of the better; of bits per byte, how far their logarithms are apart.
-        fresh: The paired test of that gain over the common fresh seeds; None below two of them.
-        is_search: Whether they are compared on the search's seed alone.
-    """
-
-    best: ComparedRun
-    other: ComparedRun
-    gain_nats: float
-    fresh: PairedTest | None
-    is_search: bool
-
-
-def pair(best: ComparedRun, other: ComparedRun, judged: Comparability) -> Pairing:
-    """Pair two runs by seed."""
-    seeds = [[seed] for seed in judged.seeds] or [[]]
-    gains = [_gain_nats(best, other, judged.unit, seed) for seed in seeds]
-    fresh = paired_test(gains) if len(gains) >= 2 else None
-    return Pairing(
-        best=best,
-        other=other,
-        gain_nats=gains[0] if fresh is None else fresh.mean_nats,
-        fresh=fresh,
-        is_search=len(judged.seeds) == 1,
-    )
-
-
-def _gain_nats(best: ComparedRun, other: ComparedRun, unit: str | None, seeds: Sequence[int]) -> float:
-    if unit == "bits_per_byte":
-        return math.log(other.bits_per_byte(seeds) / best.bits_per_byte(seeds))
-    return other.loss(seeds) - best.loss(seeds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

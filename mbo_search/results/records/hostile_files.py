@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,9 +12,13 @@ from pydantic import ValidationError
 
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.study.spec.base import Description
+from mbo_search.system.files import unreadable
 
 _MOST_BYTES = 16 * 2**20
 """No record, curve or study file comes near this size; a bigger one is damaged or hostile."""
+
+_LONE_SURROGATE = re.compile(rb"\\u[dD][cC][89a-fA-F]")
+"""How JSON spells a byte of a file's name that is not UTF-8."""
 
 DescriptionT = TypeVar("DescriptionT", bound=Description)
 
@@ -39,6 +44,8 @@ def check_regular(path: Path) -> None:
     """
     try:
         status = path.stat()
+    except PermissionError as error:
+        raise _forbidden(path) from error
     except OSError as error:
         raise refusal(path, f"cannot be read: {error.strerror}", "restore the file from a copy") from error
     if not stat.S_ISREG(status.st_mode):
@@ -52,8 +59,14 @@ def _read_bytes(path: Path) -> bytes:
     check_regular(path)
     try:
         return path.read_bytes()
+    except PermissionError as error:
+        raise _forbidden(path) from error
     except OSError as error:
         raise refusal(path, f"cannot be read: {error.strerror}", "check its permissions") from error
+
+
+def _forbidden(path: Path) -> RunDirectoryError:
+    return RunDirectoryError(unreadable(path).problems)
 
 
 def read_description(path: Path, kind: type[DescriptionT]) -> DescriptionT:
@@ -62,14 +75,29 @@ def read_description(path: Path, kind: type[DescriptionT]) -> DescriptionT:
     Raises:
         RunDirectoryError: If the file is missing or damaged.
     """
+    content = _read_bytes(path)
     try:
-        return kind.model_validate_json(_read_bytes(path))
+        return _validated(content, kind)
     except ValidationError as error:
         problems = [
             Problem(key=".".join(map(str, item["loc"])), where=str(path), rule=f"is damaged: {item['msg']}")
             for item in error.errors(include_url=False, include_input=False, include_context=False)[:5]
         ]
         raise RunDirectoryError(problems) from error
+
+
+def _validated(content: bytes, kind: type[DescriptionT]) -> DescriptionT:
+    """Read quickly; names of files that are no Unicode, which only Python's own reader accepts, slowly."""
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError:
+        if _LONE_SURROGATE.search(content) is None:
+            raise
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return kind.model_validate_json(content)
+    return kind.model_validate(value)
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

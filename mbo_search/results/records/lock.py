@@ -80,7 +80,7 @@ def holder(path: Path) -> LockHolder | None:
 def _open(path: Path) -> int:
     try:
         # Links are not followed: the file is emptied, and a stranger's link may point anywhere.
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:
         raise _refusal(path, f"cannot be opened for writing: {error.strerror}", "check the permissions") from error
 

@@ -39,7 +39,7 @@ from mbo_search.study.files.files_named import with_base
 from mbo_search.study.files.read_text import read_text
 from mbo_search.study.files.study_file import dump_study, parse_study
 from mbo_search.study.study import Study
-from mbo_search.system.files import write_atomic, write_json
+from mbo_search.system.files import unreadable, unreadable_below, write_atomic, write_json
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import CurveRow, StepRow
 
@@ -206,6 +206,16 @@ class RunDirectory:
         if found:
             shown = ", ".join(str(entry.relative_to(self.path)) for entry in found[:3])
             raise refusal(self.path, f"holds links, which are not followed: {shown}", "put the real files there")
+
+    def refuse_unreadable(self) -> None:
+        """Check that all that was computed can be read, so that nothing is trained again in silence.
+
+        Raises:
+            UserError: If another user's permissions do not allow it.
+        """
+        found = [path for folder in (self.trials, self.stages) for path in unreadable_below(folder)]
+        if found:
+            raise unreadable(found[0])
 
     def study(self) -> Study:
         """The resolved study; the file is parsed again only if it has changed.

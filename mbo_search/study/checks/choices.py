@@ -25,6 +25,9 @@ from mbo_search.study.spec.study import (
     numbers_of,
 )
 
+MOST_LR = 1e6
+"""Largest learning rate, factor, weight decay and gradient norm: far beyond use, and far from overflow."""
+
 
 def check_choices(study: StudySpec) -> Iterator[Problem]:
     """Check the choices of the defaults and of each stage one by one."""
@@ -115,7 +118,11 @@ def _check_setting(key: str, value: HparamValue, known: Hparam) -> Iterator[Prob
 
 def _check_numbers(at: str, settings: StageDefaults) -> Iterator[Problem]:
     lr = settings.lr
-    positive = ("must be greater than 0", lambda number: number > 0)
+    positive = (
+        f"must be greater than 0 and at most {MOST_LR:g}",
+        lambda number: 0 < number <= MOST_LR,
+    )
+    decay_rule = (f"must not be negative, and at most {MOST_LR:g}", lambda number: 0 <= number <= MOST_LR)
     share = ("must be a share of the budget in [0, 1)", lambda number: 0 <= number < 1)
     checks: list[tuple[str, object, tuple[str, Callable[[float], bool]]]] = [
         (
@@ -125,7 +132,7 @@ def _check_numbers(at: str, settings: StageDefaults) -> Iterator[Problem]:
         ),
         ("warmup", settings.warmup, share),
         ("rewarm", settings.rewarm, share),
-        ("weight_decay", settings.weight_decay, ("must not be negative", lambda number: number >= 0)),
+        ("weight_decay", settings.weight_decay, decay_rule),
         ("clip_norm", settings.clip_norm, positive),
     ]
     for name, value, (rule, holds) in checks:

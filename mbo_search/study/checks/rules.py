@@ -15,6 +15,7 @@ from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
 from mbo_search.study.checks import sections as check_sections
 from mbo_search.study.checks import shares as check_shares
+from mbo_search.study.checks.enough_steps import check_enough_steps
 from mbo_search.study.spec.study import StudySpec
 
 
@@ -41,6 +42,7 @@ _STRATEGIES = (
 
 RULES: tuple[Rule, ...] = (
     Rule(check=check_sections.check_name, reads=("study",)),
+    Rule(check=check_sections.check_words, reads=("data",)),
     Rule(check=check_sections.check_tokenizer, reads=("data.tokenizer",)),
     Rule(check=check_sections.check_attention, reads=("model.width", "model.heads")),
     Rule(check=check_shares.check_grid, reads=_GRID),
@@ -66,6 +68,10 @@ RULES: tuple[Rule, ...] = (
     Rule(check=check_places.check_places, reads=("resources.store.url", "search.storage")),
     Rule(check=check_shares.check_budget, reads=_BUDGET),
     Rule(check=check_shares.check_shares, reads=_SHARES),
+    Rule(
+        check=check_enough_steps,
+        reads=(*_BUDGET, *_SHARES, *_STRATEGIES),
+    ),
     Rule(
         check=check_shares.check_warmups,
         reads=(*_BUDGET, *_SHARES, "stages.*.warmup", "stages.*.rewarm", "stage_defaults"),

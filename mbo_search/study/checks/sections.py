@@ -9,7 +9,7 @@ from mbo_search.errors import Problem
 from mbo_search.study.catalogue.baseline_names import baseline_names, is_schedule_path, split_baseline
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.suggestions import nearest_hint
-from mbo_search.study.checks.choices import unknown_name
+from mbo_search.study.checks.choices import MOST_LR, unknown_name
 from mbo_search.study.checks.written import shown
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.space.ladder import question_of, top_rung
@@ -93,14 +93,25 @@ def check_tokenizer(study: StudySpec) -> Iterator[Problem]:
         yield Problem(key=f"{key}.path", value=tokenizer.path, rule=rule)
 
 
+def check_words(study: StudySpec) -> Iterator[Problem]:
+    """No name or path is empty: an empty path would mean the current folder."""
+    data = study.data
+    words = [(f"data.source.{index}", word) for index, word in enumerate(data.source)]
+    words += [(f"data.validation.{index}", word) for index, word in enumerate(data.validation or ())]
+    words += [] if data.tokenizer.path is None else [("data.tokenizer.path", data.tokenizer.path)]
+    for key, word in [*words, ("data.text_field", data.text_field)]:
+        if not word.strip():
+            yield Problem(key=key, value=repr(word), rule="is empty; it must be a name")
+
+
 def check_reference_lrs(study: StudySpec) -> Iterator[Problem]:
     """Reference learning rates belong to known optimizers and are positive."""
     for name, lr in study.reference_lr.items():
         key = f"reference_lr.{name}"
         if name not in OPTIMIZERS:
             yield unknown_name(key, name, "an optimizer", OPTIMIZERS)
-        elif lr <= 0:
-            yield Problem(key=key, value=f"{lr:g}", rule="must be greater than 0")
+        elif not 0 < lr <= MOST_LR:
+            yield Problem(key=key, value=f"{lr:g}", rule=f"must be greater than 0 and at most {MOST_LR:g}")
 
 
 def check_baselines(study: StudySpec) -> Iterator[Problem]:
@@ -145,12 +156,13 @@ def check_ranks(study: StudySpec) -> Iterator[Problem]:
 def check_resources(study: StudySpec) -> Iterator[Problem]:
     """Numbers that may also be `auto` are sensible."""
     resources = study.resources
-    smallest: tuple[tuple[str, float | str, float], ...] = (
-        ("resources.workers", resources.workers, 1),
-        ("resources.gpus_per_trial", resources.gpus_per_trial, 0),
-        ("resources.store.limit", resources.store.limit, 0),
-        ("train.threads", study.train.threads, 1),
+    bounds: tuple[tuple[str, float | str, float, float], ...] = (
+        ("resources.workers", resources.workers, 1, 10_000),
+        ("resources.gpus_per_trial", resources.gpus_per_trial, 0, 1024),
+        ("resources.store.limit", resources.store.limit, 0, 10**18),
+        ("train.threads", study.train.threads, 1, 1024),
     )
-    for key, value, low in smallest:
-        if not isinstance(value, str) and value < low:
-            yield Problem(key=key, value=shown(value), rule=f"must be at least {low:g}, or auto")
+    for key, value, low, high in bounds:
+        if not isinstance(value, str) and not low <= value <= high:
+            rule = f"must be at least {low:g}, or auto" if value < low else f"must be at most {high:g}, or auto"
+            yield Problem(key=key, value=shown(value), rule=rule)

@@ -32,9 +32,17 @@ def with_base(study: Study, base: Path) -> Study:
 def file_problems(study: StudySpec, base: Path, already_wrong: Collection[str]) -> tuple[Problem, ...]:
     """Report files that a study names but that do not exist, and schedule files that do not fit it."""
     budget_is_wrong = any(path.startswith(("budget", "train")) for path in already_wrong)
-    budget = None if budget_is_wrong else study_budget(study)
+    budget = None if budget_is_wrong else _budget(study)
     found = (*_missing(study, base), *_bad_schedules(study, base, budget))
     return tuple(problem for problem in found if problem.key not in already_wrong)
+
+
+def _budget(study: StudySpec) -> BudgetSteps | None:
+    """The budget in steps; None if it is too small, which a rule reports."""
+    try:
+        return study_budget(study)
+    except StudyError:
+        return None
 
 
 def _missing(study: StudySpec, base: Path) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from mbo_search.errors import Problem
 from mbo_search.study.catalogue.baseline_names import is_schedule_path, split_baseline
 from mbo_search.study.checks.key_paths import child_path
+from mbo_search.study.files.inherited import with_inherited
 from mbo_search.study.files.paths import is_corpus
 from mbo_search.study.files.yaml_document import Json, YamlDocument, read_document
 
@@ -75,19 +76,21 @@ def _with_override(document: YamlDocument, override: str) -> YamlDocument:
     where = f"{OVERRIDE} {key}"
     setting = read_document(text, where, key)
     problems = [replace(problem, where=where) for problem in setting.problems]
-    value = document.value
+    value, filled = document.value, ""
     if not problems:
         try:
+            value, filled = with_inherited(value, key.split("."))
             value = _placed(value, key.split("."), from_here(key, setting.value), "")
         except _NoPlaceError as error:
             problems.append(replace(error.problem, where=where))
     return replace(
         document,
         value=value,
-        wheres=_without_below(document.wheres, key) | dict.fromkeys((key, *setting.wheres), where),
+        wheres=_without_below(document.wheres, key) | dict.fromkeys((filled or key, key, *setting.wheres), where),
         key_wheres=_without_below(document.key_wheres, key) | dict.fromkeys((key, *setting.key_wheres), where),
         problems=(*document.problems, *problems),
         dropped=document.dropped | setting.dropped,
+        blank=(document.blank - {key}) | setting.blank | (frozenset() if key in setting.wheres else {key}),
     )
 
 
@@ -102,7 +105,7 @@ def _placed(holder: Json, keys: Sequence[str], new: Json, at: str) -> Json:
     key, rest = keys[0], keys[1:]
     path = child_path(at, key)
     if isinstance(holder, dict):
-        return {**holder, key: _placed(holder.get(key, {}), rest, new, path)}
+        return {**holder, key: _placed(holder.get(key) or {}, rest, new, path)}
     if not isinstance(holder, list):
         raise _NoPlaceError(
             Problem(key=path, rule=f"cannot be set, because {at} is a single value; set {at} whole")

@@ -41,7 +41,7 @@ class StudySections(Description):
     """
 
     study: str
-    seed: StrictInt
+    seed: StrictInt = Field(ge=0, lt=2**31)
     data: DataSpec
     model: ModelSpec
     budget: BudgetSpec

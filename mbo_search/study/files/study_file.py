@@ -6,6 +6,7 @@ with positions -> overrides -> types and rules. Writing gives a file that reads 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,7 @@ def _checked(document: YamlDocument, base: Path | None) -> Study:
     problems = [
         *document.problems,
         *(document.placed(problem) for problem in _without_value(document)),
-        *(document.placed(problem) for problem in examined.problems if not document.is_dropped(problem.key)),
+        *(document.placed(problem) for problem in examined.problems if not _is_told(document, problem.key)),
     ]
     if problems:
         raise StudyError(_in_order(problems))
@@ -99,8 +100,24 @@ def _not_a_study(text: str, where: str) -> Problem:
     return Problem(key="", rule=rule if text.strip() else "is empty", where=where)
 
 
+def _is_told(document: YamlDocument, key: str) -> bool:
+    """Tell whether a key has been reported already, as one that cannot be read or has nothing behind it."""
+    return document.is_dropped(key) or key in document.blank
+
+
+_NAME_WITHOUT_SETTINGS = re.compile(r"(stage_defaults|stages\.\d+)\.(optimizer|lr_shape)\..+")
+"""A name with nothing behind it, such as `adamw:` in a mapping of optimizers, stands for its defaults."""
+
+
+_STRATEGY = re.compile(rf"(stage_defaults|stages\.\d+)\.({'|'.join(StageDefaults.model_fields)})")
+
+
 def _without_value(document: YamlDocument) -> Iterator[Problem]:
-    """Settings of a strategy without a value: a stage that wants the default does not name the key."""
+    """Keys with nothing behind them, and `null` in a strategy, whose default is had by leaving the key out."""
+    for path in document.blank:
+        if not _NAME_WITHOUT_SETTINGS.fullmatch(path) and not _STRATEGY.fullmatch(path):
+            hint = "write one, or `null` where none is meant; an empty shell variable leaves nothing behind `=`"
+            yield Problem(key=path, rule="has no value", hint=hint)
     assert isinstance(document.value, dict)
     stages = document.value.get("stages")
     sections = {f"stages.{index}": stage for index, stage in enumerate(stages if isinstance(stages, list) else ())}

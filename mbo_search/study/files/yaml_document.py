@@ -47,6 +47,7 @@ class YamlDocument:
         key_wheres: The same of each key.
         problems: What is wrong with it as YAML.
         dropped: Key paths whose values could not be used and were left out.
+        blank: Key paths behind which nothing is written, not even `null`.
     """
 
     value: Json
@@ -55,6 +56,7 @@ class YamlDocument:
     key_wheres: dict[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     dropped: frozenset[str] = frozenset()
+    blank: frozenset[str] = frozenset()
 
     def placed(self, problem: Problem) -> Problem:
         """Add the place: of the key where a problem is about a key, else of the value or what should hold it."""
@@ -92,6 +94,7 @@ def read_document(text: str, where: str, path: str = "") -> YamlDocument:
         key_wheres=reader.key_wheres,
         problems=tuple(reader.problems),
         dropped=frozenset(reader.dropped),
+        blank=frozenset(reader.blank),
     )
 
 
@@ -140,6 +143,7 @@ class _Reader:
     key_wheres: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     dropped: set[str] = field(default_factory=set)
+    blank: set[str] = field(default_factory=set)
     num_nodes: int = 0
 
     def document(self, events: Iterator[Event], path: str) -> Json:
@@ -169,6 +173,8 @@ class _Reader:
         if isinstance(event, SequenceStartEvent):
             return self.sequence(events, path, depth)
         if isinstance(event, ScalarEvent):
+            if not event.style and not event.value:
+                self.blank.add(path)
             return event.value if event.style else plain_value(event.value)
         self.dropped.add(path)
         return _DROPPED

@@ -80,12 +80,16 @@ MaybeWords = Annotated[
 
 _Suffixed = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?[kMB]?$")]
 
-Count = Annotated[
-    StrictInt,
-    Field(gt=0, le=10**18),
-    BeforeValidator(forms.count, json_schema_input_type=Annotated[int, Field(gt=0)] | _Suffixed),
-]
+_COUNT = BeforeValidator(forms.count, json_schema_input_type=Annotated[int, Field(gt=0)] | _Suffixed)
+
+Count = Annotated[StrictInt, Field(gt=0, le=10**15), _COUNT]
 """A whole number above 0, which may be written `400k`, `2M` or `1B`."""
+
+ScheduleTokens = Annotated[StrictInt, Field(gt=0, le=10**12), _COUNT]
+"""Tokens of one schedule: a thousand times as many, as a schedule with more text may train on, can be recorded."""
+
+BatchTokens = Annotated[StrictInt, Field(gt=0, le=10**9), _COUNT]
+"""Tokens of one optimizer step."""
 
 
 def is_numeric(value: HparamValue) -> TypeGuard[Numeric]:
@@ -293,7 +297,7 @@ class DataSpec(Description):
     ] = TokenizerSpec(kind="bpe", vocab_size=1024)
     dedup: Literal["none", "exact", "near"] = "exact"
     text_field: str = "text"
-    min_characters: StrictInt = Field(default=32, ge=1)
+    min_characters: StrictInt = Field(default=32, ge=1, le=10**9)
     validation: MaybeWords | None = None
     validation_share: StrictFloat = Field(default=0.05, gt=0, lt=0.5)
 
@@ -314,7 +318,7 @@ class ModelSpec(Description):
     width: StrictInt = Field(ge=8, le=65536)
     heads: StrictInt = Field(ge=1, le=1024)
     context: StrictInt = Field(ge=8, le=1_048_576)
-    mlp_width: StrictInt | None = Field(default=None, ge=8)
+    mlp_width: StrictInt | None = Field(default=None, ge=8, le=1_048_576)
     tie_embeddings: StrictBool = True
 
 
@@ -326,8 +330,8 @@ class BudgetSpec(Description):
         grid: Share of the budget between two grid points, on which stage lengths lie.
     """
 
-    tokens: Count
-    grid: StrictFloat = Field(default=0.05, gt=0, le=1)
+    tokens: ScheduleTokens
+    grid: StrictFloat = Field(default=0.05, ge=0.001, le=1)
 
 
 class TrainSpec(Description):
@@ -341,7 +345,7 @@ class TrainSpec(Description):
         device: Where trials compute.
     """
 
-    batch_tokens: Count
+    batch_tokens: BatchTokens
     micro_batch: StrictInt | Auto = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: StrictInt | Auto = "auto"
@@ -356,8 +360,8 @@ class EvaluationSpec(Description):
         points: Evaluations along a full schedule.
     """
 
-    tokens: Count = 50_000
-    points: StrictInt = Field(default=10, ge=1)
+    tokens: ScheduleTokens = 50_000
+    points: StrictInt = Field(default=10, ge=1, le=10_000)
 
 
 Objective = Literal["loss", "seconds"]
@@ -384,9 +388,9 @@ class SearchSpec(Description):
     searcher: SearcherName = "auto"
     objectives: tuple[Objective, ...] = Field(default=("loss",), min_length=1)
     pruner: Literal["off", "boundary"] = "off"
-    trials: StrictInt | None = Field(default=None, ge=1)
+    trials: StrictInt | None = Field(default=None, ge=1, le=1_000_000)
     budget: Count | None = None
-    hours: StrictFloat | None = Field(default=None, gt=0)
+    hours: StrictFloat | None = Field(default=None, gt=0, le=100_000)
     stop: Literal["limits", "auto"] = "limits"
     storage: str | None = None
     repeats: StrictInt = Field(default=1, ge=1, le=100)
@@ -405,8 +409,8 @@ class ConfirmSpec(Description):
             say what it is worth.
     """
 
-    top: StrictInt = Field(default=1, ge=1)
-    seeds: StrictInt = Field(default=6, ge=1)
+    top: StrictInt = Field(default=1, ge=1, le=1000)
+    seeds: StrictInt = Field(default=6, ge=1, le=999)
     worthwhile_percent: StrictFloat = Field(default=0.5, gt=0, lt=100)
     equivalent_tokens: StrictBool = True
     attribution: StrictBool = False
@@ -462,7 +466,7 @@ class ResourcesSpec(Description):
     workers: StrictInt | Auto = "auto"
     gpus_per_trial: StrictFloat | Auto = "auto"
     workers_per_trial: StrictInt = Field(default=1, ge=1, le=1024)
-    hang_minutes: StrictFloat = Field(default=10.0, gt=0)
+    hang_minutes: StrictFloat = Field(default=10.0, gt=0, le=1_000_000)
     store: StoreSpec = StoreSpec()
 
 

@@ -24,7 +24,8 @@ from mbo_search.data.prepare import load_prepared
 from mbo_search.errors import TrialError
 from mbo_search.extensions import worker_environment
 from mbo_search.study.spec.segments import Segment
-from mbo_search.system.files import write_atomic
+from mbo_search.system.files import read_json, write_json
+from mbo_search.system.same_code import python_path
 from mbo_search.train.device import is_out_of_memory
 from mbo_search.train.distributed.team import ProcessTeam, Rendezvous, Team
 from mbo_search.train.evaluation import EvalSet, finish_segment, validation_set
@@ -109,10 +110,10 @@ class Ranks:
     def _start(self) -> ProcessTeam:
         self._scratch.mkdir(parents=True, exist_ok=True)
         self._folder = Path(tempfile.mkdtemp(prefix=".ranks-", dir=self._scratch.resolve()))
-        write_atomic(self._folder / "setup.json", self._setup.model_dump_json())
+        write_json(self._folder / "setup.json", self._setup.model_dump(mode="json"))
         for rank in range(1, self._setup.ranks):
             with (self._folder / f"{rank}.log").open("wb") as log:
-                command = [sys.executable, "-m", __name__, str(self._folder), str(rank)]
+                command = [sys.executable, "-P", "-m", __name__, str(self._folder), str(rank)]
                 self._others.append(
                     subprocess.Popen(
                         command,
@@ -120,7 +121,7 @@ class Ranks:
                         stdout=log,
                         stderr=log,
                         cwd="/",
-                        env={**os.environ, **worker_environment()},
+                        env={**os.environ, **worker_environment(), "PYTHONPATH": python_path()},
                     )
                 )
         return _join(self._folder, 0, self._setup)
@@ -140,7 +141,7 @@ def _join(folder: Path, rank: int, setup: TrainSetup) -> ProcessTeam:
 
 def main(folder: Path, rank: int) -> int:
     """Follow a leader until it is gone."""
-    setup = TrainSetup.model_validate_json((folder / "setup.json").read_bytes())
+    setup = TrainSetup.model_validate(read_json(folder / "setup.json"))
     torch.set_num_threads(setup.threads)
     prepared = load_prepared(Path(setup.data_folder))
     eval_set = validation_set(prepared, setup)

@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mbo_search.errors import UserError
-from mbo_search.report.comparison.compare import render_comparison, verdict_between, write_comparison
-from mbo_search.report.comparison.compared_runs import comparability, field_rows, in_order, open_compared_runs, pair
+from mbo_search.report.comparison.comparability import comparability, in_order, pair
+from mbo_search.report.comparison.compare import comparison_words, render_comparison, write_comparison
+from mbo_search.report.comparison.compared_runs import field_rows, open_compared_runs
+from mbo_search.report.comparison.sentences import outcome_between, outcome_words, verdict_between
 from mbo_search.report.style.i18n import load_strings
 from mbo_search.results.evidence.ranking_values import RankedRun
 from mbo_search.testing.runs import build_run
@@ -34,6 +36,11 @@ def copy_with(folder: Path, target: Path, **setup: object) -> Path:
     file = target / "setup.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **setup}))
     return target
+
+
+def told(runs) -> str:
+    judged = comparability(runs)
+    return verdict_between(in_order(runs, judged), judged, TEXT)
 
 
 def leaders(folder: Path) -> tuple[int, int]:
@@ -88,9 +95,8 @@ def test_other_tokens_leave_bits_per_byte(confirmed, tmp_path):
     assert best.source.path == other, "twice the bytes per token make half the bits per byte"
     expected = best.loss(judged.seeds) / math.log(2) / 6.2
     assert best.bits_per_byte(judged.seeds) == pytest.approx(expected)
-    told = verdict_between(in_order(runs, judged), judged, TEXT)
-    assert "50\u00a0% fewer bits per byte" in told
-    assert "6 common fresh seeds" in told
+    assert "50\u00a0% fewer bits per byte" in told(runs)
+    assert "6 common fresh seeds" in told(runs)
 
 
 def test_other_windows_leave_nothing(confirmed, tmp_path):
@@ -98,7 +104,7 @@ def test_other_windows_leave_nothing(confirmed, tmp_path):
     runs = open_compared_runs([str(confirmed), str(other)])
     judged = comparability(runs)
     assert (judged.unit, judged.warnings) == (None, ("warn_windows",))
-    assert verdict_between(in_order(runs, judged), judged, TEXT) == TEXT["compare"]["incomparable"]
+    assert "Neither can be called better: they were measured on different parts of the text." in told(runs)
     page = render_comparison(runs)
     assert TEXT["compare"]["curves_missing"] not in page, "curves were kept, but may not be compared"
     assert "fresh seeds that all of them" not in page
@@ -120,13 +126,11 @@ def test_pairs_are_tested_on_their_common_fresh_seeds(confirmed):
 def test_only_what_fresh_seeds_show_is_told_as_a_fact(confirmed):
     _, control = leaders(confirmed)
 
-    def told(*names):
-        runs = open_compared_runs([str(confirmed), *names])
-        judged = comparability(runs)
-        return verdict_between(in_order(runs, judged), judged, TEXT)
+    def said(*names):
+        return told(open_compared_runs([str(confirmed), *names]))
 
-    assert "lower perplexity than" in told(f"{confirmed}:{control}")
-    assert "They have 0 fresh seeds in common, so nothing is decided: a decision takes 6." in told(f"{confirmed}:5")
+    assert "lower perplexity than" in said(f"{confirmed}:{control}")
+    assert "They have 0 fresh seeds in common, so nothing is decided: a decision takes 6." in said(f"{confirmed}:5")
 
 
 def with_runs(folder: Path, losses: list[list[float]]) -> list:
@@ -151,10 +155,10 @@ def with_runs(folder: Path, losses: list[list[float]]) -> list:
 def test_fewer_fresh_seeds_than_six_decide_nothing(confirmed, num_seeds):
     runs = with_runs(confirmed, [[3.0 + 0.001 * s for s in range(num_seeds)], [3.1] * num_seeds])
     judged = comparability(runs)
-    told = verdict_between(in_order(runs, judged), judged, TEXT)
-    assert ("lower perplexity than" in told) == (num_seeds >= 6)
-    assert (f"They have {num_seeds} fresh seeds in common, so nothing is decided" in told) == (num_seeds < 6)
-    assert ("95\u00a0% interval" in told) == (num_seeds >= 2)
+    sentence = verdict_between(in_order(runs, judged), judged, TEXT)
+    assert ("lower perplexity than" in sentence) == (num_seeds >= 6)
+    assert (f"They have {num_seeds} fresh seeds in common, so nothing is decided" in sentence) == (num_seeds < 6)
+    assert ("95\u00a0% interval" in sentence) == (num_seeds >= 2)
 
 
 @given(st.lists(st.lists(st.floats(2.0, 4.0), min_size=3, max_size=8), min_size=2, max_size=4))
@@ -196,3 +200,90 @@ def test_the_page_is_written_whole(confirmed, tmp_path):
     assert 'id="figure-timelines"' in text
     assert 'id="figure-overlay"' in text
     assert "6 common fresh seeds" in text
+
+
+NOBODY = "Neither can be called better: "
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "apart"),
+    [
+        (
+            {"steps_per_segment": 100},
+            "they were trained on different numbers of tokens (1.02M and 102k).",
+            ("budget",),
+        ),
+        (
+            {"model": {"layers": 4, "width": 64, "heads": 2, "context": 32, "tie_embeddings": True}},
+            "their models differ (279k and 59.6k parameters).",
+            ("model",),
+        ),
+    ],
+)
+def test_other_models_and_budgets_make_no_schedule_better(confirmed, tmp_path, change, reason, apart):
+    other = copy_with(confirmed, tmp_path / "other", **change)
+    winner, control = leaders(confirmed)
+    names = [f"{other}:{control}", f"{confirmed}:{winner}"]
+    runs = open_compared_runs(names)
+    judged = comparability(runs)
+    assert judged.apart == apart
+    assert told(runs).startswith(NOBODY)
+    ordered = in_order(runs, judged)
+    assert [one.row.trial for one in ordered] == [control, winner], "as they were named: an order would tell"
+    assert outcome_between(ordered, judged) == "none"
+    assert outcome_words(ordered, "none", TEXT) == "Not comparable"
+    page = render_comparison(runs)
+    assert "<title>Not comparable" in page
+    assert "lower perplexity than" not in page
+    words = comparison_words(runs)
+    assert words.warnings
+    assert len(words.details) == 2, "what each gains in its own study can be said"
+    assert reason in told(runs)
+
+
+def test_a_gain_within_the_own_study_is_that_over_its_baseline(confirmed, tmp_path):
+    other = copy_with(confirmed, tmp_path / "other", steps_per_segment=100)
+    winner, _ = leaders(confirmed)
+    runs = open_compared_runs([str(confirmed), str(other)])
+    baseline = next(row for row in runs[0].source.ranked if row.trial == runs[0].source.ranking.baseline_trial)
+    gain = 100 * (1 - math.exp(runs[0].row.val_loss - baseline.val_loss))
+    expected = f"gains +{gain:.2f}\u00a0% of perplexity over the best baseline (#{baseline.trial}), on fresh seeds."
+    assert expected in comparison_words(runs).details[0]
+    assert f"run #{winner} gains" in comparison_words(runs).details[0]
+
+
+def test_other_text_leaves_nothing(confirmed, tmp_path):
+    other = copy_with(confirmed, tmp_path / "other", data_fingerprint="else")
+    study = other / "study.yaml"
+    study.write_text(study.read_text().replace("source: [docs]", "source: [tinystories]"))
+    runs = open_compared_runs([str(confirmed), str(other)])
+    judged = comparability(runs)
+    assert (judged.unit, judged.apart) == (None, ("text",))
+    assert told(runs) == f"{NOBODY}they were measured on different texts."
+    assert "warn_text" in judged.warnings
+    assert "warn_tokens" not in judged.warnings
+
+
+def test_directories_of_one_study_are_told_apart_by_what_differs_in_their_paths(confirmed, tmp_path):
+    for folder in ("one/quick", "two/quick"):
+        (tmp_path / folder).parent.mkdir()
+        shutil.copytree(confirmed, tmp_path / folder)
+    names = [str(tmp_path / "one/quick"), str(tmp_path / "two/quick"), f"{tmp_path}/two/../two/quick:0"]
+    runs = open_compared_runs(names)
+    winner, _ = leaders(confirmed)
+    assert [one.name for one in runs] == [f"one/quick #{winner}", f"two/quick #{winner}", "two/quick #0"]
+    assert runs[1].source is runs[2].source, "the same directory by another path"
+    assert f"one/quick #{winner}" in render_comparison(runs)
+
+
+def test_one_directory_goes_by_the_name_of_its_study(confirmed):
+    assert [one.name for one in open_compared_runs([str(confirmed), f"{confirmed}:0"])][1] == "built #0"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_title_begins_with_what_came_out(confirmed, language):
+    winner, control = leaders(confirmed)
+    page = render_comparison(open_compared_runs([str(confirmed), f"{confirmed}:{control}"]), language=language)
+    word = f"built #{winner} is better" if language == "en" else f"built #{winner} \u66f4\u597d"
+    assert f"<title>{word} \u00b7 " in page
+    assert 'rel="icon"' in page

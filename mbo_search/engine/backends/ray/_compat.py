@@ -42,6 +42,22 @@ def is_open_to_the_network() -> bool:
     return bool(ray_constants.ENABLE_RAY_CLUSTER)
 
 
+def job_settings() -> dict[str, Any]:
+    """Arguments of `ray.init` that keep Ray from adding folders to the module path of the workers.
+
+    It would put the current directory first, where any file may have the name of a module.
+    """
+    from ray.job_config import JobConfig
+
+    class WithoutFolders(JobConfig):
+        """Passes for a job that brings its own working directory, to which Ray adds nothing."""
+
+        def _runtime_env_has_working_dir(self) -> bool:
+            return True
+
+    return {"job_config": WithoutFolders()}
+
+
 def start_settings(folder: Path) -> dict[str, Any]:
     """Arguments of `ray.init` that put Ray's files into a folder."""
     return {"_temp_dir": str(folder)}

@@ -19,8 +19,9 @@ from ray.tune.search import Searcher
 
 from mbo_search.engine.backends.failure_note import FailureNote, read_failure_note, write_failure_note
 from mbo_search.engine.backends.ray import _compat
-from mbo_search.engine.backends.ray.worker import BOUNDARY, LOG, OUTCOME, PLAN, TASK
+from mbo_search.engine.backends.ray.worker import BOUNDARY, FOREIGN_CODE, LOG, OUTCOME, PLAN, TASK
 from mbo_search.engine.control.controller import SearchController
+from mbo_search.errors import Problem, UserError
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.trial.outcome import BoundaryEvent, TrialOutcome
 
@@ -96,7 +97,12 @@ class TuneAdapter:
         self._controller.started(self._numbers[trial_id])
 
     def lost(self, trial_id: str, error: str) -> None:
-        """Note that a worker was lost; Tune starts another, which finds a note if memory was the reason."""
+        """Note that a worker was lost; Tune starts another, which finds a note if memory was the reason.
+
+        Raises:
+            UserError: If it runs other code than the driver, as the next one would.
+        """
+        _check_code(error)
         if _is_for_memory(error):
             self._note_for_memory(trial_id, error)
         self._controller.worker_lost_retrying(self._numbers[trial_id], _last_line(error))
@@ -134,7 +140,11 @@ class TuneAdapter:
 
         Tune repeats only trials that were running: one that was given to a reused worker that turned out to be dead
         is dropped at once, and is repeated from here.
+
+        Raises:
+            UserError: If its worker runs other code than the driver.
         """
+        _check_code(error)
         if trial_id in self._over:
             return
         self._over.add(trial_id)
@@ -287,6 +297,14 @@ def _pruned(events: list[BoundaryEvent]) -> TrialOutcome:
         requested_tokens=last.boundary.tokens,
         cost=last.cost,
     )
+
+
+def _check_code(error: str) -> None:
+    told = [line for line in error.splitlines() if FOREIGN_CODE in line]
+    if told:
+        rule = told[-1].partition("UserError: ")[2] or told[-1].strip()
+        hint = "let all of them have the same version of mbo-search, then resume; --backend local has one only"
+        raise UserError([Problem(key="Ray", rule=rule, hint=hint)])
 
 
 def _is_for_memory(error: str) -> bool:

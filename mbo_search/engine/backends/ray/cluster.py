@@ -21,6 +21,7 @@ from typing import Any, Literal
 from mbo_search.engine.backends.ray import _compat
 from mbo_search.engine.backends.stop_signals import throttled
 from mbo_search.errors import Problem, UserError
+from mbo_search.system.same_code import python_path
 
 AuthProbe = Literal["open", "closed", "silent"]
 
@@ -73,11 +74,11 @@ def _probe_auth(address: str) -> AuthProbe:
     if not _is_listening(address):
         return "silent"
     plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
-    command = [sys.executable, "-c", _compat.PROBE, address]
+    command = [sys.executable, "-P", "-c", _compat.PROBE, address]
     try:
         done = subprocess.run(
             command,
-            env={**plain, "RAY_AUTH_MODE": "disabled"},
+            env={**plain, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": python_path()},
             capture_output=True,
             text=True,
             timeout=_PROBE_SECONDS,

@@ -9,13 +9,22 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mbo_search.data.transfer import fetch_prepared
 from mbo_search.engine.backends.ray.cluster import StopFlagClient
-from mbo_search.engine.backends.ray.worker import LOG, PLAN, TASK, SentRunner, cap_gpu_memory, report_trial
+from mbo_search.engine.backends.ray.worker import (
+    LOG,
+    PLAN,
+    TASK,
+    SentRunner,
+    cap_gpu_memory,
+    check_code,
+    report_trial,
+)
 from mbo_search.engine.backends.worker import TrialWorker, WorkerPlan
 from mbo_search.engine.tasks import TrialTask
 from mbo_search.errors import UserError
@@ -30,6 +39,7 @@ _MOST_LOG_BYTES = 64 * 2**10
 
 def train_remote_trial(config: dict[str, Any], sent: SentRunner | None = None) -> None:
     """Train one trial; the driver may end it at any report."""
+    check_code(config)
     run = RunDirectory(user_cache() / "worker" / config["run_id"])
     for folder in (run.trials, run.scratch, run.stages):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -66,7 +76,7 @@ def _worker(folder: Path, plan_json: str, sent: SentRunner | None = None) -> Tri
 
 def run_id(run: RunDirectory, hostname: str) -> str:
     """Name of a run directory on other machines."""
-    return hashlib.sha256(f"{hostname}:{run.path.resolve()}".encode()).hexdigest()[:16]
+    return hashlib.sha256(os.fsencode(f"{hostname}:{run.path.resolve()}")).hexdigest()[:16]
 
 
 def _reader(file: Path) -> Callable[[], str]:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,9 @@ from mbo_search.engine.backends.ray.start import RayStartError
 from mbo_search.engine.backends.stop_signals import SessionFile, StopRequest
 from mbo_search.engine.backends.worker import read_worker_plan
 from mbo_search.engine.control.controller import SearchController
-from mbo_search.errors import Problem, UserError
+from mbo_search.errors import Problem, UserError, command_line
 from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.system.same_code import code_here
 from mbo_search.trial.reports import StageRunner
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class _TuneStuckError(Exception):
 
 def _refusal(run: RunDirectory, what: str) -> UserError:
     rule = f"{what}; its logs are in {run.path / 'ray'}"
-    hint = f"continue with: mbo-search resume {run.path}, where --backend local does not need Ray"
+    hint = f"continue with: {command_line('resume', run.path)}, where --backend local does not need Ray"
     return UserError([Problem(key="Ray", rule=rule, hint=hint)])
 
 
@@ -156,10 +157,10 @@ class _Session:
 
 def _announce(run: RunDirectory) -> _Session:
     """Announce a session to workers that see the run directory."""
-    from mbo_search.engine.backends.ray.worker import train_trial
+    from mbo_search.engine.backends.ray.worker import CODE, train_trial
 
     file = SessionFile(run.path / "session.json")
-    config = {"run": str(run.path.resolve()), "session": file.session}
+    config = {"run": str(run.path.resolve()), "session": file.session, CODE: asdict(code_here())}
     return _Session(train=train_trial, config=config, stop=file.stop, keep_log=_append(run))
 
 
@@ -167,13 +168,14 @@ def _announce_remotely(run: RunDirectory) -> _Session:
     """Announce a session to workers that see nothing of this machine."""
     from mbo_search.engine.backends.ray.cluster import StopFlags
     from mbo_search.engine.backends.ray.remote import run_id, train_remote_trial
-    from mbo_search.engine.backends.ray.worker import PLAN
+    from mbo_search.engine.backends.ray.worker import CODE, PLAN
 
     session = secrets.token_hex(8)
     config = {
         PLAN: read_worker_plan(run).model_dump_json(),
         "run_id": run_id(run, socket.gethostname()),
         "session": session,
+        CODE: asdict(code_here()),
     }
     flags = StopFlags(session)
     return _Session(train=train_remote_trial, config=config, stop=flags.stop, keep_log=_append(run))

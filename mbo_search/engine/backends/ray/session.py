@@ -16,6 +16,7 @@ import math
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ from mbo_search.engine.backends.stop_signals import StopRequest
 from mbo_search.errors import UserError
 from mbo_search.extensions import worker_environment
 from mbo_search.system.environment import process_environment
+from mbo_search.system.same_code import python_path
 
 _LOGGER = logging.getLogger(__name__)
 _LONGEST_TEMPORARY_PATH = 24
@@ -88,7 +90,12 @@ def ray_environment(*, slots: int, is_local: bool) -> dict[str, str]:
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # binds every socket to 127.0.0.1
         "RAY_worker_killing_policy_by_group": "true",  # short of memory, Ray kills one worker, not several
     }
-    return common | (private | timeout_settings(os.environ) if is_local else {})
+    return common | (private | _module_path() | timeout_settings(os.environ) if is_local else {})
+
+
+def _module_path() -> dict[str, str]:
+    """The driver's module path, for all processes of a cluster of our own."""
+    return {"PYTHONPATH": python_path(), "PYTHONSAFEPATH": "1"}
 
 
 @functools.lru_cache(maxsize=1)
@@ -112,7 +119,7 @@ def ray_session(slots: RaySlots, *, cluster: Cluster | None, logs: Path, stop: S
     ray_folder = folder / "ray"  # Ray opens its folder to everybody; the one around it stays closed
     logs.mkdir(parents=True, exist_ok=True)
     try:
-        with process_environment(environment | folder_mark(ray_folder)):
+        with process_environment(environment | folder_mark(ray_folder) | _home(folder)):
             if cluster is None:
                 start = functools.partial(_start, slots, ray_folder, environment)
                 over = start_with_retries(start, ray_folder, logs, stop=stop)
@@ -129,6 +136,15 @@ def ray_session(slots: RaySlots, *, cluster: Cluster | None, logs: Path, stop: S
                 keep_logs(ray_folder, logs)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _home(folder: Path) -> dict[str, str]:
+    """A home for a user who has none, such as one of a container: Ray asks for it when it is imported."""
+    try:
+        Path.home()
+    except RuntimeError:
+        return {"HOME": str(folder)}
+    return {}
 
 
 def _start(slots: RaySlots, folder: Path, environment: Mapping[str, str]) -> None:
@@ -151,11 +167,12 @@ def _start(slots: RaySlots, folder: Path, environment: Mapping[str, str]) -> Non
 
 
 def _join(address: str, environment: Mapping[str, str]) -> None:
-    """Connect to an existing cluster."""
+    """Connect to an existing cluster, whose workers look for modules where the driver does, then where they did."""
     import ray
 
+    own = {"PYTHONPATH": f"{python_path()}{os.pathsep}${{PYTHONPATH}}"} if python_path() else {}
     try:
-        _connect(address, environment, {})
+        _connect(address, {**environment, **own}, {})
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise UserError(f"the Ray cluster at {address} cannot be used: {error}") from error
 
@@ -165,6 +182,7 @@ def _connect(address: str, environment: Mapping[str, str], settings: Mapping[str
 
     logging.getLogger(ray.__name__).setLevel(logging.ERROR)  # it warns that it cannot install its own handlers
     for_workers = {name: value for name, value in environment.items() if not name.startswith("RAY_AUTH")}
+    settings = {**settings, **_compat.job_settings()}
     ray.init(
         address=address,
         log_to_driver=False,
@@ -191,15 +209,18 @@ def _private_folder() -> Path:
         if _is_orphaned(left):
             shutil.rmtree(left.parent, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
-    (folder / _OWNER).write_text(str(os.getpid()), encoding="utf-8")
+    (folder / _OWNER).write_text(f"{os.getpid()} {socket.gethostname()}", encoding="utf-8")
     return folder
 
 
 def _is_orphaned(owner: Path) -> bool:
-    """Whether a folder is ours and the process that made it is gone."""
+    """Whether a folder is ours and the process that made it is gone; containers that share one cannot tell."""
     try:
         is_ours = owner.stat().st_uid == os.getuid() and not owner.parent.is_symlink()
-        os.kill(int(owner.read_text(encoding="utf-8")), 0)
+        pid, _, host = owner.read_text(encoding="utf-8").partition(" ")
+        if host not in ("", socket.gethostname()):
+            return False
+        os.kill(int(pid), 0)
     except ProcessLookupError:
         return is_ours
     except (OSError, ValueError):

@@ -171,7 +171,7 @@ def end_processes_of(folder: Path) -> None:
 
 def _processes_of(folder: Path) -> list[int]:
     """Living processes, zombies aside, that refer to a path inside the folder."""
-    sign = f"{folder}{os.sep}".encode()
+    sign = os.fsencode(f"{folder}{os.sep}")
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:

@@ -7,6 +7,7 @@ Reports are JSON texts; Ray pickles only a runner that was passed in.
 from __future__ import annotations
 
 import functools
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Any
 from mbo_search.engine.backends.stop_signals import SessionWatch
 from mbo_search.engine.backends.worker import TrialWorker, read_worker_plan
 from mbo_search.engine.tasks import TrialTask, read_task
+from mbo_search.errors import UserError
 from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.system.same_code import Code, code_here
 from mbo_search.trial.outcome import BoundaryEvent
 from mbo_search.trial.reports import StageRunner, Stop
 
@@ -34,6 +37,12 @@ PLAN = "plan"
 TASK = "task"
 """Name of the task there."""
 
+CODE = "code"
+"""Name of the code that the driver runs."""
+
+FOREIGN_CODE = "runs other code than the driver"
+"""Phrase in the error of a worker that found another copy of this package."""
+
 
 @dataclass(frozen=True, slots=True)
 class SentRunner:
@@ -50,10 +59,27 @@ class SentRunner:
 
 def train_trial(config: dict[str, Any], sent: SentRunner | None = None) -> None:
     """Train one trial; the driver may end it at any report."""
+    check_code(config)
     run = RunDirectory(Path(config["run"]))
     worker = _worker(config["run"], sent)
     watch = SessionWatch(run.path / "session.json", config["session"])
     report_trial(worker, read_task(run.trials, config["trial"]), stop=watch, extra=dict)
+
+
+def check_code(config: dict[str, Any]) -> None:
+    """Refuse to train with another copy of this package than the driver's.
+
+    Raises:
+        UserError: If the files differ.
+    """
+    wanted, here = Code(**config[CODE]), _code_here()
+    if here.fingerprint != wanted.fingerprint:
+        same = here.folder == wanted.folder
+        why = "have changed since it started" if same else f"differ from those in {wanted.folder}"
+        raise UserError(f"a worker on {socket.gethostname()} {FOREIGN_CODE}: the files in {here.folder} {why}")
+
+
+_code_here = functools.cache(code_here)
 
 
 def report_trial(worker: TrialWorker, task: TrialTask, *, stop: Stop, extra: Callable[[], dict[str, str]]) -> None:

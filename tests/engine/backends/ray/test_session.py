@@ -19,13 +19,17 @@ def test_folders_of_killed_drivers_are_removed_and_others_stay(tmp_path, monkeyp
         ("mbo-dead", gone.stdout.decode()),
         ("mbo-alive", str(os.getpid())),
         ("mbo-odd", "no number"),
+        ("mbo-elsewhere", f"{gone.stdout.decode().strip()} another-container"),
     ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "driver.pid").write_text(pid, encoding="utf-8")
     (tmp_path / "mbo-foreign").mkdir()
     fresh = ray_session._private_folder()
     assert fresh.stat().st_mode & 0o777 == 0o700
-    assert {path.name for path in tmp_path.iterdir()} == {"mbo-alive", "mbo-odd", "mbo-foreign", fresh.name}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("mbo-alive", "mbo-odd", "mbo-elsewhere", "mbo-foreign"),
+        fresh.name,
+    }
 
 
 def test_logs_are_kept_without_links_and_only_their_ends(tmp_path):
