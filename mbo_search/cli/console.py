@@ -180,6 +180,8 @@ def interrupted(error: BaseException) -> int:
         cause = cause.__context__
     if isinstance(cause, KeyboardInterrupt):
         print(f"\n{cause}", file=sys.stderr)
+    elif cause is None:
+        print("\nInterrupted.", file=sys.stderr)
     return EXIT_INTERRUPTED
 
 
