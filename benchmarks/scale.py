@@ -225,7 +225,7 @@ def make_controller(study: Study, directory: RunDirectory, world: World, slots: 
         database=open_study(directory.database, study.study),
     )
     ports = SearchDependencies(
-        memory=RunRecorder(run=directory),
+        recorder=RunRecorder(run=directory),
         has_node=world.nodes.__contains__,
         nodes_of=lambda schedule, seed, multiple: nodes_of(schedule, seed, setup.scaled(multiple)),
         clock=lambda: world.now,
@@ -234,7 +234,7 @@ def make_controller(study: Study, directory: RunDirectory, world: World, slots: 
     plan = SearchConfig(
         seed=study.seed,
         limits=StoppingCriteria(trials=study.search.trials),
-        control=0.0,
+        shares={"staged": 1.0},
         baselines={},
         slots=slots,
     )

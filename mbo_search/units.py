@@ -7,6 +7,8 @@ import os
 import unicodedata
 
 _SUFFIXES = {"k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
+_LONG_DAYS = 4
+_YEAR_DAYS = 365
 _FACTORS = {suffix.lower(): factor for suffix, factor in _SUFFIXES.items()}
 
 
@@ -96,15 +98,18 @@ def format_bytes(num_bytes: float) -> str:
 def format_seconds(seconds: float) -> str:
     """Write a duration with its two leading units.
 
-    >>> format_seconds(4.25), format_seconds(75), format_seconds(7322)
-    ('4.2 s', '1 min 15 s', '2 h 2 min')
+    >>> format_seconds(4.25), format_seconds(75), format_seconds(7322), format_seconds(1e6), format_seconds(1e9)
+    ('4.2 s', '1 min 15 s', '2 h 2 min', '11 days 14 h', '32 years')
     """
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+    hours, days = minutes // 60, minutes // 1440
+    if days < _LONG_DAYS:
+        return f"{hours} h {minutes % 60} min"
+    return f"{days} days {hours % 24} h" if days < 2 * _YEAR_DAYS else f"{days / _YEAR_DAYS:,.0f} years"
 
 
 def perplexity(loss_nats: float) -> float:

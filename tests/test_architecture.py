@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "mbo_search"
+EXAMPLE_RUN = ROOT / "tests" / "replay" / "directory"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
 SOURCES = sorted(
@@ -70,6 +71,30 @@ def test_importing_and_help_load_no_heavy_library(code):
 def test_reading_a_study_file_loads_no_heavy_library():
     loaded = loaded_modules("import mbo_search.study.files.study_file, mbo_search.study.space.space")
     assert loaded.isdisjoint(set(HEAVY) - {"numpy"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        (["rank", str(EXAMPLE_RUN)], {"numpy", "tokenizers"}),
+        (["export", str(EXAMPLE_RUN), "-o", "/dev/null/x"], {"numpy"}),
+        (["tree", str(EXAMPLE_RUN)], set()),
+        (["validate", "--example", "quickstart"], set()),
+        (["list", "optimizers"], set()),
+        (["doctor", "--quiet"], {"torch", "numpy"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_quick_command_loads_what_it_needs(arguments, allowed):
+    loaded = loaded_modules(f"{COMMAND_LINE}; run_app(app, {arguments})")
+    assert loaded & {*HEAVY, "datasketch", "pytorch_optimizer", "transformers", "sympy"} <= allowed
+
+
+def test_continuing_a_text_loads_no_optimizers_and_no_statistics():
+    code = "import mbo_search.export.generate, mbo_search.train.saved_state, mbo_search.data.prepare"
+    code += "; from mbo_search.optim.implementation import evaluates_a_mean; evaluates_a_mean('muon')"
+    loaded = loaded_modules(code)
+    assert loaded.isdisjoint({"pytorch_optimizer", "transformers", "sympy", "scipy", "pandas", "datasketch"})
 
 
 def test_every_module_says_what_it_owns():

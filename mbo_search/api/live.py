@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
@@ -13,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from mbo_search.api.tables import table
+from mbo_search.data.progress import Phase, PrepareProgress
 from mbo_search.results.evidence.count_words import ENDING_WORDS, token_words
 from mbo_search.results.evidence.counts import TokenCounts
 from mbo_search.results.records.records import LOWER_ARMS
@@ -25,12 +28,56 @@ _BAR_CELLS = 30
 _NOTEBOOK_COLUMNS = 110
 _NUM_MESSAGES = 4
 _LARGEST_NATS = 100.0
-_PREPARING = "Preparing: reading the text, measuring the machine."
+_PREPARING_EVERY_SECONDS = 5.0
+_PHASES: Mapping[Phase, str] = MappingProxyType(
+    {
+        "digest": "looking for files",
+        "read": "reading files",
+        "compare": "comparing documents",
+        "tokenizer": "training the tokenizer",
+        "encode": "writing tokens",
+    }
+)
 _LINE_EVERY_SECONDS = 15.0
 _REDRAWS_PER_SECOND = 4.0
 
 
-def watch(console: Console, *, quiet: bool) -> AbstractContextManager[Callable[[Progress], None]]:
+class Watcher:
+    """Shows how far a search is: what is prepared first, then snapshots.
+
+    Args:
+        show: Shows a snapshot.
+        prepare: Shows a line about what is being prepared.
+    """
+
+    def __init__(self, show: Callable[[Progress], None], prepare: Callable[[str], None]) -> None:
+        self._show = show
+        self._prepare = prepare
+
+    def __call__(self, progress: Progress) -> None:
+        """Show a snapshot."""
+        self._show(progress)
+
+    def step(self, step: str) -> None:
+        """Show what has begun."""
+        self._prepare(f"{step} ...")
+
+    def data(self, progress: PrepareProgress) -> None:
+        """Show how far the text is."""
+        self._prepare(preparation_line(progress))
+
+
+def preparation_line(progress: PrepareProgress) -> str:
+    """How far the text is, in a line.
+
+    >>> preparation_line(PrepareProgress("read", 3, 12)), preparation_line(PrepareProgress("digest", 3, 0))
+    ('Preparing the text: reading files, 3 of 12', 'Preparing the text: looking for files')
+    """
+    count = f", {progress.done} of {progress.total}" if progress.total else ""
+    return f"Preparing the text: {_PHASES[progress.phase]}{count}"
+
+
+def watch(console: Console, *, quiet: bool) -> AbstractContextManager[Watcher]:
     """Observe a search for as long as the context lasts."""
     if quiet:
         return _nothing()
@@ -40,23 +87,31 @@ def watch(console: Console, *, quiet: bool) -> AbstractContextManager[Callable[[
 
 
 @contextmanager
-def _nothing() -> Iterator[Callable[[Progress], None]]:
-    yield lambda _: None
+def _nothing() -> Iterator[Watcher]:
+    yield Watcher(lambda _: None, lambda _: None)
 
 
 @contextmanager
-def _live_table(console: Console) -> Iterator[Callable[[Progress], None]]:
-    with Live(_PREPARING, console=console, refresh_per_second=_REDRAWS_PER_SECOND) as live:
-        yield lambda progress: live.update(draw_progress(progress))
+def _live_table(console: Console) -> Iterator[Watcher]:
+    with Live("", console=console, refresh_per_second=_REDRAWS_PER_SECOND, transient=True) as live:
+        # A table that was drawn stays; a line about what was prepared does not.
+        def show(progress: Progress) -> None:
+            live.transient = False
+            live.update(draw_progress(progress))
+
+        yield Watcher(show, lambda line: live.update(Text(line)))
 
 
 @contextmanager
-def _notebook_table() -> Iterator[Callable[[Progress], None]]:
+def _notebook_table() -> Iterator[Watcher]:
     """Show a table that is replaced in place; rich's own needs widgets, which not every notebook has."""
     from IPython.display import HTML, display
 
-    handle = display(HTML(f"<pre>{_PREPARING}</pre>"), display_id=True)
-    yield lambda progress: handle.update(HTML(as_html(draw_progress(progress))))
+    handle = display(HTML(""), display_id=True)
+    yield Watcher(
+        lambda progress: handle.update(HTML(as_html(draw_progress(progress)))),
+        _sometimes(lambda line: handle.update(HTML(as_html(Text(line)))), 1 / _REDRAWS_PER_SECOND),
+    )
 
 
 def as_html(drawn: RenderableType) -> str:
@@ -67,9 +122,25 @@ def as_html(drawn: RenderableType) -> str:
 
 
 @contextmanager
-def _plain_lines(console: Console) -> Iterator[Callable[[Progress], None]]:
-    console.print(_PREPARING)
-    yield PlainLines(lambda line: console.print(line, soft_wrap=True))
+def _plain_lines(console: Console) -> Iterator[Watcher]:
+    def write(line: str) -> None:
+        console.print(line, soft_wrap=True)
+
+    yield Watcher(PlainLines(write), _sometimes(write, _PREPARING_EVERY_SECONDS))
+
+
+def _sometimes(write: Callable[[str], None], every_seconds: float) -> Callable[[str], None]:
+    """Write the first line of each kind at once, and more of the same kind only now and then."""
+    last_kind, last_seconds = "", -math.inf
+
+    def write_sometimes(line: str) -> None:
+        nonlocal last_kind, last_seconds
+        kind, now = line.rpartition(", ")[0] or line, time.monotonic()
+        if kind != last_kind or now - last_seconds >= every_seconds:
+            last_kind, last_seconds = kind, now
+            write(line)
+
+    return write_sometimes
 
 
 class PlainLines:
@@ -100,7 +171,8 @@ def progress_line(progress: Progress) -> str:
         for side, arms in _sides(progress)
         if (best := _best(arms)) is not None and best.best_loss is not None
     ]
-    parts = [_counts(progress), _tokens(progress), f"perplexity: {', '.join(bests)}" if bests else ""]
+    share = "" if progress.share is None else f"{_percent(progress.share)} done"
+    parts = [share, _counts(progress), _tokens(progress), f"perplexity: {', '.join(bests)}" if bests else ""]
     return "; ".join(part for part in (*parts, _clock(progress)) if part)
 
 
@@ -180,7 +252,7 @@ def _draw_running(running: tuple[RunningTrial, ...]) -> RenderableType:
             f"#{trial.trial}",
             trial.arm,
             " -> ".join(trial.optimizers),
-            f"{trial.tokens / trial.total_tokens:.0%}",
+            _percent(trial.tokens / trial.total_tokens),
             "-" if trial.loss is None else f"{trial.loss:.4f}",
         )
         for trial in running
@@ -189,14 +261,15 @@ def _draw_running(running: tuple[RunningTrial, ...]) -> RenderableType:
 
 
 def _bar(progress: Progress) -> str:
-    counts = progress.counts
-    done, total = counts.schedules, progress.planned
-    if progress.confirm_left:
-        done, total = counts.confirm_runs, counts.confirm_runs + progress.confirm_left
-    if total is None:
+    if progress.share is None:
         return ""
-    filled = min(_BAR_CELLS, round(_BAR_CELLS * done / total))
-    return f"[{'#' * filled}{'.' * (_BAR_CELLS - filled)}]"
+    filled = min(_BAR_CELLS, round(_BAR_CELLS * progress.share))
+    return f"[{'#' * filled}{'.' * (_BAR_CELLS - filled)}] {_percent(progress.share)}"
+
+
+def _percent(share: float) -> str:
+    """A share as a whole number; nothing is called 100 % before it is."""
+    return f"{math.floor(100 * share)} %"
 
 
 def _counts(progress: Progress) -> str:
@@ -226,8 +299,16 @@ def _tokens(progress: Progress) -> str:
 
 
 def _clock(progress: Progress) -> str:
-    left = f", about {format_seconds(progress.eta_seconds)} left" if progress.eta_seconds else ""
+    left = f", about {_rounded(progress.eta_seconds)} left" if progress.eta_seconds else ""
     return f"{format_seconds(progress.elapsed_seconds)}{left}"
+
+
+def _rounded(seconds: float) -> str:
+    """A duration without digits that nobody can know."""
+    if seconds < 10:
+        return "a few seconds"
+    step = 5 if seconds < 90 else 30 if seconds < 600 else 60
+    return format_seconds(float(step * math.ceil(seconds / step))).replace(".0 s", " s").replace(" min 0 s", " min")
 
 
 def _against(arm: ArmProgress, baseline: float | None) -> str:

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from mbo_search.engine.plan_values import StudyPlan
 
 
-def plan(study: Study | Path | str) -> StudyPlan:
+def plan(study: Study | Path | str, *, quiet: bool = True) -> StudyPlan:
     """Say what a search of a study would do and cost.
 
     This prepares the study's data, and trains for a few seconds to measure the speed of this machine.
 
     Args:
         study: A study, the path of a study file, or the name of a shipped study.
+        quiet: Whether to show no progress.
 
     Returns:
         The resolved study with sizes in tokens and bytes, learning rates, and an estimate in seconds.
@@ -27,8 +28,15 @@ def plan(study: Study | Path | str) -> StudyPlan:
     Raises:
         UserError: Whatever would keep the study from running.
     """
+    from rich.console import Console
+
+    from mbo_search.api.live import watch
+    from mbo_search.engine.options import Preparing
     from mbo_search.engine.plan import make_plan
 
     asked = study if isinstance(study, Study) else load_study(study)
     asked = with_base(asked, Path())
-    return make_plan(asked, cache=data_cache(), earlier=default_run_folder(asked.study).parent)
+    earlier = default_run_folder(asked.study).parent
+    with watch(Console(stderr=True), quiet=quiet) as watcher:
+        tell = Preparing(data=watcher.data, step=watcher.step)
+        return make_plan(asked, cache=data_cache(), earlier=earlier, tell=tell)

@@ -149,6 +149,7 @@ def _running(options: Options, seams: Seams, folder: Path) -> Iterator[RunOption
     from mbo_search.api.data_text import data_lines
     from mbo_search.api.live import watch
     from mbo_search.engine.backends.ray.cluster import Cluster
+    from mbo_search.engine.options import Preparing
     from mbo_search.engine.run import RunOptions
 
     address, console = options.address, Console(file=lasting(sys.stderr))
@@ -165,6 +166,7 @@ def _running(options: Options, seams: Seams, folder: Path) -> Iterator[RunOption
                 backend=options.backend,
                 cluster=cluster,
                 observe=observe,
+                preparing=Preparing(data=observe.data, step=observe.step),
                 show_data=show_data,
                 warm_start=tuple(map(Path, options.warm_start)),
                 runner=seams.runner,

@@ -12,7 +12,8 @@ import typer
 
 from mbo_search import __version__
 from mbo_search.api.options import Options
-from mbo_search.cli.arguments import compared_runs, output_file, output_folder
+from mbo_search.cli.asked.arguments import compared_runs, output_file, output_folder
+from mbo_search.cli.asked.usage import epilog
 from mbo_search.cli.console import deliver, interrupt_once, interrupted, run_app
 from mbo_search.cli.options import (
     Address,
@@ -33,7 +34,6 @@ from mbo_search.cli.options import (
     TableFile,
     WarmStart,
 )
-from mbo_search.cli.usage import epilog
 from mbo_search.system.any_text import accept_any_text
 from mbo_search.system.same_code import forget_current_folder
 from mbo_search.system.streams import lasting, open_standard_files
@@ -143,7 +143,7 @@ def plan(
     """
     from mbo_search.cli.plan import plan_study
 
-    deliver(lambda: plan_study(study, example, overrides or []), as_json=as_json, quiet=quiet)
+    deliver(lambda: plan_study(study, example, overrides or [], quiet=quiet), as_json=as_json, quiet=quiet)
 
 
 @app.command(epilog=epilog("run"))

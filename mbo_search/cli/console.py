@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mbo_search.cli.usage import usage_problem
+from mbo_search.cli.asked.usage import usage_problem
 from mbo_search.errors import MboError, Problem, TrialError, UserError
 from mbo_search.system.files import this_user
 from mbo_search.system.streams import drop_output
@@ -180,6 +180,8 @@ def interrupted(error: BaseException) -> int:
         cause = cause.__context__
     if isinstance(cause, KeyboardInterrupt):
         print(f"\n{cause}", file=sys.stderr)
+    elif cause is None:
+        print("\nInterrupted.", file=sys.stderr)
     return EXIT_INTERRUPTED
 
 

@@ -169,11 +169,11 @@ def _try(model: Path) -> str:
 @contextmanager
 def _interruptible(hint: str) -> Iterator[Callable[[], bool]]:
     """Stop at the next step after Ctrl-C or a termination signal."""
-    from mbo_search.engine.backends.stop_signals import stop_on_signals
+    from mbo_search.engine.backends.stop_signals import stop_once_polled
 
-    with stop_on_signals() as event:
+    with stop_once_polled() as stop:
         try:
-            yield event.is_set
+            yield stop
         except TrialError as error:
             if error.reason != "signal":
                 raise

@@ -8,7 +8,14 @@ from typing import Annotated, Literal
 import typer
 
 from mbo_search.api.options import Backend as BackendName
-from mbo_search.cli.arguments import model_source, output_folder, run_folder, schedule_file, study_file, table_file
+from mbo_search.cli.asked.arguments import (
+    model_source,
+    output_folder,
+    run_folder,
+    schedule_file,
+    study_file,
+    table_file,
+)
 
 Kind = Literal["optimizers", "lr_shapes", "regularizers", "searchers", "corpora", "readers", "exporters", "figures"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]

@@ -14,6 +14,7 @@ from mbo_search.api.tables import facts, table
 from mbo_search.cli.console import CommandResult
 from mbo_search.cli.planned_ladder import ladder_of_plan, power_of_seeds, question_line
 from mbo_search.cli.validate import again, study_path
+from mbo_search.engine.control.expected import CONFIRMED_SHARE
 from mbo_search.results.records.describe import describe_schedule
 from mbo_search.study.files.long_form import study_mapping
 from mbo_search.study.files.study_file import explain_study
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
 
     from mbo_search.engine.control.confirm import ConfirmCost
     from mbo_search.engine.plan_values import ArmPlan, StudyPlan
+    from mbo_search.train.setup.memory import TrialMemory
 
 _SPARKLINE_CELLS = 40
+_LONG_SECONDS = 7 * 24 * 3600.0
 
 
-def plan_study(file: Path | None, example: str | None, overrides: Sequence[str]) -> CommandResult:
+def plan_study(file: Path | None, example: str | None, overrides: Sequence[str], *, quiet: bool) -> CommandResult:
     """Say what a run would do and cost: prepares the data, and trains for some seconds to measure the speed.
 
     Raises:
@@ -43,11 +46,12 @@ def plan_study(file: Path | None, example: str | None, overrides: Sequence[str])
     path = study_path(file, example)
     explained = explain_study(path, overrides)
     study, sources = explained.study, explained.origins
-    plan = make_plan(study)
+    plan = make_plan(study, quiet=quiet)
     return CommandResult(
         schema="mbo-search/plan/1",
         document={"file": str(path), "origins": sources, **plan.model_dump(mode="json")},
         text=[
+            *_warning(plan),
             *_head(plan),
             "",
             *data_parts(study, plan.data),
@@ -68,6 +72,28 @@ def plan_study(file: Path | None, example: str | None, overrides: Sequence[str])
         next=f"run it: {again('run', file, example, overrides)}",
         brief=_brief(plan),
     )
+
+
+def _warning(plan: StudyPlan) -> list[RenderableType]:
+    """Said before anything else of a study that would keep this machine busy for weeks."""
+    seconds = _all_seconds(plan)
+    if seconds is None or seconds < _LONG_SECONDS:
+        return []
+    advice = "a smaller model, budget.tokens or search.trials, or a faster machine, is needed to see its end"
+    return [f"This study would take about {format_seconds(seconds)} here: {advice}.", ""]
+
+
+def _all_seconds(plan: StudyPlan) -> float | None:
+    """Time of the search and of its confirmation."""
+    if plan.expected_seconds is None:
+        return None
+    return plan.expected_seconds + _confirm_seconds(plan)
+
+
+def _confirm_seconds(plan: StudyPlan) -> float:
+    if plan.confirm is None or not plan.pace.tokens:
+        return 0.0
+    return CONFIRMED_SHARE * plan.confirm.tokens / (plan.pace.tokens_per_second * plan.slots)
 
 
 def _head(plan: StudyPlan) -> list[RenderableType]:
@@ -172,14 +198,30 @@ def _cost(plan: StudyPlan) -> RenderableType:
         ("cached states", states),
     ]
     if plan.pace is not None:
-        pairs.append(
-            ("speed", f"{format_count(plan.pace.tokens_per_second)} tokens a second and schedule, measured")
-        )
-    if plan.most_seconds is not None:
-        pairs.append(("time", f"about {format_seconds(plan.most_seconds)}, start and report aside"))
+        measured = "measured on a piece of a step" if plan.pace.is_piece else "measured"
+        speed = format_count(plan.pace.tokens_per_second)
+        pairs.append(("speed", f"{speed} tokens a second and schedule, {measured}"))
+    pairs += [("memory", _memory(plan.memory, plan.slots))] if plan.memory is not None else []
+    pairs += [("time", _time(plan))] if plan.expected_seconds is not None else []
     if plan.confirm is not None:
         pairs.append(("confirmation", _confirmation(plan.confirm, rungs_of(plan.study))))
     return facts(pairs)
+
+
+def _memory(memory: TrialMemory, slots: int) -> str:
+    together = f", {format_bytes(slots * memory.needed_bytes)} together" if slots > 1 else ""
+    largest = f"the largest that fits is about {memory.largest_micro_batch}"
+    needed = format_bytes(memory.needed_bytes)
+    return f"about {needed} a schedule{together}, with a micro-batch of {memory.micro_batch}; {largest}"
+
+
+def _time(plan: StudyPlan) -> str:
+    most = "" if plan.most_seconds is None else f", at most {format_seconds(plan.most_seconds)}"
+    expected = format_seconds(plan.expected_seconds or 0.0)
+    parts = [f"about {expected} for the search{most} if nothing could be shared"]
+    if plan.confirm is not None:
+        parts.append(f"about {format_seconds(_confirm_seconds(plan))} for the confirmation")
+    return f"{'; '.join(parts)}; start and report aside"
 
 
 def _tokens(plan: StudyPlan) -> str:
@@ -221,5 +263,6 @@ def _seeds(plan: StudyPlan) -> list[RenderableType]:
 
 def _brief(plan: StudyPlan) -> str:
     schedules = "any number of" if plan.trials is None else str(plan.trials)
-    time = "" if plan.most_seconds is None else f", about {format_seconds(plan.most_seconds)}"
+    seconds = _all_seconds(plan)
+    time = "" if seconds is None else f", about {format_seconds(seconds)}"
     return f"{plan.study.study}: {schedules} schedules of {format_count(plan.schedule_tokens)} tokens{time}"

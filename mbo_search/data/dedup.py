@@ -6,11 +6,13 @@ import hashlib
 import re
 import zlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-from datasketch import MinHash, MinHashLSH
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
 
 NEAR_THRESHOLD = 0.75
 """Least estimated Jaccard similarity of the shingles of near duplicates."""
@@ -62,6 +64,8 @@ class DuplicateFilter:
     """
 
     def __init__(self, kind: Literal["none", "exact", "near"]) -> None:
+        from datasketch import MinHash, MinHashLSH  # loads scipy, which reading prepared data can do without
+
         self._kind = kind
         self._groups: dict[bytes, str] = {}
         self._index = MinHashLSH(params=(_BANDS, _ROWS), num_perm=_BANDS * _ROWS)

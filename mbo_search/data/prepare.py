@@ -19,7 +19,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import datasketch
 import numpy as np
 import pydantic
 import tokenizers
@@ -182,6 +181,8 @@ def _source_key(source: Source) -> list[object]:
 
 
 def _versions() -> dict[str, str]:
+    import datasketch  # loads scipy, which reading prepared data can do without
+
     return {
         "datasketch": datasketch.__version__,
         "numpy": np.__version__,

@@ -8,7 +8,7 @@ from mbo_search.engine.backends.ray.runner import RayJob
 from mbo_search.engine.backends.ray.session import RaySlots
 from mbo_search.engine.backends.slots import choose_backend, slots_of, store_limit_bytes
 from mbo_search.engine.backends.worker import WorkerPlan, open_store
-from mbo_search.engine.control.confirm import Confirmation
+from mbo_search.engine.control.confirm import Confirmation, confirm_cost
 from mbo_search.engine.control.controller import SearchController
 from mbo_search.engine.control.dependencies import SearchConfig, SearchDependencies
 from mbo_search.engine.control.pruner import BoundaryPruner
@@ -56,7 +56,7 @@ def compose(found: OpenRun, options: RunOptions) -> SearchDriver:
     housekeeper = Housekeeper(
         StoreCollector(controller, store, _mirror(plan)),
         StatusWriter(found.run, controller, status),
-        ProgressReporter(found.study.study, log, options.observe),
+        ProgressReporter(found.study.study, found.run, log, options.observe),
     )
     return SearchDriver(controller, _backend(found, options, plan, slots), housekeeper)
 
@@ -124,7 +124,9 @@ def _confirmation(found: OpenRun) -> Confirmation | None:
     study = found.study
     if study.confirm is None:
         return None
+    cost = confirm_cost(study, found.setup.budget())
     return Confirmation(
+        most_tokens=0 if cost is None else cost.tokens // study.search.repeats,
         spec=study.confirm,
         search_seed=study.seed,
         budget=found.setup.budget(),

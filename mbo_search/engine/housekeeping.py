@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mbo_search.engine.backends.position_file import read_position
 from mbo_search.engine.backends.stop_signals import throttled
 from mbo_search.engine.control.controller import SearchController
 from mbo_search.engine.control.progress import Progress, progress_of
+from mbo_search.engine.control.remaining import Estimator, reached_positions
 from mbo_search.engine.eviction_score import expected_uses
 from mbo_search.engine.tasks import TrialTask, write_task
 from mbo_search.results.records.records import Arm, TrialRecord
@@ -133,14 +135,28 @@ class StatusWriter:
 class ProgressReporter:
     """Shows snapshots of a search to an observer."""
 
-    def __init__(self, study: str, log: MessageLog, show: Callable[[Progress], None]) -> None:
+    def __init__(self, study: str, run: RunDirectory, log: MessageLog, show: Callable[[Progress], None]) -> None:
         self._study = study
+        self._trials = run.trials
         self._log = log
         self._show = show
+        self._estimator = Estimator(time.time())
 
     def report(self, controller: SearchController) -> None:
         """Show how far the search is."""
-        self._show(progress_of(controller, study=self._study, messages=self._log.recent))
+        positions = {
+            trial: min(max(reached, read_position(self._trials, trial) or 0), controller.table.task(trial).tokens)
+            for trial, reached in reached_positions(controller).items()
+        }
+        estimate = self._estimator.estimate(controller, positions, controller.dependencies.clock())
+        shown = progress_of(
+            controller,
+            study=self._study,
+            messages=self._log.recent,
+            positions=positions,
+            estimate=estimate,
+        )
+        self._show(shown)
 
 
 class Housekeeper:

@@ -24,6 +24,7 @@ from mbo_search.study.spec.segments import cut, resolve_budget
 from mbo_search.study.study import Study
 from mbo_search.system.files import remove_leftovers
 from mbo_search.train.runners import runner_numerics
+from mbo_search.train.setup.memory import check_memory
 from mbo_search.train.setup.resolve import numerics_here, resolve_setup
 from mbo_search.train.setup.setup import TrainSetup, changed_numerics
 from mbo_search.trial.reports import StageRunner
@@ -87,8 +88,12 @@ def create_run(study: Study, out: Path, options: RunOptions) -> OpenRun:
         UserError: If the study cannot be run, or the directory cannot be made.
     """
     check_schedules(study)
-    prepared = prepare(study.data, options.cache)
-    setup = with_runner(resolve_setup(study, prepared, num_slots(study, options.backend)), options.runner)
+    prepared = prepare(study.data, options.cache, options.preparing.data)
+    options.preparing.step("Measuring this machine")
+    slots = num_slots(study, options.backend)
+    setup = with_runner(resolve_setup(study, prepared, slots), options.runner)
+    if options.runner is None and options.cluster is None:
+        check_memory(study, setup, slots)
     run = RunDirectory.create(out, study, setup)
     record_metadata(run, prepared.metadata)
     return OpenRun(run=run, study=study, setup=setup, prepared=prepared)
@@ -187,7 +192,7 @@ def _reopen(run: RunDirectory, study: Study, options: RunOptions) -> OpenRun:
         remove_leftovers(folder)  # of writes that a crash cut short
     setup = run.setup()
     _check_numerics(run, setup, numerics_here(setup) | runner_numerics(options.runner))
-    prepared = data_again(run, study, options.cache)
+    prepared = data_again(run, study, options.cache, options.preparing.data)
     if prepared.metadata.fingerprint != setup.data_fingerprint:
         rule = "cannot go on: its text gives other tokens than when the study began"
         hint = f"restore the texts, or {_fork(run.path)}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mbo_search.data.progress import PrepareReporter, tell_nobody
 from mbo_search.engine.backends.ray.cluster import Cluster
 from mbo_search.engine.backends.slots import Backend
 from mbo_search.trial.reports import StageRunner
@@ -22,6 +23,26 @@ def _ignore(progress: Progress) -> None:
     """Observe nothing."""
 
 
+def _say_nothing(step: str) -> None:
+    """Tell nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparing:
+    """Whom to tell what is being done before anything is trained.
+
+    Attributes:
+        data: Told how far the text is.
+        step: Told in a few words what has begun.
+    """
+
+    data: PrepareReporter = tell_nobody
+    step: Callable[[str], None] = _say_nothing
+
+
+NOBODY = Preparing()
+
+
 def _ignore_data(study: Study, data: DataSummary) -> None:
     """Show nothing."""
 
@@ -35,6 +56,7 @@ class RunOptions:
         backend: Where trials run; `auto` is Ray where several run at once, else this process.
         cluster: An existing Ray cluster; None: start one if Ray is needed.
         observe: Called with a snapshot now and then.
+        preparing: Told what is being done before the first snapshot.
         show_data: Called once with the study and what became of its text, before anything is trained.
         warm_start: Run directories of earlier studies whose states and best schedules a new search starts from.
         runner: Trains in place of the built-in trainer. Its class name and its `version` attribute enter every
@@ -47,6 +69,7 @@ class RunOptions:
     backend: Backend = "auto"
     cluster: Cluster | None = None
     observe: Callable[[Progress], None] = _ignore
+    preparing: Preparing = NOBODY
     show_data: Callable[[Study, DataSummary], None] = _ignore_data
     warm_start: Sequence[Path] = ()
     runner: StageRunner | None = None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +10,9 @@ from mbo_search.data.prepare import PreparedData, prepare
 from mbo_search.data.summary.data_summary import summarize
 from mbo_search.engine.backends.slots import Backend, choose_backend, num_slots, store_limit_bytes
 from mbo_search.engine.control.confirm import confirm_cost
+from mbo_search.engine.control.expected import expected_tokens
 from mbo_search.engine.open_run import baselines_of, with_runner
+from mbo_search.engine.options import NOBODY, Preparing
 from mbo_search.engine.plan_values import (
     ArmPlan,
     LrPreview,
@@ -22,6 +22,7 @@ from mbo_search.engine.plan_values import (
     StudyPlan,
 )
 from mbo_search.engine.searcher.suggest import FixedChoices, ReferenceSuggest, draw
+from mbo_search.engine.speed import measure_speed
 from mbo_search.model.size import flops_per_token, num_parameters
 from mbo_search.results.ranking.files import earlier_noise
 from mbo_search.results.records.records import Arm
@@ -36,15 +37,11 @@ from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.study.spec.study import Numeric, Range
 from mbo_search.study.study import Study
-from mbo_search.train.execution.path import schedule_path
-from mbo_search.train.runners import runner_for
 from mbo_search.train.setup.eval_text import validation_parts_of
+from mbo_search.train.setup.memory import check_memory
 from mbo_search.train.setup.resolve import resolve_setup
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.reports import StageRunner
-
-PROBE_SECONDS = 4.0
-"""Longest time that the speed of training is measured for."""
 
 _PREVIEW_POINTS = 40
 _FLOAT_BYTES = 4
@@ -55,25 +52,45 @@ def make_plan(
     *,
     cache: Path,
     backend: Backend = "auto",
-    folder: Path = Path(),
     earlier: Path | None = None,
     runner: StageRunner | None = None,
+    tell: Preparing = NOBODY,
 ) -> StudyPlan:
-    """Estimate what a run of a study would do and cost; this prepares its data and trains for a few seconds.
+    """TimeLeft what a run of a study would do and cost; this prepares its data and trains for a few seconds.
+
+    Args:
+        study: The study.
+        cache: Folder of prepared data.
+        backend: Where trials would run.
+        earlier: Folder of earlier run directories, which know how noisy differences are.
+        runner: Trains in place of the built-in trainer.
+        tell: Told what is being done.
 
     Raises:
         UserError: Whatever would keep the study from running.
     """
-    baselines, arms = baselines_of(study), _arm_plans(study)
-    prepared = prepare(study.data, cache)
+    baselines = baselines_of(study)
+    prepared = prepare(study.data, cache, tell.data)
     slots = num_slots(study, backend)
+    tell.step("Measuring this machine")
     setup = with_runner(resolve_setup(study, prepared, slots), runner)
-    budget = setup.budget()
-    _check_fit(baselines, budget)
+    memory = None if runner is not None else check_memory(study, setup, slots)
+    _check_fit(baselines, setup.budget())
     first = next(iter(baselines.values()), _reference_schedule(study))
+    tell.step("Measuring the speed of training")
     speed = measure_speed(setup, first, study.seed, prepared=prepared, runner=runner)
+    plan = _plan_of(study, setup, prepared, speed=speed, slots=slots)
+    noise = None if earlier is None else earlier_noise(earlier, setup, _worthwhile_percent(study))
+    return plan.model_copy(update={"backend": choose_backend(backend, slots), "memory": memory, "noise": noise})
+
+
+def _plan_of(
+    study: Study, setup: TrainSetup, prepared: PreparedData, *, speed: SpeedEstimate, slots: int
+) -> StudyPlan:
+    """Everything that follows from what was measured; the backend is the local one."""
+    budget = setup.budget()
     most_tokens, node_bytes = _most_tokens(study, budget.total_tokens), _node_bytes(study, setup)
-    store_bytes = store_limit_bytes(study, folder)
+    store_bytes = store_limit_bytes(study, Path())
     parts = validation_parts_of(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
     return StudyPlan(
         study=study,
@@ -85,9 +102,9 @@ def make_plan(
         epochs=budget.total_tokens / _train_tokens(prepared),
         steps=budget.total_steps,
         schedule_tokens=budget.total_tokens,
-        arms=arms,
-        baselines=baselines,
-        backend=choose_backend(backend, slots),
+        arms=_arm_plans(study),
+        baselines=baselines_of(study),
+        backend="local",
         slots=slots,
         trials=study.search.trials,
         most_tokens=most_tokens,
@@ -96,12 +113,12 @@ def make_plan(
         nodes_that_fit=None if store_bytes is None else store_bytes // node_bytes,
         pace=speed,
         most_seconds=_most_seconds(study, most_tokens, speed, slots),
+        expected_seconds=_most_seconds(study, _expected_tokens(study, budget.total_tokens), speed, slots),
         num_windows=len(parts.windows.starts),
         judged_documents=0 if parts.judged is None else parts.judged.num_documents,
         judged_tokens=0 if parts.judged is None else parts.judged.num_tokens,
         why_not_judged=parts.why_not,
         confirm=confirm_cost(study, budget),
-        noise=None if earlier is None else earlier_noise(earlier, setup, _worthwhile_percent(study)),
     )
 
 
@@ -113,23 +130,6 @@ def _check_fit(schedules: Mapping[str, Schedule], budget: BudgetSteps) -> None:
 
 def _worthwhile_percent(study: Study) -> float:
     return WORTHWHILE_PERCENT if study.confirm is None else study.confirm.worthwhile_percent
-
-
-def measure_speed(
-    setup: TrainSetup,
-    schedule: Schedule,
-    seed: int,
-    *,
-    prepared: PreparedData | None = None,
-    runner: StageRunner | None = None,
-) -> SpeedEstimate:
-    """Train the first steps of a schedule for a few seconds at most; nothing is kept."""
-    path = schedule_path(schedule, setup, seed)
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = runner_for(setup, Path(scratch), prepared=prepared, given=runner)
-        deadline = time.monotonic() + PROBE_SECONDS
-        _, report = trainer.run(None, path.segments, seed, lambda: time.monotonic() > deadline)
-    return SpeedEstimate(tokens=report.cost.executed_tokens, seconds=report.cost.train_seconds)
 
 
 def _arm_plans(study: Study) -> tuple[ArmPlan, ...]:
@@ -211,6 +211,13 @@ def _most_tokens(study: Study, schedule_tokens: int) -> int | None:
     by_trials = None if study.search.trials is None else study.search.trials * schedule_tokens
     known = [tokens * study.search.repeats for tokens in (by_trials, study.search.budget) if tokens is not None]
     return min(known, default=None)
+
+
+def _expected_tokens(study: Study, schedule_tokens: int) -> int | None:
+    """Charged tokens of all searches with what is shared left out, as far as past searches tell."""
+    by_trials = None if study.search.trials is None else expected_tokens(study.search.trials, schedule_tokens)
+    known = [tokens for tokens in (by_trials, study.search.budget) if tokens is not None]
+    return round(min(known) * study.search.repeats) if known else None
 
 
 def _node_bytes(study: Study, setup: TrainSetup) -> int:

@@ -11,6 +11,7 @@ from mbo_search.results.records.records import Arm
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.study import Study
+from mbo_search.train.setup.memory import TrialMemory
 from mbo_search.train.setup.setup import TrainSetup
 
 
@@ -90,10 +91,12 @@ class SpeedEstimate(Description):
     Attributes:
         tokens: Charged tokens trained while measuring.
         seconds: Time that it took, evaluations included.
+        is_piece: Whether only a piece of a step was measured, because a whole one takes too long.
     """
 
     tokens: int
     seconds: float
+    is_piece: bool = False
 
     @property
     def tokens_per_second(self) -> float:
@@ -126,6 +129,8 @@ class StudyPlan(Description):
         pace: The measured pace.
         most_seconds: Time for `most_tokens` at that pace on all slots, or the limit of hours if that is less;
             None without such limits, and where not one step ended while measuring.
+        expected_seconds: The same for what is left once shared beginnings are trained once, as past searches tell.
+        memory: Memory of a trial; None with a trainer of the user's own.
         confirm: The most that the confirmation at the end of the run trains; None without one.
         num_windows: Evaluation windows, of the model's context each.
         judged_documents: Documents of the validation split on which runs on fresh seeds are judged.
@@ -154,6 +159,8 @@ class StudyPlan(Description):
     nodes_that_fit: int | None
     pace: SpeedEstimate
     most_seconds: float | None
+    expected_seconds: float | None = None
+    memory: TrialMemory | None = None
     num_windows: int
     judged_documents: int
     judged_tokens: int

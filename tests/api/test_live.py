@@ -7,7 +7,16 @@ import io
 import pytest
 from rich.console import Console
 
-from mbo_search.api.live import PlainLines, best_baseline_loss, draw_progress, progress_line, watch
+from mbo_search.api.live import (
+    PlainLines,
+    Watcher,
+    _sometimes,
+    best_baseline_loss,
+    draw_progress,
+    progress_line,
+    watch,
+)
+from mbo_search.data.progress import PrepareProgress
 from mbo_search.engine.control.progress import ArmProgress, Progress, RunningTrial
 from mbo_search.results.evidence.counts import StudyCounts
 
@@ -88,10 +97,14 @@ def test_probes_do_not_count_as_schedules():
 def test_confirm_runs_are_counted_and_drawn_as_what_is_left_of_them():
     arms = (arm("staged", best=4.9, complete=6), arm("confirm", best=4.8, complete=3))
     progress = snapshot(
-        arms=arms, counts=StudyCounts(schedules=6, complete=6, confirm_runs=3), planned=6, confirm_left=9
+        arms=arms,
+        counts=StudyCounts(schedules=6, complete=6, confirm_runs=3),
+        planned=6,
+        confirm_left=9,
+        share=0.269,
     )
-    assert progress_line(progress).startswith("6 of 6 schedules done, 3 of 12 confirm runs done, 1 running")
-    assert "[########......................]" in drawn(progress)
+    assert progress_line(progress).startswith("26 % done; 6 of 6 schedules done, 3 of 12 confirm runs done")
+    assert "[########......................] 26 %" in drawn(progress)
 
 
 def test_the_table_holds_every_search_and_running_trial():
@@ -99,7 +112,7 @@ def test_the_table_holds_every_search_and_running_trial():
     assert "quickstart" in text
     assert "-9.5 %" in text
     assert "adamw -> muon" in text
-    assert "30%" in text
+    assert "30 %" in text
     assert "Stopping" in text
     assert "#4: perplexity 140" in text
 
@@ -172,3 +185,38 @@ def test_a_watched_search_is_shown(terminal):
     with watch(Console(file=file, force_terminal=terminal, width=120), quiet=False) as observe:
         observe(snapshot())
     assert "6 of 24 schedules done" in file.getvalue()
+
+
+def test_nothing_is_called_done_before_it_is():
+    assert progress_line(snapshot(share=0.999)).startswith("99 % done")
+    assert progress_line(snapshot(share=1.0)).startswith("100 % done")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (3.0, "a few seconds"),
+        (11.0, "15 s"),
+        (88.0, "1 min 30 s"),
+        (95.0, "2 min"),
+        (150.0, "2 min 30 s"),
+        (601.0, "11 min"),
+        (7300.0, "2 h 2 min"),
+    ],
+)
+def test_the_time_left_has_no_digits_that_nobody_knows(seconds, said):
+    assert progress_line(snapshot(eta_seconds=seconds)).endswith(f"1 min 15 s, about {said} left")
+
+
+def test_the_preparation_is_told_by_phases():
+    lines = []
+    watcher = Watcher(lambda _: None, _sometimes(lines.append, 1000.0))
+    for done in range(3):
+        watcher.data(PrepareProgress("read", done, 3))
+    watcher.data(PrepareProgress("encode", 0, 7))
+    watcher.step("Measuring this machine")
+    assert lines == [
+        "Preparing the text: reading files, 0 of 3",
+        "Preparing the text: writing tokens, 0 of 7",
+        "Measuring this machine ...",
+    ]

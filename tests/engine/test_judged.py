@@ -68,12 +68,12 @@ def test_runs_on_fresh_seeds_are_judged_and_searches_are_not(confirmed):
 
 
 def test_a_plan_counts_what_runs_are_judged_on(confirmed, tiny_root, tiny, tmp_path):
-    plan = make_plan(many_documents(tiny_root), cache=tiny_root / "cache", folder=tmp_path)
+    plan = make_plan(many_documents(tiny_root), cache=tiny_root / "cache")
     judged = next(record for record in confirmed.records() if record.arm == "confirm")
     assert plan.judged_documents == len(judged.document_tokens)
     assert plan.judged_tokens == sum(judged.document_tokens)
     assert (plan.num_windows, plan.why_not_judged) == (16, "")
-    small = make_plan(tiny, cache=tiny_root / "cache", folder=tmp_path)
+    small = make_plan(tiny, cache=tiny_root / "cache")
     assert (small.judged_documents, small.judged_tokens, small.num_windows) == (0, 0, 16)
     assert "20 other documents with 2000 tokens" in small.why_not_judged
 

@@ -18,7 +18,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plan(tiny, folder):
-    return make_plan(tiny, cache=folder / "cache", folder=folder)
+    return make_plan(tiny, cache=folder / "cache")
 
 
 def test_learning_rates_are_absolute(plan):

@@ -118,6 +118,30 @@ def stop_on_signals() -> Iterator[StopRequest]:
                 signal.signal(number, handler)
 
 
+@contextmanager
+def stop_once_polled() -> Iterator[Callable[[], bool]]:
+    """Turn stop signals into a request from the first poll on.
+
+    Before that nothing listens to requests, as while text is prepared, and a signal interrupts at once.
+    """
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    request, is_armed = StopRequest(), False
+
+    def stop() -> bool:
+        nonlocal is_armed
+        if not is_armed:
+            is_armed = True
+            request.arm()
+        return request.is_set()
+
+    try:
+        yield stop
+    finally:
+        if is_armed and threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
 def throttled(action: Callable[[], ResultT], every_seconds: float) -> Callable[[], ResultT | None]:
     """Limit how often an action runs; calls in between return None."""
     last = -math.inf

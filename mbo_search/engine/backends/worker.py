@@ -16,6 +16,7 @@ from pydantic import Field
 
 from mbo_search.data.prepare import PreparedData, load_prepared
 from mbo_search.engine.backends.failure_note import FailureNotingRunner, read_failure_note
+from mbo_search.engine.backends.position_file import TellingRunner, telling_position
 from mbo_search.engine.backends.watchdog import HangGuard
 from mbo_search.engine.tasks import TrialTask
 from mbo_search.errors import StoreError, TrialError
@@ -81,7 +82,6 @@ class TrialWorker:
         """Train a task until it ends, for whatever reason."""
         self._train_with(self._plan.setup.scaled(task.budget_multiple))
         path = schedule_path(task.schedule, self._setup, task.seed)
-        runner = self._runner_of(task)
         guard = HangGuard(self._run.trials, task.trial, self._plan.hang_seconds)
 
         def stop_and_beat() -> bool:
@@ -93,7 +93,12 @@ class TrialWorker:
                 return on_boundary(event) or event.boundary.stage == task.stop_after
 
         try:
-            with guard.on_guard(), self._log(task.trial) as log:
+            with (
+                guard.on_guard(),
+                self._log(task.trial) as log,
+                telling_position(self._run.trials, task.trial) as tell,
+            ):
+                runner = TellingRunner(runner=self._runner_of(task), path=path, tell=tell)
                 outcome = execute(path, runner, self._store, stop=stop_and_beat, on_boundary=judge, log=log)
         except TrialError as error:
             return TrialOutcome(state="failed", reason="hung", message=str(error))

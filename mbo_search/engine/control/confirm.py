@@ -55,6 +55,7 @@ class Confirmation:
         budget: The study's budget in steps.
         reference_lrs: Reference learning rate of every optimizer at the study's width.
         question: The freedom that the study asks about; None: the highest that any schedule needs.
+        most_tokens: The most charged tokens that all of it may take.
     """
 
     spec: ConfirmSpec
@@ -62,6 +63,7 @@ class Confirmation:
     budget: BudgetSteps
     reference_lrs: Mapping[str, float] = field(default_factory=dict)
     question: Rung | None = None
+    most_tokens: int = 0
 
     def runs(self, records: Sequence[TrialRecord]) -> Sequence[ConfirmRun]:
         """Everything that is to be trained on fresh seeds, the question's answer first.

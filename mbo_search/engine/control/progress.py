@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mbo_search.engine.control.controller import SearchController
+from mbo_search.engine.control.remaining import UNKNOWN, TimeLeft, reached_positions
 from mbo_search.engine.tasks import TrialTask
 from mbo_search.results.evidence.counts import StudyCounts, count_study, ending_of
 from mbo_search.results.ranking.rank import count_totals
@@ -46,7 +47,7 @@ class RunningTrial:
         trial: Its number.
         arm: Its arm.
         optimizers: The optimizer of each stage.
-        tokens: Charged tokens up to its last boundary.
+        tokens: Charged tokens that it has behind it, shared ones included.
         total_tokens: Charged tokens of its schedule.
         loss: Validation loss at its last boundary, nats per token; None before the first.
     """
@@ -79,7 +80,8 @@ class Progress:
         stages_found: Those of them that another trial had trained before.
         confirm_left: Confirm runs that are running or still to begin; 0 before the search has ended.
         elapsed_seconds: Wall-clock seconds of all drivers so far.
-        eta_seconds: Estimate of the seconds left; None while nothing is known.
+        eta_seconds: TimeLeft of the seconds left, confirmation included; None before there is one.
+        share: Share of the work that is done, in [0, 1]; None if nothing says when the search ends.
         messages: What happened lately, newest last.
         is_stopping: Whether trials are being brought to a halt.
     """
@@ -98,6 +100,7 @@ class Progress:
     eta_seconds: float | None
     messages: tuple[str, ...]
     is_stopping: bool
+    share: float | None = None
     stages_asked: int = 0
     stages_found: int = 0
     confirm_left: int = 0
@@ -108,8 +111,24 @@ class Progress:
         return self.counts.schedules + self.counts.probes + self.counts.confirm_runs
 
 
-def progress_of(controller: SearchController, *, study: str, messages: Sequence[str]) -> Progress:
-    """Take a snapshot of a search."""
+def progress_of(
+    controller: SearchController,
+    *,
+    study: str,
+    messages: Sequence[str],
+    positions: Mapping[int, int] | None = None,
+    estimate: TimeLeft = UNKNOWN,
+) -> Progress:
+    """Take a snapshot of a search.
+
+    Args:
+        controller: The search.
+        study: Name of the study.
+        messages: What happened lately, newest last.
+        positions: Charged tokens that each running trial has behind it; None: those of its last stage end.
+        estimate: The time to come.
+    """
+    positions = reached_positions(controller) if positions is None else positions
     records = controller.table.records
     totals = count_totals(controller.table.all_records, {})
     elapsed = controller.elapsed_seconds
@@ -119,7 +138,7 @@ def progress_of(controller: SearchController, *, study: str, messages: Sequence[
         begun=len(records) + len(controller.table.open_trials),
         planned=controller.config.limits.trials,
         counts=count_study(records),
-        running=tuple(_running(controller, trial) for trial in controller.running_trials),
+        running=tuple(_running(controller, trial, tokens) for trial, tokens in positions.items()),
         waiting=len(controller.table.open_trials) - len(controller.running_trials),
         arms=tuple(_arm(arm, records) for arm in ARMS if any(record.arm == arm for record in records)),
         executed_tokens=totals.executed_tokens,
@@ -129,19 +148,20 @@ def progress_of(controller: SearchController, *, study: str, messages: Sequence[
         stages_found=totals.stages_found,
         confirm_left=len(confirm_left),
         elapsed_seconds=elapsed,
-        eta_seconds=_eta_seconds(controller, confirm_left, elapsed),
+        eta_seconds=estimate.seconds,
+        share=estimate.share,
         messages=tuple(messages),
         is_stopping=controller.is_stopping,
     )
 
 
-def _running(controller: SearchController, trial: int) -> RunningTrial:
+def _running(controller: SearchController, trial: int, tokens: int) -> RunningTrial:
     task, boundary = controller.table.task(trial), controller.reached(trial)
     return RunningTrial(
         trial=trial,
         arm=task.arm,
         optimizers=task.schedule.optimizers,
-        tokens=boundary.tokens if boundary else 0,
+        tokens=tokens,
         total_tokens=task.tokens,
         loss=boundary.loss if boundary else None,
     )
@@ -167,30 +187,3 @@ def _confirm_tasks_left(controller: SearchController) -> list[TrialTask]:
     """Confirm runs that are running or still to begin."""
     at_work = (controller.table.task(trial) for trial in controller.table.open_trials)
     return [*(task for task in at_work if not task.is_search), *controller.confirm_left()]
-
-
-def _eta_seconds(
-    controller: SearchController, confirm_left: Sequence[TrialTask], elapsed_seconds: float
-) -> float | None:
-    """Time left at the speed so far: of the confirm runs, or else by the limit that is nearest to its end."""
-    left = sum(task.tokens for task in confirm_left)
-    done = sum(record.requested_tokens for record in controller.table.records)
-    if left and done:
-        return elapsed_seconds * left / done
-    return _search_eta_seconds(controller, elapsed_seconds)
-
-
-def _search_eta_seconds(controller: SearchController, elapsed_seconds: float) -> float | None:
-    limits, records = controller.config.limits, controller.table.records
-    tokens = sum(record.cost.tokens for record in records)
-    shares = [
-        done / limit
-        for done, limit in (
-            (controller.table.num_search_trials() - len(controller.table.open_trials), limits.trials),
-            (tokens, limits.tokens),
-            (elapsed_seconds, limits.seconds),
-        )
-        if limit
-    ]
-    share = min(max(shares, default=0.0), 1.0)
-    return elapsed_seconds * (1 - share) / share if records and share > 0 else None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mbo_search.data.metadata import DataMetadata
+from mbo_search.data.progress import PrepareReporter, tell_nobody
 from mbo_search.errors import DataError, Problem, RunDirectoryError, command_line
 from mbo_search.results.records.hostile_files import read_description
 from mbo_search.results.records.run_directory import RunDirectory
@@ -41,7 +42,7 @@ def cached_data(setup: TrainSetup, cache: Path) -> PreparedData | None:
     return None
 
 
-def data_again(run: RunDirectory, study: Study, cache: Path) -> PreparedData:
+def data_again(run: RunDirectory, study: Study, cache: Path, tell: PrepareReporter = tell_nobody) -> PreparedData:
     """Find the data of a run, or prepare what a study names now; the tokens may then be others.
 
     Raises:
@@ -53,7 +54,7 @@ def data_again(run: RunDirectory, study: Study, cache: Path) -> PreparedData:
     if found is not None:
         return found
     try:
-        return prepare(study.data, cache)
+        return prepare(study.data, cache, tell)
     except DataError as error:
         rule = f"needs its prepared text, which is not in the cache {cache} and cannot be made again"
         raise DataError([_lost(run, rule), *error.problems]) from error

@@ -29,6 +29,8 @@ CLEAR_GAIN = 1.15
 _HOPELESS_LOSS = 4.0
 """Ratio by which a first pass, which also sets things up, may be slower to get a second look."""
 
+_WARM_UP_TOKENS = 32
+
 _STATE_FLOATS = 5
 """Floats per parameter that a trial on a GPU needs beside weights and gradients, kept free while measuring."""
 
@@ -59,9 +61,13 @@ class Prober:
         self._model = model
         self._device = device
 
-    def seconds(self, num_sequences: int, precision: Precision) -> float | None:
-        """Seconds of one forward and backward pass; None if the memory does not suffice."""
-        shape = (num_sequences, self._model.spec.context + 1)
+    def seconds(self, num_sequences: int, precision: Precision, *, num_tokens: int | None = None) -> float | None:
+        """Seconds of one forward and backward pass, of the first tokens of each sequence if a number is given.
+
+        Returns:
+            None if the memory does not suffice.
+        """
+        shape = (num_sequences, (self._model.spec.context if num_tokens is None else num_tokens) + 1)
         generator = torch.Generator().manual_seed(0)
         tokens = torch.randint(self._model.vocab_size, shape, generator=generator).to(self._device)
         began = time.monotonic()
@@ -90,7 +96,7 @@ def prober(spec: ModelSpec, vocab_size: int, *, device: Device, threads: int) ->
         num_floats = sum(parameter.numel() for parameter in model.parameters())
         ballast = torch.empty(_STATE_FLOATS * num_floats if device == "cuda" else 0, device=device)
         found = Prober(model, device)
-        found.seconds(1, "float32")
+        found.seconds(1, "float32", num_tokens=min(_WARM_UP_TOKENS, spec.context))
         yield found
         del ballast
     finally:

@@ -10,6 +10,7 @@ from mbo_search.study.study import Study
 from mbo_search.system.cores import available_cores
 from mbo_search.system.device import Device
 from mbo_search.train.setup.eval_text import validation_parts_of
+from mbo_search.train.setup.memory import trial_memory
 from mbo_search.train.setup.setup import TrainSetup
 
 
@@ -53,7 +54,18 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         branch_points=branch_points(study),
         numerics={},
     )
+    setup = _within_memory(study, setup, workers)
     return setup.model_copy(update={"numerics": numerics_here(setup)})
+
+
+def _within_memory(study: Study, setup: TrainSetup, workers: int) -> TrainSetup:
+    """The setup with a micro-batch of which all trials at once fit, where it may be chosen."""
+    if study.train.micro_batch != "auto" or setup.micro_batch == 1:
+        return setup
+    memory = trial_memory(study, setup, workers)
+    if not memory.is_surely_too_little(setup.micro_batch):
+        return setup
+    return setup.model_copy(update={"micro_batch": max(1, min(setup.micro_batch, memory.largest_micro_batch))})
 
 
 def numerics_here(setup: TrainSetup) -> dict[str, str]:

@@ -13,6 +13,7 @@ from mbo_search.engine.backends.stop_signals import (
     SessionFile,
     SessionWatch,
     stop_on_signals,
+    stop_once_polled,
     throttled,
 )
 
@@ -103,3 +104,14 @@ def test_a_throttled_action_runs_at_once_and_then_rests():
     action = throttled(lambda: runs.append(1) or len(runs), 60.0)
     assert action() == 1
     assert action() is None
+
+
+def test_a_signal_before_the_first_poll_interrupts_and_one_after_it_is_a_request():
+    with pytest.raises(KeyboardInterrupt), stop_once_polled():
+        signal.raise_signal(signal.SIGINT)
+    before = signal.getsignal(signal.SIGINT)
+    with stop_once_polled() as stop:
+        assert not stop()
+        signal.raise_signal(signal.SIGINT)
+        assert stop()
+    assert signal.getsignal(signal.SIGINT) is before

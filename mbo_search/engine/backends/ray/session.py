@@ -196,6 +196,7 @@ def _connect(address: str, environment: Mapping[str, str], settings: Mapping[str
 def _disconnect() -> None:
     import ray
 
+    _compat.end_at_once()
     ray.shutdown()
 
 

@@ -25,7 +25,7 @@ _MOST_STARTS = 5
 _LONGEST_SECONDS = 240.0
 """No further start is tried after this time; each may take a minute or two itself."""
 
-_STOP_SECONDS = 5.0
+_STOP_SECONDS = 2.0
 """Time in which an attempt may finish once a stop is requested; then it is abandoned."""
 
 _POLL_SECONDS = 0.1

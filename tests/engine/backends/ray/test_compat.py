@@ -143,3 +143,15 @@ def test_a_port_is_looked_for_until_it_is_there_and_no_longer_than_asked():
     assert _compat.wait_for_port(look_later(3), "folder", timeout_ms=60_000) == 6379
     with pytest.raises(RuntimeError, match="not yet"):
         _compat.wait_for_port(look_later(1_000), "folder", timeout_ms=60)
+
+
+def test_a_cluster_of_our_own_ends_without_waiting_for_its_processes(monkeypatch):
+    kill = symbol("ray._private.node:Node.kill_all_processes", "end Ray's processes at once", "end_at_once")
+    with kill.expected():
+        assert {"check_alive", "allow_graceful", "wait"} <= set(inspect.signature(kill.find()).parameters)
+    calls = []
+    node = SimpleNamespace(kill_all_processes=lambda **given: calls.append(given))
+    monkeypatch.setattr("ray._private.worker._global_node", node)
+    _compat.end_at_once()
+    node.kill_all_processes(check_alive=False, allow_graceful=True, wait=True)
+    assert calls == [{"check_alive": False, "allow_graceful": False, "wait": True}]

@@ -9,7 +9,7 @@ import pytest
 
 from mbo_search.study.examples import example_path
 
-FOLDER = Path(__file__).parents[1] / "replay" / "directory"
+FOLDER = Path(__file__).parents[2] / "replay" / "directory"
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from typer.main import get_command
 
 from mbo_search.cli.app import app
-from mbo_search.cli.usage import EXAMPLES
+from mbo_search.cli.asked.usage import EXAMPLES
 
 COMMANDS = get_command(app).commands
 

@@ -1,0 +1,61 @@
+"""Proves that memory is predicted before anything is trained, and that what cannot fit is refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from mbo_search.errors import StudyError
+from mbo_search.system import memory as system_memory
+from mbo_search.testing.runs import make_setup, make_study
+from mbo_search.train.setup import memory as module
+from mbo_search.train.setup.memory import check_memory, trial_memory
+
+MIB = 2**20
+
+
+@pytest.fixture
+def planned():
+    study = make_study(2)
+    return study, make_setup(study)
+
+
+def test_memory_grows_by_the_sequences_of_a_micro_batch(planned):
+    study, setup = planned
+    small, large = (
+        trial_memory(study, setup.model_copy(update={"micro_batch": size}), slots=1) for size in (1, 33)
+    )
+    assert large.needed_bytes - small.needed_bytes == 32 * small.sequence_bytes
+    assert small.fixed_bytes == large.fixed_bytes > 400 * MIB
+
+
+def test_the_largest_micro_batch_that_fits_is_named_and_fits(planned, monkeypatch):
+    study, setup = planned
+    monkeypatch.setattr(module, "memory_bytes", lambda: 900 * MIB)
+    setup = setup.model_copy(update={"micro_batch": 100_000})
+    with pytest.raises(StudyError, match=r"the largest that fits is --set train\.micro_batch=") as caught:
+        check_memory(study, setup, slots=2)
+    problem = caught.value.problems[0]
+    assert (problem.key, problem.value) == ("train.micro_batch", "100000")
+    largest = int(problem.hint.split("=")[1].split(";")[0])
+    assert check_memory(study, setup.model_copy(update={"micro_batch": largest}), slots=2).needed_bytes <= 450 * MIB
+
+
+def test_a_model_that_fits_in_no_way_is_refused(planned, monkeypatch):
+    study, setup = planned
+    monkeypatch.setattr(module, "memory_bytes", lambda: 100 * MIB)
+    with pytest.raises(StudyError, match="memory a trial") as caught:
+        check_memory(study, setup, slots=1)
+    assert caught.value.problems[0].key == "model"
+
+
+def test_a_limit_of_the_process_counts(planned, monkeypatch):
+    study, setup = planned
+    monkeypatch.setattr(module, "process_bytes_left", lambda: 0)
+    assert trial_memory(study, setup, slots=1).available_bytes == 400 * MIB
+
+
+@pytest.mark.parametrize(("text", "found"), [("1000\n", 1000), ("max\n", None)])
+def test_a_container_s_quota_is_read(text, found, tmp_path):
+    (tmp_path / "memory.max").write_text(text)
+    assert system_memory.quota_bytes(tmp_path) == found
+    assert system_memory.quota_bytes(tmp_path / "none") is None
