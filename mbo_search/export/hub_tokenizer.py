@@ -16,7 +16,7 @@ _FILE = "tokenizer.json"
 _CONFIG = "tokenizer_config.json"
 
 _ADDS_TOKENS = ("TemplateProcessing", "BertProcessing", "RobertaProcessing", "Sequence")
-"""Post-processors that put tokens before or behind a text."""
+"""Steps after tokenizing that put tokens before or behind a text."""
 
 
 def write_hub_tokenizer(source: Path, folder: Path, *, context: int) -> dict[str, int | None]:
