@@ -280,7 +280,7 @@ def _source_metadata(
                 name=source.name,
                 role=source.role,
                 num_files=len(source.files),
-                num_documents=sum(len(document_ends(tokens, eos_id)) for tokens in arrays),
+                num_documents=sum(_num_documents(tokens, eos_id) for tokens in arrays),
                 num_characters=sum(len(tokens) for tokens in arrays),
                 sha256=source.digest,
                 passed_over=source.passed_over,
@@ -288,6 +288,11 @@ def _source_metadata(
             )
         )
     return tuple(found)
+
+
+def _num_documents(tokens: TokenArray, eos_id: int) -> int:
+    """Documents of a shard; the last one may have no end."""
+    return len(document_ends(tokens, eos_id)) + (int(tokens[-1]) != eos_id)
 
 
 def _problem(file: Path, rule: str) -> DataError:

@@ -17,6 +17,7 @@ from mbo_search.data.files.walk import folder_entries, matching_entries, shown
 from mbo_search.data.metadata import MOST_NAMES, Notice, PassedOver, PassReason, Split
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.readers import lacks_field, reader_digest, text_suffixes
+from mbo_search.data.tokenizing.foreign_tokenizers import FROM_META_PKL
 from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec
 from mbo_search.system.files import sha256_file
@@ -222,7 +223,10 @@ def _readable(name: str, base: Path, entries: tuple[list[Path], list[Path]], ent
     passed["hidden"] = hidden
     read = (*text_suffixes(), SHARD_SUFFIX)
     files: list[Path] = []
+    shards = {path for path in found if path.suffix.lower() == SHARD_SUFFIX}
     for path in sorted(found, key=lambda path: path.as_posix()):
+        if path.suffix == ".json" and path.with_suffix(SHARD_SUFFIX) in shards:
+            continue  # the width of a shard, read with it
         if not path.is_file():
             passed["not_a_file"].append(path)
         elif suffix_of(path) not in read:
@@ -259,7 +263,12 @@ def _clashes(sources: Sequence[Source], spec: DataSpec) -> list[Problem]:
         rule = f"is text, but {shown(shards[0])} holds tokens; a study reads one or the other"
         hint = "name the token files alone, such as FOLDER/*.bin, or the text alone, such as FOLDER/*.txt"
         problems.append(Problem(key="data.source", value=text, rule=rule, hint=hint))
-    if spec.tokenizer.kind == "bpe":
+    meta = next((file.with_name("meta.pkl") for file in shards if file.with_name("meta.pkl").is_file()), None)
+    if meta is not None and spec.tokenizer.kind != "file":
+        rule = f"is not the tokenizer of tokens beside {shown(meta)}"
+        hint = f"{FROM_META_PKL}, for {{kind: file, path: FOLDER}}"
+        problems.append(Problem(key="data.tokenizer.kind", value=spec.tokenizer.kind, rule=rule, hint=hint))
+    elif spec.tokenizer.kind == "bpe":
         rule = "cannot be trained on token shards"
         hint = "give the tokenizer that made them: {kind: file, path: FOLDER}, or {kind: bytes}"
         problems.append(Problem(key="data.tokenizer.kind", value="bpe", rule=rule, hint=hint))

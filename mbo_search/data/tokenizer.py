@@ -213,7 +213,7 @@ def _save(backend: tokenizers.Tokenizer, folder: Path) -> None:
 def _read_backend(file: Path) -> tokenizers.Tokenizer:
     # tokenizers raises bare Exception for every error in the file, so nothing narrower can be caught.
     try:
-        return tokenizers.Tokenizer.from_file(str(file))
+        return tokenizers.Tokenizer.from_buffer(file.read_bytes())
     except Exception as error:
         rule = f"is not a tokenizer that `tokenizers` {tokenizers.__version__} reads: {error}"
         raise DataError([Problem(key="data.tokenizer.path", rule=rule, where=str(file))]) from error

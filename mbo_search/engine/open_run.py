@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mbo_search.data.prepare import PreparedData, prepare
-from mbo_search.engine.backends.slots import num_slots
+from mbo_search.engine.backends.slots import choose_backend, num_slots
 from mbo_search.engine.options import RunOptions
 from mbo_search.engine.retry import reopen_failed
 from mbo_search.engine.searcher.warm_start import warm_start
@@ -27,6 +27,7 @@ from mbo_search.train.runners import runner_numerics
 from mbo_search.train.setup.resolve import numerics_here, resolve_setup
 from mbo_search.train.setup.setup import TrainSetup, changed_numerics
 from mbo_search.trial.reports import StageRunner
+from mbo_search.units import printable
 
 _RESUMABLE = (
     "confirm",
@@ -69,6 +70,7 @@ def open_run(study: Study, out: Path, options: RunOptions) -> OpenRun:
     """
     # A study from a file names whole paths already; in one that Python made, they start in the current folder.
     study = with_base(study, Path())
+    _check_path(study, out, options)
     for source in options.warm_start:
         RunDirectory.open(source)
     exists = (out / "study.yaml").exists()
@@ -119,6 +121,7 @@ def reopen_run(out: Path, options: RunOptions, overrides: Sequence[str] = ()) ->
     """
     run = RunDirectory.open(out)
     study = run.study_with(overrides)
+    _check_path(study, out, options)
     forbidden = [
         Problem(key=key, value=new, rule=f"cannot change any more; it is {old}", hint=_fork(out))
         for key, old, new in differences(run.study(), study)
@@ -130,6 +133,19 @@ def reopen_run(out: Path, options: RunOptions, overrides: Sequence[str] = ()) ->
     if options.retry_failed:
         reopen_failed(run)
     return found
+
+
+def _check_path(study: Study, out: Path, options: RunOptions) -> None:
+    """Refuse a directory that Ray, which knows no names but Unicode, would look for in vain for a minute."""
+    place = str(out.absolute())
+    if place.isprintable() or choose_backend(options.backend, num_slots(study, options.backend)) != "ray":
+        return
+    try:
+        place.encode()
+    except UnicodeEncodeError as error:
+        rule = "has a name that is not UTF-8, which Ray cannot use"
+        hint = "choose another --out, or one worker: --set resources.workers=1"
+        raise RunDirectoryError([Problem(key="", where=printable(place), rule=rule, hint=hint)]) from error
 
 
 def differences(first: Study, second: Study) -> Sequence[tuple[str, str, str]]:

@@ -79,4 +79,4 @@ def _padding(config: dict[str, Any], folder: Path) -> str | None:
 
 
 def _backend(folder: Path) -> tokenizers.Tokenizer:
-    return tokenizers.Tokenizer.from_file(str(folder / _FILE))
+    return tokenizers.Tokenizer.from_buffer((folder / _FILE).read_bytes())

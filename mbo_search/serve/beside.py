@@ -16,14 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mbo_search import errors
 from mbo_search.serve.server import LiveServer
 from mbo_search.serve.shelf import RunShelf
+from mbo_search.system.same_code import python_path
 
 if TYPE_CHECKING:
     from mbo_search.report.style.i18n import Language
 
-_GRACE_SECONDS = 6.0
+_GRACE_SECONDS = 5.0
 """A reader who is looking gets the last page within so long after the end."""
 
 _ASKED_WITHIN_SECONDS = 5.0
@@ -66,7 +66,7 @@ def server_beside(folder: Path, *, port: int = 0, language: Language = "en") -> 
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={**os.environ, "PYTHONPATH": _with_own_package(os.environ.get("PYTHONPATH", ""))},
+        env={**os.environ, "PYTHONPATH": python_path()},
     )
     assert process.stdout is not None, "it was asked for"
     line = process.stdout.readline()
@@ -79,12 +79,6 @@ def server_beside(folder: Path, *, port: int = 0, language: Language = "en") -> 
     server.close(at_once=False)
 
 
-def _with_own_package(search_path: str) -> str:
-    """The folders in which Python looks first, with the one that this very package came from in front."""
-    root = str(Path(errors.__file__).parents[1])
-    return os.pathsep.join([root, search_path] if search_path else [root])
-
-
 def serve_beside(folder: Path, port: int, language: Language) -> None:
     """Serve until the driver has gone: what the process beside a search does."""
     be_modest()
@@ -93,7 +87,7 @@ def serve_beside(folder: Path, port: int, language: Language) -> None:
         print(json.dumps({"url": server.url}), flush=True)
         sys.stdin.read()
         deadline = time.monotonic() + _GRACE_SECONDS
-        while server.is_awaited(_ASKED_WITHIN_SECONDS) and time.monotonic() < deadline:
+        while server.readers.wait_for_more(_ASKED_WITHIN_SECONDS) and time.monotonic() < deadline:
             time.sleep(0.1)
         server.shutdown()
 

@@ -20,7 +20,7 @@ from mbo_search.report.samples import load_samples
 from mbo_search.report.source import read_source
 from mbo_search.report.style.i18n import Language, load_strings
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.serve.rationed import Rationed
+from mbo_search.serve.rationed import Paced, Rationed
 from mbo_search.serve.shelf import RunShelf
 from mbo_search.serve.watched_run import Snapshot, WatchedRun
 from mbo_search.serve.words import moment_words, outcome_words, progress_words
@@ -34,7 +34,8 @@ _OUTCOME_SECONDS = 10.0
 class _Kept:
     """A run with what was made of it."""
 
-    run: WatchedRun
+    path: Path
+    seen: Paced[Snapshot]
     page: Rationed[str]
     outcome: Rationed[str]
 
@@ -74,6 +75,7 @@ class LivePages:
         self._language: Language = language
         self._text = load_strings(language)
         self._kept: dict[str, _Kept] = {}
+        self._sound: dict[Path, str] = {}
         self._lock = threading.Lock()
 
     def list_page(self) -> str:
@@ -89,19 +91,19 @@ class LivePages:
         kept = self._find(name)
         if kept is None:
             return None
-        seen = kept.run.look()
-        title = seen.study or kept.run.path.absolute().name
+        seen = kept.seen.get()
+        title = seen.study or kept.path.absolute().name
         return self._framed("live.html", "live.js", {"title": title, "state": self._state(kept, seen)})
 
     def state(self, name: str) -> dict[str, object] | None:
         """How a run is now, and which version of its page there is; None if there is no such run."""
         kept = self._find(name)
-        return None if kept is None else self._state(kept, kept.run.look())
+        return None if kept is None else self._state(kept, kept.seen.get())
 
     def report(self, name: str) -> str | None:
         """The report of a run; None if there is no such run."""
         kept = self._find(name)
-        return None if kept is None else kept.page.get(kept.run.look().version)
+        return None if kept is None else kept.page.get(kept.seen.get().version)
 
     def _state(self, kept: _Kept, seen: Snapshot) -> dict[str, object]:
         offered = kept.page.offered(seen.version)
@@ -118,12 +120,12 @@ class LivePages:
         return [self._row(name, kept) for name in self.shelf.runs() if (kept := self._find(name)) is not None]
 
     def _row(self, name: str, kept: _Kept) -> RunRow:
-        seen = kept.run.look()
+        seen = kept.seen.get()
         known = seen.state not in ("preparing", "unreadable")
         return RunRow(
             name=name,
-            study=seen.study or kept.run.path.absolute().name,
-            folder=str(kept.run.path),
+            study=seen.study or kept.path.absolute().name,
+            folder=str(kept.path),
             state=seen.state,
             progress=progress_words(seen, self._text),
             moment=moment_words(seen, self._text),
@@ -139,20 +141,23 @@ class LivePages:
 
     def _keep(self, path: Path) -> _Kept:
         return _Kept(
-            WatchedRun(path),
+            path,
+            Paced(WatchedRun(path).look),
             Rationed(lambda: self._render(path), least_seconds=_PAGE_SECONDS),
             Rationed(lambda: self._outcome(path), least_seconds=_OUTCOME_SECONDS),
         )
 
     def _render(self, path: Path) -> str:
         try:
-            return render_report(
-                read_source(RunDirectory.open(path)), samples=load_samples(path), language=self._language
-            )
+            source = read_source(RunDirectory.open(path))
+            self._sound[path] = render_report(source, samples=load_samples(path), language=self._language)
+            return self._sound[path]
         except UserError as error:
             problems = [str(problem) for problem in error.problems]
         except Exception:  # a file may be replaced while it is read; the next version is a new chance
             _LOGGER.exception("the page of %s could not be made", path)
+            if path in self._sound:
+                return self._sound[path]
             problems = [self._text["live"]["trouble"]]
         return self._framed("live_trouble.html", None, {"problems": problems})
 

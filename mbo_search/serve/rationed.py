@@ -14,6 +14,26 @@ _REST = 14.0
 """Least pause after making a value, in terms of the CPU time that it took: at most a fifteenth is spent."""
 
 
+class Paced(Generic[ValueT]):
+    """A value that is made anew whenever it is asked for, but not more often than is cheap."""
+
+    def __init__(self, make: Callable[[], ValueT]) -> None:
+        """Make nothing yet."""
+        self._make = make
+        self._lock = threading.Lock()
+        self._kept: tuple[ValueT] | None = None
+        self._next_at = -math.inf
+
+    def get(self) -> ValueT:
+        """The value of now, or of a moment ago."""
+        with self._lock:
+            if self._kept is None or time.monotonic() >= self._next_at:
+                began = time.thread_time()
+                self._kept = (self._make(),)
+                self._next_at = time.monotonic() + _REST * (time.thread_time() - began)
+            return self._kept[0]
+
+
 class Rationed(Generic[ValueT]):
     """A value that is made anew when its version changes, but not more often than is cheap.
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,6 +65,41 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+class Readers:
+    """Remembers what readers have been given, so that none who looks loses the last page."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._at_work = 0
+        self._asked_at = -math.inf
+        self._told: tuple[bool, str] = False, ""
+        self._fetched: tuple[bool, str] = False, ""
+
+    @contextmanager
+    def served(self) -> Iterator[None]:
+        """Count a request that is being answered."""
+        with self._lock:
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_work -= 1
+
+    def asked(self, *, is_final: bool, version: str) -> None:
+        """Note that a reader was told which page there is, and whether it is the last."""
+        self._asked_at, self._told = time.monotonic(), (is_final, version)
+
+    def fetched(self) -> None:
+        """Note that a reader fetches the page that there is."""
+        self._fetched = self._told
+
+    def wait_for_more(self, within_seconds: float) -> bool:
+        """Whether a reader is being answered, or asked lately and does not have the last page yet."""
+        has_last = self._told[0] and self._fetched[1] == self._told[1]
+        return self._at_work > 0 or (time.monotonic() - self._asked_at < within_seconds and not has_last)
+
+
 class LiveServer(ThreadingHTTPServer):
     """Server of the live pages.
 
@@ -71,6 +108,7 @@ class LiveServer(ThreadingHTTPServer):
     Attributes:
         access: What requests must bring.
         shelf: The run directories.
+        readers: What readers have been given.
         url: Address of the first page, token included.
     """
 
@@ -89,8 +127,7 @@ class LiveServer(ThreadingHTTPServer):
         self._language: Language = language
         self._pages: LivePages | None = None
         self._loading = threading.Lock()
-        self._last_asked_at: float | None = None
-        self._has_shown_end = False
+        self.readers = Readers()
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
@@ -128,7 +165,11 @@ class LiveServer(ThreadingHTTPServer):
         token, *route = urlsplit(path).path.removeprefix("/").split("/")
         if not self.access.has_token(token):
             return Answer(status=HTTPStatus.FORBIDDEN, body="The address lacks the right token.\n")
-        return self._routed(route) or Answer(status=HTTPStatus.NOT_FOUND, body="There is no such page.\n")
+        try:
+            return self._routed(route) or Answer(status=HTTPStatus.NOT_FOUND, body="There is no such page.\n")
+        except Exception:  # one page that cannot be made is no reason to leave a reader without an answer
+            _LOGGER.exception("a page could not be made")
+            return Answer(status=HTTPStatus.INTERNAL_SERVER_ERROR, body="The page could not be made.\n")
 
     def _routed(self, route: Sequence[str]) -> Answer | None:
         match route:
@@ -142,6 +183,7 @@ class LiveServer(ThreadingHTTPServer):
             case ["runs", name, ""]:
                 return _page(self.pages.frame(name))
             case ["runs", name, "page"]:
+                self.readers.fetched()
                 return _page(self.pages.report(name))
             case ["runs", name, "state.json"]:
                 return self._state(name)
@@ -151,13 +193,8 @@ class LiveServer(ThreadingHTTPServer):
         state = self.pages.state(name)
         if state is None:
             return None
-        self._last_asked_at, self._has_shown_end = time.monotonic(), bool(state["final"])
+        self.readers.asked(is_final=bool(state["final"]), version=str(state["version"]))
         return Answer(status=HTTPStatus.OK, body=json.dumps(state), kind=_JSON)
-
-    def is_awaited(self, within_seconds: float) -> bool:
-        """Whether a reader asked lately who has not been told of the end yet."""
-        asked = self._last_asked_at
-        return asked is not None and time.monotonic() - asked < within_seconds and not self._has_shown_end
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -166,7 +203,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Send a page."""
-        self._send(self.server.answer(self.path, self.headers.get("Host")), with_body=True)
+        with self.server.readers.served():
+            self._send(self.server.answer(self.path, self.headers.get("Host")), with_body=True)
 
     def do_HEAD(self) -> None:
         """Send what a page would be sent with."""

@@ -32,8 +32,8 @@ class RunShelf:
         """Name of the one run directory, if it alone was named and no folder of several."""
         if len(self.folders) != 1:
             return None
-        folder = self.folders[0]
-        return None if _is_collection(folder) else address_name(folder)
+        name = address_name(self.folders[0])
+        return name if name in self.runs() else None
 
 
 def address_name(path: Path) -> str:
@@ -53,10 +53,6 @@ def is_run(folder: Path) -> bool:
         return (folder / "study.yaml").is_file()
     except OSError:
         return False
-
-
-def _is_collection(folder: Path) -> bool:
-    return folder.is_dir() and not is_run(folder) and bool(list(_runs_in(folder)))
 
 
 def _runs_in(folder: Path, depth: int = 0) -> Iterator[Path]:

@@ -48,11 +48,13 @@ def outcome_words(run: RunDirectory, text: Strings) -> str:
 
 
 def _ranking(run: RunDirectory) -> Ranking:
-    """The ranking that the driver has written, unless a trial has ended since."""
+    """The ranking that the driver has written, unless a trial has ended since, or it is of an earlier version."""
     try:
         written = run.ranking_json.stat().st_mtime_ns
         if all(file.stat().st_mtime_ns <= written for file in run.trials.glob("*.json")):
-            return read_description(run.ranking_json, Ranking)
+            found = read_description(run.ranking_json, Ranking)
+            if found.verdict.headline:
+                return found
     except (OSError, UserError):
         pass  # not there, of another version, or replaced at this moment: it can be worked out
     return make_ranking(run)

@@ -122,6 +122,12 @@ def test_impossible_shards_are_all_named_with_what_is_wrong(tmp_path):
     assert not list((tmp_path / "cache").iterdir())
 
 
+def test_a_shard_without_ends_is_one_document(tmp_path, rng):
+    write(tmp_path / "a.bin", [rng.integers(97, 123, 20_000).tolist()])
+    metadata = prepare(DataSpec(source=(str(tmp_path / "a.bin"),), tokenizer=BYTES), tmp_path / "cache").metadata
+    assert metadata.sources[0].num_documents == 1
+
+
 def test_a_changed_width_card_prepares_anew(tmp_path, rng):
     write(tmp_path / "a.bin", documents(rng, 100))
     spec = DataSpec(source=(str(tmp_path / "a.bin"),), tokenizer=BYTES)
@@ -190,6 +196,12 @@ def test_files_named_by_splits_fill_their_splits(tmp_path, rng):
         ("beside_splits", ("prepare.py", "readme.md"))
     ]
     assert [notice.kind for notice in beside.sources[0].notices] == ["splits_by_name"]
+    (folder / "meta.pkl").write_bytes(b"")
+    with pytest.raises(
+        DataError, match=r"bytes is not the tokenizer of tokens beside .*meta\.pkl \(in its folder, `py"
+    ):
+        prepare(DataSpec(source=(str(folder),), tokenizer=BYTES), tmp_path / "cache")
+    (folder / "meta.pkl").unlink()
     (folder / "input.txt").write_text("First Citizen")
     with pytest.raises(DataError, match=r"input\.txt is text, but .*train\.bin holds tokens"):
         prepare(DataSpec(source=(str(folder),), tokenizer=BYTES), tmp_path / "cache")

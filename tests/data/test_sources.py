@@ -119,7 +119,9 @@ def test_a_folder_of_text_and_shards_is_refused_and_one_of_shards_is_not(texts):
     assert len(found) == 1
     assert "D.TXT is text, but" in found[0]
     assert "model.bin holds tokens; a study reads one or the other (name the token files alone" in found[0]
+    (texts / "shards" / "part.json").write_text('{"dtype": "uint16"}')
     assert files("shards", tokenizer=TokenizerSpec(kind="bytes")) == [["part.bin"]]
+    assert passed("shards", tokenizer=TokenizerSpec(kind="bytes")) == []
 
 
 def roles(*source: str, **settings) -> dict[str, list[str]]:

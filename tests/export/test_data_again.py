@@ -9,7 +9,7 @@ import pytest
 from mbo_search.engine.fork import fork_study
 from mbo_search.engine.open_run import open_run, reopen_run
 from mbo_search.engine.options import RunOptions
-from mbo_search.errors import DataError
+from mbo_search.errors import DataError, RunDirectoryError, UserError
 from mbo_search.export.replay import replay
 from mbo_search.export.sample import sample
 from mbo_search.results.records.run_directory import RunDirectory
@@ -84,3 +84,21 @@ def test_limits_change_and_forks_are_made_without_the_texts_as_long_as_the_cache
     fork_study(tmp_path / "run", tmp_path / "fork", overrides, cache=tmp_path / "cache")
     old, new = (RunDirectory.open(tmp_path / name) for name in ("run", "fork"))
     assert old.setup().root_key(0) == new.setup().root_key(0)
+
+
+def test_weights_and_requests_in_a_folder_whose_name_is_no_unicode(moved, tmp_path):
+    strange = tmp_path / "caf\udce9"
+    try:
+        moved.rename(strange)
+    except OSError:
+        pytest.skip("this file system holds names of UTF-8 only")
+    assert sample(strange, "the schedule", num_tokens=5)
+    with pytest.raises(UserError, match=r"caf\\xe9 holds a byte or character that is not valid UTF-8"):
+        sample(strange, "caf\udce9")
+
+
+def test_ray_is_not_asked_to_work_in_a_folder_whose_name_is_no_unicode(tmp_path):
+    study = tiny_study(tmp_path, "resources.workers=2")
+    with pytest.raises(RunDirectoryError, match="which Ray cannot use"):
+        open_run(study, tmp_path / "caf\udce9", RunOptions(cache=tmp_path / "cache"))
+    assert not (tmp_path / "caf\udce9").exists()

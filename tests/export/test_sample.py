@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -64,6 +65,11 @@ def test_an_empty_prompt_begins_a_document(run):
 @given(prompt=st.text(max_size=30))
 def test_any_prompt_is_continued(run, prompt):
     assert isinstance(sample(run.path, prompt, num_tokens=3), str)
+
+
+def test_a_prompt_of_other_bytes_is_a_user_error(run):
+    with pytest.raises(UserError, match=r"prompt: caf\\xe9 holds a byte or character that is not valid UTF-8"):
+        sample(run.path, os.fsdecode(b"caf\xe9"))
 
 
 def test_weights_that_are_no_longer_kept_are_named_with_the_way_out(run, tmp_path):

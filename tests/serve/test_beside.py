@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mbo_search.serve.beside import server_beside
+from mbo_search.serve.server import Readers
 from mbo_search.serve.shelf import address_name
 from mbo_search.testing.runs import build_run
 from tests.cli.tiny import write_study
@@ -119,3 +120,24 @@ def test_a_search_with_a_live_page_says_where_and_finds_what_it_finds_without(tm
     assert json.loads(out)["verdict"]["winner_trial"] == json.loads(alone.stdout)["verdict"]["winner_trial"]
     assert losses_in(tmp_path / "alone") == losses_in(tmp_path / "live")
     assert is_gone(found[1])
+
+
+def test_whoever_looks_gets_the_last_page_before_the_server_ends():
+    readers = Readers()
+    assert not readers.wait_for_more(5.0), "nobody looks"
+    readers.asked(is_final=False, version="a")
+    readers.fetched()
+    assert readers.wait_for_more(5.0), "the run has ended since, which the reader does not know yet"
+    readers.asked(is_final=True, version="b")
+    assert readers.wait_for_more(5.0), "the reader is about to fetch the last page"
+    with readers.served():
+        readers.fetched()
+        assert readers.wait_for_more(5.0), "it is on its way"
+    assert not readers.wait_for_more(5.0)
+
+
+def test_a_reader_who_has_gone_is_not_waited_for():
+    readers = Readers()
+    readers.asked(is_final=False, version="a")
+    time.sleep(0.02)
+    assert not readers.wait_for_more(0.01)

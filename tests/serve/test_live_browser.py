@@ -110,13 +110,18 @@ def test_the_page_follows_the_search_and_keeps_what_the_reader_set_up(reader, se
     report.locator("[data-table=ranking] .rank button").nth(1).click()
     trial = report.locator("tr.recipe").evaluate("row => row.previousElementSibling.dataset.trial")
     in_report(reader, "view.document.getElementById('lr').scrollIntoView({behavior: 'instant'})")
+    report.locator("[data-figure=lr] .main-svg").first.wait_for()
+    reader.page.wait_for_timeout(1500)  # figures near it are drawn as well, and may have moved it
     top = in_report(reader, "return view.document.getElementById('lr').getBoundingClientRect().top")
     before = len(searching.run.records())
     searching.train(8)
     wait_for_newer(reader, before + 8)
-    assert reader.page.url.replace("%3A", ":").startswith(f"{address}#curves?ranking.sort=accuracy:up&theme=dark")
+    now_at = reader.page.url.replace("%3A", ":")
+    assert now_at.startswith(f"{address}#curves?")
+    assert {"ranking.sort=accuracy:up", "theme=dark"} <= set(now_at.partition("?")[2].split("&"))
     assert in_report(reader, "return view.document.documentElement.dataset.theme") == "dark"
     assert report.locator("tr.recipe").evaluate("row => row.previousElementSibling.dataset.trial") == trial
+    reader.page.wait_for_timeout(1500)
     now = in_report(reader, "return view.document.getElementById('lr').getBoundingClientRect().top")
     assert abs(now - top) < 3
     assert "schedules done" in reader.page.locator("#progress").inner_text()

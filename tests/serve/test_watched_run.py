@@ -8,7 +8,7 @@ import time
 import pytest
 
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.serve.rationed import Rationed
+from mbo_search.serve.rationed import Paced, Rationed
 from mbo_search.serve.shelf import RunShelf, address_name
 from mbo_search.serve.watched_run import WatchedRun
 from mbo_search.testing.runs import build_records, build_run, make_setup, make_study
@@ -121,6 +121,13 @@ def test_the_shelf_finds_runs_in_folders_and_new_ones_later(tmp_path):
     assert RunShelf([tmp_path / "a"]).only == address_name(tmp_path / "a")
 
 
+def test_an_empty_folder_is_a_list_without_runs(tmp_path):
+    shelf = RunShelf([tmp_path])
+    assert (shelf.runs(), shelf.only) == ({}, None)
+    build_run(tmp_path / "first", num_trials=2)
+    assert (len(shelf.runs()), shelf.only) == (1, None)
+
+
 def test_a_run_that_is_still_to_be_made_has_its_place(tmp_path):
     shelf = RunShelf([tmp_path / "soon"])
     assert list(shelf.runs()) == [shelf.only]
@@ -130,6 +137,22 @@ def test_names_in_addresses_are_plain_whatever_the_folder_is_called(tmp_path):
     odd = tmp_path / os.fsdecode(b"caf\xe9 <b>")
     assert address_name(odd).startswith("caf-b-")
     assert address_name(tmp_path / "a") != address_name(tmp_path / "b" / "a")
+
+
+def test_a_costly_look_is_not_repeated_at_once():
+    looks = []
+
+    def look() -> int:
+        began = time.thread_time()
+        while time.thread_time() - began < 0.02:
+            pass
+        looks.append(1)
+        return len(looks)
+
+    paced = Paced(look)
+    assert (paced.get(), paced.get()) == (1, 1)
+    time.sleep(0.5)
+    assert paced.get() == 2
 
 
 def test_work_is_done_for_new_versions_only_and_not_too_often():

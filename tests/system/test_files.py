@@ -117,6 +117,11 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path: Path) -> None:
         path.unlink()
 
 
+def test_text_that_is_no_unicode_is_written_with_escapes(tmp_path):
+    write_atomic(tmp_path / "page.html", "caf\udce9 \u4e2d")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == "caf\\udce9 \u4e2d"
+
+
 @pytest.mark.parametrize(("mask", "file_mode", "folder_mode"), [(0o022, 0o644, 0o755), (0o002, 0o664, 0o775)])
 def test_what_a_library_made_private_is_opened_as_the_umask_says(tmp_path, mask, file_mode, folder_mode):
     (tmp_path / "file").touch(mode=0o600)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mbo_search.errors import DataError, Problem
+from mbo_search.units import printable
 
 
 def shown(path: Path | str) -> str:
@@ -15,7 +16,7 @@ def shown(path: Path | str) -> str:
     >>> shown("caf\udce9.txt")
     'caf\\xe9.txt'
     """
-    return os.fsencode(path).decode("utf-8", errors="backslashreplace")
+    return printable(str(path))
 
 
 def folder_entries(folder: Path) -> tuple[list[Path], list[Path]]:

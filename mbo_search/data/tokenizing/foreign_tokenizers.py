@@ -20,18 +20,20 @@ _WORDPIECE = (
     "B('vocab.txt').save('tokenizer.json')\"` writes tokenizer.json"
 )
 # A line for the user's own shell and the user's own file; nothing is unpickled here.
-_NANO = (
+FROM_META_PKL = (
     'in its folder, `python -c "from pickle import load; from tokenizers import Tokenizer, decoders, models; '
     "t = Tokenizer(models.BPE(load(open('meta.pkl', 'rb'))['stoi'], [])); t.decoder = decoders.Fuse(); "
     "t.save('tokenizer.json')\"` makes a tokenizer.json of the characters in meta.pkl"
 )
+"""How a character-level tokenizer of nanoGPT is converted."""
+
 _HINTS = {
     "vocab.json": _VOCAB_AND_MERGES,
     "merges.txt": _VOCAB_AND_MERGES,
     "tokenizer.model": _TRANSFORMERS,
     "spiece.model": f"copy it to tokenizer.model; {_TRANSFORMERS}",
     "vocab.txt": _WORDPIECE,
-    "meta.pkl": _NANO,
+    "meta.pkl": FROM_META_PKL,
 }
 """What makes a `tokenizer.json` of each file, the surest way first."""
 

@@ -8,7 +8,9 @@
   const EVERY = 2000; // milliseconds between two questions
   const IDLE = 1500; // the reader is left alone for so long after a key, a click or a turn of the wheel
   const PATIENCE = 15000; // but a page does not wait longer than this for a quiet moment
-  const DRAWING = 6000; // figures in view are waited for, within reason
+  const DRAWING = 6000; // figures in view and near it are waited for, within reason
+  const NEAR = 600; // pixels within which a page draws its figures
+  const SETTLING = 1500; // what is drawn late must not push away what is being read
   const LAST_TRY = 5;
   const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
@@ -76,7 +78,7 @@
   const isDrawn = (page, height) =>
     [...page.querySelectorAll("[data-figure]")].every((figure) => {
       const { top, bottom } = figure.getBoundingClientRect();
-      return bottom < 0 || top > height || figure.querySelector(".main-svg");
+      return bottom < -NEAR || top > height + NEAR || figure.querySelector(".main-svg");
     });
   const quiet = async () => {
     const began = Date.now();
@@ -93,6 +95,12 @@
     if (event.key.toLowerCase() !== "p" || !(event.ctrlKey || event.metaKey) || !frame) return;
     event.preventDefault();
     frame.contentWindow.print(); // the report, and not the frame around it
+  };
+  const settle = async (view, was, began) => {
+    while (Date.now() - began < SETTLING && lastTouch < began && view.isConnected) {
+      restorePlace(view, was);
+      await pause(100);
+    }
   };
   const show = async (version) => {
     await quiet();
@@ -116,6 +124,7 @@
       next.className = "";
       restoreFocus(next.contentDocument, was);
       frame.remove();
+      settle(next, was, Date.now());
     } else {
       next.className = "";
       place.waiting.remove();

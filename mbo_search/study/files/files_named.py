@@ -16,6 +16,7 @@ from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.study.spec.study import StudySpec
 from mbo_search.study.study import Study
+from mbo_search.units import printable
 
 _SHOWN_CHARACTERS = 200
 
@@ -73,7 +74,9 @@ def _unusable(path: str, base: Path, missing: Problem) -> Iterator[Problem]:
         yield from (replace(problem, key=missing.key) for problem in error.problems)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
-        yield replace(missing, value=path[:_SHOWN_CHARACTERS], rule=f"cannot be looked for: {reason}", hint="")
+        yield replace(
+            missing, value=printable(path[:_SHOWN_CHARACTERS]), rule=f"cannot be looked for: {reason}", hint=""
+        )
 
 
 def _bad_schedules(study: StudySpec, base: Path, budget: BudgetSteps | None) -> Iterator[Problem]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.spec.study import DataSpec
+from mbo_search.units import printable
 
 
 def is_corpus(source: str) -> bool:
@@ -41,15 +41,15 @@ def absolute_path(path: str, base: Path) -> str:
     try:
         absolute.encode()
     except UnicodeEncodeError as error:
-        shown = os.fsencode(absolute).decode("utf-8", errors="backslashreplace")
-        raise _bad_path(path, f"is {shown}, a name that is not UTF-8, which no study file can hold") from error
+        raise _bad_path(
+            path, f"is {printable(absolute)}, a name that is not UTF-8, which no study file can hold"
+        ) from error
     return absolute
 
 
 def _bad_path(path: str, rule: str) -> StudyError:
-    shown = os.fsencode(path).decode("utf-8", errors="backslashreplace")
     hint = "write the path in full, or rename the file or folder"
-    return StudyError([Problem(key="", value=shown, rule=rule, hint=hint)])
+    return StudyError([Problem(key="", value=printable(path), rule=rule, hint=hint)])
 
 
 def data_with_base(data: DataSpec, base: Path) -> DataSpec:

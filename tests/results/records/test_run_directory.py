@@ -219,3 +219,10 @@ def test_reading_a_run_directory_loads_no_heavy_library():
     code = "import sys, mbo_search.results.records.run_directory\n"
     code += "assert not {'torch', 'pandas', 'ray', 'optuna', 'scipy', 'plotly'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_record_may_name_a_file_whose_name_is_no_unicode(run):
+    record, curve = BUILT[0]
+    named = record.model_copy(update={"message": "caf\udce9/weights.safetensors: unreadable"})
+    run.write_record(named, curve)
+    assert run.records() == [named]
