@@ -94,13 +94,13 @@ addEventListener("resize", () => {
 addEventListener("beforeprint", () => {
   printing = true;
   showTheme();
-  for (const draw of redraws) draw();
+  for (const draw of followers) draw();
   for (const key of figures.keys()) render(key);
 });
 addEventListener("afterprint", () => {
   printing = false;
   showTheme();
-  for (const draw of redraws) draw();
+  for (const draw of followers) draw();
   renderDrawn();
 });
 if (section) requestAnimationFrame(() => goTo("instant"));
