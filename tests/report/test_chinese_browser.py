@@ -24,7 +24,7 @@ NAMES = {
     *LR_SHAPES,
     *REGULARIZERS,
     *(name for optimizer in OPTIMIZERS.values() for name in optimizer.hparams),
-    *("aux_lr_ratio", "beta1", "beta2", "momentum", "single"),
+    *("aux_lr_ratio", "beta1", "beta2", "momentum", "single", "decay", "kind", "sqrt"),
 }
 """Names that people write in study files, which no page translates."""
 
@@ -84,7 +84,7 @@ def latin_words(watched: Watched) -> set[str]:
     watched.page.wait_for_timeout(1000)
     found = set()
     for text in watched.page.evaluate(TEXTS):
-        plain = re.sub(r"<[^>]*>|%\{[^}]*\}|(?<![A-Za-z])\d[\d.,]*(e-?\d+|[kMB])?\b|s\d\b", " ", text)
+        plain = re.sub(r"<[^>]*>|%\{[^}]*\}|(?<![A-Za-z\d])\d[\d.,]*(e-?\d+|[kMB])?\b|s\d\b", " ", text)
         found |= set(re.findall(r"[A-Za-z][\w'-]+", plain))
     return found - NAMES - SIGNS - DATA
 
