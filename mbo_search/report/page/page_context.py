@@ -27,7 +27,7 @@ def page_context(text: Strings) -> dict[str, object]:
 
 def _script_words(text: Strings) -> dict[str, str]:
     names, labels = text["names"], text["labels"]
-    own = {key: names[key] for key in (*RUNGS, "perplexity")}
+    own = {key: names[key] for key in (*RUNGS, "nats", "learning_rate", "perplexity")}
     return {**text["script"], **own, **{key: labels[key] for key in ("search", "search_hint", "kind", "csv")}}
 
 

@@ -62,8 +62,8 @@ const hoverOf = (series, y) => {
   const who = calledLine(line) + (series.isFresh ? `, ${fill(words.mean_of, { count: line.fresh_seeds.length })}` : "");
   return x.map((_, index) => {
     const stage = table.stage ? line.stages[table.stage[index]] : null;
-    const rate = stage && table.lr && typeof table.lr[index] === "number" && table.lr[index] > 0 ? `, lr ${table.lr[index].toExponential(1)}` : "";
-    const nats = quantity.endsWith("loss") && series.nats[index] !== null ? ` (${series.nats[index].toFixed(4)} nats)` : "";
+    const rate = stage && table.lr && typeof table.lr[index] === "number" && table.lr[index] > 0 ? `, ${words.learning_rate} ${table.lr[index].toExponential(1)}` : "";
+    const nats = quantity.endsWith("loss") && series.nats[index] !== null ? ` (${series.nats[index].toFixed(4)} ${words.nats})` : "";
     return [
       who,
       `${scaled(table.tokens[index], COUNT_STEPS)} ${words.tokens}: ${y[index] === null ? "\u2013" : Number(y[index].toPrecision(5))}${nats}`,
