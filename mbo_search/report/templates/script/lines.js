@@ -204,7 +204,7 @@ const drawRates = (spec, figure) => {
 };
 const ratesOf = (line) => line.stages.flatMap(([optimizer, , , , , tokens, rates], stage) => {
   const color = colorBy() === "optimizer" ? optimizerColor(optimizer) : colorOf(line.trial);
-  const text = (xs, ys, more) => xs.map((x, index) => `${calledLine(line)}, ${escape(optimizer)}${more}<br>${scaled(x, COUNT_STEPS)} ${words.tokens}: lr ${ys[index].toExponential(1)}`);
+  const text = (xs, ys, more) => xs.map((x, index) => `${calledLine(line)}, ${escape(optimizer)}${more}<br>${scaled(x, COUNT_STEPS)} ${words.tokens}: ${words.learning_rate} ${ys[index].toExponential(1)}`);
   const shared = { type: "scatter", hoverinfo: "text", showlegend: false, opacity: isFaded(line.trial) ? 0.22 : 1, meta: metaOf(line, { optimizer }) };
   const { points } = line;
   const measured = points.stage ? points.stage.map((own, index) => (own === stage && points.lr[index] > 0 ? index : -1)).filter((index) => index >= 0) : [];
