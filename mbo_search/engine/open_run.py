@@ -30,6 +30,8 @@ from mbo_search.train.setup.setup import TrainSetup, changed_numerics
 from mbo_search.trial.reports import StageRunner
 from mbo_search.units import printable
 
+_MOST_DIFFERENCES = 10
+
 _RESUMABLE = (
     "confirm",
     "resources",
@@ -106,16 +108,21 @@ def with_runner(setup: TrainSetup, runner: StageRunner | None) -> TrainSetup:
 
 def _open_same(study: Study, out: Path, options: RunOptions) -> OpenRun:
     run = RunDirectory.open(out)
-    changed = [
-        Problem(key=key, where=str(out), value=new, rule=f"is {old} in the run directory")
-        for key, old, new in differences(run.study(), study)
-    ]
+    changed = differences(run.study(), study)
     if changed:
         resume = command_line("resume", out, "--set", "KEY=VALUE")
         hint = f"choose another --out, change limits with `{resume}`, or {_fork(out)}"
-        rule = "holds another study; this differs:"
-        raise RunDirectoryError([Problem(key="", where=str(out), rule=rule, hint=hint), *changed])
+        rule = f"holds another study; settings that differ: {len(changed)}"
+        raise RunDirectoryError([Problem(key="", where=str(out), rule=rule, hint=hint), *_shown(changed, out)])
     return _reopen(run, study, options)
+
+
+def _shown(changed: Sequence[tuple[str, str, str]], out: Path) -> Iterator[Problem]:
+    """The first differences; that two studies have little in common needs no list of everything."""
+    for key, old, new in changed[:_MOST_DIFFERENCES]:
+        yield Problem(key=key, where=str(out), value=new, rule=f"is {old} in the run directory")
+    if len(changed) > _MOST_DIFFERENCES:
+        yield Problem(key="", where=str(out), rule=f"and {len(changed) - _MOST_DIFFERENCES} more")
 
 
 def reopen_run(out: Path, options: RunOptions, overrides: Sequence[str] = ()) -> OpenRun:
@@ -154,11 +161,15 @@ def _check_path(study: Study, out: Path, options: RunOptions) -> None:
 
 
 def differences(first: Study, second: Study) -> Sequence[tuple[str, str, str]]:
-    """Differences of two studies: key path, value in the first, value in the second."""
+    """Differences of two studies: key path, value in the first, value in the second.
+
+    A section that only one of them has is told by its settings, not by its absence as well.
+    """
     old, new = (dict(_leaves("", study.model_dump(mode="json"))) for study in (first, second))
+    sections = {key[:place] for key in (*old, *new) for place, letter in enumerate(key) if letter == "."}
     return [
         (key, str(old.get(key, "not set")), str(new.get(key, "not set")))
-        for key in sorted({*old, *new})
+        for key in sorted({*old, *new} - sections)
         if old.get(key, "not set") != new.get(key, "not set")
     ]
 

@@ -12,6 +12,8 @@ from mbo_search.engine.tasks import read_tasks
 from mbo_search.errors import RunDirectoryError
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.study.examples import example_path
+from mbo_search.study.files.study_file import load_study
 from mbo_search.testing.studies import tiny_study
 
 
@@ -64,7 +66,7 @@ def test_the_lowest_opponent_begins_with_what_the_baseline_has_shown(finished):
     baseline, *others = run.records()
     first = next(record for record in others if record.arm == "tuned")
     assert (first.val_loss, first.cost.executed_tokens) == (baseline.val_loss, 0)
-    assert first.message == "trains exactly like trial 0, so its result is known"
+    assert first.message == "trains exactly like #0, so its result is known"
 
 
 def test_running_a_finished_study_again_does_nothing(finished, tiny, tiny_root):
@@ -80,6 +82,17 @@ def test_another_study_in_the_directory_is_refused_with_what_differs(finished, t
     other = tiny_study(tiny_root, "model.width=32")
     with pytest.raises(RunDirectoryError, match=r"model\.width: 32 is 16 in the run directory"):
         run_study(other, run.path, RunOptions(cache=tiny_root / "cache"))
+
+
+def test_a_quite_different_study_is_not_listed_in_full(finished, tiny_root):
+    _, run, _ = finished
+    with pytest.raises(RunDirectoryError) as caught:
+        run_study(load_study(example_path("quickstart")), run.path, RunOptions(cache=tiny_root / "cache"))
+    first, *shown, last = (str(problem) for problem in caught.value.problems)
+    assert "holds another study; settings that differ: " in first
+    assert len(shown) == 10
+    assert last.endswith("more")
+    assert not any(": None is not set" in problem for problem in shown)
 
 
 def test_resume_changes_limits_but_nothing_else(finished, tiny_root):
