@@ -99,7 +99,7 @@ def format_seconds(seconds: float) -> str:
     """Write a duration with its two leading units.
 
     >>> format_seconds(4.25), format_seconds(75), format_seconds(7322), format_seconds(1e6), format_seconds(1e9)
-    ('4.2 s', '1 min 15 s', '2 h 2 min', '11 days 14 h', '32 years')
+    ('4.2 s', '1 min 15 s', '2 h 2 min', '11 days 13 h', '32 years')
     """
     if seconds < 60:
         return f"{seconds:.1f} s"

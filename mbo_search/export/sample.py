@@ -30,6 +30,7 @@ def sample(source: Path, prompt: str, *, num_tokens: int = 100, temperature: flo
     """
     from mbo_search.export.generate import continue_text
 
+    _check_prompt(prompt)
     _check_numbers(num_tokens, temperature)
     model, tokenizer = _load(source)
     return continue_text(model, tokenizer, prompt, num_tokens=num_tokens, temperature=temperature, seed=seed)

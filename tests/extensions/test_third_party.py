@@ -42,7 +42,8 @@ class Workplace:
         ]
         subprocess.run([*install, "--target", site, source], check=True, capture_output=True)
         path = os.pathsep.join([str(site), str(PACKAGE.parents[1])])
-        self.environment = {**os.environ, "PYTHONPATH": path, "MBO_SEARCH_CACHE": str(folder / "cache")}
+        own = {"PYTHONPATH": path, "MBO_SEARCH_CACHE": str(folder / "cache"), "COLUMNS": "250"}
+        self.environment = {**os.environ, **own}
         rows = [f"{number},one two three four {number} five six seven eight nine ten" for number in range(200)]
         (folder / "texts.csv").write_text("\n".join(["number,text", *rows, ""]), encoding="utf-8")
         shutil.copy(PACKAGE / "study.yaml", folder)

@@ -261,10 +261,10 @@ def test_collecting_removes_damaged_nodes_first_and_what_dead_writers_left(tmp_p
     folder = store.load(key_of(1)).node.path
     store.release()
     (folder / MANIFEST).write_text("{")
-    leftover = folder.parent / f".{key_of(3)}.1-aa"
+    leftover = folder.parent / f".{key_of(3)}.1-{16 * 'a'}"
     leftover.mkdir()
     os.utime(leftover, (0, 0))
-    fresh = folder.parent / f".{key_of(4)}.1-bb"
+    fresh = folder.parent / f".{key_of(4)}.1-{16 * 'b'}"
     fresh.mkdir()
     store.collect()
     assert store.has(key_of(0))

@@ -207,7 +207,9 @@ def test_a_search_with_two_objectives_names_both(tmp_path):
     assert study.best_trials
 
 
-def test_the_file_is_replaced_whole_and_the_searchers_study_is_left_alone(run):
+def test_the_file_is_replaced_whole_and_the_searchers_study_is_left_alone(tmp_path):
+    run = build_run(tmp_path / "run", num_trials=4)
+    write_dashboard(run)
     before = sorted(path.name for path in run.path.iterdir())
     assert not run.database.exists()
     (run.path / "dashboard.db").write_bytes(b"something else")

@@ -9,7 +9,7 @@ import pytest
 
 PROGRAM = r"""
 import sys
-from mbo_search.system.streams import accept_any_text
+from mbo_search.system.any_text import accept_any_text
 accept_any_text()
 print("caf\udce9 \u4e2d")
 print("caf\udce9 \u4e2d", file=sys.stderr)
