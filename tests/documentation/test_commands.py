@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ SETTINGS = {
 }
 PLACEHOLDERS = {
     "DIR": ["reports/my-study"],
+    "DIR...": ["reports/my-study"],
     "DIR:TRIAL": ["reports/my-study:0"],
     "NEWDIR": ["reports/another"],
     "STUDY": ["study.yaml"],
@@ -116,9 +118,10 @@ def finished(tmp_path_factory):
     """A folder with a small study, its finished and confirmed run, and what else commands name."""
     folder = tmp_path_factory.mktemp("finished")
     write_study(folder, tokens=1280, trials=3, first="adamw", control=0.0)
-    (folder / "study.yaml").write_text(
-        (folder / "study.yaml").read_text().replace("study: tiny", "study: my-study")
-    )
+    text = (folder / "study.yaml").read_text().replace("study: tiny", "study: my-study")
+    interval = text.replace("relative: [0.5, 1.0]", "relative: {low: 0.5, high: 1.0}")
+    assert interval != text
+    (folder / "study.yaml").write_text(interval)
     run(folder, ["run", "study.yaml"])
     run(folder, ["confirm", "reports/my-study", "--seeds", "2"])
     return folder
@@ -142,9 +145,11 @@ def place(finished, tmp_path):
 def test_the_commands_of_a_page_run_in_their_order(page, place, finished):
     for command in documented_commands(page):
         if ours(command) and reason_not_to_run(command) is None:
-            if not (place / "reports" / "my-study").exists():  # an earlier command made room and ran another study
-                shutil.copytree(finished / "reports" / "my-study", place / "reports" / "my-study")
-            run(place, small(prepared(command, place)))
+            for name in ("my-study", "quickstart"):
+                if not (place / "reports" / name).exists():  # an earlier command made room for a run of its own
+                    shutil.copytree(finished / "reports" / "my-study", place / "reports" / name)
+            words = small(prepared(command, place))
+            (served if words[0] == "serve" and "--help" not in words else run)(place, words)
 
 
 def prepared(command: Command, place: Path) -> list[str]:
@@ -169,15 +174,39 @@ def small(words: list[str]) -> list[str]:
     more = SETTINGS.get(words[0], {})
     if words[0] == "confirm":
         return [*words, "--seeds", "2"]
+    if words[0] == "dashboard":
+        return [*words, "--no-start"]
     return [*words, *(word for key, value in more.items() for word in ("--set", f"{key}={value}"))]
 
 
-def run(folder: Path, words: list[str]) -> None:
-    environment = {**os.environ, "MBO_SEARCH_CACHE": str(folder.parent / "cache"), "COLUMNS": "100"}
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("mbo-search")), *words],
+PROGRAM = str(Path(sys.executable).with_name("mbo-search"))
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "MBO_SEARCH_CACHE": str(folder.parent / "cache"), "COLUMNS": "100"}
+
+
+def served(folder: Path, words: list[str]) -> None:
+    """A server says where it is, and ends when it is interrupted."""
+    with subprocess.Popen(
+        [PROGRAM, *words],
         cwd=folder,
-        env=environment,
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        assert any("http://127.0.0.1" in line for line in server.stdout)
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=30) in (0, 130)
+
+
+def run(folder: Path, words: list[str]) -> None:
+    done = subprocess.run(
+        [PROGRAM, *words],
+        cwd=folder,
+        env=environment(folder),
         capture_output=True,
         text=True,
         timeout=300,
