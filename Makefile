@@ -86,8 +86,9 @@ test-slow: $(DEVELOPMENT) ## Run the tests that take minutes
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not ray and not browser and not cluster" $(PYTEST_ARGS)
 
 .PHONY: test-services
-test-services: $(DEVELOPMENT) ## Run the tests that start Ray, Chromium or servers, one at a time
-	$(BIN)/python -m pytest -m "ray or browser or cluster" $(PYTEST_ARGS)
+test-services: $(DEVELOPMENT) ## Run the tests that start Chromium, then those that start Ray or servers, one at a time
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "browser and not ray and not cluster" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "ray or cluster" $(PYTEST_ARGS)
 
 .PHONY: test-all
 test-all: test test-slow test-services ## Run every test
