@@ -66,7 +66,7 @@ def _sentence(note: ModelNote) -> str:
     names = ", ".join(note.parameters[:_MOST_NAMES])
     more = len(note.parameters) - _MOST_NAMES
     others = f" and {more} more" if more > 0 else ""
-    return f"Note, search {note.arm}, searcher {note.searcher}: {names}{others} {note.sentence}."
+    return f"Note on the search {note.arm} (searcher {note.searcher}): {names}{others} {note.sentence}."
 
 
 def _stages(study: Study) -> str:

@@ -23,7 +23,7 @@ def test_a_started_study_is_valid(mbo, study_file):
 
 def test_what_a_searcher_cannot_model_together_is_named(mbo, study_file):
     ended = mbo("validate", study_file, "--set", "search.searcher=greedy")
-    assert "Note, search staged, searcher greedy: stage/1/" in ended.out
+    assert "Note on the search staged (searcher greedy): stage/1/" in ended.out
     assert "never together with an earlier stage" in ended.out
     notes = mbo("validate", study_file, "--set", "search.searcher=greedy", "--json").json()["notes"]
     assert {(note["arm"], note["searcher"]) for note in notes} >= {("staged", "greedy")}

@@ -68,6 +68,7 @@ def _limits(searcher: str, asked: Sequence[Parameter], num_stages: int) -> Itera
         yield intervals, "are intervals, which have no end: give choices instead, or the search will be refused"
     if searcher in _STAGE_BY_STAGE and num_stages > 1:
         later = tuple(parameter.name for parameter in asked if not parameter.name.startswith("stage/0/"))
-        yield later, "are chosen for the best beginnings found, never together with an earlier stage"
+        if later:
+            yield later, "are chosen for the best beginnings found, never together with an earlier stage"
     if searcher == "random" and len(asked) > 1:
         yield tuple(parameter.name for parameter in asked), "are drawn at random: there is no model"
