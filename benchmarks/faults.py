@@ -335,7 +335,7 @@ def family(out: Path, name: str = "") -> list[int]:
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and f"{MARK}={out}".encode() in (entry / "environ").read_bytes():
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 found += [int(entry.name)] if command.startswith(name) else []
         except OSError:
             continue
