@@ -19,6 +19,7 @@ from tests.documentation.commands import PAGES, ROOT, Command, documented_comman
 
 SMALL = {
     "budget.tokens": "20480",
+    "data.source": "[text.txt]",
     "data.tokenizer": "{kind: bytes}",
     "evaluation.tokens": "1024",
     "model": "{layers: 1, width: 16, heads: 2, context: 32}",
