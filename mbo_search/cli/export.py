@@ -168,7 +168,12 @@ def _try(model: Path) -> str:
 
 @contextmanager
 def _interruptible(hint: str) -> Iterator[Callable[[], bool]]:
-    """Stop at the next step after Ctrl-C or a termination signal."""
+    """Stop at the next step after Ctrl-C or a termination signal; before the first one, at once.
+
+    Raises:
+        TrialError: If the training was stopped, with what to do next.
+        KeyboardInterrupt: If it had not begun, with what to do next.
+    """
     from mbo_search.engine.backends.stop_signals import stop_once_polled
 
     with stop_once_polled() as stop:
@@ -178,6 +183,8 @@ def _interruptible(hint: str) -> Iterator[Callable[[], bool]]:
             if error.reason != "signal":
                 raise
             raise TrialError("signal", f"interrupted; {hint}") from error
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt(f"Interrupted; {hint}.") from error
 
 
 def _log(*, quiet: bool) -> Callable[[str], None]:

@@ -54,7 +54,7 @@ def study(tmp_path):
     [
         (["plan"], "Measuring this machine", "Interrupted."),
         (["run", "--out", "out"], "Measuring this machine", "nterrupted"),
-        (["run", "--out", "out"], "0 % done", "Continue with: mbo-search resume out"),
+        (["run", "--out", "out"], "0 % done", "Next: mbo-search resume out"),
         (["run", "--out", "out", "--set", "resources.workers=2"], "Measuring this machine", "nterrupted"),
     ],
     ids=["plan", "run-preparing", "run-training", "run-starting-ray"],

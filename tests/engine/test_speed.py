@@ -22,9 +22,8 @@ def test_a_long_step_is_measured_by_a_piece(tiny_root, monkeypatch):
 @pytest.mark.slow
 def test_an_absurd_step_takes_seconds(tiny_root):
     began = time.process_time()
-    study = tiny_study(
-        tiny_root, "model={layers: 12, width: 512, heads: 8, context: 512}", "train.batch_tokens=65536"
-    )
+    wide = ("model={layers: 12, width: 512, heads: 8, context: 512}", "train.batch_tokens=65536")
+    study = tiny_study(tiny_root, *wide, "budget.tokens=3M")
     plan = make_plan(study, cache=tiny_root / "cache", backend="local")
     assert plan.pace.is_piece
     assert time.process_time() - began < 60
