@@ -26,7 +26,7 @@ def look(progress):
     token = os.environ.get("RAY_AUTH_TOKEN", "")
     tokens.add(token)
     for owner in Path("/tmp").glob("mbo-*/driver.pid"):
-        if owner.read_text(encoding="utf-8") == str(os.getpid()):
+        if owner.read_text(encoding="utf-8").split()[0] == str(os.getpid()):
             modes.add(stat.S_IMODE(owner.parent.stat().st_mode))
             files = [path for path in owner.parent.rglob("*") if path.is_file() and not path.is_symlink()]
             leaks.update(str(path) for path in files if token and token.encode() in path.read_bytes())
