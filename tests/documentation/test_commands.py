@@ -187,6 +187,11 @@ def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "MBO_SEARCH_CACHE": str(folder.parent / "cache"), "COLUMNS": "100"}
 
 
+def hear_interrupts() -> None:
+    """Hear SIGINT, which shells let the commands that they run in the background ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def served(folder: Path, words: list[str]) -> None:
     """A server says where it is, and ends when it is interrupted."""
     with subprocess.Popen(
@@ -196,6 +201,7 @@ def served(folder: Path, words: list[str]) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=hear_interrupts,
     ) as server:
         assert server.stdout is not None
         assert any("http://127.0.0.1" in line for line in server.stdout)
