@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +22,21 @@ _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 def read_parquet(file: Path, text_field: str) -> Iterator[Document]:
     """Read a document a row from a Parquet file."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(file) as table:
-            column = _column(table.schema_arrow, text_field, shown(file))
-            batches = table.iter_batches(batch_size=_ROWS_AT_ONCE, columns=[".".join(column)])
-            yield from _documents(batches, column, shown(file))
-    except (pa.ArrowException, UnicodeDecodeError, NotImplementedError) as error:
-        raise file_problem(shown(file), f"is not a .parquet file that can be read: {error}") from error
+    with _only_sound(file, "a .parquet file"), pq.ParquetFile(file) as table:
+        column = _column(table.schema_arrow, text_field, shown(file))
+        batches = table.iter_batches(batch_size=_ROWS_AT_ONCE, columns=[".".join(column)])
+        yield from _documents(batches, column, shown(file))
 
 
 def read_arrow(file: Path, text_field: str) -> Iterator[Document]:
     """Read a document a row from an Arrow file, as `datasets` saves them."""
     import pyarrow as pa
 
-    try:
-        with pa.memory_map(str(file)) as content, _open_arrow(content) as table:
-            column = _column(table.schema, text_field, shown(file))
-            yield from _documents(_batches(table), column, shown(file))
-    except (pa.ArrowException, UnicodeDecodeError, NotImplementedError) as error:
-        raise file_problem(shown(file), f"is not an .arrow file that can be read: {error}") from error
+    with _only_sound(file, "an .arrow file"), pa.memory_map(str(file)) as content, _open_arrow(content) as table:
+        column = _column(table.schema, text_field, shown(file))
+        yield from _documents(_batches(table), column, shown(file))
 
 
 def read_separated(file: Path, text_field: str) -> Iterator[Document]:
@@ -91,6 +85,21 @@ def _columns(start: bytes, separator: str) -> set[str]:
 def _first_bytes(file: Path) -> bytes:
     with open_bytes(file) as content:
         return content.read(_LOOKED_AT_BYTES)
+
+
+@contextmanager
+def _only_sound(file: Path, kind: str) -> Iterator[None]:
+    """Say of which file it is that the library cannot read it.
+
+    Raises:
+        DataError: If the file is damaged, or not of its kind.
+    """
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, UnicodeDecodeError, NotImplementedError) as error:
+        raise file_problem(shown(file), f"is not {kind} that can be read: {error}") from error
 
 
 def _open_arrow(content: Any) -> Any:
