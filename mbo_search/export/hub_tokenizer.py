@@ -16,7 +16,7 @@ _FILE = "tokenizer.json"
 _CONFIG = "tokenizer_config.json"
 
 _ADDS_TOKENS = ("TemplateProcessing", "BertProcessing", "RobertaProcessing", "Sequence")
-"""Steps after tokenizing that put tokens before or behind a text."""
+"""Steps after tokenizing that put tokens before or after a text."""
 
 
 def write_hub_tokenizer(source: Path, folder: Path, *, context: int) -> dict[str, int | None]:
@@ -36,25 +36,26 @@ def write_hub_tokenizer(source: Path, folder: Path, *, context: int) -> dict[str
     """
     for file in sorted(path for path in source.iterdir() if path.is_file()):
         shutil.copyfile(file, folder / file.name)
-    write_atomic(folder / _FILE, _plain(read_json(source / _FILE)) + "\n")
+    backend = _plain(read_json(source / _FILE))
+    write_atomic(folder / _FILE, backend.to_str(pretty=True) + "\n")
     tokenizer = load_tokenizer(folder)
     config = read_json(source / _CONFIG)
-    pad = _padding(config, folder) or tokenizer.eos
+    pad = _padding(config, backend) or tokenizer.eos
     write_json(folder / _CONFIG, _settings(config, pad) | {"model_max_length": context})
     return {
         "bos_token_id": None,
         "eos_token_id": tokenizer.eos_id,
-        "pad_token_id": _backend(folder).token_to_id(pad),
+        "pad_token_id": backend.token_to_id(pad),
     }
 
 
-def _plain(document: dict[str, Any]) -> str:
+def _plain(document: dict[str, Any]) -> tokenizers.Tokenizer:
     """The tokenizer without what adds tokens to a text, and without padding or truncation."""
     post = document.get("post_processor")
     if post is not None and post.get("type") in _ADDS_TOKENS:
         document["post_processor"] = None
     document |= {"padding": None, "truncation": None}
-    return tokenizers.Tokenizer.from_str(json.dumps(document)).to_str(pretty=True)
+    return tokenizers.Tokenizer.from_str(json.dumps(document))
 
 
 def _settings(config: dict[str, Any], pad: str) -> dict[str, Any]:
@@ -71,12 +72,8 @@ def _settings(config: dict[str, Any], pad: str) -> dict[str, Any]:
     }
 
 
-def _padding(config: dict[str, Any], folder: Path) -> str | None:
+def _padding(config: dict[str, Any], backend: tokenizers.Tokenizer) -> str | None:
     """The tokenizer's own token for padding, if its vocabulary has it."""
     pad = config.get("pad_token")
     text = pad.get("content") if isinstance(pad, dict) else pad
-    return text if isinstance(text, str) and _backend(folder).token_to_id(text) is not None else None
-
-
-def _backend(folder: Path) -> tokenizers.Tokenizer:
-    return tokenizers.Tokenizer.from_buffer((folder / _FILE).read_bytes())
+    return text if isinstance(text, str) and backend.token_to_id(text) is not None else None

@@ -238,7 +238,7 @@ def _record(study: Study, schedule: Schedule, fields: dict[str, Any]) -> tuple[T
 
 
 def _steps(curve: Sequence[CurveRow]) -> list[StepRow]:
-    """The course of training behind a curve, at a steady speed."""
+    """The course of training that gave a curve, at a steady speed."""
     return [
         StepRow(
             step=row.step,

@@ -120,7 +120,7 @@ class BoundaryReport:
             crashed call trained and that this call trained again are wasted.
         metrics: Evaluation behind the last segment, given if that ends a stage; None if the runner came back early.
         curve: A point for each finished segment, in order, the work of an interrupted call included.
-        unfinished: The course of training behind the last finished segment, where the runner came back early.
+        unfinished: The course of training after the last finished segment, where the runner came back early.
         path_seconds: Seconds from the first step on, as if nothing had been shared; set where a state is kept, None
             where that is not known.
         reason: Why the runner came back early; None if all segments are done.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-"""Endings behind the ending of a text file."""
+"""Endings that may follow the ending of a text file."""
 
 
 def suffix_of(path: Path) -> str:

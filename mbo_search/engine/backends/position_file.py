@@ -27,7 +27,7 @@ def position_file(trials: Path, trial: int) -> Path:
 
 
 def read_position(trials: Path, trial: int) -> int | None:
-    """Charged tokens that a running trial has behind it, shared ones included; None if that is not known."""
+    """Charged tokens that a running trial has done, shared ones included; None if that is not known."""
     try:
         with position_file(trials, trial).open("rb") as file:
             return int(file.read(_DIGITS))

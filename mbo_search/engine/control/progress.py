@@ -47,7 +47,7 @@ class RunningTrial:
         trial: Its number.
         arm: Its arm.
         optimizers: The optimizer of each stage.
-        tokens: Charged tokens that it has behind it, shared ones included.
+        tokens: Charged tokens that it has done, shared ones included.
         total_tokens: Charged tokens of its schedule.
         loss: Validation loss at its last boundary, nats per token; None before the first.
     """
@@ -125,7 +125,7 @@ def progress_of(
         controller: The search.
         study: Name of the study.
         messages: What happened lately, newest last.
-        positions: Charged tokens that each running trial has behind it; None: those of its last stage end.
+        positions: Charged tokens that each running trial has done; None: those of its last stage end.
         estimate: The time to come.
     """
     positions = reached_positions(controller) if positions is None else positions

@@ -63,7 +63,7 @@ def work_left(controller: SearchController, positions: Mapping[int, int]) -> Wor
 
     Args:
         controller: The search.
-        positions: Charged tokens that each running trial has behind it.
+        positions: Charged tokens that each running trial has done.
     """
     table = controller.table
     running = tuple(max(0, table.task(trial).tokens - tokens) for trial, tokens in positions.items())
@@ -239,7 +239,7 @@ UNKNOWN = TimeLeft(seconds=None, share=None)
 
 
 def reached_positions(controller: SearchController) -> dict[int, int]:
-    """Charged tokens that each running trial had behind it at the last stage end that it has told."""
+    """Charged tokens that each running trial had done at the last stage end that it has told."""
     boundaries = {trial: controller.reached(trial) for trial in controller.running_trials}
     return {trial: 0 if boundary is None else boundary.tokens for trial, boundary in boundaries.items()}
 

@@ -51,7 +51,7 @@ def wrong_report(span: Span, report: BoundaryReport) -> tuple[EndReason, str] | 
     if span.ends_stage and report.metrics is None:
         return "exception", f"the runner gave no evaluation at step {steps[-1]}, the end of a stage"
     numbers = [number for point in report.curve for number in (point.train_loss, point.grad_norm, point.loss)]
-    numbers += [number for point in report.curve for mean in point.steps for number in numbers_of(mean)]
+    numbers += [number for point in report.curve for mean in point.steps for number in _numbers_of(mean)]
     if not _are_finite(numbers) or not (report.metrics is None or is_finite(report.metrics)):
         return "non_finite", f"a loss or gradient norm up to step {steps[-1]} is not finite"
     return None
@@ -62,7 +62,7 @@ def is_finite(metrics: Metrics) -> bool:
     return _are_finite([metrics.loss, metrics.averaged_loss, metrics.ema_loss])
 
 
-def numbers_of(mean: StepMean) -> tuple[float, float, float]:
+def _numbers_of(mean: StepMean) -> tuple[float, float, float]:
     """Everything measured of a few steps."""
     return mean.train_loss, mean.grad_norm, mean.seconds
 
