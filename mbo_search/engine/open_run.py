@@ -19,6 +19,7 @@ from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.files.files_named import with_base
 from mbo_search.study.space.ladder import lower_spaces
 from mbo_search.study.space.space import staged_space
+from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut, resolve_budget
 from mbo_search.study.study import Study
@@ -210,8 +211,24 @@ def _reopen(run: RunDirectory, study: Study, options: RunOptions) -> OpenRun:
         changed = what_changed(run, prepared.metadata)
         raise RunDirectoryError([Problem(key="", where=str(run.path), rule=rule, hint=hint), *changed])
     record_metadata(run, prepared.metadata)
+    _check_model(run, study, setup)
     placed = setup.model_copy(update={"data_folder": str(prepared.folder.resolve())})
     return OpenRun(run=run, study=study, setup=placed, prepared=prepared)
+
+
+def _check_model(run: RunDirectory, study: Study, setup: TrainSetup) -> None:
+    """Refuse other pretrained weights than those that the study began with."""
+    if not isinstance(study.model, PretrainedSpec):
+        return
+    from mbo_search.model.build import sized_model  # reads a configuration with transformers, which loads torch
+
+    if sized_model(study.model).model_copy(update={"pretrained": ""}) != setup.model.model_copy(
+        update={"pretrained": ""}
+    ):
+        rule = "holds other weights than when the study began"
+        hint = f"restore the folder, or {_fork(run.path)}"
+        problem = Problem(key="model.pretrained", value=study.model.pretrained, rule=rule, hint=hint)
+        raise RunDirectoryError([problem])
 
 
 def _check_numerics(run: RunDirectory, setup: TrainSetup, here: Mapping[str, str]) -> None:

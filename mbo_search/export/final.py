@@ -29,7 +29,7 @@ from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.reports import Stop
 
 if TYPE_CHECKING:
-    from mbo_search.model.decoder import Decoder
+    from mbo_search.model.language_model import LanguageModel
 
 DescriptionT = TypeVar("DescriptionT", bound=Description)
 
@@ -116,7 +116,7 @@ def _train(
     prepared = prepare(file.study.data, cache)
     setup = _setup(file, out / _WORK, prepared)
     trained = train_schedule(file.schedule, setup, file.study.seed, folder=out / _WORK, stop=stop, log=log)
-    model: Decoder = load_model(trained.node.path, setup)
+    model: LanguageModel = load_model(trained.node.path, setup)
     final = _describe(file, setup, trained).model_copy(update={"carried_over": notes})
     write_hub_folder(model, prepared.tokenizer_folder, out)
     write_atomic(out / "schedule.yaml", dump_schedule_file(final.file))

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from mbo_search.data.tokenizer import Tokenizer
-from mbo_search.model.decoder import Decoder
+from mbo_search.model.language_model import LanguageModel
 
 
 def continue_text(
-    model: Decoder, tokenizer: Tokenizer, prompt: str, *, num_tokens: int, temperature: float, seed: int
+    model: LanguageModel, tokenizer: Tokenizer, prompt: str, *, num_tokens: int, temperature: float, seed: int
 ) -> str:
     """Continue a text."""
     ids = tokenizer.encode(prompt) or [tokenizer.eos_id]
@@ -23,7 +23,7 @@ def continue_text(
 
 @torch.inference_mode()
 def generate(
-    model: Decoder, ids: Sequence[int], *, num_tokens: int, temperature: float, seed: int, eos_id: int
+    model: LanguageModel, ids: Sequence[int], *, num_tokens: int, temperature: float, seed: int, eos_id: int
 ) -> list[int]:
     """Draw tokens that continue a text."""
     assert not model.training, "dropout would blur what the model says"

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -15,6 +16,7 @@ from mbo_search.data.tokenizer import Tokenizer, load_tokenizer
 from mbo_search.errors import Problem, UserError
 from mbo_search.export.hub_tokenizer import write_hub_tokenizer
 from mbo_search.model.decoder import Decoder, build_decoder
+from mbo_search.model.language_model import LanguageModel
 from mbo_search.model.llama import llama_config
 from mbo_search.study.spec.study import ModelSpec
 from mbo_search.system.files import read_json, write_atomic, write_json
@@ -33,20 +35,35 @@ _SPEC_KEYS = {
 """Our words for a decoder and the configuration's."""
 
 
-def write_hub_folder(model: Decoder, tokenizer_folder: Path, folder: Path) -> None:
-    """Write a decoder with its tokenizer; each file appears whole, the configuration last."""
+def write_hub_folder(model: LanguageModel, tokenizer_folder: Path, folder: Path) -> None:
+    """Write a model with its tokenizer; each file of a decoder appears whole, the configuration last."""
     special = write_hub_tokenizer(tokenizer_folder, folder, context=model.spec.context)
+    if isinstance(model, Decoder):
+        _write_decoder(model, special, folder)
+    else:
+        from mbo_search.model.hub import HubModel, write_network  # the door to transformers
+
+        assert isinstance(model, HubModel)
+        write_network(model, special, folder)
+
+
+def _write_decoder(model: Decoder, special: Mapping[str, int | None], folder: Path) -> None:
     write_atomic(folder / WEIGHTS, _weights(model))
     write_json(folder / "generation_config.json", {**special, "do_sample": True, "temperature": 0.8})
     write_json(folder / CONFIG, {**llama_config(model.spec, model.vocab_size), **special})
 
 
-def read_hub_folder(folder: Path) -> tuple[Decoder, Tokenizer]:
+def read_hub_folder(folder: Path) -> tuple[LanguageModel, Tokenizer]:
     """Read what `write_hub_folder` has written.
 
     Raises:
         UserError: If a file is missing, damaged, or describes another kind of model.
     """
+    if _is_foreign(folder / CONFIG):
+        from mbo_search.model.hub import read_written  # the door to transformers
+
+        tokenizer = load_tokenizer(folder)
+        return read_written(folder, tokenizer.vocab_size).eval(), tokenizer
     spec, vocab_size = _read_config(folder / CONFIG)
     model = build_decoder(spec, vocab_size, seed=0)
     try:
@@ -57,6 +74,23 @@ def read_hub_folder(folder: Path) -> tuple[Decoder, Tokenizer]:
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         raise _damaged(folder / WEIGHTS, str(error).split("\n")[0]) from error
     return model.eval(), load_tokenizer(folder)
+
+
+def _is_foreign(file: Path) -> bool:
+    """Whether a configuration is sound, yet describes no decoder of ours."""
+    try:
+        _read_config(file)
+    except UserError:
+        return _is_configuration(file)
+    return False
+
+
+def _is_configuration(file: Path) -> bool:
+    try:
+        config = read_json(file)
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and config.get("transformers_version") is not None
 
 
 def _weights(model: Decoder) -> bytes:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from mbo_search.study.files.paths import data_with_paths
+from mbo_search.study.files.paths import sections_with_paths
 from mbo_search.study.files.schedule_file import ScheduleFile
 
 
@@ -31,5 +31,5 @@ def beside(file: ScheduleFile, folder: Path) -> ScheduleFile:
 
 
 def _with_paths(file: ScheduleFile, change: Callable[[str], str]) -> ScheduleFile:
-    study = file.study.model_copy(update={"data": data_with_paths(file.study.data, change)})
-    return file.model_copy(update={"study": study})
+    sections = sections_with_paths(file.study.data, file.study.model, change)
+    return file.model_copy(update={"study": file.study.model_copy(update=dict(sections))})

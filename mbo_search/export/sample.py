@@ -17,7 +17,7 @@ from mbo_search.units import printable
 if TYPE_CHECKING:
     from mbo_search.data.prepare import PreparedData
     from mbo_search.data.tokenizer import Tokenizer
-    from mbo_search.model.decoder import Decoder
+    from mbo_search.model.language_model import LanguageModel
 
 _MOST_TOKENS = 100_000
 
@@ -36,7 +36,9 @@ def sample(source: Path, prompt: str, *, num_tokens: int = 100, temperature: flo
     return continue_text(model, tokenizer, prompt, num_tokens=num_tokens, temperature=temperature, seed=seed)
 
 
-def load_trial(run: RunDirectory, trial: int, prepared: PreparedData | None = None) -> tuple[Decoder, Tokenizer]:
+def load_trial(
+    run: RunDirectory, trial: int, prepared: PreparedData | None = None
+) -> tuple[LanguageModel, Tokenizer]:
     """Load the model that a trial ended with.
 
     Raises:
@@ -69,7 +71,7 @@ def load_trial(run: RunDirectory, trial: int, prepared: PreparedData | None = No
     return model.eval(), prepared.tokenizer()
 
 
-def _load(source: Path) -> tuple[Decoder, Tokenizer]:
+def _load(source: Path) -> tuple[LanguageModel, Tokenizer]:
     from mbo_search.export.hub_folder import CONFIG, read_hub_folder
 
     if source.is_file():
@@ -83,7 +85,7 @@ def _load(source: Path) -> tuple[Decoder, Tokenizer]:
     return load_trial(run, best)
 
 
-def _load_exported(file: Path) -> tuple[Decoder, Tokenizer]:
+def _load_exported(file: Path) -> tuple[LanguageModel, Tokenizer]:
     exported = load_schedule_file(file)
     run = RunDirectory(file.parent)
     if not run.study_file.is_file():

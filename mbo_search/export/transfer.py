@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.files.schedule_file import ScheduleFile, StudySections
+from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.reference_lr import LR_DIGITS
 from mbo_search.study.spec.schedule import Schedule, Stage
 from mbo_search.units import format_count, round_significant
@@ -39,7 +40,8 @@ def _at_width(stage: Stage, ratio: float) -> Stage:
 
 
 def _rescaled(found: ScheduleFile, wanted: ScheduleFile) -> Iterator[str]:
-    before, after = found.study.model.width, wanted.study.model.width
+    models = found.study.model, wanted.study.model
+    before, after = (None if isinstance(one, PretrainedSpec) else one.width for one in models)
     for old, new in zip(found.schedule.stages, wanted.schedule.stages, strict=True):
         if before == after:
             return
@@ -57,11 +59,14 @@ def _kept(found: StudySections, wanted: StudySections) -> Iterator[str]:
         "budget.tokens": (found.budget.tokens, wanted.budget.tokens),
         "train.batch_tokens": (found.train.batch_tokens, wanted.train.batch_tokens),
     }
-    changed = [
-        f"{key} {format_count(old)} (now {format_count(new)})" for key, (old, new) in sizes.items() if old != new
-    ]
+    changed = [f"{key} {_size(old)} (now {_size(new)})" for key, (old, new) in sizes.items() if old != new]
     if changed:
         yield (
             f"the recipe was found at {', '.join(changed)} and is used as it is: no rule carries learning rates, "
             "weight decay and shares over; a short search at the new size tells what they are worth there"
         )
+
+
+def _size(number: int | None) -> str:
+    """A size in words; None stands for all layers of a pretrained model."""
+    return "all" if number is None else format_count(number)

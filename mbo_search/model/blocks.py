@@ -1,8 +1,9 @@
 """Blocks of parameters: which weights a stage trains.
 
 An expression joins blocks with `+`: `all`, `embeddings`, `attention`, `mlp`, `norms`, `layers:A-B` (A and B
-included, from 0). `embeddings` is the embedding and the output matrix, tied or not; `norms` are the norms within
-the layers and the last one; `layers:A-B` is everything within those layers, norms included.
+included, from 0). `embeddings` is everything outside the layers but the norms: the embeddings and the output
+matrix, tied or not; `norms` are the norms within the layers and the last one; `layers:A-B` is everything within
+those layers, norms included. Blocks are told by the names that parameters have in `transformers`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from mbo_search.errors import Problem, StudyError
 
 _RULE = "must be `all`, or blocks joined by `+` from embeddings, attention, mlp, norms, layers:A-B"
 _KINDS = ("embeddings", "attention", "mlp", "norms")
-_LAYER = re.compile(r"model\.layers\.(\d+)\.")
+_LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
+_NORM = re.compile(r"norm|(?:^|[._])ln(?:[._]|$)|\bln_", re.IGNORECASE)
+_ATTENTION = re.compile(r"\.(?:\w+_)?attn\.|\.attention\.|\.self_attention\.", re.IGNORECASE)
 _LAYER_RANGE = re.compile(r"layers:(\d+)-(\d+)")
 
 
@@ -31,12 +34,14 @@ def block_of(name: str) -> str:
 
     >>> block_of("model.layers.3.self_attn.q_proj.weight"), block_of("lm_head.weight")
     ('attention', 'embeddings')
+    >>> block_of("transformer.h.0.ln_1.weight"), block_of("transformer.h.0.mlp.c_fc.weight")
+    ('norms', 'mlp')
     """
-    if "norm" in name:
+    if _NORM.search(name):
         return "norms"
-    if ".self_attn." in name:
-        return "attention"
-    return "mlp" if ".mlp." in name else "embeddings"
+    if layer_of(name) is None:
+        return "embeddings"
+    return "attention" if _ATTENTION.search(name) else "mlp"
 
 
 def layer_of(name: str) -> int | None:
@@ -45,7 +50,7 @@ def layer_of(name: str) -> int | None:
     >>> layer_of("model.layers.3.self_attn.q_proj.weight"), layer_of("model.norm.weight")
     (3, None)
     """
-    match = _LAYER.match(name)
+    match = _LAYER.search(name)
     return int(match[1]) if match else None
 
 

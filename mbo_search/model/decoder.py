@@ -15,8 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mbo_search.model.language_model import LanguageModel
 from mbo_search.model.size import head_width, mlp_width
 from mbo_search.study.spec.study import ModelSpec
+
+_ATTENTION_DROPOUT = "attention_dropout"
+"""Attribute of the attention layers of `transformers` that have no dropout module."""
 
 RMS_EPS = 1.0e-6
 ROPE_THETA = 10_000.0
@@ -134,7 +138,7 @@ class Backbone(nn.Module):
         return hidden_BTC
 
 
-class Decoder(nn.Module):
+class Decoder(LanguageModel):
     """A causal language model.
 
     `state_dict()` has the names of `transformers.LlamaForCausalLM`; with tied embeddings `lm_head.weight` and
@@ -147,7 +151,7 @@ class Decoder(nn.Module):
 
     def __init__(self, spec: ModelSpec, vocab_size: int) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec: ModelSpec = spec
         self.vocab_size = vocab_size
         self.model = Backbone(spec, vocab_size)
         self.lm_head = nn.Linear(spec.width, vocab_size, bias=False)
@@ -223,6 +227,8 @@ def set_dropout(model: nn.Module, probability: float) -> None:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = probability
+        if isinstance(getattr(module, _ATTENTION_DROPOUT, None), float):
+            object.__setattr__(module, _ATTENTION_DROPOUT, probability)
 
 
 def _rotary_table(context: int, width: int) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,9 @@
-"""Size of a decoder and cost of a token, from its description alone. No torch."""
+"""Size of a model and cost of a token, from its description alone. No torch."""
 
 from __future__ import annotations
 
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.pretrained import PretrainedModel
+from mbo_search.study.spec.study import ModelSpec, SizedModel
 
 MLP_MULTIPLE = 32
 """The inner width of the SwiGLU is rounded up to a multiple of this."""
@@ -17,7 +18,7 @@ def head_width(spec: ModelSpec) -> int:
     return spec.width // spec.heads
 
 
-def mlp_width(spec: ModelSpec) -> int:
+def mlp_width(spec: SizedModel) -> int:
     """Inner width of the SwiGLU: as given, or 8/3 of the width rounded up, which costs as much as a factor of 4.
 
     >>> mlp_width(ModelSpec(layers=4, width=128, heads=4, context=128))
@@ -28,37 +29,47 @@ def mlp_width(spec: ModelSpec) -> int:
     return -(-8 * spec.width // (3 * MLP_MULTIPLE)) * MLP_MULTIPLE
 
 
-def num_parameters(spec: ModelSpec, vocab_size: int) -> int:
+def num_parameters(spec: SizedModel, vocab_size: int) -> int:
     """Trainable parameters; tied embeddings count once.
 
     Args:
-        spec: The decoder.
+        spec: The model.
         vocab_size: Tokens of the vocabulary.
 
     >>> num_parameters(ModelSpec(layers=4, width=128, heads=4, context=128), 1024)
     935040
     """
+    if isinstance(spec, PretrainedModel):
+        return spec.num_parameters
     norms = (2 * spec.layers + 1) * spec.width
     return _block_weights(spec) + norms + _embedding_weights(spec, vocab_size)
 
 
-def flops_per_token(spec: ModelSpec, vocab_size: int) -> float:
+def flops_per_token(spec: SizedModel, vocab_size: int) -> float:
     """Floating-point operations of one forward and backward pass per token, at full context.
 
     Two per weight and pass, three passes (forward, gradient of activations, gradient of weights), plus the
     attention scores and their weighted sums over the half of the context that a causal mask leaves.
 
     Args:
-        spec: The decoder.
+        spec: The model.
         vocab_size: Tokens of the vocabulary.
 
     References:
         Kaplan et al. 2020, arXiv:2001.08361, appendix B. Differs from the paper: counts the output matrix, and the
         causal half of the attention only.
     """
-    weights = _block_weights(spec) + spec.width * vocab_size
+    weights = _matrix_weights(spec, vocab_size)
     attention = 2 * spec.layers * spec.width * spec.context / 2
     return 6.0 * (weights + attention)
+
+
+def _matrix_weights(spec: SizedModel, vocab_size: int) -> int:
+    """Weights that a token is multiplied with; of a pretrained model all but the embedding, which is looked up."""
+    if isinstance(spec, PretrainedModel):
+        head = spec.width * spec.num_embeddings
+        return spec.num_parameters if spec.ties_embeddings else spec.num_parameters - head
+    return _block_weights(spec) + spec.width * vocab_size
 
 
 def _block_weights(spec: ModelSpec) -> int:

@@ -12,7 +12,7 @@ from mbo_search.data.batches import TokenArray
 from mbo_search.data.prepare import PreparedData
 from mbo_search.data.windows import Windows
 from mbo_search.errors import TrialError
-from mbo_search.model.decoder import Decoder
+from mbo_search.model.language_model import LanguageModel
 from mbo_search.optim.implementation import evaluates_a_mean
 from mbo_search.study.spec.segments import Segment
 from mbo_search.train.averages import weights_in_place
@@ -100,7 +100,7 @@ def _evaluate(state: TrainState, eval_set: EvalSet) -> Metrics:
 
 
 def evaluate(
-    model: Decoder, tokens: TokenArray, windows: Windows, *, bytes_per_token: float, setup: TrainSetup
+    model: LanguageModel, tokens: TokenArray, windows: Windows, *, bytes_per_token: float, setup: TrainSetup
 ) -> Metrics:
     """Measure a model with the weights that it has, as means over all tokens of the windows.
 
@@ -127,7 +127,7 @@ def evaluate(
 
 
 @torch.inference_mode()
-def _sums(model: Decoder, tokens: TokenArray, windows: Windows, setup: TrainSetup) -> tuple[float, int]:
+def _sums(model: LanguageModel, tokens: TokenArray, windows: Windows, setup: TrainSetup) -> tuple[float, int]:
     """Sum of the cross entropies in nats, and the number of right predictions, over all tokens."""
     loss_sums, rights = [], []
     for first in range(0, len(windows.starts), setup.micro_batch):

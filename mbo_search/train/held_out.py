@@ -21,7 +21,7 @@ from mbo_search.data.judged import JudgedText, PieceBatch, read_pieces
 from mbo_search.data.prepare import PreparedData
 from mbo_search.data.windows import Windows, evaluation_windows
 from mbo_search.errors import DataError, StoreError, TrialError
-from mbo_search.model.decoder import Decoder
+from mbo_search.model.language_model import LanguageModel
 from mbo_search.train.device import autocast, to_device
 from mbo_search.train.evaluation import evaluate
 from mbo_search.train.saved_state import load_model
@@ -90,14 +90,14 @@ def missing_losses(texts: Sequence[HeldOutText], error: BaseException) -> HeldOu
     return HeldOutLosses(message="; ".join(f"no {text} loss: {first_line}" for text in texts))
 
 
-def _measured(text: HeldOutText, model: Decoder, setup: TrainSetup, prepared: PreparedData) -> HeldOutLosses:
+def _measured(text: HeldOutText, model: LanguageModel, setup: TrainSetup, prepared: PreparedData) -> HeldOutLosses:
     try:
         return _tested(model, setup, prepared) if text == "test" else _judged(model, setup, prepared)
     except _TROUBLES as error:
         return missing_losses((text,), error)
 
 
-def _tested(model: Decoder, setup: TrainSetup, prepared: PreparedData) -> HeldOutLosses:
+def _tested(model: LanguageModel, setup: TrainSetup, prepared: PreparedData) -> HeldOutLosses:
     windows, tokens = _test_windows(setup, prepared), prepared.tokens("test")
     metrics = evaluate(model, tokens, windows, bytes_per_token=setup.bytes_per_token, setup=setup)
     return HeldOutLosses(test_loss=metrics.loss)
@@ -115,7 +115,7 @@ def _test_windows(setup: TrainSetup, prepared: PreparedData) -> Windows:
     )
 
 
-def _judged(model: Decoder, setup: TrainSetup, prepared: PreparedData) -> HeldOutLosses:
+def _judged(model: LanguageModel, setup: TrainSetup, prepared: PreparedData) -> HeldOutLosses:
     text = judged_text_of(prepared, setup)
     if text is None:
         return HeldOutLosses()
@@ -123,7 +123,9 @@ def _judged(model: Decoder, setup: TrainSetup, prepared: PreparedData) -> HeldOu
     return HeldOutLosses(judged=judge(model, tokens, text, eos_id=prepared.metadata.eos_id, setup=setup))
 
 
-def judge(model: Decoder, tokens: TokenArray, text: JudgedText, *, eos_id: int, setup: TrainSetup) -> JudgedLosses:
+def judge(
+    model: LanguageModel, tokens: TokenArray, text: JudgedText, *, eos_id: int, setup: TrainSetup
+) -> JudgedLosses:
     """Measure a model on each judged document, with the weights that it has.
 
     A document is read in consecutive pieces of at most `context` tokens; a token is predicted from those before it
@@ -145,7 +147,7 @@ def judge(model: Decoder, tokens: TokenArray, text: JudgedText, *, eos_id: int, 
 
 
 @torch.inference_mode()
-def _sums(model: Decoder, batch: PieceBatch, setup: TrainSetup) -> Tensor:
+def _sums(model: LanguageModel, batch: PieceBatch, setup: TrainSetup) -> Tensor:
     """The cross entropies of each piece in nats, summed in float64; padding is left out, whatever its loss."""
     inputs_BT, targets_BT = (to_device(array, setup.device) for array in (batch.inputs, batch.targets))
     is_real_BT = torch.from_numpy(batch.is_real).to(inputs_BT.device)

@@ -23,7 +23,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mbo_search.errors import StoreError, StudyError
-from mbo_search.model.decoder import Decoder, build_decoder, set_dropout
+from mbo_search.model.build import build_model
+from mbo_search.model.decoder import set_dropout
+from mbo_search.model.language_model import LanguageModel
 from mbo_search.optim.implementation import evaluates_a_mean
 from mbo_search.optim.regularizers import Regularizers, begin_regularizers
 from mbo_search.optim.staged import build_optimizer
@@ -85,7 +87,7 @@ class SavedState(Description):
 
 def fresh_state(setup: TrainSetup, seed: int) -> TrainState:
     """The untrained model."""
-    return TrainState(model=build_decoder(setup.model, setup.vocab_size, seed).to(setup.device))
+    return TrainState(model=build_model(setup.model, setup.vocab_size, seed).to(setup.device))
 
 
 def save_state(state: TrainState, folder: Path) -> None:
@@ -148,7 +150,7 @@ def load_state(folder: Path, setup: TrainSetup) -> TrainState:
     return state
 
 
-def load_model(state_dir: Path, setup: TrainSetup) -> Decoder:
+def load_model(state_dir: Path, setup: TrainSetup) -> LanguageModel:
     """Load a trained model for evaluation, sampling or export.
 
     Raises:
@@ -164,7 +166,7 @@ def load_model(state_dir: Path, setup: TrainSetup) -> Decoder:
     return model.eval().requires_grad_(False)
 
 
-def _evaluated_model(state_dir: Path, setup: TrainSetup) -> Decoder:
+def _evaluated_model(state_dir: Path, setup: TrainSetup) -> LanguageModel:
     """The model with the weights that its optimizer evaluates instead of those that it trains."""
     state = load_state(state_dir, setup)
     assert state.optimizer is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mbo_search.model.decoder import Decoder
+from mbo_search.model.language_model import LanguageModel
 from mbo_search.optim.regularizers import Ema, Regularizers
 from mbo_search.optim.staged import StageOptimizer
 from mbo_search.study.spec.schedule import Stage
@@ -52,7 +52,7 @@ class TrainState:
         mean: Mean of the weights over the segment, where one is measured at its end.
     """
 
-    model: Decoder
+    model: LanguageModel
     optimizer: StageOptimizer | None = None
     stage: Stage | None = None
     segment_index: int = -1

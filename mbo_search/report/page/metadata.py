@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 
 from mbo_search.report.data_block import DataBlock, data_block
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
+from mbo_search.study.spec.pretrained import PretrainedModel
+from mbo_search.study.spec.study import SizedModel
 from mbo_search.units import format_count
 
 Facts = list[tuple[str, str]]
@@ -39,9 +42,8 @@ def data_facts(source: ReportSource, text: Strings) -> Facts:
 def environment_facts(source: ReportSource, text: Strings) -> Facts:
     """Environment of training, as (name, value) pairs."""
     words, setup, model = text["environment"], source.setup, source.setup.model
-    shape = words["model_value"].format(layers=model.layers, width=model.width, heads=model.heads)
     return [
-        (words["model"], shape),
+        (words["model"], _shape(model, words)),
         (words["parameters"], format_count(source.num_parameters)),
         (words["context"], str(model.context)),
         (words["budget"], format_count(source.budget.total_tokens)),
@@ -53,6 +55,14 @@ def environment_facts(source: ReportSource, text: Strings) -> Facts:
         (words["seed"], str(source.study.seed)),
         *((name, value) for name, value in sorted(setup.numerics.items()) if name not in _SHOWN),
     ]
+
+
+def _shape(model: SizedModel, words: Mapping[str, str]) -> str:
+    if isinstance(model, PretrainedModel):
+        return words["pretrained_value"].format(
+            architecture=model.architecture, layers=model.layers, width=model.width
+        )
+    return words["model_value"].format(layers=model.layers, width=model.width, heads=model.heads)
 
 
 def commands(source: ReportSource) -> list[tuple[str, str]]:

@@ -44,7 +44,7 @@ def unknown_name(key: str, name: str, what: str, known: Iterable[str]) -> Proble
     return Problem(key=key, value=name, rule=f"is not {what}; known are {', '.join(sorted(names))}", hint=hint)
 
 
-def _check_strategy(at: str, settings: StageDefaults, num_layers: int) -> Iterator[Problem]:
+def _check_strategy(at: str, settings: StageDefaults, num_layers: int | None) -> Iterator[Problem]:
     for name, infos, choices in (
         ("optimizer", OPTIMIZERS, [(c.name, c.hparams) for c in settings.optimizer or ()]),
         ("lr_shape", LR_SHAPES, [(c.kind, c.hparams) for c in settings.lr_shape or ()]),
@@ -179,7 +179,7 @@ def _check_strength(key: str, kind: str, strength: Numeric) -> Iterator[Problem]
 _BLOCK = re.compile(r"embeddings|attention|mlp|norms|layers:(\d{1,4})-(\d{1,4})")
 
 
-def _check_trainable(at: str, expressions: Sequence[str], num_layers: int) -> Iterator[Problem]:
+def _check_trainable(at: str, expressions: Sequence[str], num_layers: int | None) -> Iterator[Problem]:
     yield from _check_distinct(at, expressions)
     for index, expression in enumerate(expressions):
         if expression == "all":
@@ -190,13 +190,15 @@ def _check_trainable(at: str, expressions: Sequence[str], num_layers: int) -> It
                 yield Problem(key=f"{at}.{index}", value=expression, rule=problem)
 
 
-def _block_rule(block: str, num_layers: int) -> str:
+def _block_rule(block: str, num_layers: int | None) -> str:
     match = _BLOCK.fullmatch(block)
     if match is None:
         return "must be `all`, or blocks joined by + from embeddings, attention, mlp, norms, layers:A-B"
     if match[1] is None:
         return ""
     first, last = int(match[1]), int(match[2])
+    if num_layers is None:
+        return "must name the lower layer first" if first > last else ""
     if first > last or last >= num_layers:
         return f"must name layers from 0 to {num_layers - 1}, the first one first"
     return ""

@@ -13,6 +13,7 @@ from mbo_search.study.checks.choices import MOST_LR, unknown_name
 from mbo_search.study.checks.written import shown
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.space.ladder import question_of, top_rung
+from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.rungs import RUNGS
 from mbo_search.study.spec.study import StudySpec
 
@@ -49,6 +50,8 @@ def check_optimizers_named(study: StudySpec) -> Iterator[Problem]:
 def check_attention(study: StudySpec) -> Iterator[Problem]:
     """The width divides into heads of even width, as rotary positions need."""
     model = study.model
+    if isinstance(model, PretrainedSpec):
+        return
     if model.width % model.heads:
         rule = f"must be a multiple of model.heads, {model.heads}"
         yield Problem(key="model.width", value=str(model.width), rule=rule)
@@ -81,6 +84,10 @@ def check_tokenizer(study: StudySpec) -> Iterator[Problem]:
     """A tokenizer has exactly what its kind needs."""
     tokenizer = study.data.tokenizer
     key = "data.tokenizer"
+    if isinstance(study.model, PretrainedSpec) and tokenizer.kind != "file":
+        rule = "gives tokens that the pretrained model has never seen"
+        hint = "leave data.tokenizer out for the model's own"
+        yield Problem(key=f"{key}.kind", value=tokenizer.kind, rule=rule, hint=hint)
     if tokenizer.kind == "bpe" and tokenizer.vocab_size is None:
         yield Problem(key=f"{key}.vocab_size", rule="is missing; bpe needs it, such as 1024")
     if tokenizer.kind == "file" and tokenizer.path is None:

@@ -10,9 +10,10 @@ from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.baseline_names import is_schedule_path, split_baseline
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.catalogue.suggestions import nearest_hint
-from mbo_search.study.files.paths import absolute_path, data_with_base, is_corpus
+from mbo_search.study.files.paths import absolute_path, is_corpus, sections_with_base
 from mbo_search.study.files.schedule_file import load_schedule
 from mbo_search.study.spec.budget import study_budget
+from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.study.spec.study import StudySpec
 from mbo_search.study.study import Study
@@ -27,14 +28,15 @@ def with_base(study: Study, base: Path) -> Study:
         absolute_path(name, base) if split_baseline(name) is None and is_schedule_path(name) else name
         for name in study.baselines
     )
-    return study.model_copy(update={"data": data_with_base(study.data, base), "baselines": baselines})
+    sections = sections_with_base(study.data, study.model, base)
+    return study.model_copy(update={**sections, "baselines": baselines})
 
 
 def file_problems(study: StudySpec, base: Path, already_wrong: Collection[str]) -> tuple[Problem, ...]:
     """Report files that a study names but that do not exist, and schedule files that do not fit it."""
     budget_is_wrong = any(path.startswith(("budget", "train")) for path in already_wrong)
     budget = None if budget_is_wrong else _budget(study)
-    found = (*_missing(study, base), *_bad_schedules(study, base, budget))
+    found = (*_missing(study, base), *_bad_model(study, base), *_bad_schedules(study, base, budget))
     return tuple(problem for problem in found if problem.key not in already_wrong)
 
 
@@ -58,11 +60,34 @@ def _missing(study: StudySpec, base: Path) -> Iterator[Problem]:
         for index, path in enumerate(study.data.validation or ())
         if not is_corpus(path)
     ]
-    if study.data.tokenizer.kind == "file" and study.data.tokenizer.path is not None:
-        named.append(("data.tokenizer.path", study.data.tokenizer.path))
+    model = study.model.pretrained if isinstance(study.model, PretrainedSpec) else None
+    if study.data.tokenizer.kind == "file" and study.data.tokenizer.path not in (None, model):
+        named.append(("data.tokenizer.path", str(study.data.tokenizer.path)))
     for key, path in named:
         hint = f"paths start at {base}"
         yield from _unusable(path, base, Problem(key=key, value=path, rule="does not exist", hint=hint))
+
+
+def _bad_model(study: StudySpec, base: Path) -> Iterator[Problem]:
+    """What a pretrained model lacks of a folder with a configuration, a tokenizer and weights that are not code."""
+    if not isinstance(study.model, PretrainedSpec):
+        return
+    name = study.model.pretrained
+    folder = Path(absolute_path(name, base))
+    rule, hint = "", f"paths start at {base}"
+    if not folder.is_dir():
+        rule = "is not a folder, and nothing is downloaded"
+        hint = f"`hf download NAME --local-dir FOLDER` gets a model by its name; {hint}"
+    elif not (folder / "config.json").is_file():
+        rule, hint = "holds no config.json", "name a folder that `save_pretrained` of `transformers` has written"
+    elif not any(folder.glob("*.safetensors")):
+        rule = "holds no weights as .safetensors"
+        hint = (
+            "other formats are not read, as reading them may run what a stranger put in; load the model with "
+            "`transformers` where you trust it, and write it with `save_pretrained`"
+        )
+    if rule:
+        yield Problem(key="model.pretrained", value=name, rule=rule, hint=hint)
 
 
 def _unusable(path: str, base: Path, missing: Problem) -> Iterator[Problem]:

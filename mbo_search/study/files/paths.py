@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.lookup import CORPORA
-from mbo_search.study.spec.study import DataSpec
+from mbo_search.study.spec.pretrained import PretrainedSpec
+from mbo_search.study.spec.study import DataSpec, ModelSpec
 from mbo_search.units import printable
 
 
@@ -52,12 +53,23 @@ def _bad_path(path: str, rule: str) -> StudyError:
     return StudyError([Problem(key="", value=printable(path), rule=rule, hint=hint)])
 
 
-def data_with_base(data: DataSpec, base: Path) -> DataSpec:
-    """Make every path in a data section absolute."""
-    return data_with_paths(data, lambda path: absolute_path(path, base))
+def sections_with_base(
+    data: DataSpec, model: ModelSpec | PretrainedSpec, base: Path
+) -> Mapping[str, DataSpec | ModelSpec | PretrainedSpec]:
+    """Make every path in the sections of data and model absolute; returns both by their names."""
+    return sections_with_paths(data, model, lambda path: absolute_path(path, base))
 
 
-def data_with_paths(data: DataSpec, change: Callable[[str], str]) -> DataSpec:
+def sections_with_paths(
+    data: DataSpec, model: ModelSpec | PretrainedSpec, change: Callable[[str], str]
+) -> Mapping[str, DataSpec | ModelSpec | PretrainedSpec]:
+    """Write every path in the sections of data and model in another way; returns both by their names."""
+    if isinstance(model, PretrainedSpec):
+        model = model.model_copy(update={"pretrained": change(model.pretrained)})
+    return {"data": _data_with_paths(data, change), "model": model}
+
+
+def _data_with_paths(data: DataSpec, change: Callable[[str], str]) -> DataSpec:
     """Write every path in a data section in another way; built-in corpora have none."""
     path = data.tokenizer.path
     update = {

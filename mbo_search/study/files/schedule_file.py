@@ -18,13 +18,13 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.checks.choices import unknown_name
 from mbo_search.study.checks.type_errors import type_problems
-from mbo_search.study.files.paths import data_with_base
+from mbo_search.study.files.paths import sections_with_base
 from mbo_search.study.files.read_text import read_text
 from mbo_search.study.files.yaml_document import YamlDocument, read_document
 from mbo_search.study.files.yaml_dump import dump_yaml
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Schedule, Stage
-from mbo_search.study.spec.study import BudgetSpec, DataSpec, EvaluationSpec, ModelSpec, StudySpec, TrainSpec
+from mbo_search.study.spec.study import AnyModel, BudgetSpec, DataSpec, EvaluationSpec, StudySpec, TrainSpec
 
 
 class StudySections(Description):
@@ -43,7 +43,7 @@ class StudySections(Description):
     study: str
     seed: StrictInt = Field(ge=0, lt=2**31)
     data: DataSpec
-    model: ModelSpec
+    model: AnyModel
     budget: BudgetSpec
     train: TrainSpec
     evaluation: EvaluationSpec
@@ -120,8 +120,8 @@ def load_schedule_file(path: Path) -> ScheduleFile:
         StudyError: If it cannot be read or breaks the format; with every problem found.
     """
     file = parse_schedule_file(read_text(path), str(path))
-    data = data_with_base(file.study.data, path.parent)
-    return file.model_copy(update={"study": file.study.model_copy(update={"data": data})})
+    sections = sections_with_base(file.study.data, file.study.model, path.parent)
+    return file.model_copy(update={"study": file.study.model_copy(update=dict(sections))})
 
 
 def parse_schedule_file(text: str, where: str) -> ScheduleFile:

@@ -142,6 +142,23 @@ def model(value: object) -> object:
     return numbers | {key: number for key, number in value.items() if key != "size"}
 
 
+def model_kind(value: object) -> str:
+    """Tell which kind of model was meant; what names no pretrained one is a fresh decoder."""
+    return "PretrainedSpec" if "pretrained" in _keys(value) else "ModelSpec"
+
+
+def with_own_tokenizer(value: object) -> object:
+    """Give a pretrained model its own tokenizer, where a study names none."""
+    if not isinstance(value, Mapping):
+        return value
+    model, data = value.get("model"), value.get("data")
+    if not (isinstance(model, Mapping) and isinstance(data, Mapping)):
+        return value
+    if not isinstance(model.get("pretrained"), str) or "tokenizer" in data:
+        return value
+    return {**value, "data": {**data, "tokenizer": {"kind": "file", "path": model["pretrained"]}}}
+
+
 def tokenizer(value: object) -> object:
     """Read a bare word as the kind."""
     return {"kind": value} if isinstance(value, str) else value

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.study import StudySpec
 from mbo_search.units import round_significant
 
 CATALOGUE_WIDTH = 256
 """Model width at which the catalogue's learning rates hold."""
+
+CONTINUED_ADAMW_LR = 1.0e-4
+"""AdamW's peak when training goes on from pretrained weights.
+
+It lies between the last rate of a pretraining, from which Parmar et al. 2024 (arXiv:2407.07263) go on, and the peak
+of the pretraining, to which Ibrahim et al. 2024 (arXiv:2403.08763) warm up again where the new text is far from the
+old one. The learning rate is to be searched around it: which one is right depends on that distance.
+"""
 
 LR_DIGITS = 4
 """Significant digits of every absolute learning rate."""
@@ -17,7 +26,8 @@ def reference_lr(study: StudySpec, optimizer: str) -> float:
     """Reference learning rate of an optimizer for a study.
 
     The study's own `reference_lr` counts as it stands. The catalogue's is scaled from width 256 by
-    (256 / width) ** width_exponent and rounded to 4 significant digits.
+    (256 / width) ** width_exponent and rounded to 4 significant digits. For pretrained weights it is AdamW's peak
+    of continued training times the ratio of the optimizers in the catalogue, whatever the width: a starting point.
 
     Args:
         study: Gives the model's width and its own reference learning rates.
@@ -26,6 +36,10 @@ def reference_lr(study: StudySpec, optimizer: str) -> float:
     if optimizer in study.reference_lr:
         return study.reference_lr[optimizer]
     info = OPTIMIZERS[optimizer]
+    if isinstance(study.model, PretrainedSpec):
+        return round_significant(
+            info.reference_lr / OPTIMIZERS["adamw"].reference_lr * CONTINUED_ADAMW_LR, LR_DIGITS
+        )
     factor = (CATALOGUE_WIDTH / study.model.width) ** info.width_exponent
     return round_significant(info.reference_lr * factor, LR_DIGITS)
 

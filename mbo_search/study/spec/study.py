@@ -19,12 +19,14 @@ from pydantic import (
     StrictFloat,
     StrictInt,
     Tag,
+    model_validator,
 )
 from pydantic.config import JsonDict
 
 from mbo_search.study.catalogue.searchers import SearcherName
 from mbo_search.study.spec import forms, json_forms
 from mbo_search.study.spec.base import Description, explain
+from mbo_search.study.spec.pretrained import PretrainedModel, PretrainedSpec
 from mbo_search.study.spec.schedule import HandOver
 
 Auto = Literal["auto"]
@@ -322,6 +324,18 @@ class ModelSpec(Description):
     tie_embeddings: StrictBool = True
 
 
+AnyModel = Annotated[
+    Annotated[ModelSpec, json_forms.ModelForm(), Tag("ModelSpec")]
+    | Annotated[PretrainedSpec, Tag("PretrainedSpec")],
+    Discriminator(forms.model_kind),
+    BeforeValidator(forms.model),
+]
+"""A fresh decoder, or a model that training starts from."""
+
+SizedModel = ModelSpec | PretrainedModel
+"""A model whose size is known without reading its weights."""
+
+
 class BudgetSpec(Description):
     """Cost of one full schedule.
 
@@ -494,7 +508,7 @@ class StudySpec(Description):
     study: str
     seed: StrictInt = Field(default=0, ge=0, lt=2**31)
     data: DataSpec
-    model: Annotated[ModelSpec, BeforeValidator(forms.model), json_forms.ModelForm()]
+    model: AnyModel
     budget: BudgetSpec
     train: TrainSpec
     evaluation: EvaluationSpec = EvaluationSpec()
@@ -508,3 +522,8 @@ class StudySpec(Description):
     baselines: MaybeWords = ("adamw_cosine",)
     confirm: ConfirmSpec | None = None
     resources: ResourcesSpec = ResourcesSpec()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_own_tokenizer(cls, data: object) -> object:
+        return forms.with_own_tokenizer(data)

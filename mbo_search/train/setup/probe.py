@@ -14,8 +14,9 @@ from contextlib import contextmanager
 import torch
 import torch.nn.functional as F
 
-from mbo_search.model.decoder import Decoder, build_decoder
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.model.build import build_model
+from mbo_search.model.language_model import LanguageModel
+from mbo_search.study.spec.study import SizedModel
 from mbo_search.study.study import Study
 from mbo_search.system.device import Device, Precision
 from mbo_search.train.device import autocast, is_out_of_memory
@@ -40,13 +41,15 @@ def default_device() -> Device:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def choose_arithmetic(study: Study, vocab_size: int, *, device: Device, threads: int) -> tuple[Precision, int]:
+def choose_arithmetic(
+    study: Study, model: SizedModel, vocab_size: int, *, device: Device, threads: int
+) -> tuple[Precision, int]:
     """Settle precision and micro-batch; only what is `auto` in the study is measured."""
     precision, micro_batch = study.train.precision, study.train.micro_batch
     if precision != "auto" and micro_batch != "auto":
         return precision, micro_batch
     num_sequences = study.train.batch_tokens // study.model.context // study.resources.workers_per_trial
-    with prober(study.model, vocab_size, device=device, threads=threads) as found:
+    with prober(model, vocab_size, device=device, threads=threads) as found:
         if precision == "auto":
             precision = faster_precision(found, num_sequences)
         if micro_batch == "auto":
@@ -57,7 +60,7 @@ def choose_arithmetic(study: Study, vocab_size: int, *, device: Device, threads:
 class Prober:
     """A model to measure with, built by `prober`."""
 
-    def __init__(self, model: Decoder, device: Device) -> None:
+    def __init__(self, model: LanguageModel, device: Device) -> None:
         self._model = model
         self._device = device
 
@@ -87,12 +90,12 @@ class Prober:
 
 
 @contextmanager
-def prober(spec: ModelSpec, vocab_size: int, *, device: Device, threads: int) -> Iterator[Prober]:
+def prober(spec: SizedModel, vocab_size: int, *, device: Device, threads: int) -> Iterator[Prober]:
     """A warmed-up model on a device, with the number of threads of a trial."""
     threads_before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        model = build_decoder(spec, vocab_size, seed=0).to(device)
+        model = build_model(spec, vocab_size, seed=0).to(device)
         num_floats = sum(parameter.numel() for parameter in model.parameters())
         ballast = torch.empty(_STATE_FLOATS * num_floats if device == "cuda" else 0, device=device)
         found = Prober(model, device)

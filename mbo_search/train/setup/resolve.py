@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import Problem, StudyError
+from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.study.spec.segments import resolve_budget
-from mbo_search.study.spec.study import Numeric, Range
+from mbo_search.study.spec.study import Numeric, Range, SizedModel
 from mbo_search.study.study import Study
 from mbo_search.system.cores import available_cores
 from mbo_search.system.device import Device
@@ -21,17 +22,19 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         StudyError: If the batch does not fit the context, or the budget does not fit the grid.
         DataError: If there is too little text for the evaluation windows.
     """
+    from mbo_search.model.build import sized_model
     from mbo_search.train.setup.probe import choose_arithmetic, default_device
 
     _check_batch(study)
     parts = validation_parts_of(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
     budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
-    model, vocab_size, train = study.model, prepared.metadata.vocab_size, study.train
+    model, vocab_size, train = sized_model(study.model), prepared.metadata.vocab_size, study.train
+    _check_vocabulary(model, vocab_size)
     ranks = study.resources.workers_per_trial
     threads = max(1, available_cores() // (workers * ranks)) if train.threads == "auto" else train.threads
     device = default_device() if train.device == "auto" else train.device
     _check_device(device, default_device())
-    precision, micro_batch = choose_arithmetic(study, vocab_size, device=device, threads=threads)
+    precision, micro_batch = choose_arithmetic(study, model, vocab_size, device=device, threads=threads)
     setup = TrainSetup(
         model=model,
         vocab_size=vocab_size,
@@ -85,6 +88,13 @@ def _check_device(device: Device, found: Device) -> None:
     if device == "cuda" and found != "cuda":
         hint = "install a torch with CUDA, or set it to cpu or auto"
         raise StudyError([Problem(key="train.device", value=device, rule="needs a GPU that torch sees", hint=hint)])
+
+
+def _check_vocabulary(model: SizedModel, vocab_size: int) -> None:
+    if isinstance(model, PretrainedModel) and vocab_size > model.num_embeddings:
+        rule = f"has {vocab_size} tokens, of which the pretrained model knows {model.num_embeddings}"
+        hint = "leave data.tokenizer out for the model's own"
+        raise StudyError([Problem(key="data.tokenizer", rule=rule, hint=hint)])
 
 
 def _check_batch(study: Study) -> None:

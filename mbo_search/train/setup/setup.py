@@ -15,8 +15,9 @@ from pydantic import Field
 from mbo_search.model.size import mlp_width
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.keys import root_key
+from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.study.spec.segments import BudgetSteps, scaled_budget
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.study import SizedModel
 from mbo_search.system.device import Device, Precision
 
 
@@ -49,7 +50,7 @@ class TrainSetup(Description):
     """
 
     schema_version: Literal["mbo-search/setup/1"] = "mbo-search/setup/1"
-    model: ModelSpec
+    model: SizedModel
     vocab_size: int = Field(gt=0)
     data_folder: str
     data_fingerprint: str
@@ -98,8 +99,7 @@ class TrainSetup(Description):
         and no mean of the weights is kept at its end. A node of another budget would lack some measurements, so
         that results would depend on what had been trained before.
         """
-        model = self.model.model_dump(mode="json") | {
-            "mlp_width": mlp_width(self.model),
+        model = _material(self.model) | {
             "vocab_size": self.vocab_size,
             "block_tokens": self.block_tokens,
             "budget_steps": self.budget().total_steps,
@@ -113,6 +113,13 @@ class TrainSetup(Description):
     def is_evaluated(self, index: int) -> bool:
         """Return whether every schedule is evaluated at the end of a grid segment."""
         return (index + 1) * self.points // self.num_segments > index * self.points // self.num_segments
+
+
+def _material(model: SizedModel) -> dict[str, object]:
+    """What of a model decides its first weights, the seed aside; where a folder lies does not."""
+    if isinstance(model, PretrainedModel):
+        return model.model_dump(mode="json", include={"context", "layers", "sha256"})
+    return model.model_dump(mode="json") | {"mlp_width": mlp_width(model)}
 
 
 def changed_numerics(
