@@ -45,6 +45,11 @@ class HubModel(LanguageModel):
         self.vocab_size = vocab_size
         self.network = network
 
+    @property
+    def most_first_loss(self) -> float:
+        """Twice that of guessing: a model that was cut after a few layers is wrong with certainty at first."""
+        return 2 * super().most_first_loss
+
     def forward(self, input_ids_BT: Tensor) -> Tensor:
         """Score the next token at each position.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 
 from mbo_search.study.spec.study import SizedModel
@@ -17,6 +19,11 @@ class LanguageModel(nn.Module):
 
     spec: SizedModel
     vocab_size: int
+
+    @property
+    def most_first_loss(self) -> float:
+        """Loss before training that is no sign of trouble, nats per token: that of guessing uniformly."""
+        return math.log(self.vocab_size)
 
     def forward(self, input_ids_BT: Tensor) -> Tensor:
         """Score the next token at each position."""

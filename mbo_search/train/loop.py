@@ -28,7 +28,7 @@ from mbo_search.train.train_state import TrainState
 from mbo_search.trial.reports import Stop
 
 HIGH_LOSS_FACTOR = 1.5
-"""A loss above this times ln(vocabulary), that of guessing uniformly, is high."""
+"""A loss above this times the most that a sound model may begin with is high."""
 
 MOST_HIGH_LOSSES = 10
 """High losses in a row that end a trial. A spike of a few steps is forgiven."""
@@ -151,7 +151,7 @@ def _guard(state: TrainState, loss: float, grad_norm: float) -> None:
     if not math.isfinite(loss) or not math.isfinite(grad_norm):
         what = f"loss {loss}" if not math.isfinite(loss) else f"gradient norm {grad_norm}"
         raise TrialError("non_finite", f"{what} at step {state.step + 1}")
-    high_loss = HIGH_LOSS_FACTOR * math.log(state.model.vocab_size)
+    high_loss = HIGH_LOSS_FACTOR * state.model.most_first_loss
     state.high_losses = state.high_losses + 1 if loss > high_loss else 0
     if state.high_losses >= MOST_HIGH_LOSSES:
         message = f"loss {loss:.3g} at step {state.step + 1}; above {high_loss:.3g} for {state.high_losses} steps"

@@ -1,0 +1,116 @@
+"""Proves that a study of a pretrained model is searched, taken up again and exported like any other, and that its
+mistakes are found before anything is trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import transformers
+
+import mbo_search as mbo
+from mbo_search.testing.pretrained import write_pretrained
+from tests.api.conftest import QUIET
+from tests.train.builder import write_corpus
+
+STUDY = """
+study: go-on
+data: {source: [texts]}
+model: {pretrained: base, context: 16, layers: 2}
+budget: {tokens: 3840, grid: 0.25}
+train: {batch_tokens: 96}
+evaluation: {tokens: 256, points: 2}
+resources: {workers: 1}
+search: {trials: 3}
+stages:
+  - {name: warm, share: 0.5, optimizer: [adamw, muon], lr: {relative: {low: 1, high: 30}}}
+  - {name: cool, share: rest, optimizer: adamw, lr: {relative: {low: 1, high: 30}}, lr_shape: linear}
+"""
+
+
+@pytest.fixture
+def study_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MBO_SEARCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    write_corpus(tmp_path / "texts")
+    write_pretrained("llama", tmp_path / "base")
+    file = tmp_path / "study.yaml"
+    file.write_text(STUDY)
+    return file
+
+
+def test_a_search_starts_from_the_weights_and_ends_in_a_folder_like_theirs(study_file: Path) -> None:
+    run = mbo.search(study_file, options=QUIET)
+    assert run.summary is not None
+    assert run.summary.num_complete == 3
+    setup = json.loads((run.path / "setup.json").read_text())
+    assert (setup["model"]["architecture"], setup["model"]["layers"]) == ("llama", 2)
+    assert setup["vocab_size"] == 257
+    page = (run.path / "report.html").read_text()
+    assert "llama, 2 layers, width 32, pretrained" in page
+
+    again = mbo.resume(run, overrides=["search.trials=4"], options=QUIET)
+    assert again.summary is not None
+    assert again.summary.num_complete == 4
+
+    from mbo_search.export.final import train_final
+    from mbo_search.study.files.schedule_file import load_schedule_file
+
+    final = train_final(
+        load_schedule_file(run.path / "best.yaml"), study_file.parent / "final", cache=Path("cache")
+    )
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(study_file.parent / "final")
+    assert type(loaded).__name__ == "LlamaForCausalLM"
+    assert final.num_parameters == sum(parameter.numel() for parameter in loaded.parameters())
+    best = again.ranking.sort_values("val_loss").iloc[0]
+    assert final.val_loss == pytest.approx(float(best["val_loss"]), rel=0.05)
+
+
+def test_other_weights_under_the_same_name_end_a_run(study_file: Path) -> None:
+    run = mbo.search(study_file, options=QUIET)
+    write_pretrained("llama", study_file.parent / "base", seed=1)
+    with pytest.raises(mbo.UserError, match="other weights than when the study began"):
+        mbo.resume(run, overrides=["search.trials=4"], options=QUIET)
+
+
+def test_the_tokenizer_is_the_model_s_own(study_file: Path) -> None:
+    study = mbo.load_study(study_file)
+    assert (study.data.tokenizer.kind, study.data.tokenizer.path) == ("file", str(study_file.parent / "base"))
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model.pretrained=HuggingFaceTB/SmolLM2-135M", "nothing is downloaded"),
+        ("model.pretrained=texts", "holds no config.json"),
+        ("data.tokenizer=bytes", "gives tokens that the pretrained model has never seen"),
+        ("model.width=64", "is not a known key"),
+        ("model.context=4", "must be at least 8"),
+    ],
+)
+def test_a_mistake_is_found_in_the_file(study_file: Path, override: str, said: str) -> None:
+    with pytest.raises(mbo.UserError, match=said):
+        mbo.load_study(study_file, [override])
+
+
+def test_pickled_weights_are_refused(study_file: Path) -> None:
+    (study_file.parent / "base" / "model.safetensors").rename(study_file.parent / "base" / "pytorch_model.bin")
+    with pytest.raises(mbo.UserError, match=r"no weights as \.safetensors"):
+        mbo.load_study(study_file)
+
+
+def test_what_the_folder_cannot_give_is_said_before_training(study_file: Path) -> None:
+    with pytest.raises(mbo.UserError, match="more than the 3 layers of the model"):
+        mbo.search(mbo.load_study(study_file, ["model.layers=5"]), options=QUIET)
+    assert not (study_file.parent / "reports").exists()
+
+
+def test_reference_rates_are_those_of_going_on(study_file: Path) -> None:
+    from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+    from mbo_search.study.spec.reference_lr import reference_lr
+
+    study = mbo.load_study(study_file)
+    assert reference_lr(study, "adamw") == 1e-4
+    ratio = OPTIMIZERS["lion"].reference_lr / OPTIMIZERS["adamw"].reference_lr
+    assert reference_lr(study, "lion") == pytest.approx(1e-4 * ratio, rel=1e-3)
