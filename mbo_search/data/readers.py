@@ -34,7 +34,7 @@ class ReaderDefinition:
         version: Version of what it makes of a file; of readers that are not built in, prepared data depends on it.
         summary: One line.
         suffixes: Suffixes of the files that it reads, in lower case, such as `.csv`.
-        compressed: Suffixes of compression that it reads behind them, such as `.gz`.
+        compressed: Suffixes of compression that it reads after them, such as `.gz`.
         read: Yields the documents of a file; the second argument is the study's `data.text_field`.
     """
 

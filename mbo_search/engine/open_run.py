@@ -19,7 +19,7 @@ from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.files.files_named import with_base
 from mbo_search.study.space.ladder import lower_spaces
 from mbo_search.study.space.space import staged_space
-from mbo_search.study.spec.pretrained import PretrainedSpec
+from mbo_search.study.spec.pretrained import PretrainedModel, PretrainedSpec
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut, resolve_budget
 from mbo_search.study.study import Study
@@ -218,13 +218,11 @@ def _reopen(run: RunDirectory, study: Study, options: RunOptions) -> OpenRun:
 
 def _check_model(run: RunDirectory, study: Study, setup: TrainSetup) -> None:
     """Refuse other pretrained weights than those that the study began with."""
-    if not isinstance(study.model, PretrainedSpec):
+    if not isinstance(study.model, PretrainedSpec) or not isinstance(setup.model, PretrainedModel):
         return
-    from mbo_search.model.build import sized_model  # reads a configuration with transformers, which loads torch
+    from mbo_search.model.hub import describe_pretrained  # the door to transformers
 
-    if sized_model(study.model).model_copy(update={"pretrained": ""}) != setup.model.model_copy(
-        update={"pretrained": ""}
-    ):
+    if describe_pretrained(study.model).sha256 != setup.model.sha256:
         rule = "holds other weights than when the study began"
         hint = f"restore the folder, or {_fork(run.path)}"
         problem = Problem(key="model.pretrained", value=study.model.pretrained, rule=rule, hint=hint)

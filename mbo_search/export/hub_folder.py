@@ -59,12 +59,12 @@ def read_hub_folder(folder: Path) -> tuple[LanguageModel, Tokenizer]:
     Raises:
         UserError: If a file is missing, damaged, or describes another kind of model.
     """
-    if _is_foreign(folder / CONFIG):
-        from mbo_search.model.hub import read_written  # the door to transformers
-
-        tokenizer = load_tokenizer(folder)
-        return read_written(folder, tokenizer.vocab_size).eval(), tokenizer
-    spec, vocab_size = _read_config(folder / CONFIG)
+    try:
+        spec, vocab_size = _read_config(folder / CONFIG)
+    except UserError:
+        if not _is_configuration(folder / CONFIG):
+            raise
+        return _read_network(folder)
     model = build_decoder(spec, vocab_size, seed=0)
     try:
         weights = load((folder / WEIGHTS).read_bytes())
@@ -76,16 +76,15 @@ def read_hub_folder(folder: Path) -> tuple[LanguageModel, Tokenizer]:
     return model.eval(), load_tokenizer(folder)
 
 
-def _is_foreign(file: Path) -> bool:
-    """Whether a configuration is sound, yet describes no decoder of ours."""
-    try:
-        _read_config(file)
-    except UserError:
-        return _is_configuration(file)
-    return False
+def _read_network(folder: Path) -> tuple[LanguageModel, Tokenizer]:
+    from mbo_search.model.hub import read_written  # the door to transformers
+
+    tokenizer = load_tokenizer(folder)
+    return read_written(folder, tokenizer.vocab_size).eval(), tokenizer
 
 
 def _is_configuration(file: Path) -> bool:
+    """Whether `transformers` has written a file, as it does for pretrained models."""
     try:
         config = read_json(file)
     except (OSError, ValueError):

@@ -31,7 +31,7 @@ class Trained:
     """A schedule trained to its end.
 
     Attributes:
-        node: The state behind its last step.
+        node: The state after its last step.
         outcome: How it went.
         val_loss: Final validation loss, nats per token.
     """

@@ -18,8 +18,8 @@ from mbo_search.errors import Problem, StudyError
 _RULE = "must be `all`, or blocks joined by `+` from embeddings, attention, mlp, norms, layers:A-B"
 _KINDS = ("embeddings", "attention", "mlp", "norms")
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
-_NORM = re.compile(r"norm|(?:^|[._])ln(?:[._]|$)|\bln_", re.IGNORECASE)
-_ATTENTION = re.compile(r"\.(?:\w+_)?attn\.|\.attention\.|\.self_attention\.", re.IGNORECASE)
+_NORM = re.compile(r"norm|(?:^|[._])ln(?:[._]|$)", re.IGNORECASE)
+_ATTENTION = re.compile(r"\.(?:\w+_)?(?:attn|attention)\.", re.IGNORECASE)
 _LAYER_RANGE = re.compile(r"layers:(\d+)-(\d+)")
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from mbo_search.model.decoder import build_decoder
 from mbo_search.model.language_model import LanguageModel
 from mbo_search.study.spec.pretrained import PretrainedModel, PretrainedSpec
-from mbo_search.study.spec.study import ModelSpec, SizedModel
+from mbo_search.study.spec.study import AnyModel, SizedModel
 
 
-def sized_model(spec: ModelSpec | PretrainedSpec) -> SizedModel:
+def sized_model(spec: AnyModel) -> SizedModel:
     """Find out how large a model is; a pretrained one's folder is read, its weights are not.
 
     Raises:

@@ -19,9 +19,6 @@ from mbo_search.model.language_model import LanguageModel
 from mbo_search.model.size import head_width, mlp_width
 from mbo_search.study.spec.study import ModelSpec
 
-_ATTENTION_DROPOUT = "attention_dropout"
-"""Attribute of the attention layers of `transformers` that have no dropout module."""
-
 RMS_EPS = 1.0e-6
 ROPE_THETA = 10_000.0
 
@@ -214,21 +211,6 @@ def init_deviation(spec: ModelSpec) -> float:
     0.02
     """
     return math.sqrt(2 / (5 * spec.width))
-
-
-def set_dropout(model: nn.Module, probability: float) -> None:
-    """Set the probability of every dropout module: embeddings, attention weights, and what blocks add.
-
-    Args:
-        model: The model, changed in place; its weights and their names stay as they are.
-        probability: In [0, 1).
-    """
-    assert 0.0 <= probability < 1.0, probability
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = probability
-        if isinstance(getattr(module, _ATTENTION_DROPOUT, None), float):
-            object.__setattr__(module, _ATTENTION_DROPOUT, probability)
 
 
 def _rotary_table(context: int, width: int) -> tuple[Tensor, Tensor]:

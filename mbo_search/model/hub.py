@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +16,7 @@ import torch
 from torch import Tensor
 
 from mbo_search.errors import Problem, StudyError
-from mbo_search.model.decoder import set_dropout
-from mbo_search.model.language_model import LanguageModel
+from mbo_search.model.language_model import LanguageModel, set_dropout
 from mbo_search.study.spec.pretrained import PretrainedModel, PretrainedSpec
 from mbo_search.system.files import sha256_file
 
@@ -26,8 +24,6 @@ CONFIG = "config.json"
 _WEIGHTS = "*.safetensors"
 _MLP_WIDTHS = ("intermediate_size", "n_inner", "ffn_dim")
 
-
-_SHORTEST_CONTEXT = 8
 _UNLIMITED_CONTEXT = 4096
 """Context of a model that does not say how much it can read."""
 
@@ -46,9 +42,9 @@ class HubModel(LanguageModel):
         self.network = network
 
     @property
-    def most_first_loss(self) -> float:
+    def highest_first_loss(self) -> float:
         """Twice that of guessing: a model that was cut after a few layers is wrong with certainty at first."""
-        return 2 * super().most_first_loss
+        return 2 * super().highest_first_loss
 
     def forward(self, input_ids_BT: Tensor) -> Tensor:
         """Score the next token at each position.
@@ -90,8 +86,7 @@ def read_written(folder: Path, vocab_size: int) -> HubModel:
     Raises:
         StudyError: If it cannot be read.
     """
-    config = _config(PretrainedSpec(pretrained=str(folder), context=_SHORTEST_CONTEXT))
-    context = int(getattr(config, "max_position_embeddings", _UNLIMITED_CONTEXT))
+    context = int(getattr(_config(str(folder), layers=None), "max_position_embeddings", _UNLIMITED_CONTEXT))
     spec = describe_pretrained(PretrainedSpec(pretrained=str(folder), context=context))
     return build_hub_model(spec, vocab_size)
 
@@ -102,10 +97,10 @@ def describe_pretrained(spec: PretrainedSpec) -> PretrainedModel:
     Raises:
         StudyError: If `transformers` does not know its kind, or it is smaller than the study wants it.
     """
-    config = _config(spec)
+    config = _config(spec.pretrained, spec.layers)
     _check_size(spec, config)
     with torch.device("meta"), _said_nothing():
-        network = _causal_lm(spec).from_config(config)
+        network = _transformers(spec.pretrained).AutoModelForCausalLM.from_config(config)
     width = int(config.hidden_size)
     mlp_widths = (getattr(config, name, None) for name in _MLP_WIDTHS)
     return PretrainedModel(
@@ -126,33 +121,36 @@ def _read_network(spec: PretrainedModel) -> Any:
     """The library's own model; its fresh parts, if a model lacks some, would differ from trial to trial."""
     with _said_nothing(), torch.random.fork_rng(devices=[]):
         try:
-            network, told = _causal_lm(spec).from_pretrained(
+            network, told = _transformers(spec.pretrained).AutoModelForCausalLM.from_pretrained(
                 spec.pretrained,
-                config=_config(spec),
+                config=_config(spec.pretrained, spec.layers),
                 dtype=torch.float32,
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
             )
         except (OSError, ValueError, RuntimeError) as error:
-            raise _unreadable(spec, str(error).strip().split("\n")[0]) from error
+            raise _unreadable(spec.pretrained, str(error).strip().split("\n")[0]) from error
     if told["missing_keys"]:
-        raise _unreadable(spec, f"its files lack the weights {', '.join(sorted(told['missing_keys'])[:3])}")
+        raise _unreadable(
+            spec.pretrained, f"its files lack the weights {', '.join(sorted(told['missing_keys'])[:3])}"
+        )
     return network
 
 
-def _config(spec: PretrainedSpec) -> Any:
-    transformers = _transformers(spec)
+def _config(folder: str, layers: int | None) -> Any:
+    """The configuration in a folder, for its first layers."""
+    transformers = _transformers(folder)
     try:
-        config = transformers.AutoConfig.from_pretrained(spec.pretrained, local_files_only=True)
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        raise _unreadable(spec, str(error).strip().split("\n")[0]) from error
+        raise _unreadable(folder, str(error).strip().split("\n")[0]) from error
     if type(config) not in transformers.MODEL_FOR_CAUSAL_LM_MAPPING:
-        raise _unreadable(spec, f"its kind, {config.model_type}, is no causal language model")
-    if spec.layers is not None and spec.layers < config.num_hidden_layers:
-        config.num_hidden_layers = spec.layers
+        raise _unreadable(folder, f"its kind, {config.model_type}, is no causal language model")
+    if layers is not None and layers < config.num_hidden_layers:
+        config.num_hidden_layers = layers
         if getattr(config, "layer_types", None):
-            config.layer_types = config.layer_types[: spec.layers]
+            config.layer_types = config.layer_types[:layers]
     return config
 
 
@@ -169,18 +167,13 @@ def _check_size(spec: PretrainedSpec, config: Any) -> None:
         raise StudyError(problems)
 
 
-def _causal_lm(spec: PretrainedSpec) -> Any:
-    return _transformers(spec).AutoModelForCausalLM
-
-
-def _transformers(spec: PretrainedSpec) -> Any:
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+def _transformers(folder: str) -> Any:
     try:
         import transformers
     except ImportError as error:
         rule = "needs the package `transformers`"
         hint = "install it with `pip install 'mbo-search[models]'`"
-        raise StudyError([Problem(key="model.pretrained", value=spec.pretrained, rule=rule, hint=hint)]) from error
+        raise StudyError([Problem(key="model.pretrained", value=folder, rule=rule, hint=hint)]) from error
     return transformers
 
 
@@ -188,13 +181,15 @@ def _transformers(spec: PretrainedSpec) -> Any:
 def _said_nothing() -> Iterator[None]:
     """The library warns of weights that are left out, which a study with fewer layers means to do."""
     logging: Any = importlib.import_module("transformers.utils.logging")
-    before = logging.get_verbosity()
+    verbosity, shows_progress = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(before)
+        logging.set_verbosity(verbosity)
+        if shows_progress:
+            logging.enable_progress_bar()
 
 
 def _digest(folder: Path) -> str:
@@ -204,7 +199,7 @@ def _digest(folder: Path) -> str:
     return hashlib.sha256(material.encode()).hexdigest()
 
 
-def _unreadable(spec: PretrainedSpec, reason: str) -> StudyError:
+def _unreadable(folder: str, reason: str) -> StudyError:
     rule = f"cannot be read: {reason}"
     hint = "it must be a folder that `save_pretrained` of `transformers` writes"
-    return StudyError([Problem(key="model.pretrained", value=spec.pretrained, rule=rule, hint=hint)])
+    return StudyError([Problem(key="model.pretrained", value=folder, rule=rule, hint=hint)])

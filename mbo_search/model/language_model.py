@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 
-from torch import Tensor, nn
+from torch import nn
 
 from mbo_search.study.spec.study import SizedModel
 
+_ATTENTION_DROPOUT = "attention_dropout"
+"""Attribute of the attention layers of `transformers` that have no dropout module."""
+
 
 class LanguageModel(nn.Module):
-    """A causal language model: token ids [B, T] in, a score of every next token [B, T, V] out.
+    """A causal language model.
+
+    Called with token ids, int64 [B, T], it gives a score of every next token [B, T, V].
 
     Attributes:
         spec: Its description.
@@ -21,10 +26,21 @@ class LanguageModel(nn.Module):
     vocab_size: int
 
     @property
-    def most_first_loss(self) -> float:
+    def highest_first_loss(self) -> float:
         """Loss before training that is no sign of trouble, nats per token: that of guessing uniformly."""
         return math.log(self.vocab_size)
 
-    def forward(self, input_ids_BT: Tensor) -> Tensor:
-        """Score the next token at each position."""
-        raise NotImplementedError
+
+def set_dropout(model: nn.Module, probability: float) -> None:
+    """Set the probability of every dropout module: embeddings, attention weights, and what blocks add.
+
+    Args:
+        model: The model, changed in place; its weights and their names stay as they are.
+        probability: In [0, 1).
+    """
+    assert 0.0 <= probability < 1.0, probability
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = probability
+        if isinstance(getattr(module, _ATTENTION_DROPOUT, None), float):
+            setattr(module, _ATTENTION_DROPOUT, probability)

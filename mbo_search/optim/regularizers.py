@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.extensions import resolve
-from mbo_search.model.decoder import set_dropout
+from mbo_search.model.language_model import set_dropout
 from mbo_search.optim.staged import StageOptimizer
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.schedule import Regularizer, Strategy

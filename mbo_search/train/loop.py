@@ -151,7 +151,7 @@ def _guard(state: TrainState, loss: float, grad_norm: float) -> None:
     if not math.isfinite(loss) or not math.isfinite(grad_norm):
         what = f"loss {loss}" if not math.isfinite(loss) else f"gradient norm {grad_norm}"
         raise TrialError("non_finite", f"{what} at step {state.step + 1}")
-    high_loss = HIGH_LOSS_FACTOR * state.model.most_first_loss
+    high_loss = HIGH_LOSS_FACTOR * state.model.highest_first_loss
     state.high_losses = state.high_losses + 1 if loss > high_loss else 0
     if state.high_losses >= MOST_HIGH_LOSSES:
         message = f"loss {loss:.3g} at step {state.step + 1}; above {high_loss:.3g} for {state.high_losses} steps"

@@ -24,8 +24,7 @@ from torch import Tensor, nn
 
 from mbo_search.errors import StoreError, StudyError
 from mbo_search.model.build import build_model
-from mbo_search.model.decoder import set_dropout
-from mbo_search.model.language_model import LanguageModel
+from mbo_search.model.language_model import LanguageModel, set_dropout
 from mbo_search.optim.implementation import evaluates_a_mean
 from mbo_search.optim.regularizers import Regularizers, begin_regularizers
 from mbo_search.optim.staged import build_optimizer

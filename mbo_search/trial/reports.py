@@ -1,4 +1,4 @@
-"""What training tells the rooms behind it: frozen values, and the one interface between deciding and training."""
+"""What training tells the rooms after it: frozen values, and the one interface between deciding and training."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class StepMean:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
-    """What is known behind one grid segment.
+    """What is known after one grid segment.
 
     Nothing in a point depends on where a call of the runner began, so points of different calls can be joined.
 
@@ -118,7 +118,7 @@ class BoundaryReport:
         step: Optimizer steps of the schedule done when it came back.
         cost: What no report named before: the cost of this call, and of what a crashed call left; the tokens that a
             crashed call trained and that this call trained again are wasted.
-        metrics: Evaluation behind the last segment, given if that ends a stage; None if the runner came back early.
+        metrics: Evaluation after the last segment, given if that ends a stage; None if the runner came back early.
         curve: A point for each finished segment, in order, the work of an interrupted call included.
         unfinished: The course of training after the last finished segment, where the runner came back early.
         path_seconds: Seconds from the first step on, as if nothing had been shared; set where a state is kept, None

@@ -84,6 +84,10 @@ def test_the_tokenizer_is_the_model_s_own(study_file: Path) -> None:
     [
         ("model.pretrained=HuggingFaceTB/SmolLM2-135M", "nothing is downloaded"),
         ("model.pretrained=texts", "holds no config.json"),
+        ("model.pretrained=study.yaml", "is not a folder"),
+        ("model.pretrained=' '", "model.pretrained: ' ' is empty"),
+        (f"model.pretrained={'x' * 5000}", "cannot be looked for: File name too long"),
+        ("model.pretrained=~nobody-here/m", "model.pretrained: ~nobody-here/m names the home folder"),
         ("data.tokenizer=bytes", "gives tokens that the pretrained model has never seen"),
         ("model.width=64", "is not a known key"),
         ("model.context=4", "must be at least 8"),

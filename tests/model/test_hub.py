@@ -14,8 +14,8 @@ import transformers
 from mbo_search.errors import StudyError
 from mbo_search.model.blocks import layer_of, trainable_names
 from mbo_search.model.build import build_model, sized_model
-from mbo_search.model.decoder import set_dropout
 from mbo_search.model.hub import HubModel, read_written, write_network
+from mbo_search.model.language_model import set_dropout
 from mbo_search.model.size import num_parameters
 from mbo_search.optim.groups import partition_parameters
 from mbo_search.study.spec.pretrained import PretrainedModel, PretrainedSpec
@@ -109,6 +109,13 @@ def test_every_parameter_is_in_one_group(folder: Path, optimizer: str) -> None:
     assert sorted(names) == sorted(name for name, _ in model.named_parameters())
 
 
+def test_the_library_says_as_much_afterwards_as_before(folder: Path) -> None:
+    logging = transformers.utils.logging
+    before = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    build(folder)
+    assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
+
+
 def test_what_is_written_reads_back_tied_weights_and_all(folder: Path, tmp_path: Path) -> None:
     model, tokens = build(folder, layers=2).eval(), ids()
     write_network(model, {"eos_token_id": 256, "bos_token_id": None, "pad_token_id": 256}, tmp_path)
@@ -165,10 +172,10 @@ def test_missing_weights_are_refused(tmp_path: Path) -> None:
 
 def test_a_cut_model_may_begin_worse_than_guessing(tmp_path: Path) -> None:
     model = build(write_pretrained("llama", tmp_path), layers=1)
-    assert model.most_first_loss == pytest.approx(2 * math.log(VOCAB_SIZE))
-    assert build_model(ModelSpec(layers=1, width=16, heads=2, context=8), 32, seed=0).most_first_loss == math.log(
-        32
-    )
+    assert model.highest_first_loss == pytest.approx(2 * math.log(VOCAB_SIZE))
+    assert build_model(
+        ModelSpec(layers=1, width=16, heads=2, context=8), 32, seed=0
+    ).highest_first_loss == math.log(32)
 
 
 def test_a_decoder_is_its_own_description() -> None:

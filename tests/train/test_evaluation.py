@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from mbo_search.data.prepare import PreparedData
 from mbo_search.data.windows import Windows
 from mbo_search.errors import TrialError
-from mbo_search.model.decoder import Decoder, build_decoder, set_dropout
+from mbo_search.model.decoder import Decoder, build_decoder
+from mbo_search.model.language_model import set_dropout
 from mbo_search.train.evaluation import evaluate
 from mbo_search.train.setup.eval_text import evaluation_windows_of
 from mbo_search.train.setup.setup import TrainSetup

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.model.build import sized_model
@@ -67,4 +68,5 @@ def test_the_weights_are_in_the_key_and_the_place_is_not(setup: TrainSetup) -> N
     assert setup.model_copy(update={"model": moved}).root_key(SEED) == key
     assert setup.model_copy(update={"model": other}).root_key(SEED) != key
     assert setup.model_copy(update={"model": cut}).root_key(SEED) != key
+    assert setup.numerics["transformers"] == transformers.__version__
     assert TrainSetup.model_validate(setup.model_dump(mode="json"), strict=False) == setup

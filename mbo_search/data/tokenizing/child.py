@@ -15,7 +15,7 @@ _LENGTH_BYTES = 8
 
 
 def write_texts(texts: Iterable[str], file: Path) -> None:
-    """Write texts to a file, each behind its length."""
+    """Write texts to a file, each after its length."""
     with file.open("wb") as output:
         for text in texts:
             content = text.encode()

@@ -106,6 +106,7 @@ def check_words(study: StudySpec) -> Iterator[Problem]:
     words = [(f"data.source.{index}", word) for index, word in enumerate(data.source)]
     words += [(f"data.validation.{index}", word) for index, word in enumerate(data.validation or ())]
     words += [] if data.tokenizer.path is None else [("data.tokenizer.path", data.tokenizer.path)]
+    words += [("model.pretrained", study.model.pretrained)] if isinstance(study.model, PretrainedSpec) else []
     for key, word in [*words, ("data.text_field", data.text_field)]:
         if not word.strip():
             yield Problem(key=key, value=repr(word), rule="is empty; it must be a name")

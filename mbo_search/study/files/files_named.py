@@ -60,34 +60,43 @@ def _missing(study: StudySpec, base: Path) -> Iterator[Problem]:
         for index, path in enumerate(study.data.validation or ())
         if not is_corpus(path)
     ]
-    model = study.model.pretrained if isinstance(study.model, PretrainedSpec) else None
-    if study.data.tokenizer.kind == "file" and study.data.tokenizer.path not in (None, model):
-        named.append(("data.tokenizer.path", str(study.data.tokenizer.path)))
+    tokenizer = study.data.tokenizer
+    own = study.model.pretrained if isinstance(study.model, PretrainedSpec) else None
+    if tokenizer.kind == "file" and tokenizer.path is not None and tokenizer.path != own:
+        named.append(("data.tokenizer.path", tokenizer.path))
     for key, path in named:
         hint = f"paths start at {base}"
         yield from _unusable(path, base, Problem(key=key, value=path, rule="does not exist", hint=hint))
 
 
 def _bad_model(study: StudySpec, base: Path) -> Iterator[Problem]:
-    """What a pretrained model lacks of a folder with a configuration, a tokenizer and weights that are not code."""
+    """A pretrained model that is no folder with a configuration and weights that are not code."""
     if not isinstance(study.model, PretrainedSpec):
         return
     name = study.model.pretrained
-    folder = Path(absolute_path(name, base))
-    rule, hint = "", f"paths start at {base}"
+    missing = Problem(
+        key="model.pretrained",
+        value=name,
+        rule="is not a folder, and nothing is downloaded",
+        hint=f"`hf download NAME --local-dir FOLDER` gets a model by its name; paths start at {base}",
+    )
+    unusable = list(_unusable(name, base, missing))
+    yield from unusable or _lacking(Path(absolute_path(name, base)), missing)
+
+
+def _lacking(folder: Path, missing: Problem) -> Iterator[Problem]:
+    """What something that exists lacks of being a model's folder."""
     if not folder.is_dir():
-        rule = "is not a folder, and nothing is downloaded"
-        hint = f"`hf download NAME --local-dir FOLDER` gets a model by its name; {hint}"
+        yield missing
     elif not (folder / "config.json").is_file():
-        rule, hint = "holds no config.json", "name a folder that `save_pretrained` of `transformers` has written"
+        hint = "name a folder that `save_pretrained` of `transformers` has written"
+        yield replace(missing, rule="holds no config.json", hint=hint)
     elif not any(folder.glob("*.safetensors")):
-        rule = "holds no weights as .safetensors"
         hint = (
             "other formats are not read, as reading them may run what a stranger put in; load the model with "
             "`transformers` where you trust it, and write it with `save_pretrained`"
         )
-    if rule:
-        yield Problem(key="model.pretrained", value=name, rule=rule, hint=hint)
+        yield replace(missing, rule="holds no weights as .safetensors", hint=hint)
 
 
 def _unusable(path: str, base: Path, missing: Problem) -> Iterator[Problem]:

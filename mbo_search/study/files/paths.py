@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.spec.pretrained import PretrainedSpec
-from mbo_search.study.spec.study import DataSpec, ModelSpec
+from mbo_search.study.spec.study import AnyModel, DataSpec
 from mbo_search.units import printable
 
 
@@ -53,16 +53,14 @@ def _bad_path(path: str, rule: str) -> StudyError:
     return StudyError([Problem(key="", value=printable(path), rule=rule, hint=hint)])
 
 
-def sections_with_base(
-    data: DataSpec, model: ModelSpec | PretrainedSpec, base: Path
-) -> Mapping[str, DataSpec | ModelSpec | PretrainedSpec]:
+def sections_with_base(data: DataSpec, model: AnyModel, base: Path) -> dict[str, DataSpec | AnyModel]:
     """Make every path in the sections of data and model absolute; returns both by their names."""
     return sections_with_paths(data, model, lambda path: absolute_path(path, base))
 
 
 def sections_with_paths(
-    data: DataSpec, model: ModelSpec | PretrainedSpec, change: Callable[[str], str]
-) -> Mapping[str, DataSpec | ModelSpec | PretrainedSpec]:
+    data: DataSpec, model: AnyModel, change: Callable[[str], str]
+) -> dict[str, DataSpec | AnyModel]:
     """Write every path in the sections of data and model in another way; returns both by their names."""
     if isinstance(model, PretrainedSpec):
         model = model.model_copy(update={"pretrained": change(model.pretrained)})

@@ -121,7 +121,7 @@ def load_schedule_file(path: Path) -> ScheduleFile:
     """
     file = parse_schedule_file(read_text(path), str(path))
     sections = sections_with_base(file.study.data, file.study.model, path.parent)
-    return file.model_copy(update={"study": file.study.model_copy(update=dict(sections))})
+    return file.model_copy(update={"study": file.study.model_copy(update=sections)})
 
 
 def parse_schedule_file(text: str, where: str) -> ScheduleFile:

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.system.device import Device, Precision
 from mbo_search.train.device import autocast
 from mbo_search.train.setup.setup import TrainSetup
@@ -63,7 +64,9 @@ def numerics(setup: TrainSetup) -> dict[str, str]:
         "numerics_version": NUMERICS_VERSION,
     }
     # Sums over several processes are rounded differently; keys of one process stay what they were.
-    return found | ({"ranks": str(setup.ranks)} if setup.ranks > 1 else {})
+    ranks = {"ranks": str(setup.ranks)} if setup.ranks > 1 else {}
+    network = {"transformers": version("transformers")} if isinstance(setup.model, PretrainedModel) else {}
+    return found | ranks | network
 
 
 def arithmetic_versions(device: Device) -> dict[str, str]:
