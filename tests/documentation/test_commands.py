@@ -14,6 +14,7 @@ import pytest
 from typer.main import get_command
 
 from mbo_search.cli.app import app
+from mbo_search.cli.console import run_app
 from tests.cli.tiny import write_study
 from tests.documentation.commands import PAGES, ROOT, Command, documented_commands
 
@@ -141,16 +142,35 @@ def place(finished, tmp_path):
     return place
 
 
+@pytest.fixture
+def run_here(place, monkeypatch, capfd):
+    """Run a command in that copy and in this process: starting one that trains takes longer than what it does."""
+    monkeypatch.chdir(place)
+    for name, value in environment(place).items():
+        monkeypatch.setenv(name, value)
+
+    def run_here(words: list[str]) -> None:
+        capfd.readouterr()
+        code = run_app(app, words)
+        said = capfd.readouterr()
+        assert code == 0, f"{words}\n{said.out}\n{said.err}"
+
+    return run_here
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if any(map(ours, documented_commands(page)))], ids=str)
-def test_the_commands_of_a_page_run_in_their_order(page, place, finished):
+def test_the_commands_of_a_page_run_in_their_order(page, place, finished, run_here):
     for command in documented_commands(page):
         if ours(command) and reason_not_to_run(command) is None:
             for name in ("my-study", "quickstart"):
                 if not (place / "reports" / name).exists():  # an earlier command made room for a run of its own
                     shutil.copytree(finished / "reports" / "my-study", place / "reports" / name)
             words = small(prepared(command, place))
-            (served if words[0] == "serve" and "--help" not in words else run)(place, words)
+            if words[0] == "serve" and "--help" not in words:
+                served(place, words)
+            else:
+                run_here(words)
 
 
 def prepared(command: Command, place: Path) -> list[str]:

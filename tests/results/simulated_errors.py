@@ -54,14 +54,16 @@ def in_rounds(rng, **settings):
     for number in range(ROUNDS):
         study.search(MORE if number else COUNTS)
         study.confirm(range(1 + 4 * number, 9 + 4 * number))
-        if found_all(study.compared("declared")):
+        if found_all(study.compared()["declared"]):
             return True
     return False
 
 
 def false_yes_share(num_studies, seed, **settings):
     rng = np.random.default_rng(seed)
-    return sum(found_all(simulated(rng, **settings).compared("declared")) for _ in range(num_studies)) / num_studies
+    return (
+        sum(found_all(simulated(rng, **settings).compared()["declared"]) for _ in range(num_studies)) / num_studies
+    )
 
 
 def covered_shares(num_studies, seed, **settings):
@@ -70,8 +72,9 @@ def covered_shares(num_studies, seed, **settings):
     declared, ladder = [], []
     for _ in range(num_studies):
         study = simulated(rng, **({"spread": 0.01, "worse": {}} | settings))
-        declared.append([_covers(study, one) for one in study.compared("declared")])
-        ladder.append(all(_covers(study, one) for one in study.compared("ladder")))
+        compared = study.compared()
+        declared.append([_covers(study, one) for one in compared["declared"]])
+        ladder.append(all(_covers(study, one) for one in compared["ladder"]))
     return [*np.mean(declared, axis=0), np.mean(ladder)]
 
 

@@ -31,7 +31,7 @@ def test_a_ranking_after_every_seed_says_yes_only_where_the_last_look_knows_of_i
     study = simulated(rng, **CASES[name], **{"worse": {**ONE_RUNG_AS_GOOD, "settings": 0.05}})
     answers = [study.rank(last).verdict.answer for last in range(2, LAST_SEED + 1)]
     assert set(answers[:4]) == {"undecided"}
-    found = [one.test.better_at for one in study.compared("declared")]
+    found = [one.test.better_at for one in study.compared()["declared"]]
     assert None not in found
     if name == "runs that diverge":
         assert set(answers) <= {"yes", "undecided"}
@@ -54,9 +54,9 @@ def test_few_studies_in_rounds_keep_the_bound():
 def test_real_gains_are_found_and_no_wrong_ones():
     rng = np.random.default_rng(3)
     found = [simulated(rng, spread=0.05, worse={}) for _ in range(40)]
-    yes = [study for study in found if found_all(study.compared("declared"))]
+    yes = [study for study in found if found_all(study.compared()["declared"])]
     assert len(yes) >= 10
-    assert all(study.true_gain(one.trial, one.other) > 0 for study in yes for one in study.compared("declared"))
+    assert all(study.true_gain(one.trial, one.other) > 0 for study in yes for one in study.compared()["declared"])
 
 
 @pytest.mark.slow

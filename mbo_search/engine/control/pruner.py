@@ -11,8 +11,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from scipy.stats import binomtest, spearmanr
-
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.trial.outcome import Boundary
 
@@ -134,12 +132,16 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> float:
     >>> spearman([1.0, 2.0, 3.0], [10.0, 20.0, 25.0]), spearman([1.0, 1.0, 1.0], [1.0, 2.0, 3.0])
     (1.0, 0.0)
     """
+    from scipy.stats import spearmanr
+
     is_constant = min(len(set(first)), len(set(second))) < 2
     return 0.0 if is_constant else float(spearmanr(first, second).statistic)
 
 
 def _wilson_interval(successes: int, total: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a probability."""
+    from scipy.stats import binomtest
+
     interval = binomtest(successes, total).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
 

@@ -20,7 +20,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
 
 from mbo_search.engine.tree.candidates import Candidates, complete_params, draw_candidates, neighbors
 from mbo_search.engine.tree.gp import PathModel, observed_losses
@@ -103,6 +102,8 @@ class TreePlanner:
 
     def _next_of_sweep(self, history: History, base: Params, stage: int, begun: int) -> PlannedTrial | None:
         """The most promising strategy of a stage; None if none is likely to be better than those tried."""
+        from scipy.stats import norm
+
         left, losses = self._state.design.left(history, base, stage), observed_losses(history)
         if not left or not losses or (stage == 0 and self._is_swept_completely(history, base)):
             return left[0] if left else None
