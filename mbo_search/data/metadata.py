@@ -16,7 +16,7 @@ DropReason = Literal["empty", "too_short", "exact", "near", "in_validation", "in
 PassReason = Literal[
     "suffix", "hidden", "not_a_file", "no_field", "named_elsewhere", "other_split", "beside_splits"
 ]
-NoticeKind = Literal["shadowed_corpus", "splits_by_name"]
+NoticeKind = Literal["shadowed_corpus", "splits_by_name", "without_license"]
 TokenWidth = Literal["uint16", "uint32"]
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -75,7 +75,8 @@ class Notice(Description):
 
     Attributes:
         kind: `shadowed_corpus`: the name means a built-in corpus although a folder of that name exists;
-            `splits_by_name`: its files went to splits by their names.
+            `splits_by_name`: its files went to splits by their names; `without_license`: the licence of Project
+            Gutenberg around its books is left out.
         subject: The entry.
     """
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from mbo_search.data.document import Document
 from mbo_search.data.files.decoding import decode, file_problem
+from mbo_search.data.files.gutenberg import begins_with_license, is_licensed, without_license
 from mbo_search.data.files.html_text import declared_charset, html_text
 from mbo_search.data.files.suffixes import COMPRESSED, open_bytes, plain_suffix, suffix_of
 from mbo_search.data.files.tables import lacks_column, no_field, read_arrow, read_parquet, read_separated
@@ -73,6 +74,12 @@ def lacks_field(file: Path, text_field: str) -> bool:
     return is_table and lacks_column(file, text_field)
 
 
+def loses_license(file: Path) -> bool:
+    """Return whether a .txt file is a book of Project Gutenberg, which is read without the licence around it."""
+    is_text = plain_suffix(file) == ".txt" and reader_of(suffix_of(file)) is FILE_READERS["text"]
+    return is_text and begins_with_license(file)
+
+
 def text_suffixes() -> tuple[str, ...]:
     """Return every suffix that is read as text."""
     return tuple(suffix for reader in FILE_READERS.values() for suffix in reader.all_suffixes())
@@ -105,11 +112,14 @@ def _readers_of(suffix: str) -> list[ReaderDefinition]:
 
 def _read_text(file: Path, text_field: str) -> Iterator[Document]:
     """A .md or .py file is one document; a .txt file too, unless it holds `<|endoftext|>` between documents."""
-    with open_bytes(file) as content:
-        text = decode(content.read(), shown(file))
+    with open_bytes(file) as packed:
+        content = packed.read()
+    text = decode(content, shown(file))
     parts = text.split(EOS) if plain_suffix(file) == ".txt" else [text]
     if len(parts) > 1 and not parts[-1].strip():
         del parts[-1]  # the mark ends the last document
+    if plain_suffix(file) == ".txt" and is_licensed(content):
+        parts = [without_license(part) for part in parts]
     for number, part in enumerate(parts):
         yield Document(name=shown(file) if len(parts) == 1 else f"{shown(file)}#{number}", text=part)
 
@@ -177,7 +187,8 @@ FILE_READERS = Registry(
     by_name(
         ReaderDefinition(
             name="text",
-            summary="a file is a document; in .txt files, `<|endoftext|>` may stand between documents",
+            summary="a file is a document; in .txt files, `<|endoftext|>` may stand between documents, and the "
+            "licence around books of Project Gutenberg is left out",
             suffixes=(".txt", ".md", ".py"),
             compressed=COMPRESSED,
             read=_read_text,

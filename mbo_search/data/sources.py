@@ -16,7 +16,7 @@ from mbo_search.data.files.suffixes import plain_suffix, suffix_of
 from mbo_search.data.files.walk import folder_entries, matching_entries, shown
 from mbo_search.data.metadata import MOST_NAMES, Notice, PassedOver, PassReason, Split
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
-from mbo_search.data.readers import lacks_field, reader_digest, text_suffixes
+from mbo_search.data.readers import lacks_field, loses_license, reader_digest, text_suffixes
 from mbo_search.data.tokenizing.foreign_tokenizers import FROM_META_PKL
 from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec
@@ -283,8 +283,13 @@ def _own_files(source: Source) -> tuple[Path, ...]:
 
 
 def _with_digest(source: Source) -> Source:
+    """Add the digest, and the notice of licences left out, by which such text has another key than before."""
     try:
-        return replace(source, digest=source.corpus.digest() if source.corpus else _digest(source.files))
+        if source.corpus is not None:
+            return replace(source, digest=source.corpus.digest())
+        notice = Notice(kind="without_license", subject=source.name)
+        told = (notice,) if any(loses_license(file) for file in source.files) else ()
+        return replace(source, digest=_digest(source.files), notices=(*source.notices, *told))
     except OSError as error:
         raise _problem(str(error.filename), f"cannot be read: {error.strerror}") from error
 
