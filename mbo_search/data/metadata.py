@@ -16,7 +16,7 @@ DropReason = Literal["empty", "too_short", "exact", "near", "in_validation", "in
 PassReason = Literal[
     "suffix", "hidden", "not_a_file", "no_field", "named_elsewhere", "other_split", "beside_splits"
 ]
-NoticeKind = Literal["shadowed_corpus", "splits_by_name", "without_license"]
+NoticeKind = Literal["shadowed_corpus", "splits_by_name", "without_license", "only_articles"]
 TokenWidth = Literal["uint16", "uint32"]
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -76,7 +76,7 @@ class Notice(Description):
     Attributes:
         kind: `shadowed_corpus`: the name means a built-in corpus although a folder of that name exists;
             `splits_by_name`: its files went to splits by their names; `without_license`: the licence of Project
-            Gutenberg around its books is left out.
+            Gutenberg around its books is left out; `only_articles`: of a dump of a wiki only articles are read.
         subject: The entry.
     """
 

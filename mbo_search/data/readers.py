@@ -14,9 +14,11 @@ from mbo_search.data.document import Document
 from mbo_search.data.files.decoding import decode, file_problem
 from mbo_search.data.files.gutenberg import begins_with_license, is_licensed, without_license
 from mbo_search.data.files.html_text import declared_charset, html_text
+from mbo_search.data.files.mediawiki import DUMP_ROOT, read_mediawiki, root_name
 from mbo_search.data.files.suffixes import COMPRESSED, open_bytes, plain_suffix, suffix_of
 from mbo_search.data.files.tables import lacks_column, no_field, read_arrow, read_parquet, read_separated
 from mbo_search.data.files.walk import shown
+from mbo_search.data.files.wikitext import wikitext_parser
 from mbo_search.data.tokenizer import EOS
 from mbo_search.errors import Problem, UserError
 from mbo_search.extensions import READER_GROUP, Registry, by_name
@@ -80,6 +82,16 @@ def loses_license(file: Path) -> bool:
     return is_text and begins_with_license(file)
 
 
+def ends_as_dump(file: Path) -> bool:
+    """Return whether a file's ending is that of dumps of a wiki; only its content says whether it is one."""
+    return plain_suffix(file) == ".xml" and reader_of(suffix_of(file)) is FILE_READERS["mediawiki"]
+
+
+def is_other_xml(file: Path) -> bool:
+    """Return whether an .xml file is something else than a dump of a wiki, so that nobody reads it."""
+    return ends_as_dump(file) and root_name(file) != DUMP_ROOT
+
+
 def text_suffixes() -> tuple[str, ...]:
     """Return every suffix that is read as text."""
     return tuple(suffix for reader in FILE_READERS.values() for suffix in reader.all_suffixes())
@@ -99,8 +111,14 @@ def reader_of(suffix: str) -> ReaderDefinition:
 
 
 def reader_digest(suffix: str) -> str:
-    """Name and version of a reader that is not built in; empty for built-in ones."""
+    """Name and version of a reader that is not built in, or of the library that it needs; empty for all others.
+
+    Raises:
+        DataError: If the library is not installed.
+    """
     found = _readers_of(suffix)
+    if found == [FILE_READERS.built_in.get("mediawiki")]:
+        return f"mwparserfromhell@{wikitext_parser().__version__}"
     return "".join(f"{one.name}@{one.version}" for one in found if one.name not in FILE_READERS.built_in)
 
 
@@ -213,6 +231,13 @@ FILE_READERS = Registry(
             suffixes=(".csv", ".tsv"),
             compressed=COMPRESSED,
             read=read_separated,
+        ),
+        ReaderDefinition(
+            name="mediawiki",
+            summary="an article of a wiki's dump is a document: its text, without templates, tables and notes",
+            suffixes=(".xml",),
+            compressed=COMPRESSED,
+            read=read_mediawiki,
         ),
         ReaderDefinition(
             name="parquet", summary="a row has a column of text", suffixes=(".parquet",), read=read_parquet
