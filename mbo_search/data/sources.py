@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mbo_search.data.corpora import READERS, Corpus, open_corpus
+from mbo_search.data.files.saved_datasets import beside_datasets
 from mbo_search.data.files.split_names import split_by_names
 from mbo_search.data.files.suffixes import plain_suffix, suffix_of
 from mbo_search.data.files.walk import folder_entries, matching_entries, shown
@@ -233,6 +234,7 @@ def _readable(name: str, base: Path, entries: tuple[list[Path], list[Path]], ent
     read = (*text_suffixes(), SHARD_SUFFIX)
     files: list[Path] = []
     shards = {path for path in found if path.suffix.lower() == SHARD_SUFFIX}
+    computed = beside_datasets(found)
     for path in sorted(found, key=lambda path: path.as_posix()):
         if path.suffix == ".json" and path.with_suffix(SHARD_SUFFIX) in shards:
             continue  # the width of a shard, read with it
@@ -240,6 +242,8 @@ def _readable(name: str, base: Path, entries: tuple[list[Path], list[Path]], ent
             passed["not_a_file"].append(path)
         elif suffix_of(path) not in read or is_other_xml(path):
             passed["suffix"].append(path)
+        elif path in computed:
+            passed["beside_dataset"].append(path)
         elif lacks_field(path, text_field):
             passed["no_field"].append(path)
         else:
