@@ -14,9 +14,16 @@ from mbo_search.study.spec.base import Description
 Split = Literal["train", "validation", "test"]
 DropReason = Literal["empty", "too_short", "exact", "near", "in_validation", "in_test"]
 PassReason = Literal[
-    "suffix", "hidden", "not_a_file", "no_field", "named_elsewhere", "other_split", "beside_splits"
+    "suffix",
+    "hidden",
+    "not_a_file",
+    "no_field",
+    "named_elsewhere",
+    "other_split",
+    "beside_splits",
+    "beside_dataset",
 ]
-NoticeKind = Literal["shadowed_corpus", "splits_by_name"]
+NoticeKind = Literal["shadowed_corpus", "splits_by_name", "without_license", "only_articles"]
 TokenWidth = Literal["uint16", "uint32"]
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -60,7 +67,8 @@ class PassedOver(Description):
         reason: `suffix`: no reader knows the ending; `hidden`: the name begins with a dot; `not_a_file`: a broken
             link, a pipe or a device; `no_field`: a table without the text's column; `named_elsewhere`: it is read
             under another name or for another entry; `other_split`: belongs to a split that the study fills
-            otherwise; `beside_splits`: not text of a split, in a folder whose files are named by splits.
+            otherwise; `beside_splits`: not text of a split, in a folder whose files are named by splits;
+            `beside_dataset`: lies in a saved dataset, but is not its data.
         num_files: Files; a hidden folder counts as one.
         names: The first `MOST_NAMES` of them, relative to the folder that the entry names.
     """
@@ -75,7 +83,8 @@ class Notice(Description):
 
     Attributes:
         kind: `shadowed_corpus`: the name means a built-in corpus although a folder of that name exists;
-            `splits_by_name`: its files went to splits by their names.
+            `splits_by_name`: its files went to splits by their names; `without_license`: the licence of Project
+            Gutenberg around its books is left out; `only_articles`: of a dump of a wiki only articles are read.
         subject: The entry.
     """
 

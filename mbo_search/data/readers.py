@@ -12,10 +12,13 @@ from typing import Any, ClassVar
 
 from mbo_search.data.document import Document
 from mbo_search.data.files.decoding import decode, file_problem
+from mbo_search.data.files.gutenberg import begins_with_license, is_licensed, without_license
 from mbo_search.data.files.html_text import declared_charset, html_text
+from mbo_search.data.files.mediawiki import DUMP_ROOT, read_mediawiki, root_name
 from mbo_search.data.files.suffixes import COMPRESSED, open_bytes, plain_suffix, suffix_of
 from mbo_search.data.files.tables import lacks_column, no_field, read_arrow, read_parquet, read_separated
 from mbo_search.data.files.walk import shown
+from mbo_search.data.files.wikitext import wikitext_parser
 from mbo_search.data.tokenizer import EOS
 from mbo_search.errors import Problem, UserError
 from mbo_search.extensions import READER_GROUP, Registry, by_name
@@ -73,6 +76,22 @@ def lacks_field(file: Path, text_field: str) -> bool:
     return is_table and lacks_column(file, text_field)
 
 
+def loses_license(file: Path) -> bool:
+    """Return whether a .txt file is a book of Project Gutenberg, which is read without the licence around it."""
+    is_text = plain_suffix(file) == ".txt" and reader_of(suffix_of(file)) is FILE_READERS["text"]
+    return is_text and begins_with_license(file)
+
+
+def ends_as_dump(file: Path) -> bool:
+    """Return whether a file's ending is that of dumps of a wiki; only its content says whether it is one."""
+    return plain_suffix(file) == ".xml" and reader_of(suffix_of(file)) is FILE_READERS["mediawiki"]
+
+
+def is_other_xml(file: Path) -> bool:
+    """Return whether an .xml file is something else than a dump of a wiki, so that nobody reads it."""
+    return ends_as_dump(file) and root_name(file) != DUMP_ROOT
+
+
 def text_suffixes() -> tuple[str, ...]:
     """Return every suffix that is read as text."""
     return tuple(suffix for reader in FILE_READERS.values() for suffix in reader.all_suffixes())
@@ -92,8 +111,14 @@ def reader_of(suffix: str) -> ReaderDefinition:
 
 
 def reader_digest(suffix: str) -> str:
-    """Name and version of a reader that is not built in; empty for built-in ones."""
+    """Name and version of a reader that is not built in, or of the library that it needs; empty for all others.
+
+    Raises:
+        DataError: If the library is not installed.
+    """
     found = _readers_of(suffix)
+    if found == [FILE_READERS.built_in.get("mediawiki")]:
+        return f"mwparserfromhell@{wikitext_parser().__version__}"
     return "".join(f"{one.name}@{one.version}" for one in found if one.name not in FILE_READERS.built_in)
 
 
@@ -105,11 +130,14 @@ def _readers_of(suffix: str) -> list[ReaderDefinition]:
 
 def _read_text(file: Path, text_field: str) -> Iterator[Document]:
     """A .md or .py file is one document; a .txt file too, unless it holds `<|endoftext|>` between documents."""
-    with open_bytes(file) as content:
-        text = decode(content.read(), shown(file))
+    with open_bytes(file) as packed:
+        content = packed.read()
+    text = decode(content, shown(file))
     parts = text.split(EOS) if plain_suffix(file) == ".txt" else [text]
     if len(parts) > 1 and not parts[-1].strip():
         del parts[-1]  # the mark ends the last document
+    if plain_suffix(file) == ".txt" and is_licensed(content):
+        parts = [without_license(part) for part in parts]
     for number, part in enumerate(parts):
         yield Document(name=shown(file) if len(parts) == 1 else f"{shown(file)}#{number}", text=part)
 
@@ -177,7 +205,8 @@ FILE_READERS = Registry(
     by_name(
         ReaderDefinition(
             name="text",
-            summary="a file is a document; in .txt files, `<|endoftext|>` may stand between documents",
+            summary="a file is a document; in .txt files, `<|endoftext|>` may stand between documents, and the "
+            "licence around books of Project Gutenberg is left out",
             suffixes=(".txt", ".md", ".py"),
             compressed=COMPRESSED,
             read=_read_text,
@@ -202,6 +231,13 @@ FILE_READERS = Registry(
             suffixes=(".csv", ".tsv"),
             compressed=COMPRESSED,
             read=read_separated,
+        ),
+        ReaderDefinition(
+            name="mediawiki",
+            summary="an article of a wiki's dump is a document: its text, without templates, tables and notes",
+            suffixes=(".xml",),
+            compressed=COMPRESSED,
+            read=read_mediawiki,
         ),
         ReaderDefinition(
             name="parquet", summary="a row has a column of text", suffixes=(".parquet",), read=read_parquet

@@ -6,17 +6,25 @@ import difflib
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mbo_search.data.corpora import READERS, Corpus, open_corpus
+from mbo_search.data.files.saved_datasets import beside_datasets
 from mbo_search.data.files.split_names import split_by_names
 from mbo_search.data.files.suffixes import plain_suffix, suffix_of
 from mbo_search.data.files.walk import folder_entries, matching_entries, shown
-from mbo_search.data.metadata import MOST_NAMES, Notice, PassedOver, PassReason, Split
+from mbo_search.data.metadata import MOST_NAMES, Notice, NoticeKind, PassedOver, PassReason, Split
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
-from mbo_search.data.readers import lacks_field, reader_digest, text_suffixes
+from mbo_search.data.readers import (
+    ends_as_dump,
+    is_other_xml,
+    lacks_field,
+    loses_license,
+    reader_digest,
+    text_suffixes,
+)
 from mbo_search.data.tokenizing.foreign_tokenizers import FROM_META_PKL
 from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec
@@ -213,6 +221,8 @@ def _single_file(name: str, path: Path, entry: str) -> _Entry:
         raise _problem(entry, "is neither a file nor a folder")
     if suffix_of(path) not in (*text_suffixes(), SHARD_SUFFIX):
         raise _problem(entry, "has a suffix that is not read", _how_to_convert(path))
+    if is_other_xml(path):
+        raise _problem(entry, "is XML, but no dump of a MediaWiki", _how_to_convert(path))
     return _Entry(name, path.parent, {"train": (path,)}, defaultdict(list))
 
 
@@ -224,13 +234,16 @@ def _readable(name: str, base: Path, entries: tuple[list[Path], list[Path]], ent
     read = (*text_suffixes(), SHARD_SUFFIX)
     files: list[Path] = []
     shards = {path for path in found if path.suffix.lower() == SHARD_SUFFIX}
+    computed = beside_datasets(found)
     for path in sorted(found, key=lambda path: path.as_posix()):
         if path.suffix == ".json" and path.with_suffix(SHARD_SUFFIX) in shards:
             continue  # the width of a shard, read with it
         if not path.is_file():
             passed["not_a_file"].append(path)
-        elif suffix_of(path) not in read:
+        elif suffix_of(path) not in read or is_other_xml(path):
             passed["suffix"].append(path)
+        elif path in computed:
+            passed["beside_dataset"].append(path)
         elif lacks_field(path, text_field):
             passed["no_field"].append(path)
         else:
@@ -283,10 +296,22 @@ def _own_files(source: Source) -> tuple[Path, ...]:
 
 
 def _with_digest(source: Source) -> Source:
+    """Add the digest, and the notice of licences left out, by which such text has another key than before."""
     try:
-        return replace(source, digest=source.corpus.digest() if source.corpus else _digest(source.files))
+        if source.corpus is not None:
+            return replace(source, digest=source.corpus.digest())
+        told = tuple(Notice(kind=kind, subject=source.name) for kind in _left_out(source.files))
+        return replace(source, digest=_digest(source.files), notices=(*source.notices, *told))
     except OSError as error:
         raise _problem(str(error.filename), f"cannot be read: {error.strerror}") from error
+
+
+def _left_out(files: Sequence[Path]) -> Iterator[NoticeKind]:
+    """What readers leave out of files that a person may have expected."""
+    if any(loses_license(file) for file in files):
+        yield "without_license"
+    if any(ends_as_dump(file) for file in files):
+        yield "only_articles"
 
 
 def _digest(files: Sequence[Path]) -> str:

@@ -19,6 +19,7 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from mbo_search.data.progress import PrepareReporter, tell_nobody
 from mbo_search.data.tokenizing.foreign_tokenizers import foreign_format, missing_tokenizer
+from mbo_search.data.tokenizing.sentencepiece_models import MODEL_SUFFIX, convert_sentencepiece, sentencepiece_file
 from mbo_search.data.tokenizing.training import train_in_child
 from mbo_search.data.tokenizing.words import bounded_texts
 from mbo_search.errors import DataError, Problem
@@ -40,6 +41,8 @@ _KNOWN_EOS = (
 _CONFIG = "tokenizer_config.json"
 _FILE = "tokenizer.json"
 _COMPANIONS = ("special_tokens_map.json", "chat_template.jinja")
+# Settings by which `transformers` would build another tokenizer than the converted one.
+_OF_A_CLASS = frozenset({"tokenizer_class", "added_tokens_decoder", "auto_map", "sp_model_kwargs"})
 
 
 class Tokenizer:
@@ -165,13 +168,17 @@ def train_bpe_tokenizer(
 
 
 def tokenizer_files(path: str) -> tuple[Path, ...]:
-    """Find the files of a tokenizer that a study names.
+    """Find the files of a tokenizer that a study names: the tokenizer first, then the settings beside it.
+
+    In a folder a `tokenizer.json` comes before a SentencePiece model.
 
     Raises:
-        DataError: If there is no `tokenizer.json`.
+        DataError: If there is neither.
     """
     given = Path(path)
     file = given / _FILE if given.is_dir() else given
+    if given.is_dir() and not file.is_file():
+        file = sentencepiece_file(given) or file
     if not file.is_file():
         raise DataError([missing_tokenizer(path, given)])
     foreign = foreign_format(file)
@@ -184,21 +191,26 @@ def tokenizer_files(path: str) -> tuple[Path, ...]:
 def save_tokenizer_file(path: str, folder: Path) -> None:
     """Copy a user's tokenizer into a folder, with the settings that lie beside it.
 
-    The end-of-document token is the `eos_token` of `tokenizer_config.json`, else the first well-known one in the
-    vocabulary, else `<|endoftext|>` is appended to the vocabulary.
+    The end-of-document token is the `eos_token` of `tokenizer_config.json`, else that of a SentencePiece model,
+    else the first well-known one in the vocabulary, else `<|endoftext|>` is appended to the vocabulary.
 
     Raises:
         DataError: If the file is missing, or is not a tokenizer.
     """
     file, *beside = tokenizer_files(path)
-    backend = _read_backend(file)
     config = _read_config(file.parent / _CONFIG)
-    eos = _eos_of(config) or next((token for token in _KNOWN_EOS if backend.token_to_id(token) is not None), EOS)
+    if file.suffix == MODEL_SUFFIX:
+        converted = convert_sentencepiece(file)
+        backend, given_eos = converted.backend, _eos_of(config) or converted.eos
+        backend.save(str(folder / _FILE))
+        config = {name: value for name, value in config.items() if name not in _OF_A_CLASS}
+    else:
+        backend, given_eos = _read_backend(file), _eos_of(config)
+        shutil.copyfile(file, folder / _FILE)
+    eos = given_eos or next((token for token in _KNOWN_EOS if backend.token_to_id(token) is not None), EOS)
     if backend.token_to_id(eos) is None:
         backend.add_special_tokens([eos])
         backend.save(str(folder / _FILE))
-    else:
-        shutil.copyfile(file, folder / _FILE)
     write_json(folder / _CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast"} | config | {"eos_token": eos})
     for companion in beside:
         if companion.name in _COMPANIONS:

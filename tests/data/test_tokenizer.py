@@ -153,8 +153,8 @@ def test_a_tokenizer_without_end_token_gets_one_after_its_vocabulary(tmp_path):
 
 
 def test_missing_damaged_and_foreign_tokenizers_say_what_to_do(tmp_path):
-    (tmp_path / "tokenizer.model").write_bytes(b"\x00")
-    with pytest.raises(DataError, match=r"holds no tokenizer.json; it holds tokenizer.model \(with transformers"):
+    (tmp_path / "vocab.txt").write_bytes(b"\x00")
+    with pytest.raises(DataError, match=r"holds no tokenizer.json; it holds vocab.txt \(in its folder"):
         save_tokenizer_file(str(tmp_path), tmp_path)
     with pytest.raises(DataError, match=r"nowhere does not exist"):
         save_tokenizer_file(str(tmp_path / "nowhere"), tmp_path)

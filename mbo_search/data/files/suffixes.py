@@ -6,11 +6,15 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 from pathlib import Path
 from typing import BinaryIO, cast
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 """Endings that may follow the ending of a text file."""
+
+# Large wikis are published in parts, named by their pages: `...-articles1.xml-p1p41242.bz2`.
+_PAGES = re.compile(r"(?<=\.xml)-p\d+p\d+$")
 
 
 def suffix_of(path: Path) -> str:
@@ -18,9 +22,12 @@ def suffix_of(path: Path) -> str:
 
     >>> suffix_of(Path("a.b/data.JSONL.gz")), suffix_of(Path("book.txt")), suffix_of(Path("archive.gz"))
     ('.jsonl.gz', '.txt', '.gz')
+    >>> suffix_of(Path("enwiki-latest-pages-articles1.xml-p1p41242.bz2"))
+    '.xml.bz2'
     """
     last = path.suffix.lower()
-    return f"{Path(path.stem).suffix.lower()}{last}" if last in COMPRESSED else last
+    inner = Path(path.stem).suffix.lower() if last in COMPRESSED else ""
+    return _PAGES.sub("", inner) + last if inner else _PAGES.sub("", last)
 
 
 def plain_suffix(path: Path) -> str:
@@ -29,7 +36,7 @@ def plain_suffix(path: Path) -> str:
     >>> plain_suffix(Path("data.jsonl.zst"))
     '.jsonl'
     """
-    return Path(suffix_of(path)).stem if path.suffix.lower() in COMPRESSED else path.suffix.lower()
+    return Path(suffix_of(path)).stem if path.suffix.lower() in COMPRESSED else suffix_of(path)
 
 
 def open_bytes(path: Path) -> BinaryIO:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from mbo_search.data.files.saved_datasets import describes_dataset
 from mbo_search.data.metadata import (
     SPLITS,
     DataMetadata,
@@ -23,7 +24,7 @@ WORTH_A_WARNING = 0.2
 
 _UNKNOWN_WORTH_A_WARNING = 0.01
 _MOST_EXAMPLES = 3
-_NOT_LOST: frozenset[PassReason] = frozenset({"hidden", "named_elsewhere", "beside_splits"})
+_NOT_LOST: frozenset[PassReason] = frozenset({"hidden", "named_elsewhere", "beside_splits", "beside_dataset"})
 _BEFORE_COMPARING: frozenset[DropReason] = frozenset({"empty", "too_short"})
 
 WarningKind = Literal[
@@ -226,7 +227,8 @@ def _lost_documents(metadata: DataMetadata, dropped: tuple[DropSummary, ...]) ->
 def _lost_files(metadata: DataMetadata) -> Iterator[DataWarning]:
     for source in metadata.sources:
         lost = [passed for passed in source.passed_over if passed.reason not in _NOT_LOST]
-        num_lost = sum(passed.num_files for passed in lost)
+        names = tuple(name for passed in lost for name in passed.names)
+        num_lost = sum(passed.num_files for passed in lost) - sum(describes_dataset(name) for name in names)
         if not num_lost or _share(num_lost, source.num_files + num_lost) < WORTH_A_WARNING:
             continue
         yield DataWarning(
@@ -234,7 +236,7 @@ def _lost_files(metadata: DataMetadata) -> Iterator[DataWarning]:
             subject=source.name,
             num_lost=num_lost,
             num_all=source.num_files + num_lost,
-            examples=tuple(name for passed in lost for name in passed.names)[:_MOST_EXAMPLES],
+            examples=tuple(name for name in names if not describes_dataset(name))[:_MOST_EXAMPLES],
         )
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from mbo_search.errors import Problem
 
 _FILE = "tokenizer.json"
-_TRANSFORMERS = (
-    'with transformers and sentencepiece installed, `python -c "from transformers import AutoTokenizer as A; '
+WITH_TRANSFORMERS = (
+    'with transformers installed, `python -c "from transformers import AutoTokenizer as A; '
     "A.from_pretrained('FOLDER').save_pretrained('FOLDER')\"` writes tokenizer.json into its folder"
 )
+"""How the tokenizer of a model's folder is converted."""
+
 _VOCAB_AND_MERGES = (
     '`python -c "from tokenizers import ByteLevelBPETokenizer as B; '
     "B('vocab.json', 'merges.txt').save('tokenizer.json')\"` in its folder writes tokenizer.json"
@@ -30,8 +32,6 @@ FROM_META_PKL = (
 _HINTS = {
     "vocab.json": _VOCAB_AND_MERGES,
     "merges.txt": _VOCAB_AND_MERGES,
-    "tokenizer.model": _TRANSFORMERS,
-    "spiece.model": f"copy it to tokenizer.model; {_TRANSFORMERS}",
     "vocab.txt": _WORDPIECE,
     "meta.pkl": FROM_META_PKL,
 }
@@ -47,7 +47,7 @@ def missing_tokenizer(path: str, given: Path) -> Problem:
             key="data.tokenizer.path",
             value=path,
             rule=f"holds no {_FILE}{holds}",
-            hint=_HINTS[beside[0]] if beside else _TRANSFORMERS,
+            hint=_HINTS[beside[0]] if beside else WITH_TRANSFORMERS,
         )
     hint = f"give a {_FILE} or a folder that holds one"
     return Problem(key="data.tokenizer.path", value=path, rule="does not exist", hint=hint)
@@ -55,7 +55,7 @@ def missing_tokenizer(path: str, given: Path) -> Problem:
 
 def foreign_format(file: Path) -> Problem | None:
     """Say that a file is a tokenizer in another format; None if nothing speaks for one."""
-    hint = _HINTS.get(file.name) or (_TRANSFORMERS if file.suffix == ".model" else "")
+    hint = _HINTS.get(file.name)
     if not hint:
         return None
     rule = f"is a tokenizer in another format than {_FILE}"

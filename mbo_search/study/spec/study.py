@@ -263,7 +263,7 @@ class TokenizerSpec(Description):
     Attributes:
         kind: `bytes`, `bpe` (trained on the study's training text), or `file`.
         vocab_size: For `bpe`.
-        path: For `file`: a `tokenizer.json` or a folder that holds one.
+        path: For `file`: a `tokenizer.json`, a SentencePiece model, or a folder that holds one.
     """
 
     kind: Literal["bytes", "bpe", "file"] = "bpe"

@@ -64,11 +64,3 @@ def test_word_pieces_are_converted(tmp_path, target):
     follow(problem(tmp_path), tmp_path)
     save_tokenizer_file(str(tmp_path), target)
     assert load_tokenizer(target).encode("the searches") == [5, 6, 7]
-
-
-@pytest.mark.parametrize("name", ["tokenizer.model", "spiece.model"])
-def test_sentencepiece_files_name_the_converter(tmp_path, name):
-    (tmp_path / name).write_bytes(b"\x0a\x0e\xff")
-    assert f"holds no tokenizer.json; it holds {name} (" in problem(tmp_path)
-    assert "with transformers and sentencepiece installed, `python -c" in problem(tmp_path)
-    assert "another format" in problem(tmp_path / name)
