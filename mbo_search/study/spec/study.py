@@ -26,6 +26,8 @@ from pydantic.config import JsonDict
 from mbo_search.study.catalogue.searchers import SearcherName
 from mbo_search.study.spec import forms, json_forms
 from mbo_search.study.spec.base import Description, explain
+from mbo_search.study.spec.fresh_models import ArchitectureModel, ArchitectureSpec, OwnModule, OwnModuleSpec
+from mbo_search.study.spec.network_facts import ModelDescription
 from mbo_search.study.spec.pretrained import PretrainedModel, PretrainedSpec
 from mbo_search.study.spec.schedule import HandOver
 
@@ -304,7 +306,7 @@ class DataSpec(Description):
     validation_share: StrictFloat = Field(default=0.05, gt=0, lt=0.5)
 
 
-class ModelSpec(Description):
+class ModelSpec(ModelDescription):
     """A Llama-style decoder. `{size: tiny}` is replaced by the preset's numbers when a study is read.
 
     Attributes:
@@ -323,16 +325,28 @@ class ModelSpec(Description):
     mlp_width: StrictInt | None = Field(default=None, ge=8, le=1_048_576)
     tie_embeddings: StrictBool = True
 
+    @property
+    def reference_width(self) -> int:
+        """Its width."""
+        return self.width
+
+    @property
+    def num_layers(self) -> int:
+        """Its layers."""
+        return self.layers
+
 
 AnyModel = Annotated[
     Annotated[ModelSpec, json_forms.ModelForm(), Tag("ModelSpec")]
-    | Annotated[PretrainedSpec, Tag("PretrainedSpec")],
+    | Annotated[PretrainedSpec, Tag("PretrainedSpec")]
+    | Annotated[ArchitectureSpec, Tag("ArchitectureSpec")]
+    | Annotated[OwnModuleSpec, Tag("OwnModuleSpec")],
     Discriminator(forms.model_kind),
     BeforeValidator(forms.model),
 ]
-"""A fresh decoder, or a model that training starts from."""
+"""A fresh decoder, a model that training starts from, another architecture, or the user's own module."""
 
-SizedModel = ModelSpec | PretrainedModel
+SizedModel = ModelSpec | PretrainedModel | ArchitectureModel | OwnModule
 """A model whose size is known without reading its weights."""
 
 
