@@ -1,4 +1,4 @@
-"""Proves that an architecture of `transformers` gets fresh weights by its own rules, the same for a seed, and that a
+"""Proves that an architecture of `transformers` gets fresh weights by its own rules, equal for a seed, and that a
 setting that it does not know is refused."""
 
 from __future__ import annotations
