@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pydantic
 import tokenizers
 
@@ -37,7 +38,17 @@ from mbo_search.data.metadata import (
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.shards import write_shard_splits
 from mbo_search.data.sources import Source, resolve_sources
-from mbo_search.data.token_files import open_tokens, token_file, token_width, tokenizable_texts, write_documents
+from mbo_search.data.tasks.chats import ChatTemplate, chat_template
+from mbo_search.data.tasks.example_files import Flags, open_asked, open_ends, write_examples
+from mbo_search.data.tasks.example_splits import read_examples
+from mbo_search.data.token_files import (
+    document_ends,
+    open_tokens,
+    token_file,
+    token_width,
+    tokenizable_texts,
+    write_documents,
+)
 from mbo_search.data.tokenizer import (
     Tokenizer,
     load_tokenizer,
@@ -82,6 +93,16 @@ class PreparedData:
     def tokens(self, split: Split) -> TokenArray:
         """Token ids of a split, memory-mapped read-only, shape [num_tokens]."""
         return open_tokens(self.folder / token_file(split), self.metadata.dtype)
+
+    def asked(self, split: Split) -> Flags | None:
+        """Which tokens a model is asked for: 1 or 0 for each of the split; None for running text, where all are."""
+        return None if self.metadata.splits[split].asked is None else open_asked(self.folder, split)
+
+    def ends(self, split: Split) -> npt.NDArray[np.int64]:
+        """Ends of documents or examples: the positions after their last tokens, ascending."""
+        if self.metadata.splits[split].asked is not None:
+            return open_ends(self.folder, split)
+        return document_ends(self.tokens(split), self.metadata.eos_id)
 
     def tokenizer(self) -> Tokenizer:
         """Load the tokenizer."""
@@ -160,7 +181,10 @@ def _load_undamaged(folder: Path) -> PreparedData | None:
 
 def _cache_key(spec: DataSpec, sources: Sequence[Source]) -> str:
     """Digest of everything that decides the tokens; where the files lie does not matter."""
-    settings = spec.model_dump(mode="json", exclude={"source", "validation", "tokenizer"})
+    # How examples are laid out in rows decides no token.
+    settings = spec.model_dump(
+        mode="json", exclude={"source": True, "validation": True, "tokenizer": True, "task": {"packing"}}
+    )
     tokenizer = spec.tokenizer.model_dump(mode="json", exclude={"path"})
     if spec.tokenizer.kind == "file":
         files = tokenizer_files(_given_path(spec.tokenizer))
@@ -194,7 +218,7 @@ def _versions() -> dict[str, str]:
 
 def _build(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> None:
     (folder / _TOKENIZER).mkdir()
-    write = _write_shards if sources[0].is_shards else _write_text
+    write = _write_shards if sources[0].is_shards else _write_text if spec.task is None else _write_task
     written = write(spec, sources, folder, tell)
     tokenizer = load_tokenizer(folder / _TOKENIZER)
     width = token_width(tokenizer.vocab_size)
@@ -211,6 +235,7 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: Prepar
         sources=written.sources,
         dedup=written.dedup,
         versions=_versions(),
+        labels=written.labels,
     )
     write_json(folder / METADATA, metadata.model_dump(mode="json"))
 
@@ -230,6 +255,26 @@ def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: P
         check_known(spec.tokenizer, split, splits[split])
     next(encoded, None)  # the last document is done
     return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup)
+
+
+def _write_task(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:
+    assert spec.task is not None
+    found = read_examples(spec, sources, _chat_template(spec), tell)
+    train = (piece for example in found.splits["train"] for piece in tokenizable_texts(example.text))
+    _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER, tell)
+    tokenizer = load_tokenizer(folder / _TOKENIZER)
+    documents = [example for split in SPLITS for example in found.splits[split]]
+    check_covered(spec.tokenizer, documents, tokenizer)
+    splits: dict[Split, SplitMetadata] = {}
+    for split in counted(SPLITS, "encode", len(SPLITS), tell):
+        splits[split] = write_examples(folder, split, found.splits[split], tokenizer)
+        check_known(spec.tokenizer, split, splits[split])
+    labels = found.labels() if spec.task.form == "label" else None
+    return WrittenSplits(splits=splits, sources=found.sources, dedup=found.dedup, labels=labels)
+
+
+def _chat_template(spec: DataSpec) -> ChatTemplate:
+    return chat_template(tokenizer_files(_given_path(spec.tokenizer))[0] if spec.tokenizer.kind == "file" else None)
 
 
 def _write_shards(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:
