@@ -39,10 +39,12 @@ from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.shards import write_shard_splits
 from mbo_search.data.sources import Source, resolve_sources
 from mbo_search.data.tasks.chats import ChatTemplate, chat_template
-from mbo_search.data.tasks.example_files import Flags, open_asked, open_ends, write_examples
+from mbo_search.data.tasks.example_files import open_ends, write_examples
 from mbo_search.data.tasks.example_splits import read_examples
 from mbo_search.data.token_files import (
+    asked_file,
     document_ends,
+    open_asked,
     open_tokens,
     token_file,
     token_width,
@@ -94,15 +96,24 @@ class PreparedData:
         """Token ids of a split, memory-mapped read-only, shape [num_tokens]."""
         return open_tokens(self.folder / token_file(split), self.metadata.dtype)
 
-    def asked(self, split: Split) -> Flags | None:
-        """Which tokens a model is asked for: 1 or 0 for each of the split; None for running text, where all are."""
-        return None if self.metadata.splits[split].asked is None else open_asked(self.folder, split)
+    @property
+    def is_task(self) -> bool:
+        """Whether the documents are examples of a task, of which only a part is asked."""
+        return asked_file("train") in self.metadata.files
+
+    def asked(self, split: Split) -> npt.NDArray[np.uint8]:
+        """Which tokens of a split of a task are asked, memory-mapped read-only, 0 or 1, shape [num_tokens]."""
+        return open_asked(self.folder / asked_file(split))
 
     def ends(self, split: Split) -> npt.NDArray[np.int64]:
-        """Ends of documents or examples: the positions after their last tokens, ascending."""
-        if self.metadata.splits[split].asked is not None:
+        """Ends of the documents or examples of a split: the positions after their last tokens, ascending."""
+        if self.is_task:
             return open_ends(self.folder, split)
         return document_ends(self.tokens(split), self.metadata.eos_id)
+
+    def split_sha256(self, split: Split) -> str:
+        """Digest of the tokens of a split, and of what is asked in them."""
+        return self.metadata.splits[split].digest
 
     def tokenizer(self) -> Tokenizer:
         """Load the tokenizer."""

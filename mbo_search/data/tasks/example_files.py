@@ -20,6 +20,7 @@ import numpy.typing as npt
 from mbo_search.data.document import Document
 from mbo_search.data.metadata import AskedMetadata, Split, SplitMetadata
 from mbo_search.data.token_files import (
+    asked_file,
     count_tokens,
     open_tokens,
     token_file,
@@ -30,14 +31,6 @@ from mbo_search.data.token_files import (
 from mbo_search.data.tokenizer import Tokenizer
 
 _EXAMPLES_AT_ONCE = 256
-
-Flags = npt.NDArray[np.uint8]
-"""One number a token: 1 where it is asked for, else 0."""
-
-
-def open_asked(folder: Path, split: Split) -> Flags:
-    """Map which tokens of a split are asked for into memory, read-only."""
-    return _mapped(folder / _asked_file(split), np.dtype(np.uint8))
 
 
 def open_ends(folder: Path, split: Split) -> npt.NDArray[np.int64]:
@@ -80,7 +73,7 @@ class _Written:
 
     def save(self, folder: Path, split: Split) -> AskedMetadata:
         flags, ends = b"".join(self._flags), np.cumsum(self.lengths, dtype="<i8").tobytes()
-        (folder / _asked_file(split)).write_bytes(flags)
+        (folder / asked_file(split)).write_bytes(flags)
         (folder / _ends_file(split)).write_bytes(ends)
         return AskedMetadata(
             num_tokens=sum(flags),
@@ -150,15 +143,5 @@ def _portions(examples: Iterable[Document]) -> Iterator[list[Document]]:
         yield portion
 
 
-def _asked_file(split: Split) -> str:
-    return f"{split}.asked"
-
-
 def _ends_file(split: Split) -> str:
     return f"{split}.ends"
-
-
-def _mapped(path: Path, dtype: np.dtype[np.uint8]) -> Flags:
-    if not path.stat().st_size:
-        return np.empty(0, dtype=dtype)
-    return np.memmap(path, dtype=dtype, mode="r")

@@ -7,8 +7,8 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from mbo_search.data.document import Document
-from mbo_search.data.tasks.example_files import open_asked, open_ends, write_examples
-from mbo_search.data.token_files import open_tokens
+from mbo_search.data.tasks.example_files import open_ends, write_examples
+from mbo_search.data.token_files import open_asked, open_tokens
 from mbo_search.data.tokenizer import EOS, Tokenizer
 
 
@@ -27,7 +27,7 @@ def write(tmp_path):
     def make(examples, tokenizer):
         metadata = write_examples(tmp_path, "train", examples, tokenizer)
         tokens = open_tokens(tmp_path / "train.tokens", "uint16").tolist()
-        flags, ends = open_asked(tmp_path, "train").tolist(), open_ends(tmp_path, "train").tolist()
+        flags, ends = open_asked(tmp_path / "train.asked").tolist(), open_ends(tmp_path, "train").tolist()
         assert len(tokens) == len(flags) == metadata.num_tokens
         assert ends[-1:] == [len(tokens)][: len(ends)]
         assert sum(flags) == metadata.asked.num_tokens
