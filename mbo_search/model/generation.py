@@ -88,7 +88,7 @@ def ask_model(model: LanguageModel, inquiries: Sequence[Inquiry], most_at_once: 
     while under_way := [*under_way, *_next_few(waiting, most_at_once - len(under_way))]:
         rows = [inquiry.rows() for inquiry in under_way]
         log_probs_RV = _next_log_probs(model, [row for own in rows for row in own])
-        for inquiry, own_RV in zip(under_way, log_probs_RV.split([len(own) for own in rows]), strict=True):
+        for inquiry, own_RV in zip(under_way, torch.split(log_probs_RV, [len(own) for own in rows]), strict=True):
             inquiry.hear(own_RV)
         under_way = [inquiry for inquiry in under_way if not inquiry.is_done]
 
