@@ -70,7 +70,7 @@ def test_chinese_dialogues_come_out_as_they_went_in(tmp_path, kind):
         num_tokens=5 * context,
         split_sha256=metadata.splits["validation"].sha256,
     )
-    assert stream.batch(0, 2, context)[0].max() < metadata.vocab_size
+    assert stream.batch(0, 2, context).inputs.max() < metadata.vocab_size
     assert WindowRows(tokens=prepared.tokens("validation"), windows=windows).read(0, 5).inputs.shape == (5, context)
 
 

@@ -15,19 +15,22 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SerializerFunctionWrapHandler,
     StrictBool,
     StrictFloat,
     StrictInt,
     Tag,
+    model_serializer,
     model_validator,
 )
 from pydantic.config import JsonDict
 
 from mbo_search.study.catalogue.searchers import SearcherName
 from mbo_search.study.spec import forms, json_forms
-from mbo_search.study.spec.base import Description, explain
+from mbo_search.study.spec.base import Description, explain, without_unset
 from mbo_search.study.spec.pretrained import PretrainedModel, PretrainedSpec
 from mbo_search.study.spec.schedule import HandOver
+from mbo_search.study.spec.task import TaskSpec
 
 Auto = Literal["auto"]
 
@@ -290,6 +293,8 @@ class DataSpec(Description):
             counts as four.
         validation: Separate validation files; None: split off by document hash.
         validation_share: Share of documents for validation when split by hash; the same again for test.
+        task: What is asked of the model about rows with columns; None: it learns running text. Corpora of pairs
+            bring a task of their own. With a task `min_characters` is 1 unless it is set.
     """
 
     source: Words
@@ -302,6 +307,16 @@ class DataSpec(Description):
     min_characters: StrictInt = Field(default=32, ge=1, le=10**9)
     validation: MaybeWords | None = None
     validation_share: StrictFloat = Field(default=0.05, gt=0, lt=0.5)
+    task: Annotated[TaskSpec, json_forms.TaskForms()] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_task(cls, data: object) -> object:
+        return forms.with_task(data)
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_unset(write(self), "task")
 
 
 class ModelSpec(Description):

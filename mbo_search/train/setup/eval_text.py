@@ -166,5 +166,9 @@ def _use_of_examples(prepared: PreparedData, context: int, num_tokens: int) -> V
 
 def _examples(prepared: PreparedData, split: Split, context: int) -> Examples:
     return find_examples(
-        prepared.tokens(split), prepared.asked(split), eos_id=prepared.metadata.eos_id, context=context
+        prepared.tokens(split),
+        prepared.asked(split),
+        eos_id=prepared.metadata.eos_id,
+        context=context,
+        ends=prepared.ends(split),
     )

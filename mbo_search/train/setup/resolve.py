@@ -50,6 +50,7 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         threads=threads,
         device=device,
         ranks=ranks,
+        packing=None if study.data.task is None else study.data.task.packing,
         evaluation_tokens=study.evaluation.tokens,
         points=study.evaluation.points,
         windows_fingerprint=use.fingerprint,
@@ -79,9 +80,12 @@ def numerics_here(setup: TrainSetup) -> dict[str, str]:
 
 
 def _bytes_per_token(prepared: PreparedData) -> float:
-    bytes_per_token = prepared.metadata.splits["validation"].bytes_per_token
-    assert bytes_per_token is not None, "a split with windows has tokens"
-    return bytes_per_token
+    """Bytes of text for each token on which the loss is a mean: of a task, those that are asked."""
+    split = prepared.metadata.splits["validation"]
+    if split.asked is not None:
+        return split.asked.num_bytes / split.asked.num_tokens
+    assert split.bytes_per_token is not None, "a split with windows has tokens"
+    return split.bytes_per_token
 
 
 def _check_device(device: Device, found: Device) -> None:
