@@ -508,11 +508,19 @@ def note(
 def list_names(
     kind: Annotated[
         Literal[
-            "optimizers", "lr_shapes", "regularizers", "searchers", "corpora", "readers", "exporters", "figures"
+            "optimizers",
+            "lr_shapes",
+            "regularizers",
+            "searchers",
+            "corpora",
+            "metrics",
+            "readers",
+            "exporters",
+            "figures",
         ],
         typer.Argument(
             metavar="KIND",
-            help="optimizers, lr_shapes, regularizers, searchers, corpora, readers, exporters or figures.",
+            help="optimizers, lr_shapes, regularizers, searchers, corpora, metrics, readers, exporters or figures.",
         ),
     ],
     as_json: AsJson = False,

@@ -18,7 +18,9 @@ from mbo_search.cli.asked.arguments import (
     table_file,
 )
 
-Kind = Literal["optimizers", "lr_shapes", "regularizers", "searchers", "corpora", "readers", "exporters", "figures"]
+Kind = Literal[
+    "optimizers", "lr_shapes", "regularizers", "searchers", "corpora", "metrics", "readers", "exporters", "figures"
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; print one line or nothing.")]
 StudyFile = Annotated[
