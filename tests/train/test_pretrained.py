@@ -42,6 +42,8 @@ SCHEDULE = make_schedule(
         lr_shape=LINEAR,
         trainable="attention+mlp",
         regularizers=(Regularizer(kind="l2_sp", strength=0.01),),
+        layer_decay=0.8,
+        groups={"attention": {"lr_ratio": 0.5, "weight_decay": 0.0}},
     ),
 )
 
