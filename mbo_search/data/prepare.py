@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pydantic
 import tokenizers
 
@@ -37,7 +38,15 @@ from mbo_search.data.metadata import (
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.shards import write_shard_splits
 from mbo_search.data.sources import Source, resolve_sources
-from mbo_search.data.token_files import open_tokens, token_file, token_width, tokenizable_texts, write_documents
+from mbo_search.data.token_files import (
+    asked_file,
+    open_asked,
+    open_tokens,
+    token_file,
+    token_width,
+    tokenizable_texts,
+    write_documents,
+)
 from mbo_search.data.tokenizer import (
     Tokenizer,
     load_tokenizer,
@@ -82,6 +91,22 @@ class PreparedData:
     def tokens(self, split: Split) -> TokenArray:
         """Token ids of a split, memory-mapped read-only, shape [num_tokens]."""
         return open_tokens(self.folder / token_file(split), self.metadata.dtype)
+
+    @property
+    def is_task(self) -> bool:
+        """Whether the documents are examples of a task, of which only a part is asked."""
+        return asked_file("train") in self.metadata.files
+
+    def asked(self, split: Split) -> npt.NDArray[np.uint8]:
+        """Which tokens of a split of a task are asked, memory-mapped read-only, 0 or 1, shape [num_tokens]."""
+        return open_asked(self.folder / asked_file(split))
+
+    def split_sha256(self, split: Split) -> str:
+        """Digest of the tokens of a split, and of what is asked in them."""
+        tokens = self.metadata.splits[split].sha256
+        if not self.is_task:
+            return tokens
+        return hashlib.sha256(f"{tokens} {self.metadata.files[asked_file(split)].sha256}".encode()).hexdigest()
 
     def tokenizer(self) -> Tokenizer:
         """Load the tokenizer."""

@@ -38,6 +38,16 @@ def token_file(split: Split) -> str:
     return f"{split}.tokens"
 
 
+def asked_file(split: Split) -> str:
+    """Name of the file that says which tokens of a split are asked; only tasks have one."""
+    return f"{split}.asked"
+
+
+def open_asked(path: Path) -> npt.NDArray[np.uint8]:
+    """Map into memory, read-only, what is asked: 1 for each token that a model is to predict, else 0."""
+    return np.memmap(path, dtype=np.uint8, mode="r") if path.stat().st_size else np.empty(0, dtype=np.uint8)
+
+
 def open_tokens(path: Path, width: TokenWidth, *, offset_bytes: int = 0) -> TokenArray:
     """Map a file of little-endian token ids into memory, read-only."""
     dtype = np.dtype(np.uint16 if width == "uint16" else np.uint32).newbyteorder("<")

@@ -10,7 +10,7 @@ from mbo_search.study.spec.study import Numeric, Range, SizedModel
 from mbo_search.study.study import Study
 from mbo_search.system.cores import available_cores
 from mbo_search.system.device import Device
-from mbo_search.train.setup.eval_text import validation_parts_of
+from mbo_search.train.setup.eval_text import validation_use
 from mbo_search.train.setup.memory import trial_memory
 from mbo_search.train.setup.setup import TrainSetup
 
@@ -26,7 +26,7 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
     from mbo_search.train.setup.probe import choose_arithmetic, default_device
 
     _check_batch(study)
-    parts = validation_parts_of(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
+    use = validation_use(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
     budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
     model, vocab_size, train = sized_model(study.model), prepared.metadata.vocab_size, study.train
     _check_vocabulary(model, vocab_size)
@@ -52,8 +52,8 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         ranks=ranks,
         evaluation_tokens=study.evaluation.tokens,
         points=study.evaluation.points,
-        windows_fingerprint=parts.windows.fingerprint,
-        judged_fingerprint=None if parts.judged is None else parts.judged.fingerprint,
+        windows_fingerprint=use.fingerprint,
+        judged_fingerprint=use.judged_fingerprint,
         branch_points=branch_points(study),
         numerics={},
     )

@@ -40,6 +40,7 @@ class TrainSetup(Description):
         threads: CPU threads of one trial.
         device: Where trials compute.
         ranks: Processes that train one trial together, each with `threads` threads, or a GPU of its own.
+        packing: Whether several examples of a task may share a row; None: the text is no task.
         evaluation_tokens: Validation tokens of one evaluation.
         points: Evaluations along a full schedule.
         windows_fingerprint: Names the evaluation windows.
@@ -64,6 +65,7 @@ class TrainSetup(Description):
     threads: int = Field(gt=0)
     device: Device
     ranks: int = Field(default=1, ge=1)
+    packing: bool | None = Field(default=None, exclude_if=lambda packing: packing is None)
     evaluation_tokens: int = Field(gt=0)
     points: int = Field(gt=0)
     windows_fingerprint: str
@@ -104,6 +106,8 @@ class TrainSetup(Description):
             "block_tokens": self.block_tokens,
             "budget_steps": self.budget().total_steps,
         }
+        if self.packing is not None:
+            model["packing"] = self.packing
         return root_key(model=model, data_fingerprint=self.data_fingerprint, seed=seed, numerics=self.numerics)
 
     def recorded(self) -> TrainSetup:
