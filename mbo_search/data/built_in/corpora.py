@@ -20,11 +20,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from mbo_search.data.built_in.modules import docstrings_by_module
+from mbo_search.data.built_in.python_sources import definitions, module_name, source_text
+from mbo_search.data.built_in.summaries import summaries
+from mbo_search.data.built_in.translations import tables, translations
 from mbo_search.data.document import Document, Row
-from mbo_search.data.pairs.modules import docstrings_by_module
-from mbo_search.data.pairs.python_sources import definitions, module_name, source_text
-from mbo_search.data.pairs.summaries import summaries
-from mbo_search.data.pairs.translations import tables, translations
 from mbo_search.errors import DataError, Problem
 
 _EXCLUDED_PACKAGES = frozenset(

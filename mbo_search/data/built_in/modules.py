@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mbo_search.data.built_in.python_sources import definitions, module_name, source_text
 from mbo_search.data.document import Row
-from mbo_search.data.pairs.python_sources import definitions, module_name, source_text
 
 _FEWEST_OF_A_MODULE = 100
 """Docstrings of a top-level module that is a label; with fewer there would be little to learn from."""

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mbo_search.data.corpora import open_corpus
-from mbo_search.data.pairs.modules import docstrings_by_module
-from mbo_search.data.pairs.summaries import summaries
+from mbo_search.data.built_in.corpora import open_corpus
+from mbo_search.data.built_in.modules import docstrings_by_module
+from mbo_search.data.built_in.summaries import summaries
 from mbo_search.data.prepare import prepare
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec

@@ -7,8 +7,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mbo_search.data.built_in.python_sources import Function, definitions, module_name, source_text
 from mbo_search.data.document import Row
-from mbo_search.data.pairs.python_sources import Function, definitions, module_name, source_text
 
 _LONGEST_FUNCTION = 1500
 """Characters; a longer one would lose its head in a small model's context."""
