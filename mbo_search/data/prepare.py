@@ -13,6 +13,7 @@ import json
 import platform
 import secrets
 import shutil
+import tempfile
 import time
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -24,7 +25,7 @@ import pydantic
 import tokenizers
 
 from mbo_search.data.batches import TokenArray
-from mbo_search.data.corpus_text import read_splits
+from mbo_search.data.corpus_text import SplitText, read_splits
 from mbo_search.data.metadata import (
     SPLITS,
     DataMetadata,
@@ -37,7 +38,14 @@ from mbo_search.data.metadata import (
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.shards import write_shard_splits
 from mbo_search.data.sources import Source, resolve_sources
-from mbo_search.data.token_files import open_tokens, token_file, token_width, tokenizable_texts, write_documents
+from mbo_search.data.token_files import (
+    TextEncoder,
+    open_tokens,
+    token_file,
+    token_width,
+    tokenizable_texts,
+    write_documents,
+)
 from mbo_search.data.tokenizer import (
     Tokenizer,
     load_tokenizer,
@@ -47,6 +55,7 @@ from mbo_search.data.tokenizer import (
     train_bpe_tokenizer,
 )
 from mbo_search.data.tokenizing.fit import check_covered, check_known
+from mbo_search.data.workers.pool import open_workers
 from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 from mbo_search.system.files import fsync_file, fsync_folder, read_json, sha256_file, write_json
@@ -91,8 +100,8 @@ class PreparedData:
 def prepare(spec: DataSpec, cache: Path, progress: PrepareReporter = tell_nobody) -> PreparedData:
     """Prepare the data of a study, or find it in the cache.
 
-    Text is held in memory while it is prepared, several times its size in all; tokens are not, so a corpus of many
-    gigabytes is best given as token shards.
+    Text lies in scratch files in the cache while it is prepared, up to about twice its size in all; in memory are
+    some megabytes of it at a time, and a few numbers for each document.
 
     Args:
         spec: The study's data section.
@@ -216,20 +225,32 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: Prepar
 
 
 def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:
-    text = read_splits(spec, sources, tell)
-    train = (piece for document in text.splits["train"] for piece in tokenizable_texts(document.text))
-    _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER, tell)
+    with (
+        tempfile.TemporaryDirectory(dir=folder, prefix=".text-") as scratch,
+        read_splits(spec, sources, Path(scratch), tell) as text,
+    ):
+        train = (piece for document in text.splits["train"] for piece in tokenizable_texts(document))
+        _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER, tell)
+        splits = _encode(spec.tokenizer, text, folder, tell)
+        return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup)
+
+
+def _encode(
+    spec: TokenizerSpec, text: SplitText, folder: Path, tell: PrepareReporter
+) -> dict[Split, SplitMetadata]:
     tokenizer = load_tokenizer(folder / _TOKENIZER)
-    documents = [document for split in SPLITS for document in text.splits[split]]
-    encoded = counted(documents, "encode", len(documents), tell)
-    check_covered(spec.tokenizer, documents, tokenizer)
+    check_covered(spec, list(text.splits.values()), tokenizer)
+    every = itertools.chain.from_iterable(text.splits[split] for split in SPLITS)
+    documents = counted(every, "encode", sum(map(len, text.splits.values())), tell)
     splits: dict[Split, SplitMetadata] = {}
-    for split in SPLITS:
-        own = itertools.islice(encoded, len(text.splits[split]))
-        splits[split] = write_documents(folder / token_file(split), own, tokenizer)
-        check_known(spec.tokenizer, split, splits[split])
-    next(encoded, None)  # the last document is done
-    return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup)
+    with open_workers("encode", str(folder / _TOKENIZER), text.num_characters) as workers:
+        encoder = TextEncoder(tokenizer, workers)
+        for split in SPLITS:
+            own = itertools.islice(documents, len(text.splits[split]))
+            splits[split] = write_documents(folder / token_file(split), own, encoder)
+            check_known(spec, split, splits[split])
+    next(documents, None)  # the last document is done
+    return splits
 
 
 def _write_shards(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mbo_search.data.document import Document
 from mbo_search.data.metadata import Split, SplitMetadata
+from mbo_search.data.stored.stored_documents import StoredDocuments
 from mbo_search.data.tokenizer import Tokenizer
 from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import TokenizerSpec
@@ -17,7 +17,7 @@ _SAMPLES = 64
 _SAMPLE_CHARACTERS = 4096
 
 
-def check_covered(spec: TokenizerSpec, documents: Sequence[Document], tokenizer: Tokenizer) -> None:
+def check_covered(spec: TokenizerSpec, splits: Sequence[StoredDocuments], tokenizer: Tokenizer) -> None:
     """Check on a sample that a tokenizer drops hardly any characters.
 
     Raises:
@@ -25,8 +25,9 @@ def check_covered(spec: TokenizerSpec, documents: Sequence[Document], tokenizer:
     """
     if spec.kind != "file":
         return  # those made here have a token for every byte
-    chosen = documents[:: max(1, len(documents) // _SAMPLES)]
-    share = tokenizer.uncovered_share([document.text[:_SAMPLE_CHARACTERS] for document in chosen])
+    step = max(1, sum(len(documents) for documents in splits) // _SAMPLES)
+    chosen = (part for documents in splits for part in documents.first_parts(step))
+    share = tokenizer.uncovered_share([part.text[:_SAMPLE_CHARACTERS] for part in chosen])
     if share > MOST_UNKNOWN:
         raise _unfit(spec, f"has no token for {share:.1%} of the characters and would drop them")
 
