@@ -5,8 +5,8 @@
 The text is made of sentences of the built-in corpora in random order with rare words among them, so that its
 vocabulary grows as that of real text does: as .jsonl (`lines`), as one .txt file with marks between documents
 (`marked`), or as a single document (`book`). Prints one JSON object. Memory is the largest sum of the resident sets
-of all processes, shared pages counted in each, looked at ten times a second (Linux only). The project holds itself to
-less than 2 GB for 1 GB of text. FOLDER keeps the text, so that a second measurement finds it.
+of all processes, shared pages counted in each, looked at ten times a second (Linux only). The project holds itself
+to less than 2 GB for 1 GB of text. FOLDER keeps the text, so that a second measurement finds it.
 """
 
 from __future__ import annotations

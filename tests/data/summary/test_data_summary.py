@@ -158,3 +158,23 @@ def test_a_real_text_is_counted_to_the_last_document(tmp_path):
     assert (summary.sources[0].num_files, summary.sources[0].num_found) == (81, 82)
     train = next(one for one in summary.splits if one.split == "train")
     assert train.epochs == 1000 / train.num_tokens
+
+
+@pytest.mark.parametrize(
+    ("passed", "told"),
+    [
+        (
+            [("suffix", 3, ("dataset_info.json", "notes.doc", "train/state.json"))],
+            [("beside_dataset", 2, ("dataset_info.json", "train/state.json")), ("suffix", 1, ("notes.doc",))],
+        ),
+        (
+            [("beside_dataset", 1, ("cache.arrow",)), ("suffix", 1, ("state.json",))],
+            [("beside_dataset", 2, ("cache.arrow", "state.json"))],
+        ),
+        ([("hidden", 1, (".x",)), ("suffix", 1, ("a.doc",))], [("hidden", 1, (".x",)), ("suffix", 1, ("a.doc",))]),
+    ],
+)
+def test_descriptions_of_saved_datasets_are_no_unknown_format(passed, told):
+    found = source(*(PassedOver(reason=reason, num_files=count, names=names) for reason, count, names in passed))
+    (summary,) = summarize(card(found), SPEC, schedule_tokens=1000).sources
+    assert [(one.reason, one.num_files, one.names) for one in summary.passed_over] == told

@@ -25,7 +25,7 @@ def results(workers: Workers) -> list[bytes]:
 
 def processes(module: str) -> list[int]:
     """Children of this process that run a module."""
-    command = ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())]
+    command = ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     return [int(line.split()[0]) for line in listed if module in line]
 
