@@ -3,7 +3,7 @@
 docs/cli.md               every command's help
 docs/api.md               the public names of the package
 docs/architecture.svg     the rooms of the package and the imports between them
-docs/catalogue.md         optimizers, learning-rate shapes, regularizers and corpora with their papers
+docs/catalogue.md         what a study may name, with papers
 tests/cli/surface.txt     the commands and options that the command line promises
 docs/decisions/README.md  the list of decisions
 studies/study.schema.json JSON Schema of study files, for editors
@@ -29,6 +29,7 @@ from mbo_search.study.catalogue.entries import Hparam
 from mbo_search.study.catalogue.hand_over import CarriedSlot, hand_over_table
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
+from mbo_search.study.catalogue.metrics import METRICS, NEEDS
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.files.schema import schema_text
@@ -161,6 +162,22 @@ def catalogue_page() -> str:
                     info.license,
                 ]
                 for name, info in sorted(CORPORA.items())
+            ],
+        ),
+        "## Metrics",
+        "Of tasks, for `evaluation: {metrics: [...]}`; see [metrics](metrics.md).",
+        _table(
+            ["name", "what", "range", "better", "model is asked for", "paper"],
+            [
+                [
+                    f"`{name}`",
+                    info.summary,
+                    f"{info.low:g} to {info.high:g}",
+                    info.direction,
+                    NEEDS[info.needs],
+                    info.paper,
+                ]
+                for name, info in sorted(METRICS.items())
             ],
         ),
     ]

@@ -17,6 +17,7 @@ from mbo_search.errors import command_line
 from mbo_search.extensions import BUILT_IN, Registry
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
+from mbo_search.study.catalogue.metrics import METRICS, NEEDS
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.catalogue.searchers import SEARCHERS
@@ -59,6 +60,7 @@ _ENTRIES: Mapping[Kind, Mapping[str, Any]] = MappingProxyType(
         "regularizers": REGULARIZERS,
         "searchers": SEARCHERS,
         "corpora": CORPORA,
+        "metrics": METRICS,
     }
 )
 
@@ -139,6 +141,14 @@ def _corpora() -> RenderableType:
     return table(["corpus", "text", "size", "needs", "license"], rows)
 
 
+def _metrics() -> RenderableType:
+    rows = [
+        (name, info.summary, f"{info.low:g} .. {info.high:g}", info.direction, NEEDS[info.needs], info.paper)
+        for name, info in sorted(METRICS.items())
+    ]
+    return table(["metric", "what it says", "range", "better", "model is asked for", "paper"], rows)
+
+
 def _searchers() -> RenderableType:
     rows = [(name, info.summary, info.paper, SEARCHERS.origin(name)) for name, info in sorted(SEARCHERS.items())]
     return table(["searcher", "how it proposes schedules", "paper", "from"], rows)
@@ -177,6 +187,7 @@ _TABLES: Mapping[Kind, Callable[[], RenderableType]] = MappingProxyType(
         "regularizers": _regularizers,
         "searchers": _searchers,
         "corpora": _corpora,
+        "metrics": _metrics,
         "readers": _readers,
         "exporters": _exporters,
         "figures": _figures,

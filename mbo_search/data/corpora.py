@@ -20,7 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from mbo_search.data.document import Document
+from mbo_search.data.document import Document, Row
 from mbo_search.errors import DataError, Problem
 
 _EXCLUDED_PACKAGES = frozenset(
@@ -52,12 +52,14 @@ class Corpus:
         folder: Folder that the files' names are relative to.
         files: The files that it is read from, sorted.
         read: Yields its documents.
+        rows: Yields its rows, all columns in each; None if it has no columns.
     """
 
     name: str
     folder: Path
     files: tuple[Path, ...]
     read: Callable[[], Iterator[Document]]
+    rows: Callable[[], Iterator[Row]] | None = None
 
     def digest(self) -> str:
         """SHA-256 over the names and contents of the files."""
@@ -119,7 +121,13 @@ def _open_qa(variant: str) -> Corpus:
     if language not in languages:
         raise _missing(f"qa:{language}", "there is no such language", f"languages: {', '.join(languages)}")
     files = tuple(sorted((folder / language).glob("*.yml")))
-    return Corpus(name=f"qa:{language}", folder=folder, files=files, read=lambda: _read_dialogues(language, files))
+    return Corpus(
+        name=f"qa:{language}",
+        folder=folder,
+        files=files,
+        read=lambda: _read_dialogues(language, files),
+        rows=lambda: _answered_questions(language, files),
+    )
 
 
 READERS: Mapping[str, Callable[[str], Corpus]] = MappingProxyType(
@@ -238,6 +246,15 @@ def _read_dialogues(language: str, files: Sequence[Path]) -> Iterator[Document]:
         for first in range(0, len(exchanges), _QUESTIONS_OF_A_DOCUMENT):
             text = "\n\n".join(exchanges[first : first + _QUESTIONS_OF_A_DOCUMENT])
             yield Document(name=f"qa:{language}:{file.stem}:{first}", text=text, is_named_stably=True)
+
+
+def _answered_questions(language: str, files: Sequence[Path]) -> Iterator[Row]:
+    """A question with one of its answers is a row; the file's name is the topic."""
+    for file in files:
+        for number, (question, answers) in enumerate(_answers_by_question(_conversations(file)).items()):
+            for answer in dict.fromkeys(answers):
+                values = {"question": question, "answer": answer, "topic": file.stem}
+                yield Row(name=f"qa:{language}:{file.stem}:{number}", values=values)
 
 
 def _answers_by_question(conversations: Sequence[Sequence[str]]) -> dict[str, list[str]]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pydantic
 import tokenizers
 
@@ -38,8 +39,15 @@ from mbo_search.data.metadata import (
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.shards import write_shard_splits
 from mbo_search.data.sources import Source, resolve_sources
+from mbo_search.data.tasks.chats import ChatTemplate, chat_template
+from mbo_search.data.tasks.example_files import open_ends, write_examples
+from mbo_search.data.tasks.example_splits import read_examples
 from mbo_search.data.token_files import (
     TextEncoder,
+    asked_file,
+    document_ends,
+    document_texts,
+    open_asked,
     open_tokens,
     token_file,
     token_width,
@@ -54,7 +62,7 @@ from mbo_search.data.tokenizer import (
     tokenizer_files,
     train_bpe_tokenizer,
 )
-from mbo_search.data.tokenizing.fit import check_covered, check_known
+from mbo_search.data.tokenizing.fit import check_covered, check_known, sample_step
 from mbo_search.data.workers.pool import open_workers
 from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
@@ -91,6 +99,25 @@ class PreparedData:
     def tokens(self, split: Split) -> TokenArray:
         """Token ids of a split, memory-mapped read-only, shape [num_tokens]."""
         return open_tokens(self.folder / token_file(split), self.metadata.dtype)
+
+    @property
+    def is_task(self) -> bool:
+        """Whether the documents are examples of a task, of which only a part is asked."""
+        return asked_file("train") in self.metadata.files
+
+    def asked(self, split: Split) -> npt.NDArray[np.uint8]:
+        """Which tokens of a split of a task are asked, memory-mapped read-only, 0 or 1, shape [num_tokens]."""
+        return open_asked(self.folder / asked_file(split))
+
+    def ends(self, split: Split) -> npt.NDArray[np.int64]:
+        """Ends of the documents or examples of a split: the positions after their last tokens, ascending."""
+        if self.is_task:
+            return open_ends(self.folder, split)
+        return document_ends(self.tokens(split), self.metadata.eos_id)
+
+    def split_sha256(self, split: Split) -> str:
+        """Digest of the tokens of a split, and of what is asked in them."""
+        return self.metadata.splits[split].digest
 
     def tokenizer(self) -> Tokenizer:
         """Load the tokenizer."""
@@ -169,7 +196,10 @@ def _load_undamaged(folder: Path) -> PreparedData | None:
 
 def _cache_key(spec: DataSpec, sources: Sequence[Source]) -> str:
     """Digest of everything that decides the tokens; where the files lie does not matter."""
-    settings = spec.model_dump(mode="json", exclude={"source", "validation", "tokenizer"})
+    # How examples are laid out in rows decides no token.
+    settings = spec.model_dump(
+        mode="json", exclude={"source": True, "validation": True, "tokenizer": True, "task": {"packing"}}
+    )
     tokenizer = spec.tokenizer.model_dump(mode="json", exclude={"path"})
     if spec.tokenizer.kind == "file":
         files = tokenizer_files(_given_path(spec.tokenizer))
@@ -203,7 +233,7 @@ def _versions() -> dict[str, str]:
 
 def _build(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> None:
     (folder / _TOKENIZER).mkdir()
-    write = _write_shards if sources[0].is_shards else _write_text
+    write = _write_shards if sources[0].is_shards else _write_text if spec.task is None else _write_task
     written = write(spec, sources, folder, tell)
     tokenizer = load_tokenizer(folder / _TOKENIZER)
     width = token_width(tokenizer.vocab_size)
@@ -220,6 +250,7 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: Prepar
         sources=written.sources,
         dedup=written.dedup,
         versions=_versions(),
+        labels=written.labels,
     )
     write_json(folder / METADATA, metadata.model_dump(mode="json"))
 
@@ -229,7 +260,7 @@ def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: P
         tempfile.TemporaryDirectory(dir=folder, prefix=".text-") as scratch,
         read_splits(spec, sources, Path(scratch), tell) as text,
     ):
-        train = (piece for document in text.splits["train"] for piece in tokenizable_texts(document))
+        train = (piece for document in text.splits["train"] for piece in document_texts(document))
         _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER, tell)
         splits = _encode(spec.tokenizer, text, folder, tell)
         return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup)
@@ -239,9 +270,11 @@ def _encode(
     spec: TokenizerSpec, text: SplitText, folder: Path, tell: PrepareReporter
 ) -> dict[Split, SplitMetadata]:
     tokenizer = load_tokenizer(folder / _TOKENIZER)
-    check_covered(spec, list(text.splits.values()), tokenizer)
+    num_documents = sum(map(len, text.splits.values()))
+    step = sample_step(num_documents)
+    check_covered(spec, (part.text for split in SPLITS for part in text.splits[split].first_parts(step)), tokenizer)
     every = itertools.chain.from_iterable(text.splits[split] for split in SPLITS)
-    documents = counted(every, "encode", sum(map(len, text.splits.values())), tell)
+    documents = counted(every, "encode", num_documents, tell)
     splits: dict[Split, SplitMetadata] = {}
     with open_workers("encode", str(folder / _TOKENIZER), text.num_characters) as workers:
         encoder = TextEncoder(tokenizer, workers)
@@ -251,6 +284,28 @@ def _encode(
             check_known(spec, split, splits[split])
     next(documents, None)  # the last document is done
     return splits
+
+
+def _write_task(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:
+    assert spec.task is not None
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".text-") as scratch:
+        found = read_examples(spec, sources, _chat_template(spec), Path(scratch), tell)
+    train = (piece for example in found.splits["train"] for piece in tokenizable_texts(example.text))
+    _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER, tell)
+    tokenizer = load_tokenizer(folder / _TOKENIZER)
+    documents = [example for split in SPLITS for example in found.splits[split]]
+    samples = (example.text for example in documents[:: sample_step(len(documents))])
+    check_covered(spec.tokenizer, samples, tokenizer)
+    splits: dict[Split, SplitMetadata] = {}
+    for split in counted(SPLITS, "encode", len(SPLITS), tell):
+        splits[split] = write_examples(folder, split, found.splits[split], tokenizer)
+        check_known(spec.tokenizer, split, splits[split])
+    labels = found.labels() if spec.task.form == "label" else None
+    return WrittenSplits(splits=splits, sources=found.sources, dedup=found.dedup, labels=labels)
+
+
+def _chat_template(spec: DataSpec) -> ChatTemplate:
+    return chat_template(tokenizer_files(_given_path(spec.tokenizer))[0] if spec.tokenizer.kind == "file" else None)
 
 
 def _write_shards(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:

@@ -14,7 +14,7 @@ from mbo_search.data.batches import TokenArray
 from mbo_search.data.clean import stripped
 from mbo_search.data.document import Document
 from mbo_search.data.metadata import Split, SplitMetadata, TokenWidth
-from mbo_search.data.split import cut_blocks
+from mbo_search.data.split import cut_blocks, cut_text
 from mbo_search.data.tokenizer import Tokenizer
 from mbo_search.data.workers.pool import Workers
 from mbo_search.data.workers.portions import portions
@@ -40,6 +40,16 @@ def token_width(vocab_size: int) -> TokenWidth:
 def token_file(split: Split) -> str:
     """Name of the token file of a split."""
     return f"{split}.tokens"
+
+
+def asked_file(split: Split) -> str:
+    """Name of the file that says which tokens of a split are asked; only tasks have one."""
+    return f"{split}.asked"
+
+
+def open_asked(path: Path) -> npt.NDArray[np.uint8]:
+    """Map into memory, read-only, what is asked: 1 for each token that a model is to predict, else 0."""
+    return np.memmap(path, dtype=np.uint8, mode="r") if path.stat().st_size else np.empty(0, dtype=np.uint8)
 
 
 def open_tokens(path: Path, width: TokenWidth, *, offset_bytes: int = 0) -> TokenArray:
@@ -73,10 +83,19 @@ def count_tokens(tokens: TokenArray, token_id: int | None) -> int:
     return sum(int(np.count_nonzero(tokens[first : first + TOKENS_AT_ONCE] == token_id)) for first in portions)
 
 
-def tokenizable_texts(parts: Iterable[Document]) -> Iterator[str]:
-    """The text of a document in pieces that a tokenizer can take; only tokens at the few joints may differ.
+def tokenizable_texts(text: str) -> list[str]:
+    """Cut a very long text into pieces that a tokenizer can take; only tokens at the few joints may differ.
 
-    >>> list(tokenizable_texts([Document(name="a", text="two "), Document(name="a", text="parts", part=1)]))
+    >>> tokenizable_texts("short")
+    ['short']
+    """
+    return cut_text(text, _LONGEST_TEXT)
+
+
+def document_texts(parts: Iterable[Document]) -> Iterator[str]:
+    """The text of a document that comes in parts, in pieces that a tokenizer can take.
+
+    >>> list(document_texts([Document(name="a", text="two "), Document(name="a", text="parts", part=1)]))
     ['two parts']
     """
     return cut_blocks(stripped(part.text for part in parts), _LONGEST_TEXT)
@@ -152,7 +171,7 @@ class _Count:
 
 def _pieces(documents: Iterable[Iterable[Document]], count: _Count) -> Iterator[TextPiece]:
     for document in documents:
-        texts = tokenizable_texts(document)
+        texts = document_texts(document)
         text = next(texts)
         for following in texts:
             yield count.piece(TextPiece(text, ends_document=False))

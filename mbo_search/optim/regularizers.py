@@ -265,14 +265,15 @@ class Regularizers:
         rows, flat_targets = logits.flatten(0, -2), targets.flatten()
         if not self._terms:
             cross_entropy = F.cross_entropy(rows.float(), flat_targets, reduction="sum")
-            return cross_entropy / flat_targets.numel(), cross_entropy.detach()
+            return cross_entropy / max(1, flat_targets.numel()), cross_entropy.detach()
         rows = rows.float()
         log_z = rows.logsumexp(dim=-1)
         objective = losses = log_z - rows.gather(1, flat_targets[:, None]).squeeze(1)
         tokens = TokenLosses(rows, flat_targets, log_z)
         for term in self._terms:
             objective = term.objective(objective, tokens)
-        return objective.mean(), losses.detach().sum()
+        mean = objective.mean() if flat_targets.numel() else objective.sum()
+        return mean, losses.detach().sum()
 
     @torch.no_grad()
     def prepare_gradients(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from mbo_search.data.metadata import Split, SplitMetadata
-from mbo_search.data.stored.stored_documents import StoredDocuments
 from mbo_search.data.tokenizer import Tokenizer
 from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import TokenizerSpec
@@ -17,17 +16,24 @@ _SAMPLES = 64
 _SAMPLE_CHARACTERS = 4096
 
 
-def check_covered(spec: TokenizerSpec, splits: Sequence[StoredDocuments], tokenizer: Tokenizer) -> None:
-    """Check on a sample that a tokenizer drops hardly any characters.
+def sample_step(num_documents: int) -> int:
+    """Every how many documents one is looked at.
+
+    >>> sample_step(10), sample_step(1000)
+    (1, 15)
+    """
+    return max(1, num_documents // _SAMPLES)
+
+
+def check_covered(spec: TokenizerSpec, samples: Iterable[str], tokenizer: Tokenizer) -> None:
+    """Check on texts that a tokenizer drops hardly any characters.
 
     Raises:
         DataError: If it drops more than `MOST_UNKNOWN`.
     """
     if spec.kind != "file":
         return  # those made here have a token for every byte
-    step = max(1, sum(len(documents) for documents in splits) // _SAMPLES)
-    chosen = (part for documents in splits for part in documents.first_parts(step))
-    share = tokenizer.uncovered_share([part.text[:_SAMPLE_CHARACTERS] for part in chosen])
+    share = tokenizer.uncovered_share([text[:_SAMPLE_CHARACTERS] for text in samples])
     if share > MOST_UNKNOWN:
         raise _unfit(spec, f"has no token for {share:.1%} of the characters and would drop them")
 

@@ -34,6 +34,7 @@ CORPORA: Mapping[str, CorpusInfo] = MappingProxyType(
             num_bytes=1_000_000,
             needs=_CORPORA_EXTRA,
             license="BSD-3-Clause",
+            columns=("question", "answer", "topic"),
         ),
         "ref": CorpusInfo(
             summary="topics of Python's language reference",

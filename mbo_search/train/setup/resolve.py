@@ -10,7 +10,7 @@ from mbo_search.study.spec.study import Numeric, Range, SizedModel
 from mbo_search.study.study import Study
 from mbo_search.system.cores import available_cores
 from mbo_search.system.device import Device
-from mbo_search.train.setup.eval_text import validation_parts_of
+from mbo_search.train.setup.eval_text import validation_use
 from mbo_search.train.setup.memory import trial_memory
 from mbo_search.train.setup.setup import TrainSetup
 
@@ -26,9 +26,10 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
     from mbo_search.train.setup.probe import choose_arithmetic, default_device
 
     _check_batch(study)
-    parts = validation_parts_of(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
+    use = validation_use(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
     budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
-    model, vocab_size, train = sized_model(study.model), prepared.metadata.vocab_size, study.train
+    vocab_size, train = prepared.metadata.vocab_size, study.train
+    model = sized_model(study.model, vocab_size)
     _check_vocabulary(model, vocab_size)
     ranks = study.resources.workers_per_trial
     threads = max(1, available_cores() // (workers * ranks)) if train.threads == "auto" else train.threads
@@ -50,10 +51,11 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         threads=threads,
         device=device,
         ranks=ranks,
+        packing=None if study.data.task is None else study.data.task.packing,
         evaluation_tokens=study.evaluation.tokens,
         points=study.evaluation.points,
-        windows_fingerprint=parts.windows.fingerprint,
-        judged_fingerprint=None if parts.judged is None else parts.judged.fingerprint,
+        windows_fingerprint=use.fingerprint,
+        judged_fingerprint=use.judged_fingerprint,
         branch_points=branch_points(study),
         numerics={},
     )
@@ -79,9 +81,12 @@ def numerics_here(setup: TrainSetup) -> dict[str, str]:
 
 
 def _bytes_per_token(prepared: PreparedData) -> float:
-    bytes_per_token = prepared.metadata.splits["validation"].bytes_per_token
-    assert bytes_per_token is not None, "a split with windows has tokens"
-    return bytes_per_token
+    """Bytes of text for each token on which the loss is a mean: of a task, those that are asked."""
+    split = prepared.metadata.splits["validation"]
+    if split.asked is not None:
+        return split.asked.num_bytes / split.asked.num_tokens
+    assert split.bytes_per_token is not None, "a split with windows has tokens"
+    return split.bytes_per_token
 
 
 def _check_device(device: Device, found: Device) -> None:

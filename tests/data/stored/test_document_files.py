@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from contextlib import closing
+from dataclasses import MISSING, fields
 
 import pytest
 
 from mbo_search.data.document import Document
 from mbo_search.data.stored.document_files import DocumentFile
 
+FIELDS = fields(Document)
 DOCUMENTS = [
     Document(name="a", text="one\n\ntwo \u4f60\u597d", is_named_stably=True),
     Document(name="b", text=""),
@@ -30,8 +31,17 @@ def test_documents_are_found_by_their_places_in_any_order(file):
 
 
 def test_every_field_is_kept(file):
-    values = {"str": "x", "bool": True, "int": 3, "tuple[tuple[int, int], ...] | None": ((0, 1), (4, 7))}
-    changed = Document(**{field.name: values[str(field.type)] for field in dataclasses.fields(Document)})
+    changed = Document(
+        name="x",
+        text="one two",
+        is_named_stably=True,
+        part=3,
+        asked=((0, 3), (4, 7)),
+        template=((0, 1),),
+        group="g",
+    )
+    plain = Document(name="x", text="one two")
+    assert all(getattr(changed, one.name) != getattr(plain, one.name) for one in FIELDS if one.default != MISSING)
     assert file.read(file.add(changed)) == changed
 
 
