@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,7 @@ from mbo_search.data.metadata import (
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.shards import write_shard_splits
 from mbo_search.data.sources import Source, resolve_sources
+from mbo_search.data.stored.known_digests import KnownDigests
 from mbo_search.data.tasks.chats import ChatTemplate, chat_template
 from mbo_search.data.tasks.example_files import open_ends, write_examples
 from mbo_search.data.tasks.example_splits import read_examples
@@ -73,6 +74,7 @@ METADATA = "card.json"
 
 _TOKENIZER = "tokenizer"
 _BUILDING = ".building-"
+_DIGESTS = ".digests"
 _ABANDONED_SECONDS = 24 * 3600
 _DEFAULT_VOCAB_SIZE = 1024
 # Raised whenever the same settings and sources would give other tokens or another card than before.
@@ -138,9 +140,10 @@ def prepare(spec: DataSpec, cache: Path, progress: PrepareReporter = tell_nobody
     Raises:
         DataError: With everything that is wrong with the sources or the tokenizer.
     """
-    sources = resolve_sources(spec, progress)
+    known = KnownDigests(cache / _DIGESTS)
+    sources = resolve_sources(spec, progress, known.sha256)
     target = cache / _cache_key(spec, sources)
-    found = _load_undamaged(target)
+    found = _load_undamaged(target, known.sha256)
     if found is not None:
         return found
     try:
@@ -181,7 +184,7 @@ def load_prepared(folder: Path) -> PreparedData:
     return PreparedData(folder=folder, metadata=metadata)
 
 
-def _load_undamaged(folder: Path) -> PreparedData | None:
+def _load_undamaged(folder: Path, sha256: Callable[[Path], str] = sha256_file) -> PreparedData | None:
     """Prepared data whose every file has its digest; None if there is none or it is damaged."""
     if not folder.is_dir():
         return None
@@ -190,7 +193,7 @@ def _load_undamaged(folder: Path) -> PreparedData | None:
     except DataError:
         # Damaged data is built again from its sources; nothing is lost.
         return None
-    intact = all(sha256_file(folder / name) == file.sha256 for name, file in prepared.metadata.files.items())
+    intact = all(sha256(folder / name) == file.sha256 for name, file in prepared.metadata.files.items())
     return prepared if intact else None
 
 
