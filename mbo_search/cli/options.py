@@ -9,6 +9,7 @@ import typer
 
 from mbo_search.api.options import Backend as BackendName
 from mbo_search.cli.asked.arguments import (
+    allow_code,
     model_source,
     output_folder,
     run_folder,
@@ -87,5 +88,15 @@ WarmStart = Annotated[
         "--warm-start",
         metavar="DIR",
         help="Start from the states and best schedules of an earlier run. Repeatable.",
+    ),
+]
+
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        help="Let code run that the study names (model.code): it may do whatever you may do.",
+        callback=allow_code,
+        show_default=False,
     ),
 ]

@@ -143,8 +143,9 @@ def model(value: object) -> object:
 
 
 def model_kind(value: object) -> str:
-    """Tell which kind of model was meant; what names no pretrained one is a fresh decoder."""
-    return "PretrainedSpec" if "pretrained" in _keys(value) else "ModelSpec"
+    """Tell which kind of model was meant; what names no other one is a fresh decoder."""
+    kinds = {"pretrained": "PretrainedSpec", "architecture": "ArchitectureSpec", "code": "OwnModuleSpec"}
+    return next((kind for key, kind in kinds.items() if key in _keys(value)), "ModelSpec")
 
 
 def with_own_tokenizer(value: object) -> object:

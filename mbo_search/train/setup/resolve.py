@@ -28,7 +28,8 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
     _check_batch(study)
     use = validation_use(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
     budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
-    model, vocab_size, train = sized_model(study.model), prepared.metadata.vocab_size, study.train
+    vocab_size, train = prepared.metadata.vocab_size, study.train
+    model = sized_model(study.model, vocab_size)
     _check_vocabulary(model, vocab_size)
     ranks = study.resources.workers_per_trial
     threads = max(1, available_cores() // (workers * ranks)) if train.threads == "auto" else train.threads
