@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
+from mbo_search.errors import Problem, StudyError
 from mbo_search.study.spec.study import SizedModel
 
 _ATTENTION_DROPOUT = "attention_dropout"
 """Attribute of the attention layers of `transformers` that have no dropout module."""
+
+
+_RECOMPUTES, _RECOMPUTE = "gradient_checkpointing", "_gradient_checkpointing_func"
+"""Attributes of modules of `transformers`: whether activations are computed again, and what sees to it."""
 
 
 class LanguageModel(nn.Module):
@@ -29,6 +36,26 @@ class LanguageModel(nn.Module):
     def highest_first_loss(self) -> float:
         """Loss before training that is no sign of trouble, nats per token: that of guessing uniformly."""
         return math.log(self.vocab_size)
+
+
+def recompute_layers(model: nn.Module) -> None:
+    """Keep only the inputs of a model's layers for the backward pass, which computes the rest again.
+
+    Args:
+        model: The model, changed in place; what it computes stays as it is. Its modules that can do so have an
+            attribute `gradient_checkpointing`, as those of `transformers`, and call `_gradient_checkpointing_func`
+            with a layer and its inputs while it is true.
+
+    Raises:
+        StudyError: If it has no such module.
+    """
+    able = [module for module in model.modules() if hasattr(module, _RECOMPUTES)]
+    if not able:
+        rule = f"is not known to this model: none of its modules has an attribute `{_RECOMPUTES}`"
+        raise StudyError([Problem(key="train.gradient_checkpointing", value="true", rule=rule)])
+    for module in able:
+        setattr(module, _RECOMPUTES, True)
+        setattr(module, _RECOMPUTE, functools.partial(checkpoint, use_reentrant=False))
 
 
 def set_dropout(model: nn.Module, probability: float) -> None:

@@ -66,7 +66,9 @@ def numerics(setup: TrainSetup) -> dict[str, str]:
     # Sums over several processes are rounded differently; keys of one process stay what they were.
     ranks = {"ranks": str(setup.ranks)} if setup.ranks > 1 else {}
     network = {"transformers": version("transformers")} if isinstance(setup.model, PretrainedModel) else {}
-    return found | ranks | network
+    # What is computed again gives equal bits where an operation does, which no GPU promises of all.
+    recomputed = {"gradient_checkpointing": "true"} if setup.gradient_checkpointing else {}
+    return found | ranks | network | recomputed
 
 
 def arithmetic_versions(device: Device) -> dict[str, str]:

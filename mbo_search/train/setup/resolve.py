@@ -50,6 +50,7 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         threads=threads,
         device=device,
         ranks=ranks,
+        gradient_checkpointing=train.gradient_checkpointing,
         evaluation_tokens=study.evaluation.tokens,
         points=study.evaluation.points,
         windows_fingerprint=use.fingerprint,
