@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mbo_search.data.batches import IGNORED, Batch, TokenArray
-from mbo_search.data.examples import Examples, padded
+from mbo_search.data.tasks.example_rows import Examples, padded
 
 
 class JudgedRows(Protocol):
@@ -25,6 +25,11 @@ class JudgedRows(Protocol):
     @property
     def documents(self) -> npt.NDArray[np.int64]:
         """The document of each row."""
+        ...
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each row."""
         ...
 
     @property
@@ -135,6 +140,11 @@ class JudgedPieces:
         return self.pieces.documents
 
     @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each piece."""
+        return self.pieces.lengths
+
+    @property
     def fingerprint(self) -> str:
         """That of the documents, whatever the context."""
         return self.text.fingerprint
@@ -184,6 +194,11 @@ class JudgedExamples:
     def documents(self) -> npt.NDArray[np.int64]:
         """Each row is an example."""
         return np.arange(len(self.examples), dtype=np.int64)
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each example, its prompt included."""
+        return self.examples.lengths
 
     def batches(self, most_tokens: int) -> list[npt.NDArray[np.int64]]:
         """Put examples of similar length together, the longest first."""

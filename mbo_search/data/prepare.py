@@ -38,8 +38,12 @@ from mbo_search.data.metadata import (
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.shards import write_shard_splits
 from mbo_search.data.sources import Source, resolve_sources
+from mbo_search.data.tasks.chats import ChatTemplate, chat_template
+from mbo_search.data.tasks.example_files import open_ends, write_examples
+from mbo_search.data.tasks.example_splits import read_examples
 from mbo_search.data.token_files import (
     asked_file,
+    document_ends,
     open_asked,
     open_tokens,
     token_file,
@@ -101,12 +105,15 @@ class PreparedData:
         """Which tokens of a split of a task are asked, memory-mapped read-only, 0 or 1, shape [num_tokens]."""
         return open_asked(self.folder / asked_file(split))
 
+    def ends(self, split: Split) -> npt.NDArray[np.int64]:
+        """Ends of the documents or examples of a split: the positions after their last tokens, ascending."""
+        if self.is_task:
+            return open_ends(self.folder, split)
+        return document_ends(self.tokens(split), self.metadata.eos_id)
+
     def split_sha256(self, split: Split) -> str:
         """Digest of the tokens of a split, and of what is asked in them."""
-        tokens = self.metadata.splits[split].sha256
-        if not self.is_task:
-            return tokens
-        return hashlib.sha256(f"{tokens} {self.metadata.files[asked_file(split)].sha256}".encode()).hexdigest()
+        return self.metadata.splits[split].digest
 
     def tokenizer(self) -> Tokenizer:
         """Load the tokenizer."""
@@ -185,7 +192,10 @@ def _load_undamaged(folder: Path) -> PreparedData | None:
 
 def _cache_key(spec: DataSpec, sources: Sequence[Source]) -> str:
     """Digest of everything that decides the tokens; where the files lie does not matter."""
-    settings = spec.model_dump(mode="json", exclude={"source", "validation", "tokenizer"})
+    # How examples are laid out in rows decides no token.
+    settings = spec.model_dump(
+        mode="json", exclude={"source": True, "validation": True, "tokenizer": True, "task": {"packing"}}
+    )
     tokenizer = spec.tokenizer.model_dump(mode="json", exclude={"path"})
     if spec.tokenizer.kind == "file":
         files = tokenizer_files(_given_path(spec.tokenizer))
@@ -219,7 +229,7 @@ def _versions() -> dict[str, str]:
 
 def _build(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> None:
     (folder / _TOKENIZER).mkdir()
-    write = _write_shards if sources[0].is_shards else _write_text
+    write = _write_shards if sources[0].is_shards else _write_text if spec.task is None else _write_task
     written = write(spec, sources, folder, tell)
     tokenizer = load_tokenizer(folder / _TOKENIZER)
     width = token_width(tokenizer.vocab_size)
@@ -236,6 +246,7 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: Prepar
         sources=written.sources,
         dedup=written.dedup,
         versions=_versions(),
+        labels=written.labels,
     )
     write_json(folder / METADATA, metadata.model_dump(mode="json"))
 
@@ -255,6 +266,26 @@ def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: P
         check_known(spec.tokenizer, split, splits[split])
     next(encoded, None)  # the last document is done
     return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup)
+
+
+def _write_task(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:
+    assert spec.task is not None
+    found = read_examples(spec, sources, _chat_template(spec), tell)
+    train = (piece for example in found.splits["train"] for piece in tokenizable_texts(example.text))
+    _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER, tell)
+    tokenizer = load_tokenizer(folder / _TOKENIZER)
+    documents = [example for split in SPLITS for example in found.splits[split]]
+    check_covered(spec.tokenizer, documents, tokenizer)
+    splits: dict[Split, SplitMetadata] = {}
+    for split in counted(SPLITS, "encode", len(SPLITS), tell):
+        splits[split] = write_examples(folder, split, found.splits[split], tokenizer)
+        check_known(spec.tokenizer, split, splits[split])
+    labels = found.labels() if spec.task.form == "label" else None
+    return WrittenSplits(splits=splits, sources=found.sources, dedup=found.dedup, labels=labels)
+
+
+def _chat_template(spec: DataSpec) -> ChatTemplate:
+    return chat_template(tokenizer_files(_given_path(spec.tokenizer))[0] if spec.tokenizer.kind == "file" else None)
 
 
 def _write_shards(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:

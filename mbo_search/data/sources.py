@@ -10,16 +10,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mbo_search.data.corpora import READERS, Corpus, open_corpus
+from mbo_search.data.built_in.corpora import READERS, Corpus, open_corpus
 from mbo_search.data.files.saved_datasets import beside_datasets
 from mbo_search.data.files.split_names import split_by_names
 from mbo_search.data.files.suffixes import plain_suffix, suffix_of
+from mbo_search.data.files.tables import columns_in
 from mbo_search.data.files.walk import folder_entries, matching_entries, shown
 from mbo_search.data.metadata import MOST_NAMES, Notice, NoticeKind, PassedOver, PassReason, Split
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.readers import (
     ends_as_dump,
+    has_columns,
     is_other_xml,
+    is_separated,
     lacks_field,
     loses_license,
     reader_digest,
@@ -29,6 +32,7 @@ from mbo_search.data.tokenizing.foreign_tokenizers import FROM_META_PKL
 from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec
 from mbo_search.system.files import sha256_file
+from mbo_search.units import printable
 
 SHARD_SUFFIX = ".bin"
 
@@ -87,6 +91,22 @@ class _Entry:
     corpus: Corpus | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Columns that a study reads: that of its text, or those of its task, which need files with columns."""
+
+    columns: tuple[str, ...]
+    is_task: bool
+
+    def is_lacking(self, file: Path) -> bool:
+        has_none = self.is_task and file.suffix.lower() != SHARD_SUFFIX and not has_columns(file)
+        return has_none or lacks_field(file, self.columns)
+
+
+def _wanted(spec: DataSpec) -> _Wanted:
+    return _Wanted(spec.columns, spec.task is not None)
+
+
 def resolve_sources(spec: DataSpec, tell: PrepareReporter = tell_nobody) -> tuple[Source, ...]:
     """Find everything that a study reads, and digest it.
 
@@ -99,8 +119,8 @@ def resolve_sources(spec: DataSpec, tell: PrepareReporter = tell_nobody) -> tupl
         DataError: With every entry that cannot be read.
     """
     problems: list[Problem] = []
-    held_out = _find_all(spec.validation or (), "data.validation", spec.text_field, problems)
-    found = _find_all(spec.source, "data.source", spec.text_field, problems)
+    held_out = _find_all(spec.validation or (), "data.validation", _wanted(spec), problems)
+    found = _find_all(spec.source, "data.source", _wanted(spec), problems)
     if problems:
         raise DataError(problems)
     for _, entry in held_out:
@@ -113,7 +133,7 @@ def resolve_sources(spec: DataSpec, tell: PrepareReporter = tell_nobody) -> tupl
 
 
 def _find_all(
-    entries: Sequence[str], list_key: str, text_field: str, problems: list[Problem]
+    entries: Sequence[str], list_key: str, wanted: _Wanted, problems: list[Problem]
 ) -> list[tuple[Problem, _Entry]]:
     """Find the entries of a list, each with the problem that it is if nothing of it is left to be read."""
     found: list[tuple[Problem, _Entry]] = []
@@ -121,7 +141,7 @@ def _find_all(
         key = f"{list_key}.{number}"
         try:
             unread = Problem(key=key, value=shown(entry), rule="holds only files that other entries name already")
-            found.append((unread, _find(entry, text_field)))
+            found.append((unread, _find(entry, wanted)))
         except DataError as error:
             problems.extend(replace(problem, key=key) for problem in error.problems)
     return found
@@ -180,7 +200,7 @@ def _unseen(files: Sequence[Path], seen: set[Path]) -> tuple[Path, ...]:
     return tuple(fresh)
 
 
-def _find(entry: str, text_field: str) -> _Entry:
+def _find(entry: str, wanted: _Wanted) -> _Entry:
     if not entry:
         raise _problem('""', "names nothing", "the current folder is .")
     corpus = open_corpus(entry)
@@ -191,7 +211,7 @@ def _find(entry: str, text_field: str) -> _Entry:
     try:
         path = Path(entry).expanduser()
         name = shown(path.resolve().name if path.exists() else path.name)
-        return _found_files(name, path, entry, text_field)
+        return _found_files(name, path, entry, wanted)
     except (OSError, RuntimeError) as error:
         # RuntimeError: `~name` of a user who does not exist.
         raise _problem(entry, f"cannot be read: {_reason(error)}") from error
@@ -201,32 +221,34 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else "") or str(error)
 
 
-def _found_files(name: str, path: Path, entry: str, text_field: str) -> _Entry:
+def _found_files(name: str, path: Path, entry: str, wanted: _Wanted) -> _Entry:
     if path.is_dir():
-        return _readable(name, path, folder_entries(path), entry, text_field)
+        return _readable(name, path, folder_entries(path), entry, wanted)
     if path.exists():
-        return _single_file(name, path, entry)
+        return _single_file(name, path, entry, wanted)
     if any(character in entry for character in "*?["):
         try:
             matches = matching_entries(path)
         except (OSError, ValueError) as error:
             raise _problem(entry, f"is not a valid glob: {_reason(error)}") from error
         base = next(parent for parent in path.parents if parent.exists())
-        return _readable(name, base, matches, entry, text_field)
+        return _readable(name, base, matches, entry, wanted)
     raise _problem(entry, "does not exist", _nearest(entry, path))
 
 
-def _single_file(name: str, path: Path, entry: str) -> _Entry:
+def _single_file(name: str, path: Path, entry: str, wanted: _Wanted) -> _Entry:
     if not path.is_file():
         raise _problem(entry, "is neither a file nor a folder")
     if suffix_of(path) not in (*text_suffixes(), SHARD_SUFFIX):
         raise _problem(entry, "has a suffix that is not read", _how_to_convert(path))
     if is_other_xml(path):
         raise _problem(entry, "is XML, but no dump of a MediaWiki", _how_to_convert(path))
+    if wanted.is_task and suffix_of(path) != SHARD_SUFFIX and not has_columns(path):
+        raise _problem(entry, "has no columns, which data.task names", f"files with columns are {_with_columns()}")
     return _Entry(name, path.parent, {"train": (path,)}, defaultdict(list))
 
 
-def _readable(name: str, base: Path, entries: tuple[list[Path], list[Path]], entry: str, text_field: str) -> _Entry:
+def _readable(name: str, base: Path, entries: tuple[list[Path], list[Path]], entry: str, wanted: _Wanted) -> _Entry:
     """Sort the files of a folder or glob: what is read and for which split, and what is passed over and why."""
     found, hidden = entries
     passed: dict[PassReason, list[Path]] = defaultdict(list)
@@ -244,12 +266,13 @@ def _readable(name: str, base: Path, entries: tuple[list[Path], list[Path]], ent
             passed["suffix"].append(path)
         elif path in computed:
             passed["beside_dataset"].append(path)
-        elif lacks_field(path, text_field):
+        elif wanted.is_lacking(path):
             passed["no_field"].append(path)
         else:
             files.append(path)
     if not files:
-        raise _problem(entry, f"holds no file that can be read{_told(passed, base)}", f"read are {_suffixes()}")
+        hint = _other_columns(passed["no_field"], wanted) or f"read are {_suffixes()}"
+        raise _problem(entry, f"holds no file that can be read{_told(passed, base)}", hint)
     splits = split_by_names(files, base)
     passed["beside_splits"].extend(splits.beside)
     notices = (Notice(kind="splits_by_name", subject=name),) if splits.are_named else ()
@@ -260,6 +283,15 @@ def _told(passed: Mapping[PassReason, Sequence[Path]], base: Path) -> str:
     """Name the first files that were found but cannot be read."""
     names = [shown(os.path.relpath(path, base)) for paths in passed.values() for path in paths]
     return f" ({len(names)} found: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''})" if names else ""
+
+
+def _other_columns(lacking: Sequence[Path], wanted: _Wanted) -> str:
+    """Say which columns the first table has instead of those that are wanted."""
+    table = next((file for file in lacking if is_separated(file)), None)
+    if table is None:
+        return f"files with columns are {_with_columns()}" if wanted.is_task else ""
+    names = ", ".join(printable(name) for name in columns_in(table, wanted.columns)[:20])
+    return f"read is {', '.join(wanted.columns)}; {shown(table.name)} has the columns {names}"
 
 
 def _clashes(sources: Sequence[Source], spec: DataSpec) -> list[Problem]:
@@ -285,6 +317,9 @@ def _clashes(sources: Sequence[Source], spec: DataSpec) -> list[Problem]:
         rule = "cannot be trained on token shards"
         hint = "give the tokenizer that made them: {kind: file, path: FOLDER}, or {kind: bytes}"
         problems.append(Problem(key="data.tokenizer.kind", value="bpe", rule=rule, hint=hint))
+    if spec.task is not None:
+        hint = "give the rows as .jsonl, .csv or .parquet"
+        problems.append(Problem(key="data.task", rule="needs rows with columns, not token shards", hint=hint))
     if spec.dedup == "near":
         hint = "use exact or none"
         problems.append(Problem(key="data.dedup", value="near", rule="needs text, not token shards", hint=hint))
@@ -338,8 +373,16 @@ def _how_to_convert(path: Path) -> str:
 
 
 def _suffixes() -> str:
-    plain = dict.fromkeys(plain_suffix(Path(f"x{suffix}")) for suffix in text_suffixes())
-    return f"{', '.join((*plain, SHARD_SUFFIX))}; also .gz, .bz2, .xz, .zst behind those of text"
+    return f"{', '.join((*_plain_suffixes(), SHARD_SUFFIX))}; also .gz, .bz2, .xz, .zst behind those of text"
+
+
+def _plain_suffixes() -> Iterator[str]:
+    """The endings of text, each once, without those of compression."""
+    yield from dict.fromkeys(plain_suffix(Path(f"x{suffix}")) for suffix in text_suffixes())
+
+
+def _with_columns() -> str:
+    return ", ".join(suffix for suffix in _plain_suffixes() if has_columns(Path(f"x{suffix}")))
 
 
 def _problem(entry: str, rule: str, hint: str = "") -> DataError:

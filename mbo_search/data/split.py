@@ -65,6 +65,22 @@ def deal(
     return splits
 
 
+def deal_groups(
+    hashes: npt.NDArray[np.uint64], sizes: npt.NDArray[np.int64], *, share: float, held_out: tuple[Split, ...]
+) -> dict[Split, npt.NDArray[np.int64]]:
+    """Deal documents so that those of one hash land in one split; there must be more hashes than splits set aside.
+
+    >>> hashes, sizes = np.array([7, 3, 7, 9], dtype=np.uint64), np.ones(4, dtype=np.int64)
+    >>> dealt = deal_groups(hashes, sizes, share=0.4, held_out=("validation", "test"))
+    >>> {split: places.tolist() for split, places in dealt.items()}
+    {'train': [3], 'validation': [1], 'test': [0, 2]}
+    """
+    groups, group_of = np.unique(hashes, return_inverse=True)
+    totals = np.bincount(group_of, weights=sizes).astype(np.int64)
+    dealt = deal(groups, totals, share=share, held_out=held_out)
+    return {split: np.flatnonzero(np.isin(group_of, chosen)) for split, chosen in dealt.items()}
+
+
 def cut_documents(documents: Iterable[Document], limit: int) -> list[Document]:
     """Cut long documents.
 

@@ -41,6 +41,8 @@ def _sample(run: RunDirectory, ranking: Ranking, trial: int, prepared: PreparedD
         model, tokenizer = load_trial(run, trial, prepared)
     except UserError:
         return None
+    if model.objective != "next_token":
+        return None
     prompt = whole_words(tokenizer.decode(prepared.tokens("validation")[:_PROMPT_TOKENS].tolist()))
     row = next(row for row in ranking.trials if row.trial == trial)
     text = continue_text(model, tokenizer, prompt, num_tokens=_NUM_TOKENS, temperature=_TEMPERATURE, seed=_SEED)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import ClassVar
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from mbo_search.errors import Problem, StudyError
+from mbo_search.study.spec.network_facts import ModelObjective
 from mbo_search.study.spec.study import SizedModel
 
 _ATTENTION_DROPOUT = "attention_dropout"
@@ -20,14 +22,18 @@ _RECOMPUTES, _RECOMPUTE = "gradient_checkpointing", "_gradient_checkpointing_fun
 
 
 class LanguageModel(nn.Module):
-    """A causal language model.
+    """A language model.
 
-    Called with token ids, int64 [B, T], it gives a score of every next token [B, T, V].
+    Called with token ids, int64 [B, T], it gives at each place a score of every token [B, T, V]: of the next one,
+    or of the one that is hidden there.
 
     Attributes:
         spec: Its description.
+        objective: What it predicts.
         vocab_size: Tokens of the vocabulary; the scores may have more, which no target asks for.
     """
+
+    objective: ClassVar[ModelObjective] = "next_token"
 
     spec: SizedModel
     vocab_size: int

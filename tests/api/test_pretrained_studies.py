@@ -70,7 +70,7 @@ def test_a_search_starts_from_the_weights_and_ends_in_a_folder_like_theirs(study
 def test_other_weights_under_the_same_name_end_a_run(study_file: Path) -> None:
     run = mbo.search(study_file, options=QUIET)
     write_pretrained("llama", study_file.parent / "base", seed=1)
-    with pytest.raises(mbo.UserError, match="other weights than when the study began"):
+    with pytest.raises(mbo.UserError, match="is not what it was when the study began"):
         mbo.resume(run, overrides=["search.trials=4"], options=QUIET)
 
 

@@ -9,10 +9,11 @@ import torch
 import transformers
 
 from mbo_search.data.prepare import PreparedData
+from mbo_search.model.blocks import block_of
 from mbo_search.model.build import sized_model
 from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.schedule import Regularizer
-from mbo_search.testing.pretrained import ARCHITECTURES, write_pretrained
+from mbo_search.testing.pretrained import ARCHITECTURES, MASKED_ARCHITECTURES, write_pretrained
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.saved_state import fresh_state, load_model
 from mbo_search.train.setup.setup import TrainSetup
@@ -23,12 +24,12 @@ from tests.train.builder import LINEAR, differing, make_schedule, make_stage, re
 SEED = 3
 
 
-@pytest.fixture(scope="module", params=sorted(ARCHITECTURES))
+@pytest.fixture(scope="module", params=sorted({**ARCHITECTURES, **MASKED_ARCHITECTURES}))
 def setup(
     request: pytest.FixtureRequest, data: PreparedData, tmp_path_factory: pytest.TempPathFactory
 ) -> TrainSetup:
     folder = write_pretrained(request.param, tmp_path_factory.mktemp(request.param))
-    model = sized_model(PretrainedSpec(pretrained=str(folder), context=16, layers=2))
+    model = sized_model(PretrainedSpec(pretrained=str(folder), context=16, layers=2), data.metadata.vocab_size)
     return tiny_setup(data, model=model)
 
 
@@ -76,7 +77,7 @@ def test_frozen_parameters_keep_their_pretrained_bits(setup: TrainSetup, tmp_pat
     before = dict(fresh_state(setup, SEED).model.named_parameters())
     after = dict(load_model(folder, setup).named_parameters())
     moved = {name for name in before if not torch.equal(before[name], after[name])}
-    assert moved == {name for name in before if "mlp" in name}
+    assert moved == {name for name in before if block_of(name) == "mlp"}
 
 
 def test_the_weights_are_in_the_key_and_the_place_is_not(setup: TrainSetup) -> None:

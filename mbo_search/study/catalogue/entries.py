@@ -205,12 +205,16 @@ class CorpusInfo:
         num_bytes: Rough size of its text as UTF-8, duplicates dropped; it differs between versions of Python.
         needs: What has to be installed; empty for the standard library alone.
         license: Terms of the text.
+        columns: Columns that a task may name; none for running text.
+        task: The task of a corpus that is pairs and no running text; None for the others.
     """
 
     summary: str
     num_bytes: int
     needs: str
     license: str
+    columns: tuple[str, ...] = ()
+    task: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,9 +34,9 @@ _MOST_RATIO = 1000
 
 def check_choices(study: StudySpec) -> Iterator[Problem]:
     """Check the choices of the defaults and of each stage one by one."""
-    yield from _check_strategy("stage_defaults", study.stage_defaults, study.model.layers)
+    yield from _check_strategy("stage_defaults", study.stage_defaults, study.model.num_layers)
     for index, stage in enumerate(study.stages):
-        yield from _check_strategy(f"stages.{index}", stage, study.model.layers)
+        yield from _check_strategy(f"stages.{index}", stage, study.model.num_layers)
         yield from _check_misplaced(f"stages.{index}", stage, is_first=index == 0)
 
 

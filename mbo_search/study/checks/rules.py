@@ -15,6 +15,7 @@ from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
 from mbo_search.study.checks import sections as check_sections
 from mbo_search.study.checks import shares as check_shares
+from mbo_search.study.checks import tasks as check_tasks
 from mbo_search.study.checks.enough_steps import check_enough_steps
 from mbo_search.study.spec.study import StudySpec
 
@@ -44,6 +45,8 @@ RULES: tuple[Rule, ...] = (
     Rule(check=check_sections.check_name, reads=("study",)),
     Rule(check=check_sections.check_words, reads=("data",)),
     Rule(check=check_sections.check_tokenizer, reads=("data.tokenizer",)),
+    Rule(check=check_tasks.check_task, reads=("data.task", "data.text_field")),
+    Rule(check=check_tasks.check_corpora_of_task, reads=("data.task", "data.source", "data.validation")),
     Rule(check=check_sections.check_attention, reads=("model.width", "model.heads")),
     Rule(check=check_shares.check_grid, reads=_GRID),
     Rule(check=check_sections.check_batch, reads=("train.batch_tokens", "model.context")),

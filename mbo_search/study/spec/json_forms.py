@@ -14,6 +14,7 @@ from mbo_search.study.catalogue.lookup import MODEL_SIZES
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.spec.task import FORMS
 
 Schema = dict[str, object]
 
@@ -52,6 +53,18 @@ class ModelForm:
                 {**section, "properties": {"size": size, **section["properties"]}, "required": ["size"]},
             ]
         }
+
+
+@dataclass(frozen=True, slots=True)
+class TaskForms:
+    """Annotation that asks for the columns of exactly one form of a task."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Answer pydantic."""
+        required = [{"required": list(keys)} for keys in FORMS.values()]
+        section = handler(core)
+        handler.resolve_ref_schema(section)["oneOf"] = required
+        return section
 
 
 def optimizers() -> Schema:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
-from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.study import StudySpec
 from mbo_search.units import round_significant
 
@@ -36,11 +35,11 @@ def reference_lr(study: StudySpec, optimizer: str) -> float:
     if optimizer in study.reference_lr:
         return study.reference_lr[optimizer]
     info = OPTIMIZERS[optimizer]
-    if isinstance(study.model, PretrainedSpec):
+    if study.model.starts_trained:
         return round_significant(
             info.reference_lr / OPTIMIZERS["adamw"].reference_lr * CONTINUED_ADAMW_LR, LR_DIGITS
         )
-    factor = (CATALOGUE_WIDTH / study.model.width) ** info.width_exponent
+    factor = (CATALOGUE_WIDTH / (study.model.reference_width or CATALOGUE_WIDTH)) ** info.width_exponent
     return round_significant(info.reference_lr * factor, LR_DIGITS)
 
 

@@ -28,8 +28,11 @@ from pydantic.config import JsonDict
 from mbo_search.study.catalogue.searchers import SearcherName
 from mbo_search.study.spec import forms, json_forms
 from mbo_search.study.spec.base import Description, explain, without_unset
+from mbo_search.study.spec.fresh_models import ArchitectureModel, ArchitectureSpec, OwnModule, OwnModuleSpec
+from mbo_search.study.spec.network_facts import ModelDescription
 from mbo_search.study.spec.pretrained import PretrainedModel, PretrainedSpec
 from mbo_search.study.spec.schedule import HandOver
+from mbo_search.study.spec.task import TaskSpec
 
 Auto = Literal["auto"]
 
@@ -332,6 +335,8 @@ class DataSpec(Description):
             counts as four.
         validation: Separate validation files; None: split off by document hash.
         validation_share: Share of documents for validation when split by hash; the same again for test.
+        task: What is asked of the model about rows with columns; None: it learns running text. Corpora of pairs
+            bring a task of their own. With a task `min_characters` is 1 unless it is set.
     """
 
     source: Words
@@ -344,9 +349,24 @@ class DataSpec(Description):
     min_characters: StrictInt = Field(default=32, ge=1, le=10**9)
     validation: MaybeWords | None = None
     validation_share: StrictFloat = Field(default=0.05, gt=0, lt=0.5)
+    task: Annotated[TaskSpec, json_forms.TaskForms()] | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that are read where there are any: that of the text, or those of the task."""
+        return (self.text_field,) if self.task is None else tuple(self.task.columns)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_task(cls, data: object) -> object:
+        return forms.with_task(data)
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_unset(write(self), "task")
 
 
-class ModelSpec(Description):
+class ModelSpec(ModelDescription):
     """A Llama-style decoder. `{size: tiny}` is replaced by the preset's numbers when a study is read.
 
     Attributes:
@@ -365,16 +385,28 @@ class ModelSpec(Description):
     mlp_width: StrictInt | None = Field(default=None, ge=8, le=1_048_576)
     tie_embeddings: StrictBool = True
 
+    @property
+    def reference_width(self) -> int:
+        """Its width."""
+        return self.width
+
+    @property
+    def num_layers(self) -> int:
+        """Its layers."""
+        return self.layers
+
 
 AnyModel = Annotated[
     Annotated[ModelSpec, json_forms.ModelForm(), Tag("ModelSpec")]
-    | Annotated[PretrainedSpec, Tag("PretrainedSpec")],
+    | Annotated[PretrainedSpec, Tag("PretrainedSpec")]
+    | Annotated[ArchitectureSpec, Tag("ArchitectureSpec")]
+    | Annotated[OwnModuleSpec, Tag("OwnModuleSpec")],
     Discriminator(forms.model_kind),
     BeforeValidator(forms.model),
 ]
-"""A fresh decoder, or a model that training starts from."""
+"""A fresh decoder, a model that training starts from, another architecture, or the user's own module."""
 
-SizedModel = ModelSpec | PretrainedModel
+SizedModel = ModelSpec | PretrainedModel | ArchitectureModel | OwnModule
 """A model whose size is known without reading its weights."""
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mbo_search.data.batches import MeasuredRows, TokenStream, TrainingStream
-from mbo_search.data.example_parts import example_parts
-from mbo_search.data.examples import ExampleRows, Examples, ExampleStream, find_examples
 from mbo_search.data.judged import JudgedRows, judged_pieces
-from mbo_search.data.metadata import Split
+from mbo_search.data.masked import MaskedJudged, MaskedRows, MaskedStream, Masking
+from mbo_search.data.metadata import SPLITS, Split
 from mbo_search.data.parts import validation_parts
 from mbo_search.data.prepare import PreparedData
+from mbo_search.data.tasks.example_parts import example_parts
+from mbo_search.data.tasks.example_rows import ExampleRows, Examples, ExampleStream, find_examples
 from mbo_search.data.windows import WindowRows, Windows, evaluation_windows
 from mbo_search.errors import DataError
+from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.train.setup.setup import TrainSetup
 
 
@@ -45,8 +47,10 @@ def training_stream(prepared: PreparedData, setup: TrainSetup, seed: int) -> Tra
     Raises:
         DataError: If there is too little of it.
     """
+    masking = masking_of(setup)
     if setup.packing is None:
-        return TokenStream(prepared.tokens("train"), setup.block_tokens, seed)
+        stream = TokenStream(prepared.tokens("train"), setup.block_tokens, seed)
+        return stream if masking is None else MaskedStream(stream, masking)
     examples = _examples(prepared, "train", setup.model.context)
     return ExampleStream(examples, context=setup.block_tokens, is_packed=setup.packing, seed=seed)
 
@@ -85,7 +89,7 @@ def evaluation_rows(prepared: PreparedData, setup: TrainSetup) -> MeasuredRows:
     use = _use_of_setup(prepared, setup)
     if (prepared.metadata.fingerprint, use.fingerprint) != (setup.data_fingerprint, setup.windows_fingerprint):
         raise DataError(f"{setup.data_folder} does not hold the data that the study was set up with")
-    return use.rows
+    return _measured(use.rows, setup)
 
 
 def judged_rows(prepared: PreparedData, setup: TrainSetup) -> JudgedRows | None:
@@ -99,7 +103,8 @@ def judged_rows(prepared: PreparedData, setup: TrainSetup) -> JudgedRows | None:
     judged = _use_of_setup(prepared, setup).judged
     if judged is None or judged.fingerprint != setup.judged_fingerprint:
         raise DataError(f"{setup.data_folder} does not hold the judged documents that the study was set up with")
-    return judged
+    masking = masking_of(setup)
+    return judged if masking is None else MaskedJudged(judged, masking)
 
 
 def test_rows(prepared: PreparedData, setup: TrainSetup) -> MeasuredRows:
@@ -111,7 +116,7 @@ def test_rows(prepared: PreparedData, setup: TrainSetup) -> MeasuredRows:
     if prepared.is_task:
         return ExampleRows(_examples(prepared, "test", setup.model.context))
     windows = _spread_windows(prepared, "test", context=setup.model.context, num_tokens=setup.evaluation_tokens)
-    return WindowRows(tokens=prepared.tokens("test"), windows=windows)
+    return _measured(WindowRows(tokens=prepared.tokens("test"), windows=windows), setup)
 
 
 def over_whole_split(setup: TrainSetup, prepared: PreparedData) -> TrainSetup:
@@ -124,6 +129,27 @@ def over_whole_split(setup: TrainSetup, prepared: PreparedData) -> TrainSetup:
         return setup
     use = _over_whole_split(prepared, context=setup.model.context, num_tokens=setup.evaluation_tokens)
     return setup.model_copy(update={"windows_fingerprint": use.fingerprint, "judged_fingerprint": None})
+
+
+def cut_examples(prepared: PreparedData, *, context: int) -> dict[str, int]:
+    """Count the examples of a task that are longer than a context, by split; splits without any are left out."""
+    if not prepared.is_task:
+        return {}
+    counts = {split: _examples(prepared, split, context).num_cut for split in SPLITS}
+    return {split: count for split, count in counts.items() if count}
+
+
+def masking_of(setup: TrainSetup) -> Masking | None:
+    """How tokens are hidden from a model of masked tokens; None for one of next tokens."""
+    model = setup.model
+    if not isinstance(model, NetworkFacts) or model.mask_id is None:
+        return None
+    return Masking(mask_id=model.mask_id, vocab_size=setup.vocab_size)
+
+
+def _measured(rows: MeasuredRows, setup: TrainSetup) -> MeasuredRows:
+    masking = masking_of(setup)
+    return rows if masking is None else MaskedRows(rows, masking, setup.model.context)
 
 
 def _use_of_setup(prepared: PreparedData, setup: TrainSetup) -> ValidationUse:
@@ -166,5 +192,9 @@ def _use_of_examples(prepared: PreparedData, context: int, num_tokens: int) -> V
 
 def _examples(prepared: PreparedData, split: Split, context: int) -> Examples:
     return find_examples(
-        prepared.tokens(split), prepared.asked(split), eos_id=prepared.metadata.eos_id, context=context
+        prepared.tokens(split),
+        prepared.asked(split),
+        eos_id=prepared.metadata.eos_id,
+        context=context,
+        ends=prepared.ends(split),
     )

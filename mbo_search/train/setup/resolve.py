@@ -28,7 +28,8 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
     _check_batch(study)
     use = validation_use(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
     budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
-    model, vocab_size, train = sized_model(study.model), prepared.metadata.vocab_size, study.train
+    vocab_size, train = prepared.metadata.vocab_size, study.train
+    model = sized_model(study.model, vocab_size)
     _check_vocabulary(model, vocab_size)
     ranks = study.resources.workers_per_trial
     threads = max(1, available_cores() // (workers * ranks)) if train.threads == "auto" else train.threads
@@ -51,6 +52,7 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         device=device,
         ranks=ranks,
         gradient_checkpointing=train.gradient_checkpointing,
+        packing=None if study.data.task is None else study.data.task.packing,
         evaluation_tokens=study.evaluation.tokens,
         points=study.evaluation.points,
         windows_fingerprint=use.fingerprint,
@@ -80,9 +82,12 @@ def numerics_here(setup: TrainSetup) -> dict[str, str]:
 
 
 def _bytes_per_token(prepared: PreparedData) -> float:
-    bytes_per_token = prepared.metadata.splits["validation"].bytes_per_token
-    assert bytes_per_token is not None, "a split with windows has tokens"
-    return bytes_per_token
+    """Bytes of text for each token on which the loss is a mean: of a task, those that are asked."""
+    split = prepared.metadata.splits["validation"]
+    if split.asked is not None:
+        return split.asked.num_bytes / split.asked.num_tokens
+    assert split.bytes_per_token is not None, "a split with windows has tokens"
+    return split.bytes_per_token
 
 
 def _check_device(device: Device, found: Device) -> None:

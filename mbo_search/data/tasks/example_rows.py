@@ -77,17 +77,31 @@ class Examples:
         return int(self.tokens[first - 1]) if first else self.eos_id
 
 
-def find_examples(tokens: TokenArray, asked: npt.NDArray[np.uint8], *, eos_id: int, context: int) -> Examples:
+def find_examples(
+    tokens: TokenArray,
+    asked: npt.NDArray[np.uint8],
+    *,
+    eos_id: int,
+    context: int,
+    ends: Integers | None = None,
+) -> Examples:
     """Find the examples of a split; those that are longer than the context are cut.
 
     A prompt loses its beginning; where the completion alone is too long, it loses its end, and there is no prompt.
+
+    Args:
+        tokens: Token ids of the split.
+        asked: 1 for every token that is to be predicted, else 0.
+        eos_id: The end-of-document token.
+        context: Tokens to which examples are cut.
+        ends: Positions after the last tokens of the examples, ascending; None: after every end-of-document token.
 
     >>> tokens, asked = np.array([5, 6, 7, 0, 8, 9, 0], np.uint16), np.array([0, 0, 1, 1, 0, 1, 1], np.uint8)
     >>> found = find_examples(tokens, asked, eos_id=0, context=3)
     >>> found.starts.tolist(), found.lengths.tolist(), found.num_asked.tolist(), found.num_cut
     ([1, 4], [3, 3], [2, 2], 1)
     """
-    ends = document_ends(tokens, eos_id)
+    ends = document_ends(tokens, eos_id) if ends is None else ends
     starts = np.concatenate([[0], ends[:-1]]).astype(np.int64) if len(ends) else ends
     is_asked = np.flatnonzero(asked)
     firsts = np.concatenate([is_asked, [len(tokens)]])[np.searchsorted(is_asked, starts)]
