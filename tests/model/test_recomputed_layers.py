@@ -12,18 +12,18 @@ from mbo_search.model.build import build_model, sized_model
 from mbo_search.model.language_model import recompute_layers, set_dropout
 from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.study import ModelSpec
-from mbo_search.testing.pretrained import ARCHITECTURES, write_pretrained
+from mbo_search.testing.pretrained import ARCHITECTURES, MASKED_ARCHITECTURES, write_pretrained
 
 VOCAB_SIZE = 257
 
 
-@pytest.fixture(scope="module", params=["decoder", *sorted(ARCHITECTURES)])
+@pytest.fixture(scope="module", params=["decoder", *sorted({*ARCHITECTURES, *MASKED_ARCHITECTURES})])
 def build(request, tmp_path_factory):
     if request.param == "decoder":
         spec = ModelSpec(layers=3, width=32, heads=2, context=16)
     else:
         folder = write_pretrained(request.param, tmp_path_factory.mktemp(request.param))
-        spec = sized_model(PretrainedSpec(pretrained=str(folder), context=16))
+        spec = sized_model(PretrainedSpec(pretrained=str(folder), context=16), VOCAB_SIZE)
     return lambda: build_model(spec, VOCAB_SIZE, seed=0)
 
 
