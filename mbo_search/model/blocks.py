@@ -54,6 +54,23 @@ def layer_of(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def layers_above(model: nn.Module) -> dict[str, int]:
+    """Count the layers between each parameter and the output of a model.
+
+    The embeddings and all else that comes before the first layer lie below all layers; the last norm and an output
+    matrix of its own lie above them. A tied output matrix is the embedding, below all layers.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    num_layers = max(_layers(names), default=-1) + 1
+    found: dict[str, int] = {}
+    outside = num_layers
+    for name in names:
+        layer = layer_of(name)
+        outside = outside if layer is None else 0
+        found[name] = outside if layer is None else num_layers - 1 - layer
+    return found
+
+
 def trainable_names(model: nn.Module, expression: str) -> frozenset[str]:
     """The parameters that an expression names.
 

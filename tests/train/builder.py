@@ -95,6 +95,7 @@ def every_regularizer() -> tuple[Regularizer, ...]:
         "gradient_noise": 1e-8,
         "l1": 1e-4,
         "l2": 1e-4,
+        "l2_sp": 1e-2,
         "label_smoothing": 0.05,
         "z_loss": 1e-4,
     }

@@ -35,7 +35,17 @@ def setup(
 
 SCHEDULE = make_schedule(
     make_stage("warm", 0.3, "muon", regularizers=(Regularizer(kind="dropout", strength=0.1),)),
-    make_stage("cool", 0.7, "adamw", hand_over="carry", lr_shape=LINEAR, trainable="attention+mlp"),
+    make_stage(
+        "cool",
+        0.7,
+        "adamw",
+        hand_over="carry",
+        lr_shape=LINEAR,
+        trainable="attention+mlp",
+        regularizers=(Regularizer(kind="l2_sp", strength=0.01),),
+        layer_decay=0.8,
+        groups={"attention": {"lr_ratio": 0.5, "weight_decay": 0.0}},
+    ),
 )
 
 

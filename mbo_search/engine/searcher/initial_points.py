@@ -20,7 +20,7 @@ from mbo_search.study.space.parameters import Value
 from mbo_search.study.space.single_strategy import CONTROL_SHAPES
 from mbo_search.study.space.space import Space, propose
 from mbo_search.study.spec.rungs import default_shape
-from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
+from mbo_search.study.spec.schedule import BLOCK_KINDS, LrShape, Schedule, Stage
 from mbo_search.study.study import Study
 
 _LINES = ((0.5, 1.0), (0.5, 1.4), (0.3, 1.0), (0.7, 1.0))
@@ -172,4 +172,9 @@ def _stage_values(stage: Stage, reference_lrs: Mapping[str, float]) -> dict[str,
         **{f"regularizers/{label}/{item.kind}": item.strength for item in stage.regularizers},
         "trainable": stage.trainable,
         "hand_over": stage.hand_over or "carry",
+        "layer_decay": 1.0 if stage.layer_decay is None else stage.layer_decay,
+        **{f"groups/{kind}/lr_ratio": stage.lr_ratios.get(kind, 1.0) for kind in BLOCK_KINDS},
+        **{
+            f"groups/{kind}/weight_decay": stage.weight_decays.get(kind, stage.weight_decay) for kind in BLOCK_KINDS
+        },
     }

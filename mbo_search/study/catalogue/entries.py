@@ -145,6 +145,7 @@ class RegularizerDefinition:
         off_at_zero: Whether strength 0 is the same as not having it.
         moves_weights: Whether it changes what is trained; if not, it is only in force where it is measured, at the
             end of a schedule.
+        state_floats: What it keeps per parameter, in floats (for the memory of a trial).
     """
 
     group: ClassVar[str] = REGULARIZER_GROUP
@@ -162,6 +163,7 @@ class RegularizerDefinition:
     passes: int = 1
     off_at_zero: bool = True
     moves_weights: bool = True
+    state_floats: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

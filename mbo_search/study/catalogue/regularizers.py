@@ -46,6 +46,7 @@ REGULARIZERS = Registry(
             log=False,
             off_at_zero=False,  # a decay of 0 measures the last weights
             moves_weights=False,
+            state_floats=1.0,
         ),
         RegularizerDefinition(
             name="gradient_noise",
@@ -79,6 +80,18 @@ REGULARIZERS = Registry(
             search_low=1.0e-6,
             search_high=1.0e-3,
             log=True,
+        ),
+        RegularizerDefinition(
+            name="l2_sp",
+            implementation="mbo_search.optim.l2_sp:L2Sp",
+            summary="decay towards the start: this times (weight - first weight) is added to every gradient",
+            paper="Li, Grandvalet & Davoine 2018, arXiv:1802.01483",
+            low=0.0,
+            high=100.0,
+            search_low=1.0e-4,
+            search_high=1.0e-1,
+            log=True,
+            state_floats=1.0,
         ),
         RegularizerDefinition(
             name="label_smoothing",

@@ -29,6 +29,9 @@ MOST_LR = 1e15
 """Largest learning rate, factor, weight decay and gradient norm: far beyond use, and far from overflow."""
 
 
+_MOST_RATIO = 1000
+
+
 def check_choices(study: StudySpec) -> Iterator[Problem]:
     """Check the choices of the defaults and of each stage one by one."""
     yield from _check_strategy("stage_defaults", study.stage_defaults, study.model.num_layers)
@@ -54,6 +57,7 @@ def _check_strategy(at: str, settings: StageDefaults, num_layers: int | None) ->
             f"{at}.{name}", choices, known, what="an optimizer" if name == "optimizer" else "a learning-rate shape"
         )
     yield from _check_numbers(at, settings)
+    yield from _check_groups(f"{at}.groups", settings)
     yield from _check_regularizers(f"{at}.regularizers", settings)
     yield from _check_trainable(f"{at}.trainable", settings.trainable or (), num_layers)
     yield from _check_distinct(f"{at}.hand_over", settings.hand_over or ())
@@ -134,14 +138,37 @@ def _check_numbers(at: str, settings: StageDefaults) -> Iterator[Problem]:
         ("rewarm", settings.rewarm, share),
         ("weight_decay", settings.weight_decay, decay_rule),
         ("clip_norm", settings.clip_norm, positive),
+        ("layer_decay", settings.layer_decay, ("must be above 0 and at most 1", lambda number: 0 < number <= 1)),
     ]
     for name, value, (rule, holds) in checks:
         if isinstance(value, float | int | Range | tuple):
             yield from _check_numeric(f"{at}.{name}", value, rule=rule, holds=holds)
-    decay = settings.weight_decay
+    yield from _check_decay_range(f"{at}.weight_decay", settings.weight_decay)
+
+
+def _check_decay_range(key: str, decay: Numeric | None) -> Iterator[Problem]:
     if isinstance(decay, Range) and decay.low == 0:
         rule = "must be greater than 0, because weight decay is searched on a logarithmic scale"
-        yield Problem(key=f"{at}.weight_decay.low", value="0", rule=rule, hint="write a list to include 0")
+        yield Problem(key=f"{key}.low", value="0", rule=rule, hint="write a list to include 0")
+
+
+def _check_groups(at: str, settings: StageDefaults) -> Iterator[Problem]:
+    for kind, block in () if settings.groups is None else settings.groups:
+        if block is None:
+            continue
+        ratio, decay, key = block.lr_ratio, block.weight_decay, f"{at}.{kind}"
+        if ratio is None and decay is None:
+            yield Problem(key=key, rule="sets nothing", hint="give it an lr_ratio or a weight_decay")
+        if ratio is not None:
+            rule = "must be a factor of the stage's learning rate, above 0 and at most 1000"
+            yield from _check_numeric(f"{key}.lr_ratio", ratio, rule=rule, holds=lambda n: 0 < n <= _MOST_RATIO)
+        if decay is not None:
+            rule = f"must not be negative, and at most {MOST_LR:g}"
+            yield from _check_numeric(f"{key}.weight_decay", decay, rule=rule, holds=lambda n: 0 <= n <= MOST_LR)
+            yield from _check_decay_range(f"{key}.weight_decay", decay)
+            if kind == "norms" and max(numbers_of(decay)) > 0:
+                rule = "would do nothing: weight decay shrinks matrices, and norms have none"
+                yield Problem(key=f"{key}.weight_decay", value=shown(decay), rule=rule)
 
 
 def _check_regularizers(at: str, settings: StageDefaults) -> Iterator[Problem]:

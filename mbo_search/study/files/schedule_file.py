@@ -23,7 +23,7 @@ from mbo_search.study.files.read_text import read_text
 from mbo_search.study.files.yaml_document import YamlDocument, read_document
 from mbo_search.study.files.yaml_dump import dump_yaml
 from mbo_search.study.spec.base import Description
-from mbo_search.study.spec.schedule import Schedule, Stage
+from mbo_search.study.spec.schedule import BLOCK_KINDS, Schedule, Stage
 from mbo_search.study.spec.study import AnyModel, BudgetSpec, DataSpec, EvaluationSpec, StudySpec, TrainSpec
 
 
@@ -204,6 +204,9 @@ def _stage_problems(at: str, stage: Stage) -> Iterator[Problem]:
     else:
         known = LR_SHAPES[stage.lr_shape.kind].hparams
         yield from _setting_problems(f"{at}.lr_shape.hparams", stage.lr_shape.hparams, known)
+    for kind in stage.groups or {}:
+        if kind not in BLOCK_KINDS:
+            yield unknown_name(f"{at}.groups.{kind}", kind, "a kind of block", BLOCK_KINDS)
     for index, regularizer in enumerate(stage.regularizers):
         if regularizer.kind not in REGULARIZERS:
             yield unknown_name(f"{at}.regularizers.{index}", regularizer.kind, "a regularizer", REGULARIZERS)

@@ -9,11 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
-from mbo_search.study.spec.schedule import Regularizer, Stage
-
-_KINDS = ("attention", "embeddings", "mlp", "norms")
-"""Every parameter belongs to exactly one of them."""
+from mbo_search.study.spec.schedule import BLOCK_KINDS, BlockGroup, Regularizer, Stage, make_groups
 
 _LAYERS = re.compile(r"layers:(\d{1,9})-(\d{1,9})")
 
@@ -35,6 +33,8 @@ def stages_in_force(stages: Sequence[Stage]) -> tuple[Stage, ...]:
             update={
                 "regularizers": _acting(stage.regularizers, stages[index:]),
                 "trainable": trainable_in_force(stage.trainable),
+                "layer_decay": layer_decay_in_force(stage),
+                "groups": groups_in_force(stage),
             }
         )
         for index, stage in enumerate(stages)
@@ -56,11 +56,41 @@ def trainable_in_force(expression: str) -> str:
     'all'
     """
     blocks = {block.strip() for block in expression.split("+")}
-    if "all" in blocks or blocks.issuperset(_KINDS):
+    if "all" in blocks or blocks.issuperset(BLOCK_KINDS):
         return "all"
     ranges = {(int(match[1]), int(match[2])) for block in blocks if (match := _LAYERS.fullmatch(block))}
     others = {block for block in blocks if not _LAYERS.fullmatch(block)}
     return "+".join(sorted({*others, *(f"layers:{first}-{last}" for first, last in _joined(ranges))}))
+
+
+def layer_decay_in_force(stage: Stage) -> float | None:
+    """Return the decay of the learning rate from layer to layer; None where it changes nothing."""
+    return None if stage.layer_decay == 1 else stage.layer_decay
+
+
+def groups_in_force(stage: Stage) -> dict[str, BlockGroup] | None:
+    """Return the groups of a stage without what changes nothing: frozen blocks, and settings of the stage's own."""
+    learns = {kind for kind in stage.groups or {} if _may_learn(kind, stage.trainable)}
+    decays = learns - {"norms"} if _decays(stage) else set()
+    return make_groups(
+        {kind: ratio for kind, ratio in stage.lr_ratios.items() if kind in learns and ratio != 1},
+        {
+            kind: decay
+            for kind, decay in stage.weight_decays.items()
+            if kind in decays and decay != stage.weight_decay
+        },
+    )
+
+
+def _may_learn(kind: str, trainable: str) -> bool:
+    """Whether a stage may train blocks of a kind; ranges of layers hold some of each."""
+    blocks = trainable_in_force(trainable).split("+")
+    return "all" in blocks or kind in blocks or any(_LAYERS.fullmatch(block) for block in blocks)
+
+
+def _decays(stage: Stage) -> bool:
+    info = OPTIMIZERS.get(stage.optimizer)
+    return info is None or info.decoupled_decay
 
 
 def _acting(regularizers: Iterable[Regularizer], stages: Sequence[Stage]) -> tuple[Regularizer, ...]:

@@ -18,6 +18,7 @@ from mbo_search.extensions import Registry
 from mbo_search.study.catalogue.entries import OptimizerDefinition, RegularizerDefinition
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.segments import Segment
 
 Json = Mapping[str, object]
@@ -68,7 +69,22 @@ def _material(segment: Segment) -> Json:
         "regularizers": sorted((_versioned(r.kind, REGULARIZERS), r.strength.hex()) for r in stage.regularizers),
         "trainable": stage.trainable,
         "hand_over": segment.hand_over,
+        **_rates(stage),
     }
+
+
+def _rates(stage: Stage) -> Json:
+    """Learning rates and weight decays of parts of the model; nothing where they are the stage's."""
+    lr_ratios, weight_decays = _hex(stage.lr_ratios), _hex(stage.weight_decays)
+    return {
+        **({} if stage.layer_decay is None else {"layer_decay": stage.layer_decay.hex()}),
+        **({"lr_ratios": lr_ratios} if lr_ratios else {}),
+        **({"weight_decays": weight_decays} if weight_decays else {}),
+    }
+
+
+def _hex(numbers: Mapping[str, float]) -> dict[str, str]:
+    return {name: number.hex() for name, number in numbers.items()}
 
 
 def _versioned(name: str, known: Registry[OptimizerDefinition] | Registry[RegularizerDefinition]) -> str:

@@ -208,6 +208,38 @@ def _without_null(schema: JsonDict, model: type[BaseModel]) -> None:
             own["anyOf"] = [one for one in forms_allowed if one != {"type": "null"}]
 
 
+class BlockSettings(Description):
+    """Settings of the parameters of one kind of block that are not those of the stage.
+
+    Attributes:
+        lr_ratio: Learning rate over the stage's.
+        weight_decay: Decoupled weight decay of the matrices; in place of the stage's.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_without_null)
+
+    lr_ratio: Numeric | None = None
+    weight_decay: Numeric | None = None
+
+
+class GroupSettings(Description):
+    """Kinds of blocks with settings of their own.
+
+    Attributes:
+        attention: Weights of the attention.
+        embeddings: Everything outside the layers but the norms.
+        mlp: All other weights of the layers.
+        norms: Norms, within the layers and the last one.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_without_null)
+
+    attention: BlockSettings | None = None
+    embeddings: BlockSettings | None = None
+    mlp: BlockSettings | None = None
+    norms: BlockSettings | None = None
+
+
 class StageDefaults(Description):
     """Strategy settings; as `stage_defaults` they hold for every stage that does not set its own.
 
@@ -224,6 +256,8 @@ class StageDefaults(Description):
         trainable: The parameter blocks to choose from.
         hand_over: What may happen to the optimizer state when the stage begins.
         rewarm: Warm-up of a later stage as a share of the budget; `auto` warms up where second moments are lost.
+        layer_decay: Learning rate of a layer over that of the layer above it; 1 is the same in all.
+        groups: Kinds of blocks with a learning rate or a weight decay of their own.
     """
 
     model_config = ConfigDict(json_schema_extra=_without_null)
@@ -248,6 +282,12 @@ class StageDefaults(Description):
         | None
     ) = None
     rewarm: Numeric | Auto | None = None
+    layer_decay: Numeric | None = None
+    groups: GroupSettings | None = None
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_unset(write(self), "layer_decay", "groups")
 
 
 class StageSpace(StageDefaults):

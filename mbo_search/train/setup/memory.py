@@ -10,6 +10,7 @@ from __future__ import annotations
 from mbo_search.errors import Problem, StudyError
 from mbo_search.model.size import mlp_width, num_parameters
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.base import Description
 from mbo_search.study.study import Study
@@ -67,13 +68,20 @@ def trial_memory(study: Study, setup: TrainSetup, slots: int) -> TrialMemory:
     token_bytes = floats * size + 3 * setup.vocab_size * _FLOAT_BYTES
     names = {choice.name for axes in staged_space(study).stages for choice in axes.optimizers}
     state_floats = max((OPTIMIZERS[name].state_floats for name in names), default=2.0)
-    weights = num_parameters(model, setup.vocab_size) * (_FIXED_FLOATS + state_floats) * _FLOAT_BYTES
+    floats_per_parameter = _FIXED_FLOATS + state_floats + _regularizer_floats(study)
+    weights = num_parameters(model, setup.vocab_size) * floats_per_parameter * _FLOAT_BYTES
     return TrialMemory(
         fixed_bytes=int(weights) + _PROCESS_BYTES,
         sequence_bytes=token_bytes * model.context,
         micro_batch=setup.micro_batch,
         available_bytes=_available_bytes(setup, slots),
     )
+
+
+def _regularizer_floats(study: Study) -> float:
+    """Most floats a parameter that the regularizers of a stage keep together."""
+    sets = (chosen for axes in staged_space(study).stages for chosen in axes.regularizers)
+    return max((sum(REGULARIZERS[one.kind].state_floats for one in chosen) for chosen in sets), default=0.0)
 
 
 def _available_bytes(setup: TrainSetup, slots: int) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mbo_search.errors import StudyError
+from mbo_search.model.size import num_parameters
+from mbo_search.study.spec.study import RegularizerChoice
 from mbo_search.system import memory as system_memory
 from mbo_search.testing.runs import make_setup, make_study
 from mbo_search.train.setup import memory as module
@@ -59,3 +61,14 @@ def test_a_container_s_quota_is_read(text, found, tmp_path):
     (tmp_path / "memory.max").write_text(text)
     assert system_memory.quota_bytes(tmp_path) == found
     assert system_memory.quota_bytes(tmp_path / "none") is None
+
+
+def test_what_regularizers_keep_is_counted(planned):
+    study, setup = planned
+    kept = (RegularizerChoice(kind="ema", strength=0.9), RegularizerChoice(kind="l2_sp", strength=0.1))
+    stages = tuple(stage.model_copy(update={"regularizers": ((), kept)}) for stage in study.stages)
+    more = trial_memory(study.model_copy(update={"stages": stages}), setup, slots=1).fixed_bytes
+    copies = (more - trial_memory(study, setup, slots=1).fixed_bytes) / (
+        4 * num_parameters(setup.model, setup.vocab_size)
+    )
+    assert copies == pytest.approx(2)
