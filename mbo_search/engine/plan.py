@@ -37,7 +37,7 @@ from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.study.spec.study import Numeric, Range
 from mbo_search.study.study import Study
-from mbo_search.train.setup.eval_text import validation_use
+from mbo_search.train.setup.eval_text import cut_examples, validation_use
 from mbo_search.train.setup.memory import check_memory
 from mbo_search.train.setup.resolve import resolve_setup
 from mbo_search.train.setup.setup import TrainSetup
@@ -115,6 +115,8 @@ def _plan_of(
         most_seconds=_most_seconds(study, most_tokens, speed, slots),
         expected_seconds=_most_seconds(study, _expected_tokens(study, budget.total_tokens), speed, slots),
         num_windows=use.rows.num_rows,
+        evaluated_tokens=use.rows.num_targets,
+        cut_examples=cut_examples(prepared, context=study.model.context),
         judged_documents=0 if use.judged is None else len(use.judged.document_tokens),
         judged_tokens=0 if use.judged is None else sum(use.judged.document_tokens),
         why_not_judged=use.why_not,

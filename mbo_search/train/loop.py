@@ -90,6 +90,8 @@ def train_segment(
         if context.team.agree(stop):
             return False
         observe(_train_step(state, segment, context))
+    if segment.ends_stage:
+        state.regularizers.at_stage_end(state.model, _optimizer(state))
     return True
 
 

@@ -82,7 +82,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), language: Language = "en") -> str:
     """The report as the text of an HTML file."""
-    text = load_strings(language)
+    text = load_strings(language, source.setup.predicted)
     blocks = figure_blocks(source, text)
     with_section = [block for key, block in blocks.items() if FIGURES[key].has_section]
     values: dict[str, object] = {

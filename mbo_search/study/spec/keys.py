@@ -71,7 +71,14 @@ def _material(segment: Segment) -> Json:
         "hand_over": segment.hand_over,
         **_rates(stage),
         **_adapter(stage),
+        **({"ends_stage": True} if segment.ends_stage and _acts_at_stage_end(stage) else {}),
     }
+
+
+def _acts_at_stage_end(stage: Stage) -> bool:
+    """Whether a regularizer changes the weights at the end of the stage, so that a longer one trains otherwise."""
+    infos = (REGULARIZERS.get(regularizer.kind) for regularizer in stage.regularizers)
+    return any(info is not None and info.acts_at_stage_end for info in infos)
 
 
 def _rates(stage: Stage) -> Json:

@@ -13,6 +13,9 @@ from mbo_search.study.spec.base import Description
 ModelObjective = Literal["next_token", "masked"]
 """What a model predicts: each next token, or the tokens that were masked."""
 
+Predicted = Literal["next_token", "masked", "completion"]
+"""What losses and perplexities of a study are about: every token, masked ones, or those of a task's answers."""
+
 
 class ModelDescription(Description):
     """What is trained, whoever wrote it. Each kind says what it knows of itself."""

@@ -351,6 +351,11 @@ class DataSpec(Description):
     validation_share: StrictFloat = Field(default=0.05, gt=0, lt=0.5)
     task: Annotated[TaskSpec, json_forms.TaskForms()] | None = None
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that are read where there are any: that of the text, or those of the task."""
+        return (self.text_field,) if self.task is None else tuple(self.task.columns)
+
     @model_validator(mode="before")
     @classmethod
     def _with_task(cls, data: object) -> object:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mbo_search.data.batches import MeasuredRows, TokenStream, TrainingStream
-from mbo_search.data.example_parts import example_parts
-from mbo_search.data.examples import ExampleRows, Examples, ExampleStream, find_examples
 from mbo_search.data.judged import JudgedRows, judged_pieces
 from mbo_search.data.masked import MaskedJudged, MaskedRows, MaskedStream, Masking
-from mbo_search.data.metadata import Split
+from mbo_search.data.metadata import SPLITS, Split
 from mbo_search.data.parts import validation_parts
 from mbo_search.data.prepare import PreparedData
+from mbo_search.data.tasks.example_parts import example_parts
+from mbo_search.data.tasks.example_rows import ExampleRows, Examples, ExampleStream, find_examples
 from mbo_search.data.windows import WindowRows, Windows, evaluation_windows
 from mbo_search.errors import DataError
 from mbo_search.study.spec.network_facts import NetworkFacts
@@ -129,6 +129,14 @@ def over_whole_split(setup: TrainSetup, prepared: PreparedData) -> TrainSetup:
         return setup
     use = _over_whole_split(prepared, context=setup.model.context, num_tokens=setup.evaluation_tokens)
     return setup.model_copy(update={"windows_fingerprint": use.fingerprint, "judged_fingerprint": None})
+
+
+def cut_examples(prepared: PreparedData, *, context: int) -> dict[str, int]:
+    """Count the examples of a task that are longer than a context, by split; splits without any are left out."""
+    if not prepared.is_task:
+        return {}
+    counts = {split: _examples(prepared, split, context).num_cut for split in SPLITS}
+    return {split: count for split, count in counts.items() if count}
 
 
 def masking_of(setup: TrainSetup) -> Masking | None:

@@ -15,7 +15,7 @@ from pydantic import Field
 from mbo_search.model.size import mlp_width
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.keys import root_key
-from mbo_search.study.spec.network_facts import NetworkFacts
+from mbo_search.study.spec.network_facts import NetworkFacts, Predicted
 from mbo_search.study.spec.segments import BudgetSteps, scaled_budget
 from mbo_search.study.spec.study import SizedModel
 from mbo_search.system.device import Device, Precision
@@ -77,6 +77,13 @@ class TrainSetup(Description):
     def num_sequences(self) -> int:
         """Sequences of one optimizer step."""
         return self.batch_tokens // self.model.context
+
+    @property
+    def predicted(self) -> Predicted:
+        """What losses and perplexities are about."""
+        if self.packing is not None:
+            return "completion"
+        return self.model.objective if isinstance(self.model, NetworkFacts) else "next_token"
 
     def budget(self) -> BudgetSteps:
         """The budget of one full schedule in steps."""
