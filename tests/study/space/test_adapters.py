@@ -23,6 +23,7 @@ from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut
+from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 from tests.helpers.suggest import RandomSuggest
 from tests.study.builders import BUDGET, schedule, stage, stage_space, study
 from tests.study.studies import SMALL
@@ -34,9 +35,14 @@ def model(**lora):
     return PretrainedSpec(pretrained="base", context=64, adapters={"lora": {"rank": [4, 16], **lora}})
 
 
+def pretrained(*stages, model):
+    data = DataSpec(source=("docs",), tokenizer=TokenizerSpec(kind="file", path="base"))
+    return study(*stages, model=model, data=data)
+
+
 def two_stages(**lora):
     stages = stage_space("warm", 0.5), stage_space("cool", "rest", optimizer=["adamw", "lion"])
-    return study(*stages, model=model(**lora))
+    return pretrained(*stages, model=model(**lora))
 
 
 def names(space):
@@ -80,7 +86,7 @@ def test_every_opponent_trains_adapters_too():
 
 
 def test_a_stage_may_train_other_blocks_and_all_are_all_with_the_adapters():
-    asked = study(
+    asked = pretrained(
         stage_space("a", 0.5, trainable=["lora+norms"]), stage_space("b", trainable=["all"]), model=model()
     )
     assert [one.trainable for one in propose(staged_space(asked), RandomSuggest(0)).stages] == ["lora+norms", "all"]
@@ -91,7 +97,7 @@ def test_a_stage_may_train_other_blocks_and_all_are_all_with_the_adapters():
 
 
 def test_the_reference_is_ten_times_that_of_full_fine_tuning():
-    full = study(model=PretrainedSpec(pretrained="base", context=64))
+    full = pretrained(model=PretrainedSpec(pretrained="base", context=64))
     assert reference_lr(two_stages(), "adamw") == pytest.approx(10 * reference_lr(full, "adamw"))
 
 
