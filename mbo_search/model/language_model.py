@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from mbo_search.errors import Problem, StudyError
+from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.network_facts import ModelObjective
 from mbo_search.study.spec.study import SizedModel
 
@@ -26,6 +27,10 @@ _RECOMPUTES, _RECOMPUTE = "gradient_checkpointing", "_gradient_checkpointing_fun
 """Attributes of modules of `transformers`: whether activations are computed again, and what sees to it."""
 
 
+_ADAPTER_DROPOUT = "lora_dropout"
+"""Part of the names of the dropout modules of adapters."""
+
+
 class LanguageModel(nn.Module):
     """A language model.
 
@@ -36,12 +41,30 @@ class LanguageModel(nn.Module):
         spec: Its description.
         objective: What it predicts.
         vocab_size: Tokens of the vocabulary; the scores may have more, which no target asks for.
+        trained: Names of the parameters that some stage has let learn so far.
+        adapter: Adapters beside its weights; None: it has none.
     """
 
     objective: ClassVar[ModelObjective] = "next_token"
 
     spec: SizedModel
     vocab_size: int
+    trained: frozenset[str] = frozenset()
+    adapter: Adapter | None = None
+
+    def attach(self, adapter: Adapter, seed: int) -> None:
+        """Put adapters beside the weights, drawn from a seed; what the model computes stays the same.
+
+        Raises:
+            StudyError: If this kind of model takes none, or the adapters name none of its weights.
+        """
+        hint = "name a folder as model.pretrained, or leave the adapter out"
+        raise StudyError([Problem(key="stages.0.adapter", rule="needs a pretrained model", hint=hint)])
+
+    @property
+    def draws_in_forward(self) -> bool:
+        """Whether a forward pass in training draws random numbers, whatever the regularizers do."""
+        return self.adapter is not None and self.adapter.dropout > 0
 
     @property
     def highest_first_loss(self) -> float:
@@ -75,12 +98,16 @@ def set_dropout(model: nn.Module, probability: float) -> None:
     Where its configuration had none, some architectures lack one: Llama and its kin know that of attention weights
     alone. Layers are never passed over at random.
 
+    Adapters keep their own.
+
     Args:
         model: The model, changed in place; its weights and their names stay as they are.
         probability: In [0, 1).
     """
     assert 0.0 <= probability < 1.0, probability
-    for module in model.modules():
+    for place, module in model.named_modules():
+        if _ADAPTER_DROPOUT in place:
+            continue
         if isinstance(module, _DROPOUT_MODULES):
             module.p = probability
         for name in [name for name, value in vars(module).items() if isinstance(value, float | int)]:

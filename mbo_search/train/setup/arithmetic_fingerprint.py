@@ -69,7 +69,8 @@ def numerics(setup: TrainSetup) -> dict[str, str]:
     network = {} if library is None else {library: version(library)}
     # What is computed again gives equal bits where an operation does, which no GPU promises of all.
     recomputed = {"gradient_checkpointing": "true"} if setup.gradient_checkpointing else {}
-    return found | ranks | network | recomputed
+    adapters = {} if setup.model.lora is None else {"peft": version("peft")}
+    return found | ranks | network | recomputed | adapters
 
 
 def arithmetic_versions(device: Device) -> dict[str, str]:
