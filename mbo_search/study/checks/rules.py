@@ -59,7 +59,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(check=check_sections.check_reference_lrs, reads=()),
     Rule(check=check_sections.check_stage_names, reads=("stages.*.name",)),
-    Rule(check=check_choices.check_choices, reads=("model.layers",)),
+    Rule(check=check_choices.check_choices, reads=("model.layers", "model.adapters")),
     Rule(check=check_sections.check_optimizers_named, reads=("stages.*.optimizer", "stage_defaults.optimizer")),
     Rule(check=check_sections.check_baselines, reads=()),
     Rule(

@@ -206,6 +206,8 @@ def _raise_if(document: YamlDocument, problems: Iterable[Problem]) -> None:
 
 def _schedule_problems(schedule: Schedule, at: str) -> Iterator[Problem]:
     for index, stage in enumerate(schedule.stages):
+        if index and stage.adapter is not None:
+            yield Problem(key=f"{at}.{index}.adapter", rule="has a meaning in the first stage only")
         yield from _stage_problems(f"{at}.{index}", stage)
 
 

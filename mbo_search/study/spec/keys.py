@@ -70,6 +70,7 @@ def _material(segment: Segment) -> Json:
         "trainable": stage.trainable,
         "hand_over": segment.hand_over,
         **_rates(stage),
+        **_adapter(stage),
         **({"ends_stage": True} if segment.ends_stage and _acts_at_stage_end(stage) else {}),
     }
 
@@ -88,6 +89,15 @@ def _rates(stage: Stage) -> Json:
         **({"lr_ratios": lr_ratios} if lr_ratios else {}),
         **({"weight_decays": weight_decays} if weight_decays else {}),
     }
+
+
+def _adapter(stage: Stage) -> Json:
+    """What is put beside the weights when the first stage begins; nothing in all others."""
+    adapter = stage.adapter
+    if adapter is None:
+        return {}
+    numbers = {"alpha": adapter.alpha.hex(), "dropout": adapter.dropout.hex()}
+    return {"adapter": {"rank": adapter.rank, "targets": adapter.targets, **numbers}}
 
 
 def _hex(numbers: Mapping[str, float]) -> dict[str, str]:

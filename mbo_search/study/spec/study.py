@@ -432,6 +432,8 @@ class TrainSpec(Description):
         precision: Arithmetic of the forward pass.
         threads: CPU threads of one trial.
         device: Where trials compute.
+        gradient_checkpointing: Whether the backward pass computes the activations of layers again instead of
+            keeping them: less memory, a third more computation, the same training.
     """
 
     batch_tokens: BatchTokens
@@ -439,6 +441,7 @@ class TrainSpec(Description):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: StrictInt | Auto = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    gradient_checkpointing: StrictBool = Field(default=False, exclude_if=lambda recomputes: not recomputes)
 
 
 class EvaluationSpec(Description):

@@ -52,6 +52,7 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         threads=threads,
         device=device,
         ranks=ranks,
+        gradient_checkpointing=train.gradient_checkpointing,
         packing=None if study.data.task is None else study.data.task.packing,
         evaluation_tokens=study.evaluation.tokens,
         points=study.evaluation.points,
@@ -70,9 +71,9 @@ def _checked_model(study: Study, vocab_size: int) -> SizedModel:
 
     model = sized_model(study.model, vocab_size)
     _check_vocabulary(model, vocab_size)
-    check_requirements(
-        study.evaluation.metrics, model.objective if isinstance(model, NetworkFacts) else "next_token"
-    )
+    _check_objective(study, model)
+    objective = model.objective if isinstance(model, NetworkFacts) else "next_token"
+    check_requirements(study.evaluation.metrics, objective)
     return model
 
 
@@ -113,6 +114,13 @@ def _check_vocabulary(model: SizedModel, vocab_size: int) -> None:
         rule = f"has {vocab_size} tokens, of which the pretrained model knows {model.num_embeddings}"
         hint = "leave data.tokenizer out for the model's own"
         raise StudyError([Problem(key="data.tokenizer", rule=rule, hint=hint)])
+
+
+def _check_objective(study: Study, model: SizedModel) -> None:
+    if study.data.task is not None and isinstance(model, NetworkFacts) and model.objective == "masked":
+        rule = "predicts masked tokens, and a task asks for next ones"
+        hint = "leave data.task out, or take a causal model"
+        raise StudyError([Problem(key="model", value=model.architecture, rule=rule, hint=hint)])
 
 
 def _check_batch(study: Study) -> None:
