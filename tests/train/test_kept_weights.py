@@ -68,7 +68,7 @@ def test_each_boundary_holds_what_was_trained_so_far(setup: TrainSetup, tmp_path
 
 def test_a_chain_of_reread_states_ends_in_the_bits_of_one_in_memory(setup: TrainSetup, tmp_path: Path) -> None:
     in_memory, path = nodes(setup, SCHEDULE, tmp_path / "whole"), schedule_path(SCHEDULE, setup, SEED)
-    for first in range(1, len(path.segments)):
+    for first in (1, 2, 5, 7):
         node = Node(key=path.keys[first - 1], path=in_memory[first - 1])
         folder, _ = TorchStageRunner(setup, tmp_path / "again").run(
             node, [path.segments[first]], SEED, lambda: False
