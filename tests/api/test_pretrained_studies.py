@@ -71,19 +71,17 @@ def test_a_search_starts_from_the_weights_and_ends_in_a_folder_like_theirs(study
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # between the two libraries
-def test_adapters_are_searched_taken_up_again_and_written_beside_the_merged_model(study_file: Path) -> None:
+def test_adapters_are_searched_and_written_beside_the_merged_model(study_file: Path) -> None:
     from mbo_search.data.prepare import prepare
     from mbo_search.export.final import train_final
     from mbo_search.study.files.schedule_file import load_schedule_file
     from mbo_search.train.setup.eval_text import validation_use
 
     adapters = "model.adapters={lora: {rank: [2, 4], targets: [auto, attention]}}"
-    run = mbo.search(mbo.load_study(study_file, [adapters]), options=QUIET)
+    overrides = [adapters, "search.trials=2", "train.micro_batch=6", "train.precision=float32"]
+    run = mbo.search(mbo.load_study(study_file, overrides), options=QUIET)
     assert run.summary is not None
-    assert run.summary.num_complete == 3
-    again = mbo.resume(run, overrides=["search.trials=4"], options=QUIET)
-    assert again.summary is not None
-    assert again.summary.num_complete == 4
+    assert run.summary.num_complete == 2
     states = [json.loads(path.read_text()) for path in run.path.rglob("stages/**/state.json")]
     assert states
     assert all(state["base"] and state["adapter"]["rank"] in (2, 4) for state in states)

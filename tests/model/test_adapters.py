@@ -29,7 +29,10 @@ ADAPTER = Adapter(rank=2, alpha=4.0)
 SPECIAL = {"eos_token_id": 256, "bos_token_id": None, "pad_token_id": 256}
 
 
-@pytest.fixture(scope="module", params=["llama", "qwen3", "gpt2", "gemma", "mistral", "bert"])
+_ALIKE = (pytest.param(name, marks=pytest.mark.slow) for name in ("qwen3", "gemma", "mistral"))
+
+
+@pytest.fixture(scope="module", params=["llama", "gpt2", "bert", *_ALIKE])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pretrained(request.param, tmp_path_factory.mktemp("folders") / request.param)
 
