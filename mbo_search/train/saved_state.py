@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from mbo_search.errors import StoreError, StudyError
 from mbo_search.model.build import build_model
-from mbo_search.model.language_model import LanguageModel, set_dropout
+from mbo_search.model.language_model import LanguageModel, recompute_layers, set_dropout
 from mbo_search.optim.implementation import evaluates_a_mean
 from mbo_search.optim.regularizers import Regularizers, begin_regularizers
 from mbo_search.optim.staged import build_optimizer
@@ -99,7 +99,10 @@ class SavedState(Description):
 
 def fresh_state(setup: TrainSetup, seed: int) -> TrainState:
     """The untrained model."""
-    return TrainState(model=build_model(setup.model, setup.vocab_size, seed).to(setup.device))
+    model = build_model(setup.model, setup.vocab_size, seed).to(setup.device)
+    if setup.gradient_checkpointing:
+        recompute_layers(model)
+    return TrainState(model=model)
 
 
 def save_state(state: TrainState, folder: Path) -> None:
