@@ -150,14 +150,16 @@ def catalogue_page() -> str:
         _table(["from", "to", "kept", "second moments arrive"], _hand_over_rows()),
         "## Corpora",
         "Nothing is downloaded and no text is shipped: `code`, `docs` and `ref` are read from Python's own "
-        "standard library, `prose` and `qa` from two small packages.",
+        "standard library, as are the pairs of `classify` and `summarize`; small packages bring `prose`, `qa` and "
+        "`translate`. Those with columns are for [tasks](tasks.md).",
         _table(
-            ["name", "text", "size", "needs", "license"],
+            ["name", "text", "size", "columns", "needs", "license"],
             [
                 [
                     f"`{name}`",
                     info.summary,
                     f"about {info.num_bytes / 1e6:.2g} MB",
+                    ", ".join(f"`{column}`" for column in info.columns) or "none",
                     f"`{info.needs}`" if info.needs else "nothing",
                     info.license,
                 ]

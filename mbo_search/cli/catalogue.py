@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from mbo_search.study.catalogue.entries import Hparam
 
-_CODE = frozenset({"implementation", "factor", "make", "read", "export", "info", "draw", "missing"})
+_CODE = frozenset({"implementation", "factor", "make", "read", "rows", "export", "info", "draw", "missing"})
 """Attributes of definitions that hold code."""
 
 
@@ -135,10 +135,17 @@ def _regularizers() -> RenderableType:
 
 def _corpora() -> RenderableType:
     rows = [
-        (name, info.summary, f"about {format_count(info.num_bytes)}B", info.needs or "nothing", info.license)
+        (
+            name,
+            info.summary,
+            f"about {format_count(info.num_bytes)}B",
+            ", ".join(info.columns) or "-",
+            info.needs or "nothing",
+            info.license,
+        )
         for name, info in sorted(CORPORA.items())
     ]
-    return table(["corpus", "text", "size", "needs", "license"], rows)
+    return table(["corpus", "text", "size", "columns", "needs", "license"], rows)
 
 
 def _metrics() -> RenderableType:

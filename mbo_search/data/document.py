@@ -56,7 +56,7 @@ class Row:
     """One row of a table, or one object of a .jsonl file.
 
     Attributes:
-        name: Unique within a study: `file:line`, or what a corpus of pairs calls it.
+        name: Where it is from: `file:line`, or what a corpus of pairs calls it.
         values: What its columns hold.
     """
 

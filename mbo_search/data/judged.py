@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mbo_search.data.batches import IGNORED, Batch, TokenArray
-from mbo_search.data.examples import Examples, padded
+from mbo_search.data.tasks.example_rows import Examples, padded
 
 
 class JudgedRows(Protocol):

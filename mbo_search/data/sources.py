@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mbo_search.data.corpora import READERS, Corpus, open_corpus
+from mbo_search.data.built_in.corpora import READERS, Corpus, open_corpus
 from mbo_search.data.files.saved_datasets import beside_datasets
 from mbo_search.data.files.split_names import split_by_names
 from mbo_search.data.files.suffixes import plain_suffix, suffix_of
@@ -104,8 +104,7 @@ class _Wanted:
 
 
 def _wanted(spec: DataSpec) -> _Wanted:
-    columns = (spec.text_field,) if spec.task is None else tuple(spec.task.columns)
-    return _Wanted(columns, spec.task is not None)
+    return _Wanted(spec.columns, spec.task is not None)
 
 
 def resolve_sources(

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mbo_search.data.batches import TokenStream
-from mbo_search.data.corpora import open_corpus
+from mbo_search.data.built_in.corpora import open_corpus
 from mbo_search.data.metadata import DataMetadata
 from mbo_search.data.prepare import PreparedData, load_prepared, prepare
 from mbo_search.data.windows import WindowRows, evaluation_windows

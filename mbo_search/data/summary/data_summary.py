@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
 from mbo_search.data.files.saved_datasets import describes_dataset
 from mbo_search.data.metadata import (
     MOST_NAMES,
@@ -17,7 +19,7 @@ from mbo_search.data.metadata import (
     SourceMetadata,
     Split,
 )
-from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.base import Description, without_unset
 from mbo_search.study.spec.study import DataSpec
 
 WORTH_A_WARNING = 0.2
@@ -81,6 +83,7 @@ class SplitSummary(Description):
         num_bytes: UTF-8 bytes of the text.
         epochs: How often a full schedule reads it; None for all but the training split.
         unknown_share: Share of tokens that stand for text without a token of its own; None where nobody counted.
+        num_asked: Tokens that a task asks for; None for running text, where all are.
     """
 
     split: Split
@@ -89,6 +92,11 @@ class SplitSummary(Description):
     num_bytes: int
     epochs: float | None
     unknown_share: float | None
+    num_asked: int | None = None
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_unset(write(self), "num_asked")
 
 
 class DataWarning(Description):
@@ -125,6 +133,7 @@ class DataSummary(Description):
         splits: The splits.
         unknown_share: Share of unknown tokens over all splits; None where nobody counted.
         warnings: Losses of a fifth or more.
+        labels: Labels of the training text, sorted; None unless the task is one of labels.
     """
 
     fingerprint: str
@@ -136,6 +145,16 @@ class DataSummary(Description):
     splits: tuple[SplitSummary, ...]
     unknown_share: float | None
     warnings: tuple[DataWarning, ...]
+    labels: tuple[str, ...] | None = None
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_unset(write(self), "labels")
+
+    @property
+    def is_task(self) -> bool:
+        """Whether documents are examples of a task."""
+        return any(split.num_asked is not None for split in self.splits)
 
     @property
     def epochs(self) -> float | None:
@@ -163,6 +182,7 @@ def summarize(metadata: DataMetadata, spec: DataSpec, *, schedule_tokens: int) -
         splits=splits,
         unknown_share=_unknown_share(metadata),
         warnings=(*_lost_files(metadata), *_lost_documents(metadata, dropped), *_unknown(metadata)),
+        labels=metadata.labels,
     )
 
 
@@ -208,6 +228,7 @@ def _split(metadata: DataMetadata, name: Split, schedule_tokens: int) -> SplitSu
         num_bytes=split.num_bytes,
         epochs=schedule_tokens / split.num_tokens if is_read else None,
         unknown_share=split.unknown_share,
+        num_asked=None if split.asked is None else split.asked.num_tokens,
     )
 
 

@@ -17,8 +17,8 @@ from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.readers import read_rows
 from mbo_search.data.sources import Source
 from mbo_search.data.split import deal_groups, held_out_splits
+from mbo_search.data.tasks.asking import examples, with_task_keys
 from mbo_search.data.tasks.chats import ChatTemplate
-from mbo_search.data.tasks.examples import examples, with_task_keys
 from mbo_search.data.too_little import check_enough
 from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec

@@ -23,7 +23,7 @@ def shown_data(source: ReportSource, text: Strings) -> DataBlock | None:
     """What became of the text, in words; None where nobody knows any more."""
     if source.data is None:
         return None
-    return data_block(source.data, text, text_field=source.study.data.text_field)
+    return data_block(source.data, text, fields=", ".join(source.study.data.columns))
 
 
 def data_facts(source: ReportSource, text: Strings) -> Facts:

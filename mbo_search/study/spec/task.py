@@ -23,7 +23,7 @@ FORMS: dict[TaskForm, tuple[str, ...]] = {
 }
 """What each form of a task has to name."""
 
-_PIECE = re.compile(r"\{\{|\}\}|\{([^{}]+)\}")
+_PIECE = re.compile(r"\{\{|\}\}|\{\s*([^{}\s](?:[^{}]*[^{}\s])?)\s*\}")
 
 
 class TaskSpec(Description):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mbo_search.data.batches import MeasuredRows, TokenStream, TrainingStream
-from mbo_search.data.example_parts import example_parts
-from mbo_search.data.examples import ExampleRows, Examples, ExampleStream, find_examples
 from mbo_search.data.judged import JudgedRows, judged_pieces
 from mbo_search.data.masked import MaskedJudged, MaskedRows, MaskedStream, Masking
 from mbo_search.data.metadata import SPLITS, Split
 from mbo_search.data.parts import validation_parts
 from mbo_search.data.prepare import PreparedData
+from mbo_search.data.tasks.example_parts import example_parts
+from mbo_search.data.tasks.example_rows import ExampleRows, Examples, ExampleStream, find_examples
 from mbo_search.data.windows import WindowRows, Windows, evaluation_windows
 from mbo_search.errors import DataError
 from mbo_search.study.spec.network_facts import NetworkFacts
@@ -107,7 +107,7 @@ def judged_rows(prepared: PreparedData, setup: TrainSetup) -> JudgedRows | None:
     return judged if masking is None else MaskedJudged(judged, masking)
 
 
-def test_rows(prepared: PreparedData, setup: TrainSetup) -> MeasuredRows:
+def rows_of_test_split(prepared: PreparedData, setup: TrainSetup) -> MeasuredRows:
     """Rows of the test split like those of the validation split.
 
     Raises:

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mbo_search.data.examples import find_examples
 from mbo_search.data.prepare import load_prepared, prepare
+from mbo_search.data.tasks.example_rows import find_examples
 from mbo_search.errors import DataError
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 

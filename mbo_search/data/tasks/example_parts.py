@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mbo_search.data.examples import ExampleRows, Examples
 from mbo_search.data.judged import JudgedExamples
 from mbo_search.data.parts import FEWEST_JUDGED_DOCUMENTS, MOST_JUDGED_DOCUMENTS, MOST_JUDGED_TOKENS
+from mbo_search.data.tasks.example_rows import ExampleRows, Examples
 from mbo_search.errors import DataError, Problem
 
 

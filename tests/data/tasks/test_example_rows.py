@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mbo_search.data.batches import IGNORED
-from mbo_search.data.example_parts import example_parts
-from mbo_search.data.examples import ExampleRows, ExampleStream, find_examples, packed_rows, padded
+from mbo_search.data.tasks.example_parts import example_parts
+from mbo_search.data.tasks.example_rows import ExampleRows, ExampleStream, find_examples, packed_rows, padded
 from mbo_search.errors import DataError
 
 EOS = 0
