@@ -24,6 +24,7 @@ import torch.nn.functional as F
 
 from mbo_search.data.batches import TokenStream
 from mbo_search.data.prepare import PreparedData, prepare
+from mbo_search.data.windows import WindowRows
 from mbo_search.model.decoder import build_decoder
 from mbo_search.store.local import StageStore
 from mbo_search.study.spec.schedule import Schedule, Stage
@@ -102,8 +103,8 @@ def _steps(setup: TrainSetup, data: PreparedData, live: TrainState) -> dict[str,
     bare_step = _bare(setup)
     loop_seconds, bare_seconds = [], []
     for segment in cut(Schedule(stages=(stage,)), setup.budget()):
-        arrays = stream.batch(live.position_tokens, setup.num_sequences, setup.model.context)
-        bare_seconds.append(_processor_seconds(lambda arrays=arrays: bare_step(*arrays)))
+        batch = stream.batch(live.position_tokens, setup.num_sequences, setup.model.context)
+        bare_seconds.append(_processor_seconds(lambda batch=batch: bare_step(batch.inputs, batch.targets)))
         loop_seconds.append(
             _processor_seconds(
                 lambda segment=segment: train_segment(
@@ -134,13 +135,8 @@ def _bare(setup: TrainSetup) -> Callable[[np.ndarray, np.ndarray], None]:
 
 def _evaluation(setup: TrainSetup, data: PreparedData, live: TrainState) -> dict[str, float]:
     windows = evaluation_windows_of(data, context=MODEL.context, num_tokens=EVALUATION_TOKENS)
-    tokens = data.tokens("validation")
-    seconds = _quartile(
-        [
-            _processor_seconds(lambda: evaluate(live.model, tokens, windows, bytes_per_token=1.0, setup=setup))
-            for _ in range(8)
-        ]
-    )
+    rows = WindowRows(tokens=data.tokens("validation"), windows=windows)
+    seconds = _quartile([_processor_seconds(lambda: evaluate(live.model, rows, setup)) for _ in range(8)])
     return {"evaluation_us_per_token": 1e6 * seconds / windows.num_tokens}
 
 

@@ -31,6 +31,9 @@ READER_GROUP = "mbo_search.readers"
 EXPORTER_GROUP = "mbo_search.exporters"
 FIGURE_GROUP = "mbo_search.figures"
 
+ALLOW_CODE = "MBO_SEARCH_ALLOW_CODE"
+"""Variable that is 1 where code that a study names may run, in this process and those that it starts."""
+
 REFERENCES_VARIABLE = "MBO_SEARCH_EXTENSIONS"
 """Environment variable with the registered objects, as `module:attribute` separated by commas."""
 
@@ -186,12 +189,14 @@ def worker_environment() -> dict[str, str]:
     references = dict.fromkeys(
         _reference(value) for value in _REGISTERED if type(value).group in _NEEDED_BY_WORKERS
     )
+    allowed = {name: os.environ[name] for name in (ALLOW_CODE,) if name in os.environ}
     if not references:
-        return {name: os.environ[name] for name in (REFERENCES_VARIABLE, PATH_VARIABLE) if name in os.environ}
+        inherited_names = (REFERENCES_VARIABLE, PATH_VARIABLE)
+        return allowed | {name: os.environ[name] for name in inherited_names if name in os.environ}
     inherited = [reference for reference in os.environ.get(REFERENCES_VARIABLE, "").split(",") if reference]
     folders = dict.fromkeys(_folder(reference) for reference in references)
     inherited_folders = [folder for folder in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if folder]
-    return {
+    return allowed | {
         REFERENCES_VARIABLE: ",".join([*inherited, *references]),
         PATH_VARIABLE: os.pathsep.join([*inherited_folders, *folders]),
     }

@@ -3,7 +3,7 @@
 docs/cli.md               every command's help
 docs/api.md               the public names of the package
 docs/architecture.svg     the rooms of the package and the imports between them
-docs/catalogue.md         optimizers, learning-rate shapes, regularizers and corpora with their papers
+docs/catalogue.md         what a study may name, with papers
 tests/cli/surface.txt     the commands and options that the command line promises
 docs/decisions/README.md  the list of decisions
 studies/study.schema.json JSON Schema of study files, for editors
@@ -29,6 +29,7 @@ from mbo_search.study.catalogue.entries import Hparam
 from mbo_search.study.catalogue.hand_over import CarriedSlot, hand_over_table
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
+from mbo_search.study.catalogue.metrics import METRICS, NEEDS
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.files.schema import schema_text
@@ -149,18 +150,36 @@ def catalogue_page() -> str:
         _table(["from", "to", "kept", "second moments arrive"], _hand_over_rows()),
         "## Corpora",
         "Nothing is downloaded and no text is shipped: `code`, `docs` and `ref` are read from Python's own "
-        "standard library, `prose` and `qa` from two small packages.",
+        "standard library, as are the pairs of `classify` and `summarize`; small packages bring `prose`, `qa` and "
+        "`translate`. Those with columns are for [tasks](tasks.md).",
         _table(
-            ["name", "text", "size", "needs", "license"],
+            ["name", "text", "size", "columns", "needs", "license"],
             [
                 [
                     f"`{name}`",
                     info.summary,
                     f"about {info.num_bytes / 1e6:.2g} MB",
+                    ", ".join(f"`{column}`" for column in info.columns) or "none",
                     f"`{info.needs}`" if info.needs else "nothing",
                     info.license,
                 ]
                 for name, info in sorted(CORPORA.items())
+            ],
+        ),
+        "## Metrics",
+        "Of tasks, for `evaluation: {metrics: [...]}`; see [metrics](metrics.md).",
+        _table(
+            ["name", "what", "range", "better", "model is asked for", "paper"],
+            [
+                [
+                    f"`{name}`",
+                    info.summary,
+                    f"{info.low:g} to {info.high:g}",
+                    info.direction,
+                    NEEDS[info.needs],
+                    info.paper,
+                ]
+                for name, info in sorted(METRICS.items())
             ],
         ),
     ]

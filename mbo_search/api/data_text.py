@@ -32,7 +32,7 @@ def data_lines(study: Study, data: DataSummary | None) -> list[Text]:
 
 
 def _block(study: Study, data: DataSummary) -> DataBlock:
-    return data_block(data, load_strings("en"), text_field=study.data.text_field)
+    return data_block(data, load_strings("en"), fields=", ".join(study.data.columns))
 
 
 def _remarks(block: DataBlock) -> list[Text]:

@@ -15,7 +15,7 @@ class Options:
     """How a search is run; none of it changes what is found.
 
     >>> Options(backend="local", quiet=True)
-    Options(backend='local', address=None, insecure_cluster=False, warm_start=(), quiet=True)
+    Options(backend='local', address=None, insecure_cluster=False, warm_start=(), quiet=True, allow_code=False)
 
     Attributes:
         backend: `local` trains in this process, one trial at a time; `ray` in parallel; `auto` chooses by the
@@ -24,6 +24,7 @@ class Options:
         insecure_cluster: Whether that cluster may be one that asks for no token.
         warm_start: Run directories whose states and best schedules a new search starts from.
         quiet: Show no progress.
+        allow_code: Let code run that the study names (`model.code`): it may do whatever you may do.
     """
 
     backend: Backend = "auto"
@@ -31,6 +32,7 @@ class Options:
     insecure_cluster: bool = False
     warm_start: Sequence[Path | str] = ()
     quiet: bool = False
+    allow_code: bool = False
 
 
 DEFAULT_OPTIONS = Options()

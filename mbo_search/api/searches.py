@@ -13,8 +13,10 @@ from mbo_search.api.options import DEFAULT_OPTIONS, Options
 from mbo_search.api.runs import Run, Seams, load_run
 from mbo_search.api.studies import data_cache, default_run_folder, load_study, named_path
 from mbo_search.errors import command_line
+from mbo_search.extensions import ALLOW_CODE
 from mbo_search.study.spec.study import ConfirmSpec
 from mbo_search.study.study import Study
+from mbo_search.system.environment import process_environment
 from mbo_search.system.streams import lasting
 
 if TYPE_CHECKING:
@@ -159,8 +161,9 @@ def _running(options: Options, seams: Seams, folder: Path) -> Iterator[RunOption
             console.print(line, soft_wrap=not console.is_terminal)
 
     cluster = None if address is None else Cluster(address=address, may_be_insecure=options.insecure_cluster)
+    allowed = {ALLOW_CODE: "1"} if options.allow_code else {}
     try:
-        with watch(console, quiet=options.quiet) as observe:
+        with process_environment(allowed), watch(console, quiet=options.quiet) as observe:
             yield RunOptions(
                 cache=data_cache(),
                 backend=options.backend,

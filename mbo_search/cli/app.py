@@ -17,6 +17,7 @@ from mbo_search.cli.asked.usage import epilog
 from mbo_search.cli.console import deliver, interrupt_once, interrupted, run_app
 from mbo_search.cli.options import (
     Address,
+    AllowCode,
     AsJson,
     Backend,
     Example,
@@ -133,6 +134,7 @@ def plan(
     study: StudyFile = None,
     example: Example = None,
     overrides: Overrides = None,
+    _allow_code: AllowCode = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -162,6 +164,7 @@ def run(
     address: Address = None,
     insecure_cluster: InsecureCluster = False,
     live: Live = False,
+    _allow_code: AllowCode = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -197,6 +200,7 @@ def resume(
     address: Address = None,
     insecure_cluster: InsecureCluster = False,
     live: Live = False,
+    _allow_code: AllowCode = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -222,6 +226,7 @@ def fork(
         typer.Argument(metavar="NEWDIR", help="The new run directory.", show_default=False, callback=output_folder),
     ],
     overrides: Overrides = None,
+    _allow_code: AllowCode = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -268,6 +273,7 @@ def confirm(
     address: Address = None,
     insecure_cluster: InsecureCluster = False,
     live: Live = False,
+    _allow_code: AllowCode = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -419,7 +425,9 @@ def export(
 
 
 @app.command(epilog=epilog("replay"))
-def replay(file: ScheduleArgument, as_json: AsJson = False, quiet: Quiet = False) -> None:
+def replay(
+    file: ScheduleArgument, _allow_code: AllowCode = False, as_json: AsJson = False, quiet: Quiet = False
+) -> None:
     """Train an exported schedule again and compare the loss.
 
     With the seed of its search trial. Where the numerics match, the losses are equal bit for bit; elsewhere they
@@ -437,6 +445,7 @@ def train(
         Path, typer.Option("--out", metavar="DIR", help="The model folder to write.", callback=output_folder)
     ],
     overrides: Overrides = None,
+    _allow_code: AllowCode = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -457,6 +466,7 @@ def sample(
     num_tokens: Annotated[int, typer.Option("--tokens", help="Tokens to add.", min=1)] = 100,
     temperature: Annotated[float, typer.Option("--temperature", help="0: always the likeliest.", min=0)] = 0.8,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the draws.", min=0, max=2**63 - 1)] = 0,
+    _allow_code: AllowCode = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -498,11 +508,19 @@ def note(
 def list_names(
     kind: Annotated[
         Literal[
-            "optimizers", "lr_shapes", "regularizers", "searchers", "corpora", "readers", "exporters", "figures"
+            "optimizers",
+            "lr_shapes",
+            "regularizers",
+            "searchers",
+            "corpora",
+            "metrics",
+            "readers",
+            "exporters",
+            "figures",
         ],
         typer.Argument(
             metavar="KIND",
-            help="optimizers, lr_shapes, regularizers, searchers, corpora, readers, exporters or figures.",
+            help="optimizers, lr_shapes, regularizers, searchers, corpora, metrics, readers, exporters or figures.",
         ),
     ],
     as_json: AsJson = False,

@@ -17,6 +17,7 @@ from mbo_search.errors import command_line
 from mbo_search.extensions import BUILT_IN, Registry
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
+from mbo_search.study.catalogue.metrics import METRICS, NEEDS
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.catalogue.searchers import SEARCHERS
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from mbo_search.study.catalogue.entries import Hparam
 
-_CODE = frozenset({"implementation", "factor", "make", "read", "export", "info", "draw", "missing"})
+_CODE = frozenset({"implementation", "factor", "make", "read", "rows", "export", "info", "draw", "missing"})
 """Attributes of definitions that hold code."""
 
 
@@ -59,6 +60,7 @@ _ENTRIES: Mapping[Kind, Mapping[str, Any]] = MappingProxyType(
         "regularizers": REGULARIZERS,
         "searchers": SEARCHERS,
         "corpora": CORPORA,
+        "metrics": METRICS,
     }
 )
 
@@ -133,10 +135,25 @@ def _regularizers() -> RenderableType:
 
 def _corpora() -> RenderableType:
     rows = [
-        (name, info.summary, f"about {format_count(info.num_bytes)}B", info.needs or "nothing", info.license)
+        (
+            name,
+            info.summary,
+            f"about {format_count(info.num_bytes)}B",
+            ", ".join(info.columns) or "-",
+            info.needs or "nothing",
+            info.license,
+        )
         for name, info in sorted(CORPORA.items())
     ]
-    return table(["corpus", "text", "size", "needs", "license"], rows)
+    return table(["corpus", "text", "size", "columns", "needs", "license"], rows)
+
+
+def _metrics() -> RenderableType:
+    rows = [
+        (name, info.summary, f"{info.low:g} .. {info.high:g}", info.direction, NEEDS[info.needs], info.paper)
+        for name, info in sorted(METRICS.items())
+    ]
+    return table(["metric", "what it says", "range", "better", "model is asked for", "paper"], rows)
 
 
 def _searchers() -> RenderableType:
@@ -177,6 +194,7 @@ _TABLES: Mapping[Kind, Callable[[], RenderableType]] = MappingProxyType(
         "regularizers": _regularizers,
         "searchers": _searchers,
         "corpora": _corpora,
+        "metrics": _metrics,
         "readers": _readers,
         "exporters": _exporters,
         "figures": _figures,

@@ -55,10 +55,13 @@ def _samples(samples: Mapping[Split, Sequence[DocumentSample]]) -> dict[str, obj
 def _sample_text(samples: Mapping[Split, Sequence[DocumentSample]]) -> Iterator[RenderableType]:
     """Documents of each split, one a paragraph, under the name of the split."""
     for split, found in samples.items():
-        documents = "1 document" if len(found) == 1 else f"{len(found)} documents"
+        noun = "document" if all(sample.num_asked is None for sample in found) else "example"
+        documents = f"1 {noun}" if len(found) == 1 else f"{len(found)} {noun}s"
         name = "training" if split == "train" else split
-        yield Text(f"{documents} of the {name} split, as the model sees them", style="bold")
+        marks = ", what it is asked for in [[ ]]" if noun == "example" else ""
+        yield Text(f"{documents} of the {name} split, as the model sees them{marks}", style="bold")
         for number, sample in enumerate(found, start=1):
             more = " ..." if sample.is_cut else ""
-            yield Text(f"{number}. {sample.text}{more} ({sample.num_tokens:,} tokens)")
+            asked = "" if sample.num_asked is None else f", {sample.num_asked:,} asked for"
+            yield Text(f"{number}. {sample.text}{more} ({sample.num_tokens:,} tokens{asked})")
         yield ""

@@ -9,6 +9,7 @@ import typer
 
 from mbo_search.api.options import Backend as BackendName
 from mbo_search.cli.asked.arguments import (
+    allow_code,
     model_source,
     output_folder,
     run_folder,
@@ -17,7 +18,9 @@ from mbo_search.cli.asked.arguments import (
     table_file,
 )
 
-Kind = Literal["optimizers", "lr_shapes", "regularizers", "searchers", "corpora", "readers", "exporters", "figures"]
+Kind = Literal[
+    "optimizers", "lr_shapes", "regularizers", "searchers", "corpora", "metrics", "readers", "exporters", "figures"
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; print one line or nothing.")]
 StudyFile = Annotated[
@@ -85,5 +88,15 @@ WarmStart = Annotated[
         "--warm-start",
         metavar="DIR",
         help="Start from the states and best schedules of an earlier run. Repeatable.",
+    ),
+]
+
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        help="Let code run that the study names (model.code): it may do whatever you may do.",
+        callback=allow_code,
+        show_default=False,
     ),
 ]

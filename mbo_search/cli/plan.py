@@ -109,6 +109,11 @@ def _head(plan: StudyPlan) -> list[RenderableType]:
 def _evaluation(plan: StudyPlan) -> str:
     """Text that every trial is measured on, and text that judges runs on fresh seeds."""
     windows = f"{plan.num_windows * plan.setup.model.context} tokens in {plan.num_windows} windows"
+    if plan.setup.packing is not None:
+        windows = f"{plan.evaluated_tokens} tokens of answers to {plan.num_windows} examples"
+    if plan.cut_examples:
+        cut = ", ".join(f"{count} for {split}" for split, count in plan.cut_examples.items())
+        windows += f"; examples longer than the context, whose prompts lose their beginning: {cut}"
     if plan.judged_documents:
         tokens = format_count(plan.judged_tokens)
         return f"{windows}; fresh seeds are judged on {plan.judged_documents} other documents, {tokens} tokens"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from mbo_search.results.evidence.attribution import Attribution
     from mbo_search.results.evidence.ranking_values import LadderRung, RankedTrial, Ranking
+    from mbo_search.results.evidence.score_comparisons import ScoreComparison
     from mbo_search.results.statistics.paired import PairedTest
 
 _MOST_ROWS = 10
@@ -103,12 +104,21 @@ def _gain(row: LadderRung) -> tuple[str, str]:
 
 
 def _further(ranking: Ranking) -> list[str]:
-    """How much the seed alone moves a loss."""
+    """How the schedules differ in the metrics of their task, and how much the seed alone moves a loss."""
+    scores = [_score_sentence(one) for one in ranking.score_comparisons]
     floor = ranking.noise_floor
     if floor is None:
-        return []
+        return scores
     spread = f"{floor.sd_percent:.2g} % of perplexity ({floor.sd_nats:.4f} nats)"
-    return [f"Noise floor: from seed to seed, a difference of two schedules varies by {spread}."]
+    return [*scores, f"Noise floor: from seed to seed, a difference of two schedules varies by {spread}."]
+
+
+def _score_sentence(one: ScoreComparison) -> str:
+    gain = f"#{one.trial} over #{one.other}: {one.metric} {one.mean:+.4g}"
+    basis = f"on {one.num_examples} judged examples, over {one.num_seeds} fresh seed{'s' * (one.num_seeds > 1)}"
+    if one.low is None or one.high is None or one.level is None:
+        return f"{gain} {basis}."
+    return f"{gain} ({one.level:.0%} interval {one.low:+.4g} .. {one.high:+.4g}) {basis}."
 
 
 def _attribution(attribution: Attribution) -> RenderableType:
@@ -145,7 +155,7 @@ def _confirmed_table(ranking: Ranking, rows: Sequence[RankedTrial], most_rows: i
     """Schedules with their means over fresh seeds, beside them what the search had seen."""
     shown = _shown(ranking, rows, most_rows)
     grid = StackedTable(
-        header=_CONFIRMED,
+        header=(*_CONFIRMED, *_score_names(shown)),
         rows=[
             StackedRow(
                 cells=(
@@ -155,6 +165,7 @@ def _confirmed_table(ranking: Ranking, rows: Sequence[RankedTrial], most_rows: i
                     _UNKNOWN if row.search_val_loss is None else f"{row.search_val_loss:.4f}",
                     _UNKNOWN if row.test_perplexity is None else f"{row.test_perplexity:.2f}",
                     format_count(row.executed_tokens),
+                    *_scores(row, shown),
                 ),
                 below=describe_schedule(row.stages),
                 style="bold" if row.rank == 1 else "",
@@ -176,9 +187,12 @@ def _searched_table(
     """Schedules with what the search saw of them, on one seed each."""
     shown = _shown(ranking, rows, most_rows)
     grid = StackedTable(
-        header=_SEARCHED,
+        header=(*_SEARCHED, *_score_names(shown)),
         rows=[
-            StackedRow(cells=(*_name(row), format_count(row.executed_tokens)), below=describe_schedule(row.stages))
+            StackedRow(
+                cells=(*_name(row), format_count(row.executed_tokens), *_scores(row, shown)),
+                below=describe_schedule(row.stages),
+            )
             for row in shown
         ],
         below="recipe",
@@ -204,6 +218,14 @@ def _name(row: RankedTrial) -> tuple[str, ...]:
         _UNKNOWN if row.val_perplexity is None else f"{row.val_perplexity:.2f}",
         _UNKNOWN if row.val_loss is None else f"{row.val_loss:.4f}",
     )
+
+
+def _score_names(shown: Sequence[RankedTrial]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for row in shown for name in row.scores))
+
+
+def _scores(row: RankedTrial, shown: Sequence[RankedTrial]) -> tuple[str, ...]:
+    return tuple(f"{row.scores[name]:.4g}" if name in row.scores else _UNKNOWN for name in _score_names(shown))
 
 
 def _marks(shown: Sequence[RankedTrial]) -> list[str]:

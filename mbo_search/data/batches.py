@@ -8,6 +8,9 @@ regroup the stream.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Protocol
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,7 +19,68 @@ from mbo_search.errors import DataError
 TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 """Token ids of one split, int of shape [num_tokens], usually memory-mapped."""
 
+IGNORED = -100
+"""Target where nothing is asked; losses leave it out."""
+
 _KEPT_EPOCHS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Rows of token ids, and what a model is asked at each of them.
+
+    Attributes:
+        inputs: Token ids, int64 of shape [num_rows, row_tokens].
+        targets: The token to predict at each place, or `IGNORED`, of the same shape.
+    """
+
+    inputs: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int64]
+
+    @property
+    def num_targets(self) -> int:
+        """Tokens to predict."""
+        return int(np.count_nonzero(self.targets != IGNORED))
+
+    def rows(self, first: int, last: int) -> Batch:
+        """Some of the rows."""
+        return Batch(inputs=self.inputs[first:last], targets=self.targets[first:last])
+
+
+class TrainingStream(Protocol):
+    """Batches by position in a virtual, endless stream of training tokens.
+
+    Attributes:
+        seed: Seed of the order.
+    """
+
+    seed: int
+
+    def batch(self, position_tokens: int, num_sequences: int, context: int) -> Batch:
+        """Read the next rows of the stream."""
+        ...
+
+    def num_targets(self, position_tokens: int, num_sequences: int, context: int) -> int:
+        """Tokens to predict in these rows, at least 1."""
+        ...
+
+
+class MeasuredRows(Protocol):
+    """Fixed rows on which models are measured."""
+
+    @property
+    def num_rows(self) -> int:
+        """Rows."""
+        ...
+
+    @property
+    def num_targets(self) -> int:
+        """Tokens to predict in one evaluation."""
+        ...
+
+    def read(self, first: int, last: int) -> Batch:
+        """Read some of the rows."""
+        ...
 
 
 class TokenStream:
@@ -37,8 +101,8 @@ class TokenStream:
     >>> stream = TokenStream(np.arange(9, dtype=np.uint16), block_tokens=4, seed=0)
     >>> stream.epoch_tokens
     8
-    >>> inputs, targets = stream.batch(0, num_sequences=2, context=4)
-    >>> bool((targets == inputs + 1).all()), sorted(inputs.ravel().tolist())
+    >>> batch = stream.batch(0, num_sequences=2, context=4)
+    >>> bool((batch.targets == batch.inputs + 1).all()), sorted(batch.inputs.ravel().tolist())
     (True, [0, 1, 2, 3, 4, 5, 6, 7])
     """
 
@@ -65,16 +129,18 @@ class TokenStream:
         """Epochs read at a position; 1.5 is half-way through the second one."""
         return position_tokens / self.epoch_tokens
 
-    def batch(
-        self, position_tokens: int, num_sequences: int, context: int
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def batch(self, position_tokens: int, num_sequences: int, context: int) -> Batch:
         """Read the next tokens of the stream."""
-        places = self._places(position_tokens, num_sequences * context)
-        inputs = self._tokens[places].astype(np.int64)
-        targets = self._tokens[places + 1].astype(np.int64)
-        return inputs.reshape(num_sequences, context), targets.reshape(num_sequences, context)
+        places = self.places(position_tokens, num_sequences * context).reshape(num_sequences, context)
+        return Batch(
+            inputs=self._tokens[places].astype(np.int64), targets=self._tokens[places + 1].astype(np.int64)
+        )
 
-    def _places(self, position_tokens: int, num_tokens: int) -> npt.NDArray[np.int64]:
+    def num_targets(self, position_tokens: int, num_sequences: int, context: int) -> int:
+        """Tokens to predict: all of them."""
+        return num_sequences * context
+
+    def places(self, position_tokens: int, num_tokens: int) -> npt.NDArray[np.int64]:
         """Indices into the corpus of consecutive tokens of the stream, shape [num_tokens]."""
         positions = np.arange(position_tokens, position_tokens + num_tokens, dtype=np.int64)
         slots, offsets = np.divmod(positions, self._block_tokens)
@@ -90,11 +156,11 @@ class TokenStream:
         if epoch not in self._orders:
             while len(self._orders) >= _KEPT_EPOCHS:
                 del self._orders[next(iter(self._orders))]
-            self._orders[epoch] = _permutation(self._num_blocks, seed=self.seed, epoch=epoch)
+            self._orders[epoch] = shuffled_order(self._num_blocks, seed=self.seed, epoch=epoch)
         return self._orders[epoch]
 
 
-def _permutation(num_blocks: int, *, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+def shuffled_order(num_blocks: int, *, seed: int, epoch: int) -> npt.NDArray[np.int64]:
     """Order blocks by raw Philox numbers, which stay the same in every NumPy version; its shuffles may not."""
     numbers = np.random.Philox(np.random.SeedSequence([seed, epoch])).random_raw(num_blocks)
     return np.argsort(numbers, kind="stable")

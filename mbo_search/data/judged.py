@@ -5,11 +5,45 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from mbo_search.data.batches import TokenArray
+from mbo_search.data.batches import IGNORED, Batch, TokenArray
+from mbo_search.data.tasks.example_rows import Examples, padded
+
+
+class JudgedRows(Protocol):
+    """Documents in rows, on which finished models are judged, each by its own loss."""
+
+    @property
+    def document_tokens(self) -> tuple[int, ...]:
+        """Tokens to predict of each document."""
+        ...
+
+    @property
+    def documents(self) -> npt.NDArray[np.int64]:
+        """The document of each row."""
+        ...
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each row."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """64 hexadecimal digits; equal only for the same documents of the same split."""
+        ...
+
+    def batches(self, most_tokens: int) -> list[npt.NDArray[np.int64]]:
+        """Numbers of rows that are read together: of similar length, so that little is padded."""
+        ...
+
+    def read(self, rows: npt.NDArray[np.int64]) -> Batch:
+        """Read some rows, padded on the right."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,48 +109,116 @@ class Pieces:
     lengths: npt.NDArray[np.int64]
     begins_document: npt.NDArray[np.bool_]
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedPieces:
+    """Judged text in rows of at most a context.
+
+    A document is read in consecutive pieces; a token is predicted from those before it in its piece, and from the
+    one before the piece: an end-of-document token before the first piece, as in training.
+
+    Attributes:
+        tokens: Token ids of the split.
+        text: The documents.
+        pieces: Their pieces.
+        eos_id: The end-of-document token.
+    """
+
+    tokens: TokenArray
+    text: JudgedText
+    pieces: Pieces
+    eos_id: int
+
+    @property
+    def document_tokens(self) -> tuple[int, ...]:
+        """Tokens of each document."""
+        return self.text.lengths
+
+    @property
+    def documents(self) -> npt.NDArray[np.int64]:
+        """The document of each piece."""
+        return self.pieces.documents
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each piece."""
+        return self.pieces.lengths
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the documents, whatever the context."""
+        return self.text.fingerprint
+
     def batches(self, most_tokens: int) -> list[npt.NDArray[np.int64]]:
-        """Put pieces of similar length together, the longest first, so that little is padded."""
-        order = np.argsort(-self.lengths, kind="stable")
-        found, first = [], 0
-        while first < len(order):
-            last = first + max(1, most_tokens // int(self.lengths[order[first]]))
-            found.append(order[first:last])
-            first = last
-        return found
+        """Put pieces of similar length together, the longest first."""
+        return batches_of_similar_length(self.pieces.lengths, most_tokens)
+
+    def read(self, rows: npt.NDArray[np.int64], *, padding: int = 0) -> Batch:
+        """Read some pieces."""
+        pieces = self.pieces
+        starts, lengths = pieces.starts[rows], pieces.lengths[rows]
+        steps = np.arange(int(lengths.max()), dtype=np.int64)
+        is_real = steps < lengths[:, None]
+        places = np.where(is_real, starts[:, None] + steps, 0)
+        inputs = self.tokens[np.maximum(places - 1, 0)].astype(np.int64)
+        inputs[pieces.begins_document[rows], 0] = self.eos_id
+        return Batch(
+            inputs=np.where(is_real, inputs, padding),
+            targets=np.where(is_real, self.tokens[places].astype(np.int64), IGNORED),
+        )
+
+
+def judged_pieces(tokens: TokenArray, text: JudgedText, *, context: int, eos_id: int) -> JudgedPieces:
+    """Judged text as a model of some context reads it."""
+    return JudgedPieces(tokens=tokens, text=text, pieces=text.pieces(context), eos_id=eos_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PieceBatch:
-    """Some pieces, padded on the right to the longest.
+class JudgedExamples:
+    """Examples of a task, each a document of its own.
 
     Attributes:
-        inputs: Token ids, int64 of shape [num_pieces, longest].
-        targets: The tokens that follow them, of the same shape.
-        is_real: Where there is a token to predict, of the same shape; the rest is padding.
+        examples: The examples.
+        fingerprint: 64 hexadecimal digits; equal only for the same examples of the same split.
     """
 
-    inputs: npt.NDArray[np.int64]
-    targets: npt.NDArray[np.int64]
-    is_real: npt.NDArray[np.bool_]
+    examples: Examples
+    fingerprint: str
+
+    @property
+    def document_tokens(self) -> tuple[int, ...]:
+        """Asked tokens of each example."""
+        return tuple(self.examples.num_asked.tolist())
+
+    @property
+    def documents(self) -> npt.NDArray[np.int64]:
+        """Each row is an example."""
+        return np.arange(len(self.examples), dtype=np.int64)
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each example, its prompt included."""
+        return self.examples.lengths
+
+    def batches(self, most_tokens: int) -> list[npt.NDArray[np.int64]]:
+        """Put examples of similar length together, the longest first."""
+        return batches_of_similar_length(self.examples.lengths, most_tokens)
+
+    def read(self, rows: npt.NDArray[np.int64]) -> Batch:
+        """Read some examples."""
+        return padded(self.examples, rows)
 
 
-def read_pieces(
-    tokens: TokenArray, pieces: Pieces, chosen: npt.NDArray[np.int64], *, eos_id: int, padding: int = 0
-) -> PieceBatch:
-    """Read some pieces.
+def batches_of_similar_length(lengths: npt.NDArray[np.int64], most_tokens: int) -> list[npt.NDArray[np.int64]]:
+    """Put rows of similar length together, the longest first, so that little is padded.
 
-    The first token of a document is predicted from an end-of-document token, as in training; the first token of any
-    other piece from the one before it.
+    >>> [batch.tolist() for batch in batches_of_similar_length(np.array([1, 4, 3, 1]), 6)]
+    [[1], [2, 0], [3]]
     """
-    starts, lengths = pieces.starts[chosen], pieces.lengths[chosen]
-    steps = np.arange(int(lengths.max()), dtype=np.int64)
-    is_real = steps < lengths[:, None]
-    places = np.where(is_real, starts[:, None] + steps, 0)
-    inputs = tokens[np.maximum(places - 1, 0)].astype(np.int64)
-    inputs[pieces.begins_document[chosen], 0] = eos_id
-    return PieceBatch(
-        inputs=np.where(is_real, inputs, padding),
-        targets=np.where(is_real, tokens[places].astype(np.int64), padding),
-        is_real=is_real,
-    )
+    order = np.argsort(-lengths, kind="stable")
+    found, first = [], 0
+    while first < len(order):
+        last = first + max(1, most_tokens // int(lengths[order[first]]))
+        found.append(order[first:last])
+        first = last
+    return found

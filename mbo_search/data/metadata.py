@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.base import Description, without_unset
 
 Split = Literal["train", "validation", "test"]
 DropReason = Literal["empty", "too_short", "exact", "near", "in_validation", "in_test"]
@@ -35,6 +35,20 @@ MOST_NAMES = 20
 """Names of files that are kept for each reason; all are counted."""
 
 
+class AskedMetadata(Description):
+    """What a split of a task asks a model to predict.
+
+    Attributes:
+        num_tokens: Tokens that are asked for, the ends of the examples among them.
+        num_bytes: UTF-8 bytes of the text that is asked for.
+        sha256: SHA-256 of which tokens are asked for, and of where examples end.
+    """
+
+    num_tokens: int = Field(ge=0)
+    num_bytes: int = Field(ge=0)
+    sha256: str
+
+
 class SplitMetadata(Description):
     """One split.
 
@@ -45,6 +59,7 @@ class SplitMetadata(Description):
         bytes_per_token: Bytes of text per token; None for an empty split.
         sha256: SHA-256 of the token file.
         num_unknown: Tokens that stand for text which the tokenizer has no token for; None where nobody counted.
+        asked: What is asked of a model; None for running text, where it is everything.
     """
 
     num_documents: int = Field(ge=0)
@@ -53,6 +68,18 @@ class SplitMetadata(Description):
     bytes_per_token: float | None
     sha256: str
     num_unknown: int | None = Field(default=None, ge=0)
+    asked: AskedMetadata | None = None
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_unset(write(self), "asked")
+
+    @property
+    def digest(self) -> str:
+        """Names the tokens and what is asked about them; for running text, the digest of the tokens alone."""
+        if self.asked is None:
+            return self.sha256
+        return hashlib.sha256(f"{self.sha256}{self.asked.sha256}".encode()).hexdigest()
 
     @property
     def unknown_share(self) -> float | None:
@@ -189,11 +216,13 @@ class WrittenSplits(Description):
         splits: The splits.
         sources: What was read.
         dedup: What was dropped.
+        labels: Labels of the training text, sorted; None unless the task is one of labels.
     """
 
     splits: dict[Split, SplitMetadata]
     sources: tuple[SourceMetadata, ...]
     dedup: DedupMetadata
+    labels: tuple[str, ...] | None = None
 
 
 class FileMetadata(Description):
@@ -223,6 +252,7 @@ class DataMetadata(Description):
         sources: Where the text came from.
         dedup: What was dropped.
         versions: Versions of what may change the tokens.
+        labels: Labels of the training text, sorted; None unless the task is one of labels.
     """
 
     schema_version: Literal["mbo-search/data/1"] = "mbo-search/data/1"
@@ -236,11 +266,16 @@ class DataMetadata(Description):
     sources: tuple[SourceMetadata, ...]
     dedup: DedupMetadata
     versions: dict[str, str]
+    labels: tuple[str, ...] | None = None
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_unset(write(self), "labels")
 
 
 def data_fingerprint(splits: dict[Split, SplitMetadata], *, dtype: TokenWidth, tokenizer_sha256: str) -> str:
-    """Name tokens by their content."""
-    material = {name: split.sha256 for name, split in splits.items()} | {
+    """Name tokens, and what is asked about them, by their content."""
+    material = {name: split.digest for name, split in splits.items()} | {
         "dtype": dtype,
         "tokenizer": tokenizer_sha256,
     }

@@ -13,18 +13,20 @@ import json
 import platform
 import secrets
 import shutil
+import tempfile
 import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pydantic
 import tokenizers
 
 from mbo_search.data.batches import TokenArray
-from mbo_search.data.corpus_text import read_splits
+from mbo_search.data.corpus_text import SplitText, read_splits
 from mbo_search.data.metadata import (
     SPLITS,
     DataMetadata,
@@ -37,7 +39,22 @@ from mbo_search.data.metadata import (
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.shards import write_shard_splits
 from mbo_search.data.sources import Source, resolve_sources
-from mbo_search.data.token_files import open_tokens, token_file, token_width, tokenizable_texts, write_documents
+from mbo_search.data.stored.known_digests import KnownDigests
+from mbo_search.data.tasks.chats import ChatTemplate, chat_template
+from mbo_search.data.tasks.example_files import open_ends, write_examples
+from mbo_search.data.tasks.example_splits import read_examples
+from mbo_search.data.token_files import (
+    TextEncoder,
+    asked_file,
+    document_ends,
+    document_texts,
+    open_asked,
+    open_tokens,
+    token_file,
+    token_width,
+    tokenizable_texts,
+    write_documents,
+)
 from mbo_search.data.tokenizer import (
     Tokenizer,
     load_tokenizer,
@@ -46,7 +63,8 @@ from mbo_search.data.tokenizer import (
     tokenizer_files,
     train_bpe_tokenizer,
 )
-from mbo_search.data.tokenizing.fit import check_covered, check_known
+from mbo_search.data.tokenizing.fit import check_covered, check_known, sample_step
+from mbo_search.data.workers.pool import open_workers
 from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 from mbo_search.system.files import fsync_file, fsync_folder, read_json, sha256_file, write_json
@@ -56,6 +74,7 @@ METADATA = "card.json"
 
 _TOKENIZER = "tokenizer"
 _BUILDING = ".building-"
+_DIGESTS = ".digests"
 _ABANDONED_SECONDS = 24 * 3600
 _DEFAULT_VOCAB_SIZE = 1024
 # Raised whenever the same settings and sources would give other tokens or another card than before.
@@ -83,6 +102,25 @@ class PreparedData:
         """Token ids of a split, memory-mapped read-only, shape [num_tokens]."""
         return open_tokens(self.folder / token_file(split), self.metadata.dtype)
 
+    @property
+    def is_task(self) -> bool:
+        """Whether the documents are examples of a task, of which only a part is asked."""
+        return asked_file("train") in self.metadata.files
+
+    def asked(self, split: Split) -> npt.NDArray[np.uint8]:
+        """Which tokens of a split of a task are asked, memory-mapped read-only, 0 or 1, shape [num_tokens]."""
+        return open_asked(self.folder / asked_file(split))
+
+    def ends(self, split: Split) -> npt.NDArray[np.int64]:
+        """Ends of the documents or examples of a split: the positions after their last tokens, ascending."""
+        if self.is_task:
+            return open_ends(self.folder, split)
+        return document_ends(self.tokens(split), self.metadata.eos_id)
+
+    def split_sha256(self, split: Split) -> str:
+        """Digest of the tokens of a split, and of what is asked in them."""
+        return self.metadata.splits[split].digest
+
     def tokenizer(self) -> Tokenizer:
         """Load the tokenizer."""
         return load_tokenizer(self.tokenizer_folder)
@@ -91,8 +129,8 @@ class PreparedData:
 def prepare(spec: DataSpec, cache: Path, progress: PrepareReporter = tell_nobody) -> PreparedData:
     """Prepare the data of a study, or find it in the cache.
 
-    Text is held in memory while it is prepared, several times its size in all; tokens are not, so a corpus of many
-    gigabytes is best given as token shards.
+    Text lies in scratch files in the cache while it is prepared, up to about twice its size in all; in memory are
+    some megabytes of it at a time, and a few numbers for each document.
 
     Args:
         spec: The study's data section.
@@ -102,9 +140,10 @@ def prepare(spec: DataSpec, cache: Path, progress: PrepareReporter = tell_nobody
     Raises:
         DataError: With everything that is wrong with the sources or the tokenizer.
     """
-    sources = resolve_sources(spec, progress)
+    known = KnownDigests(cache / _DIGESTS)
+    sources = resolve_sources(spec, progress, known.sha256)
     target = cache / _cache_key(spec, sources)
-    found = _load_undamaged(target)
+    found = _load_undamaged(target, known.sha256)
     if found is not None:
         return found
     try:
@@ -145,7 +184,7 @@ def load_prepared(folder: Path) -> PreparedData:
     return PreparedData(folder=folder, metadata=metadata)
 
 
-def _load_undamaged(folder: Path) -> PreparedData | None:
+def _load_undamaged(folder: Path, sha256: Callable[[Path], str] = sha256_file) -> PreparedData | None:
     """Prepared data whose every file has its digest; None if there is none or it is damaged."""
     if not folder.is_dir():
         return None
@@ -154,13 +193,16 @@ def _load_undamaged(folder: Path) -> PreparedData | None:
     except DataError:
         # Damaged data is built again from its sources; nothing is lost.
         return None
-    intact = all(sha256_file(folder / name) == file.sha256 for name, file in prepared.metadata.files.items())
+    intact = all(sha256(folder / name) == file.sha256 for name, file in prepared.metadata.files.items())
     return prepared if intact else None
 
 
 def _cache_key(spec: DataSpec, sources: Sequence[Source]) -> str:
     """Digest of everything that decides the tokens; where the files lie does not matter."""
-    settings = spec.model_dump(mode="json", exclude={"source", "validation", "tokenizer"})
+    # How examples are laid out in rows decides no token.
+    settings = spec.model_dump(
+        mode="json", exclude={"source": True, "validation": True, "tokenizer": True, "task": {"packing"}}
+    )
     tokenizer = spec.tokenizer.model_dump(mode="json", exclude={"path"})
     if spec.tokenizer.kind == "file":
         files = tokenizer_files(_given_path(spec.tokenizer))
@@ -194,7 +236,7 @@ def _versions() -> dict[str, str]:
 
 def _build(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> None:
     (folder / _TOKENIZER).mkdir()
-    write = _write_shards if sources[0].is_shards else _write_text
+    write = _write_shards if sources[0].is_shards else _write_text if spec.task is None else _write_task
     written = write(spec, sources, folder, tell)
     tokenizer = load_tokenizer(folder / _TOKENIZER)
     width = token_width(tokenizer.vocab_size)
@@ -211,25 +253,61 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: Prepar
         sources=written.sources,
         dedup=written.dedup,
         versions=_versions(),
+        labels=written.labels,
     )
     write_json(folder / METADATA, metadata.model_dump(mode="json"))
 
 
 def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:
-    text = read_splits(spec, sources, tell)
-    train = (piece for document in text.splits["train"] for piece in tokenizable_texts(document.text))
+    with (
+        tempfile.TemporaryDirectory(dir=folder, prefix=".text-") as scratch,
+        read_splits(spec, sources, Path(scratch), tell) as text,
+    ):
+        train = (piece for document in text.splits["train"] for piece in document_texts(document))
+        _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER, tell)
+        splits = _encode(spec.tokenizer, text, folder, tell)
+        return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup)
+
+
+def _encode(
+    spec: TokenizerSpec, text: SplitText, folder: Path, tell: PrepareReporter
+) -> dict[Split, SplitMetadata]:
+    tokenizer = load_tokenizer(folder / _TOKENIZER)
+    num_documents = sum(map(len, text.splits.values()))
+    step = sample_step(num_documents)
+    check_covered(spec, (part.text for split in SPLITS for part in text.splits[split].first_parts(step)), tokenizer)
+    every = itertools.chain.from_iterable(text.splits[split] for split in SPLITS)
+    documents = counted(every, "encode", num_documents, tell)
+    splits: dict[Split, SplitMetadata] = {}
+    with open_workers("encode", str(folder / _TOKENIZER), text.num_characters) as workers:
+        encoder = TextEncoder(tokenizer, workers)
+        for split in SPLITS:
+            own = itertools.islice(documents, len(text.splits[split]))
+            splits[split] = write_documents(folder / token_file(split), own, encoder)
+            check_known(spec, split, splits[split])
+    next(documents, None)  # the last document is done
+    return splits
+
+
+def _write_task(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:
+    assert spec.task is not None
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".text-") as scratch:
+        found = read_examples(spec, sources, _chat_template(spec), Path(scratch), tell)
+    train = (piece for example in found.splits["train"] for piece in tokenizable_texts(example.text))
     _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER, tell)
     tokenizer = load_tokenizer(folder / _TOKENIZER)
-    documents = [document for split in SPLITS for document in text.splits[split]]
-    encoded = counted(documents, "encode", len(documents), tell)
-    check_covered(spec.tokenizer, documents, tokenizer)
+    documents = [example for split in SPLITS for example in found.splits[split]]
+    samples = (example.text for example in documents[:: sample_step(len(documents))])
+    check_covered(spec.tokenizer, samples, tokenizer)
     splits: dict[Split, SplitMetadata] = {}
-    for split in SPLITS:
-        own = itertools.islice(encoded, len(text.splits[split]))
-        splits[split] = write_documents(folder / token_file(split), own, tokenizer)
+    for split in counted(SPLITS, "encode", len(SPLITS), tell):
+        splits[split] = write_examples(folder, split, found.splits[split], tokenizer)
         check_known(spec.tokenizer, split, splits[split])
-    next(encoded, None)  # the last document is done
-    return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup)
+    return WrittenSplits(splits=splits, sources=found.sources, dedup=found.dedup, labels=found.labels)
+
+
+def _chat_template(spec: DataSpec) -> ChatTemplate:
+    return chat_template(tokenizer_files(_given_path(spec.tokenizer))[0] if spec.tokenizer.kind == "file" else None)
 
 
 def _write_shards(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:

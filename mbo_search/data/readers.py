@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import lzma
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mbo_search.data.document import Document
-from mbo_search.data.files.decoding import decode, file_problem
-from mbo_search.data.files.gutenberg import begins_with_license, is_licensed, without_license
+from mbo_search.data.document import Document, Row
+from mbo_search.data.files.decoding import decode, decoded_blocks, file_problem
+from mbo_search.data.files.gutenberg import begins_with_license, without_license
 from mbo_search.data.files.html_text import declared_charset, html_text
+from mbo_search.data.files.long_texts import parted_documents
 from mbo_search.data.files.mediawiki import DUMP_ROOT, read_mediawiki, root_name
 from mbo_search.data.files.suffixes import COMPRESSED, open_bytes, plain_suffix, suffix_of
-from mbo_search.data.files.tables import lacks_column, no_field, read_arrow, read_parquet, read_separated
+from mbo_search.data.files.tables import (
+    arrow_rows,
+    lacks_column,
+    no_field,
+    parquet_rows,
+    read_arrow,
+    read_parquet,
+    read_separated,
+    separated_rows,
+)
 from mbo_search.data.files.walk import shown
 from mbo_search.data.files.wikitext import wikitext_parser
 from mbo_search.data.tokenizer import EOS
-from mbo_search.errors import Problem, UserError
+from mbo_search.errors import DataError, Problem, UserError
 from mbo_search.extensions import READER_GROUP, Registry, by_name
 from mbo_search.units import format_bytes
 
@@ -39,6 +51,7 @@ class ReaderDefinition:
         suffixes: Suffixes of the files that it reads, in lower case, such as `.csv`.
         compressed: Suffixes of compression that it reads after them, such as `.gz`.
         read: Yields the documents of a file; the second argument is the study's `data.text_field`.
+        rows: Yields the rows of a file with the columns that a task names; None where files have no columns.
     """
 
     group: ClassVar[str] = READER_GROUP
@@ -49,6 +62,7 @@ class ReaderDefinition:
     suffixes: tuple[str, ...]
     compressed: tuple[str, ...] = ()
     read: Callable[[Path, str], Iterator[Document]]
+    rows: Callable[[Path, Sequence[str]], Iterator[Row]] | None = None
 
     def all_suffixes(self) -> tuple[str, ...]:
         """Every suffix of a file that it reads, compressed or not."""
@@ -61,19 +75,53 @@ def read_file(file: Path, text_field: str) -> Iterator[Document]:
     Raises:
         DataError: If the file cannot be read, is not UTF-8, or lacks the field; says where.
     """
-    try:
+    with _only_readable(file):
         yield from reader_of(suffix_of(file)).read(file, text_field)
+
+
+def read_rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
+    """Read some columns of one file, which `has_columns`.
+
+    Raises:
+        DataError: If the file cannot be read, is not UTF-8, or lacks columns; says which and where.
+    """
+    rows = _row_reader(file)
+    assert rows is not None
+    with _only_readable(file):
+        yield from rows(file, columns)
+
+
+def has_columns(file: Path) -> bool:
+    """Return whether a reader finds rows with columns in a file."""
+    return _row_reader(file) is not None
+
+
+def _row_reader(file: Path) -> Callable[[Path, Sequence[str]], Iterator[Row]] | None:
+    """How rows of a file are read: by a package's reader of its suffix, or a built-in one where that reads none."""
+    suffix = suffix_of(file)
+    built_in = (reader for reader in FILE_READERS.built_in.values() if suffix in reader.all_suffixes())
+    return next((reader.rows for reader in (reader_of(suffix), *built_in) if reader.rows is not None), None)
+
+
+@contextmanager
+def _only_readable(file: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise file_problem(shown(file), f"cannot be read: {error.strerror or error}") from error
     except (EOFError, zlib.error, lzma.LZMAError) as error:
         raise file_problem(shown(file), f"is damaged and cannot be decompressed: {error}") from error
 
 
-def lacks_field(file: Path, text_field: str) -> bool:
-    """Return whether a file is a .csv or .tsv table of something else than the study's text."""
+def lacks_field(file: Path, columns: Sequence[str]) -> bool:
+    """Return whether a file is a .csv or .tsv table without columns that the study reads."""
+    return is_separated(file) and lacks_column(file, columns)
+
+
+def is_separated(file: Path) -> bool:
+    """Return whether a file is a .csv or .tsv table that no package reads in its own way."""
     separated = FILE_READERS["separated"]
-    is_table = plain_suffix(file) in separated.suffixes and reader_of(suffix_of(file)) is separated
-    return is_table and lacks_column(file, text_field)
+    return plain_suffix(file) in separated.suffixes and reader_of(suffix_of(file)) is separated
 
 
 def loses_license(file: Path) -> bool:
@@ -130,16 +178,26 @@ def _readers_of(suffix: str) -> list[ReaderDefinition]:
 
 def _read_text(file: Path, text_field: str) -> Iterator[Document]:
     """A .md or .py file is one document; a .txt file too, unless it holds `<|endoftext|>` between documents."""
-    with open_bytes(file) as packed:
-        content = packed.read()
-    text = decode(content, shown(file))
-    parts = text.split(EOS) if plain_suffix(file) == ".txt" else [text]
-    if len(parts) > 1 and not parts[-1].strip():
-        del parts[-1]  # the mark ends the last document
-    if plain_suffix(file) == ".txt" and is_licensed(content):
-        parts = [without_license(part) for part in parts]
-    for number, part in enumerate(parts):
-        yield Document(name=shown(file) if len(parts) == 1 else f"{shown(file)}#{number}", text=part)
+    mark = EOS if plain_suffix(file) == ".txt" else ""
+    is_book = bool(mark) and begins_with_license(file)
+    with open_bytes(file) as content:
+        blocks = decoded_blocks(content, shown(file))
+        if is_book:
+            yield from _whole_texts("".join(blocks), mark, shown(file), without_license)
+            return
+        first, second = next(blocks, ""), next(blocks, "")
+        if second:
+            yield from parted_documents(itertools.chain([first, second], blocks), mark, shown(file))
+        else:
+            yield from _whole_texts(first, mark, shown(file), str)
+
+
+def _whole_texts(text: str, mark: str, name: str, kept: Callable[[str], str]) -> Iterator[Document]:
+    texts = text.split(mark) if mark else [text]
+    if len(texts) > 1 and not texts[-1].strip():
+        del texts[-1]  # the mark ends the last document
+    for number, one in enumerate(texts):
+        yield Document(name=name if len(texts) == 1 else f"{name}#{number}", text=kept(one))
 
 
 def _read_html(file: Path, text_field: str) -> Iterator[Document]:
@@ -153,6 +211,26 @@ def _read_html(file: Path, text_field: str) -> Iterator[Document]:
 
 
 def _read_jsonl(file: Path, text_field: str) -> Iterator[Document]:
+    for where, record in _records(file):
+        yield Document(name=where, text=_field(record, text_field, where))
+
+
+def _jsonl_rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
+    for where, record in _records(file):
+        values: dict[str, object] = {}
+        problems: list[Problem] = []
+        for column in columns:
+            try:
+                values[column] = _value(record, column, where)
+            except DataError as error:
+                problems.extend(error.problems)
+        if problems:
+            raise DataError(problems)
+        yield Row(name=where, values=values)
+
+
+def _records(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a .jsonl file, each with its place."""
     first_byte = 0
     with open_bytes(file) as lines:
         for number in range(1, 2**63):
@@ -164,8 +242,7 @@ def _read_jsonl(file: Path, text_field: str) -> Iterator[Document]:
                 hint = "a .jsonl file holds one document a line"
                 raise file_problem(where, f"is longer than {format_bytes(LONGEST_LINE_BYTES)}", hint)
             if line.strip():
-                record = _parse(decode(line, where, first_byte), where)
-                yield Document(name=where, text=_field(record, text_field, where))
+                yield where, _parse(decode(line, where, first_byte), where)
             first_byte += len(line)
 
 
@@ -182,13 +259,19 @@ def _parse(line: str, where: str) -> dict[str, Any]:
     return record
 
 
+def _value(record: dict[str, Any], field: str, where: str) -> Any:
+    """What a field of a record holds; a dot in its name leads into an object."""
+    value: Any = record
+    for name in (field,) if field in record else field.split("."):
+        if not isinstance(value, dict) or name not in value:
+            raise no_field(field, list(record), where)
+        value = value[name]
+    return value
+
+
 def _field(record: dict[str, Any], text_field: str, where: str) -> str:
-    """The text of a record; a dot in the field's name leads into an object."""
-    text: Any = record
-    for name in (text_field,) if text_field in record else text_field.split("."):
-        if not isinstance(text, dict) or name not in text:
-            raise no_field(text_field, list(record), where)
-        text = text[name]
+    """The text of a record."""
+    text = _value(record, text_field, where)
     if text is None:
         return ""
     if isinstance(text, dict):
@@ -217,6 +300,7 @@ FILE_READERS = Registry(
             suffixes=(".jsonl", ".ndjson"),
             compressed=COMPRESSED,
             read=_read_jsonl,
+            rows=_jsonl_rows,
         ),
         ReaderDefinition(
             name="html",
@@ -231,6 +315,7 @@ FILE_READERS = Registry(
             suffixes=(".csv", ".tsv"),
             compressed=COMPRESSED,
             read=read_separated,
+            rows=separated_rows,
         ),
         ReaderDefinition(
             name="mediawiki",
@@ -240,10 +325,18 @@ FILE_READERS = Registry(
             read=read_mediawiki,
         ),
         ReaderDefinition(
-            name="parquet", summary="a row has a column of text", suffixes=(".parquet",), read=read_parquet
+            name="parquet",
+            summary="a row has a column of text",
+            suffixes=(".parquet",),
+            read=read_parquet,
+            rows=parquet_rows,
         ),
         ReaderDefinition(
-            name="arrow", summary="the same in a file that `datasets` saved", suffixes=(".arrow",), read=read_arrow
+            name="arrow",
+            summary="the same in a file that `datasets` saved",
+            suffixes=(".arrow",),
+            read=read_arrow,
+            rows=arrow_rows,
         ),
     ),
 )

@@ -6,20 +6,23 @@ import difflib
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mbo_search.data.corpora import READERS, Corpus, open_corpus
+from mbo_search.data.built_in.corpora import READERS, Corpus, open_corpus
 from mbo_search.data.files.saved_datasets import beside_datasets
 from mbo_search.data.files.split_names import split_by_names
 from mbo_search.data.files.suffixes import plain_suffix, suffix_of
+from mbo_search.data.files.tables import columns_in
 from mbo_search.data.files.walk import folder_entries, matching_entries, shown
 from mbo_search.data.metadata import MOST_NAMES, Notice, NoticeKind, PassedOver, PassReason, Split
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.readers import (
     ends_as_dump,
+    has_columns,
     is_other_xml,
+    is_separated,
     lacks_field,
     loses_license,
     reader_digest,
@@ -29,6 +32,7 @@ from mbo_search.data.tokenizing.foreign_tokenizers import FROM_META_PKL
 from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec
 from mbo_search.system.files import sha256_file
+from mbo_search.units import printable
 
 SHARD_SUFFIX = ".bin"
 
@@ -87,7 +91,25 @@ class _Entry:
     corpus: Corpus | None = None
 
 
-def resolve_sources(spec: DataSpec, tell: PrepareReporter = tell_nobody) -> tuple[Source, ...]:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Columns that a study reads: that of its text, or those of its task, which need files with columns."""
+
+    columns: tuple[str, ...]
+    is_task: bool
+
+    def is_lacking(self, file: Path) -> bool:
+        has_none = self.is_task and file.suffix.lower() != SHARD_SUFFIX and not has_columns(file)
+        return has_none or lacks_field(file, self.columns)
+
+
+def _wanted(spec: DataSpec) -> _Wanted:
+    return _Wanted(spec.columns, spec.task is not None)
+
+
+def resolve_sources(
+    spec: DataSpec, tell: PrepareReporter = tell_nobody, sha256: Callable[[Path], str] = sha256_file
+) -> tuple[Source, ...]:
     """Find everything that a study reads, and digest it.
 
     A bare name of a built-in corpus always means the corpus (a folder of that name is `./docs`). A folder is
@@ -95,12 +117,17 @@ def resolve_sources(spec: DataSpec, tell: PrepareReporter = tell_nobody) -> tupl
     files of a folder or glob are named by splits, each goes to its split. A file is read once, however many
     entries match it, and never for training if it is a validation or test file.
 
+    Args:
+        spec: The study's data section.
+        tell: Told how far the work has come.
+        sha256: Digests a file.
+
     Raises:
         DataError: With every entry that cannot be read.
     """
     problems: list[Problem] = []
-    held_out = _find_all(spec.validation or (), "data.validation", spec.text_field, problems)
-    found = _find_all(spec.source, "data.source", spec.text_field, problems)
+    held_out = _find_all(spec.validation or (), "data.validation", _wanted(spec), problems)
+    found = _find_all(spec.source, "data.source", _wanted(spec), problems)
     if problems:
         raise DataError(problems)
     for _, entry in held_out:
@@ -109,11 +136,11 @@ def resolve_sources(spec: DataSpec, tell: PrepareReporter = tell_nobody) -> tupl
     problems.extend(_clashes(sources, spec))
     if problems:
         raise DataError(problems)
-    return tuple(_with_digest(source) for source in counted(sources, "digest", len(sources), tell))
+    return tuple(_with_digest(source, sha256) for source in counted(sources, "digest", len(sources), tell))
 
 
 def _find_all(
-    entries: Sequence[str], list_key: str, text_field: str, problems: list[Problem]
+    entries: Sequence[str], list_key: str, wanted: _Wanted, problems: list[Problem]
 ) -> list[tuple[Problem, _Entry]]:
     """Find the entries of a list, each with the problem that it is if nothing of it is left to be read."""
     found: list[tuple[Problem, _Entry]] = []
@@ -121,7 +148,7 @@ def _find_all(
         key = f"{list_key}.{number}"
         try:
             unread = Problem(key=key, value=shown(entry), rule="holds only files that other entries name already")
-            found.append((unread, _find(entry, text_field)))
+            found.append((unread, _find(entry, wanted)))
         except DataError as error:
             problems.extend(replace(problem, key=key) for problem in error.problems)
     return found
@@ -180,7 +207,7 @@ def _unseen(files: Sequence[Path], seen: set[Path]) -> tuple[Path, ...]:
     return tuple(fresh)
 
 
-def _find(entry: str, text_field: str) -> _Entry:
+def _find(entry: str, wanted: _Wanted) -> _Entry:
     if not entry:
         raise _problem('""', "names nothing", "the current folder is .")
     corpus = open_corpus(entry)
@@ -191,7 +218,7 @@ def _find(entry: str, text_field: str) -> _Entry:
     try:
         path = Path(entry).expanduser()
         name = shown(path.resolve().name if path.exists() else path.name)
-        return _found_files(name, path, entry, text_field)
+        return _found_files(name, path, entry, wanted)
     except (OSError, RuntimeError) as error:
         # RuntimeError: `~name` of a user who does not exist.
         raise _problem(entry, f"cannot be read: {_reason(error)}") from error
@@ -201,32 +228,34 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else "") or str(error)
 
 
-def _found_files(name: str, path: Path, entry: str, text_field: str) -> _Entry:
+def _found_files(name: str, path: Path, entry: str, wanted: _Wanted) -> _Entry:
     if path.is_dir():
-        return _readable(name, path, folder_entries(path), entry, text_field)
+        return _readable(name, path, folder_entries(path), entry, wanted)
     if path.exists():
-        return _single_file(name, path, entry)
+        return _single_file(name, path, entry, wanted)
     if any(character in entry for character in "*?["):
         try:
             matches = matching_entries(path)
         except (OSError, ValueError) as error:
             raise _problem(entry, f"is not a valid glob: {_reason(error)}") from error
         base = next(parent for parent in path.parents if parent.exists())
-        return _readable(name, base, matches, entry, text_field)
+        return _readable(name, base, matches, entry, wanted)
     raise _problem(entry, "does not exist", _nearest(entry, path))
 
 
-def _single_file(name: str, path: Path, entry: str) -> _Entry:
+def _single_file(name: str, path: Path, entry: str, wanted: _Wanted) -> _Entry:
     if not path.is_file():
         raise _problem(entry, "is neither a file nor a folder")
     if suffix_of(path) not in (*text_suffixes(), SHARD_SUFFIX):
         raise _problem(entry, "has a suffix that is not read", _how_to_convert(path))
     if is_other_xml(path):
         raise _problem(entry, "is XML, but no dump of a MediaWiki", _how_to_convert(path))
+    if wanted.is_task and suffix_of(path) != SHARD_SUFFIX and not has_columns(path):
+        raise _problem(entry, "has no columns, which data.task names", f"files with columns are {_with_columns()}")
     return _Entry(name, path.parent, {"train": (path,)}, defaultdict(list))
 
 
-def _readable(name: str, base: Path, entries: tuple[list[Path], list[Path]], entry: str, text_field: str) -> _Entry:
+def _readable(name: str, base: Path, entries: tuple[list[Path], list[Path]], entry: str, wanted: _Wanted) -> _Entry:
     """Sort the files of a folder or glob: what is read and for which split, and what is passed over and why."""
     found, hidden = entries
     passed: dict[PassReason, list[Path]] = defaultdict(list)
@@ -244,12 +273,13 @@ def _readable(name: str, base: Path, entries: tuple[list[Path], list[Path]], ent
             passed["suffix"].append(path)
         elif path in computed:
             passed["beside_dataset"].append(path)
-        elif lacks_field(path, text_field):
+        elif wanted.is_lacking(path):
             passed["no_field"].append(path)
         else:
             files.append(path)
     if not files:
-        raise _problem(entry, f"holds no file that can be read{_told(passed, base)}", f"read are {_suffixes()}")
+        hint = _other_columns(passed["no_field"], wanted) or f"read are {_suffixes()}"
+        raise _problem(entry, f"holds no file that can be read{_told(passed, base)}", hint)
     splits = split_by_names(files, base)
     passed["beside_splits"].extend(splits.beside)
     notices = (Notice(kind="splits_by_name", subject=name),) if splits.are_named else ()
@@ -260,6 +290,15 @@ def _told(passed: Mapping[PassReason, Sequence[Path]], base: Path) -> str:
     """Name the first files that were found but cannot be read."""
     names = [shown(os.path.relpath(path, base)) for paths in passed.values() for path in paths]
     return f" ({len(names)} found: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''})" if names else ""
+
+
+def _other_columns(lacking: Sequence[Path], wanted: _Wanted) -> str:
+    """Say which columns the first table has instead of those that are wanted."""
+    table = next((file for file in lacking if is_separated(file)), None)
+    if table is None:
+        return f"files with columns are {_with_columns()}" if wanted.is_task else ""
+    names = ", ".join(printable(name) for name in columns_in(table, wanted.columns)[:20])
+    return f"read is {', '.join(wanted.columns)}; {shown(table.name)} has the columns {names}"
 
 
 def _clashes(sources: Sequence[Source], spec: DataSpec) -> list[Problem]:
@@ -285,6 +324,9 @@ def _clashes(sources: Sequence[Source], spec: DataSpec) -> list[Problem]:
         rule = "cannot be trained on token shards"
         hint = "give the tokenizer that made them: {kind: file, path: FOLDER}, or {kind: bytes}"
         problems.append(Problem(key="data.tokenizer.kind", value="bpe", rule=rule, hint=hint))
+    if spec.task is not None:
+        hint = "give the rows as .jsonl, .csv or .parquet"
+        problems.append(Problem(key="data.task", rule="needs rows with columns, not token shards", hint=hint))
     if spec.dedup == "near":
         hint = "use exact or none"
         problems.append(Problem(key="data.dedup", value="near", rule="needs text, not token shards", hint=hint))
@@ -295,13 +337,13 @@ def _own_files(source: Source) -> tuple[Path, ...]:
     return () if source.corpus is not None else source.files
 
 
-def _with_digest(source: Source) -> Source:
+def _with_digest(source: Source, sha256: Callable[[Path], str]) -> Source:
     """Add the digest, and the notice of licences left out, by which such text has another key than before."""
     try:
         if source.corpus is not None:
             return replace(source, digest=source.corpus.digest())
         told = tuple(Notice(kind=kind, subject=source.name) for kind in _left_out(source.files))
-        return replace(source, digest=_digest(source.files), notices=(*source.notices, *told))
+        return replace(source, digest=_digest(source.files, sha256), notices=(*source.notices, *told))
     except OSError as error:
         raise _problem(str(error.filename), f"cannot be read: {error.strerror}") from error
 
@@ -314,11 +356,11 @@ def _left_out(files: Sequence[Path]) -> Iterator[NoticeKind]:
         yield "only_articles"
 
 
-def _digest(files: Sequence[Path]) -> str:
+def _digest(files: Sequence[Path], sha256: Callable[[Path], str]) -> str:
     """Digest of names, contents and foreign readers, without the folders above, so that data may be moved."""
     total = hashlib.sha256()
     for file in files:
-        total.update(os.fsencode(file.name) + f"\0{sha256_file(file)}\0{reader_digest(suffix_of(file))}".encode())
+        total.update(os.fsencode(file.name) + f"\0{sha256(file)}\0{reader_digest(suffix_of(file))}".encode())
         if file.suffix.lower() == SHARD_SUFFIX and file.with_suffix(".json").is_file():
             total.update(sha256_file(file.with_suffix(".json")).encode())
     return total.hexdigest()
@@ -338,8 +380,16 @@ def _how_to_convert(path: Path) -> str:
 
 
 def _suffixes() -> str:
-    plain = dict.fromkeys(plain_suffix(Path(f"x{suffix}")) for suffix in text_suffixes())
-    return f"{', '.join((*plain, SHARD_SUFFIX))}; also .gz, .bz2, .xz, .zst behind those of text"
+    return f"{', '.join((*_plain_suffixes(), SHARD_SUFFIX))}; also .gz, .bz2, .xz, .zst behind those of text"
+
+
+def _plain_suffixes() -> Iterator[str]:
+    """The endings of text, each once, without those of compression."""
+    yield from dict.fromkeys(plain_suffix(Path(f"x{suffix}")) for suffix in text_suffixes())
+
+
+def _with_columns() -> str:
+    return ", ".join(suffix for suffix in _plain_suffixes() if has_columns(Path(f"x{suffix}")))
 
 
 def _problem(entry: str, rule: str, hint: str = "") -> DataError:

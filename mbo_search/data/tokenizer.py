@@ -67,6 +67,8 @@ class Tokenizer:
         unknown_id = _unknown_id(backend)
         self.unknown_id: int | None = None if unknown_id == eos_id else unknown_id
         self.vocab_size: int = max(backend.get_vocab(with_added_tokens=True).values()) + 1
+        added = backend.get_added_tokens_decoder()
+        self.special_ids: dict[str, int] = {one.content: token for token, one in added.items() if one.special}
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text; no begin or end token is added."""

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from mbo_search.data.batches import TokenArray
+from mbo_search.data.batches import Batch, TokenArray
 from mbo_search.errors import DataError, Problem
 
 
@@ -34,13 +33,34 @@ class Windows:
         """Tokens predicted in one evaluation."""
         return len(self.starts) * self.context
 
-    def read(
-        self, tokens: TokenArray, first: int, last: int
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowRows:
+    """Windows with the tokens in them.
+
+    Attributes:
+        tokens: Token ids of the split, shape [num_tokens].
+        windows: The windows.
+    """
+
+    tokens: TokenArray
+    windows: Windows
+
+    @property
+    def num_rows(self) -> int:
+        """Windows."""
+        return len(self.windows.starts)
+
+    @property
+    def num_targets(self) -> int:
+        """Tokens predicted in one evaluation."""
+        return self.windows.num_tokens
+
+    def read(self, first: int, last: int) -> Batch:
         """Read some of the windows."""
-        starts = np.asarray(self.starts[first:last], dtype=np.int64)
-        places = starts[:, None] + np.arange(self.context, dtype=np.int64)
-        return tokens[places].astype(np.int64), tokens[places + 1].astype(np.int64)
+        starts = np.asarray(self.windows.starts[first:last], dtype=np.int64)
+        places = starts[:, None] + np.arange(self.windows.context, dtype=np.int64)
+        return Batch(inputs=self.tokens[places].astype(np.int64), targets=self.tokens[places + 1].astype(np.int64))
 
 
 def evaluation_windows(

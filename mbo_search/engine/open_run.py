@@ -19,7 +19,7 @@ from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.files.files_named import with_base
 from mbo_search.study.space.ladder import lower_spaces
 from mbo_search.study.space.space import staged_space
-from mbo_search.study.spec.pretrained import PretrainedModel, PretrainedSpec
+from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut, resolve_budget
 from mbo_search.study.study import Study
@@ -217,16 +217,18 @@ def _reopen(run: RunDirectory, study: Study, options: RunOptions) -> OpenRun:
 
 
 def _check_model(run: RunDirectory, study: Study, setup: TrainSetup) -> None:
-    """Refuse other pretrained weights than those that the study began with."""
-    if not isinstance(study.model, PretrainedSpec) or not isinstance(setup.model, PretrainedModel):
+    """Refuse another model than that which the study began with: other weights, other code."""
+    if not isinstance(setup.model, NetworkFacts):
         return
-    from mbo_search.model.hub import describe_pretrained  # the door to transformers
+    from mbo_search.model.build import sized_model
 
-    if describe_pretrained(study.model).sha256 != setup.model.sha256:
-        rule = "holds other weights than when the study began"
-        hint = f"restore the folder, or {_fork(run.path)}"
-        problem = Problem(key="model.pretrained", value=study.model.pretrained, rule=rule, hint=hint)
-        raise RunDirectoryError([problem])
+    now = sized_model(study.model, setup.vocab_size)
+    if isinstance(now, NetworkFacts) and now.sha256 != setup.model.sha256:
+        rule = "is not what it was when the study began"
+        hint = f"restore it, or {_fork(run.path)}"
+        paths = study.model.paths or {"model": now.architecture}
+        problems = [Problem(key=key, value=path, rule=rule, hint=hint) for key, path in paths.items()]
+        raise RunDirectoryError(problems)
 
 
 def _check_numerics(run: RunDirectory, setup: TrainSetup, here: Mapping[str, str]) -> None:

@@ -37,8 +37,8 @@ from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.study.spec.study import Numeric, Range
 from mbo_search.study.study import Study
-from mbo_search.train.setup.eval_text import validation_parts_of
-from mbo_search.train.setup.memory import check_memory
+from mbo_search.train.setup.eval_text import cut_examples, validation_use
+from mbo_search.train.setup.memory import check_memory, count_weights
 from mbo_search.train.setup.resolve import resolve_setup
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.reports import StageRunner
@@ -91,7 +91,7 @@ def _plan_of(
     budget = setup.budget()
     most_tokens, node_bytes = _most_tokens(study, budget.total_tokens), _node_bytes(study, setup)
     store_bytes = store_limit_bytes(study, Path())
-    parts = validation_parts_of(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
+    use = validation_use(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
     return StudyPlan(
         study=study,
         setup=setup,
@@ -114,10 +114,12 @@ def _plan_of(
         pace=speed,
         most_seconds=_most_seconds(study, most_tokens, speed, slots),
         expected_seconds=_most_seconds(study, _expected_tokens(study, budget.total_tokens), speed, slots),
-        num_windows=len(parts.windows.starts),
-        judged_documents=0 if parts.judged is None else parts.judged.num_documents,
-        judged_tokens=0 if parts.judged is None else parts.judged.num_tokens,
-        why_not_judged=parts.why_not,
+        num_windows=use.rows.num_rows,
+        evaluated_tokens=use.rows.num_targets,
+        cut_examples=cut_examples(prepared, context=study.model.context),
+        judged_documents=0 if use.judged is None else len(use.judged.document_tokens),
+        judged_tokens=0 if use.judged is None else sum(use.judged.document_tokens),
+        why_not_judged=use.why_not,
         confirm=confirm_cost(study, budget),
     )
 
@@ -221,10 +223,10 @@ def _expected_tokens(study: Study, schedule_tokens: int) -> int | None:
 
 
 def _node_bytes(study: Study, setup: TrainSetup) -> int:
-    """Weights, their mean over a segment, and the optimizer's state."""
+    """Weights that learn, their mean over a segment, and the optimizer's state."""
     names = {choice.name for axes in staged_space(study).stages for choice in axes.optimizers}
     floats = 2 + max(OPTIMIZERS[name].state_floats for name in names)
-    return int(num_parameters(setup.model, setup.vocab_size) * floats * _FLOAT_BYTES)
+    return int(count_weights(study, setup).learning * floats * _FLOAT_BYTES)
 
 
 def _most_seconds(study: Study, most_tokens: int | None, speed: SpeedEstimate, slots: int) -> float | None:

@@ -132,7 +132,10 @@ class StudyPlan(Description):
         expected_seconds: The same for what is left once shared beginnings are trained once, as past searches tell.
         memory: Memory of a trial; None with a trainer of the user's own.
         confirm: The most that the confirmation at the end of the run trains; None without one.
-        num_windows: Evaluation windows, of the model's context each.
+        num_windows: Evaluation windows, of the model's context each; for a task, its examples.
+        evaluated_tokens: Tokens that are predicted in one evaluation.
+        cut_examples: Examples of a task that are longer than the model's context, by split; those without are left
+            out.
         judged_documents: Documents of the validation split on which runs on fresh seeds are judged.
         judged_tokens: Tokens of theirs that are predicted.
         why_not_judged: Why there are none; else empty.
@@ -162,6 +165,8 @@ class StudyPlan(Description):
     expected_seconds: float | None = None
     memory: TrialMemory | None = None
     num_windows: int
+    evaluated_tokens: int
+    cut_examples: dict[str, int] = {}
     judged_documents: int
     judged_tokens: int
     why_not_judged: str

@@ -8,13 +8,21 @@ import torch
 from torch import Tensor
 
 from mbo_search.data.tokenizer import Tokenizer
+from mbo_search.errors import Problem, UserError
 from mbo_search.model.language_model import LanguageModel
 
 
 def continue_text(
     model: LanguageModel, tokenizer: Tokenizer, prompt: str, *, num_tokens: int, temperature: float, seed: int
 ) -> str:
-    """Continue a text."""
+    """Continue a text.
+
+    Raises:
+        UserError: If the model predicts masked tokens, which continue nothing.
+    """
+    if model.objective != "next_token":
+        rule = "predicts masked tokens, not next ones: it cannot continue a text"
+        raise UserError([Problem(key="model", rule=rule)])
     ids = tokenizer.encode(prompt) or [tokenizer.eos_id]
     added = generate(model, ids, num_tokens=num_tokens, temperature=temperature, seed=seed, eos_id=tokenizer.eos_id)
     # Decoded together, because bytes of one character may lie on both sides.

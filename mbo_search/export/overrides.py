@@ -9,7 +9,6 @@ from mbo_search.export.training import study_of
 from mbo_search.export.transfer import at_width
 from mbo_search.study.files.schedule_file import ScheduleFile, sections_of
 from mbo_search.study.files.study_file import dump_study, parse_study
-from mbo_search.study.spec.pretrained import PretrainedSpec
 
 OVERRIDABLE = ("budget", "data", "evaluation", "model", "seed", "train")
 """Sections of a study that a final model may change; the schedule itself is what was exported."""
@@ -28,10 +27,10 @@ def with_overrides(file: ScheduleFile, overrides: Sequence[str]) -> ScheduleFile
     if problems:
         raise StudyError(problems)
     study = parse_study(dump_study(study_of(file.study)), "schedule file", overrides)
-    before, after = file.study.model, study.model
+    before, after = file.study.model.reference_width, study.model.reference_width
     schedule = file.schedule
-    if not isinstance(before, PretrainedSpec) and not isinstance(after, PretrainedSpec):
-        schedule = at_width(schedule, found_width=before.width, width=after.width)
+    if before is not None and after is not None:
+        schedule = at_width(schedule, found_width=before, width=after)
     return file.model_copy(update={"study": sections_of(study), "schedule": schedule})
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.files.schedule_file import ScheduleFile, StudySections
-from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.reference_lr import LR_DIGITS
 from mbo_search.study.spec.schedule import Schedule, Stage
 from mbo_search.units import format_count, round_significant
@@ -40,8 +39,7 @@ def _at_width(stage: Stage, ratio: float) -> Stage:
 
 
 def _rescaled(found: ScheduleFile, wanted: ScheduleFile) -> Iterator[str]:
-    models = found.study.model, wanted.study.model
-    before, after = (None if isinstance(one, PretrainedSpec) else one.width for one in models)
+    before, after = found.study.model.reference_width, wanted.study.model.reference_width
     for old, new in zip(found.schedule.stages, wanted.schedule.stages, strict=True):
         if before == after:
             return
@@ -54,7 +52,7 @@ def _rescaled(found: ScheduleFile, wanted: ScheduleFile) -> Iterator[str]:
 def _kept(found: StudySections, wanted: StudySections) -> Iterator[str]:
     """One sentence on the sizes for which no rule is known."""
     sizes = {
-        "model.layers": (found.model.layers, wanted.model.layers),
+        "model.layers": (found.model.num_layers, wanted.model.num_layers),
         "model.context": (found.model.context, wanted.model.context),
         "budget.tokens": (found.budget.tokens, wanted.budget.tokens),
         "train.batch_tokens": (found.train.batch_tokens, wanted.train.batch_tokens),

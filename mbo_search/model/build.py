@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from mbo_search.model.decoder import build_decoder
 from mbo_search.model.language_model import LanguageModel
-from mbo_search.study.spec.pretrained import PretrainedModel, PretrainedSpec
-from mbo_search.study.spec.study import AnyModel, SizedModel
+from mbo_search.study.spec.fresh_models import ArchitectureSpec, OwnModule, OwnModuleSpec
+from mbo_search.study.spec.pretrained import PretrainedSpec
+from mbo_search.study.spec.study import AnyModel, ModelSpec, SizedModel
 
 
-def sized_model(spec: AnyModel) -> SizedModel:
+def sized_model(spec: AnyModel, vocab_size: int) -> SizedModel:
     """Find out how large a model is; a pretrained one's folder is read, its weights are not.
 
     Raises:
-        StudyError: If a pretrained model cannot be read.
+        StudyError: If it cannot be made.
     """
-    if not isinstance(spec, PretrainedSpec):
+    if isinstance(spec, ModelSpec):
         return spec
-    from mbo_search.model.hub import describe_pretrained  # the door to transformers
+    if isinstance(spec, OwnModuleSpec):
+        from mbo_search.model.own_module import describe_module  # runs the user's code
 
-    return describe_pretrained(spec)
+        return describe_module(spec, vocab_size)
+    from mbo_search.model.hub_config import describe_architecture, describe_pretrained  # the door to transformers
+
+    if isinstance(spec, PretrainedSpec):
+        return describe_pretrained(spec)
+    assert isinstance(spec, ArchitectureSpec)
+    return describe_architecture(spec, vocab_size)
 
 
 def build_model(spec: SizedModel, vocab_size: int, seed: int) -> LanguageModel:
-    """Build a model: a decoder with fresh weights, or a pretrained model with its own.
+    """Build a model with fresh weights, or a pretrained model with its own.
 
     Args:
         spec: The model.
@@ -33,10 +41,14 @@ def build_model(spec: SizedModel, vocab_size: int, seed: int) -> LanguageModel:
         The model on the CPU, in float32, in training mode, without dropout.
 
     Raises:
-        StudyError: If a pretrained model cannot be read.
+        StudyError: If it cannot be made.
     """
-    if not isinstance(spec, PretrainedModel):
+    if isinstance(spec, ModelSpec):
         return build_decoder(spec, vocab_size, seed)
+    if isinstance(spec, OwnModule):
+        from mbo_search.model.own_module import build_own_model  # runs the user's code
+
+        return build_own_model(spec, vocab_size, seed)
     from mbo_search.model.hub import build_hub_model  # the door to transformers
 
-    return build_hub_model(spec, vocab_size)
+    return build_hub_model(spec, vocab_size, seed)

@@ -1,45 +1,100 @@
-"""Pretrained models of `transformers`, from local folders. The only door to that library.
+"""Models of `transformers`: pretrained ones from local folders, and fresh ones of any of its architectures.
 
 Nothing is downloaded, no code from a folder is run, and no pickled weights are read.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from mbo_search.data.masked import PADDING
 from mbo_search.errors import Problem, StudyError
+from mbo_search.model.adapters import (
+    Attached,
+    attach_adapter,
+    beside_adapters,
+    merge_adapter,
+    plain_name,
+    write_adapter,
+)
+from mbo_search.model.blocks import block_of
+from mbo_search.model.hub_config import (
+    architecture_config,
+    describe_pretrained,
+    gguf_file,
+    longest_context,
+    model_class,
+    pretrained_config,
+    special_tokens,
+)
+from mbo_search.model.hub_library import refused, said_nothing
 from mbo_search.model.language_model import LanguageModel, set_dropout
+from mbo_search.study.spec.adapters import Adapter
+from mbo_search.study.spec.fresh_models import ArchitectureModel
 from mbo_search.study.spec.pretrained import PretrainedModel, PretrainedSpec
-from mbo_search.system.files import sha256_file
 
-CONFIG = "config.json"
-_WEIGHTS = "*.safetensors"
-_MLP_WIDTHS = ("intermediate_size", "n_inner", "ffn_dim")
+ADAPTER = "adapter"
+"""Folder of the adapters beside the merged model."""
 
 _UNLIMITED_CONTEXT = 4096
 """Context of a model that does not say how much it can read."""
 
 
 class HubModel(LanguageModel):
-    """A causal language model of `transformers`.
+    """A language model of `transformers`.
 
     Attributes:
         network: It, in the words of `transformers`.
     """
 
-    def __init__(self, spec: PretrainedModel, network: Any, vocab_size: int) -> None:
+    def __init__(self, spec: PretrainedModel | ArchitectureModel, network: Any, vocab_size: int) -> None:
         super().__init__()
-        self.spec: PretrainedModel = spec
+        self.spec: PretrainedModel | ArchitectureModel = spec
         self.vocab_size = vocab_size
         self.network = network
+        self._attached: Attached | None = None
+
+    def attach(self, adapter: Adapter, seed: int) -> None:
+        """Put adapters beside the weights of a pretrained model."""
+        if not self.spec.starts_trained:
+            super().attach(adapter, seed)
+        assert self._attached is None, "adapters are attached once"
+        is_causal = self.objective == "next_token"
+        self._attached = attach_adapter(self.network, adapter, seed=seed, predicts_next=is_causal)
+        self.adapter = adapter
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Parameter]]:
+        """List the parameters; adapters beside weights do not change the names of these."""
+        for name, parameter in super().named_parameters(prefix, recurse, remove_duplicate):
+            yield plain_name(name), parameter
+
+    def merge(self) -> None:
+        """Add the adapters to the weights, and have none any more."""
+        if self._attached is not None:
+            merge_adapter(self._attached)
+            self._attached = self.adapter = None
+
+    def write_adapter(self, folder: Path) -> bool:
+        """Write the adapters, and norms that were trained beside them, as a folder of `peft`.
+
+        Returns:
+            Whether it was written: other weights that were trained have no place in such a folder.
+        """
+        beside = beside_adapters(self)
+        if self._attached is None or any(block_of(name) != "norms" for name in beside):
+            return False
+        own = dict(self.named_parameters())
+        trained = {name.removeprefix("network."): own[name] for name in sorted(beside)}
+        assert isinstance(self.spec, PretrainedModel)
+        write_adapter(self._attached, trained, Path(self.spec.pretrained).name, folder)
+        return True
 
     @property
     def highest_first_loss(self) -> float:
@@ -59,24 +114,55 @@ class HubModel(LanguageModel):
         return logits_BTV
 
 
-def build_hub_model(spec: PretrainedModel, vocab_size: int) -> HubModel:
-    """Read a pretrained model with its weights.
+class MaskedModel(HubModel):
+    """A model of `transformers` that predicts masked tokens, and looks to both sides."""
+
+    objective = "masked"
+
+    def forward(self, input_ids_BT: Tensor) -> Tensor:
+        """Score the token at each position.
+
+        Args:
+            input_ids_BT: Token ids, int64 [B, T], T at most the context; `PADDING` where a row has ended, which no
+                other position sees.
+
+        Returns:
+            Logits [B, T, V].
+        """
+        is_text_BT = input_ids_BT != PADDING
+        ids_BT = torch.where(is_text_BT, input_ids_BT, 0)
+        logits_BTV: Tensor = self.network(input_ids=ids_BT, attention_mask=is_text_BT.long()).logits
+        return logits_BTV
+
+
+def build_hub_model(spec: PretrainedModel | ArchitectureModel, vocab_size: int, seed: int) -> HubModel:
+    """Read a pretrained model with its weights, or draw fresh ones.
 
     Raises:
         StudyError: If it cannot be read.
     """
-    network = _read_network(spec)
+    if isinstance(spec, PretrainedModel):
+        network = _read_network(spec)
+    else:
+        network = _fresh_network(spec, vocab_size, seed)
     set_dropout(network, 0.0)
-    return HubModel(spec, network.train(), vocab_size)
+    kind = MaskedModel if spec.objective == "masked" else HubModel
+    return kind(spec, network.train(), vocab_size)
 
 
 def write_network(model: HubModel, special: Mapping[str, int | None], folder: Path) -> None:
-    """Write a model as `save_pretrained` does, with the ids of the tokenizer's special tokens."""
+    """Write a model as `save_pretrained` does, with the ids of the tokenizer's special tokens.
+
+    Adapters are written beside it into `adapter/`, and merged into the weights of the model: it has none any more.
+    """
+    model.write_adapter(folder / ADAPTER)
+    model.merge()
     network = model.network
-    for settings in (network.config, network.generation_config):
-        for name, token_id in special.items():
-            setattr(settings, name, token_id)
-    with _said_nothing():
+    special_tokens(special, network.config)
+    generation = getattr(network, "generation_config", None)  # models of masked tokens generate nothing
+    if generation is not None:
+        special_tokens(special, generation)
+    with said_nothing():
         network.save_pretrained(folder)
 
 
@@ -86,120 +172,39 @@ def read_written(folder: Path, vocab_size: int) -> HubModel:
     Raises:
         StudyError: If it cannot be read.
     """
-    context = int(getattr(_config(str(folder), layers=None), "max_position_embeddings", _UNLIMITED_CONTEXT))
+    context = longest_context(pretrained_config(str(folder), layers=None)) or _UNLIMITED_CONTEXT
     spec = describe_pretrained(PretrainedSpec(pretrained=str(folder), context=context))
-    return build_hub_model(spec, vocab_size)
+    return build_hub_model(spec, vocab_size, seed=0)
 
 
-def describe_pretrained(spec: PretrainedSpec) -> PretrainedModel:
-    """Read the size of a pretrained model from its folder, without its weights.
-
-    Raises:
-        StudyError: If `transformers` does not know its kind, or it is smaller than the study wants it.
-    """
-    config = _config(spec.pretrained, spec.layers)
-    _check_size(spec, config)
-    with torch.device("meta"), _said_nothing():
-        network = _transformers(spec.pretrained).AutoModelForCausalLM.from_config(config)
-    width = int(config.hidden_size)
-    mlp_widths = (getattr(config, name, None) for name in _MLP_WIDTHS)
-    return PretrainedModel(
-        pretrained=spec.pretrained,
-        context=spec.context,
-        layers=int(config.num_hidden_layers),
-        architecture=str(config.model_type),
-        width=width,
-        mlp_width=next((int(found) for found in mlp_widths if found), 4 * width),
-        num_parameters=sum(parameter.numel() for parameter in network.parameters()),
-        num_embeddings=int(network.get_input_embeddings().weight.shape[0]),
-        ties_embeddings=network.get_output_embeddings().weight is network.get_input_embeddings().weight,
-        sha256=_digest(Path(spec.pretrained)),
-    )
+def _fresh_network(spec: ArchitectureModel, vocab_size: int, seed: int) -> Any:
+    """Weights by the library's own rules, on the CPU, so that they are the same for every device."""
+    config = architecture_config(spec, vocab_size)
+    with said_nothing(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return model_class(config, "model.architecture", spec.architecture).from_config(config, dtype=torch.float32)
 
 
 def _read_network(spec: PretrainedModel) -> Any:
     """The library's own model; its fresh parts, if a model lacks some, would differ from trial to trial."""
-    with _said_nothing(), torch.random.fork_rng(devices=[]):
+    folder, key = spec.pretrained, "model.pretrained"
+    config = pretrained_config(folder, spec.layers)
+    with said_nothing(), torch.random.fork_rng(devices=[]):
         try:
-            network, told = _transformers(spec.pretrained).AutoModelForCausalLM.from_pretrained(
-                spec.pretrained,
-                config=_config(spec.pretrained, spec.layers),
+            network, told = model_class(config, key, folder).from_pretrained(
+                folder,
+                config=config,
                 dtype=torch.float32,
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
+                **gguf_file(folder),
             )
-        except (OSError, ValueError, RuntimeError) as error:
-            raise _unreadable(spec.pretrained, str(error).strip().split("\n")[0]) from error
+        except (ImportError, OSError, ValueError, RuntimeError) as error:
+            raise refused(key, folder, error) from error
     if told["missing_keys"]:
-        raise _unreadable(
-            spec.pretrained, f"its files lack the weights {', '.join(sorted(told['missing_keys'])[:3])}"
-        )
+        lacking = ", ".join(sorted(told["missing_keys"])[:3])
+        rule = f"cannot be read: its files lack the weights {lacking}"
+        hint = "it must be a folder that `save_pretrained` of `transformers` writes"
+        raise StudyError([Problem(key=key, value=folder, rule=rule, hint=hint)])
     return network
-
-
-def _config(folder: str, layers: int | None) -> Any:
-    """The configuration in a folder, for its first layers."""
-    transformers = _transformers(folder)
-    try:
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise _unreadable(folder, str(error).strip().split("\n")[0]) from error
-    if type(config) not in transformers.MODEL_FOR_CAUSAL_LM_MAPPING:
-        raise _unreadable(folder, f"its kind, {config.model_type}, is no causal language model")
-    if layers is not None and layers < config.num_hidden_layers:
-        config.num_hidden_layers = layers
-        if getattr(config, "layer_types", None):
-            config.layer_types = config.layer_types[:layers]
-    return config
-
-
-def _check_size(spec: PretrainedSpec, config: Any) -> None:
-    problems = []
-    longest = getattr(config, "max_position_embeddings", None)
-    if longest is not None and spec.context > longest:
-        rule = f"is more than the {longest} tokens that the model was built for"
-        problems.append(Problem(key="model.context", value=str(spec.context), rule=rule))
-    if spec.layers is not None and spec.layers > config.num_hidden_layers:
-        rule = f"is more than the {config.num_hidden_layers} layers of the model"
-        problems.append(Problem(key="model.layers", value=str(spec.layers), rule=rule))
-    if problems:
-        raise StudyError(problems)
-
-
-def _transformers(folder: str) -> Any:
-    try:
-        import transformers
-    except ImportError as error:
-        rule = "needs the package `transformers`"
-        hint = "install it with `pip install 'mbo-search[models]'`"
-        raise StudyError([Problem(key="model.pretrained", value=folder, rule=rule, hint=hint)]) from error
-    return transformers
-
-
-@contextmanager
-def _said_nothing() -> Iterator[None]:
-    """The library warns of weights that are left out, which a study with fewer layers means to do."""
-    logging: Any = importlib.import_module("transformers.utils.logging")
-    verbosity, shows_progress = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if shows_progress:
-            logging.enable_progress_bar()
-
-
-def _digest(folder: Path) -> str:
-    """Digest of the configuration and the weights; where they lie does not matter."""
-    files = [folder / CONFIG, *sorted(folder.glob(_WEIGHTS))]
-    material = " ".join(f"{file.name} {sha256_file(file)}" for file in files)
-    return hashlib.sha256(material.encode()).hexdigest()
-
-
-def _unreadable(folder: str, reason: str) -> StudyError:
-    rule = f"cannot be read: {reason}"
-    hint = "it must be a folder that `save_pretrained` of `transformers` writes"
-    return StudyError([Problem(key="model.pretrained", value=folder, rule=rule, hint=hint)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mbo_search.study.spec.pretrained import PretrainedModel
+from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.study import ModelSpec, SizedModel
 
 MLP_MULTIPLE = 32
@@ -39,7 +39,7 @@ def num_parameters(spec: SizedModel, vocab_size: int) -> int:
     >>> num_parameters(ModelSpec(layers=4, width=128, heads=4, context=128), 1024)
     935040
     """
-    if isinstance(spec, PretrainedModel):
+    if isinstance(spec, NetworkFacts):
         return spec.num_parameters
     norms = (2 * spec.layers + 1) * spec.width
     return _block_weights(spec) + norms + _embedding_weights(spec, vocab_size)
@@ -65,8 +65,8 @@ def flops_per_token(spec: SizedModel, vocab_size: int) -> float:
 
 
 def _matrix_weights(spec: SizedModel, vocab_size: int) -> int:
-    """Weights that a token is multiplied with; of a pretrained model all but the embedding, which is looked up."""
-    if isinstance(spec, PretrainedModel):
+    """Weights that a token is multiplied with; of a foreign model all but the embedding, which is looked up."""
+    if isinstance(spec, NetworkFacts):
         head = spec.width * spec.num_embeddings
         return spec.num_parameters if spec.ties_embeddings else spec.num_parameters - head
     return _block_weights(spec) + spec.width * vocab_size

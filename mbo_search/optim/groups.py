@@ -4,16 +4,25 @@ A matrix optimizer (muon, soap) updates the two-dimensional weights within the l
 matrix (tied or not) and one-dimensional weights go to AdamW, at lr * aux_lr_ratio. Every other optimizer updates
 all. Weight decay shrinks matrices, embeddings included, never one-dimensional weights. Frozen parameters are in no
 part at all.
+
+Within a part, parameters with one learning rate and one weight decay form a group. A stage may give kinds of blocks
+their own of both (`groups`), and each layer a part of the learning rate of the layer above it (`layer_decay`); the
+factors are multiplied.
+
+References:
+    Howard & Ruder 2018, arXiv:1801.06146 (discriminative fine-tuning, each layer at 1 / 2.6 of the rate above it);
+    Clark et al. 2020, arXiv:2003.10555 (layer-wise decay of the learning rate). Differs from the papers: language
+    models bring their output matrix, so the last layer has the stage's own rate, as everything above it has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
-from mbo_search.model.blocks import block_of, trainable_names
+from mbo_search.model.blocks import block_of, layers_above, trainable_names
 from mbo_search.optim.implementation import Implementation, implementation_of
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.schedule import Stage
@@ -42,12 +51,14 @@ class ParamGroup:
         part: `all`; or `matrices` and `rest` of a matrix optimizer.
         implementation: The class that updates them.
         lr_ratio: Their learning rate over the stage's.
+        weight_decay: Decoupled weight decay of those that decay.
         members: At least one.
     """
 
     part: str
     implementation: Implementation
     lr_ratio: float
+    weight_decay: float
     members: tuple[Member, ...]
 
 
@@ -68,12 +79,13 @@ def partition_parameters(model: nn.Module, stage: Stage) -> tuple[ParamGroup, ..
     """Divide the parameters that a stage trains among the parts of its optimizer.
 
     Returns:
-        One or two parts, none of them empty.
+        The groups of one or two parts, none of them empty, part by part.
 
     Raises:
         StudyError: If the stage names blocks that the model does not have.
     """
     names = trainable_names(model, stage.trainable)
+    above = layers_above(model)
     own: list[Member] = []
     rest: list[Member] = []
     for name, parameter in model.named_parameters():
@@ -84,19 +96,39 @@ def partition_parameters(model: nn.Module, stage: Stage) -> tuple[ParamGroup, ..
     _check(names, (*own, *rest))
     auxiliary = OPTIMIZERS[stage.optimizer].auxiliary
     if auxiliary is None:
-        return _parts(("all", stage.optimizer, 1.0, own))
+        return tuple(_groups("all", stage.optimizer, 1.0, own, stage, above))
     ratio = stage.hparams["aux_lr_ratio"]
-    return _parts(("matrices", stage.optimizer, 1.0, own), ("rest", auxiliary, ratio, rest))
+    matrices = _groups("matrices", stage.optimizer, 1.0, own, stage, above)
+    return (*matrices, *_groups("rest", auxiliary, ratio, rest, stage, above))
 
 
-def _parts(*parts: tuple[str, str, float, list[Member]]) -> tuple[ParamGroup, ...]:
-    return tuple(
-        ParamGroup(
-            part=part, implementation=implementation_of(optimizer), lr_ratio=lr_ratio, members=tuple(members)
+def _groups(
+    part: str, optimizer: str, lr_ratio: float, members: Sequence[Member], stage: Stage, above: Mapping[str, int]
+) -> Iterator[ParamGroup]:
+    """Members of a part by learning rate and weight decay, in the order of the first of each."""
+    found: dict[tuple[float, float], list[Member]] = {}
+    for member in members:
+        own = _lr_ratio(stage, member.name, above[member.name])
+        found.setdefault((lr_ratio * own, _weight_decay(stage, member.name)), []).append(member)
+    for (ratio, weight_decay), together in found.items():
+        yield ParamGroup(
+            part=part,
+            implementation=implementation_of(optimizer),
+            lr_ratio=ratio,
+            weight_decay=weight_decay,
+            members=tuple(together),
         )
-        for part, optimizer, lr_ratio, members in parts
-        if members
-    )
+
+
+def _lr_ratio(stage: Stage, name: str, layers_above_it: int) -> float:
+    decay = 1.0 if stage.layer_decay is None else stage.layer_decay**layers_above_it
+    return stage.lr_ratios.get(block_of(name), 1.0) * decay
+
+
+def _weight_decay(stage: Stage, name: str) -> float:
+    if not OPTIMIZERS[stage.optimizer].decoupled_decay:
+        return 0.0
+    return stage.weight_decays.get(block_of(name), stage.weight_decay)
 
 
 def _check(names: frozenset[str], members: Sequence[Member]) -> None:

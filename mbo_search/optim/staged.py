@@ -17,7 +17,6 @@ from mbo_search.model.blocks import set_trainable
 from mbo_search.optim.groups import Member, ParamGroup, partition_parameters
 from mbo_search.optim.implementation import EvaluatedWeights, Group, Settings, twins
 from mbo_search.optim.state import OptimizerState, known_keys, read_slots, restore_slots
-from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.schedule import Stage
 
 
@@ -37,8 +36,7 @@ def build_optimizer(model: nn.Module, stage: Stage, *, budget_steps: int) -> Sta
     set_trainable(model, names)
     on_gpu = param_groups[0].members[0].parameter.device.type == "cuda"
     settings = Settings(hparams=stage.hparams, budget_steps=budget_steps, on_gpu=on_gpu)
-    weight_decay = stage.weight_decay if OPTIMIZERS[stage.optimizer].decoupled_decay else 0.0
-    return StageOptimizer(param_groups, settings, weight_decay)
+    return StageOptimizer(param_groups, settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +48,9 @@ class _Part:
 class StageOptimizer:
     """Updates the parameters that a stage trains. Built by `build_optimizer` and `hand_over`."""
 
-    def __init__(self, param_groups: tuple[ParamGroup, ...], settings: Settings, weight_decay: float) -> None:
+    def __init__(self, param_groups: tuple[ParamGroup, ...], settings: Settings) -> None:
         self._param_groups = param_groups
         self._settings = settings
-        self._weight_decay = weight_decay
         self._lr: float | None = None
         self._training_weights: dict[Tensor, Tensor] | None = None
         self._parts = self._build(OptimizerState())
@@ -62,7 +59,7 @@ class StageOptimizer:
         """Set the learning rate of the next steps.
 
         Args:
-            lr: That of the stage; the AdamW part of a matrix optimizer gets it times `aux_lr_ratio`.
+            lr: That of the stage; every group of parameters gets it times its `lr_ratio`.
         """
         self._lr = lr
         for part in self._parts:
@@ -107,7 +104,10 @@ class StageOptimizer:
 
     def split(self) -> Mapping[str, tuple[str, ...]]:
         """Parameter names by part: `all`, or `matrices` and `rest`; every trainable parameter exactly once."""
-        return {m.part: tuple(member.name for member in m.members) for m in self._param_groups}
+        found: dict[str, tuple[str, ...]] = {}
+        for group in self._param_groups:
+            found[group.part] = (*found.get(group.part, ()), *(member.name for member in group.members))
+        return found
 
     def decayed_weights(self) -> list[Tensor]:
         """The matrices that regularizers of the weights act on; for schedule-free both y and z."""
@@ -116,6 +116,15 @@ class StageOptimizer:
         for optimizer, evaluated in self._with_evaluated_weights():
             weights += twins(optimizer, evaluated, [member.parameter for member in members])
         return weights
+
+    def replace_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Go on from other weights, given by parameter name; for schedule-free z begins at them too."""
+        for member in self._members():
+            member.parameter.detach().copy_(weights[member.name])
+        for optimizer, evaluated in self._with_evaluated_weights():
+            for parameter, slots in optimizer.state.items():
+                if evaluated.twin in slots:
+                    slots[evaluated.twin].copy_(parameter.detach())
 
     def export_state(self) -> OptimizerState:
         """Everything that is needed to continue bit for bit, besides the weights and the learning rate.
@@ -144,15 +153,15 @@ class StageOptimizer:
 
     def _build(self, state: OptimizerState) -> tuple[_Part, ...]:
         return tuple(
-            _Part(param_group, _build_part(param_group, self._settings, self._weight_decay, state))
+            _Part(param_group, _build_part(param_group, self._settings, state))
             for param_group in self._param_groups
         )
 
     def _decay(self, param_group: ParamGroup, lr: float) -> None:
-        if self._weight_decay and not param_group.implementation.decays_itself:
+        if param_group.weight_decay and not param_group.implementation.decays_itself:
             matrices = [member.parameter.detach() for member in param_group.members if member.decays]
             if matrices:
-                torch._foreach_mul_(matrices, 1.0 - lr * self._weight_decay)
+                torch._foreach_mul_(matrices, 1.0 - lr * param_group.weight_decay)
 
     def _members(self) -> Iterator[Member]:
         for param_group in self._param_groups:
@@ -164,9 +173,7 @@ class StageOptimizer:
                 yield part.optimizer, part.param_group.implementation.evaluated
 
 
-def _build_part(
-    param_group: ParamGroup, settings: Settings, weight_decay: float, state: OptimizerState
-) -> Optimizer:
+def _build_part(param_group: ParamGroup, settings: Settings, state: OptimizerState) -> Optimizer:
     """Group members that share their numbers and their decay, then restore what the state knows of each."""
     implementation, layout = param_group.implementation, param_group.implementation.layout
     groups: dict[tuple[object, ...], Group] = {}
@@ -174,7 +181,7 @@ def _build_part(
         numbers = {
             slot: state.numbers.get(f"{member.name}/{slot}", start) for slot, start in layout.group_numbers.items()
         }
-        decay = weight_decay if implementation.decays_itself and member.decays else 0.0
+        decay = param_group.weight_decay if implementation.decays_itself and member.decays else 0.0
         group: Group = {"params": [], "lr": 0.0, "weight_decay": decay, **numbers}
         groups.setdefault((decay, *numbers.values()), group)["params"].append(member.parameter)
     optimizer = implementation.build(list(groups.values()), settings)

@@ -30,16 +30,23 @@ class DataBlock:
     lines: tuple[str, ...]
 
 
-def data_block(summary: DataSummary, text: Strings, *, text_field: str) -> DataBlock:
-    """Put a summary into words."""
+def data_block(summary: DataSummary, text: Strings, *, fields: str) -> DataBlock:
+    """Put a summary into words.
+
+    Args:
+        summary: The summary.
+        text: Words of a language.
+        fields: Field of the text, or the columns of the task.
+    """
     words = text["data"]
-    warnings = (_warning(warning, summary, words, text_field) for warning in summary.warnings)
+    warnings = (_warning(warning, summary, words, fields) for warning in summary.warnings)
     notices = (_notice(notice, words) for source in summary.sources for notice in source.notices)
     return DataBlock(
         rows=(
-            *(row for source in summary.sources for row in _source_rows(source, words)),
+            *(row for source in summary.sources for row in _source_rows(source, _noun(summary), words)),
             (words["dropped"], _dropped(summary, words)),
             *((words[f"split_{split.split}"], _split(split, words)) for split in summary.splits),
+            *_labels(summary, words),
             *_unknown(summary, words),
             (words["leakage"], _leakage(summary, words)),
         ),
@@ -48,19 +55,29 @@ def data_block(summary: DataSummary, text: Strings, *, text_field: str) -> DataB
     )
 
 
-def _source_rows(source: SourceSummary, words: Words) -> Iterator[tuple[str, str]]:
+def _noun(summary: DataSummary) -> str:
+    return "examples" if summary.is_task else "documents"
+
+
+def _labels(summary: DataSummary, words: Words) -> Iterator[tuple[str, str]]:
+    if summary.labels is not None:
+        names = _names(summary.labels, len(summary.labels), words)
+        yield words["labels"], words["labels_value"].format(count=f"{len(summary.labels):,}", names=names)
+
+
+def _source_rows(source: SourceSummary, noun: str, words: Words) -> Iterator[tuple[str, str]]:
     split = words[f"split_{source.role}"]
     label = words["source"] if source.role == "train" else words["source_for"].format(split=split)
-    yield label, _source(source, words)
+    yield label, _source(source, noun, words)
     if source.passed_over:
         yield words["passed"], words["semicolon"].join(_passed(passed, words) for passed in source.passed_over)
 
 
-def _source(source: SourceSummary, words: Words) -> str:
+def _source(source: SourceSummary, noun: str, words: Words) -> str:
     is_whole = source.num_found == source.num_files
     return words["source_value" if is_whole else "source_value_some"].format(
         name=printable(source.name),
-        documents=_count(source.num_documents, "documents", words),
+        documents=_count(source.num_documents, noun, words),
         read=f"{source.num_files:,}",
         files=_count(source.num_found, "files", words),
     )
@@ -78,7 +95,7 @@ def _names(names: tuple[str, ...], num_all: int, words: Words) -> str:
 
 
 def _dropped(summary: DataSummary, words: Words) -> str:
-    documents = _count(summary.num_documents, "documents", words)
+    documents = _count(summary.num_documents, _noun(summary), words)
     if not summary.dropped:
         return words["dropped_none"].format(documents=documents)
     parts = [
@@ -92,10 +109,12 @@ def _dropped(summary: DataSummary, words: Words) -> str:
 
 
 def _split(split: SplitSummary, words: Words) -> str:
-    value = words["split_value"].format(
-        documents=_count(split.num_documents, "documents", words),
+    is_task = split.num_asked is not None
+    value = words["split_value_asked" if is_task else "split_value"].format(
+        documents=_count(split.num_documents, "examples" if is_task else "documents", words),
         tokens=format_count(split.num_tokens),
         size=format_bytes(split.num_bytes),
+        asked=format_count(split.num_asked or 0),
     )
     if split.epochs is None:
         return value
@@ -119,13 +138,15 @@ def _unknown(summary: DataSummary, words: Words) -> Iterator[tuple[str, str]]:
 def _leakage(summary: DataSummary, words: Words) -> str:
     if not summary.num_leaked:
         return words["leakage_none"]
-    return words["leakage_value"].format(documents=_count(summary.num_leaked, "documents", words))
+    documents = _count(summary.num_leaked, _noun(summary), words)
+    return words["leakage_value_task" if summary.is_task else "leakage_value"].format(documents=documents)
 
 
-def _warning(warning: DataWarning, summary: DataSummary, words: Words, text_field: str) -> str:
+def _warning(warning: DataWarning, summary: DataSummary, words: Words, fields: str) -> str:
     share_of_text = warning.share_of_text
     is_split = warning.kind == "unknown"
-    return words[f"warning_{warning.kind}"].format(
+    of_task = f"warning_{warning.kind}_task"
+    return words[of_task if summary.is_task and of_task in words else f"warning_{warning.kind}"].format(
         lost=f"{warning.num_lost:,}",
         all=f"{warning.num_all:,}",
         share=format_share(warning.num_lost / warning.num_all),
@@ -133,7 +154,7 @@ def _warning(warning: DataWarning, summary: DataSummary, words: Words, text_fiel
         names=_names(warning.examples, warning.num_lost, words),
         text="" if share_of_text is None else words["share_of_text"].format(share=format_share(share_of_text)),
         least=summary.min_characters,
-        field=text_field,
+        field=fields,
     )
 
 
@@ -142,7 +163,7 @@ def _notice(notice: Notice, words: Words) -> str:
 
 
 def _lines(summary: DataSummary, words: Words) -> tuple[str, ...]:
-    sources = words["semicolon"].join(_source(source, words) for source in summary.sources)
+    sources = words["semicolon"].join(_source(source, _noun(summary), words) for source in summary.sources)
     splits = words["semicolon"].join(
         words["compact_split"].format(name=words[f"split_{split.split}"], split=_split(split, words))
         for split in summary.splits

@@ -9,8 +9,9 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -225,6 +226,66 @@ def weights_decay_by_lr_times_weight_decay(optimizer: OptimizerDefinition, lab: 
             assert torch.equal(weight, before[key] * factor), f"{key} does not shrink by lr * weight_decay"
 
 
+_RATES: Mapping[str, object] = MappingProxyType(
+    {"weight_decay": 0.0, "layer_decay": 0.5, "groups": {"embeddings": {"lr_ratio": 0.25}}}
+)
+"""Another learning rate in each layer, and in the embeddings."""
+
+_DECAYS: Mapping[str, object] = MappingProxyType(
+    {
+        "weight_decay": 0.5,
+        "groups": {"embeddings": {"lr_ratio": 0.25, "weight_decay": 0.0}, "mlp": {"weight_decay": 0.3}},
+    }
+)
+"""Another weight decay in the embeddings, and in the MLPs."""
+
+
+def parts_of_the_model_have_their_own_rates(optimizer: OptimizerDefinition, lab: Lab) -> None:
+    """A step is proportional to the learning rate of a parameter's layer and kind of block, each counted once."""
+    moved = []
+    for settings in ({"weight_decay": 0.0}, _RATES):
+        model = lab.model().double()
+        built = lab.optimizer(model, lab.stage(optimizer.name, settings))
+        names = [name for part in built.split().values() for name in part]
+        assert sorted(names) == sorted(name for name, _ in model.named_parameters())
+        lab.train(model, built, range(1), 0.0)
+        before = lab.weights(model)
+        lab.train(model, built, range(1), 1e-4)
+        moved.append({key: weight - before[key] for key, weight in lab.weights(model).items()})
+    for key in moved[0]:
+        ratio = 0.25 * 0.5**2 if "embed" in key else 0.5 if ".0." in key else 1.0
+        torch.testing.assert_close(moved[1][key], ratio * moved[0][key], rtol=1e-5, atol=1e-12)
+
+
+def parts_of_the_model_decay_by_their_own_numbers(optimizer: OptimizerDefinition, lab: Lab) -> None:
+    """Without gradients, the matrices of a block with a weight decay of its own shrink by it."""
+    lr = 0.01
+    model = lab.model()
+    built = lab.optimizer(model, lab.stage(optimizer.name, _DECAYS))
+    before = lab.weights(model)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    built.set_lr(lr)
+    built.step()
+    for key, weight in lab.weights(model).items():
+        decay = 0.0 if "embed" in key else 0.3 if ".mlp." in key else 0.5
+        decays = optimizer.decoupled_decay and weight.ndim == 2
+        factor = 1 - lr * decay if decays else 1.0
+        torch.testing.assert_close(weight, before[key] * factor, rtol=1e-6, atol=0.0)
+
+
+def parts_of_the_model_continue_bit_for_bit(optimizer: OptimizerDefinition, lab: Lab) -> None:
+    """Training with such settings goes on from an exported state as if it had not been interrupted."""
+    stage, model = lab.stage(optimizer.name, {**_DECAYS, "layer_decay": 0.5}), lab.model()
+    built = lab.optimizer(model, stage)
+    lab.train(model, built, range(3), stage.lr)
+    resumed, state = copy.deepcopy(model), lab.saved(built.export_state())
+    after = lab.optimizer(resumed, stage)
+    after.import_state(state)
+    assert lab.train(resumed, after, range(3, 6), stage.lr) == lab.train(model, built, range(3, 6), stage.lr)
+    assert_equal(lab.weights(resumed), lab.weights(model), "resumed with settings of parts")
+
+
 def steps_need_a_learning_rate(optimizer: OptimizerDefinition, lab: Lab) -> None:
     """A step before the learning rate is set is refused, also after a state was imported."""
     model, stage = lab.model(), lab.stage(optimizer.name)
@@ -345,6 +406,9 @@ OPTIMIZER_CHECKS: tuple[Callable[[OptimizerDefinition, Lab], None], ...] = (
     lr_zero_moves_nothing,
     lr_that_is_set_is_used,
     weights_decay_by_lr_times_weight_decay,
+    parts_of_the_model_have_their_own_rates,
+    parts_of_the_model_decay_by_their_own_numbers,
+    parts_of_the_model_continue_bit_for_bit,
     steps_need_a_learning_rate,
     evaluating_changes_nothing,
     evaluated_weights_are_declared,

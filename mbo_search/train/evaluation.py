@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from mbo_search.data.batches import TokenArray
+from mbo_search.data.batches import MeasuredRows
 from mbo_search.data.prepare import PreparedData
-from mbo_search.data.windows import Windows
 from mbo_search.errors import TrialError
 from mbo_search.model.language_model import LanguageModel
 from mbo_search.optim.implementation import evaluates_a_mean
 from mbo_search.study.spec.segments import Segment
+from mbo_search.train.asked import asked_on_device
 from mbo_search.train.averages import weights_in_place
-from mbo_search.train.device import autocast, to_device
-from mbo_search.train.setup.eval_text import windows_of_setup
+from mbo_search.train.device import autocast
+from mbo_search.train.setup.eval_text import evaluation_rows
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import SegmentSums, TrainState
 from mbo_search.trial.reports import CurvePoint, Metrics
@@ -29,13 +29,11 @@ class EvalSet:
     """The validation text on which every trial of a study is measured.
 
     Attributes:
-        tokens: Token ids of the validation split, shape [num_tokens].
-        windows: The windows.
+        rows: The rows of it that are read.
         setup: How the study trains and measures.
     """
 
-    tokens: TokenArray
-    windows: Windows
+    rows: MeasuredRows
     setup: TrainSetup
 
 
@@ -45,8 +43,7 @@ def validation_set(prepared: PreparedData, setup: TrainSetup) -> EvalSet:
     Raises:
         DataError: If the data are not those of the setup.
     """
-    windows = windows_of_setup(prepared, setup)
-    return EvalSet(tokens=prepared.tokens("validation"), windows=windows, setup=setup)
+    return EvalSet(rows=evaluation_rows(prepared, setup), setup=setup)
 
 
 def finish_segment(state: TrainState, segment: Segment, eval_set: EvalSet) -> CurvePoint:
@@ -95,14 +92,11 @@ def measure(state: TrainState, segment: Segment, eval_set: EvalSet) -> Metrics:
 
 
 def _evaluate(state: TrainState, eval_set: EvalSet) -> Metrics:
-    tokens, windows, setup = eval_set.tokens, eval_set.windows, eval_set.setup
-    return evaluate(state.model, tokens, windows, bytes_per_token=setup.bytes_per_token, setup=setup)
+    return evaluate(state.model, eval_set.rows, eval_set.setup)
 
 
-def evaluate(
-    model: LanguageModel, tokens: TokenArray, windows: Windows, *, bytes_per_token: float, setup: TrainSetup
-) -> Metrics:
-    """Measure a model with the weights that it has, as means over all tokens of the windows.
+def evaluate(model: LanguageModel, rows: MeasuredRows, setup: TrainSetup) -> Metrics:
+    """Measure a model with the weights that it has, as means over all targets of the rows.
 
     Dropout is off, and the training mode is restored afterwards.
 
@@ -112,30 +106,30 @@ def evaluate(
     was_training = model.training
     model.eval()
     try:
-        loss_sum, num_right = _sums(model, tokens, windows, setup)
+        loss_sum, num_right = _sums(model, rows, setup)
     finally:
         model.train(was_training)
-    loss = loss_sum / windows.num_tokens
+    loss = loss_sum / rows.num_targets
     if not math.isfinite(loss):
         raise TrialError("non_finite", f"validation loss {loss}")
     return Metrics(
         loss=loss,
-        accuracy=num_right / windows.num_tokens,
-        bits_per_byte=bits_per_byte(loss, bytes_per_token),
-        num_tokens=windows.num_tokens,
+        accuracy=num_right / rows.num_targets,
+        bits_per_byte=bits_per_byte(loss, setup.bytes_per_token),
+        num_tokens=rows.num_targets,
     )
 
 
 @torch.inference_mode()
-def _sums(model: LanguageModel, tokens: TokenArray, windows: Windows, setup: TrainSetup) -> tuple[float, int]:
-    """Sum of the cross entropies in nats, and the number of right predictions, over all tokens."""
+def _sums(model: LanguageModel, rows: MeasuredRows, setup: TrainSetup) -> tuple[float, int]:
+    """Sum of the cross entropies in nats, and the number of right predictions, over all targets."""
     loss_sums, rights = [], []
-    for first in range(0, len(windows.starts), setup.micro_batch):
-        last = min(first + setup.micro_batch, len(windows.starts))
-        inputs_BT, targets_BT = (to_device(array, setup.device) for array in windows.read(tokens, first, last))
+    for first in range(0, rows.num_rows, setup.micro_batch):
+        last = min(first + setup.micro_batch, rows.num_rows)
+        batch = asked_on_device(rows.read(first, last), setup.device)
         with autocast(setup.device, setup.precision):
-            logits_BTV = model(inputs_BT)
-        logits_NV, targets_N = logits_BTV.float().flatten(0, 1), targets_BT.flatten()
-        loss_sums.append(F.cross_entropy(logits_NV, targets_N, reduction="sum"))
-        rights.append((logits_NV.argmax(dim=-1) == targets_N).sum())
+            logits_BTV = model(batch.inputs_BT)
+        logits_NV = batch.of_asked(logits_BTV).float()
+        loss_sums.append(F.cross_entropy(logits_NV, batch.targets_N, reduction="sum"))
+        rights.append((logits_NV.argmax(dim=-1) == batch.targets_N).sum())
     return float(torch.stack(loss_sums).double().sum()), int(torch.stack(rights).sum())

@@ -16,16 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mbo_search.data.batches import TokenArray
-from mbo_search.data.judged import JudgedText, PieceBatch, read_pieces
+from mbo_search.data.batches import IGNORED, Batch
+from mbo_search.data.judged import JudgedRows
 from mbo_search.data.prepare import PreparedData
-from mbo_search.data.windows import Windows, evaluation_windows
 from mbo_search.errors import DataError, StoreError, TrialError
 from mbo_search.model.language_model import LanguageModel
 from mbo_search.train.device import autocast, to_device
 from mbo_search.train.evaluation import evaluate
 from mbo_search.train.saved_state import load_model
-from mbo_search.train.setup.eval_text import judged_text_of
+from mbo_search.train.setup.eval_text import judged_rows, rows_of_test_split
 from mbo_search.train.setup.setup import TrainSetup
 
 HeldOutText = Literal["test", "judged"]
@@ -98,61 +97,39 @@ def _measured(text: HeldOutText, model: LanguageModel, setup: TrainSetup, prepar
 
 
 def _tested(model: LanguageModel, setup: TrainSetup, prepared: PreparedData) -> HeldOutLosses:
-    windows, tokens = _test_windows(setup, prepared), prepared.tokens("test")
-    metrics = evaluate(model, tokens, windows, bytes_per_token=setup.bytes_per_token, setup=setup)
-    return HeldOutLosses(test_loss=metrics.loss)
-
-
-def _test_windows(setup: TrainSetup, prepared: PreparedData) -> Windows:
-    """Windows like those of the validation split."""
-    split = prepared.metadata.splits["test"]
-    return evaluation_windows(
-        split.num_tokens,
-        context=setup.model.context,
-        num_tokens=setup.evaluation_tokens,
-        split_sha256=split.sha256,
-        split="test",
-    )
+    return HeldOutLosses(test_loss=evaluate(model, rows_of_test_split(prepared, setup), setup).loss)
 
 
 def _judged(model: LanguageModel, setup: TrainSetup, prepared: PreparedData) -> HeldOutLosses:
-    text = judged_text_of(prepared, setup)
-    if text is None:
-        return HeldOutLosses()
-    tokens = prepared.tokens("validation")
-    return HeldOutLosses(judged=judge(model, tokens, text, eos_id=prepared.metadata.eos_id, setup=setup))
+    rows = judged_rows(prepared, setup)
+    return HeldOutLosses(judged=None if rows is None else judge(model, rows, setup))
 
 
-def judge(
-    model: LanguageModel, tokens: TokenArray, text: JudgedText, *, eos_id: int, setup: TrainSetup
-) -> JudgedLosses:
+def judge(model: LanguageModel, rows: JudgedRows, setup: TrainSetup) -> JudgedLosses:
     """Measure a model on each judged document, with the weights that it has.
 
-    A document is read in consecutive pieces of at most `context` tokens; a token is predicted from those before it
-    in its piece, and from the one before the piece. Batches follow from the text and the setup alone, so that equal
-    weights give equal bits, and take no more memory than a micro-batch of training.
+    Batches follow from the text and the setup alone, so that equal weights give equal bits, and take no more memory
+    than a micro-batch of training.
 
     Raises:
         TrialError: If a loss is not finite.
     """
-    pieces = text.pieces(setup.model.context)
-    batches = pieces.batches(setup.micro_batch * setup.model.context)
-    sums = [_sums(model, read_pieces(tokens, pieces, batch, eos_id=eos_id), setup) for batch in batches]
-    nats_of_pieces = torch.cat(sums).cpu().numpy()
-    documents = pieces.documents[np.concatenate(batches)]
-    nats = np.bincount(documents, weights=nats_of_pieces, minlength=text.num_documents)
+    batches = rows.batches(setup.micro_batch * setup.model.context)
+    nats_of_rows = torch.cat([_sums(model, rows.read(batch), setup) for batch in batches]).cpu().numpy()
+    documents, document_tokens = rows.documents[np.concatenate(batches)], rows.document_tokens
+    nats = np.bincount(documents, weights=nats_of_rows, minlength=len(document_tokens))
     if not np.isfinite(nats).all():
         raise TrialError("non_finite", "the loss of a judged document is not finite")
-    return JudgedLosses(document_tokens=text.lengths, document_nats=tuple(nats.tolist()))
+    return JudgedLosses(document_tokens=document_tokens, document_nats=tuple(nats.tolist()))
 
 
 @torch.inference_mode()
-def _sums(model: LanguageModel, batch: PieceBatch, setup: TrainSetup) -> Tensor:
-    """The cross entropies of each piece in nats, summed in float64; padding is left out, whatever its loss."""
+def _sums(model: LanguageModel, batch: Batch, setup: TrainSetup) -> Tensor:
+    """The cross entropies of each row in nats, summed in float64; what is not asked counts nothing."""
     inputs_BT, targets_BT = (to_device(array, setup.device) for array in (batch.inputs, batch.targets))
-    is_real_BT = torch.from_numpy(batch.is_real).to(inputs_BT.device)
     with autocast(setup.device, setup.precision):
         logits_BTV = model(inputs_BT)
-    nats_N = F.cross_entropy(logits_BTV.float().flatten(0, 1), targets_BT.flatten(), reduction="none")
-    nats_BT = nats_N.view(targets_BT.shape).double()
-    return torch.where(is_real_BT, nats_BT, 0.0).sum(dim=1)
+    nats_N = F.cross_entropy(
+        logits_BTV.float().flatten(0, 1), targets_BT.flatten(), reduction="none", ignore_index=IGNORED
+    )
+    return nats_N.view(targets_BT.shape).double().sum(dim=1)

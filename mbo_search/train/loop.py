@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mbo_search.data.batches import TokenStream
+from mbo_search.data.batches import TrainingStream
 from mbo_search.errors import TrialError
 from mbo_search.optim.regularizers import NoiseSeed
 from mbo_search.optim.staged import StageOptimizer
 from mbo_search.study.spec.segments import Segment
-from mbo_search.train.device import autocast, seed_noise, to_device
+from mbo_search.train.asked import asked_on_device
+from mbo_search.train.device import autocast, seed_noise
 from mbo_search.train.distributed.team import Team
 from mbo_search.train.segment_start import begin_segment
 from mbo_search.train.setup.setup import TrainSetup
@@ -61,13 +62,13 @@ class StepContext:
 
     Attributes:
         setup: How the study trains.
-        stream: The training tokens.
+        stream: The training text.
         seed: Seed of dropout and gradient noise.
         team: The processes that train the trial together.
     """
 
     setup: TrainSetup
-    stream: TokenStream
+    stream: TrainingStream
     seed: int
     team: Team = field(default_factory=Team)
 
@@ -84,11 +85,13 @@ def train_segment(
         TrialError: If a loss or gradient is not finite, or the loss explodes.
     """
     if state.segment_index != segment.index:
-        begin_segment(state, segment, context.setup)
+        begin_segment(state, segment, context.setup, context.seed)
     while state.step < segment.last_step:
         if context.team.agree(stop):
             return False
         observe(_train_step(state, segment, context))
+    if segment.ends_stage:
+        state.regularizers.at_stage_end(state.model, _optimizer(state))
     return True
 
 
@@ -98,8 +101,9 @@ def _train_step(state: TrainState, segment: Segment, context: StepContext) -> St
     lr = segment.lr(step)
     optimizer.set_lr(lr)
 
+    num_targets = _num_targets(state, segment, context)
     loss_sum = _forward_backward(state, segment, context)
-    loss = loss_sum / segment.batch_tokens
+    loss = loss_sum / num_targets
     learning = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
     noise = NoiseSeed(seed=context.seed, step=step)
     grad_norm = state.regularizers.prepare_gradients(learning, clip_norm=stage.clip_norm, noise=noise)
@@ -113,34 +117,42 @@ def _train_step(state: TrainState, segment: Segment, context: StepContext) -> St
 
     state.step += 1
     state.position_tokens += segment.batch_tokens
-    state.sums.add(loss_sum=loss_sum, num_tokens=segment.batch_tokens, grad_norm=grad_norm)
+    state.sums.add(loss_sum=loss_sum, num_tokens=num_targets, grad_norm=grad_norm)
     return StepReport(step=state.step, lr=lr, loss=loss, grad_norm=grad_norm)
 
 
+def _num_targets(state: TrainState, segment: Segment, context: StepContext) -> int:
+    """Tokens that are predicted in a step, over all processes of the team."""
+    row_tokens = context.setup.model.context
+    return context.stream.num_targets(state.position_tokens, segment.batch_tokens // row_tokens, row_tokens)
+
+
 def _forward_backward(state: TrainState, segment: Segment, context: StepContext) -> float:
-    """Add up the gradients of the mean loss over the whole batch, micro-batch by micro-batch.
+    """Add up the gradients of the mean loss over all targets of the batch, micro-batch by micro-batch.
 
     Each process of the team takes its part of the batch, and the last micro-batch averages the gradients.
 
     Returns:
-        The sum of the cross entropies of all tokens, in nats.
+        The sum of the cross entropies of all targets, in nats.
     """
     setup, team = context.setup, context.team
     part = team.part(segment.batch_tokens // setup.model.context)
     position_tokens = state.position_tokens + part.start * setup.model.context
-    arrays = context.stream.batch(position_tokens, len(part), setup.model.context)
-    inputs_BT, targets_BT = (to_device(array, setup.device) for array in arrays)
+    batch = context.stream.batch(position_tokens, len(part), setup.model.context)
+    team_targets = _num_targets(state, segment, context) / team.size
     sums: list[Tensor] = []
     for first in range(0, len(part), setup.micro_batch):
-        rows = slice(first, min(first + setup.micro_batch, len(part)))
-        if state.regularizers.draws_in_forward:
+        last = min(first + setup.micro_batch, len(part))
+        micro = asked_on_device(batch.rows(first, last), setup.device)
+        if state.regularizers.draws_in_forward or state.model.draws_in_forward:
             number = (part.start + first) // setup.micro_batch
             seed_noise(setup.device, _noise_seed(context.seed, state.step, number))
-        with team.averaging(state.model, is_last=rows.stop == len(part)) as model:
+        with team.averaging(state.model, is_last=last == len(part)) as model:
             with autocast(setup.device, setup.precision):
-                logits_BTV = model(inputs_BT[rows])
-            objective, cross_entropy_sum = state.regularizers.training_loss(logits_BTV, targets_BT[rows])
-            share = (rows.stop - rows.start) / len(part)
+                logits_BTV = model(micro.inputs_BT)
+            logits_NV = micro.of_asked(logits_BTV)
+            objective, cross_entropy_sum = state.regularizers.training_loss(logits_NV, micro.targets_N)
+            share = len(micro.targets_N) / team_targets
             (objective * share).backward()  # type: ignore[no-untyped-call]
         sums.append(cross_entropy_sum)
     return team.sum(float(torch.stack(sums).double().sum()))

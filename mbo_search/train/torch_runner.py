@@ -16,7 +16,7 @@ from typing import cast
 
 import torch
 
-from mbo_search.data.batches import TokenStream
+from mbo_search.data.batches import TrainingStream
 from mbo_search.data.prepare import PreparedData, load_prepared
 from mbo_search.errors import StoreError, TrialError
 from mbo_search.store.leases import work_lease
@@ -32,6 +32,7 @@ from mbo_search.train.loop import StepContext
 from mbo_search.train.partial import Partial
 from mbo_search.train.saved_state import fresh_state, load_state, save_state
 from mbo_search.train.segment_start import needs_mean
+from mbo_search.train.setup.eval_text import training_stream
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.span_trainer import SpanTrainer
 from mbo_search.train.train_state import KeptState, TrainState
@@ -66,9 +67,9 @@ class TorchStageRunner:
         self._setup = setup
         self._scratch = scratch
         self._mirror = mirror
-        self._tokens = prepared.tokens("train")
+        self._prepared = prepared
         self._eval_set = validation_set(prepared, setup)
-        self._stream: TokenStream | None = None
+        self._stream: TrainingStream | None = None
         self._kept: KeptState | None = None
         self._ranks = Ranks(setup, scratch)
 
@@ -204,7 +205,7 @@ class TorchStageRunner:
             self._kept = KeptState(key, state)
         return folder
 
-    def _stream_of(self, seed: int) -> TokenStream:
+    def _stream_of(self, seed: int) -> TrainingStream:
         if self._stream is None or self._stream.seed != seed:
-            self._stream = TokenStream(self._tokens, self._setup.block_tokens, seed)
+            self._stream = training_stream(self._prepared, self._setup, seed)
         return self._stream

@@ -97,7 +97,7 @@ def test_the_same_numbers_everywhere(mbo, study, tmp_path):
     assert mbo("rank", out, "--json").json()["data"] == shown
     assert json.loads(json.dumps(mbo_door.plan(study).data.model_dump(mode="json"))) == shown
 
-    block = data_block(run.data, load_strings("en"), text_field="text")
+    block = data_block(run.data, load_strings("en"), fields="text")
     ranked = mbo("rank", out)
     planned = mbo("plan", study)
     for line in (*block.lines, *block.remarks):
@@ -110,7 +110,7 @@ def test_the_same_numbers_everywhere(mbo, study, tmp_path):
         assert f"<dt>{name}</dt><dd>{value}</dd>" in page
     assert all(remark in page for remark in block.remarks)
     assert mbo("report", out, "--lang", "zh", "--out", tmp_path / "zh.html").code == 0
-    chinese = data_block(run.data, load_strings("zh"), text_field="text")
+    chinese = data_block(run.data, load_strings("zh"), fields="text")
     page = html.unescape((tmp_path / "zh.html").read_text())
     assert all(f"<dt>{name}</dt><dd>{value}</dd>" in page for name, value in chinese.rows)
     assert read_json(out / "data.json")["fingerprint"] == shown["fingerprint"]

@@ -17,20 +17,20 @@ PLACES = np.arange(1000, dtype=np.uint16)
 
 
 def read(stream: TokenStream, position: int, num_tokens: int) -> list[int]:
-    inputs, _ = stream.batch(position, 1, num_tokens)
-    return inputs.ravel().tolist()
+    return stream.batch(position, 1, num_tokens).inputs.ravel().tolist()
 
 
 @given(block=st.integers(1, 300), seed=st.integers(0, 2**31 - 1), position=st.integers(0, 5000))
 def test_batch_size_and_context_only_regroup_the_stream(block, seed, position):
     stream = TokenStream(PLACES, block, seed)
-    whole, whole_targets = stream.batch(position, 8, 16)
+    whole = stream.batch(position, 8, 16)
     halves = [stream.batch(position + 64 * half, 4, 16) for half in range(2)]
-    wide, wide_targets = stream.batch(position, 2, 64)
-    assert np.concatenate([inputs for inputs, _ in halves]).ravel().tolist() == whole.ravel().tolist()
-    assert np.concatenate([targets for _, targets in halves]).ravel().tolist() == whole_targets.ravel().tolist()
-    assert wide.ravel().tolist() == whole.ravel().tolist()
-    assert wide_targets.ravel().tolist() == whole_targets.ravel().tolist()
+    wide = stream.batch(position, 2, 64)
+    for name in ("inputs", "targets"):
+        tokens = getattr(whole, name).ravel().tolist()
+        assert np.concatenate([getattr(half, name) for half in halves]).ravel().tolist() == tokens
+        assert getattr(wide, name).ravel().tolist() == tokens
+    assert whole.num_targets == stream.num_targets(position, 8, 16) == 128
 
 
 @given(block=st.integers(1, 300), seed=st.integers(0, 2**31 - 1), epoch=st.integers(0, 3))
@@ -44,7 +44,8 @@ def test_every_block_is_read_once_an_epoch_in_one_piece(block, seed, epoch):
 
 @given(block=st.integers(1, 300), seed=st.integers(0, 2**31 - 1), position=st.integers(0, 5000))
 def test_targets_are_true_successors_across_block_joins(block, seed, position):
-    inputs, targets = TokenStream(PLACES, block, seed).batch(position, 4, 32)
+    batch = TokenStream(PLACES, block, seed).batch(position, 4, 32)
+    inputs, targets = batch.inputs, batch.targets
     assert (targets == inputs + 1).all()
     assert inputs.dtype == targets.dtype == np.int64
     assert inputs.shape == targets.shape == (4, 32)

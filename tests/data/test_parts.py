@@ -9,14 +9,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mbo_search.data import parts
-from mbo_search.data.judged import JudgedText, read_pieces
+from mbo_search.data.batches import IGNORED
+from mbo_search.data.judged import JudgedText, judged_pieces
 from mbo_search.data.parts import ValidationParts, validation_parts
 from mbo_search.data.prepare import prepare
 from mbo_search.data.token_files import document_ends
 from mbo_search.data.windows import evaluation_windows
 from mbo_search.errors import DataError
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
-from mbo_search.train.setup.eval_text import evaluation_windows_of, validation_parts_of
+from mbo_search.train.setup.eval_text import evaluation_windows_of, validation_use
 
 EOS = 0
 
@@ -146,17 +147,18 @@ def test_every_token_is_read_once_from_the_one_before_it(lengths, context, data)
     text = JudgedText(
         starts=tuple(starts[chosen].tolist()), lengths=tuple(lengths[i] for i in chosen), split_sha256="a"
     )
-    pieces = text.pieces(context)
+    rows = judged_pieces(tokens, text, context=context, eos_id=EOS)
+    pieces = rows.pieces
     read = {number: [] for number in range(len(chosen))}
-    batches = pieces.batches(3 * context)
+    batches = rows.batches(3 * context)
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(pieces.starts)))
     for batch in batches:
-        found = read_pieces(tokens, pieces, batch, eos_id=EOS)
+        found = rows.read(batch)
         assert found.inputs.size <= 3 * context
         for row, piece in enumerate(batch):
-            pairs = zip(found.inputs[row], found.targets[row], found.is_real[row], strict=True)
+            pairs = zip(found.inputs[row], found.targets[row], strict=True)
             read[int(pieces.documents[piece])].append(
-                (int(piece), [(int(one), int(two)) for one, two, is_real in pairs if is_real])
+                (int(piece), [(int(one), int(two)) for one, two in pairs if two != IGNORED])
             )
     for number, document in enumerate(chosen):
         own = tokens[starts[document] : starts[document] + lengths[document]].tolist()
@@ -179,11 +181,13 @@ def test_validation_shards_of_their_own_are_parted_by_their_ends(tmp_path):
         tokenizer=TokenizerSpec(kind="bytes"),
     )
     prepared = prepare(spec, tmp_path / "cache")
-    found = validation_parts_of(prepared, context=16, num_tokens=256)
+    found = validation_use(prepared, context=16, num_tokens=256)
     assert found.judged is not None
-    assert set(found.judged.lengths) == {81}
-    assert {start % 81 for start in found.judged.starts} == {0}
-    assert not {start // 81 for start in found.windows.starts} & {start // 81 for start in found.judged.starts}
+    assert set(found.judged.text.lengths) == {81}
+    assert {start % 81 for start in found.judged.text.starts} == {0}
+    assert not {start // 81 for start in found.rows.windows.starts} & {
+        start // 81 for start in found.judged.text.starts
+    }
 
 
 def test_an_endless_validation_shard_has_no_documents_to_judge_on(tmp_path):
@@ -196,9 +200,9 @@ def test_an_endless_validation_shard_has_no_documents_to_judge_on(tmp_path):
         tokenizer=TokenizerSpec(kind="bytes"),
     )
     prepared = prepare(spec, tmp_path / "cache")
-    found = validation_parts_of(prepared, context=16, num_tokens=256)
+    found = validation_use(prepared, context=16, num_tokens=256)
     assert found.judged is None
-    assert found.windows == evaluation_windows_of(prepared, context=16, num_tokens=256)
+    assert found.rows.windows == evaluation_windows_of(prepared, context=16, num_tokens=256)
     assert "(documents: 1, tokens: 50001)" in found.why_not
 
 
@@ -214,10 +218,10 @@ def test_texts_for_validation_are_parted_by_files(tmp_path):
         dedup="none",
     )
     prepared = prepare(spec, tmp_path / "cache")
-    found = validation_parts_of(prepared, context=16, num_tokens=256)
+    found = validation_use(prepared, context=16, num_tokens=256)
     tokens, tokenizer = prepared.tokens("validation"), prepared.tokenizer()
     assert found.judged is not None
-    for start, length in zip(found.judged.starts, found.judged.lengths, strict=True):
+    for start, length in zip(found.judged.text.starts, found.judged.text.lengths, strict=True):
         text = tokenizer.decode(tokens[start : start + length].tolist())
         assert text.startswith("val ")
         assert text.count("val ") == 1

@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from mbo_search.data.batches import TokenStream
-from mbo_search.data.corpora import open_corpus
+from mbo_search.data.built_in.corpora import open_corpus
 from mbo_search.data.metadata import DataMetadata
 from mbo_search.data.prepare import PreparedData, load_prepared, prepare
-from mbo_search.data.windows import evaluation_windows
+from mbo_search.data.windows import WindowRows, evaluation_windows
 from mbo_search.errors import DataError
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 
@@ -70,8 +70,8 @@ def test_chinese_dialogues_come_out_as_they_went_in(tmp_path, kind):
         num_tokens=5 * context,
         split_sha256=metadata.splits["validation"].sha256,
     )
-    assert stream.batch(0, 2, context)[0].max() < metadata.vocab_size
-    assert windows.read(prepared.tokens("validation"), 0, 5)[0].shape == (5, context)
+    assert stream.batch(0, 2, context).inputs.max() < metadata.vocab_size
+    assert WindowRows(tokens=prepared.tokens("validation"), windows=windows).read(0, 5).inputs.shape == (5, context)
 
 
 def test_no_document_stands_in_two_splits_or_twice(tmp_path, rng):

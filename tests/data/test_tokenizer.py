@@ -85,7 +85,7 @@ def test_batches_encode_like_single_texts(bpe_folder):
 def test_training_is_the_same_in_every_process(tmp_path):
     code = (
         "import sys; from pathlib import Path\n"
-        "from mbo_search.data.corpora import open_corpus\n"
+        "from mbo_search.data.built_in.corpora import open_corpus\n"
         "from mbo_search.data.tokenizer import train_bpe_tokenizer\n"
         "texts = [document.text for document in open_corpus('ref').read()]\n"
         "train_bpe_tokenizer(texts, vocab_size=800, folder=Path(sys.argv[1]))\n"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mbo_search.data.windows import evaluation_windows
+from mbo_search.data.windows import WindowRows, evaluation_windows
 from mbo_search.errors import DataError
 
 
@@ -26,7 +26,8 @@ def test_windows_are_disjoint_even_and_have_successors(context, count, spare):
 def test_windows_read_inputs_and_true_successors():
     tokens = np.arange(101, dtype=np.uint16)
     windows = evaluation_windows(101, context=10, num_tokens=40, split_sha256="a")
-    inputs, targets = windows.read(tokens, 1, 3)
+    batch = WindowRows(tokens=tokens, windows=windows).read(1, 3)
+    inputs, targets = batch.inputs, batch.targets
     assert inputs[:, 0].tolist() == [25, 50]
     assert inputs.shape == (2, 10)
     assert (targets == inputs + 1).all()

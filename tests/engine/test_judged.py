@@ -18,7 +18,7 @@ from mbo_search.export.replay import replay
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.schedule_file import load_schedule_file
 from mbo_search.testing.studies import tiny_study
-from mbo_search.train.setup.eval_text import evaluation_windows_of, over_whole_split, windows_of_setup
+from mbo_search.train.setup.eval_text import evaluation_rows, evaluation_windows_of, over_whole_split
 from mbo_search.train.setup.resolve import resolve_setup
 
 CONFIRM = "confirm={seeds: 2, attribution: true}"
@@ -110,6 +110,7 @@ def test_what_is_known_of_an_equal_run_holds_its_judgement_outside_the_search_on
     searched = duplicate_record(task.model_copy(update={"arm": "staged"}), known, ended_at=1.0)
     assert (searched.judged_loss, searched.document_tokens, searched.document_nats) == (None, (), ())
     assert (searched.test_loss, searched.val_loss) == (None, known.val_loss)
+    assert type(searched).model_validate_json(searched.model_dump_json()) == searched
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +131,8 @@ def earlier(tiny_root, options, tmp_path_factory):
 
 def test_an_earlier_study_keeps_its_windows_and_is_judged_on_nothing(earlier, confirmed, options):
     prepared = prepare(earlier.study().data, options.cache)
-    assert windows_of_setup(prepared, earlier.setup()) == evaluation_windows_of(
-        prepared, context=16, num_tokens=256
-    )
+    windows = evaluation_windows_of(prepared, context=16, num_tokens=256)
+    assert evaluation_rows(prepared, earlier.setup()).windows == windows
     assert earlier.setup().windows_fingerprint != confirmed.setup().windows_fingerprint
     for record in earlier.records():
         assert (record.state, record.message.startswith("no ")) == ("complete", False)

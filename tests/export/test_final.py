@@ -15,7 +15,7 @@ from mbo_search.export.final import FinalModel, train_final
 from mbo_search.export.hub_folder import read_hub_folder
 from mbo_search.export.private_paths import without_folders
 from mbo_search.study.files.schedule_file import load_schedule_file, parse_schedule_file
-from mbo_search.train.setup.eval_text import validation_parts_of
+from mbo_search.train.setup.eval_text import validation_use
 from tests.export.trained import build_trained_run
 
 
@@ -53,8 +53,9 @@ def _transformers_loss(folder, prepared, num_tokens):
 
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
     context = model.config.max_position_embeddings
-    windows = validation_parts_of(prepared, context=context, num_tokens=num_tokens).windows
-    inputs, targets = windows.read(prepared.tokens("validation"), 0, len(windows.starts))
+    rows = validation_use(prepared, context=context, num_tokens=num_tokens).rows
+    batch = rows.read(0, rows.num_rows)
+    inputs, targets = batch.inputs, batch.targets
     with torch.inference_mode():
         logits = model(torch.from_numpy(inputs)).logits
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), torch.from_numpy(targets).flatten()).item()

@@ -33,7 +33,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def describe(folder: Path, *, context: int = 16, layers: int | None = None) -> PretrainedModel:
-    return sized_model(PretrainedSpec(pretrained=str(folder), context=context, layers=layers))
+    return sized_model(PretrainedSpec(pretrained=str(folder), context=context, layers=layers), VOCAB_SIZE)
 
 
 def build(folder: Path, layers: int | None = None) -> HubModel:
@@ -145,7 +145,7 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
     transformers.T5Config(num_layers=1, d_model=16, d_ff=16, num_heads=2, d_kv=8, vocab_size=260).save_pretrained(
         tmp_path
     )
-    with pytest.raises(StudyError, match="no causal language model"):
+    with pytest.raises(StudyError, match="predicts neither next tokens nor masked ones"):
         describe(tmp_path)
 
 
@@ -180,4 +180,4 @@ def test_a_cut_model_may_begin_worse_than_guessing(tmp_path: Path) -> None:
 
 def test_a_decoder_is_its_own_description() -> None:
     spec = ModelSpec(layers=1, width=16, heads=2, context=8)
-    assert sized_model(spec) is spec
+    assert sized_model(spec, VOCAB_SIZE) is spec

@@ -61,7 +61,7 @@ SUMMARY = DataSummary(
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_everything_has_words(language):
-    block = data_block(SUMMARY, load_strings(language), text_field="content")
+    block = data_block(SUMMARY, load_strings(language), fields="content")
     words = [*(word for row in block.rows for word in row), *block.remarks, *block.lines]
     assert all(words)
     for word in words:
@@ -72,7 +72,7 @@ def test_everything_has_words(language):
 
 
 def test_rows_say_the_numbers():
-    rows = data_block(SUMMARY, load_strings("en"), text_field="content").rows
+    rows = data_block(SUMMARY, load_strings("en"), fields="content").rows
     assert rows[0] == ("source", r"caf\xe9: 851 documents in 8 of 2,608 files")
     assert rows[1][1].startswith(r"4 in a format that is not known: a\n.x, b.x, c.x, ...; 4 hidden: ")
     assert rows[2] == ("source for validation", "held: 851 documents in 8 of 2,608 files")
@@ -86,7 +86,7 @@ def test_rows_say_the_numbers():
 
 
 def test_warnings_name_the_setting_that_helps():
-    remarks = data_block(SUMMARY, load_strings("en"), text_field="content").remarks
+    remarks = data_block(SUMMARY, load_strings("en"), fields="content").remarks
     told = dict(zip(get_args(WarningKind), remarks, strict=False))
     assert told["too_short"] == (
         "577 of 851 documents, 25 % of the text, are dropped because they are shorter than data.min_characters, "
@@ -109,7 +109,7 @@ def test_warnings_name_the_setting_that_helps():
 def test_a_text_that_nothing_happened_to_says_so():
     plain = SOURCE.model_copy(update={"num_found": 8, "passed_over": (), "notices": (), "name": "texts"})
     changes = {"sources": (plain,), "dropped": (), "warnings": (), "num_leaked": 0, "unknown_share": None}
-    block = data_block(SUMMARY.model_copy(update=changes), load_strings("en"), text_field="text")
+    block = data_block(SUMMARY.model_copy(update=changes), load_strings("en"), fields="text")
     assert dict(block.rows)["dropped"] == "nothing of 1,702 documents"
     assert dict(block.rows)["leakage removed"] == "none was found"
     assert "unknown tokens" not in dict(block.rows)
@@ -117,3 +117,23 @@ def test_a_text_that_nothing_happened_to_says_so():
     train = "training 1 document, 1.23M tokens, 4.3 MiB; one schedule reads them 3.24 times"
     assert block.lines[1] == f"Splits: {train}; test 1 document, 1.23M tokens, 4.3 MiB."
     assert block.lines[0] == "Data: texts: 851 documents in 8 files; dropped: nothing of 1,702 documents."
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_words_of_a_task_are_about_examples_and_its_columns(language):
+    labels = ("art", "money", "sport", "travel")
+    task = {"splits": (TRAIN.model_copy(update={"num_asked": 4_321}),), "labels": labels, "num_leaked": 7}
+    text = load_strings(language)
+    block = data_block(SUMMARY.model_copy(update=task), text, fields="question, answer")
+    rows = dict(block.rows)
+    assert "4.32k" in rows[text["data"]["split_train"]]
+    assert rows[text["data"]["labels"]].startswith("4")
+    assert "art" in rows[text["data"]["labels"]]
+    told = {warning.kind: remark for warning, remark in zip(SUMMARY.warnings, block.remarks, strict=False)}
+    assert "question, answer" in told["no_field"]
+    assert "data.task" in told["no_field"]
+    assert "data.task" in told["empty"]
+    assert "text_field" not in told["no_field"] + told["empty"]
+    if language == "en":
+        assert rows["leakage removed"].startswith("7 examples of the training split, whose prompts")
+        assert rows["dropped"].endswith("1,702 examples were read")

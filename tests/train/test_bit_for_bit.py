@@ -37,6 +37,9 @@ def short(data: PreparedData) -> TrainSetup:
     return tiny_setup(data, steps_per_segment=1, branch_points=(4,))
 
 
+GROUPS = {"mlp": {"lr_ratio": 0.5, "weight_decay": 0.3}, "norms": {"lr_ratio": 2.0}}
+
+
 def winding(optimizer: str, mode: str) -> Schedule:
     """Untouched, carried (or reset if nothing can be) and chosen boundaries; one stage has all regularizers."""
     other = "nadamw" if optimizer == "adamw" else "adamw"
@@ -46,7 +49,9 @@ def winding(optimizer: str, mode: str) -> Schedule:
     return make_schedule(
         make_stage("a", 0.3, optimizer, warmup=0.2, regularizers=extras),
         make_stage("b", 0.2, optimizer, weight_decay=0.3, hand_over="carry", regularizers=every_regularizer()),
-        make_stage("c", 0.2, other, hand_over=away, trainable="attention+mlp+norms"),
+        make_stage(
+            "c", 0.2, other, hand_over=away, trainable="attention+mlp+norms", layer_decay=0.8, groups=GROUPS
+        ),
         make_stage("d", 0.3, optimizer, hand_over=back, lr_shape=LINEAR, warmup=0.1),
     )
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from mbo_search.data.prepare import PreparedData
-from mbo_search.data.windows import Windows
+from mbo_search.data.windows import WindowRows, Windows
 from mbo_search.errors import TrialError
 from mbo_search.model.decoder import Decoder, build_decoder
 from mbo_search.model.language_model import set_dropout
@@ -31,7 +31,8 @@ def windows(data: PreparedData) -> Windows:
 
 
 def measure(model: Decoder, data: PreparedData, windows: Windows, setup: TrainSetup) -> Metrics:
-    return evaluate(model, data.tokens("validation"), windows, bytes_per_token=0.5, setup=setup)
+    half = setup.model_copy(update={"bytes_per_token": 0.5})
+    return evaluate(model, WindowRows(tokens=data.tokens("validation"), windows=windows), half)
 
 
 def test_it_is_the_mean_over_all_tokens(

@@ -19,6 +19,7 @@ import torch
 
 from mbo_search.data.batches import TokenStream
 from mbo_search.data.prepare import PreparedData
+from mbo_search.data.windows import WindowRows
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule
 from mbo_search.study.spec.segments import cut
 from mbo_search.train.evaluation import EvalSet, finish_segment
@@ -57,7 +58,7 @@ def trace(data: PreparedData) -> dict:
     """Losses of every step, and validation losses at the boundaries, of the schedule on a tiny model."""
     setup = tiny_setup(data)
     windows = evaluation_windows_of(data, context=16, num_tokens=256)
-    eval_set = EvalSet(tokens=data.tokens("validation"), windows=windows, setup=setup)
+    eval_set = EvalSet(rows=WindowRows(tokens=data.tokens("validation"), windows=windows), setup=setup)
     stream = TokenStream(data.tokens("train"), setup.block_tokens, 0)
     context = StepContext(setup=setup, stream=stream, seed=0)
     state = fresh_state(setup, 0)

@@ -11,9 +11,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mbo_search.data.judged import JudgedText, read_pieces
+from mbo_search.data.batches import IGNORED
+from mbo_search.data.judged import JudgedPieces, JudgedText, judged_pieces
 from mbo_search.data.prepare import PreparedData, prepare
-from mbo_search.data.windows import windows_at
+from mbo_search.data.windows import WindowRows, windows_at
 from mbo_search.errors import DataError, TrialError
 from mbo_search.model.decoder import Decoder, build_decoder
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
@@ -22,11 +23,11 @@ from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.held_out import JudgedLosses, evaluate_held_out, judge
 from mbo_search.train.saved_state import load_model
 from mbo_search.train.setup.eval_text import (
+    evaluation_rows,
     evaluation_windows_of,
-    judged_text_of,
+    judged_rows,
     over_whole_split,
-    validation_parts_of,
-    windows_of_setup,
+    validation_use,
 )
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
@@ -44,12 +45,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
 
 @pytest.fixture(scope="module")
 def judged_setup(many: PreparedData) -> TrainSetup:
-    parts = validation_parts_of(many, context=16, num_tokens=256)
-    assert parts.judged is not None
-    changes = {
-        "windows_fingerprint": parts.windows.fingerprint,
-        "judged_fingerprint": parts.judged.fingerprint,
-    }
+    use = validation_use(many, context=16, num_tokens=256)
+    assert use.judged is not None
+    changes = {"windows_fingerprint": use.fingerprint, "judged_fingerprint": use.judged_fingerprint}
     return tiny_setup(many, **changes)
 
 
@@ -60,13 +58,17 @@ def model(judged_setup: TrainSetup) -> Decoder:
 
 @pytest.fixture
 def text(many: PreparedData, judged_setup: TrainSetup) -> JudgedText:
-    found = judged_text_of(many, judged_setup)
-    assert found is not None
-    return found
+    found = judged_rows(many, judged_setup)
+    assert isinstance(found, JudgedPieces)
+    return found.text
 
 
 def judged(model: Decoder, many: PreparedData, text: JudgedText, setup: TrainSetup) -> JudgedLosses:
-    return judge(model, many.tokens("validation"), text, eos_id=many.metadata.eos_id, setup=setup)
+    return judge(model, rows_of(many, text), setup)
+
+
+def rows_of(many: PreparedData, text: JudgedText) -> JudgedPieces:
+    return judged_pieces(many.tokens("validation"), text, context=16, eos_id=many.metadata.eos_id)
 
 
 def naive_nats(model: Decoder, many: PreparedData, start: int, length: int) -> float:
@@ -112,12 +114,14 @@ def test_batches_do_not_matter(
 
 def test_padding_never_counts(model: Decoder, many: PreparedData, text: JudgedText) -> None:
     """The same bits, whatever token fills up; and a piece alone, without padding, has the same losses."""
-    pieces, tokens = text.pieces(16), many.tokens("validation")
-    chosen = pieces.lengths.argsort()[[0, 1, -1]]
-    assert pieces.lengths[chosen[0]] < 16
-    batches = [read_pieces(tokens, pieces, chosen, eos_id=many.metadata.eos_id, padding=fill) for fill in (0, 65)]
+    rows = rows_of(many, text)
+    chosen = rows.pieces.lengths.argsort()[[0, 1, -1]]
+    assert rows.pieces.lengths[chosen[0]] < 16
+    batches = [rows.read(chosen, padding=fill) for fill in (0, 65)]
     assert (batches[0].inputs != batches[1].inputs).any()
-    logits = [model(torch.from_numpy(batch.inputs))[torch.from_numpy(batch.is_real)] for batch in batches]
+    logits = [
+        model(torch.from_numpy(batch.inputs))[torch.from_numpy(batch.targets != IGNORED)] for batch in batches
+    ]
     assert torch.equal(*logits)
 
 
@@ -146,17 +150,19 @@ def test_a_setup_without_judged_documents_keeps_its_windows(many: PreparedData, 
     del written["judged_fingerprint"]  # as earlier versions wrote it
     read = TrainSetup.model_validate_json(json.dumps(written))
     assert read == old
-    assert windows_of_setup(many, read) == evaluation_windows_of(many, context=16, num_tokens=256)
-    assert judged_text_of(many, read) is None
+    rows = evaluation_rows(many, read)
+    assert isinstance(rows, WindowRows)
+    assert rows.windows == evaluation_windows_of(many, context=16, num_tokens=256)
+    assert judged_rows(many, read) is None
     assert read.windows_fingerprint != judged_setup.windows_fingerprint
     assert read.root_key(0) == judged_setup.root_key(0)
 
 
 def test_other_text_is_not_taken_for_the_judged_one(many: PreparedData, judged_setup: TrainSetup) -> None:
     with pytest.raises(DataError, match="does not hold the judged documents"):
-        judged_text_of(many, judged_setup.model_copy(update={"judged_fingerprint": "x"}))
+        judged_rows(many, judged_setup.model_copy(update={"judged_fingerprint": "x"}))
     with pytest.raises(DataError, match="does not hold the data"):
-        windows_of_setup(many, judged_setup.model_copy(update={"windows_fingerprint": "x"}))
+        evaluation_rows(many, judged_setup.model_copy(update={"windows_fingerprint": "x"}))
 
 
 @pytest.fixture(scope="module", params=["adamw", "sf_adamw"])
@@ -177,9 +183,8 @@ def test_held_out_losses_are_those_of_the_weights_that_were_measured(
 ) -> None:
     """With the averaged weights after a schedule-free stage, and with the same bits each time."""
     folder, final_loss = trained
-    model, tokens = load_model(folder, judged_setup), many.tokens("validation")
-    windows = windows_of_setup(many, judged_setup)
-    measured = evaluate(model, tokens, windows, bytes_per_token=0.5, setup=judged_setup)
+    model = load_model(folder, judged_setup)
+    measured = evaluate(model, evaluation_rows(many, judged_setup), judged_setup)
     assert measured.loss == final_loss
     losses = evaluate_held_out(folder, judged_setup, many, ("test", "judged"))
     assert losses.judged == judged(model, many, text, judged_setup)
@@ -196,8 +201,7 @@ def test_pieces_have_the_losses_of_windows(model: Decoder, many: PreparedData, j
         for length in (16, 160)
     ]
     windows = windows_at([16 * number - 1 for number in range(1, 10)], context=16, split_sha256="")
-    tokens = many.tokens("validation")
-    measured = evaluate(model, tokens, windows, bytes_per_token=0.5, setup=judged_setup)
+    measured = evaluate(model, WindowRows(tokens=many.tokens("validation"), windows=windows), judged_setup)
     assert (nats[1].document_nats[0] - nats[0].document_nats[0]) / 144 == pytest.approx(measured.loss, rel=1e-6)
 
 

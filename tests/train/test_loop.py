@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from mbo_search.data.batches import TokenStream
+from mbo_search.data.batches import Batch, TokenStream
 from mbo_search.data.prepare import PreparedData
+from mbo_search.data.windows import WindowRows
 from mbo_search.errors import TrialError
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
 from mbo_search.study.spec.segments import cut
@@ -101,9 +102,9 @@ def test_micro_batches_add_up_to_the_whole_batch(data: PreparedData, setup: Trai
 def test_the_first_step_is_that_of_plain_gradient_descent(trainer: Trainer) -> None:
     schedule = constant("sgd_nesterov", lr=0.1, clip_norm=None, weight_decay=0.0, hparams={"momentum": 0.5})
     before = fresh_state(trainer.setup, 0)
-    inputs, targets = TokenStream(trainer.data.tokens("train"), 16, 0).batch(0, 6, 16)
-    logits = before.model(torch.from_numpy(inputs))
-    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), torch.from_numpy(targets).flatten())
+    batch = TokenStream(trainer.data.tokens("train"), 16, 0).batch(0, 6, 16)
+    logits = before.model(torch.from_numpy(batch.inputs))
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), torch.from_numpy(batch.targets).flatten())
     loss.backward()
     after: list[dict[str, Tensor]] = []
     reports: list[StepReport] = []
@@ -134,9 +135,10 @@ def test_dropout_has_its_own_noise_for_each_step_and_seed(trainer: Trainer) -> N
 
 def test_noise_of_equal_data_differs_between_micro_batches(data: PreparedData, setup: TrainSetup) -> None:
     class Same(TokenStream):
-        def batch(self, position_tokens: int, num_sequences: int, context: int) -> tuple:
-            inputs, targets = super().batch(0, 1, context)
-            return inputs.repeat(num_sequences, axis=0), targets.repeat(num_sequences, axis=0)
+        def batch(self, position_tokens: int, num_sequences: int, context: int) -> Batch:
+            row = super().batch(0, 1, context)
+            inputs, targets = (array.repeat(num_sequences, axis=0) for array in (row.inputs, row.targets))
+            return Batch(inputs=inputs, targets=targets)
 
     seen = []
     for micro_batch in (1, 6):
@@ -261,7 +263,7 @@ def test_a_stop_is_asked_for_before_every_step(data: PreparedData, setup: TrainS
 def test_a_point_tells_of_its_own_segment_and_leaves_the_weights_alone(trainer: Trainer) -> None:
     setup, data = trainer.setup, trainer.data
     windows = evaluation_windows_of(data, context=16, num_tokens=256)
-    eval_set = EvalSet(tokens=data.tokens("validation"), windows=windows, setup=setup)
+    eval_set = EvalSet(rows=WindowRows(tokens=data.tokens("validation"), windows=windows), setup=setup)
     extras = (Regularizer(kind="ema", strength=0.5), Regularizer(kind="dropout", strength=0.1))
     stages = make_schedule(
         make_stage("a", 0.4, "adamw", regularizers=extras),

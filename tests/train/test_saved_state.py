@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mbo_search.data.prepare import PreparedData
+from mbo_search.data.windows import WindowRows
 from mbo_search.errors import StoreError
 from mbo_search.study.spec.study import ModelSpec
 from mbo_search.train.evaluation import evaluate
@@ -118,7 +119,6 @@ def test_a_loaded_model_has_the_weights_that_were_measured(
     model = load_model(folder, setup)
     assert not model.training
     windows = evaluation_windows_of(data, context=16, num_tokens=setup.evaluation_tokens)
-    tokens = data.tokens("validation")
-    found = evaluate(model, tokens, windows, bytes_per_token=setup.bytes_per_token, setup=setup)
+    found = evaluate(model, WindowRows(tokens=data.tokens("validation"), windows=windows), setup)
     assert found.loss == report.metrics.loss
     assert found.accuracy == report.metrics.accuracy

@@ -6,6 +6,7 @@ imported. What passes here may still be damaged; the reader of each format says 
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from mbo_search.errors import Problem, RunDirectoryError, StudyError, UserError
+from mbo_search.extensions import ALLOW_CODE
 from mbo_search.study.catalogue.suggestions import nearest_name
 from mbo_search.study.examples import example_names
 
@@ -205,6 +207,13 @@ def compared_runs(names: list[str]) -> list[str]:
     if problems:
         raise RunDirectoryError(problems)
     return names
+
+
+def allow_code(value: bool) -> bool:
+    """Let code run that a study names, in this process and those that it starts."""
+    if value:
+        os.environ[ALLOW_CODE] = "1"
+    return value
 
 
 def output_file(path: Path | None) -> Path | None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
 from mbo_search.data.files.saved_datasets import describes_dataset
 from mbo_search.data.metadata import (
+    MOST_NAMES,
     SPLITS,
     DataMetadata,
     DropReason,
@@ -16,7 +19,7 @@ from mbo_search.data.metadata import (
     SourceMetadata,
     Split,
 )
-from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.base import Description, without_unset
 from mbo_search.study.spec.study import DataSpec
 
 WORTH_A_WARNING = 0.2
@@ -80,6 +83,7 @@ class SplitSummary(Description):
         num_bytes: UTF-8 bytes of the text.
         epochs: How often a full schedule reads it; None for all but the training split.
         unknown_share: Share of tokens that stand for text without a token of its own; None where nobody counted.
+        num_asked: Tokens that a task asks for; None for running text, where all are.
     """
 
     split: Split
@@ -88,6 +92,11 @@ class SplitSummary(Description):
     num_bytes: int
     epochs: float | None
     unknown_share: float | None
+    num_asked: int | None = None
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_unset(write(self), "num_asked")
 
 
 class DataWarning(Description):
@@ -124,6 +133,7 @@ class DataSummary(Description):
         splits: The splits.
         unknown_share: Share of unknown tokens over all splits; None where nobody counted.
         warnings: Losses of a fifth or more.
+        labels: Labels of the training text, sorted; None unless the task is one of labels.
     """
 
     fingerprint: str
@@ -135,6 +145,16 @@ class DataSummary(Description):
     splits: tuple[SplitSummary, ...]
     unknown_share: float | None
     warnings: tuple[DataWarning, ...]
+    labels: tuple[str, ...] | None = None
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_unset(write(self), "labels")
+
+    @property
+    def is_task(self) -> bool:
+        """Whether documents are examples of a task."""
+        return any(split.num_asked is not None for split in self.splits)
 
     @property
     def epochs(self) -> float | None:
@@ -162,6 +182,7 @@ def summarize(metadata: DataMetadata, spec: DataSpec, *, schedule_tokens: int) -
         splits=splits,
         unknown_share=_unknown_share(metadata),
         warnings=(*_lost_files(metadata), *_lost_documents(metadata, dropped), *_unknown(metadata)),
+        labels=metadata.labels,
     )
 
 
@@ -172,9 +193,29 @@ def _source(source: SourceMetadata) -> SourceSummary:
         num_files=source.num_files,
         num_found=source.num_found,
         num_documents=source.num_documents,
-        passed_over=source.passed_over,
+        passed_over=told_apart(source.passed_over),
         notices=source.notices,
     )
+
+
+def told_apart(passed_over: tuple[PassedOver, ...]) -> tuple[PassedOver, ...]:
+    """Tell the descriptions of saved datasets, which are read as such, from files whose ending nobody reads."""
+    found = {passed.reason: passed for passed in passed_over}
+    unread = found.get("suffix")
+    described = [name for name in unread.names if describes_dataset(name)] if unread else []
+    if unread is None or not described:
+        return passed_over
+    beside = found.get("beside_dataset", PassedOver(reason="beside_dataset", num_files=1, names=()))
+    num_beside = len(described) + (beside.num_files if beside.names else 0)
+    names = tuple(sorted([*beside.names, *described])[:MOST_NAMES])
+    found["beside_dataset"] = PassedOver(reason="beside_dataset", num_files=num_beside, names=names)
+    del found["suffix"]
+    if unread.num_files > len(described):
+        others = tuple(name for name in unread.names if not describes_dataset(name))
+        found["suffix"] = unread.model_copy(
+            update={"num_files": unread.num_files - len(described), "names": others}
+        )
+    return tuple(found[reason] for reason in sorted(found))
 
 
 def _split(metadata: DataMetadata, name: Split, schedule_tokens: int) -> SplitSummary:
@@ -187,6 +228,7 @@ def _split(metadata: DataMetadata, name: Split, schedule_tokens: int) -> SplitSu
         num_bytes=split.num_bytes,
         epochs=schedule_tokens / split.num_tokens if is_read else None,
         unknown_share=split.unknown_share,
+        num_asked=None if split.asked is None else split.asked.num_tokens,
     )
 
 
@@ -226,9 +268,9 @@ def _lost_documents(metadata: DataMetadata, dropped: tuple[DropSummary, ...]) ->
 
 def _lost_files(metadata: DataMetadata) -> Iterator[DataWarning]:
     for source in metadata.sources:
-        lost = [passed for passed in source.passed_over if passed.reason not in _NOT_LOST]
+        lost = [passed for passed in told_apart(source.passed_over) if passed.reason not in _NOT_LOST]
         names = tuple(name for passed in lost for name in passed.names)
-        num_lost = sum(passed.num_files for passed in lost) - sum(describes_dataset(name) for name in names)
+        num_lost = sum(passed.num_files for passed in lost)
         if not num_lost or _share(num_lost, source.num_files + num_lost) < WORTH_A_WARNING:
             continue
         yield DataWarning(
@@ -236,7 +278,7 @@ def _lost_files(metadata: DataMetadata) -> Iterator[DataWarning]:
             subject=source.name,
             num_lost=num_lost,
             num_all=source.num_files + num_lost,
-            examples=tuple(name for name in names if not describes_dataset(name))[:_MOST_EXAMPLES],
+            examples=names[:_MOST_EXAMPLES],
         )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
+from mbo_search.results.records.describe import part_settings
 from mbo_search.results.records.records import TrialSpec
 from mbo_search.study.spec.schedule import Schedule, Stage
 
@@ -53,10 +54,13 @@ def _settings_of_stage(stage: Stage) -> Iterator[tuple[str, Value]]:
     yield "weight_decay", stage.weight_decay
     if stage.clip_norm is not None:
         yield "clip_norm", stage.clip_norm
+    yield from part_settings(stage).items()
     yield from ((f"{stage.optimizer}/{name}", value) for name, value in stage.hparams.items())
     yield "regularizers", " + ".join(one.kind for one in stage.regularizers) or "none"
     yield from ((f"{one.kind}/strength", one.strength) for one in stage.regularizers)
     yield "trainable", stage.trainable
+    if stage.adapter is not None:
+        yield "lora/targets", stage.adapter.targets
     if stage.hand_over is not None:
         yield "hand_over", stage.hand_over
 

@@ -81,7 +81,7 @@ def figure(source: ReportSource, name: str, *, language: Language = "en") -> go.
         raise UserError(
             [Problem(key="figure", value=name, rule="does not exist", hint=f"known: {', '.join(FIGURES)}")]
         )
-    block = FIGURES[name].block(source, load_strings(language))
+    block = FIGURES[name].block(source, load_strings(language, source.setup.predicted))
     if block.figure is None:
         raise UserError([Problem(key="figure", value=name, rule=f"has nothing to draw: {block.missing}")])
     return go.Figure(first_view(json.loads(block.figure.to_json()), block.controls))

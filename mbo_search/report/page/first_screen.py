@@ -12,7 +12,7 @@ from mbo_search.report.style.i18n import Language, Strings, load_strings
 
 def render_first_screen(source: ReportSource, *, language: Language = "en") -> str:
     """The verdict, the numbers that support it, the ladder and the cost of a run."""
-    text = load_strings(language)
+    text = load_strings(language, source.setup.predicted)
     return render_fragment("first_screen.html", {"text": text, **first_screen_values(source, text)})
 
 

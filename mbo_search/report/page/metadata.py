@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from mbo_search.report.data_block import DataBlock, data_block
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
+from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.study.spec.study import SizedModel
 from mbo_search.units import format_count
@@ -22,7 +23,7 @@ def shown_data(source: ReportSource, text: Strings) -> DataBlock | None:
     """What became of the text, in words; None where nobody knows any more."""
     if source.data is None:
         return None
-    return data_block(source.data, text, text_field=source.study.data.text_field)
+    return data_block(source.data, text, fields=", ".join(source.study.data.columns))
 
 
 def data_facts(source: ReportSource, text: Strings) -> Facts:
@@ -58,10 +59,9 @@ def environment_facts(source: ReportSource, text: Strings) -> Facts:
 
 
 def _shape(model: SizedModel, words: Mapping[str, str]) -> str:
-    if isinstance(model, PretrainedModel):
-        return words["pretrained_value"].format(
-            architecture=model.architecture, layers=model.layers, width=model.width
-        )
+    if isinstance(model, NetworkFacts):
+        kind = "pretrained_value" if isinstance(model, PretrainedModel) else "architecture_value"
+        return words[kind].format(architecture=model.architecture, layers=model.layers, width=model.width)
     return words["model_value"].format(layers=model.layers, width=model.width, heads=model.heads)
 
 

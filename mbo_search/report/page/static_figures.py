@@ -29,7 +29,7 @@ def write_figures(source: ReportSource, folder: Path, *, language: Language = "e
     Raises:
         UserError: If kaleido or a browser is missing, or one of the figures could not be drawn.
     """
-    return write_blocks(figure_blocks(source, load_strings(language)).values(), folder)
+    return write_blocks(figure_blocks(source, load_strings(language, source.setup.predicted)).values(), folder)
 
 
 def write_blocks(blocks: Iterable[FigureBlock], folder: Path) -> tuple[Path, ...]:

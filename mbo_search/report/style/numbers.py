@@ -124,17 +124,39 @@ def stage_facts(stage: Stage, names: Mapping[str, str]) -> dict[str, str]:
     """
     return {
         "optimizer": stage.optimizer,
-        "lr": format_lr(stage.lr),
+        "lr": ", ".join([format_lr(stage.lr), *_lr_parts(stage)]),
         "lr_shape": _named(stage.lr_shape.kind, stage.lr_shape.hparams),
         "share": f"{stage.share * 100:g} %",
         "warmup": f"{stage.warmup * 100:g} %" if stage.warmup else "",
-        "weight_decay": format_number(stage.weight_decay),
+        "weight_decay": ", ".join([format_number(stage.weight_decay), *_parts(stage.weight_decays)]),
         "clip_norm": names.get("choice_off", "off") if stage.clip_norm is None else format_number(stage.clip_norm),
         "regularizers": ", ".join(f"{r.kind} {format_number(r.strength)}" for r in stage.regularizers),
-        "trainable": "" if stage.trainable == "all" else stage.trainable,
+        "trainable": _trainable(stage),
         "hand_over": names.get(f"choice_{stage.hand_over}", stage.hand_over or ""),
         "hparams": ", ".join(f"{name} {format_number(value)}" for name, value in sorted(stage.hparams.items())),
     }
+
+
+def _trainable(stage: Stage) -> str:
+    """The blocks that learn, and the adapters that are put beside them."""
+    adapter = stage.adapter
+    if adapter is None:
+        return "" if stage.trainable == "all" else stage.trainable
+    settings = [f"rank {adapter.rank}", f"alpha {format_number(adapter.alpha)}"]
+    settings += [f"dropout {format_number(adapter.dropout)}"] if adapter.dropout else []
+    settings += [] if adapter.targets == "auto" else [adapter.targets]
+    return f"{stage.trainable} ({', '.join(settings)})"
+
+
+def _lr_parts(stage: Stage) -> list[str]:
+    """Learning rates of parts of the model, as far as they are not the stage's."""
+    layers = [] if stage.layer_decay is None else [f"layer_decay {format_number(stage.layer_decay)}"]
+    ratios = (f"{kind} x {format_number(ratio)}" for kind, ratio in stage.lr_ratios.items())
+    return [*layers, *ratios]
+
+
+def _parts(numbers: Mapping[str, float]) -> list[str]:
+    return [f"{kind} {format_number(number)}" for kind, number in numbers.items()]
 
 
 def _named(kind: str, hparams: dict[str, float | str]) -> str:

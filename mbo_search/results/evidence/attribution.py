@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mbo_search.results.evidence.champions import Champions
+from mbo_search.results.records.describe import part_settings
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns, schedule_identity
 from mbo_search.results.statistics.paired import PairedTest, holm, paired_test
@@ -190,20 +191,23 @@ def _change(stage: Stage, put_back: Stage, part: str) -> str:
 
 
 def _shown(stage: Stage, part: str) -> tuple[str, ...]:
+    parts = part_settings(stage).items()
+    rates = tuple(f"{name} {value:g}" for name, value in parts if not name.endswith("weight_decay"))
     if part == "lr":
-        return (f"{stage.lr:.4g}",)
+        return (f"{stage.lr:.4g}", *rates)
     if part == "hand_over":
         return (stage.hand_over or "start",)
     clip = "no clipping" if stage.clip_norm is None else f"clipping {stage.clip_norm:g}"
     regularizers = (
         *(f"{one.kind} {one.strength:g}" for one in stage.regularizers),
         f"weight decay {stage.weight_decay:g}",
+        *(f"{name} {value:g}" for name, value in parts if name.endswith("weight_decay")),
         clip,
     )
     if part == "regularizers":
         return regularizers
-    optimizer = f"{stage.optimizer} {stage.lr:.4g}"
-    return (optimizer, *regularizers) if part == "stage" else (optimizer,)
+    optimizer = (f"{stage.optimizer} {stage.lr:.4g}", *rates)
+    return (*optimizer, *regularizers) if part == "stage" else optimizer
 
 
 def _unchanged(swaps: Ablations, num_stages: int) -> tuple[str, ...]:

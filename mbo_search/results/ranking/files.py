@@ -23,6 +23,7 @@ from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.results.verdict.next_step import Situation
 from mbo_search.study.files.schedule_file import dump_schedule_file
+from mbo_search.study.spec.network_facts import Predicted
 from mbo_search.study.spec.reference_lr import reference_lrs
 from mbo_search.study.study import Study
 from mbo_search.system.files import write_atomic, write_json
@@ -30,6 +31,12 @@ from mbo_search.train.setup.setup import TrainSetup
 
 _LOGGER = logging.getLogger(__name__)
 _MOST_FOLDERS = 500
+
+_ABOUT: Mapping[Predicted, str] = {
+    "masked": "Losses and perplexities are those of masked tokens.",
+    "completion": "Losses and perplexities are those of the answers' tokens.",
+}
+"""What numbers mean that are not about every token."""
 
 
 def make_ranking(
@@ -67,7 +74,9 @@ def _ranking_of_search(
         ),
     )
     totals = count_totals(records, status)
-    return rank(records, study.study, totals, scale=scale_of(setup), confirm=study.confirm, context=context)
+    ranking = rank(records, study.study, totals, scale=scale_of(setup), confirm=study.confirm, context=context)
+    about = _ABOUT.get(setup.predicted)
+    return ranking if about is None else ranking.model_copy(update={"notes": (about, *ranking.notes)})
 
 
 def situation_of(run: RunDirectory, study: Study, status: Mapping[str, object]) -> Situation:

@@ -19,6 +19,8 @@ from mbo_search.results.evidence.ladder import LadderContext, ladder_rows
 from mbo_search.results.evidence.noise import difference_noise, noise_floor
 from mbo_search.results.evidence.ranking_values import PairComparison, RankedRun, RankedTrial, Ranking, Totals
 from mbo_search.results.evidence.rounds import champions_by_round
+from mbo_search.results.evidence.score_comparisons import compare_scores
+from mbo_search.results.evidence.scores import mean_scores
 from mbo_search.results.evidence.token_scaling import token_ratio
 from mbo_search.results.ranking.pareto import mark_front
 from mbo_search.results.records.optional_stats import mean_or_none, perplexity_or_none, sd_or_none
@@ -107,7 +109,18 @@ def rank(
         noise_floor=noise_floor(groups, best),
         attribution=None if known.attribution is None else attribute(records, best, known.attribution),
         notes=_notes(groups, best, confirm),
+        score_comparisons=compare_scores(groups, _pairs(ordered, best, comparisons)),
     )
+
+
+def _pairs(
+    ordered: Sequence[ScheduleRuns], best: Champions, comparisons: Sequence[PairComparison]
+) -> list[tuple[int, int]]:
+    """What the question compares, and the best schedule with the best baseline."""
+    declared = [(one.trial, one.other) for one in comparisons if one.role == "declared"]
+    if not ordered or best.baseline is None:
+        return declared
+    return [*declared, (ordered[0].head.trial, best.baseline.head.trial)]
 
 
 def _errors_against(
@@ -186,13 +199,14 @@ def _row(runs: ScheduleRuns) -> RankedTrial:
         train_seconds=math.fsum(record.cost.train_seconds for record in records),
         path_seconds=head.path_seconds,
         peak_memory_bytes=max(record.cost.peak_memory_bytes for record in records),
+        scores=mean_scores(runs),
     )
 
 
 def _complete_runs(runs: ScheduleRuns) -> tuple[RankedRun, ...]:
     searched = (runs.head,) if runs.search_loss is not None else ()
     return tuple(
-        RankedRun(seed=record.seed, val_loss=record.val_loss)
+        RankedRun(seed=record.seed, val_loss=record.val_loss, scores=record.scores)
         for record in (*searched, *runs.fresh)
         if record.val_loss is not None
     )

@@ -145,6 +145,9 @@ class RegularizerDefinition:
         off_at_zero: Whether strength 0 is the same as not having it.
         moves_weights: Whether it changes what is trained; if not, it is only in force where it is measured, at the
             end of a schedule.
+        state_floats: What it keeps per parameter, in floats (for the memory of a trial).
+        acts_at_stage_end: Whether it changes the weights where a stage ends; that a segment is a stage's last is
+            then part of its node key.
     """
 
     group: ClassVar[str] = REGULARIZER_GROUP
@@ -162,6 +165,8 @@ class RegularizerDefinition:
     passes: int = 1
     off_at_zero: bool = True
     moves_weights: bool = True
+    state_floats: float = 0.0
+    acts_at_stage_end: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,12 +205,16 @@ class CorpusInfo:
         num_bytes: Rough size of its text as UTF-8, duplicates dropped; it differs between versions of Python.
         needs: What has to be installed; empty for the standard library alone.
         license: Terms of the text.
+        columns: Columns that a task may name; none for running text.
+        task: The task of a corpus that is pairs and no running text; None for the others.
     """
 
     summary: str
     num_bytes: int
     needs: str
     license: str
+    columns: tuple[str, ...] = ()
+    task: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

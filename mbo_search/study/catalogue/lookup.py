@@ -11,6 +11,14 @@ _CORPORA_EXTRA = "pip install 'mbo-search[corpora]'"
 
 CORPORA: Mapping[str, CorpusInfo] = MappingProxyType(
     {
+        "classify": CorpusInfo(
+            summary="documentation strings of the standard library, each with its top-level module",
+            num_bytes=600_000,
+            needs="",
+            license="PSF-2.0",
+            columns=("docstring", "module", "name"),
+            task=MappingProxyType({"text": "{docstring}\n\nModule:\n", "label": "module"}),
+        ),
         "code": CorpusInfo(
             summary="Python sources of the standard library",
             num_bytes=10_200_000,
@@ -34,12 +42,35 @@ CORPORA: Mapping[str, CorpusInfo] = MappingProxyType(
             num_bytes=1_000_000,
             needs=_CORPORA_EXTRA,
             license="BSD-3-Clause",
+            columns=("question", "answer", "topic"),
         ),
         "ref": CorpusInfo(
             summary="topics of Python's language reference",
             num_bytes=344_000,
             needs="",
             license="PSF-2.0",
+        ),
+        "summarize": CorpusInfo(
+            summary="functions of the standard library, each with the first line of its documentation string",
+            num_bytes=2_000_000,
+            needs="",
+            license="PSF-2.0",
+            columns=("function", "summary", "name", "module"),
+            task=MappingProxyType({"prompt": "{function}\n\nSummary:\n", "completion": "summary"}),
+        ),
+        "translate": CorpusInfo(
+            summary="names of languages, territories and currencies, English with their Chinese and French",
+            num_bytes=100_000,
+            needs=_CORPORA_EXTRA,
+            license="BSD-3-Clause (package), Unicode-3.0 (names)",
+            columns=("english", "translation", "language", "kind"),
+            task=MappingProxyType(
+                {
+                    "prompt": "{english} ({kind}) in {language}:\n",
+                    "completion": "translation",
+                    "group": "english",
+                }
+            ),
         ),
     }
 )

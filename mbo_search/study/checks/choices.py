@@ -13,6 +13,9 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.checks.written import shown
+from mbo_search.study.spec.adapters import LoraSpec
+from mbo_search.study.spec.network_facts import ModelDescription
+from mbo_search.study.spec.schedule import LORA
 from mbo_search.study.spec.study import (
     HparamSpace,
     HparamValue,
@@ -29,11 +32,15 @@ MOST_LR = 1e15
 """Largest learning rate, factor, weight decay and gradient norm: far beyond use, and far from overflow."""
 
 
+_MOST_RATIO = 1000
+
+
 def check_choices(study: StudySpec) -> Iterator[Problem]:
     """Check the choices of the defaults and of each stage one by one."""
-    yield from _check_strategy("stage_defaults", study.stage_defaults, study.model.layers)
+    yield from _check_strategy("stage_defaults", study.stage_defaults, study.model)
+    yield from _check_adapters(study.model.lora)
     for index, stage in enumerate(study.stages):
-        yield from _check_strategy(f"stages.{index}", stage, study.model.layers)
+        yield from _check_strategy(f"stages.{index}", stage, study.model)
         yield from _check_misplaced(f"stages.{index}", stage, is_first=index == 0)
 
 
@@ -44,7 +51,7 @@ def unknown_name(key: str, name: str, what: str, known: Iterable[str]) -> Proble
     return Problem(key=key, value=name, rule=f"is not {what}; known are {', '.join(sorted(names))}", hint=hint)
 
 
-def _check_strategy(at: str, settings: StageDefaults, num_layers: int | None) -> Iterator[Problem]:
+def _check_strategy(at: str, settings: StageDefaults, model: ModelDescription) -> Iterator[Problem]:
     for name, infos, choices in (
         ("optimizer", OPTIMIZERS, [(c.name, c.hparams) for c in settings.optimizer or ()]),
         ("lr_shape", LR_SHAPES, [(c.kind, c.hparams) for c in settings.lr_shape or ()]),
@@ -54,8 +61,9 @@ def _check_strategy(at: str, settings: StageDefaults, num_layers: int | None) ->
             f"{at}.{name}", choices, known, what="an optimizer" if name == "optimizer" else "a learning-rate shape"
         )
     yield from _check_numbers(at, settings)
+    yield from _check_groups(f"{at}.groups", settings)
     yield from _check_regularizers(f"{at}.regularizers", settings)
-    yield from _check_trainable(f"{at}.trainable", settings.trainable or (), num_layers)
+    yield from _check_trainable(f"{at}.trainable", settings.trainable or (), model)
     yield from _check_distinct(f"{at}.hand_over", settings.hand_over or ())
 
 
@@ -134,14 +142,37 @@ def _check_numbers(at: str, settings: StageDefaults) -> Iterator[Problem]:
         ("rewarm", settings.rewarm, share),
         ("weight_decay", settings.weight_decay, decay_rule),
         ("clip_norm", settings.clip_norm, positive),
+        ("layer_decay", settings.layer_decay, ("must be above 0 and at most 1", lambda number: 0 < number <= 1)),
     ]
     for name, value, (rule, holds) in checks:
         if isinstance(value, float | int | Range | tuple):
             yield from _check_numeric(f"{at}.{name}", value, rule=rule, holds=holds)
-    decay = settings.weight_decay
+    yield from _check_decay_range(f"{at}.weight_decay", settings.weight_decay)
+
+
+def _check_decay_range(key: str, decay: Numeric | None) -> Iterator[Problem]:
     if isinstance(decay, Range) and decay.low == 0:
         rule = "must be greater than 0, because weight decay is searched on a logarithmic scale"
-        yield Problem(key=f"{at}.weight_decay.low", value="0", rule=rule, hint="write a list to include 0")
+        yield Problem(key=f"{key}.low", value="0", rule=rule, hint="write a list to include 0")
+
+
+def _check_groups(at: str, settings: StageDefaults) -> Iterator[Problem]:
+    for kind, block in () if settings.groups is None else settings.groups:
+        if block is None:
+            continue
+        ratio, decay, key = block.lr_ratio, block.weight_decay, f"{at}.{kind}"
+        if ratio is None and decay is None:
+            yield Problem(key=key, rule="sets nothing", hint="give it an lr_ratio or a weight_decay")
+        if ratio is not None:
+            rule = "must be a factor of the stage's learning rate, above 0 and at most 1000"
+            yield from _check_numeric(f"{key}.lr_ratio", ratio, rule=rule, holds=lambda n: 0 < n <= _MOST_RATIO)
+        if decay is not None:
+            rule = f"must not be negative, and at most {MOST_LR:g}"
+            yield from _check_numeric(f"{key}.weight_decay", decay, rule=rule, holds=lambda n: 0 <= n <= MOST_LR)
+            yield from _check_decay_range(f"{key}.weight_decay", decay)
+            if kind == "norms" and max(numbers_of(decay)) > 0:
+                rule = "would do nothing: weight decay shrinks matrices, and norms have none"
+                yield Problem(key=f"{key}.weight_decay", value=shown(decay), rule=rule)
 
 
 def _check_regularizers(at: str, settings: StageDefaults) -> Iterator[Problem]:
@@ -176,24 +207,32 @@ def _check_strength(key: str, kind: str, strength: Numeric) -> Iterator[Problem]
         yield Problem(key=f"{key}.low", value="0", rule=rule, hint="a set without it stands for 0")
 
 
-_BLOCK = re.compile(r"embeddings|attention|mlp|norms|layers:(\d{1,4})-(\d{1,4})")
+def _check_adapters(lora: LoraSpec | None) -> Iterator[Problem]:
+    for name, choices in () if lora is None else lora:
+        yield from _check_distinct(f"model.adapters.lora.{name}", choices or ())
 
 
-def _check_trainable(at: str, expressions: Sequence[str], num_layers: int | None) -> Iterator[Problem]:
+_BLOCK = re.compile(r"embeddings|attention|mlp|norms|lora|layers:(\d{1,4})-(\d{1,4})")
+
+
+def _check_trainable(at: str, expressions: Sequence[str], model: ModelDescription) -> Iterator[Problem]:
     yield from _check_distinct(at, expressions)
     for index, expression in enumerate(expressions):
         if expression == "all":
             continue
         for block in expression.split("+"):
-            problem = _block_rule(block.strip(), num_layers)
+            problem = _block_rule(block.strip(), model)
             if problem:
                 yield Problem(key=f"{at}.{index}", value=expression, rule=problem)
 
 
-def _block_rule(block: str, num_layers: int | None) -> str:
+def _block_rule(block: str, model: ModelDescription) -> str:
+    num_layers = model.num_layers
     match = _BLOCK.fullmatch(block)
     if match is None:
-        return "must be `all`, or blocks joined by + from embeddings, attention, mlp, norms, layers:A-B"
+        return "must be `all`, or blocks joined by + from embeddings, attention, mlp, norms, layers:A-B, lora"
+    if block == LORA and model.lora is None:
+        return "names adapters, and the model has none: it needs model.adapters"
     if match[1] is None:
         return ""
     first, last = int(match[1]), int(match[2])

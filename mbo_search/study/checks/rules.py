@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 from mbo_search.errors import Problem
 from mbo_search.study.checks import choices as check_choices
+from mbo_search.study.checks import metrics as check_metrics
 from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
 from mbo_search.study.checks import sections as check_sections
 from mbo_search.study.checks import shares as check_shares
+from mbo_search.study.checks import tasks as check_tasks
 from mbo_search.study.checks.enough_steps import check_enough_steps
 from mbo_search.study.spec.study import StudySpec
 
@@ -44,7 +46,11 @@ RULES: tuple[Rule, ...] = (
     Rule(check=check_sections.check_name, reads=("study",)),
     Rule(check=check_sections.check_words, reads=("data",)),
     Rule(check=check_sections.check_tokenizer, reads=("data.tokenizer",)),
+    Rule(check=check_tasks.check_task, reads=("data.task", "data.text_field")),
+    Rule(check=check_tasks.check_corpora_of_task, reads=("data.task", "data.source", "data.validation")),
     Rule(check=check_sections.check_attention, reads=("model.width", "model.heads")),
+    Rule(check=check_metrics.check_metrics, reads=("evaluation.metrics", "data.task")),
+    Rule(check=check_metrics.check_generate, reads=("evaluation.metrics", "evaluation.generate", "model.context")),
     Rule(check=check_shares.check_grid, reads=_GRID),
     Rule(check=check_sections.check_batch, reads=("train.batch_tokens", "model.context")),
     Rule(
@@ -53,7 +59,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(check=check_sections.check_reference_lrs, reads=()),
     Rule(check=check_sections.check_stage_names, reads=("stages.*.name",)),
-    Rule(check=check_choices.check_choices, reads=("model.layers",)),
+    Rule(check=check_choices.check_choices, reads=("model.layers", "model.adapters")),
     Rule(check=check_sections.check_optimizers_named, reads=("stages.*.optimizer", "stage_defaults.optimizer")),
     Rule(check=check_sections.check_baselines, reads=()),
     Rule(

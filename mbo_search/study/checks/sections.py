@@ -13,9 +13,8 @@ from mbo_search.study.checks.choices import MOST_LR, unknown_name
 from mbo_search.study.checks.written import shown
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.space.ladder import question_of, top_rung
-from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.rungs import RUNGS
-from mbo_search.study.spec.study import StudySpec
+from mbo_search.study.spec.study import ModelSpec, StudySpec
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
@@ -50,7 +49,7 @@ def check_optimizers_named(study: StudySpec) -> Iterator[Problem]:
 def check_attention(study: StudySpec) -> Iterator[Problem]:
     """The width divides into heads of even width, as rotary positions need."""
     model = study.model
-    if isinstance(model, PretrainedSpec):
+    if not isinstance(model, ModelSpec):
         return
     if model.width % model.heads:
         rule = f"must be a multiple of model.heads, {model.heads}"
@@ -84,7 +83,7 @@ def check_tokenizer(study: StudySpec) -> Iterator[Problem]:
     """A tokenizer has exactly what its kind needs."""
     tokenizer = study.data.tokenizer
     key = "data.tokenizer"
-    if isinstance(study.model, PretrainedSpec) and tokenizer.kind != "file":
+    if study.model.own_tokenizer is not None and tokenizer.kind != "file":
         rule = "gives tokens that the pretrained model has never seen"
         hint = "leave data.tokenizer out for the model's own"
         yield Problem(key=f"{key}.kind", value=tokenizer.kind, rule=rule, hint=hint)
@@ -106,7 +105,7 @@ def check_words(study: StudySpec) -> Iterator[Problem]:
     words = [(f"data.source.{index}", word) for index, word in enumerate(data.source)]
     words += [(f"data.validation.{index}", word) for index, word in enumerate(data.validation or ())]
     words += [] if data.tokenizer.path is None else [("data.tokenizer.path", data.tokenizer.path)]
-    words += [("model.pretrained", study.model.pretrained)] if isinstance(study.model, PretrainedSpec) else []
+    words += study.model.paths.items()
     for key, word in [*words, ("data.text_field", data.text_field)]:
         if not word.strip():
             yield Problem(key=key, value=repr(word), rule="is empty; it must be a name")

@@ -13,6 +13,7 @@ from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.files.paths import absolute_path, is_corpus, sections_with_base
 from mbo_search.study.files.schedule_file import load_schedule
 from mbo_search.study.spec.budget import study_budget
+from mbo_search.study.spec.fresh_models import OwnModuleSpec
 from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.study.spec.study import StudySpec
@@ -61,8 +62,7 @@ def _missing(study: StudySpec, base: Path) -> Iterator[Problem]:
         if not is_corpus(path)
     ]
     tokenizer = study.data.tokenizer
-    own = study.model.pretrained if isinstance(study.model, PretrainedSpec) else None
-    if tokenizer.kind == "file" and tokenizer.path is not None and tokenizer.path != own:
+    if tokenizer.kind == "file" and tokenizer.path is not None and tokenizer.path != study.model.own_tokenizer:
         named.append(("data.tokenizer.path", tokenizer.path))
     for key, path in named:
         hint = f"paths start at {base}"
@@ -70,7 +70,12 @@ def _missing(study: StudySpec, base: Path) -> Iterator[Problem]:
 
 
 def _bad_model(study: StudySpec, base: Path) -> Iterator[Problem]:
-    """A pretrained model that is no folder with a configuration and weights that are not code."""
+    """A pretrained model that is no folder with a configuration and weights that are not code, or no such file."""
+    if isinstance(study.model, OwnModuleSpec):
+        missing = Problem(
+            key="model.code", value=study.model.file, rule="does not exist", hint=f"paths start at {base}"
+        )
+        yield from _unusable(study.model.file, base, missing)
     if not isinstance(study.model, PretrainedSpec):
         return
     name = study.model.pretrained
@@ -88,6 +93,13 @@ def _lacking(folder: Path, missing: Problem) -> Iterator[Problem]:
     """What something that exists lacks of being a model's folder."""
     if not folder.is_dir():
         yield missing
+    elif any(folder.glob("*.gguf")) and not any(folder.glob("*.safetensors")):
+        if not (folder / "tokenizer.json").is_file():
+            hint = (
+                'with transformers and gguf installed, `python -c "from transformers import AutoTokenizer as A; '
+                "A.from_pretrained('FOLDER', gguf_file='FILE').save_pretrained('FOLDER')\"` writes it"
+            )
+            yield replace(missing, rule="holds a .gguf file without a tokenizer.json beside it", hint=hint)
     elif not (folder / "config.json").is_file():
         hint = "name a folder that `save_pretrained` of `transformers` has written"
         yield replace(missing, rule="holds no config.json", hint=hint)

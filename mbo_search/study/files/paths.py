@@ -7,7 +7,6 @@ from pathlib import Path
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.lookup import CORPORA
-from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.study import AnyModel, DataSpec
 from mbo_search.units import printable
 
@@ -62,9 +61,7 @@ def sections_with_paths(
     data: DataSpec, model: AnyModel, change: Callable[[str], str]
 ) -> dict[str, DataSpec | AnyModel]:
     """Write every path in the sections of data and model in another way; returns both by their names."""
-    if isinstance(model, PretrainedSpec):
-        model = model.model_copy(update={"pretrained": change(model.pretrained)})
-    return {"data": _data_with_paths(data, change), "model": model}
+    return {"data": _data_with_paths(data, change), "model": model.with_paths(change)}
 
 
 def _data_with_paths(data: DataSpec, change: Callable[[str], str]) -> DataSpec:

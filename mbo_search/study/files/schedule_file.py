@@ -9,7 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, ValidationError
+from pydantic import (
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    model_serializer,
+)
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.entries import Hparam
@@ -22,8 +31,8 @@ from mbo_search.study.files.paths import sections_with_base
 from mbo_search.study.files.read_text import read_text
 from mbo_search.study.files.yaml_document import YamlDocument, read_document
 from mbo_search.study.files.yaml_dump import dump_yaml
-from mbo_search.study.spec.base import Description
-from mbo_search.study.spec.schedule import Schedule, Stage
+from mbo_search.study.spec.base import Description, without_empty
+from mbo_search.study.spec.schedule import BLOCK_KINDS, Schedule, Stage
 from mbo_search.study.spec.study import AnyModel, BudgetSpec, DataSpec, EvaluationSpec, StudySpec, TrainSpec
 
 
@@ -67,6 +76,7 @@ class Provenance(Description):
         versions: Package versions.
         numerics: Whatever may change the last bit.
         created: When the file was written, ISO 8601.
+        scores: Metrics of its task by name, measured as `val_loss` is; absent where there are none.
     """
 
     trial: StrictInt
@@ -82,6 +92,11 @@ class Provenance(Description):
     versions: dict[str, str]
     numerics: dict[str, str | StrictInt | StrictFloat | StrictBool | None]
     created: str
+    scores: dict[str, StrictFloat] = {}
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_empty(write(self), "scores")
 
 
 class ScheduleFile(Description):
@@ -191,6 +206,8 @@ def _raise_if(document: YamlDocument, problems: Iterable[Problem]) -> None:
 
 def _schedule_problems(schedule: Schedule, at: str) -> Iterator[Problem]:
     for index, stage in enumerate(schedule.stages):
+        if index and stage.adapter is not None:
+            yield Problem(key=f"{at}.{index}.adapter", rule="has a meaning in the first stage only")
         yield from _stage_problems(f"{at}.{index}", stage)
 
 
@@ -204,6 +221,9 @@ def _stage_problems(at: str, stage: Stage) -> Iterator[Problem]:
     else:
         known = LR_SHAPES[stage.lr_shape.kind].hparams
         yield from _setting_problems(f"{at}.lr_shape.hparams", stage.lr_shape.hparams, known)
+    for kind in stage.groups or {}:
+        if kind not in BLOCK_KINDS:
+            yield unknown_name(f"{at}.groups.{kind}", kind, "a kind of block", BLOCK_KINDS)
     for index, regularizer in enumerate(stage.regularizers):
         if regularizer.kind not in REGULARIZERS:
             yield unknown_name(f"{at}.regularizers.{index}", regularizer.kind, "a regularizer", REGULARIZERS)

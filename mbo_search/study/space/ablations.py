@@ -15,7 +15,7 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.build_stage import auto_rewarm, rewarm_steps
 from mbo_search.study.spec.annealing import is_annealed
 from mbo_search.study.spec.keys import segment_keys
-from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
+from mbo_search.study.spec.schedule import LrShape, Schedule, Stage, make_groups
 from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
 
 Part = Literal["stage", "optimizer", "lr", "regularizers", "hand_over"]
@@ -78,7 +78,12 @@ def ablations_of(
             model
             if same_stages
             else model.model_copy(
-                update={"lr_shape": stage.lr_shape, "warmup": stage.warmup, "hand_over": "carry" if index else None}
+                update={
+                    "lr_shape": stage.lr_shape,
+                    "warmup": stage.warmup,
+                    "hand_over": "carry" if index else None,
+                    "adapter": stage.adapter,
+                }
             )
         )
         for part in PARTS:
@@ -101,17 +106,25 @@ def _put_back(stage: Stage, model: Stage, part: Part, reference_lrs: Mapping[str
             "hparams": model.hparams,
             "lr": model.lr,
             "weight_decay": decay,
+            **_rates_of(model, stage),
         }
     elif part == "lr":
         relative = model.lr / reference_lrs[model.optimizer]
         is_same = stage.optimizer == model.optimizer
         changes = {"lr": model.lr if is_same else relative * reference_lrs[stage.optimizer]}
+        changes |= _rates_of(model, stage)
     elif part == "regularizers":
         decay = model.weight_decay if OPTIMIZERS[stage.optimizer].decoupled_decay else stage.weight_decay
         changes = {"regularizers": model.regularizers, "weight_decay": decay, "clip_norm": model.clip_norm}
+        changes |= {"groups": make_groups(stage.lr_ratios, model.weight_decays)}
     else:
         changes = {"hand_over": model.hand_over}
     return stage.model_copy(update=changes)
+
+
+def _rates_of(model: Stage, stage: Stage) -> dict[str, object]:
+    """Learning rates of parts of the model as another stage has them; weight decays stay."""
+    return {"layer_decay": model.layer_decay, "groups": make_groups(model.lr_ratios, stage.weight_decays)}
 
 
 def _ablation(winner: Schedule, index: int, part: Part, stage: Stage, *, budget: BudgetSteps) -> Ablation:

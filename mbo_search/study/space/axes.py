@@ -7,7 +7,7 @@ parameters by their names, and `build_stage` turns chosen values into a stage.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mbo_search.study.catalogue.entries import Hparam
 from mbo_search.study.catalogue.hand_over import can_carry
@@ -15,6 +15,7 @@ from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.parameters import Condition, Parameter, Value, numeric_parameter
+from mbo_search.study.spec.adapters import LoraSpec
 from mbo_search.study.spec.schedule import HandOver
 from mbo_search.study.spec.study import (
     HparamSpace,
@@ -23,6 +24,7 @@ from mbo_search.study.spec.study import (
     OptimizerChoice,
     Range,
     RegularizerChoice,
+    numbers_of,
 )
 
 AbsoluteLr = Mapping[str, Numeric]
@@ -48,6 +50,9 @@ class StageAxes:
         regularizers: The sets to choose from.
         trainable: The parameter blocks to choose from.
         hand_over: What may happen to the optimizer state; empty for the first stage.
+        layer_decay: Learning rate of a layer over that of the layer above it; None: the same in all.
+        groups: Settings of kinds of blocks, such as `embeddings/lr_ratio`; those that are not set are the stage's.
+        adapter: Adapters that are put beside the weights when the first stage begins; None in later ones.
     """
 
     name: str
@@ -62,6 +67,9 @@ class StageAxes:
     regularizers: tuple[RegularizerSet, ...]
     trainable: tuple[str, ...]
     hand_over: tuple[HandOver, ...]
+    layer_decay: Numeric | None = None
+    groups: Mapping[str, Numeric] = field(default_factory=dict)
+    adapter: LoraSpec | None = None
 
 
 def set_label(regularizers: RegularizerSet) -> str:
@@ -89,6 +97,8 @@ def stage_parameters(axes: StageAxes, index: int, *, previous: StageAxes | None,
         *_lr_parameters(axes, at),
         *_shape_parameters(axes, at),
         *_number_parameters(axes, at, is_first=previous is None),
+        *_group_parameters(axes, at),
+        *_adapter_parameters(axes, at),
         *_regularizer_parameters(axes, at),
         Parameter(name=f"{at}/trainable", choices=axes.trainable),
         *_hand_over_parameter(axes, index, previous),
@@ -142,13 +152,45 @@ def _number_parameters(axes: StageAxes, at: str, *, is_first: bool) -> list[Para
     found: list[Parameter] = []
     if axes.warmup is not None:
         found.append(numeric_parameter(f"{at}/warmup" if is_first else f"{at}/rewarm", axes.warmup))
-    decaying = [choice.name for choice in axes.optimizers if OPTIMIZERS[choice.name].decoupled_decay]
-    if decaying:
-        when = (_one_of(f"{at}/optimizer", decaying),)
+    when = _where_weights_decay(axes, at)
+    if when is not None:
         found.append(numeric_parameter(f"{at}/weight_decay", axes.weight_decay, log=True, when=when))
     if axes.clip_norm is not None:
         found.append(numeric_parameter(f"{at}/clip_norm", axes.clip_norm))
     return found
+
+
+def _group_parameters(axes: StageAxes, at: str) -> list[Parameter]:
+    """Learning rates and weight decays of parts of the model, as far as a study sets them."""
+    found: list[Parameter] = []
+    if axes.layer_decay is not None:
+        found.append(numeric_parameter(f"{at}/layer_decay", axes.layer_decay))
+    decaying = _where_weights_decay(axes, at)
+    for name, numeric in axes.groups.items():
+        when = decaying if name.endswith("/weight_decay") else ()
+        if when is not None:
+            log = min(numbers_of(numeric)) > 0
+            found.append(numeric_parameter(f"{at}/groups/{name}", numeric, log=log, when=when))
+    return found
+
+
+def _adapter_parameters(axes: StageAxes, at: str) -> list[Parameter]:
+    """Without a list of alphas there is nothing to choose: each follows from its rank."""
+    if axes.adapter is None:
+        return []
+    lora = axes.adapter
+    return [
+        Parameter(name=f"{at}/lora/rank", choices=lora.rank),
+        *([] if lora.alpha is None else [Parameter(name=f"{at}/lora/alpha", choices=lora.alpha)]),
+        Parameter(name=f"{at}/lora/dropout", choices=lora.dropout),
+        Parameter(name=f"{at}/lora/targets", choices=lora.targets),
+    ]
+
+
+def _where_weights_decay(axes: StageAxes, at: str) -> tuple[Condition, ...] | None:
+    """The optimizers whose weight decay acts; None if there are none."""
+    decaying = [choice.name for choice in axes.optimizers if OPTIMIZERS[choice.name].decoupled_decay]
+    return (_one_of(f"{at}/optimizer", decaying),) if decaying else None
 
 
 def _regularizer_parameters(axes: StageAxes, at: str) -> list[Parameter]:

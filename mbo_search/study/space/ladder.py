@@ -160,6 +160,7 @@ def _shape_space(study: StudySpec) -> Space:
             lr_shapes=axes.lr_shapes,
             warmup=axes.warmup,
             hand_over=("carry",) if axes.hand_over else (),
+            adapter=axes.adapter,
         )
         for axes in staged.stages
     )
@@ -193,7 +194,13 @@ def _settings_may_change(stages: Sequence[StageAxes]) -> bool:
     """Tell whether two stages can differ in more than learning rate and optimizer."""
     if len(stages) == 1:
         return False
-    numerics = ([axes.weight_decay for axes in stages], [axes.clip_norm for axes in stages])
+    groups = {name for axes in stages for name in axes.groups}
+    numerics: list[list[Numeric | None]] = [
+        [axes.weight_decay for axes in stages],
+        [axes.clip_norm for axes in stages],
+        [axes.layer_decay for axes in stages],
+        *([axes.groups.get(name) for axes in stages] for name in groups),
+    ]
     return (
         any("reset" in axes.hand_over for axes in stages)
         or any(_differ(values) for values in numerics)

@@ -8,6 +8,7 @@ from itertools import chain
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.axes import RegularizerSet, StageAxes, hparam_values, set_label
 from mbo_search.study.spec.reference_lr import LR_DIGITS
+from mbo_search.study.spec.schedule import LORA
 from mbo_search.study.spec.study import (
     HparamSpace,
     HparamValue,
@@ -45,8 +46,11 @@ def control_axes(stages: Sequence[StageAxes], reference_lrs: Mapping[str, float]
         weight_decay=union([axes.weight_decay for axes in stages]),
         clip_norm=union(clip_norms) if clip_norms else None,
         regularizers=_regularizer_sets(stages),
-        trainable=("all",),
+        trainable=("all",) if stages[0].adapter is None else (LORA,),
         hand_over=(),
+        layer_decay=union([_or(axes.layer_decay, 1.0) for axes in stages]) if _any_layer_decay(stages) else None,
+        groups=_groups(stages),
+        adapter=stages[0].adapter,
     )
 
 
@@ -62,6 +66,24 @@ def union(numerics: Sequence[Numeric]) -> Numeric:
     if any(isinstance(numeric, Range) for numeric in numerics):
         return Range(low=points[0], high=points[-1])
     return points if len(points) > 1 else points[0]
+
+
+def _any_layer_decay(stages: Sequence[StageAxes]) -> bool:
+    return any(axes.layer_decay is not None for axes in stages)
+
+
+def _groups(stages: Sequence[StageAxes]) -> dict[str, Numeric]:
+    """The union of what each kind of blocks may have; a stage that sets nothing gives it what the stage has."""
+    names = dict.fromkeys(name for axes in stages for name in axes.groups)
+    return {name: union([_group_setting(axes, name) for axes in stages]) for name in names}
+
+
+def _group_setting(axes: StageAxes, name: str) -> Numeric:
+    return _or(axes.groups.get(name), axes.weight_decay if name.endswith("/weight_decay") else 1.0)
+
+
+def _or(numeric: Numeric | None, otherwise: Numeric) -> Numeric:
+    return otherwise if numeric is None else numeric
 
 
 def _optimizers(stages: Sequence[StageAxes]) -> tuple[OptimizerChoice, ...]:

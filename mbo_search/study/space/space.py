@@ -18,7 +18,7 @@ from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.schedule import Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps
-from mbo_search.study.spec.study import RelativeLr, StudySpec
+from mbo_search.study.spec.study import Numeric, RelativeLr, StageSpace, StudySpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +138,20 @@ def _stage_axes(study: StudySpec, index: int) -> StageAxes:
         regularizers=stage.regularizers or ((),),
         trainable=stage.trainable or ("all",),
         hand_over=stage.hand_over or (),
+        layer_decay=stage.layer_decay,
+        groups=_group_axes(stage),
+        adapter=None if index else study.model.lora,
     )
+
+
+def _group_axes(stage: StageSpace) -> dict[str, Numeric]:
+    blocks = {} if stage.groups is None else {kind: block for kind, block in stage.groups if block is not None}
+    return {
+        f"{kind}/{name}": numeric
+        for kind, block in sorted(blocks.items())
+        for name, numeric in block
+        if numeric is not None
+    }
 
 
 def _of_stage(values: Mapping[str, Value], index: int) -> dict[str, Value]:

@@ -44,3 +44,21 @@ class Description(BaseModel):
         validate_default=True,
         json_schema_extra=explain,
     )
+
+
+def without_unset(written: dict[str, object], *names: str) -> dict[str, object]:
+    """Leave out what is not set, so that what was written before it could be set is written as before.
+
+    >>> without_unset({"a": None, "b": None}, "b")
+    {'a': None}
+    """
+    return {name: value for name, value in written.items() if value is not None or name not in names}
+
+
+def without_empty(written: dict[str, object], *names: str) -> dict[str, object]:
+    """Leave out collections that hold nothing, for the same reason.
+
+    >>> without_empty({"a": [], "b": [], "c": [0]}, "b", "c")
+    {'a': [], 'c': [0]}
+    """
+    return {name: value for name, value in written.items() if value or name not in names}

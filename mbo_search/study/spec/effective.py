@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
-from mbo_search.study.spec.schedule import Regularizer, Stage
-
-_KINDS = ("attention", "embeddings", "mlp", "norms")
-"""Every parameter belongs to exactly one of them."""
+from mbo_search.study.spec.adapters import Adapter
+from mbo_search.study.spec.schedule import BLOCK_KINDS, LORA, BlockGroup, Regularizer, Stage, make_groups
 
 _LAYERS = re.compile(r"layers:(\d{1,9})-(\d{1,9})")
 
@@ -30,22 +29,27 @@ def stages_in_force(stages: Sequence[Stage]) -> tuple[Stage, ...]:
     Returns:
         As many stages; they train to the same weights, bit for bit.
     """
+    kinds = BLOCK_KINDS if stages[0].adapter is None else (*BLOCK_KINDS, LORA)
     return tuple(
         stage.model_copy(
             update={
                 "regularizers": _acting(stage.regularizers, stages[index:]),
-                "trainable": trainable_in_force(stage.trainable),
+                "trainable": trainable_in_force(stage.trainable, kinds),
+                "layer_decay": layer_decay_in_force(stage),
+                "groups": groups_in_force(stage),
+                "adapter": None if index or stage.adapter is None else _targets_in_order(stage.adapter),
             }
         )
         for index, stage in enumerate(stages)
     )
 
 
-def trainable_in_force(expression: str) -> str:
+def trainable_in_force(expression: str, kinds: Sequence[str] = BLOCK_KINDS) -> str:
     """One form for expressions that name the same blocks.
 
     Args:
         expression: `all`, or blocks joined by `+`.
+        kinds: The kinds of blocks that the model has; all of them together are `all`.
 
     Returns:
         `all`, or the blocks in order of their names, each once, ranges of layers that touch or overlap joined.
@@ -56,11 +60,46 @@ def trainable_in_force(expression: str) -> str:
     'all'
     """
     blocks = {block.strip() for block in expression.split("+")}
-    if "all" in blocks or blocks.issuperset(_KINDS):
+    if "all" in blocks or blocks.issuperset(kinds):
         return "all"
     ranges = {(int(match[1]), int(match[2])) for block in blocks if (match := _LAYERS.fullmatch(block))}
     others = {block for block in blocks if not _LAYERS.fullmatch(block)}
     return "+".join(sorted({*others, *(f"layers:{first}-{last}" for first, last in _joined(ranges))}))
+
+
+def _targets_in_order(adapter: Adapter) -> Adapter:
+    names = sorted({name.strip() for name in adapter.targets.split("+")})
+    return adapter.model_copy(update={"targets": "auto" if "auto" in names else "+".join(names)})
+
+
+def layer_decay_in_force(stage: Stage) -> float | None:
+    """Return the decay of the learning rate from layer to layer; None where it changes nothing."""
+    return None if stage.layer_decay == 1 else stage.layer_decay
+
+
+def groups_in_force(stage: Stage) -> dict[str, BlockGroup] | None:
+    """Return the groups of a stage without what changes nothing: frozen blocks, and settings of the stage's own."""
+    learns = {kind for kind in stage.groups or {} if _may_learn(kind, stage.trainable)}
+    decays = learns - {"norms"} if _decays(stage) else set()
+    return make_groups(
+        {kind: ratio for kind, ratio in stage.lr_ratios.items() if kind in learns and ratio != 1},
+        {
+            kind: decay
+            for kind, decay in stage.weight_decays.items()
+            if kind in decays and decay != stage.weight_decay
+        },
+    )
+
+
+def _may_learn(kind: str, trainable: str) -> bool:
+    """Whether a stage may train blocks of a kind; ranges of layers hold some of each."""
+    blocks = trainable_in_force(trainable).split("+")
+    return "all" in blocks or kind in blocks or any(_LAYERS.fullmatch(block) for block in blocks)
+
+
+def _decays(stage: Stage) -> bool:
+    info = OPTIMIZERS.get(stage.optimizer)
+    return info is None or info.decoupled_decay
 
 
 def _acting(regularizers: Iterable[Regularizer], stages: Sequence[Stage]) -> tuple[Regularizer, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pydantic import BaseModel
 from pydantic_core import PydanticCustomError
 
-from mbo_search.study.catalogue.lookup import MODEL_SIZES
+from mbo_search.study.catalogue.lookup import CORPORA, MODEL_SIZES
 from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.units import parse_count
 
@@ -143,8 +143,9 @@ def model(value: object) -> object:
 
 
 def model_kind(value: object) -> str:
-    """Tell which kind of model was meant; what names no pretrained one is a fresh decoder."""
-    return "PretrainedSpec" if "pretrained" in _keys(value) else "ModelSpec"
+    """Tell which kind of model was meant; what names no other one is a fresh decoder."""
+    kinds = {"pretrained": "PretrainedSpec", "architecture": "ArchitectureSpec", "code": "OwnModuleSpec"}
+    return next((kind for key, kind in kinds.items() if key in _keys(value)), "ModelSpec")
 
 
 def with_own_tokenizer(value: object) -> object:
@@ -157,6 +158,26 @@ def with_own_tokenizer(value: object) -> object:
     if not isinstance(model.get("pretrained"), str) or "tokenizer" in data:
         return value
     return {**value, "data": {**data, "tokenizer": {"kind": "file", "path": model["pretrained"]}}}
+
+
+def with_task(value: object) -> object:
+    """Give a data section the task of its corpus of pairs, and tasks their default length of examples."""
+    if not isinstance(value, Mapping):
+        return value
+    if value.get("task") is None:
+        task = _own_task(value.get("source"))
+        value = {**value, "task": task} if task else value
+    if value.get("task") is None or "min_characters" in value:
+        return value
+    return {**value, "min_characters": 1}
+
+
+def _own_task(source: object) -> Mapping[str, str] | None:
+    """The task that all sources bring; None if they do not agree on one."""
+    sources = [source] if isinstance(source, str) else source
+    names = [str(one) for one in sources] if isinstance(sources, list | tuple) else []
+    tasks = [CORPORA[name].task if name in CORPORA else None for name in names]
+    return dict(tasks[0]) if tasks and tasks[0] and all(one == tasks[0] for one in tasks) else None
 
 
 def tokenizer(value: object) -> object:

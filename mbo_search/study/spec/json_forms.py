@@ -12,8 +12,10 @@ from pydantic_core import CoreSchema
 from mbo_search.study.catalogue.entries import Hparam
 from mbo_search.study.catalogue.lookup import MODEL_SIZES
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
+from mbo_search.study.catalogue.metrics import METRICS
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.spec.task import FORMS
 
 Schema = dict[str, object]
 
@@ -54,6 +56,18 @@ class ModelForm:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class TaskForms:
+    """Annotation that asks for the columns of exactly one form of a task."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Answer pydantic."""
+        required = [{"required": list(keys)} for keys in FORMS.values()]
+        section = handler(core)
+        handler.resolve_ref_schema(section)["oneOf"] = required
+        return section
+
+
 def optimizers() -> Schema:
     """Names of optimizers, with their settings."""
     return _named("optimizer", {name: info.hparams for name, info in OPTIMIZERS.items()})
@@ -77,6 +91,11 @@ def regularizers() -> Schema:
     mapping: Schema = {**_object(strengths), "minProperties": 1}
     one_set: Schema = {"type": "array", "items": mapping}
     return {"title": "regularizers", "anyOf": [mapping, {"type": "array", "minItems": 1, "items": one_set}]}
+
+
+def metrics() -> Schema:
+    """A metric, or a list of metrics."""
+    return _one_or_list({"enum": sorted(METRICS)})
 
 
 def _named(what: str, known: Mapping[str, Mapping[str, Hparam]]) -> Schema:

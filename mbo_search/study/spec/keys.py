@@ -18,6 +18,7 @@ from mbo_search.extensions import Registry
 from mbo_search.study.catalogue.entries import OptimizerDefinition, RegularizerDefinition
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.segments import Segment
 
 Json = Mapping[str, object]
@@ -68,7 +69,39 @@ def _material(segment: Segment) -> Json:
         "regularizers": sorted((_versioned(r.kind, REGULARIZERS), r.strength.hex()) for r in stage.regularizers),
         "trainable": stage.trainable,
         "hand_over": segment.hand_over,
+        **_rates(stage),
+        **_adapter(stage),
+        **({"ends_stage": True} if segment.ends_stage and _acts_at_stage_end(stage) else {}),
     }
+
+
+def _acts_at_stage_end(stage: Stage) -> bool:
+    """Whether a regularizer changes the weights at the end of the stage, so that a longer one trains otherwise."""
+    infos = (REGULARIZERS.get(regularizer.kind) for regularizer in stage.regularizers)
+    return any(info is not None and info.acts_at_stage_end for info in infos)
+
+
+def _rates(stage: Stage) -> Json:
+    """Learning rates and weight decays of parts of the model; nothing where they are the stage's."""
+    lr_ratios, weight_decays = _hex(stage.lr_ratios), _hex(stage.weight_decays)
+    return {
+        **({} if stage.layer_decay is None else {"layer_decay": stage.layer_decay.hex()}),
+        **({"lr_ratios": lr_ratios} if lr_ratios else {}),
+        **({"weight_decays": weight_decays} if weight_decays else {}),
+    }
+
+
+def _adapter(stage: Stage) -> Json:
+    """What is put beside the weights when the first stage begins; nothing in all others."""
+    adapter = stage.adapter
+    if adapter is None:
+        return {}
+    numbers = {"alpha": adapter.alpha.hex(), "dropout": adapter.dropout.hex()}
+    return {"adapter": {"rank": adapter.rank, "targets": adapter.targets, **numbers}}
+
+
+def _hex(numbers: Mapping[str, float]) -> dict[str, str]:
+    return {name: number.hex() for name, number in numbers.items()}
 
 
 def _versioned(name: str, known: Registry[OptimizerDefinition] | Registry[RegularizerDefinition]) -> str:

@@ -6,13 +6,21 @@ This is what a search proposes, what a trial trains, and what `best.yaml` holds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, StrictFloat
+from pydantic import Field, SerializerFunctionWrapHandler, StrictFloat, model_serializer
 
-from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.adapters import Adapter
+from mbo_search.study.spec.base import Description, without_unset
 
 HandOver = Literal["carry", "reset"]
+
+BLOCK_KINDS = ("attention", "embeddings", "mlp", "norms")
+"""Every parameter of a model belongs to exactly one of them."""
+
+LORA = "lora"
+"""The kind of the parameters that adapters add to a model."""
 
 
 class LrShape(Description):
@@ -39,6 +47,22 @@ class Regularizer(Description):
     strength: StrictFloat
 
 
+class BlockGroup(Description):
+    """Settings of the parameters of one kind of block; None: those of the stage.
+
+    Attributes:
+        lr_ratio: Their learning rate over the stage's.
+        weight_decay: Decoupled weight decay of their matrices.
+    """
+
+    lr_ratio: StrictFloat | None = Field(default=None, gt=0)
+    weight_decay: StrictFloat | None = Field(default=None, ge=0)
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_unset(write(self), "lr_ratio", "weight_decay")
+
+
 class Strategy(Description):
     """Strategy of a stage.
 
@@ -53,8 +77,12 @@ class Strategy(Description):
         clip_norm: Largest global gradient norm; None: no clipping.
         regularizers: The regularizers in force together, each kind at most once.
         trainable: Which parameters learn: `all`, or blocks joined by `+` from `embeddings`, `attention`, `mlp`,
-            `norms`, `layers:A-B`.
+            `norms`, `layers:A-B`, `lora`.
         hand_over: What happens to the optimizer's state when the stage begins; None for the first stage.
+        layer_decay: Learning rate of a layer over that of the layer above it; None: the same in all.
+        groups: Settings of the parameters of some kinds of blocks, by kind; None: those of the stage in all.
+        adapter: Adapters that are put beside the weights when the first stage begins, and stay; None: none, and in
+            later stages always.
     """
 
     optimizer: str
@@ -67,10 +95,37 @@ class Strategy(Description):
     regularizers: tuple[Regularizer, ...] = ()
     trainable: str = "all"
     hand_over: HandOver | None = None
+    layer_decay: StrictFloat | None = Field(default=None, gt=0, le=1)
+    groups: dict[str, BlockGroup] | None = None
+    adapter: Adapter | None = None
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_unset(write(self), "layer_decay", "groups", "adapter")
+
+    @property
+    def lr_ratios(self) -> dict[str, float]:
+        """Learning rates of blocks over the stage's, by kind, where they are another one."""
+        groups = self.groups or {}
+        return {kind: group.lr_ratio for kind, group in groups.items() if group.lr_ratio is not None}
+
+    @property
+    def weight_decays(self) -> dict[str, float]:
+        """Weight decays of blocks, by kind, where they have their own."""
+        groups = self.groups or {}
+        return {kind: group.weight_decay for kind, group in groups.items() if group.weight_decay is not None}
 
     def strength(self, kind: str) -> float | None:
         """The number of a regularizer, or None if it is not in force."""
         return next((r.strength for r in self.regularizers if r.kind == kind), None)
+
+
+def make_groups(lr_ratios: Mapping[str, float], weight_decays: Mapping[str, float]) -> dict[str, BlockGroup] | None:
+    """Groups of blocks from their learning rates and weight decays by kind; None without any."""
+    return {
+        kind: BlockGroup(lr_ratio=lr_ratios.get(kind), weight_decay=weight_decays.get(kind))
+        for kind in sorted({*lr_ratios, *weight_decays})
+    } or None
 
 
 class Stage(Strategy):

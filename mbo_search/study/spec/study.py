@@ -15,19 +15,25 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SerializerFunctionWrapHandler,
     StrictBool,
     StrictFloat,
     StrictInt,
     Tag,
+    model_serializer,
     model_validator,
 )
 from pydantic.config import JsonDict
 
 from mbo_search.study.catalogue.searchers import SearcherName
 from mbo_search.study.spec import forms, json_forms
-from mbo_search.study.spec.base import Description, explain
+from mbo_search.study.spec.base import Description, explain, without_empty, without_unset
+from mbo_search.study.spec.fresh_models import ArchitectureModel, ArchitectureSpec, OwnModule, OwnModuleSpec
+from mbo_search.study.spec.generate import GenerateSpec
+from mbo_search.study.spec.network_facts import ModelDescription
 from mbo_search.study.spec.pretrained import PretrainedModel, PretrainedSpec
 from mbo_search.study.spec.schedule import HandOver
+from mbo_search.study.spec.task import TaskSpec
 
 Auto = Literal["auto"]
 
@@ -203,6 +209,38 @@ def _without_null(schema: JsonDict, model: type[BaseModel]) -> None:
             own["anyOf"] = [one for one in forms_allowed if one != {"type": "null"}]
 
 
+class BlockSettings(Description):
+    """Settings of the parameters of one kind of block that are not those of the stage.
+
+    Attributes:
+        lr_ratio: Learning rate over the stage's.
+        weight_decay: Decoupled weight decay of the matrices; in place of the stage's.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_without_null)
+
+    lr_ratio: Numeric | None = None
+    weight_decay: Numeric | None = None
+
+
+class GroupSettings(Description):
+    """Kinds of blocks with settings of their own.
+
+    Attributes:
+        attention: Weights of the attention.
+        embeddings: Everything outside the layers but the norms.
+        mlp: All other weights of the layers.
+        norms: Norms, within the layers and the last one.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_without_null)
+
+    attention: BlockSettings | None = None
+    embeddings: BlockSettings | None = None
+    mlp: BlockSettings | None = None
+    norms: BlockSettings | None = None
+
+
 class StageDefaults(Description):
     """Strategy settings; as `stage_defaults` they hold for every stage that does not set its own.
 
@@ -219,6 +257,8 @@ class StageDefaults(Description):
         trainable: The parameter blocks to choose from.
         hand_over: What may happen to the optimizer state when the stage begins.
         rewarm: Warm-up of a later stage as a share of the budget; `auto` warms up where second moments are lost.
+        layer_decay: Learning rate of a layer over that of the layer above it; 1 is the same in all.
+        groups: Kinds of blocks with a learning rate or a weight decay of their own.
     """
 
     model_config = ConfigDict(json_schema_extra=_without_null)
@@ -243,6 +283,12 @@ class StageDefaults(Description):
         | None
     ) = None
     rewarm: Numeric | Auto | None = None
+    layer_decay: Numeric | None = None
+    groups: GroupSettings | None = None
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_unset(write(self), "layer_decay", "groups")
 
 
 class StageSpace(StageDefaults):
@@ -290,6 +336,8 @@ class DataSpec(Description):
             counts as four.
         validation: Separate validation files; None: split off by document hash.
         validation_share: Share of documents for validation when split by hash; the same again for test.
+        task: What is asked of the model about rows with columns; None: it learns running text. Corpora of pairs
+            bring a task of their own. With a task `min_characters` is 1 unless it is set.
     """
 
     source: Words
@@ -302,9 +350,24 @@ class DataSpec(Description):
     min_characters: StrictInt = Field(default=32, ge=1, le=10**9)
     validation: MaybeWords | None = None
     validation_share: StrictFloat = Field(default=0.05, gt=0, lt=0.5)
+    task: Annotated[TaskSpec, json_forms.TaskForms()] | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that are read where there are any: that of the text, or those of the task."""
+        return (self.text_field,) if self.task is None else tuple(self.task.columns)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_task(cls, data: object) -> object:
+        return forms.with_task(data)
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_unset(write(self), "task")
 
 
-class ModelSpec(Description):
+class ModelSpec(ModelDescription):
     """A Llama-style decoder. `{size: tiny}` is replaced by the preset's numbers when a study is read.
 
     Attributes:
@@ -323,16 +386,28 @@ class ModelSpec(Description):
     mlp_width: StrictInt | None = Field(default=None, ge=8, le=1_048_576)
     tie_embeddings: StrictBool = True
 
+    @property
+    def reference_width(self) -> int:
+        """Its width."""
+        return self.width
+
+    @property
+    def num_layers(self) -> int:
+        """Its layers."""
+        return self.layers
+
 
 AnyModel = Annotated[
     Annotated[ModelSpec, json_forms.ModelForm(), Tag("ModelSpec")]
-    | Annotated[PretrainedSpec, Tag("PretrainedSpec")],
+    | Annotated[PretrainedSpec, Tag("PretrainedSpec")]
+    | Annotated[ArchitectureSpec, Tag("ArchitectureSpec")]
+    | Annotated[OwnModuleSpec, Tag("OwnModuleSpec")],
     Discriminator(forms.model_kind),
     BeforeValidator(forms.model),
 ]
-"""A fresh decoder, or a model that training starts from."""
+"""A fresh decoder, a model that training starts from, another architecture, or the user's own module."""
 
-SizedModel = ModelSpec | PretrainedModel
+SizedModel = ModelSpec | PretrainedModel | ArchitectureModel | OwnModule
 """A model whose size is known without reading its weights."""
 
 
@@ -357,6 +432,8 @@ class TrainSpec(Description):
         precision: Arithmetic of the forward pass.
         threads: CPU threads of one trial.
         device: Where trials compute.
+        gradient_checkpointing: Whether the backward pass computes the activations of layers again instead of
+            keeping them: less memory, a third more computation, the same training.
     """
 
     batch_tokens: BatchTokens
@@ -364,6 +441,7 @@ class TrainSpec(Description):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: StrictInt | Auto = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    gradient_checkpointing: StrictBool = Field(default=False, exclude_if=lambda recomputes: not recomputes)
 
 
 class EvaluationSpec(Description):
@@ -372,10 +450,18 @@ class EvaluationSpec(Description):
     Attributes:
         tokens: Validation tokens of one evaluation.
         points: Evaluations along a full schedule.
+        metrics: What else is measured of a task at the end of a schedule, by names of the catalogue.
+        generate: How answers are generated for metrics of texts; None: by the defaults.
     """
 
     tokens: ScheduleTokens = 50_000
     points: StrictInt = Field(default=10, ge=1, le=10_000)
+    metrics: Annotated[MaybeWords, json_forms.JsonForm(json_forms.metrics)] = ()
+    generate: GenerateSpec | None = None
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_empty(without_unset(write(self), "generate"), "metrics")
 
 
 Objective = Literal["loss", "seconds"]

@@ -19,7 +19,6 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 
-from mbo_search.data.batches import TokenStream
 from mbo_search.data.prepare import load_prepared
 from mbo_search.errors import TrialError
 from mbo_search.extensions import worker_environment
@@ -31,6 +30,7 @@ from mbo_search.train.distributed.team import ProcessTeam, Rendezvous, Team
 from mbo_search.train.evaluation import EvalSet, finish_segment, validation_set
 from mbo_search.train.loop import StepContext, train_segment
 from mbo_search.train.saved_state import fresh_state, load_state, save_state
+from mbo_search.train.setup.eval_text import training_stream
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import KeptState, TrainState
 
@@ -149,7 +149,7 @@ def main(folder: Path, rank: int) -> int:
     kept: KeptState | None = None
     while True:
         order = team.hear()
-        stream = TokenStream(prepared.tokens("train"), setup.block_tokens, order["seed"])
+        stream = training_stream(prepared, setup, order["seed"])
         context = StepContext(setup=setup, stream=stream, seed=order["seed"], team=team)
         try:
             kept = _follow(order, _state(order, kept, setup, team), context, eval_set)

@@ -36,6 +36,9 @@ class Team:
     (range(0, 8), 0.5, True)
     """
 
+    size: int = 1
+    """Processes of the team."""
+
     def part(self, num_sequences: int) -> range:
         """The sequences of a batch that are this process's."""
         return range(num_sequences)

@@ -57,8 +57,13 @@ def _describe(stage: Stage) -> dict[str, str]:
     words |= {"lr": f"{stage.lr:g}", "lr shape": _shape(stage), "weight decay": f"{stage.weight_decay:g}"}
     if stage.clip_norm is not None:
         words["clip norm"] = f"{stage.clip_norm:g}"
+    words |= {} if stage.layer_decay is None else {"layer decay": f"{stage.layer_decay:g}"}
+    words |= {f"lr ratio of {kind}": f"{ratio:g}" for kind, ratio in stage.lr_ratios.items()}
+    words |= {f"weight decay of {kind}": f"{decay:g}" for kind, decay in stage.weight_decays.items()}
     words |= {regularizer.kind: f"{regularizer.strength:g}" for regularizer in stage.regularizers}
     words["trainable"] = stage.trainable
+    if stage.adapter is not None:
+        words["adapter"] = f"rank {stage.adapter.rank}, alpha {stage.adapter.alpha:g}"
     return words
 
 

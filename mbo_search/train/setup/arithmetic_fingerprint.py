@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mbo_search.study.spec.pretrained import PretrainedModel
+from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.system.device import Device, Precision
 from mbo_search.train.device import autocast
 from mbo_search.train.setup.setup import TrainSetup
@@ -65,8 +65,12 @@ def numerics(setup: TrainSetup) -> dict[str, str]:
     }
     # Sums over several processes are rounded differently; keys of one process stay what they were.
     ranks = {"ranks": str(setup.ranks)} if setup.ranks > 1 else {}
-    network = {"transformers": version("transformers")} if isinstance(setup.model, PretrainedModel) else {}
-    return found | ranks | network
+    library = setup.model.library if isinstance(setup.model, NetworkFacts) else None
+    network = {} if library is None else {library: version(library)}
+    # What is computed again gives equal bits where an operation does, which no GPU promises of all.
+    recomputed = {"gradient_checkpointing": "true"} if setup.gradient_checkpointing else {}
+    adapters = {} if setup.model.lora is None else {"peft": version("peft")}
+    return found | ranks | network | recomputed | adapters
 
 
 def arithmetic_versions(device: Device) -> dict[str, str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import Problem, StudyError
+from mbo_search.metrics.requirements import check_requirements
+from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.study.spec.segments import resolve_budget
 from mbo_search.study.spec.study import Numeric, Range, SizedModel
 from mbo_search.study.study import Study
 from mbo_search.system.cores import available_cores
 from mbo_search.system.device import Device
-from mbo_search.train.setup.eval_text import validation_parts_of
+from mbo_search.train.setup.eval_text import validation_use
 from mbo_search.train.setup.memory import trial_memory
 from mbo_search.train.setup.setup import TrainSetup
 
@@ -19,17 +21,17 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
     """Settle how a study trains here; loading torch and measuring take up to a few seconds.
 
     Raises:
-        StudyError: If the batch does not fit the context, or the budget does not fit the grid.
+        StudyError: If the batch does not fit the context, the budget does not fit the grid, or a metric cannot be
+            measured here.
         DataError: If there is too little text for the evaluation windows.
     """
-    from mbo_search.model.build import sized_model
     from mbo_search.train.setup.probe import choose_arithmetic, default_device
 
     _check_batch(study)
-    parts = validation_parts_of(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
+    use = validation_use(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
     budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
-    model, vocab_size, train = sized_model(study.model), prepared.metadata.vocab_size, study.train
-    _check_vocabulary(model, vocab_size)
+    vocab_size, train = prepared.metadata.vocab_size, study.train
+    model = _checked_model(study, vocab_size)
     ranks = study.resources.workers_per_trial
     threads = max(1, available_cores() // (workers * ranks)) if train.threads == "auto" else train.threads
     device = default_device() if train.device == "auto" else train.device
@@ -50,15 +52,29 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         threads=threads,
         device=device,
         ranks=ranks,
+        gradient_checkpointing=train.gradient_checkpointing,
+        packing=None if study.data.task is None else study.data.task.packing,
         evaluation_tokens=study.evaluation.tokens,
         points=study.evaluation.points,
-        windows_fingerprint=parts.windows.fingerprint,
-        judged_fingerprint=None if parts.judged is None else parts.judged.fingerprint,
+        windows_fingerprint=use.fingerprint,
+        judged_fingerprint=use.judged_fingerprint,
         branch_points=branch_points(study),
         numerics={},
     )
     setup = _within_memory(study, setup, workers)
     return setup.model_copy(update={"numerics": numerics_here(setup)})
+
+
+def _checked_model(study: Study, vocab_size: int) -> SizedModel:
+    """The model of a study, if it knows the vocabulary and gives what metrics need."""
+    from mbo_search.model.build import sized_model
+
+    model = sized_model(study.model, vocab_size)
+    _check_vocabulary(model, vocab_size)
+    _check_objective(study, model)
+    objective = model.objective if isinstance(model, NetworkFacts) else "next_token"
+    check_requirements(study.evaluation.metrics, objective)
+    return model
 
 
 def _within_memory(study: Study, setup: TrainSetup, workers: int) -> TrainSetup:
@@ -79,9 +95,12 @@ def numerics_here(setup: TrainSetup) -> dict[str, str]:
 
 
 def _bytes_per_token(prepared: PreparedData) -> float:
-    bytes_per_token = prepared.metadata.splits["validation"].bytes_per_token
-    assert bytes_per_token is not None, "a split with windows has tokens"
-    return bytes_per_token
+    """Bytes of text for each token on which the loss is a mean: of a task, those that are asked."""
+    split = prepared.metadata.splits["validation"]
+    if split.asked is not None:
+        return split.asked.num_bytes / split.asked.num_tokens
+    assert split.bytes_per_token is not None, "a split with windows has tokens"
+    return split.bytes_per_token
 
 
 def _check_device(device: Device, found: Device) -> None:
@@ -95,6 +114,13 @@ def _check_vocabulary(model: SizedModel, vocab_size: int) -> None:
         rule = f"has {vocab_size} tokens, of which the pretrained model knows {model.num_embeddings}"
         hint = "leave data.tokenizer out for the model's own"
         raise StudyError([Problem(key="data.tokenizer", rule=rule, hint=hint)])
+
+
+def _check_objective(study: Study, model: SizedModel) -> None:
+    if study.data.task is not None and isinstance(model, NetworkFacts) and model.objective == "masked":
+        rule = "predicts masked tokens, and a task asks for next ones"
+        hint = "leave data.task out, or take a causal model"
+        raise StudyError([Problem(key="model", value=model.architecture, rule=rule, hint=hint)])
 
 
 def _check_batch(study: Study) -> None:

@@ -15,7 +15,7 @@ from pydantic import Field
 from mbo_search.model.size import mlp_width
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.keys import root_key
-from mbo_search.study.spec.pretrained import PretrainedModel
+from mbo_search.study.spec.network_facts import NetworkFacts, Predicted
 from mbo_search.study.spec.segments import BudgetSteps, scaled_budget
 from mbo_search.study.spec.study import SizedModel
 from mbo_search.system.device import Device, Precision
@@ -39,7 +39,9 @@ class TrainSetup(Description):
         precision: Arithmetic of the forward pass.
         threads: CPU threads of one trial.
         device: Where trials compute.
+        gradient_checkpointing: Whether the backward pass computes the activations of layers again.
         ranks: Processes that train one trial together, each with `threads` threads, or a GPU of its own.
+        packing: Whether several examples of a task may share a row; None: the text is no task.
         evaluation_tokens: Validation tokens of one evaluation.
         points: Evaluations along a full schedule.
         windows_fingerprint: Names the evaluation windows.
@@ -64,6 +66,8 @@ class TrainSetup(Description):
     threads: int = Field(gt=0)
     device: Device
     ranks: int = Field(default=1, ge=1)
+    gradient_checkpointing: bool = Field(default=False, exclude_if=lambda recomputes: not recomputes)
+    packing: bool | None = Field(default=None, exclude_if=lambda packing: packing is None)
     evaluation_tokens: int = Field(gt=0)
     points: int = Field(gt=0)
     windows_fingerprint: str
@@ -75,6 +79,13 @@ class TrainSetup(Description):
     def num_sequences(self) -> int:
         """Sequences of one optimizer step."""
         return self.batch_tokens // self.model.context
+
+    @property
+    def predicted(self) -> Predicted:
+        """What losses and perplexities are about."""
+        if self.packing is not None:
+            return "completion"
+        return self.model.objective if isinstance(self.model, NetworkFacts) else "next_token"
 
     def budget(self) -> BudgetSteps:
         """The budget of one full schedule in steps."""
@@ -104,6 +115,8 @@ class TrainSetup(Description):
             "block_tokens": self.block_tokens,
             "budget_steps": self.budget().total_steps,
         }
+        if self.packing is not None:
+            model["packing"] = self.packing
         return root_key(model=model, data_fingerprint=self.data_fingerprint, seed=seed, numerics=self.numerics)
 
     def recorded(self) -> TrainSetup:
@@ -117,8 +130,8 @@ class TrainSetup(Description):
 
 def _material(model: SizedModel) -> dict[str, object]:
     """What of a model decides its first weights, the seed aside; where a folder lies does not."""
-    if isinstance(model, PretrainedModel):
-        return model.model_dump(mode="json", include={"context", "layers", "sha256"})
+    if isinstance(model, NetworkFacts):
+        return model.key_material
     return model.model_dump(mode="json") | {"mlp_width": mlp_width(model)}
 
 

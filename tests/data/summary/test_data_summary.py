@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mbo_search.data.metadata import (
+    AskedMetadata,
     DataMetadata,
     DedupMetadata,
     Notice,
@@ -13,7 +14,7 @@ from mbo_search.data.metadata import (
     SplitMetadata,
 )
 from mbo_search.data.prepare import prepare
-from mbo_search.data.summary.data_summary import summarize
+from mbo_search.data.summary.data_summary import DataSummary, summarize
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 
 SPEC = DataSpec(source=("texts",), min_characters=32)
@@ -158,3 +159,36 @@ def test_a_real_text_is_counted_to_the_last_document(tmp_path):
     assert (summary.sources[0].num_files, summary.sources[0].num_found) == (81, 82)
     train = next(one for one in summary.splits if one.split == "train")
     assert train.epochs == 1000 / train.num_tokens
+
+
+def test_running_text_has_no_numbers_of_tasks_and_tasks_have():
+    plain = summary_of(card())
+    assert not plain.is_task
+    assert "labels" not in plain.model_dump()
+    assert all("num_asked" not in one for one in plain.model_dump()["splits"])
+    asked = AskedMetadata(num_tokens=40, num_bytes=160, sha256="c")
+    splits = {"train": split(1000).model_copy(update={"asked": asked})}
+    task = summary_of(card(splits=splits).model_copy(update={"labels": ("a", "b")}))
+    assert task.is_task
+    assert (task.splits[0].num_asked, task.labels) == (40, ("a", "b"))
+    assert DataSummary.model_validate_json(task.model_dump_json()) == task
+
+
+@pytest.mark.parametrize(
+    ("passed", "told"),
+    [
+        (
+            [("suffix", 3, ("dataset_info.json", "notes.doc", "train/state.json"))],
+            [("beside_dataset", 2, ("dataset_info.json", "train/state.json")), ("suffix", 1, ("notes.doc",))],
+        ),
+        (
+            [("beside_dataset", 1, ("cache.arrow",)), ("suffix", 1, ("state.json",))],
+            [("beside_dataset", 2, ("cache.arrow", "state.json"))],
+        ),
+        ([("hidden", 1, (".x",)), ("suffix", 1, ("a.doc",))], [("hidden", 1, (".x",)), ("suffix", 1, ("a.doc",))]),
+    ],
+)
+def test_descriptions_of_saved_datasets_are_no_unknown_format(passed, told):
+    found = source(*(PassedOver(reason=reason, num_files=count, names=names) for reason, count, names in passed))
+    (summary,) = summarize(card(found), SPEC, schedule_tokens=1000).sources
+    assert [(one.reason, one.num_files, one.names) for one in summary.passed_over] == told

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,3 +86,24 @@ def test_what_is_printable_stays_and_everything_else_becomes_ascii(text):
     shown.encode("utf-8")
     assert printable(shown) == shown
     assert "\x1b" not in shown
+
+
+def test_examples_show_what_is_asked_for_and_where_they_are_shortened(tmp_path):
+    rows = [{"q": f"{number} " + "before " * 40, "a": "after " * 40 + str(number)} for number in range(30)]
+    source = tmp_path / "rows.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    task = {"prompt": "q", "completion": "a"}
+    prepared = prepare(
+        DataSpec(source=(str(source),), tokenizer=TokenizerSpec(kind="bytes"), task=task), tmp_path / "cache"
+    )
+    for split, metadata in prepared.metadata.splits.items():
+        samples = document_samples(prepared, split)
+        assert len(samples) == min(NUM_SAMPLES, metadata.num_documents)
+        for sample in samples:
+            before, after = sample.text.split("[[")
+            assert before.startswith("... ")
+            assert before.endswith(r"before\n")
+            assert after.startswith("after after")
+            assert after.endswith(" ...]]")
+            assert 241 < sample.num_asked < sample.num_tokens - 280
+            assert "endoftext" not in sample.text

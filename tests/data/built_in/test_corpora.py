@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from mbo_search.data.corpora import READERS, open_corpus
+from mbo_search.data.built_in.corpora import READERS, open_corpus
 from mbo_search.errors import DataError
 from mbo_search.study.catalogue.lookup import CORPORA
 
@@ -112,7 +112,7 @@ def test_a_python_without_sources_says_so(monkeypatch, tmp_path):
 def test_reading_imports_nothing_of_what_is_read():
     code = (
         "import sys\n"
-        "from mbo_search.data.corpora import open_corpus\n"
+        "from mbo_search.data.built_in.corpora import open_corpus\n"
         "before = set(sys.modules)\n"
         "for name in ('docs', 'ref', 'prose', 'qa:chinese'):\n"
         "    for document in open_corpus(name).read(): pass\n"

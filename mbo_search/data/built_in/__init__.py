@@ -1,0 +1,1 @@
+"""The built-in corpora: running text and pairs, made from what is installed."""
