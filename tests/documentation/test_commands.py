@@ -20,6 +20,7 @@ from mbo_search.system.files import read_json, write_json
 from mbo_search.testing.pretrained import write_pretrained
 from tests.cli.tiny import write_study
 from tests.documentation.commands import PAGES, ROOT, Command, documented_commands, named_files
+from tests.helpers.forks import forks
 
 SMALL = {
     "budget.tokens": "20480",
@@ -30,6 +31,8 @@ SMALL = {
     "resources.workers": "1",
     "search.trials": "4",
     "train.batch_tokens": "256",
+    "train.precision": "float32",
+    "train.threads": "1",
 }
 """What is set behind a command that trains a study, so that it takes seconds."""
 
@@ -110,8 +113,15 @@ def test_the_target_is_in_the_makefile(command):
         assert word in targets or word.partition("=")[0] in variables, word
 
 
+@pytest.fixture(scope="module")
+def scripts():
+    """A process in whose forks the scripts run, so that the libraries are loaded once."""
+    with forks([sys.executable], ROOT, {**os.environ, "PYTHONPATH": str(ROOT)}, ["torch"]) as scripts:
+        yield scripts
+
+
 @pytest.mark.parametrize("command", [found for found in COMMANDS if "python " in found.text], ids=str)
-def test_the_script_exists_and_explains_itself(command):
+def test_the_script_exists_and_explains_itself(command, scripts):
     words = command.words
     start = next(place for place, word in enumerate(words) if word.endswith("python"))
     end = start + (3 if words[start + 1] == "-m" else 2)
@@ -120,8 +130,12 @@ def test_the_script_exists_and_explains_itself(command):
         assert (ROOT / script).is_file()  # tests/api/test_examples.py runs it
         return
     folder = ROOT / "benchmarks" / "tables" if script.startswith("../") else ROOT
-    launch = [sys.executable, *words[start + 1 : end], "--help"]
-    done = subprocess.run(launch, cwd=folder, capture_output=True, text=True, check=False)
+    if words[start + 1] == "-m":
+        program = f"import runpy; runpy.run_module({script!r}, run_name='__main__')"
+    else:
+        begin = f"import runpy, sys; sys.path.insert(0, {str((folder / script).parent)!r})"
+        program = f"{begin}; runpy.run_path({script!r}, run_name='__main__')"
+    done = scripts.run(["--help"], program=program, folder=folder)
     assert done.returncode == 0, done.stderr
     options = {word.partition("=")[0] for word in words[end:] if word.startswith("--")}
     assert {option for option in options if option not in done.stdout} == set()
