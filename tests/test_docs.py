@@ -21,6 +21,7 @@ SPECS = [
     specs.ConfirmSpec,
     specs.DataSpec,
     specs.EvaluationSpec,
+    specs.GenerateSpec,
     specs.ModelSpec,
     specs.ResourcesSpec,
     specs.SearchSpec,

@@ -145,7 +145,7 @@ def _confirmed_table(ranking: Ranking, rows: Sequence[RankedTrial], most_rows: i
     """Schedules with their means over fresh seeds, beside them what the search had seen."""
     shown = _shown(ranking, rows, most_rows)
     grid = StackedTable(
-        header=_CONFIRMED,
+        header=(*_CONFIRMED, *_score_names(shown)),
         rows=[
             StackedRow(
                 cells=(
@@ -155,6 +155,7 @@ def _confirmed_table(ranking: Ranking, rows: Sequence[RankedTrial], most_rows: i
                     _UNKNOWN if row.search_val_loss is None else f"{row.search_val_loss:.4f}",
                     _UNKNOWN if row.test_perplexity is None else f"{row.test_perplexity:.2f}",
                     format_count(row.executed_tokens),
+                    *_scores(row, shown),
                 ),
                 below=describe_schedule(row.stages),
                 style="bold" if row.rank == 1 else "",
@@ -176,9 +177,12 @@ def _searched_table(
     """Schedules with what the search saw of them, on one seed each."""
     shown = _shown(ranking, rows, most_rows)
     grid = StackedTable(
-        header=_SEARCHED,
+        header=(*_SEARCHED, *_score_names(shown)),
         rows=[
-            StackedRow(cells=(*_name(row), format_count(row.executed_tokens)), below=describe_schedule(row.stages))
+            StackedRow(
+                cells=(*_name(row), format_count(row.executed_tokens), *_scores(row, shown)),
+                below=describe_schedule(row.stages),
+            )
             for row in shown
         ],
         below="recipe",
@@ -204,6 +208,14 @@ def _name(row: RankedTrial) -> tuple[str, ...]:
         _UNKNOWN if row.val_perplexity is None else f"{row.val_perplexity:.2f}",
         _UNKNOWN if row.val_loss is None else f"{row.val_loss:.4f}",
     )
+
+
+def _score_names(shown: Sequence[RankedTrial]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for row in shown for name in row.scores))
+
+
+def _scores(row: RankedTrial, shown: Sequence[RankedTrial]) -> tuple[str, ...]:
+    return tuple(f"{row.scores[name]:.4g}" if name in row.scores else _UNKNOWN for name in _score_names(shown))
 
 
 def _marks(shown: Sequence[RankedTrial]) -> list[str]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
 
 Span = tuple[int, int]
 """First character of a part of a text, and the one after its last."""
@@ -19,7 +23,8 @@ class Document:
         text: The text.
         is_named_stably: Whether the name, rather than the text, decides the split. Built-in corpora do this, so
             that a unit whose wording changes between Python versions stays in its split.
-        part: Position among the pieces of a document that was cut; 0 for a whole document or a first piece.
+        part: Position among the pieces of a document that was cut, or among the parts in which a reader gives a
+            very long one, one after the other; 0 for a whole document or the first of them.
         asked: Parts of the text that a model must predict, ascending; None for running text, where it is all.
         template: Parts that a chat template wrote, where names of special tokens mean these tokens.
         group: What decides the split of an example instead of its prompt; empty: the prompt does.
@@ -57,3 +62,19 @@ class Row:
 
     name: str
     values: Mapping[str, object]
+
+
+def grouped(items: Iterable[_Item], part_of: Callable[[_Item], int]) -> Iterator[Iterator[_Item]]:
+    """Put the parts of each document together; each group must be read before the next one.
+
+    >>> [list(group) for group in grouped([0, 1, 0, 0, 1, 2], lambda part: part)]
+    [[0, 1], [0], [0, 1, 2]]
+    """
+    number = 0
+
+    def document_number(item: _Item) -> int:
+        nonlocal number
+        number += part_of(item) == 0
+        return number
+
+    return (group for _, group in itertools.groupby(items, document_number))

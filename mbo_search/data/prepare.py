@@ -13,9 +13,10 @@ import json
 import platform
 import secrets
 import shutil
+import tempfile
 import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ import pydantic
 import tokenizers
 
 from mbo_search.data.batches import TokenArray
-from mbo_search.data.corpus_text import read_splits
+from mbo_search.data.corpus_text import SplitText, read_splits
 from mbo_search.data.metadata import (
     SPLITS,
     DataMetadata,
@@ -38,12 +39,15 @@ from mbo_search.data.metadata import (
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.shards import write_shard_splits
 from mbo_search.data.sources import Source, resolve_sources
+from mbo_search.data.stored.known_digests import KnownDigests
 from mbo_search.data.tasks.chats import ChatTemplate, chat_template
 from mbo_search.data.tasks.example_files import open_ends, write_examples
 from mbo_search.data.tasks.example_splits import read_examples
 from mbo_search.data.token_files import (
+    TextEncoder,
     asked_file,
     document_ends,
+    document_texts,
     open_asked,
     open_tokens,
     token_file,
@@ -59,7 +63,8 @@ from mbo_search.data.tokenizer import (
     tokenizer_files,
     train_bpe_tokenizer,
 )
-from mbo_search.data.tokenizing.fit import check_covered, check_known
+from mbo_search.data.tokenizing.fit import check_covered, check_known, sample_step
+from mbo_search.data.workers.pool import open_workers
 from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 from mbo_search.system.files import fsync_file, fsync_folder, read_json, sha256_file, write_json
@@ -69,6 +74,7 @@ METADATA = "card.json"
 
 _TOKENIZER = "tokenizer"
 _BUILDING = ".building-"
+_DIGESTS = ".digests"
 _ABANDONED_SECONDS = 24 * 3600
 _DEFAULT_VOCAB_SIZE = 1024
 # Raised whenever the same settings and sources would give other tokens or another card than before.
@@ -123,8 +129,8 @@ class PreparedData:
 def prepare(spec: DataSpec, cache: Path, progress: PrepareReporter = tell_nobody) -> PreparedData:
     """Prepare the data of a study, or find it in the cache.
 
-    Text is held in memory while it is prepared, several times its size in all; tokens are not, so a corpus of many
-    gigabytes is best given as token shards.
+    Text lies in scratch files in the cache while it is prepared, up to about twice its size in all; in memory are
+    some megabytes of it at a time, and a few numbers for each document.
 
     Args:
         spec: The study's data section.
@@ -134,9 +140,10 @@ def prepare(spec: DataSpec, cache: Path, progress: PrepareReporter = tell_nobody
     Raises:
         DataError: With everything that is wrong with the sources or the tokenizer.
     """
-    sources = resolve_sources(spec, progress)
+    known = KnownDigests(cache / _DIGESTS)
+    sources = resolve_sources(spec, progress, known.sha256)
     target = cache / _cache_key(spec, sources)
-    found = _load_undamaged(target)
+    found = _load_undamaged(target, known.sha256)
     if found is not None:
         return found
     try:
@@ -177,7 +184,7 @@ def load_prepared(folder: Path) -> PreparedData:
     return PreparedData(folder=folder, metadata=metadata)
 
 
-def _load_undamaged(folder: Path) -> PreparedData | None:
+def _load_undamaged(folder: Path, sha256: Callable[[Path], str] = sha256_file) -> PreparedData | None:
     """Prepared data whose every file has its digest; None if there is none or it is damaged."""
     if not folder.is_dir():
         return None
@@ -186,7 +193,7 @@ def _load_undamaged(folder: Path) -> PreparedData | None:
     except DataError:
         # Damaged data is built again from its sources; nothing is lost.
         return None
-    intact = all(sha256_file(folder / name) == file.sha256 for name, file in prepared.metadata.files.items())
+    intact = all(sha256(folder / name) == file.sha256 for name, file in prepared.metadata.files.items())
     return prepared if intact else None
 
 
@@ -252,30 +259,46 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: Prepar
 
 
 def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:
-    text = read_splits(spec, sources, tell)
-    train = (piece for document in text.splits["train"] for piece in tokenizable_texts(document.text))
-    _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER, tell)
+    with (
+        tempfile.TemporaryDirectory(dir=folder, prefix=".text-") as scratch,
+        read_splits(spec, sources, Path(scratch), tell) as text,
+    ):
+        train = (piece for document in text.splits["train"] for piece in document_texts(document))
+        _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER, tell)
+        splits = _encode(spec.tokenizer, text, folder, tell)
+        return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup)
+
+
+def _encode(
+    spec: TokenizerSpec, text: SplitText, folder: Path, tell: PrepareReporter
+) -> dict[Split, SplitMetadata]:
     tokenizer = load_tokenizer(folder / _TOKENIZER)
-    documents = [document for split in SPLITS for document in text.splits[split]]
-    encoded = counted(documents, "encode", len(documents), tell)
-    check_covered(spec.tokenizer, documents, tokenizer)
+    num_documents = sum(map(len, text.splits.values()))
+    step = sample_step(num_documents)
+    check_covered(spec, (part.text for split in SPLITS for part in text.splits[split].first_parts(step)), tokenizer)
+    every = itertools.chain.from_iterable(text.splits[split] for split in SPLITS)
+    documents = counted(every, "encode", num_documents, tell)
     splits: dict[Split, SplitMetadata] = {}
-    for split in SPLITS:
-        own = itertools.islice(encoded, len(text.splits[split]))
-        splits[split] = write_documents(folder / token_file(split), own, tokenizer)
-        check_known(spec.tokenizer, split, splits[split])
-    next(encoded, None)  # the last document is done
-    return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup)
+    with open_workers("encode", str(folder / _TOKENIZER), text.num_characters) as workers:
+        encoder = TextEncoder(tokenizer, workers)
+        for split in SPLITS:
+            own = itertools.islice(documents, len(text.splits[split]))
+            splits[split] = write_documents(folder / token_file(split), own, encoder)
+            check_known(spec, split, splits[split])
+    next(documents, None)  # the last document is done
+    return splits
 
 
 def _write_task(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:
     assert spec.task is not None
-    found = read_examples(spec, sources, _chat_template(spec), tell)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".text-") as scratch:
+        found = read_examples(spec, sources, _chat_template(spec), Path(scratch), tell)
     train = (piece for example in found.splits["train"] for piece in tokenizable_texts(example.text))
     _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER, tell)
     tokenizer = load_tokenizer(folder / _TOKENIZER)
     documents = [example for split in SPLITS for example in found.splits[split]]
-    check_covered(spec.tokenizer, documents, tokenizer)
+    samples = (example.text for example in documents[:: sample_step(len(documents))])
+    check_covered(spec.tokenizer, samples, tokenizer)
     splits: dict[Split, SplitMetadata] = {}
     for split in counted(SPLITS, "encode", len(SPLITS), tell):
         splits[split] = write_examples(folder, split, found.splits[split], tokenizer)

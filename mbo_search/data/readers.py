@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import lzma
 import zlib
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mbo_search.data.document import Document, Row
-from mbo_search.data.files.decoding import decode, file_problem
-from mbo_search.data.files.gutenberg import begins_with_license, is_licensed, without_license
+from mbo_search.data.files.decoding import decode, decoded_blocks, file_problem
+from mbo_search.data.files.gutenberg import begins_with_license, without_license
 from mbo_search.data.files.html_text import declared_charset, html_text
+from mbo_search.data.files.long_texts import parted_documents
 from mbo_search.data.files.mediawiki import DUMP_ROOT, read_mediawiki, root_name
 from mbo_search.data.files.suffixes import COMPRESSED, open_bytes, plain_suffix, suffix_of
 from mbo_search.data.files.tables import (
@@ -176,16 +178,26 @@ def _readers_of(suffix: str) -> list[ReaderDefinition]:
 
 def _read_text(file: Path, text_field: str) -> Iterator[Document]:
     """A .md or .py file is one document; a .txt file too, unless it holds `<|endoftext|>` between documents."""
-    with open_bytes(file) as packed:
-        content = packed.read()
-    text = decode(content, shown(file))
-    parts = text.split(EOS) if plain_suffix(file) == ".txt" else [text]
-    if len(parts) > 1 and not parts[-1].strip():
-        del parts[-1]  # the mark ends the last document
-    if plain_suffix(file) == ".txt" and is_licensed(content):
-        parts = [without_license(part) for part in parts]
-    for number, part in enumerate(parts):
-        yield Document(name=shown(file) if len(parts) == 1 else f"{shown(file)}#{number}", text=part)
+    mark = EOS if plain_suffix(file) == ".txt" else ""
+    is_book = bool(mark) and begins_with_license(file)
+    with open_bytes(file) as content:
+        blocks = decoded_blocks(content, shown(file))
+        if is_book:
+            yield from _whole_texts("".join(blocks), mark, shown(file), without_license)
+            return
+        first, second = next(blocks, ""), next(blocks, "")
+        if second:
+            yield from parted_documents(itertools.chain([first, second], blocks), mark, shown(file))
+        else:
+            yield from _whole_texts(first, mark, shown(file), str)
+
+
+def _whole_texts(text: str, mark: str, name: str, kept: Callable[[str], str]) -> Iterator[Document]:
+    texts = text.split(mark) if mark else [text]
+    if len(texts) > 1 and not texts[-1].strip():
+        del texts[-1]  # the mark ends the last document
+    for number, one in enumerate(texts):
+        yield Document(name=name if len(texts) == 1 else f"{name}#{number}", text=kept(one))
 
 
 def _read_html(file: Path, text_field: str) -> Iterator[Document]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import struct
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mbo_search.data.batches import TokenArray
-from mbo_search.data.dedup import DuplicateFilter
+from mbo_search.data.duplicates.repeats import Digests, no_repeats
 from mbo_search.data.files.shard_formats import check_is_tokens, check_width, looks_like
 from mbo_search.data.files.walk import shown
 from mbo_search.data.metadata import (
@@ -203,26 +204,25 @@ def _runs(tokens: TokenArray, eos_id: int, limit: int) -> Iterator[_Run]:
 def _without_duplicates(
     spec: DataSpec, runs: dict[Split, list[_Run]], tell: PrepareReporter
 ) -> tuple[list[_Run], DedupMetadata]:
-    seen = DuplicateFilter(spec.dedup)
-    for split in ("validation", "test"):
-        for run in runs.get(split, ()):
-            seen.add_bytes(run.content(), split)
+    train = runs["train"]
+    held_out = [(split, run) for split in ("validation", "test") for run in runs.get(split, ())]
+    groups: list[DropReason] = ["in_validation" if split == "validation" else "in_test" for split, _ in held_out]
+    digests = Digests()
+    for run in itertools.chain((run for _, run in held_out), counted(train, "compare", len(train), tell)):
+        digests.add(run.content())
+    repeats = no_repeats(len(groups) + len(train)) if spec.dedup == "none" else digests.repeats()
     fresh: list[_Run] = []
-    reasons: dict[str, DropReason] = {"train": "exact", "validation": "in_validation", "test": "in_test"}
-    counts = dict.fromkeys(reasons.values(), 0)
-    tokens = dict.fromkeys(reasons.values(), 0)
-    for run in counted(runs["train"], "compare", len(runs["train"]), tell):
-        repeat = seen.add_bytes(run.content(), "train")
-        if repeat is None:
+    counts: dict[DropReason, int] = dict.fromkeys(("exact", "in_validation", "in_test"), 0)
+    tokens: dict[DropReason, int] = defaultdict(int)
+    for run, earlier in zip(train, repeats.earlier[len(groups) :].tolist(), strict=True):
+        if earlier < 0:
             fresh.append(run)
         else:
-            counts[reasons[repeat.group]] += 1
-            tokens[reasons[repeat.group]] += run.end - run.start
-    known = DedupMetadata(
-        kind=spec.dedup, too_short=0, exact=0, near=0, in_validation=0, num_compared=len(runs["train"])
-    )
-    dropped = {reason: number for reason, number in tokens.items() if number}
-    return fresh, with_counts(known, counts, dropped)
+            reason: DropReason = groups[earlier] if earlier < len(groups) else "exact"
+            counts[reason] += 1
+            tokens[reason] += run.end - run.start
+    known = DedupMetadata(kind=spec.dedup, too_short=0, exact=0, near=0, in_validation=0, num_compared=len(train))
+    return fresh, with_counts(known, counts, tokens)
 
 
 def _deal(spec: DataSpec, runs: Sequence[_Run], held_out: tuple[Split, ...]) -> dict[Split, list[_Run]]:

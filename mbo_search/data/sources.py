@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,13 +107,20 @@ def _wanted(spec: DataSpec) -> _Wanted:
     return _Wanted(spec.columns, spec.task is not None)
 
 
-def resolve_sources(spec: DataSpec, tell: PrepareReporter = tell_nobody) -> tuple[Source, ...]:
+def resolve_sources(
+    spec: DataSpec, tell: PrepareReporter = tell_nobody, sha256: Callable[[Path], str] = sha256_file
+) -> tuple[Source, ...]:
     """Find everything that a study reads, and digest it.
 
     A bare name of a built-in corpus always means the corpus (a folder of that name is `./docs`). A folder is
     searched for text files or for shards, at any depth and through links; hidden files are passed over. Where the
     files of a folder or glob are named by splits, each goes to its split. A file is read once, however many
     entries match it, and never for training if it is a validation or test file.
+
+    Args:
+        spec: The study's data section.
+        tell: Told how far the work has come.
+        sha256: Digests a file.
 
     Raises:
         DataError: With every entry that cannot be read.
@@ -129,7 +136,7 @@ def resolve_sources(spec: DataSpec, tell: PrepareReporter = tell_nobody) -> tupl
     problems.extend(_clashes(sources, spec))
     if problems:
         raise DataError(problems)
-    return tuple(_with_digest(source) for source in counted(sources, "digest", len(sources), tell))
+    return tuple(_with_digest(source, sha256) for source in counted(sources, "digest", len(sources), tell))
 
 
 def _find_all(
@@ -330,13 +337,13 @@ def _own_files(source: Source) -> tuple[Path, ...]:
     return () if source.corpus is not None else source.files
 
 
-def _with_digest(source: Source) -> Source:
+def _with_digest(source: Source, sha256: Callable[[Path], str]) -> Source:
     """Add the digest, and the notice of licences left out, by which such text has another key than before."""
     try:
         if source.corpus is not None:
             return replace(source, digest=source.corpus.digest())
         told = tuple(Notice(kind=kind, subject=source.name) for kind in _left_out(source.files))
-        return replace(source, digest=_digest(source.files), notices=(*source.notices, *told))
+        return replace(source, digest=_digest(source.files, sha256), notices=(*source.notices, *told))
     except OSError as error:
         raise _problem(str(error.filename), f"cannot be read: {error.strerror}") from error
 
@@ -349,11 +356,11 @@ def _left_out(files: Sequence[Path]) -> Iterator[NoticeKind]:
         yield "only_articles"
 
 
-def _digest(files: Sequence[Path]) -> str:
+def _digest(files: Sequence[Path], sha256: Callable[[Path], str]) -> str:
     """Digest of names, contents and foreign readers, without the folders above, so that data may be moved."""
     total = hashlib.sha256()
     for file in files:
-        total.update(os.fsencode(file.name) + f"\0{sha256_file(file)}\0{reader_digest(suffix_of(file))}".encode())
+        total.update(os.fsencode(file.name) + f"\0{sha256(file)}\0{reader_digest(suffix_of(file))}".encode())
         if file.suffix.lower() == SHARD_SUFFIX and file.with_suffix(".json").is_file():
             total.update(sha256_file(file.with_suffix(".json")).encode())
     return total.hexdigest()

@@ -10,9 +10,10 @@ otherwise. Pieces that land in the same split side by side are joined again.
 
 from __future__ import annotations
 
+import itertools
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -81,22 +82,35 @@ def deal_groups(
     return {split: np.flatnonzero(np.isin(group_of, chosen)) for split, chosen in dealt.items()}
 
 
-def cut_documents(documents: Iterable[Document], limit: int) -> list[Document]:
-    """Cut long documents.
+def cut_document(parts: Iterable[Document], limit: int) -> Iterator[Document]:
+    """Cut a document that comes in parts; one that is not too long comes back whole.
 
     Ends of paragraphs are chosen by the text that follows them, so that two versions of a long document fall into
     mostly equal pieces, wherever they differ.
     """
-    pieces: list[Document] = []
-    for document in documents:
-        texts = cut_text(document.text, limit)
-        if len(texts) == 1:
-            pieces.append(document)
-        else:
-            pieces.extend(
-                replace(document, text=text, part=part, is_named_stably=False) for part, text in enumerate(texts)
-            )
-    return pieces
+    waiting = iter(parts)
+    document = next(waiting)
+    texts = cut_blocks(itertools.chain([document.text], (part.text for part in waiting)), limit)
+    first, second = next(texts), next(texts, None)
+    if second is None:
+        yield replace(document, text=first)
+        return
+    for part, text in enumerate(itertools.chain([first, second], texts)):
+        yield replace(document, text=text, part=part, is_named_stably=False)
+
+
+def cut_blocks(blocks: Iterable[str], limit: int) -> Iterator[str]:
+    """Cut a text that comes in blocks as `cut_text` cuts it whole; only a piece and a block are in memory."""
+    text = ""
+    for block in blocks:
+        text += block
+        start = 0
+        while len(text) - start > limit + _CHARACTERS_HASHED:
+            end = _end_of_piece(text, start, limit)
+            yield text[start:end]
+            start = end
+        text = text[start:]
+    yield from cut_text(text, limit)
 
 
 def cut_text(text: str, limit: int) -> list[str]:
@@ -108,22 +122,6 @@ def cut_text(text: str, limit: int) -> list[str]:
         pieces.append(text[start:end])
         start = end
     return [*pieces, text[start:]]
-
-
-def join_pieces(documents: Iterable[Document]) -> list[Document]:
-    """Join consecutive pieces of one document again."""
-    groups: list[list[Document]] = []
-    for document in documents:
-        before = groups[-1][-1] if groups else None
-        if before is not None and before.name == document.name and before.part + 1 == document.part:
-            groups[-1].append(document)
-        else:
-            groups.append([document])
-    return [_joined(group) for group in groups]
-
-
-def _joined(group: Sequence[Document]) -> Document:
-    return replace(group[0], text="".join(piece.text for piece in group).strip("\n").rstrip())
 
 
 def _end_of_piece(text: str, start: int, limit: int) -> int:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from mbo_search.data.batches import TokenArray
+from mbo_search.data.clean import stripped
 from mbo_search.data.document import Document
 from mbo_search.data.metadata import Split, SplitMetadata, TokenWidth
-from mbo_search.data.split import cut_text
+from mbo_search.data.split import cut_blocks, cut_text
 from mbo_search.data.tokenizer import Tokenizer
+from mbo_search.data.workers.pool import Workers
+from mbo_search.data.workers.portions import portions
+from mbo_search.data.workers.tasks import encoded
 
 TOKENS_AT_ONCE = 1 << 24
 """Tokens of a mapped file that are processed together, to bound memory."""
@@ -21,7 +26,6 @@ TOKENS_AT_ONCE = 1 << 24
 
 # A tokenizer needs about a hundred bytes of memory per character of a text, and is not interrupted within a call.
 _LONGEST_TEXT = 1 << 20
-_CHARACTERS_AT_ONCE = 1 << 18
 
 
 def token_width(vocab_size: int) -> TokenWidth:
@@ -88,27 +92,99 @@ def tokenizable_texts(text: str) -> list[str]:
     return cut_text(text, _LONGEST_TEXT)
 
 
-def write_documents(path: Path, documents: Iterable[Document], tokenizer: Tokenizer) -> SplitMetadata:
-    """Tokenize documents into a file, an end-of-document token after each."""
-    sizes: list[int] = []
-    runs = (run for portion in _portions(_measured(documents, sizes)) for run in _encoded(portion, tokenizer))
-    width = token_width(tokenizer.vocab_size)
-    num_tokens, sha256 = write_runs(path, runs, width)
+def document_texts(parts: Iterable[Document]) -> Iterator[str]:
+    """The text of a document that comes in parts, in pieces that a tokenizer can take.
+
+    >>> list(document_texts([Document(name="a", text="two "), Document(name="a", text="parts", part=1)]))
+    ['two parts']
+    """
+    return cut_blocks(stripped(part.text for part in parts), _LONGEST_TEXT)
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    """A document's text, or a piece of it.
+
+    Attributes:
+        text: The text.
+        ends_document: Whether the document ends with it.
+    """
+
+    text: str
+    ends_document: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TextEncoder:
+    """Turns text into tokens.
+
+    Attributes:
+        tokenizer: The tokenizer.
+        workers: Do the work `encode` with it.
+    """
+
+    tokenizer: Tokenizer
+    workers: Workers
+
+    def runs(self, pieces: Iterable[TextPiece]) -> Iterator[TokenArray]:
+        """Token ids of pieces, an end-of-document token after each document."""
+        for portion, reply in self.workers.results(portions(pieces, _size), _texts):
+            counts, ids = encoded(reply, len(portion))
+            ends = np.cumsum(counts)[[piece.ends_document for piece in portion]]
+            yield np.insert(ids, ends, self.tokenizer.eos_id)
+
+
+def write_documents(path: Path, documents: Iterable[Iterable[Document]], encoder: TextEncoder) -> SplitMetadata:
+    """Tokenize documents, each in its parts, into a file."""
+    tokenizer = encoder.tokenizer
+    count = _Count(tokenizer.unknown_id)
+    runs = (count.run(run) for run in encoder.runs(_pieces(documents, count)))
+    num_tokens, sha256 = write_runs(path, runs, token_width(tokenizer.vocab_size))
     return SplitMetadata(
-        num_documents=len(sizes),
+        num_documents=count.num_documents,
         num_tokens=num_tokens,
-        num_bytes=sum(sizes),
-        bytes_per_token=sum(sizes) / num_tokens if num_tokens else None,
+        num_bytes=count.num_bytes,
+        bytes_per_token=count.num_bytes / num_tokens if num_tokens else None,
         sha256=sha256,
-        num_unknown=count_tokens(open_tokens(path, width), tokenizer.unknown_id),
+        num_unknown=count.num_unknown,
     )
 
 
-def _measured(documents: Iterable[Document], sizes: list[int]) -> Iterator[Document]:
-    """Pass documents on and note their UTF-8 bytes."""
+@dataclass(slots=True)
+class _Count:
+    """What passes by. A file that is mapped to count it would lie in memory."""
+
+    unknown_id: int | None
+    num_documents: int = 0
+    num_bytes: int = 0
+    num_unknown: int = 0
+
+    def run(self, run: TokenArray) -> TokenArray:
+        self.num_unknown += count_tokens(run, self.unknown_id)
+        return run
+
+    def piece(self, piece: TextPiece) -> TextPiece:
+        self.num_bytes += len(piece.text.encode())
+        self.num_documents += piece.ends_document
+        return piece
+
+
+def _pieces(documents: Iterable[Iterable[Document]], count: _Count) -> Iterator[TextPiece]:
     for document in documents:
-        sizes.append(len(document.text.encode()))
-        yield document
+        texts = document_texts(document)
+        text = next(texts)
+        for following in texts:
+            yield count.piece(TextPiece(text, ends_document=False))
+            text = following
+        yield count.piece(TextPiece(text, ends_document=True))
+
+
+def _size(piece: TextPiece) -> int:
+    return len(piece.text)
+
+
+def _texts(portion: list[TextPiece]) -> list[str]:
+    return [piece.text for piece in portion]
 
 
 def write_runs(path: Path, runs: Iterable[Sequence[int] | TokenArray], width: TokenWidth) -> tuple[int, str]:
@@ -122,25 +198,3 @@ def write_runs(path: Path, runs: Iterable[Sequence[int] | TokenArray], width: To
             digest.update(content)
             num_tokens += len(run)
     return num_tokens, digest.hexdigest()
-
-
-def _encoded(portion: Sequence[tuple[str, bool]], tokenizer: Tokenizer) -> Iterator[list[int]]:
-    ids_of_texts = tokenizer.encode_batch([text for text, _ in portion])
-    for ids, (_, is_end) in zip(ids_of_texts, portion, strict=True):
-        yield [*ids, tokenizer.eos_id] if is_end else ids
-
-
-def _portions(documents: Iterable[Document]) -> Iterator[list[tuple[str, bool]]]:
-    """Texts, and whether each ends its document, in portions that bound the memory of tokenizing them."""
-    portion: list[tuple[str, bool]] = []
-    num_characters = 0
-    for document in documents:
-        texts = tokenizable_texts(document.text)
-        for number, text in enumerate(texts, start=1):
-            portion.append((text, number == len(texts)))
-            num_characters += len(text)
-            if num_characters >= _CHARACTERS_AT_ONCE:
-                yield portion
-                portion, num_characters = [], 0
-    if portion:
-        yield portion

@@ -72,7 +72,9 @@ def _of_steps(times: list[float], step_tokens: int, report: BoundaryReport, setu
     """The median step, or all that was trained where there were too few of them."""
     durations = [after - before for before, after in pairwise(times)][_FIRST_STEPS:]
     if len(durations) < _LEAST_STEPS:
-        return SpeedEstimate(tokens=report.cost.executed_tokens, seconds=report.cost.train_seconds)
+        # A span that was stopped early may not have been worth saving: its tokens are wasted, and were trained.
+        tokens = report.cost.executed_tokens + report.cost.wasted_tokens
+        return SpeedEstimate(tokens=tokens, seconds=report.cost.train_seconds)
     return _with_evaluations(SpeedEstimate(tokens=step_tokens, seconds=statistics.median(durations)), setup)
 
 

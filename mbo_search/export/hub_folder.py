@@ -15,9 +15,11 @@ from safetensors.torch import load, save
 from mbo_search.data.tokenizer import Tokenizer, load_tokenizer
 from mbo_search.errors import Problem, UserError
 from mbo_search.export.hub_tokenizer import write_hub_tokenizer
+from mbo_search.export.module_folder import CALL, read_module_folder, write_module_folder
 from mbo_search.model.decoder import Decoder, build_decoder
 from mbo_search.model.language_model import LanguageModel
 from mbo_search.model.llama import llama_config
+from mbo_search.model.own_module import OwnModel
 from mbo_search.study.spec.study import ModelSpec
 from mbo_search.system.files import read_json, write_atomic, write_json
 
@@ -40,6 +42,8 @@ def write_hub_folder(model: LanguageModel, tokenizer_folder: Path, folder: Path)
     special = write_hub_tokenizer(tokenizer_folder, folder, context=model.spec.context)
     if isinstance(model, Decoder):
         _write_decoder(model, special, folder)
+    elif isinstance(model, OwnModel):
+        write_module_folder(model, folder)
     else:
         from mbo_search.model.hub import HubModel, write_network  # the door to transformers
 
@@ -59,6 +63,8 @@ def read_hub_folder(folder: Path) -> tuple[LanguageModel, Tokenizer]:
     Raises:
         UserError: If a file is missing, damaged, or describes another kind of model.
     """
+    if (folder / CALL).is_file():
+        return read_module_folder(folder), load_tokenizer(folder)
     try:
         spec, vocab_size = _read_config(folder / CONFIG)
     except UserError:

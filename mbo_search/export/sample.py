@@ -73,10 +73,11 @@ def load_trial(
 
 def _load(source: Path) -> tuple[LanguageModel, Tokenizer]:
     from mbo_search.export.hub_folder import CONFIG, read_hub_folder
+    from mbo_search.export.module_folder import CALL
 
     if source.is_file():
         return _load_exported(source)
-    if (source / CONFIG).is_file():
+    if (source / CONFIG).is_file() or (source / CALL).is_file():
         return read_hub_folder(source)
     run = RunDirectory.open(source)
     best = make_ranking(run).verdict.winner_trial

@@ -8,9 +8,14 @@ import numpy as np
 
 from mbo_search.metrics.measure import Floats, ratio
 
+_MOST_LABEL = 9_999.0
+
 
 class _LabelCounts:
     """Statistics are pairs of labels by number: chosen and right."""
+
+    width = 2
+    most = _MOST_LABEL
 
     def counts(self, statistics: Floats) -> Floats:
         """Say for each label whether it was both, whether it was chosen, and whether it was right, [N, 3 L]."""

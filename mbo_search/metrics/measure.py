@@ -21,7 +21,15 @@ Row = tuple[float, ...]
 
 
 class Measure(Protocol):
-    """A metric as functions of statistics, which are few numbers for each example and all that has to be kept."""
+    """A metric as functions of statistics, which are few numbers for each example and all that has to be kept.
+
+    Attributes:
+        width: How many numbers.
+        most: The largest that any of them may be; none is below 0.
+    """
+
+    width: int
+    most: float
 
     def counts(self, statistics: Floats) -> Floats:
         """Spread statistics [N, W] out into counts [N, K] that may be added up."""
@@ -52,6 +60,14 @@ def corpus_score(measure: Measure, statistics: Floats) -> float:
     return float(measure.of_totals(np.array(totals)))
 
 
+def as_statistics(measure: Measure, rows: Sequence[Row]) -> Floats | None:
+    """Statistics that were written down, such as in a record; None if they are not those of the metric."""
+    if not rows or any(len(row) != measure.width for row in rows):
+        return None
+    statistics = np.array(rows, dtype=np.float64)
+    return statistics if statistics.min() >= 0 and statistics.max() <= measure.most else None
+
+
 def text_statistics(measure: TextMeasure, answers: Sequence[str], references: Sequence[str]) -> Floats:
     """Compare answers with their references, one row each."""
     rows = [measure.compare(answer, reference) for answer, reference in zip(answers, references, strict=True)]
@@ -59,7 +75,10 @@ def text_statistics(measure: TextMeasure, answers: Sequence[str], references: Se
 
 
 class MeanMeasure:
-    """The mean of one number per example."""
+    """The mean of one number per example, which is at most 1."""
+
+    width = 1
+    most = 1.0
 
     def counts(self, statistics: Floats) -> Floats:
         """The number, and a one to count the example by."""

@@ -14,6 +14,7 @@ from mbo_search.metrics.measure import Floats, Row, ratio
 _CHINESE = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _WORD_ORDERS = 4
 _CHARACTER_ORDERS = 6
+_MOST_COUNT = 1e9
 _BETA_SQUARED = 4.0
 """chrF counts recall twice as much as precision."""
 
@@ -28,6 +29,9 @@ class Bleu:
         Papineni et al. 2002, doi:10.3115/1073083.1073135. Differs from the paper: an order without a match counts
         as a part of a match.
     """
+
+    width = 2 * _WORD_ORDERS + 2
+    most = _MOST_COUNT
 
     def compare(self, answer: str, reference: str) -> Row:
         """Matches and n-grams of each order, and both lengths."""
@@ -57,6 +61,9 @@ class ChrF:
         Popovic 2015, doi:10.18653/v1/W15-3049. Differs from the paper: an order that neither text is long enough
         for is left out of the means.
     """
+
+    width = 3 * _CHARACTER_ORDERS
+    most = _MOST_COUNT
 
     def compare(self, answer: str, reference: str) -> Row:
         """N-grams of the answer, of the reference, and of both, of each order in turn."""

@@ -1,9 +1,10 @@
 """Blocks of parameters: which weights a stage trains.
 
 An expression joins blocks with `+`: `all`, `embeddings`, `attention`, `mlp`, `norms`, `layers:A-B` (A and B
-included, from 0). `embeddings` is everything outside the layers but the norms: the embeddings and the output
-matrix, tied or not; `norms` are the norms within the layers and the last one; `layers:A-B` is everything within
-those layers, norms included. Blocks are told by the names that parameters have in `transformers`.
+included, from 0), `lora`. `embeddings` is everything outside the layers but the norms: the embeddings and the
+output matrix, tied or not; `norms` are the norms within the layers and the last one; `layers:A-B` is everything
+within those layers, norms and adapters included; `lora` are the adapters beside weights. Blocks are told by the
+names that parameters have in `transformers`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from collections.abc import Callable, Iterable
 from torch import nn
 
 from mbo_search.errors import Problem, StudyError
+from mbo_search.study.spec.schedule import BLOCK_KINDS, LORA
 
-_RULE = "must be `all`, or blocks joined by `+` from embeddings, attention, mlp, norms, layers:A-B"
-_KINDS = ("embeddings", "attention", "mlp", "norms")
+_RULE = "must be `all`, or blocks joined by `+` from embeddings, attention, mlp, norms, layers:A-B, lora"
+_KINDS = (*BLOCK_KINDS, LORA)
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
 _NORM = re.compile(r"norm|(?:^|[._])ln(?:[._]|$)", re.IGNORECASE)
 _ATTENTION = re.compile(r"\.(?:\w+_)?(?:attn|attention)\.", re.IGNORECASE)
+_ADAPTER = re.compile(r"\.lora_[AB]\.")
 _LAYER_RANGE = re.compile(r"layers:(\d+)-(\d+)")
 
 
@@ -30,13 +33,15 @@ def block_of(name: str) -> str:
         name: Its name in the model.
 
     Returns:
-        `embeddings`, `attention`, `mlp` or `norms`.
+        `embeddings`, `attention`, `mlp`, `norms` or `lora`.
 
     >>> block_of("model.layers.3.self_attn.q_proj.weight"), block_of("lm_head.weight")
     ('attention', 'embeddings')
     >>> block_of("transformer.h.0.ln_1.weight"), block_of("transformer.h.0.mlp.c_fc.weight")
     ('norms', 'mlp')
     """
+    if _ADAPTER.search(name):
+        return LORA
     if _NORM.search(name):
         return "norms"
     if layer_of(name) is None:

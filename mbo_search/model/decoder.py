@@ -10,6 +10,7 @@ Shape suffixes: B sequences, T positions, C width, H heads, D width of a head, V
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -113,6 +114,7 @@ class Backbone(nn.Module):
 
     cos_TD: Tensor
     sin_TD: Tensor
+    _gradient_checkpointing_func: Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
 
     def __init__(self, spec: ModelSpec, vocab_size: int) -> None:
         super().__init__()
@@ -121,6 +123,7 @@ class Backbone(nn.Module):
         self.layers = nn.ModuleList(Block(spec) for _ in range(spec.layers))
         self.norm = RmsNorm(spec.width)
         cos_TD, sin_TD = _rotary_table(spec.context, head_width(spec))
+        self.gradient_checkpointing = False
         self.register_buffer("cos_TD", cos_TD, persistent=False)
         self.register_buffer("sin_TD", sin_TD, persistent=False)
 
@@ -130,7 +133,10 @@ class Backbone(nn.Module):
         cos_TD, sin_TD = self.cos_TD[:num_positions], self.sin_TD[:num_positions]
         x_BTC = self.embedding_dropout(self.embed_tokens(input_ids_BT))
         for block in self.layers:
-            x_BTC = block(x_BTC, cos_TD, sin_TD)
+            if self.gradient_checkpointing and self.training:
+                x_BTC = self._gradient_checkpointing_func(block, x_BTC, cos_TD, sin_TD)
+            else:
+                x_BTC = block(x_BTC, cos_TD, sin_TD)
         hidden_BTC: Tensor = self.norm(x_BTC)
         return hidden_BTC
 

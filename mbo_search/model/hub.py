@@ -5,15 +5,24 @@ Nothing is downloaded, no code from a folder is run, and no pickled weights are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mbo_search.data.masked import PADDING
 from mbo_search.errors import Problem, StudyError
+from mbo_search.model.adapters import (
+    Attached,
+    attach_adapter,
+    beside_adapters,
+    merge_adapter,
+    plain_name,
+    write_adapter,
+)
+from mbo_search.model.blocks import block_of
 from mbo_search.model.hub_config import (
     architecture_config,
     describe_pretrained,
@@ -25,8 +34,12 @@ from mbo_search.model.hub_config import (
 )
 from mbo_search.model.hub_library import refused, said_nothing
 from mbo_search.model.language_model import LanguageModel, set_dropout
+from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.fresh_models import ArchitectureModel
 from mbo_search.study.spec.pretrained import PretrainedModel, PretrainedSpec
+
+ADAPTER = "adapter"
+"""Folder of the adapters beside the merged model."""
 
 _UNLIMITED_CONTEXT = 4096
 """Context of a model that does not say how much it can read."""
@@ -44,6 +57,44 @@ class HubModel(LanguageModel):
         self.spec: PretrainedModel | ArchitectureModel = spec
         self.vocab_size = vocab_size
         self.network = network
+        self._attached: Attached | None = None
+
+    def attach(self, adapter: Adapter, seed: int) -> None:
+        """Put adapters beside the weights of a pretrained model."""
+        if not self.spec.starts_trained:
+            super().attach(adapter, seed)
+        assert self._attached is None, "adapters are attached once"
+        is_causal = self.objective == "next_token"
+        self._attached = attach_adapter(self.network, adapter, seed=seed, predicts_next=is_causal)
+        self.adapter = adapter
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Parameter]]:
+        """List the parameters; adapters beside weights do not change the names of these."""
+        for name, parameter in super().named_parameters(prefix, recurse, remove_duplicate):
+            yield plain_name(name), parameter
+
+    def merge(self) -> None:
+        """Add the adapters to the weights, and have none any more."""
+        if self._attached is not None:
+            merge_adapter(self._attached)
+            self._attached = self.adapter = None
+
+    def write_adapter(self, folder: Path) -> bool:
+        """Write the adapters, and norms that were trained beside them, as a folder of `peft`.
+
+        Returns:
+            Whether it was written: other weights that were trained have no place in such a folder.
+        """
+        beside = beside_adapters(self)
+        if self._attached is None or any(block_of(name) != "norms" for name in beside):
+            return False
+        own = dict(self.named_parameters())
+        trained = {name.removeprefix("network."): own[name] for name in sorted(beside)}
+        assert isinstance(self.spec, PretrainedModel)
+        write_adapter(self._attached, trained, Path(self.spec.pretrained).name, folder)
+        return True
 
     @property
     def highest_first_loss(self) -> float:
@@ -100,7 +151,12 @@ def build_hub_model(spec: PretrainedModel | ArchitectureModel, vocab_size: int, 
 
 
 def write_network(model: HubModel, special: Mapping[str, int | None], folder: Path) -> None:
-    """Write a model as `save_pretrained` does, with the ids of the tokenizer's special tokens."""
+    """Write a model as `save_pretrained` does, with the ids of the tokenizer's special tokens.
+
+    Adapters are written beside it into `adapter/`, and merged into the weights of the model: it has none any more.
+    """
+    model.write_adapter(folder / ADAPTER)
+    model.merge()
     network = model.network
     special_tokens(special, network.config)
     generation = getattr(network, "generation_config", None)  # models of masked tokens generate nothing

@@ -11,7 +11,9 @@ from typing import Any
 import torch
 
 from mbo_search.errors import Problem, StudyError
+from mbo_search.model.adapters import adapter_targets, peft_library
 from mbo_search.model.hub_library import first_line, refused, said_nothing, transformers_for
+from mbo_search.study.spec.adapters import LoraSpec
 from mbo_search.study.spec.fresh_models import ArchitectureModel, ArchitectureSpec
 from mbo_search.study.spec.network_facts import ModelObjective
 from mbo_search.study.spec.pretrained import PretrainedModel, PretrainedSpec
@@ -36,6 +38,8 @@ def describe_pretrained(spec: PretrainedSpec) -> PretrainedModel:
     facts = _facts(config, _PRETRAINED, spec.pretrained)
     if facts["objective"] == "masked":
         facts["mask_id"] = _mask_id(spec.pretrained)
+    if spec.lora is not None:
+        _check_adapters(spec.lora, config, spec.pretrained)
     given = spec.model_dump(exclude={"layers"})
     return PretrainedModel.model_validate({**given, **facts, "sha256": _digest(Path(spec.pretrained))})
 
@@ -133,8 +137,7 @@ def gguf_file(folder: str) -> dict[str, str]:
 
 def _facts(config: Any, key: str, value: str) -> dict[str, Any]:
     """Sizes, read off a model that takes no memory."""
-    with torch.device("meta"), said_nothing():
-        network = model_class(config, key, value).from_config(config)
+    network = empty_network(config, key, value)
     width = int(config.hidden_size)
     mlp_widths = (getattr(config, name, None) for name in _MLP_WIDTHS)
     embedding, head = network.get_input_embeddings().weight, network.get_output_embeddings()
@@ -148,6 +151,23 @@ def _facts(config: Any, key: str, value: str) -> dict[str, Any]:
         "ties_embeddings": head is not None and head.weight is embedding,
         "objective": objective_of(config),
     }
+
+
+def empty_network(config: Any, key: str, value: str) -> Any:
+    """A model that takes no memory."""
+    with torch.device("meta"), said_nothing():
+        return model_class(config, key, value).from_config(config)
+
+
+def _check_adapters(lora: LoraSpec, config: Any, folder: str) -> None:
+    """Refuse adapters that cannot be attached before anything is trained.
+
+    Raises:
+        StudyError: If their library is missing, or they name no weights of the model.
+    """
+    peft_library()
+    for targets in lora.targets:
+        adapter_targets(empty_network(config, _PRETRAINED, folder), targets)
 
 
 def _mask_id(folder: str) -> int:

@@ -96,6 +96,12 @@ class RegularizerHooks:
     def after_step(self, model: nn.Module, optimizer: StageOptimizer, lr: float) -> None:
         """Change the weights in place, or look at them, after the optimizer's step."""
 
+    def at_stage_end(self, model: nn.Module, optimizer: StageOptimizer) -> None:
+        """Change the weights in place after the last step of a stage, before they are measured.
+
+        A definition whose class does so says `acts_at_stage_end`, as another length of the stage is other training.
+        """
+
     def export_state(self) -> dict[str, Tensor]:
         """Return what it has to remember, by names and in shapes that are known after `begin`; views."""
         return {}
@@ -200,8 +206,8 @@ class L1(RegularizerHooks):
             weight.copy_(F.softshrink(weight, lr * self.strength))
 
 
-class Ema(RegularizerHooks):
-    """An exponential moving average of all weights of a model, kept beside it; measured, never trained from.
+class WeightAverage(RegularizerHooks):
+    """An exponential moving average of all weights of a model, kept beside it.
 
     References:
         Polyak & Juditsky 1992, doi:10.1137/0330046. Differs from the paper: exponential, starting at the weights
@@ -231,6 +237,21 @@ class Ema(RegularizerHooks):
         assert state.keys() == self._averages.keys()
         for name, average in state.items():
             self._averages[name].copy_(average)
+
+
+class Ema(WeightAverage):
+    """A moving average that is measured beside the weights, and never trained from."""
+
+
+class EmaFold(WeightAverage):
+    """A moving average that takes the place of the weights where a stage ends; training goes on from it.
+
+    The optimizer keeps its state; a second sequence of weights, as of schedule-free optimizers, begins anew there.
+    """
+
+    def at_stage_end(self, model: nn.Module, optimizer: StageOptimizer) -> None:
+        """Put the average in place."""
+        optimizer.replace_weights(self._averages)
 
 
 class Regularizers:
@@ -306,6 +327,12 @@ class Regularizers:
         """Let every regularizer act on the weights of the step just done."""
         for one in self.in_force.values():
             one.after_step(model, optimizer, lr)
+
+    @torch.no_grad()
+    def at_stage_end(self, model: nn.Module, optimizer: StageOptimizer) -> None:
+        """Let every regularizer act on the weights that a stage ends with."""
+        for one in self.in_force.values():
+            one.at_stage_end(model, optimizer)
 
     def export_state(self) -> dict[str, Tensor]:
         """Return what they have to remember, by `<regularizer>/<name>`."""

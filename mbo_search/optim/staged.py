@@ -117,6 +117,15 @@ class StageOptimizer:
             weights += twins(optimizer, evaluated, [member.parameter for member in members])
         return weights
 
+    def replace_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Go on from other weights, given by parameter name; for schedule-free z begins at them too."""
+        for member in self._members():
+            member.parameter.detach().copy_(weights[member.name])
+        for optimizer, evaluated in self._with_evaluated_weights():
+            for parameter, slots in optimizer.state.items():
+                if evaluated.twin in slots:
+                    slots[evaluated.twin].copy_(parameter.detach())
+
     def export_state(self) -> OptimizerState:
         """Everything that is needed to continue bit for bit, besides the weights and the learning rate.
 

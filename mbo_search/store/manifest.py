@@ -186,6 +186,7 @@ def _check_plausible(report: BoundaryReport) -> None:
     for metrics in (report.metrics, *(point.metrics for point in report.curve)):
         if metrics is not None:
             losses += [metrics.loss, metrics.bits_per_byte, metrics.averaged_loss, metrics.ema_loss]
+            losses += [abs(score) for score in metrics.scores.values()]
             if not 0 <= metrics.accuracy <= 1:
                 raise ValueError(f"{metrics.accuracy} is not an accuracy")
     is_plausible = all(0 <= count <= _MOST_COUNT for count in counts) and all(

@@ -12,7 +12,7 @@ from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.files.schedule_file import load_schedule
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.spec.reference_lr import reference_lr
-from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
+from mbo_search.study.spec.schedule import LORA, LrShape, Schedule, Stage
 from mbo_search.study.spec.study import Numeric, Range, StudySpec
 
 _WEIGHT_DECAY = 0.1
@@ -24,7 +24,8 @@ def baseline_schedule(study: StudySpec, name: str) -> Schedule:
 
     A named baseline is a single stage: the optimizer's reference learning rate, its and the shape's default
     settings, no regularizers, the warm-up of the study's first stage, and weight decay and clipping of
-    `stage_defaults` where they are fixed numbers, else 0.1 and 1.0.
+    `stage_defaults` where they are fixed numbers, else 0.1 and 1.0. Where the study has adapters, it trains those
+    of the first choices.
 
     Raises:
         StudyError: If the name is unknown, or the file cannot be read.
@@ -45,7 +46,7 @@ def baseline_schedule(study: StudySpec, name: str) -> Schedule:
 def _single_stage(study: StudySpec, optimizer: str, shape: str) -> Stage:
     info = OPTIMIZERS[optimizer]
     first = stage_with_defaults(study, 0)
-    defaults = study.stage_defaults
+    defaults, lora = study.stage_defaults, study.model.lora
     clip_norm = None if defaults.clip_norm == "off" else _fixed(defaults.clip_norm, _CLIP_NORM)
     return Stage(
         name="single",
@@ -59,6 +60,8 @@ def _single_stage(study: StudySpec, optimizer: str, shape: str) -> Stage:
         warmup=_middle(first.warmup),
         weight_decay=_fixed(defaults.weight_decay, _WEIGHT_DECAY) if info.decoupled_decay else 0.0,
         clip_norm=clip_norm,
+        trainable="all" if lora is None else LORA,
+        adapter=None if lora is None else lora.first,
     )
 
 

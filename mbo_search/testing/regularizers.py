@@ -64,6 +64,11 @@ class _Run:
             self._step(step)
         return self
 
+    def ended(self) -> _Run:
+        """End the stage as the training loop ends it."""
+        self.regularizers.at_stage_end(self.model, self.optimizer)
+        return self
+
     def _step(self, step: int) -> None:
         tokens = self.lab.tokens(step)
         torch.manual_seed(step if self.regularizers.draws_in_forward else self._drawn_before)
@@ -102,9 +107,17 @@ def acts_as_it_says(regularizer: RegularizerDefinition, lab: Lab) -> None:
     """It changes what is trained if its definition says so, and not by a bit if not."""
     plain = _Run(_stage(lab, None), lab).train(range(_STEPS)).weights
     strength = regularizer.search_low if regularizer.name == "clip_value" else regularizer.search_high
-    regularized = _Run(_stage(lab, regularizer, strength), lab).train(range(_STEPS)).weights
+    regularized = _Run(_stage(lab, regularizer, strength), lab).train(range(_STEPS)).ended().weights
     moved = any(not torch.equal(weight, plain[name]) for name, weight in regularized.items())
     assert moved == regularizer.moves_weights, f"moves_weights is {regularizer.moves_weights}, but {moved=}"
+
+
+def says_that_it_acts_at_a_stage_end(regularizer: RegularizerDefinition, lab: Lab) -> None:
+    """The end of a stage changes the weights if the definition says so, and not by a bit if not."""
+    run = _Run(_stage(lab, regularizer, regularizer.search_high), lab).train(range(_STEPS))
+    before = run.weights
+    moved = any(not torch.equal(weight, before[name]) for name, weight in run.ended().weights.items())
+    assert moved == regularizer.acts_at_stage_end, f"acts_at_stage_end is {regularizer.acts_at_stage_end}"
 
 
 def is_off_at_zero(regularizer: RegularizerDefinition, lab: Lab) -> None:
@@ -172,6 +185,7 @@ def reported_loss_is_plain(regularizer: RegularizerDefinition, lab: Lab) -> None
 REGULARIZER_CHECKS: tuple[Callable[[RegularizerDefinition, Lab], None], ...] = (
     definition_is_sound,
     acts_as_it_says,
+    says_that_it_acts_at_a_stage_end,
     is_off_at_zero,
     weights_stay_finite,
     follows_from_seed_and_step,

@@ -8,19 +8,27 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from mbo_search.model.language_model import LanguageModel
+
 
 class SegmentMean:
     """The equal mean of a model's weights after each step of a grid segment.
+
+    Of a model that began with trained weights only those that learn are averaged: the others equal their mean.
 
     References:
         Izmailov et al. 2018, arXiv:1803.05407; Kaddour 2022, arXiv:2209.14981 (latest weights). Differs from the
         papers: the mean is over the steps of one grid segment, and it is measured, never trained from.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: LanguageModel) -> None:
         self._count = 0
-        self._parameters = dict(model.named_parameters())
-        self._means = {name: torch.zeros_like(weight) for name, weight in _weights(model).items()}
+        self._parameters = {
+            name: parameter
+            for name, parameter in model.named_parameters()
+            if parameter.requires_grad or not model.spec.starts_trained
+        }
+        self._means = {name: torch.zeros_like(weight.detach()) for name, weight in self._parameters.items()}
 
     @property
     def count(self) -> int:
@@ -48,8 +56,8 @@ class SegmentMean:
 
 @contextmanager
 def weights_in_place(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Give a model other weights within the block, and its own again afterwards, bit for bit."""
-    own = {name: weight.clone() for name, weight in _weights(model).items()}
+    """Give a model other weights within the block, some or all, and its own again afterwards, bit for bit."""
+    own = {name: weight.clone() for name, weight in _weights(model).items() if name in weights}
     _put(model, weights)
     try:
         yield
@@ -59,8 +67,9 @@ def weights_in_place(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterato
 
 @torch.no_grad()
 def _put(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    for name, weight in _weights(model).items():
-        weight.copy_(weights[name])
+    own = _weights(model)
+    for name, weight in weights.items():
+        own[name].copy_(weight)
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:

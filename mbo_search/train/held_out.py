@@ -24,7 +24,7 @@ from mbo_search.model.language_model import LanguageModel
 from mbo_search.train.device import autocast, to_device
 from mbo_search.train.evaluation import evaluate
 from mbo_search.train.saved_state import load_model
-from mbo_search.train.setup.eval_text import judged_rows, test_rows
+from mbo_search.train.setup.eval_text import judged_rows, rows_of_test_split
 from mbo_search.train.setup.setup import TrainSetup
 
 HeldOutText = Literal["test", "judged"]
@@ -97,7 +97,7 @@ def _measured(text: HeldOutText, model: LanguageModel, setup: TrainSetup, prepar
 
 
 def _tested(model: LanguageModel, setup: TrainSetup, prepared: PreparedData) -> HeldOutLosses:
-    return HeldOutLosses(test_loss=evaluate(model, test_rows(prepared, setup), setup).loss)
+    return HeldOutLosses(test_loss=evaluate(model, rows_of_test_split(prepared, setup), setup).loss)
 
 
 def _judged(model: LanguageModel, setup: TrainSetup, prepared: PreparedData) -> HeldOutLosses:

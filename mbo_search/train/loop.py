@@ -85,11 +85,13 @@ def train_segment(
         TrialError: If a loss or gradient is not finite, or the loss explodes.
     """
     if state.segment_index != segment.index:
-        begin_segment(state, segment, context.setup)
+        begin_segment(state, segment, context.setup, context.seed)
     while state.step < segment.last_step:
         if context.team.agree(stop):
             return False
         observe(_train_step(state, segment, context))
+    if segment.ends_stage:
+        state.regularizers.at_stage_end(state.model, _optimizer(state))
     return True
 
 
@@ -142,7 +144,7 @@ def _forward_backward(state: TrainState, segment: Segment, context: StepContext)
     for first in range(0, len(part), setup.micro_batch):
         last = min(first + setup.micro_batch, len(part))
         micro = asked_on_device(batch.rows(first, last), setup.device)
-        if state.regularizers.draws_in_forward:
+        if state.regularizers.draws_in_forward or state.model.draws_in_forward:
             number = (part.start + first) // setup.micro_batch
             seed_noise(setup.device, _noise_seed(context.seed, state.step, number))
         with team.averaging(state.model, is_last=last == len(part)) as model:

@@ -1,8 +1,9 @@
 """A training state as a folder, and back, bit for bit, at any step.
 
 `weights.safetensors` holds the weights that learn, `optimizer.safetensors` the optimizer's tensors,
-`averages.safetensors` the moving averages where there are any, and `state.json` everything else. Nothing is
-unpickled. Names, shapes and types are checked against the model before a single number is taken over.
+`averages.safetensors` the moving averages where there are any, and `state.json` everything else. What a pretrained
+model has never trained is not in it, and is read from its folder. Nothing is unpickled. Names, shapes and types are
+checked against the model before a single number is taken over.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -24,16 +25,26 @@ from torch import Tensor, nn
 
 from mbo_search.errors import StoreError, StudyError
 from mbo_search.model.build import build_model
-from mbo_search.model.language_model import LanguageModel, set_dropout
+from mbo_search.model.language_model import LanguageModel, recompute_layers, set_dropout
 from mbo_search.optim.implementation import evaluates_a_mean
 from mbo_search.optim.regularizers import Regularizers, begin_regularizers
 from mbo_search.optim.staged import build_optimizer
 from mbo_search.optim.state import OptimizerState
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.system.files import open_to_others, read_json
 from mbo_search.train.averages import SegmentMean
+from mbo_search.train.kept_weights import (
+    Shapes,
+    base_of,
+    check_kept,
+    check_shapes,
+    kept_weights,
+    note_trained,
+    without_base,
+)
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import SegmentSums, TrainState
 
@@ -44,9 +55,6 @@ _STATE = "state.json"
 _MEAN = "mean/"
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
-
-Shapes = Mapping[str, tuple[int, ...]]
-"""Shapes of tensors by name, known before any memory is taken for them."""
 
 
 class SavedSums(Description):
@@ -71,6 +79,8 @@ class SavedState(Description):
         sums: Sums of the segment so far.
         mean_steps: Steps in the mean of the weights over the segment; None where none is kept.
         optimizer_numbers: What of the optimizer's state is a number.
+        adapter: Adapters beside the model's weights; None: it has none.
+        base: Digest of the pretrained weights that are not in it, as no stage has trained them; None: all are.
     """
 
     schema_version: Literal["mbo-search/state/1"] = "mbo-search/state/1"
@@ -82,11 +92,16 @@ class SavedState(Description):
     sums: SavedSums
     mean_steps: int | None = Field(default=None, ge=0)
     optimizer_numbers: dict[str, bool | int | float]
+    adapter: Adapter | None = Field(default=None, exclude_if=lambda found: found is None)
+    base: str | None = Field(default=None, exclude_if=lambda found: found is None)
 
 
 def fresh_state(setup: TrainSetup, seed: int) -> TrainState:
     """The untrained model."""
-    return TrainState(model=build_model(setup.model, setup.vocab_size, seed).to(setup.device))
+    model = build_model(setup.model, setup.vocab_size, seed).to(setup.device)
+    if setup.gradient_checkpointing:
+        recompute_layers(model)
+    return TrainState(model=model)
 
 
 def save_state(state: TrainState, folder: Path) -> None:
@@ -98,10 +113,9 @@ def save_state(state: TrainState, folder: Path) -> None:
     assert state.optimizer is not None
     assert state.stage is not None
     exported = state.optimizer.export_state()
-    weights = {name: parameter.detach() for name, parameter in state.model.named_parameters()}
-    _write_tensors(folder / _WEIGHTS, weights)
+    _write_tensors(folder / _WEIGHTS, kept_weights(state.model))
     _write_tensors(folder / _OPTIMIZER, exported.tensors)
-    averages = _averages(state)
+    averages = without_base(_averages(state), state.model)
     if averages:
         _write_tensors(folder / _AVERAGES, averages)
     saved = SavedState(
@@ -118,6 +132,8 @@ def save_state(state: TrainState, folder: Path) -> None:
         ),
         mean_steps=state.mean.count if state.mean else None,
         optimizer_numbers=exported.numbers,
+        adapter=state.model.adapter,
+        base=base_of(state.model),
     )
     (folder / _STATE).write_text(json.dumps(saved.model_dump(mode="json"), sort_keys=True, allow_nan=False))
 
@@ -129,14 +145,14 @@ def load_state(folder: Path, setup: TrainSetup) -> TrainState:
         StoreError: If a file is missing or unreadable, or holds anything but this model's state.
     """
     saved = _read_saved(folder / _STATE)
-    state = fresh_state(setup, seed=0)
-    _read_weights(state.model, folder / _WEIGHTS)
+    state = TrainState(model=_read_model(saved, folder / _WEIGHTS, setup))
     tensors = _read_tensors(
         folder / _OPTIMIZER, lambda shapes: _check_optimizer(state.model, shapes, saved.optimizer_numbers)
     )
     try:
         state.optimizer = build_optimizer(state.model, saved.stage, budget_steps=setup.budget().total_steps)
         state.optimizer.import_state(OptimizerState(tensors, dict(saved.optimizer_numbers)))
+        _check_trained(state.model, folder)
         state.regularizers = begin_regularizers(state.model, saved.stage, Regularizers())
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, StudyError) as error:
         raise StoreError(f"{folder}: holds no state of its stage ({error!r})") from error
@@ -155,10 +171,10 @@ def load_model(state_dir: Path, setup: TrainSetup) -> LanguageModel:
     Raises:
         StoreError: If the folder holds no state of this model.
     """
-    stage = _read_saved(state_dir / _STATE).stage
-    if stage.optimizer in OPTIMIZERS and not evaluates_a_mean(stage.optimizer):
-        model = fresh_state(setup, seed=0).model
-        _read_weights(model, state_dir / _WEIGHTS)
+    saved = _read_saved(state_dir / _STATE)
+    optimizer = saved.stage.optimizer
+    if optimizer in OPTIMIZERS and not evaluates_a_mean(optimizer):
+        model = _read_model(saved, state_dir / _WEIGHTS, setup)
     else:
         model = _evaluated_model(state_dir, setup)
     set_dropout(model, 0.0)
@@ -173,9 +189,18 @@ def _evaluated_model(state_dir: Path, setup: TrainSetup) -> LanguageModel:
     return state.model
 
 
-def _read_weights(model: nn.Module, path: Path) -> None:
-    weights = _read_tensors(path, lambda shapes: _check_names_and_shapes(model, shapes))
+def _read_model(saved: SavedState, path: Path, setup: TrainSetup) -> LanguageModel:
+    """The model of a state; what the state leaves out it has from its folder."""
+    model = fresh_state(setup, seed=0).model
+    if saved.adapter is not None:
+        try:
+            model.attach(saved.adapter, seed=0)
+        except StudyError as error:
+            raise StoreError(f"{path}: {error}") from error
+    weights = _read_tensors(path, lambda shapes: check_kept(model, saved.base, shapes))
     _load_weights(model, weights, where=path)
+    model.trained = frozenset(weights)
+    return model
 
 
 def _averages(state: TrainState) -> dict[str, Tensor]:
@@ -184,10 +209,11 @@ def _averages(state: TrainState) -> dict[str, Tensor]:
 
 
 def _load_averages(state: TrainState, mean_steps: int, path: Path) -> None:
-    expected = {name: tuple(tensor.shape) for name, tensor in _averages(state).items()}
-    if not expected and not path.exists():
+    left_out = _averages(state)
+    needed = without_base(left_out, state.model)
+    if not needed and not path.exists():
         return
-    averages = _read_tensors(path, lambda shapes: _check_shapes(expected, shapes))
+    averages = left_out | _read_tensors(path, lambda shapes: _check_averages(left_out, needed, shapes))
     state.regularizers.import_state(averages)
     if state.mean is not None:
         mean = {name.removeprefix(_MEAN): average for name, average in averages.items() if name.startswith(_MEAN)}
@@ -245,20 +271,25 @@ def _read_saved(path: Path) -> SavedState:
 
 @torch.no_grad()
 def _load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, where: Path) -> None:
-    for name, parameter in model.named_parameters():
-        if weights[name].dtype != parameter.dtype:
-            raise StoreError(f"{where}: {name} has type {weights[name].dtype}, the model {parameter.dtype}")
-        parameter.copy_(weights[name])
+    parameters = dict(model.named_parameters())
+    for name, weight in weights.items():
+        if weight.dtype != parameters[name].dtype:
+            raise StoreError(f"{where}: {name} has type {weight.dtype}, the model {parameters[name].dtype}")
+        parameters[name].copy_(weight)
 
 
-def _check_names_and_shapes(model: nn.Module, found: Shapes) -> None:
-    _check_shapes({name: tuple(parameter.shape) for name, parameter in model.named_parameters()}, found)
+def _check_trained(model: LanguageModel, folder: Path) -> None:
+    """Refuse a state that leaves out what its own stage trains."""
+    held = model.trained
+    note_trained(model)
+    if model.trained != held:
+        missing = ", ".join(sorted(model.trained - held)[:5])
+        raise StoreError(f"{folder / _WEIGHTS}: {missing} missing")
 
 
-def _check_shapes(expected: Shapes, found: Shapes) -> None:
-    wrong = sorted(name for name in {**expected, **found} if expected.get(name) != found.get(name))
-    if wrong:
-        raise StoreError(f"{', '.join(wrong[:5])} missing, foreign, or of another shape")
+def _check_averages(known: Mapping[str, Tensor], needed: Collection[str], found: Shapes) -> None:
+    """Averages of weights that are left out may be left out, too."""
+    check_shapes({name: tuple(one.shape) for name, one in known.items() if name in needed or name in found}, found)
 
 
 def _check_optimizer(model: nn.Module, found: Shapes, numbers: Iterable[str]) -> None:

@@ -8,18 +8,22 @@ from mbo_search.optim.regularizers import begin_regularizers
 from mbo_search.optim.staged import StageOptimizer, build_optimizer
 from mbo_search.study.spec.segments import Segment
 from mbo_search.train.averages import SegmentMean
+from mbo_search.train.kept_weights import note_trained
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import SegmentSums, TrainState
 
 
-def begin_segment(state: TrainState, segment: Segment, setup: TrainSetup) -> None:
+def begin_segment(state: TrainState, segment: Segment, setup: TrainSetup, seed: int) -> None:
     """Put a segment's strategy in force; at a stage's start that includes the hand-over.
 
-    The state, changed in place, stands at the end of the segment before.
+    The state, changed in place, stands at the end of the segment before. Adapters are drawn from the seed.
     """
+    if segment.hand_over == "start" and segment.stage.adapter is not None and state.model.adapter is None:
+        state.model.attach(segment.stage.adapter, seed)
     assert state.step == segment.first_step, (state.step, segment.first_step)
     if state.optimizer is None or state.stage != segment.stage or segment.hand_over != "continue":
         state.optimizer = _begin_stage(state, segment, setup.budget().total_steps)
+    note_trained(state.model)
     state.regularizers = begin_regularizers(state.model, segment.stage, state.regularizers)
     state.stage = segment.stage
     state.sums = SegmentSums()

@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.base import Description, without_empty
 
 
 class Flat(Description):
     """A description in which some fields are descriptions themselves and stand flat among the others in JSON.
 
-    Groups may be given whole or field by field; what is written has no groups, so that what earlier versions wrote
-    and what this one writes look the same.
+    Groups may be given whole or field by field; what is written has no groups, and lacks the collections that are
+    `absent_when_empty`, so that what earlier versions wrote and what this one writes look the same.
 
     >>> from mbo_search.trial.cost import Cost
     >>> class Run(Flat):
@@ -28,6 +28,7 @@ class Flat(Description):
     """
 
     groups: ClassVar[tuple[str, ...]] = ()
+    absent_when_empty: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -45,7 +46,7 @@ class Flat(Description):
         flat: dict[str, Any] = {}
         for name, value in handler(self).items():
             flat |= value if name in self.groups else {name: value}
-        return flat
+        return without_empty(flat, *self.absent_when_empty)
 
 
 def _json_keys(cls: type[BaseModel]) -> list[str]:

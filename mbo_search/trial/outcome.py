@@ -15,6 +15,10 @@ State = Literal["complete", "pruned", "failed", "interrupted"]
 """The way in which a trial ended."""
 
 Loss = Annotated[float, Field(ge=0, le=1e100)]
+Scores = Annotated[dict[str, Annotated[float, Field(ge=-1e100, le=1e100)]], Field(max_length=100)]
+"""Metrics of a task by name."""
+
+_Statistics = Annotated[tuple[tuple[Annotated[float, Field(ge=0, le=1e15)], ...], ...], Field(max_length=10_000)]
 _DocumentTokens = Annotated[int, Field(ge=1, le=10**9)]
 _MOST_DOCUMENTS = 10_000
 
@@ -138,6 +142,8 @@ class TrialResult(Flat):
             only; None where the study has no such documents.
         document_tokens: Predicted tokens of each judged document, in the order of the validation split.
         document_nats: Their cross entropies in nats, summed, document by document.
+        scores: Metrics of the task by name, on the validation examples; empty unless complete.
+        judged_statistics: By metric, the statistics of each judged example, for runs on fresh seeds only.
         epochs: How often a complete run read the training text, where that was noted.
         boundaries: The ends of its stages, as far as it came.
         produced: Keys of the nodes that it wrote.
@@ -147,6 +153,7 @@ class TrialResult(Flat):
     """
 
     groups: ClassVar = ("cost",)
+    absent_when_empty: ClassVar = ("scores", "judged_statistics")
 
     state: State
     reason: EndReason | None = None
@@ -156,6 +163,8 @@ class TrialResult(Flat):
     judged_loss: Loss | None = None
     document_tokens: tuple[_DocumentTokens, ...] = Field(default=(), max_length=_MOST_DOCUMENTS)
     document_nats: tuple[Loss, ...] = Field(default=(), max_length=_MOST_DOCUMENTS)
+    scores: Scores = {}
+    judged_statistics: Annotated[dict[str, _Statistics], Field(max_length=100)] = {}
     epochs: float | None = Field(default=None, ge=0, le=1e9)
     boundaries: tuple[Boundary, ...] = ()
     produced: tuple[str, ...] = ()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
+from mbo_search.study.spec.base import without_empty
 from mbo_search.study.spec.segments import Segment
 from mbo_search.trial.cost import Cost
 
@@ -53,6 +56,7 @@ class Metrics:
         averaged_loss: Loss of the mean of the weights over the last grid segment; None where none is measured, as
             at a schedule's end.
         ema_loss: Loss of the exponential moving average of the weights; None where no EMA is in force.
+        scores: Metrics of the task by name, at a schedule's end; empty where none are asked for.
     """
 
     loss: float
@@ -61,6 +65,11 @@ class Metrics:
     num_tokens: int
     averaged_loss: float | None = None
     ema_loss: float | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_empty(write(self), "scores")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mbo_search.data.clean import clean_text, weighted_length
+from mbo_search.data.clean import clean_cut, clean_text, cleaned, weighted_length
 
 ANY_TEXT = st.text(alphabet=st.characters(), max_size=80)
 
@@ -24,6 +25,14 @@ def test_clean_text_is_encodable_normal_and_without_controls(text):
     clean.encode("utf-8")
     assert unicodedata.is_normalized("NFC", clean)
     assert not [c for c in clean if unicodedata.category(c) == "Cc" and c not in "\t\n"]
+
+
+@given(st.lists(st.sampled_from(["word", " ", "\r", "\n", "\x00", "e", "\u0301", "\u4f60", "\u2028"]), max_size=40))
+def test_parts_cut_anywhere_that_is_allowed_are_cleaned_as_the_whole(pieces):
+    text = "".join(pieces)
+    places = sorted({clean_cut(text, last) for last in range(len(text))} | {0, len(text)})
+    parts = [text[first:last] for first, last in itertools.pairwise(places)]
+    assert "".join(cleaned(parts)) == clean_text(text)
 
 
 def test_line_ends_of_all_systems_become_newlines():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mbo_search.data.document import Document
-from mbo_search.data.split import cut_documents, cut_text, deal, held_out_splits, join_pieces, piece_limit
+from mbo_search.data.split import cut_blocks, cut_document, cut_text, deal, held_out_splits, piece_limit
 
 
 def deal_names(names: list[str], share: float = 0.05, *, size: int = 100, held_out=("validation", "test")):
@@ -88,22 +88,25 @@ def test_two_versions_of_a_long_document_fall_into_mostly_equal_pieces(rng):
     assert len(set(old) & set(new)) > 0.8 * len(old)
 
 
-def test_only_documents_over_the_limit_are_cut_and_pieces_join_again():
+def test_only_documents_over_the_limit_are_cut():
     long = Document(name="long", text="paragraph\n\n" * 99 + "end", is_named_stably=True)
-    short = Document(name="short", text="text")
-    pieces = cut_documents([long, short], 100)
-    assert pieces[-1] == short
-    assert [piece.part for piece in pieces[:-1]] == list(range(len(pieces) - 1))
-    assert [document.text for document in join_pieces(pieces)] == [long.text, short.text]
+    short = Document(name="short", text="text", is_named_stably=True)
+    assert list(cut_document([short], 100)) == [short]
+    pieces = list(cut_document([long], 100))
+    assert [piece.part for piece in pieces] == list(range(len(pieces)))
+    assert not any(piece.is_named_stably for piece in pieces)
+    assert "".join(piece.text for piece in pieces) == long.text
 
 
-def test_pieces_with_a_gap_between_them_stay_apart():
-    pieces = cut_documents([Document(name="long", text="paragraph\n\n" * 99)], 100)
-    joined = join_pieces([*pieces[:2], *pieces[4:5]])
-    assert [document.text for document in joined] == [
-        (pieces[0].text + pieces[1].text).strip(),
-        pieces[4].text.strip(),
-    ]
+@given(
+    texts=st.lists(st.sampled_from(["word ", "\n\n", ". ", "\n", "x" * 30, "\u3002"]), min_size=1, max_size=99),
+    limit=st.integers(8, 60),
+    size=st.integers(1, 90),
+)
+def test_a_text_in_blocks_is_cut_as_the_whole(texts, limit, size):
+    text = "".join(texts)
+    blocks = (text[first : first + size] for first in range(0, len(text), size))
+    assert list(cut_blocks(blocks, limit)) == cut_text(text, limit)
 
 
 def test_limit_grows_with_the_corpus():

@@ -17,6 +17,11 @@ PAGES = (
 )
 _PROGRAMS = ("mbo-search ", "make ", "python ", ".venv/bin/python ", "pip ")
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_STUDY = re.compile(r"study: ([\w-]+)\n")
+_FILE = re.compile(r"# (\w+\.\w+)\n")
+_PLACEHOLDERS = ("my-study.yaml", "study.yaml")
+"""Studies of the pages that the tests have under these names already."""
+
 _INDENTED = re.compile(r"(?:^    .+\n)+", re.MULTILINE)
 _INLINE = re.compile(r"`([^`\n]+)`")
 
@@ -42,6 +47,14 @@ def documented_commands(page: Path) -> list[Command]:
     text = page.read_text(encoding="utf-8")
     found = sorted((*_in_blocks(text), *_in_words(text)))
     return [Command(page, command) for command in dict.fromkeys(command for _, command in found)]
+
+
+def named_files(page: Path) -> dict[str, str]:
+    """Files that a page shows whole: studies by their names, others by a first comment such as `# model.py`."""
+    blocks = [(match[1], match[2]) for match in _FENCED.finditer(page.read_text(encoding="utf-8"))]
+    studies = {f"{name[1]}.yaml": text for kind, text in blocks if kind == "yaml" and (name := _STUDY.match(text))}
+    others = {name[1]: text for _, text in blocks if (name := _FILE.match(text))}
+    return {name: text for name, text in {**studies, **others}.items() if name not in _PLACEHOLDERS}
 
 
 def _in_blocks(text: str) -> Iterator[tuple[int, str]]:

@@ -40,7 +40,7 @@ def test_the_baselines_of_an_example_can_be_built(name):
     assert len([baseline_schedule(study, baseline) for baseline in study.baselines]) == len(study.baselines)
 
 
-OF_PRETRAINED_MODELS = {"l2_sp"}
+OF_PRETRAINED_MODELS = {"ema_fold", "l2_sp"}
 
 
 @names

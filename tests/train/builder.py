@@ -92,6 +92,7 @@ def every_regularizer() -> tuple[Regularizer, ...]:
         "clip_value": 0.05,
         "dropout": 0.1,
         "ema": 0.9,
+        "ema_fold": 0.8,
         "gradient_noise": 1e-8,
         "l1": 1e-4,
         "l2": 1e-4,

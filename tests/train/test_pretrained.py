@@ -60,6 +60,15 @@ def test_interrupted_at_every_boundary_is_uninterrupted(setup: TrainSetup, tmp_p
         assert differing({k: v for k, v in whole.items() if k != "curve"}, read_state(last)) == []
 
 
+def test_layers_that_are_computed_again_train_to_the_same_bits(setup: TrainSetup, tmp_path: Path) -> None:
+    kept, _ = run_whole(setup, SCHEDULE, tmp_path / "kept", seed=SEED)
+    recomputing = setup.model_copy(update={"gradient_checkpointing": True})
+    again, _ = run_whole(recomputing, SCHEDULE, tmp_path / "again", seed=SEED)
+    losses, same = ([point.loss for point in found.pop("curve")] for found in (kept, again))
+    assert losses == same
+    assert differing(kept, again) == []
+
+
 def test_frozen_parameters_keep_their_pretrained_bits(setup: TrainSetup, tmp_path: Path) -> None:
     frozen = make_schedule(make_stage("only", 1.0, "adamw", lr_shape=LINEAR, trainable="mlp"))
     path = schedule_path(frozen, setup, SEED)

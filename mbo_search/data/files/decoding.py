@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterator
+from typing import BinaryIO
 
 from mbo_search.errors import DataError, Problem
 
@@ -26,6 +28,7 @@ _MULTIBYTE = (
 _ANY = re.compile(".")
 _MOST = 0.8
 _LOOKED_AT_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 22
 
 
 def decode(content: bytes, where: str, first_byte: int = 0) -> str:
@@ -37,10 +40,37 @@ def decode(content: bytes, where: str, first_byte: int = 0) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        name = likely_encoding(content)
-        hint = f"it looks like {name}; `iconv -f {name} -t UTF-8` converts it" if name else ""
-        rule = f"is not UTF-8 at byte {first_byte + error.start}: 0x{content[error.start]:02x}"
-        raise file_problem(where, rule, hint or "iconv or your editor converts it") from error
+        raise _not_utf8(error, where, first_byte + len(content), content) from error
+
+
+def decoded_blocks(file: BinaryIO, where: str) -> Iterator[str]:
+    """Decode a file of UTF-8 in blocks of a few megabytes; a byte order mark is no text.
+
+    Raises:
+        DataError: With the place of the first bad byte.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    num_read, start = 0, b""
+    while True:
+        block = file.read(_BLOCK_BYTES)
+        start += block[: _LOOKED_AT_BYTES - len(start)]
+        try:
+            text = decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            raise _not_utf8(error, where, num_read + len(block), start) from error
+        if text:
+            yield text
+        if not block:
+            return
+        num_read += len(block)
+
+
+def _not_utf8(error: UnicodeDecodeError, where: str, end_byte: int, start: bytes) -> DataError:
+    """Say where a text is not UTF-8; what was decoded ends at `end_byte`, but may lack a byte order mark."""
+    name = likely_encoding(start)
+    hint = f"it looks like {name}; `iconv -f {name} -t UTF-8` converts it" if name else ""
+    rule = f"is not UTF-8 at byte {end_byte - len(error.object) + error.start}: 0x{error.object[error.start]:02x}"
+    return file_problem(where, rule, hint or "iconv or your editor converts it")
 
 
 def likely_encoding(content: bytes) -> str:

@@ -7,10 +7,14 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from mbo_search.data.files.suffixes import open_bytes
 
 _LOOKED_AT_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 22
+_LONGEST_MARK_BYTES = 1 << 10
+_PROJECT = re.compile("Project[ \t]+Gutenberg", re.IGNORECASE)
 # A title may go on for some lines before the asterisks that end a mark.
 _REST = r"(?:[^*\n]*\n){0,4}?[^*\n]*\*{3}[^\n]*|[^\n]*"
 _BEGINS = rf"^\ufeff?[ \t]*\*{{3}}[ \t]*START OF TH(?:E|IS) PROJECT GUTENBERG E-?(?:BOOK|TEXT)(?:{_REST})"
@@ -28,22 +32,49 @@ _MARK = re.compile(
 
 
 def begins_with_license(file: Path) -> bool:
-    """Return whether a text file, compressed or not, holds a licence of Project Gutenberg before its text."""
+    """Return whether a text file, compressed or not, holds a licence of Project Gutenberg before its text.
+
+    A mark near the start says so where the project is named before it, as in each of its headers, or where another
+    mark ends the book. A mark alone is a quotation.
+    """
     try:
         with open_bytes(file) as content:
-            return is_licensed(content.read(_LOOKED_AT_BYTES))
+            start = content.read(_LOOKED_AT_BYTES)
+            return is_licensed(start) and (_is_header(start) or _is_ended(start, content))
     except (OSError, EOFError, zlib.error, lzma.LZMAError):
         return False  # reading it says what is wrong
 
 
 def is_licensed(content: bytes) -> bool:
-    """Return whether a mark near the start says that a licence ends there and a book begins.
+    """Return whether there is a mark near the start where a licence may end and a book begin.
 
     >>> is_licensed(b"*** START OF THE PROJECT GUTENBERG EBOOK EMMA ***"), is_licensed(b"Emma")
     (True, False)
     """
+    return _first_mark(content) is not None
+
+
+def _first_mark(content: bytes) -> re.Match[str] | None:
     start = content[:_LOOKED_AT_BYTES].decode(errors="replace").replace("\r\n", "\n")
-    return any(mark.lastgroup != "ends" for mark in _MARK.finditer(start))
+    return next((mark for mark in _MARK.finditer(start) if mark.lastgroup != "ends"), None)
+
+
+def _is_header(start: bytes) -> bool:
+    """Whether what stands before the first mark, small print included, names the project."""
+    mark = _first_mark(start)
+    return mark is not None and _PROJECT.search(mark.string, 0, mark.start()) is not None
+
+
+def _is_ended(start: bytes, rest: BinaryIO) -> bool:
+    """Whether a mark ends a book in what was read or in the rest of a file."""
+    block = start
+    while block:
+        text = block.decode(errors="replace").replace("\r\n", "\n")
+        if any(mark.lastgroup == "ends" for mark in _MARK.finditer(text)):
+            return True
+        following = rest.read(_BLOCK_BYTES)
+        block = block[-_LONGEST_MARK_BYTES:] + following if following else b""
+    return False
 
 
 def without_license(text: str) -> str:

@@ -9,6 +9,7 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from mbo_search.data.files.saved_datasets import describes_dataset
 from mbo_search.data.metadata import (
+    MOST_NAMES,
     SPLITS,
     DataMetadata,
     DropReason,
@@ -192,9 +193,29 @@ def _source(source: SourceMetadata) -> SourceSummary:
         num_files=source.num_files,
         num_found=source.num_found,
         num_documents=source.num_documents,
-        passed_over=source.passed_over,
+        passed_over=told_apart(source.passed_over),
         notices=source.notices,
     )
+
+
+def told_apart(passed_over: tuple[PassedOver, ...]) -> tuple[PassedOver, ...]:
+    """Tell the descriptions of saved datasets, which are read as such, from files whose ending nobody reads."""
+    found = {passed.reason: passed for passed in passed_over}
+    unread = found.get("suffix")
+    described = [name for name in unread.names if describes_dataset(name)] if unread else []
+    if unread is None or not described:
+        return passed_over
+    beside = found.get("beside_dataset", PassedOver(reason="beside_dataset", num_files=1, names=()))
+    num_beside = len(described) + (beside.num_files if beside.names else 0)
+    names = tuple(sorted([*beside.names, *described])[:MOST_NAMES])
+    found["beside_dataset"] = PassedOver(reason="beside_dataset", num_files=num_beside, names=names)
+    del found["suffix"]
+    if unread.num_files > len(described):
+        others = tuple(name for name in unread.names if not describes_dataset(name))
+        found["suffix"] = unread.model_copy(
+            update={"num_files": unread.num_files - len(described), "names": others}
+        )
+    return tuple(found[reason] for reason in sorted(found))
 
 
 def _split(metadata: DataMetadata, name: Split, schedule_tokens: int) -> SplitSummary:
@@ -247,9 +268,9 @@ def _lost_documents(metadata: DataMetadata, dropped: tuple[DropSummary, ...]) ->
 
 def _lost_files(metadata: DataMetadata) -> Iterator[DataWarning]:
     for source in metadata.sources:
-        lost = [passed for passed in source.passed_over if passed.reason not in _NOT_LOST]
+        lost = [passed for passed in told_apart(source.passed_over) if passed.reason not in _NOT_LOST]
         names = tuple(name for passed in lost for name in passed.names)
-        num_lost = sum(passed.num_files for passed in lost) - sum(describes_dataset(name) for name in names)
+        num_lost = sum(passed.num_files for passed in lost)
         if not num_lost or _share(num_lost, source.num_files + num_lost) < WORTH_A_WARNING:
             continue
         yield DataWarning(
@@ -257,7 +278,7 @@ def _lost_files(metadata: DataMetadata) -> Iterator[DataWarning]:
             subject=source.name,
             num_lost=num_lost,
             num_all=source.num_files + num_lost,
-            examples=tuple(name for name in names if not describes_dataset(name))[:_MOST_EXAMPLES],
+            examples=names[:_MOST_EXAMPLES],
         )
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from mbo_search.data.clean import weighted_length
-from mbo_search.data.dedup import DuplicateFilter
 from mbo_search.data.document import Document, Row
+from mbo_search.data.duplicates.repeats import find_repeats
 from mbo_search.data.metadata import DedupMetadata, DropReason, SourceMetadata, Split, with_counts
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.readers import read_rows
@@ -66,9 +66,20 @@ class _Dropped:
 
 
 def read_examples(
-    spec: DataSpec, sources: Sequence[Source], template: ChatTemplate, tell: PrepareReporter = tell_nobody
+    spec: DataSpec,
+    sources: Sequence[Source],
+    template: ChatTemplate,
+    scratch: Path,
+    tell: PrepareReporter = tell_nobody,
 ) -> SplitExamples:
     """Read, compare and split the examples of a study with a task.
+
+    Args:
+        spec: The study's data section.
+        sources: What is read.
+        template: Writes chats as text.
+        scratch: An empty folder for what takes much room.
+        tell: Told how far the work has come.
 
     Raises:
         DataError: With every file that cannot be read; or if there are too few examples.
@@ -81,7 +92,7 @@ def read_examples(
         if not found:
             raise _nothing_left(role, spec, num_read=len(read.examples[role]))
     num_compared = len(kept["train"])
-    train = _distinct(spec, kept, drops, tell)
+    train = _distinct(spec, kept, scratch, drops=drops, tell=tell)
     held_out = held_out_splits(kept)
     check_enough(
         spec, held_out, len({example.split_hash() for example in train}), drops.metadata(spec, num_compared)
@@ -183,16 +194,23 @@ def _nothing_left(role: Split, spec: DataSpec, *, num_read: int) -> DataError:
 
 
 def _distinct(
-    spec: DataSpec, kept: Mapping[Split, Sequence[Document]], drops: _Dropped, tell: PrepareReporter
+    spec: DataSpec,
+    kept: Mapping[Split, Sequence[Document]],
+    scratch: Path,
+    *,
+    drops: _Dropped,
+    tell: PrepareReporter,
 ) -> list[Document]:
     """Training examples that repeat neither each other nor a prompt of separate validation or test rows."""
     held: dict[str, DropReason] = {example.prompt: "in_test" for example in kept.get("test", ())}
     held |= {example.prompt: "in_validation" for example in kept.get("validation", ())}
-    seen = DuplicateFilter(spec.dedup)
+    train = kept["train"]
+    texts = (example.text for example in counted(train, "compare", len(train), tell))
+    repeats = find_repeats(texts, spec.dedup, scratch, sum(len(example.text) for example in train))
     distinct: list[Document] = []
-    for example in counted(kept["train"], "compare", len(kept["train"]), tell):
-        repeat = seen.add(example.text, "train")
-        reason = held.get(example.prompt) or (repeat and repeat.kind)
+    for example, earlier, is_near in zip(train, repeats.earlier, repeats.is_near, strict=True):
+        repeated: DropReason = "near" if is_near else "exact"
+        reason = held.get(example.prompt) or (repeated if earlier >= 0 else None)
         if reason:
             drops.add(reason, example)
         else:

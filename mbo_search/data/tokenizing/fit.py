@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-from mbo_search.data.document import Document
 from mbo_search.data.metadata import Split, SplitMetadata
 from mbo_search.data.tokenizer import Tokenizer
 from mbo_search.errors import DataError, Problem
@@ -17,16 +16,24 @@ _SAMPLES = 64
 _SAMPLE_CHARACTERS = 4096
 
 
-def check_covered(spec: TokenizerSpec, documents: Sequence[Document], tokenizer: Tokenizer) -> None:
-    """Check on a sample that a tokenizer drops hardly any characters.
+def sample_step(num_documents: int) -> int:
+    """Every how many documents one is looked at.
+
+    >>> sample_step(10), sample_step(1000)
+    (1, 15)
+    """
+    return max(1, num_documents // _SAMPLES)
+
+
+def check_covered(spec: TokenizerSpec, samples: Iterable[str], tokenizer: Tokenizer) -> None:
+    """Check on texts that a tokenizer drops hardly any characters.
 
     Raises:
         DataError: If it drops more than `MOST_UNKNOWN`.
     """
     if spec.kind != "file":
         return  # those made here have a token for every byte
-    chosen = documents[:: max(1, len(documents) // _SAMPLES)]
-    share = tokenizer.uncovered_share([document.text[:_SAMPLE_CHARACTERS] for document in chosen])
+    share = tokenizer.uncovered_share([text[:_SAMPLE_CHARACTERS] for text in samples])
     if share > MOST_UNKNOWN:
         raise _unfit(spec, f"has no token for {share:.1%} of the characters and would drop them")
 

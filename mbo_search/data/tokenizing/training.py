@@ -11,12 +11,9 @@ from pathlib import Path
 
 from mbo_search.data.progress import PrepareProgress, PrepareReporter
 from mbo_search.data.tokenizing.child import write_texts
+from mbo_search.data.workers.python_child import child_command
 from mbo_search.errors import DataError, Problem
 
-_START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from mbo_search.data.tokenizing.child import main; main(*sys.argv[2:])"
-)
 _MERGES = "Compute merges"
 _LAST_LINES = 5
 
@@ -42,12 +39,9 @@ def train_in_child(
     with tempfile.TemporaryDirectory(dir=folder, prefix=".bpe-") as place:
         source, target = Path(place) / "texts", Path(place) / "tokenizer.json"
         write_texts(texts, source)
-        # The child finds packages where this process does, and never in the current directory.
-        paths = [str(Path(__file__).parents[3]), *(path for path in sys.path if path)]
-        command = [sys.executable, "-P", "-c", _START, json.dumps(paths)]
         arguments = [str(source), str(target), str(vocab_size), special_token]
         try:
-            lines = _follow([*command, *arguments], tell)
+            lines = _follow(child_command("mbo_search.data.tokenizing.child", *arguments), tell)
         except OSError as error:
             raise _failure(f"{sys.executable}: {error.strerror}") from error
         if not target.is_file():

@@ -24,7 +24,13 @@ ReportOf = Callable[[str], BoundaryReport | None]
 
 # What other text says of a model is not part of a search.
 _UNEXAMINED: Mapping[str, object] = MappingProxyType(
-    {"test_loss": None, "judged_loss": None, "document_tokens": (), "document_nats": ()}
+    {
+        "test_loss": None,
+        "judged_loss": None,
+        "document_tokens": (),
+        "document_nats": (),
+        "judged_statistics": MappingProxyType({}),
+    }
 )
 
 

@@ -154,6 +154,14 @@ def _as_stages(stage: Stage, num_stages: int) -> tuple[Stage, ...]:
     return (*(stage.model_copy(update=held),) * (num_stages - 1), stage.model_copy(update=last))
 
 
+def _adapter_values(stage: Stage) -> dict[str, Value]:
+    adapter = stage.adapter
+    if adapter is None:
+        return {}
+    numbers = {"lora/rank": adapter.rank, "lora/alpha": adapter.alpha, "lora/dropout": adapter.dropout}
+    return {**numbers, "lora/targets": adapter.targets}
+
+
 def _stage_values(stage: Stage, reference_lrs: Mapping[str, float]) -> dict[str, Value]:
     label = "+".join(sorted(regularizer.kind for regularizer in stage.regularizers)) or "none"
     return {
@@ -171,6 +179,7 @@ def _stage_values(stage: Stage, reference_lrs: Mapping[str, float]) -> dict[str,
         "regularizers": label,
         **{f"regularizers/{label}/{item.kind}": item.strength for item in stage.regularizers},
         "trainable": stage.trainable,
+        **_adapter_values(stage),
         "hand_over": stage.hand_over or "carry",
         "layer_decay": 1.0 if stage.layer_decay is None else stage.layer_decay,
         **{f"groups/{kind}/lr_ratio": stage.lr_ratios.get(kind, 1.0) for kind in BLOCK_KINDS},

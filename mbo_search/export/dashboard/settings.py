@@ -59,6 +59,8 @@ def _settings_of_stage(stage: Stage) -> Iterator[tuple[str, Value]]:
     yield "regularizers", " + ".join(one.kind for one in stage.regularizers) or "none"
     yield from ((f"{one.kind}/strength", one.strength) for one in stage.regularizers)
     yield "trainable", stage.trainable
+    if stage.adapter is not None:
+        yield "lora/targets", stage.adapter.targets
     if stage.hand_over is not None:
         yield "hand_over", stage.hand_over
 

@@ -24,9 +24,11 @@ from mbo_search.report.figures.timelines import draw_timelines, timelines_info
 from mbo_search.report.page.html import render_page
 from mbo_search.report.page.page_context import page_context, shown_block
 from mbo_search.report.page.static_figures import write_blocks
+from mbo_search.report.page.tables import score_key
 from mbo_search.report.style.i18n import Language, Strings, load_strings
 from mbo_search.report.style.icons import icon_of
 from mbo_search.report.style.numbers import format_loss, format_perplexity
+from mbo_search.study.catalogue.metrics import METRICS
 from mbo_search.system.files import write_atomic
 from mbo_search.units import format_count
 
@@ -64,7 +66,8 @@ def render_comparison(runs: Sequence[ComparedRun], *, language: Language = "en")
         "details": details(ordered, judged, text),
         "warnings": [text["compare"][key] for key in judged.warnings],
         "basis": basis(judged, text),
-        "contestants": [_facts(run, judged, text) for run in ordered],
+        "contestants": [{**_facts(run, judged, text), "scores": _scores(run, ordered, judged)} for run in ordered],
+        "scores": [text["columns"][score_key(name)] for name in _score_names(ordered)],
         "fields": rows,
         "any_difference": any(row.differs for row in rows),
         "blocks": {block.key: shown_block(block) for block in _blocks(ordered, judged, text)},
@@ -114,6 +117,17 @@ def _facts(run: ComparedRun, judged: Comparability, text: Strings) -> dict[str, 
         "budget": format_count(run.source.budget.total_tokens),
         "executed": format_count(row.executed_tokens),
     }
+
+
+def _score_names(ordered: Sequence[ComparedRun]) -> list[str]:
+    """Metrics that one of the runs has."""
+    return [name for name in METRICS if any(name in run.row.scores for run in ordered)]
+
+
+def _scores(run: ComparedRun, ordered: Sequence[ComparedRun], judged: Comparability) -> list[str]:
+    """Metrics of a run as its study has them; nothing where the texts differ, as they would mislead."""
+    shown = run.row.scores if judged.unit is not None else {}
+    return [f"{shown[name]:.4g}" if name in shown else "\u2013" for name in _score_names(ordered)]
 
 
 def _blocks(

@@ -16,6 +16,7 @@ from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import change_percent, stage_facts
 from mbo_search.results.evidence.attribution import AttributionRow
 from mbo_search.results.evidence.ranking_values import RankedTrial
+from mbo_search.study.catalogue.metrics import METRICS, MetricInfo
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Stage
 
@@ -74,6 +75,7 @@ def ranking_table(source: ReportSource, text: Strings) -> Table:
         "test_perplexity": "perplexity",
         "bits_per_byte": "loss",
         "accuracy": "percent",
+        **{score_key(name): _score_kind(info) for name, info in METRICS.items()},
         "executed": "count",
         "seconds": "seconds",
         "path_seconds": "seconds",
@@ -121,8 +123,19 @@ def _ranking_row(row: RankedTrial, baseline: RankedTrial | None, names: Mapping[
         "path_seconds": _significant(row.path_seconds, 4) if row.on_front is not None else None,
         "front": row.on_front,
         "memory": row.peak_memory_bytes or None,
+        **{score_key(name): _significant(row.scores[name], 5) for name in METRICS if name in row.scores},
         **_noted(row),
     }
+
+
+def score_key(name: str) -> str:
+    """The column of a metric, whose names may be those of other columns."""
+    return f"score_{name}"
+
+
+def _score_kind(info: MetricInfo) -> str:
+    """Shares as percentages, scores up to 100 with two digits, correlations with four."""
+    return "perplexity" if info.high > 1 else "percent" if info.low == 0 else "loss"
 
 
 def _noted(row: RankedTrial) -> dict[str, Cell]:

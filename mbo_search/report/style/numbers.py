@@ -131,10 +131,21 @@ def stage_facts(stage: Stage, names: Mapping[str, str]) -> dict[str, str]:
         "weight_decay": ", ".join([format_number(stage.weight_decay), *_parts(stage.weight_decays)]),
         "clip_norm": names.get("choice_off", "off") if stage.clip_norm is None else format_number(stage.clip_norm),
         "regularizers": ", ".join(f"{r.kind} {format_number(r.strength)}" for r in stage.regularizers),
-        "trainable": "" if stage.trainable == "all" else stage.trainable,
+        "trainable": _trainable(stage),
         "hand_over": names.get(f"choice_{stage.hand_over}", stage.hand_over or ""),
         "hparams": ", ".join(f"{name} {format_number(value)}" for name, value in sorted(stage.hparams.items())),
     }
+
+
+def _trainable(stage: Stage) -> str:
+    """The blocks that learn, and the adapters that are put beside them."""
+    adapter = stage.adapter
+    if adapter is None:
+        return "" if stage.trainable == "all" else stage.trainable
+    settings = [f"rank {adapter.rank}", f"alpha {format_number(adapter.alpha)}"]
+    settings += [f"dropout {format_number(adapter.dropout)}"] if adapter.dropout else []
+    settings += [] if adapter.targets == "auto" else [adapter.targets]
+    return f"{stage.trainable} ({', '.join(settings)})"
 
 
 def _lr_parts(stage: Stage) -> list[str]:

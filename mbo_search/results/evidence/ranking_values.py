@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from mbo_search.results.evidence.attribution import Attribution
 from mbo_search.results.evidence.counts import StudyCounts
@@ -16,10 +16,10 @@ from mbo_search.results.records.records import Arm
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT, Answer, PairedTest
 from mbo_search.results.statistics.sequential import SequentialTest
-from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.base import Description, without_empty
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Stage
-from mbo_search.trial.outcome import State
+from mbo_search.trial.outcome import Scores, State
 from mbo_search.trial.reports import EndReason
 
 
@@ -251,10 +251,16 @@ class RankedRun(Description):
     Attributes:
         seed: Its seed.
         val_loss: Its final validation loss.
+        scores: Metrics of the task by name, on the validation examples; absent where there are none.
     """
 
     seed: int
     val_loss: float
+    scores: Scores = {}
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_empty(write(self), "scores")
 
 
 class RankedTrial(Description):
@@ -292,6 +298,8 @@ class RankedTrial(Description):
         peak_memory_bytes: Largest memory of its runs.
         note: What somebody wrote down about it.
         tags: Words that somebody gave it.
+        scores: Metrics of the task by name, each the mean over the runs of `val_loss`, on the judged examples where
+            `val_loss` is; absent where there are none.
     """
 
     rank: int | None = Field(default=None, ge=1)
@@ -324,6 +332,11 @@ class RankedTrial(Description):
     peak_memory_bytes: int = 0
     note: str = ""
     tags: tuple[str, ...] = ()
+    scores: Scores = {}
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_empty(write(self), "scores")
 
 
 class Totals(Description):

@@ -1,7 +1,7 @@
 """Records as tables: one row a trial, one row a curve point, for CSV, Parquet and figures.
 
 Column names and their order are part of the format; columns are only ever added at the end, before the searched
-parameters.
+parameters. Metrics of a task follow them, `score_` before the name of each, where a study has some.
 """
 
 from __future__ import annotations
@@ -91,14 +91,14 @@ _INTEGERS = ("rank", "num_runs", "stage")
 
 def ranking_frame(ranking: Ranking) -> pd.DataFrame:
     """The ranking as a table, one row a schedule, in its order."""
-    return _frame([_ranking_row(row) for row in ranking.trials], RANKING_COLUMNS)
+    return _scored(_frame([_ranking_row(row) for row in ranking.trials], RANKING_COLUMNS), ranking.trials)
 
 
 def trials_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
     """All trials as a table, one row a trial."""
     names = sorted({name for record in records for name in record.params} - set(TRIAL_COLUMNS))
     columns = {name: _column([record.params.get(name) for record in records]) for name in names}
-    trials = _frame([_trial_row(record) for record in records], TRIAL_COLUMNS)
+    trials = _scored(_frame([_trial_row(record) for record in records], TRIAL_COLUMNS), records)
     return pd.concat([trials, pd.DataFrame(columns, index=trials.index)], axis=1)
 
 
@@ -132,8 +132,15 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype({name: "Int64" for name in _INTEGERS if name in frame.columns})
 
 
+def _scored(frame: pd.DataFrame, rows: Sequence[RankedTrial | TrialRecord]) -> pd.DataFrame:
+    """A table with a column for each metric that a row has."""
+    names = dict.fromkeys(name for row in rows for name in row.scores)
+    scores = {f"score_{name}": _column([row.scores.get(name) for row in rows]) for name in names}
+    return pd.concat([frame, pd.DataFrame(scores, index=frame.index)], axis=1) if scores else frame
+
+
 def _ranking_row(row: RankedTrial) -> dict[str, object]:
-    values = row.model_dump(exclude={"stages", "runs", "message"})
+    values = row.model_dump(exclude={"stages", "runs", "message", "scores"})
     optimizers = ">".join(stage.optimizer for stage in row.stages)
     return {
         **values,

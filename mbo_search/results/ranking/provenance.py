@@ -42,6 +42,7 @@ def schedule_file_of(ranking: Ranking, trial: int, *, study: Study, setup: Train
             versions=package_versions(),
             numerics=dict(setup.numerics),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
+            scores=row.scores,
         ),
     )
 

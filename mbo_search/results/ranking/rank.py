@@ -19,6 +19,7 @@ from mbo_search.results.evidence.ladder import LadderContext, ladder_rows
 from mbo_search.results.evidence.noise import difference_noise, noise_floor
 from mbo_search.results.evidence.ranking_values import PairComparison, RankedRun, RankedTrial, Ranking, Totals
 from mbo_search.results.evidence.rounds import champions_by_round
+from mbo_search.results.evidence.scores import mean_scores
 from mbo_search.results.evidence.token_scaling import token_ratio
 from mbo_search.results.ranking.pareto import mark_front
 from mbo_search.results.records.optional_stats import mean_or_none, perplexity_or_none, sd_or_none
@@ -186,13 +187,14 @@ def _row(runs: ScheduleRuns) -> RankedTrial:
         train_seconds=math.fsum(record.cost.train_seconds for record in records),
         path_seconds=head.path_seconds,
         peak_memory_bytes=max(record.cost.peak_memory_bytes for record in records),
+        scores=mean_scores(runs),
     )
 
 
 def _complete_runs(runs: ScheduleRuns) -> tuple[RankedRun, ...]:
     searched = (runs.head,) if runs.search_loss is not None else ()
     return tuple(
-        RankedRun(seed=record.seed, val_loss=record.val_loss)
+        RankedRun(seed=record.seed, val_loss=record.val_loss, scores=record.scores)
         for record in (*searched, *runs.fresh)
         if record.val_loss is not None
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.schedule import Stage
 
 
@@ -24,7 +25,7 @@ def describe_stage(stage: Stage) -> str:
 
 
 def part_settings(stage: Stage) -> dict[str, float]:
-    """Learning rates and weight decays of parts of the model, as far as they are not the stage's.
+    """Learning rates and weight decays of parts of the model that are not the stage's, and numbers of adapters.
 
     >>> from mbo_search.study.spec.schedule import BlockGroup
     >>> part_settings(Stage(name="cool", share=1.0, optimizer="adamw", lr=0.002, layer_decay=0.9,
@@ -35,6 +36,15 @@ def part_settings(stage: Stage) -> dict[str, float]:
         **({} if stage.layer_decay is None else {"layer_decay": stage.layer_decay}),
         **{f"{kind}/lr_ratio": ratio for kind, ratio in stage.lr_ratios.items()},
         **{f"{kind}/weight_decay": decay for kind, decay in stage.weight_decays.items()},
+        **({} if stage.adapter is None else _adapter(stage.adapter)),
+    }
+
+
+def _adapter(adapter: Adapter) -> dict[str, float]:
+    return {
+        "lora/rank": float(adapter.rank),
+        "lora/alpha": adapter.alpha,
+        **({"lora/dropout": adapter.dropout} if adapter.dropout else {}),
     }
 
 

@@ -146,6 +146,8 @@ class RegularizerDefinition:
         moves_weights: Whether it changes what is trained; if not, it is only in force where it is measured, at the
             end of a schedule.
         state_floats: What it keeps per parameter, in floats (for the memory of a trial).
+        acts_at_stage_end: Whether it changes the weights where a stage ends; that a segment is a stage's last is
+            then part of its node key.
     """
 
     group: ClassVar[str] = REGULARIZER_GROUP
@@ -164,6 +166,7 @@ class RegularizerDefinition:
     off_at_zero: bool = True
     moves_weights: bool = True
     state_floats: float = 0.0
+    acts_at_stage_end: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

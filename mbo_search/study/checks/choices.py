@@ -13,6 +13,9 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.checks.written import shown
+from mbo_search.study.spec.adapters import LoraSpec
+from mbo_search.study.spec.network_facts import ModelDescription
+from mbo_search.study.spec.schedule import LORA
 from mbo_search.study.spec.study import (
     HparamSpace,
     HparamValue,
@@ -34,9 +37,10 @@ _MOST_RATIO = 1000
 
 def check_choices(study: StudySpec) -> Iterator[Problem]:
     """Check the choices of the defaults and of each stage one by one."""
-    yield from _check_strategy("stage_defaults", study.stage_defaults, study.model.num_layers)
+    yield from _check_strategy("stage_defaults", study.stage_defaults, study.model)
+    yield from _check_adapters(study.model.lora)
     for index, stage in enumerate(study.stages):
-        yield from _check_strategy(f"stages.{index}", stage, study.model.num_layers)
+        yield from _check_strategy(f"stages.{index}", stage, study.model)
         yield from _check_misplaced(f"stages.{index}", stage, is_first=index == 0)
 
 
@@ -47,7 +51,7 @@ def unknown_name(key: str, name: str, what: str, known: Iterable[str]) -> Proble
     return Problem(key=key, value=name, rule=f"is not {what}; known are {', '.join(sorted(names))}", hint=hint)
 
 
-def _check_strategy(at: str, settings: StageDefaults, num_layers: int | None) -> Iterator[Problem]:
+def _check_strategy(at: str, settings: StageDefaults, model: ModelDescription) -> Iterator[Problem]:
     for name, infos, choices in (
         ("optimizer", OPTIMIZERS, [(c.name, c.hparams) for c in settings.optimizer or ()]),
         ("lr_shape", LR_SHAPES, [(c.kind, c.hparams) for c in settings.lr_shape or ()]),
@@ -59,7 +63,7 @@ def _check_strategy(at: str, settings: StageDefaults, num_layers: int | None) ->
     yield from _check_numbers(at, settings)
     yield from _check_groups(f"{at}.groups", settings)
     yield from _check_regularizers(f"{at}.regularizers", settings)
-    yield from _check_trainable(f"{at}.trainable", settings.trainable or (), num_layers)
+    yield from _check_trainable(f"{at}.trainable", settings.trainable or (), model)
     yield from _check_distinct(f"{at}.hand_over", settings.hand_over or ())
 
 
@@ -203,24 +207,32 @@ def _check_strength(key: str, kind: str, strength: Numeric) -> Iterator[Problem]
         yield Problem(key=f"{key}.low", value="0", rule=rule, hint="a set without it stands for 0")
 
 
-_BLOCK = re.compile(r"embeddings|attention|mlp|norms|layers:(\d{1,4})-(\d{1,4})")
+def _check_adapters(lora: LoraSpec | None) -> Iterator[Problem]:
+    for name, choices in () if lora is None else lora:
+        yield from _check_distinct(f"model.adapters.lora.{name}", choices or ())
 
 
-def _check_trainable(at: str, expressions: Sequence[str], num_layers: int | None) -> Iterator[Problem]:
+_BLOCK = re.compile(r"embeddings|attention|mlp|norms|lora|layers:(\d{1,4})-(\d{1,4})")
+
+
+def _check_trainable(at: str, expressions: Sequence[str], model: ModelDescription) -> Iterator[Problem]:
     yield from _check_distinct(at, expressions)
     for index, expression in enumerate(expressions):
         if expression == "all":
             continue
         for block in expression.split("+"):
-            problem = _block_rule(block.strip(), num_layers)
+            problem = _block_rule(block.strip(), model)
             if problem:
                 yield Problem(key=f"{at}.{index}", value=expression, rule=problem)
 
 
-def _block_rule(block: str, num_layers: int | None) -> str:
+def _block_rule(block: str, model: ModelDescription) -> str:
+    num_layers = model.num_layers
     match = _BLOCK.fullmatch(block)
     if match is None:
-        return "must be `all`, or blocks joined by + from embeddings, attention, mlp, norms, layers:A-B"
+        return "must be `all`, or blocks joined by + from embeddings, attention, mlp, norms, layers:A-B, lora"
+    if block == LORA and model.lora is None:
+        return "names adapters, and the model has none: it needs model.adapters"
     if match[1] is None:
         return ""
     first, last = int(match[1]), int(match[2])

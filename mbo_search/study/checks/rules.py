@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from mbo_search.errors import Problem
 from mbo_search.study.checks import choices as check_choices
+from mbo_search.study.checks import metrics as check_metrics
 from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
 from mbo_search.study.checks import sections as check_sections
@@ -48,6 +49,8 @@ RULES: tuple[Rule, ...] = (
     Rule(check=check_tasks.check_task, reads=("data.task", "data.text_field")),
     Rule(check=check_tasks.check_corpora_of_task, reads=("data.task", "data.source", "data.validation")),
     Rule(check=check_sections.check_attention, reads=("model.width", "model.heads")),
+    Rule(check=check_metrics.check_metrics, reads=("evaluation.metrics", "data.task")),
+    Rule(check=check_metrics.check_generate, reads=("evaluation.metrics", "evaluation.generate", "model.context")),
     Rule(check=check_shares.check_grid, reads=_GRID),
     Rule(check=check_sections.check_batch, reads=("train.batch_tokens", "model.context")),
     Rule(
@@ -56,7 +59,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(check=check_sections.check_reference_lrs, reads=()),
     Rule(check=check_sections.check_stage_names, reads=("stages.*.name",)),
-    Rule(check=check_choices.check_choices, reads=("model.layers",)),
+    Rule(check=check_choices.check_choices, reads=("model.layers", "model.adapters")),
     Rule(check=check_sections.check_optimizers_named, reads=("stages.*.optimizer", "stage_defaults.optimizer")),
     Rule(check=check_sections.check_baselines, reads=()),
     Rule(

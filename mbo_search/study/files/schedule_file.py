@@ -9,7 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, ValidationError
+from pydantic import (
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    model_serializer,
+)
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.entries import Hparam
@@ -22,7 +31,7 @@ from mbo_search.study.files.paths import sections_with_base
 from mbo_search.study.files.read_text import read_text
 from mbo_search.study.files.yaml_document import YamlDocument, read_document
 from mbo_search.study.files.yaml_dump import dump_yaml
-from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.base import Description, without_empty
 from mbo_search.study.spec.schedule import BLOCK_KINDS, Schedule, Stage
 from mbo_search.study.spec.study import AnyModel, BudgetSpec, DataSpec, EvaluationSpec, StudySpec, TrainSpec
 
@@ -67,6 +76,7 @@ class Provenance(Description):
         versions: Package versions.
         numerics: Whatever may change the last bit.
         created: When the file was written, ISO 8601.
+        scores: Metrics of its task by name, measured as `val_loss` is; absent where there are none.
     """
 
     trial: StrictInt
@@ -82,6 +92,11 @@ class Provenance(Description):
     versions: dict[str, str]
     numerics: dict[str, str | StrictInt | StrictFloat | StrictBool | None]
     created: str
+    scores: dict[str, StrictFloat] = {}
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_empty(write(self), "scores")
 
 
 class ScheduleFile(Description):
@@ -191,6 +206,8 @@ def _raise_if(document: YamlDocument, problems: Iterable[Problem]) -> None:
 
 def _schedule_problems(schedule: Schedule, at: str) -> Iterator[Problem]:
     for index, stage in enumerate(schedule.stages):
+        if index and stage.adapter is not None:
+            yield Problem(key=f"{at}.{index}.adapter", rule="has a meaning in the first stage only")
         yield from _stage_problems(f"{at}.{index}", stage)
 
 

@@ -78,7 +78,12 @@ def ablations_of(
             model
             if same_stages
             else model.model_copy(
-                update={"lr_shape": stage.lr_shape, "warmup": stage.warmup, "hand_over": "carry" if index else None}
+                update={
+                    "lr_shape": stage.lr_shape,
+                    "warmup": stage.warmup,
+                    "hand_over": "carry" if index else None,
+                    "adapter": stage.adapter,
+                }
             )
         )
         for part in PARTS:

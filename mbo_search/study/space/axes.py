@@ -15,6 +15,7 @@ from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.parameters import Condition, Parameter, Value, numeric_parameter
+from mbo_search.study.spec.adapters import LoraSpec
 from mbo_search.study.spec.schedule import HandOver
 from mbo_search.study.spec.study import (
     HparamSpace,
@@ -51,6 +52,7 @@ class StageAxes:
         hand_over: What may happen to the optimizer state; empty for the first stage.
         layer_decay: Learning rate of a layer over that of the layer above it; None: the same in all.
         groups: Settings of kinds of blocks, such as `embeddings/lr_ratio`; those that are not set are the stage's.
+        adapter: Adapters that are put beside the weights when the first stage begins; None in later ones.
     """
 
     name: str
@@ -67,6 +69,7 @@ class StageAxes:
     hand_over: tuple[HandOver, ...]
     layer_decay: Numeric | None = None
     groups: Mapping[str, Numeric] = field(default_factory=dict)
+    adapter: LoraSpec | None = None
 
 
 def set_label(regularizers: RegularizerSet) -> str:
@@ -95,6 +98,7 @@ def stage_parameters(axes: StageAxes, index: int, *, previous: StageAxes | None,
         *_shape_parameters(axes, at),
         *_number_parameters(axes, at, is_first=previous is None),
         *_group_parameters(axes, at),
+        *_adapter_parameters(axes, at),
         *_regularizer_parameters(axes, at),
         Parameter(name=f"{at}/trainable", choices=axes.trainable),
         *_hand_over_parameter(axes, index, previous),
@@ -168,6 +172,19 @@ def _group_parameters(axes: StageAxes, at: str) -> list[Parameter]:
             log = min(numbers_of(numeric)) > 0
             found.append(numeric_parameter(f"{at}/groups/{name}", numeric, log=log, when=when))
     return found
+
+
+def _adapter_parameters(axes: StageAxes, at: str) -> list[Parameter]:
+    """Without a list of alphas there is nothing to choose: each follows from its rank."""
+    if axes.adapter is None:
+        return []
+    lora = axes.adapter
+    return [
+        Parameter(name=f"{at}/lora/rank", choices=lora.rank),
+        *([] if lora.alpha is None else [Parameter(name=f"{at}/lora/alpha", choices=lora.alpha)]),
+        Parameter(name=f"{at}/lora/dropout", choices=lora.dropout),
+        Parameter(name=f"{at}/lora/targets", choices=lora.targets),
+    ]
 
 
 def _where_weights_decay(axes: StageAxes, at: str) -> tuple[Condition, ...] | None:

@@ -10,6 +10,7 @@ from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.axes import StageAxes, set_label
 from mbo_search.study.space.parameters import Value
+from mbo_search.study.spec.adapters import Adapter, make_adapter
 from mbo_search.study.spec.reference_lr import LR_DIGITS
 from mbo_search.study.spec.schedule import BLOCK_KINDS, HandOver, LrShape, Regularizer, Stage, make_groups
 from mbo_search.study.spec.segments import BudgetSteps
@@ -59,6 +60,7 @@ def build_stage(
         hand_over=hand_over,
         layer_decay=float(values["layer_decay"]) if "layer_decay" in values else None,
         groups=make_groups(_of_blocks(values, "lr_ratio"), _of_blocks(values, "weight_decay")),
+        adapter=None if axes.adapter is None else _adapter(values),
     )
 
 
@@ -125,6 +127,15 @@ def _of_blocks(values: Mapping[str, Value], setting: str) -> dict[str, float]:
     """One setting of the kinds of blocks that have it, by kind."""
     found = {kind: values.get(f"groups/{kind}/{setting}") for kind in BLOCK_KINDS}
     return {kind: float(value) for kind, value in found.items() if value is not None}
+
+
+def _adapter(values: Mapping[str, Value]) -> Adapter:
+    return make_adapter(
+        int(values["lora/rank"]),
+        float(values["lora/alpha"]) if "lora/alpha" in values else None,
+        dropout=float(values["lora/dropout"]),
+        targets=str(values["lora/targets"]),
+    )
 
 
 def _regularizers(axes: StageAxes, values: Mapping[str, Value]) -> tuple[Regularizer, ...]:

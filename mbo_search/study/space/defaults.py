@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from mbo_search.study.spec.schedule import LORA
 from mbo_search.study.spec.study import (
     LrShapeChoice,
     Range,
@@ -32,7 +33,8 @@ BUILT_IN_DEFAULTS = StageDefaults(
     hand_over=("carry",),
     rewarm="auto",
 )
-"""Below `stage_defaults`. The optimizer has no default; the shape is constant, and linear in the last stage."""
+"""Below `stage_defaults`. The optimizer has no default; the shape is constant, and linear in the last stage. Where
+a model has adapters, they alone learn."""
 
 _FIRST_STAGE_ONLY = ("warmup",)
 _LATER_STAGES_ONLY = ("hand_over", "rewarm")
@@ -44,7 +46,9 @@ def with_defaults(study: _S) -> _S:
     The built-in settings go into `stage_defaults`, the shape into each stage without one, and a study without any
     limit gets a number of trials. Filling twice changes nothing.
     """
-    defaults = _overlay(BUILT_IN_DEFAULTS, study.stage_defaults)
+    trainable = ("all",) if study.model.lora is None else (LORA,)
+    built_in = BUILT_IN_DEFAULTS.model_copy(update={"trainable": trainable})
+    defaults = _overlay(built_in, study.stage_defaults)
     last = len(study.stages) - 1
     stages = tuple(_with_shape(stage, defaults, is_last=index == last) for index, stage in enumerate(study.stages))
     return study.model_copy(

@@ -160,6 +160,7 @@ def _shape_space(study: StudySpec) -> Space:
             lr_shapes=axes.lr_shapes,
             warmup=axes.warmup,
             hand_over=("carry",) if axes.hand_over else (),
+            adapter=axes.adapter,
         )
         for axes in staged.stages
     )

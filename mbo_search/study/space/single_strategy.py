@@ -8,6 +8,7 @@ from itertools import chain
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.axes import RegularizerSet, StageAxes, hparam_values, set_label
 from mbo_search.study.spec.reference_lr import LR_DIGITS
+from mbo_search.study.spec.schedule import LORA
 from mbo_search.study.spec.study import (
     HparamSpace,
     HparamValue,
@@ -45,10 +46,11 @@ def control_axes(stages: Sequence[StageAxes], reference_lrs: Mapping[str, float]
         weight_decay=union([axes.weight_decay for axes in stages]),
         clip_norm=union(clip_norms) if clip_norms else None,
         regularizers=_regularizer_sets(stages),
-        trainable=("all",),
+        trainable=("all",) if stages[0].adapter is None else (LORA,),
         hand_over=(),
         layer_decay=union([_or(axes.layer_decay, 1.0) for axes in stages]) if _any_layer_decay(stages) else None,
         groups=_groups(stages),
+        adapter=stages[0].adapter,
     )
 
 

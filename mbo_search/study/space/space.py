@@ -140,6 +140,7 @@ def _stage_axes(study: StudySpec, index: int) -> StageAxes:
         hand_over=stage.hand_over or (),
         layer_decay=stage.layer_decay,
         groups=_group_axes(stage),
+        adapter=None if index else study.model.lora,
     )
 
 

@@ -53,3 +53,12 @@ def without_unset(written: dict[str, object], *names: str) -> dict[str, object]:
     {'a': None}
     """
     return {name: value for name, value in written.items() if value is not None or name not in names}
+
+
+def without_empty(written: dict[str, object], *names: str) -> dict[str, object]:
+    """Leave out collections that hold nothing, for the same reason.
+
+    >>> without_empty({"a": [], "b": [], "c": [0]}, "b", "c")
+    {'a': [], 'c': [0]}
+    """
+    return {name: value for name, value in written.items() if value or name not in names}

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
-from mbo_search.study.spec.schedule import BLOCK_KINDS, BlockGroup, Regularizer, Stage, make_groups
+from mbo_search.study.spec.adapters import Adapter
+from mbo_search.study.spec.schedule import BLOCK_KINDS, LORA, BlockGroup, Regularizer, Stage, make_groups
 
 _LAYERS = re.compile(r"layers:(\d{1,9})-(\d{1,9})")
 
@@ -28,24 +29,27 @@ def stages_in_force(stages: Sequence[Stage]) -> tuple[Stage, ...]:
     Returns:
         As many stages; they train to the same weights, bit for bit.
     """
+    kinds = BLOCK_KINDS if stages[0].adapter is None else (*BLOCK_KINDS, LORA)
     return tuple(
         stage.model_copy(
             update={
                 "regularizers": _acting(stage.regularizers, stages[index:]),
-                "trainable": trainable_in_force(stage.trainable),
+                "trainable": trainable_in_force(stage.trainable, kinds),
                 "layer_decay": layer_decay_in_force(stage),
                 "groups": groups_in_force(stage),
+                "adapter": None if index or stage.adapter is None else _targets_in_order(stage.adapter),
             }
         )
         for index, stage in enumerate(stages)
     )
 
 
-def trainable_in_force(expression: str) -> str:
+def trainable_in_force(expression: str, kinds: Sequence[str] = BLOCK_KINDS) -> str:
     """One form for expressions that name the same blocks.
 
     Args:
         expression: `all`, or blocks joined by `+`.
+        kinds: The kinds of blocks that the model has; all of them together are `all`.
 
     Returns:
         `all`, or the blocks in order of their names, each once, ranges of layers that touch or overlap joined.
@@ -56,11 +60,16 @@ def trainable_in_force(expression: str) -> str:
     'all'
     """
     blocks = {block.strip() for block in expression.split("+")}
-    if "all" in blocks or blocks.issuperset(BLOCK_KINDS):
+    if "all" in blocks or blocks.issuperset(kinds):
         return "all"
     ranges = {(int(match[1]), int(match[2])) for block in blocks if (match := _LAYERS.fullmatch(block))}
     others = {block for block in blocks if not _LAYERS.fullmatch(block)}
     return "+".join(sorted({*others, *(f"layers:{first}-{last}" for first, last in _joined(ranges))}))
+
+
+def _targets_in_order(adapter: Adapter) -> Adapter:
+    names = sorted({name.strip() for name in adapter.targets.split("+")})
+    return adapter.model_copy(update={"targets": "auto" if "auto" in names else "+".join(names)})
 
 
 def layer_decay_in_force(stage: Stage) -> float | None:

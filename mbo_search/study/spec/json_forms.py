@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema
 from mbo_search.study.catalogue.entries import Hparam
 from mbo_search.study.catalogue.lookup import MODEL_SIZES
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
+from mbo_search.study.catalogue.metrics import METRICS
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.task import FORMS
@@ -90,6 +91,11 @@ def regularizers() -> Schema:
     mapping: Schema = {**_object(strengths), "minProperties": 1}
     one_set: Schema = {"type": "array", "items": mapping}
     return {"title": "regularizers", "anyOf": [mapping, {"type": "array", "minItems": 1, "items": one_set}]}
+
+
+def metrics() -> Schema:
+    """A metric, or a list of metrics."""
+    return _one_or_list({"enum": sorted(METRICS)})
 
 
 def _named(what: str, known: Mapping[str, Mapping[str, Hparam]]) -> Schema:

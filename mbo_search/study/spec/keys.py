@@ -70,7 +70,15 @@ def _material(segment: Segment) -> Json:
         "trainable": stage.trainable,
         "hand_over": segment.hand_over,
         **_rates(stage),
+        **_adapter(stage),
+        **({"ends_stage": True} if segment.ends_stage and _acts_at_stage_end(stage) else {}),
     }
+
+
+def _acts_at_stage_end(stage: Stage) -> bool:
+    """Whether a regularizer changes the weights at the end of the stage, so that a longer one trains otherwise."""
+    infos = (REGULARIZERS.get(regularizer.kind) for regularizer in stage.regularizers)
+    return any(info is not None and info.acts_at_stage_end for info in infos)
 
 
 def _rates(stage: Stage) -> Json:
@@ -81,6 +89,15 @@ def _rates(stage: Stage) -> Json:
         **({"lr_ratios": lr_ratios} if lr_ratios else {}),
         **({"weight_decays": weight_decays} if weight_decays else {}),
     }
+
+
+def _adapter(stage: Stage) -> Json:
+    """What is put beside the weights when the first stage begins; nothing in all others."""
+    adapter = stage.adapter
+    if adapter is None:
+        return {}
+    numbers = {"alpha": adapter.alpha.hex(), "dropout": adapter.dropout.hex()}
+    return {"adapter": {"rank": adapter.rank, "targets": adapter.targets, **numbers}}
 
 
 def _hex(numbers: Mapping[str, float]) -> dict[str, str]:

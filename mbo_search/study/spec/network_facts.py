@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field
 
+from mbo_search.study.spec.adapters import LoraSpec
 from mbo_search.study.spec.base import Description
 
 ModelObjective = Literal["next_token", "masked"]
@@ -42,6 +43,11 @@ class ModelDescription(Description):
     @property
     def num_layers(self) -> int | None:
         """Its layers; None where the description does not say."""
+        return None
+
+    @property
+    def lora(self) -> LoraSpec | None:
+        """Low-rank adapters that learn beside its weights; None: it has none."""
         return None
 
     def with_paths(self, change: Callable[[str], str]) -> Self:

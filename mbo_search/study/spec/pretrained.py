@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import Field, StrictInt
 
+from mbo_search.study.spec.adapters import AdaptersSpec, LoraSpec
 from mbo_search.study.spec.network_facts import ModelDescription, NetworkFacts
 
 
@@ -17,11 +18,13 @@ class PretrainedSpec(ModelDescription):
         pretrained: Folder with a `config.json`, weights as `.safetensors` or `.gguf`, and a `tokenizer.json`.
         context: Tokens that the model sees at once, at most what it was built for.
         layers: Layers that are kept, from the first on; None: all.
+        adapters: Small matrices that learn in place of its weights; None: it has none.
     """
 
     pretrained: str
     context: StrictInt = Field(ge=8, le=1_048_576)
     layers: StrictInt | None = Field(default=None, ge=1, le=512)
+    adapters: AdaptersSpec | None = Field(default=None, exclude_if=lambda found: found is None)
 
     @property
     def paths(self) -> dict[str, str]:
@@ -42,6 +45,11 @@ class PretrainedSpec(ModelDescription):
     def num_layers(self) -> int | None:
         """Those that are kept; None: all that it has."""
         return self.layers
+
+    @property
+    def lora(self) -> LoraSpec | None:
+        """As given."""
+        return None if self.adapters is None else self.adapters.lora
 
     def with_paths(self, change: Callable[[str], str]) -> Self:
         """Write the folder in another way."""

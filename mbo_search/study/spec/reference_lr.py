@@ -17,6 +17,14 @@ of the pretraining, to which Ibrahim et al. 2024 (arXiv:2403.08763) warm up agai
 old one. The learning rate is to be searched around it: which one is right depends on that distance.
 """
 
+LORA_LR_FACTOR = 10.0
+"""Learning rate of adapters over that of the weights beside which they stand.
+
+Schulman et al. 2025 (LoRA Without Regret) found the best rates of adapters about ten times as high as those of full
+fine-tuning, for many models and ranks; Biderman et al. 2024 (arXiv:2405.09673) found them higher by an order of
+magnitude as well.
+"""
+
 LR_DIGITS = 4
 """Significant digits of every absolute learning rate."""
 
@@ -27,6 +35,7 @@ def reference_lr(study: StudySpec, optimizer: str) -> float:
     The study's own `reference_lr` counts as it stands. The catalogue's is scaled from width 256 by
     (256 / width) ** width_exponent and rounded to 4 significant digits. For pretrained weights it is AdamW's peak
     of continued training times the ratio of the optimizers in the catalogue, whatever the width: a starting point.
+    It is ten times as high where the study puts adapters beside the weights.
 
     Args:
         study: Gives the model's width and its own reference learning rates.
@@ -36,9 +45,9 @@ def reference_lr(study: StudySpec, optimizer: str) -> float:
         return study.reference_lr[optimizer]
     info = OPTIMIZERS[optimizer]
     if study.model.starts_trained:
-        return round_significant(
-            info.reference_lr / OPTIMIZERS["adamw"].reference_lr * CONTINUED_ADAMW_LR, LR_DIGITS
-        )
+        ratio = info.reference_lr / OPTIMIZERS["adamw"].reference_lr
+        factor = 1.0 if study.model.lora is None else LORA_LR_FACTOR
+        return round_significant(ratio * CONTINUED_ADAMW_LR * factor, LR_DIGITS)
     factor = (CATALOGUE_WIDTH / (study.model.reference_width or CATALOGUE_WIDTH)) ** info.width_exponent
     return round_significant(info.reference_lr * factor, LR_DIGITS)
 

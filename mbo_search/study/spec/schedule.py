@@ -11,12 +11,16 @@ from typing import Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, StrictFloat, model_serializer
 
+from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.base import Description, without_unset
 
 HandOver = Literal["carry", "reset"]
 
 BLOCK_KINDS = ("attention", "embeddings", "mlp", "norms")
-"""Every parameter belongs to exactly one of them."""
+"""Every parameter of a model belongs to exactly one of them."""
+
+LORA = "lora"
+"""The kind of the parameters that adapters add to a model."""
 
 
 class LrShape(Description):
@@ -73,10 +77,12 @@ class Strategy(Description):
         clip_norm: Largest global gradient norm; None: no clipping.
         regularizers: The regularizers in force together, each kind at most once.
         trainable: Which parameters learn: `all`, or blocks joined by `+` from `embeddings`, `attention`, `mlp`,
-            `norms`, `layers:A-B`.
+            `norms`, `layers:A-B`, `lora`.
         hand_over: What happens to the optimizer's state when the stage begins; None for the first stage.
         layer_decay: Learning rate of a layer over that of the layer above it; None: the same in all.
         groups: Settings of the parameters of some kinds of blocks, by kind; None: those of the stage in all.
+        adapter: Adapters that are put beside the weights when the first stage begins, and stay; None: none, and in
+            later stages always.
     """
 
     optimizer: str
@@ -91,10 +97,11 @@ class Strategy(Description):
     hand_over: HandOver | None = None
     layer_decay: StrictFloat | None = Field(default=None, gt=0, le=1)
     groups: dict[str, BlockGroup] | None = None
+    adapter: Adapter | None = None
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_unset(write(self), "layer_decay", "groups")
+        return without_unset(write(self), "layer_decay", "groups", "adapter")
 
     @property
     def lr_ratios(self) -> dict[str, float]:

@@ -27,8 +27,9 @@ from pydantic.config import JsonDict
 
 from mbo_search.study.catalogue.searchers import SearcherName
 from mbo_search.study.spec import forms, json_forms
-from mbo_search.study.spec.base import Description, explain, without_unset
+from mbo_search.study.spec.base import Description, explain, without_empty, without_unset
 from mbo_search.study.spec.fresh_models import ArchitectureModel, ArchitectureSpec, OwnModule, OwnModuleSpec
+from mbo_search.study.spec.generate import GenerateSpec
 from mbo_search.study.spec.network_facts import ModelDescription
 from mbo_search.study.spec.pretrained import PretrainedModel, PretrainedSpec
 from mbo_search.study.spec.schedule import HandOver
@@ -431,6 +432,8 @@ class TrainSpec(Description):
         precision: Arithmetic of the forward pass.
         threads: CPU threads of one trial.
         device: Where trials compute.
+        gradient_checkpointing: Whether the backward pass computes the activations of layers again instead of
+            keeping them: less memory, a third more computation, the same training.
     """
 
     batch_tokens: BatchTokens
@@ -438,6 +441,7 @@ class TrainSpec(Description):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: StrictInt | Auto = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    gradient_checkpointing: StrictBool = Field(default=False, exclude_if=lambda recomputes: not recomputes)
 
 
 class EvaluationSpec(Description):
@@ -446,10 +450,18 @@ class EvaluationSpec(Description):
     Attributes:
         tokens: Validation tokens of one evaluation.
         points: Evaluations along a full schedule.
+        metrics: What else is measured of a task at the end of a schedule, by names of the catalogue.
+        generate: How answers are generated for metrics of texts; None: by the defaults.
     """
 
     tokens: ScheduleTokens = 50_000
     points: StrictInt = Field(default=10, ge=1, le=10_000)
+    metrics: Annotated[MaybeWords, json_forms.JsonForm(json_forms.metrics)] = ()
+    generate: GenerateSpec | None = None
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_empty(without_unset(write(self), "generate"), "metrics")
 
 
 Objective = Literal["loss", "seconds"]

@@ -174,6 +174,7 @@ class _Trial:
             reason=reason,
             message=message,
             ema_loss=final.ema_loss if final else None,
+            scores=dict(final.scores) if final else {},
             boundaries=tuple(self._boundaries),
             curve=curve_rows(self._path.segments, points),
             steps=self._step_rows(points),

@@ -58,8 +58,8 @@ def wrong_report(span: Span, report: BoundaryReport) -> tuple[EndReason, str] | 
 
 
 def is_finite(metrics: Metrics) -> bool:
-    """Return whether every loss of an evaluation is a finite number."""
-    return _are_finite([metrics.loss, metrics.averaged_loss, metrics.ema_loss])
+    """Return whether every loss and every score of an evaluation is a finite number."""
+    return _are_finite([metrics.loss, metrics.averaged_loss, metrics.ema_loss, *metrics.scores.values()])
 
 
 def _numbers_of(mean: StepMean) -> tuple[float, float, float]:

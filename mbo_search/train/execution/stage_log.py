@@ -62,6 +62,8 @@ def _describe(stage: Stage) -> dict[str, str]:
     words |= {f"weight decay of {kind}": f"{decay:g}" for kind, decay in stage.weight_decays.items()}
     words |= {regularizer.kind: f"{regularizer.strength:g}" for regularizer in stage.regularizers}
     words["trainable"] = stage.trainable
+    if stage.adapter is not None:
+        words["adapter"] = f"rank {stage.adapter.rank}, alpha {stage.adapter.alpha:g}"
     return words
 
 

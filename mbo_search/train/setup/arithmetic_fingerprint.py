@@ -67,7 +67,10 @@ def numerics(setup: TrainSetup) -> dict[str, str]:
     ranks = {"ranks": str(setup.ranks)} if setup.ranks > 1 else {}
     library = setup.model.library if isinstance(setup.model, NetworkFacts) else None
     network = {} if library is None else {library: version(library)}
-    return found | ranks | network
+    # What is computed again gives equal bits where an operation does, which no GPU promises of all.
+    recomputed = {"gradient_checkpointing": "true"} if setup.gradient_checkpointing else {}
+    adapters = {} if setup.model.lora is None else {"peft": version("peft")}
+    return found | ranks | network | recomputed | adapters
 
 
 def arithmetic_versions(device: Device) -> dict[str, str]:

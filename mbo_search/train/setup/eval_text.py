@@ -107,7 +107,7 @@ def judged_rows(prepared: PreparedData, setup: TrainSetup) -> JudgedRows | None:
     return judged if masking is None else MaskedJudged(judged, masking)
 
 
-def test_rows(prepared: PreparedData, setup: TrainSetup) -> MeasuredRows:
+def rows_of_test_split(prepared: PreparedData, setup: TrainSetup) -> MeasuredRows:
     """Rows of the test split like those of the validation split.
 
     Raises:

@@ -63,7 +63,7 @@ class TrialMemory(Description):
 def trial_memory(study: Study, setup: TrainSetup, slots: int) -> TrialMemory:
     """Predict the memory of one trial of a study."""
     model = setup.model
-    floats = model.layers * (11 * model.width + 4 * mlp_width(model)) + 4 * model.width
+    floats = _activation_floats(setup)
     size = _HALF_BYTES if setup.precision == "bfloat16" else _FLOAT_BYTES
     token_bytes = floats * size + 3 * setup.vocab_size * _FLOAT_BYTES
     names = {choice.name for axes in staged_space(study).stages for choice in axes.optimizers}
@@ -76,6 +76,14 @@ def trial_memory(study: Study, setup: TrainSetup, slots: int) -> TrialMemory:
         micro_batch=setup.micro_batch,
         available_bytes=_available_bytes(setup, slots),
     )
+
+
+def _activation_floats(setup: TrainSetup) -> int:
+    """What the backward pass keeps of a token, logits aside: all of every layer, or its input and all of one."""
+    model = setup.model
+    layer = 11 * model.width + 4 * mlp_width(model)
+    layers = layer + model.layers * model.width if setup.gradient_checkpointing else model.layers * layer
+    return layers + 4 * model.width
 
 
 def _regularizer_floats(study: Study) -> float:

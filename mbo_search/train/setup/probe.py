@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from mbo_search.model.build import build_model
-from mbo_search.model.language_model import LanguageModel
+from mbo_search.model.language_model import LanguageModel, recompute_layers
 from mbo_search.study.spec.study import SizedModel
 from mbo_search.study.study import Study
 from mbo_search.system.device import Device, Precision
@@ -49,7 +49,8 @@ def choose_arithmetic(
     if precision != "auto" and micro_batch != "auto":
         return precision, micro_batch
     num_sequences = study.train.batch_tokens // study.model.context // study.resources.workers_per_trial
-    with prober(model, vocab_size, device=device, threads=threads) as found:
+    recomputes = study.train.gradient_checkpointing
+    with prober(model, vocab_size, device=device, threads=threads, recomputes=recomputes) as found:
         if precision == "auto":
             precision = faster_precision(found, num_sequences)
         if micro_batch == "auto":
@@ -90,12 +91,16 @@ class Prober:
 
 
 @contextmanager
-def prober(spec: SizedModel, vocab_size: int, *, device: Device, threads: int) -> Iterator[Prober]:
+def prober(
+    spec: SizedModel, vocab_size: int, *, device: Device, threads: int, recomputes: bool = False
+) -> Iterator[Prober]:
     """A warmed-up model on a device, with the number of threads of a trial."""
     threads_before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         model = build_model(spec, vocab_size, seed=0).to(device)
+        if recomputes:
+            recompute_layers(model)
         num_floats = sum(parameter.numel() for parameter in model.parameters())
         ballast = torch.empty(_STATE_FLOATS * num_floats if device == "cuda" else 0, device=device)
         found = Prober(model, device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import Problem, StudyError
+from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.study.spec.segments import resolve_budget
 from mbo_search.study.spec.study import Numeric, Range, SizedModel
@@ -31,6 +32,7 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
     vocab_size, train = prepared.metadata.vocab_size, study.train
     model = sized_model(study.model, vocab_size)
     _check_vocabulary(model, vocab_size)
+    _check_objective(study, model)
     ranks = study.resources.workers_per_trial
     threads = max(1, available_cores() // (workers * ranks)) if train.threads == "auto" else train.threads
     device = default_device() if train.device == "auto" else train.device
@@ -51,6 +53,7 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         threads=threads,
         device=device,
         ranks=ranks,
+        gradient_checkpointing=train.gradient_checkpointing,
         packing=None if study.data.task is None else study.data.task.packing,
         evaluation_tokens=study.evaluation.tokens,
         points=study.evaluation.points,
@@ -100,6 +103,13 @@ def _check_vocabulary(model: SizedModel, vocab_size: int) -> None:
         rule = f"has {vocab_size} tokens, of which the pretrained model knows {model.num_embeddings}"
         hint = "leave data.tokenizer out for the model's own"
         raise StudyError([Problem(key="data.tokenizer", rule=rule, hint=hint)])
+
+
+def _check_objective(study: Study, model: SizedModel) -> None:
+    if study.data.task is not None and isinstance(model, NetworkFacts) and model.objective == "masked":
+        rule = "predicts masked tokens, and a task asks for next ones"
+        hint = "leave data.task out, or take a causal model"
+        raise StudyError([Problem(key="model", value=model.architecture, rule=rule, hint=hint)])
 
 
 def _check_batch(study: Study) -> None:

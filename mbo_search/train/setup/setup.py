@@ -39,6 +39,7 @@ class TrainSetup(Description):
         precision: Arithmetic of the forward pass.
         threads: CPU threads of one trial.
         device: Where trials compute.
+        gradient_checkpointing: Whether the backward pass computes the activations of layers again.
         ranks: Processes that train one trial together, each with `threads` threads, or a GPU of its own.
         packing: Whether several examples of a task may share a row; None: the text is no task.
         evaluation_tokens: Validation tokens of one evaluation.
@@ -65,6 +66,7 @@ class TrainSetup(Description):
     threads: int = Field(gt=0)
     device: Device
     ranks: int = Field(default=1, ge=1)
+    gradient_checkpointing: bool = Field(default=False, exclude_if=lambda recomputes: not recomputes)
     packing: bool | None = Field(default=None, exclude_if=lambda packing: packing is None)
     evaluation_tokens: int = Field(gt=0)
     points: int = Field(gt=0)

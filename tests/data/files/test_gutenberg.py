@@ -127,6 +127,28 @@ def test_other_text_stays_to_the_byte_and_is_not_spoken_of(tmp_path, text):
     assert source.notices == ()
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "is_book"),
+    [
+        ("How such books begin:\n\n", "", False),
+        ("How such books begin:\n\n", f"\n{MARKS['today'][1]}\n", True),
+        ("", f"{'word ' * 900_000}\n{MARKS['today'][1]}\n", True),
+        (HEADER, "", True),
+        ("", "", False),
+    ],
+)
+def test_a_lone_mark_is_a_quotation_unless_the_project_is_named_before_it(tmp_path, before, after, is_book):
+    file = tmp_path / "text.txt"
+    content = f"{before}{MARKS['today'][0]}\n{BOOK}{after}"
+    file.write_text(content, encoding="utf-8")
+    (document,) = read_file(file, "text")
+    assert (MARKS["today"][0] not in document.text) == is_book
+    assert document.text.startswith(BOOK) == is_book
+    assert is_book or document.text == content
+    notices = [notice.kind for notice in resolve_sources(DataSpec(source=(str(file),)))[0].notices]
+    assert notices == (["without_license"] if is_book else [])
+
+
 def test_only_text_files_lose_a_licence(tmp_path):
     page = tmp_path / "notes.md"
     page.write_text(book(MARKS["today"]), encoding="utf-8")

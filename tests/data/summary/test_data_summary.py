@@ -172,3 +172,23 @@ def test_running_text_has_no_numbers_of_tasks_and_tasks_have():
     assert task.is_task
     assert (task.splits[0].num_asked, task.labels) == (40, ("a", "b"))
     assert DataSummary.model_validate_json(task.model_dump_json()) == task
+
+
+@pytest.mark.parametrize(
+    ("passed", "told"),
+    [
+        (
+            [("suffix", 3, ("dataset_info.json", "notes.doc", "train/state.json"))],
+            [("beside_dataset", 2, ("dataset_info.json", "train/state.json")), ("suffix", 1, ("notes.doc",))],
+        ),
+        (
+            [("beside_dataset", 1, ("cache.arrow",)), ("suffix", 1, ("state.json",))],
+            [("beside_dataset", 2, ("cache.arrow", "state.json"))],
+        ),
+        ([("hidden", 1, (".x",)), ("suffix", 1, ("a.doc",))], [("hidden", 1, (".x",)), ("suffix", 1, ("a.doc",))]),
+    ],
+)
+def test_descriptions_of_saved_datasets_are_no_unknown_format(passed, told):
+    found = source(*(PassedOver(reason=reason, num_files=count, names=names) for reason, count, names in passed))
+    (summary,) = summarize(card(found), SPEC, schedule_tokens=1000).sources
+    assert [(one.reason, one.num_files, one.names) for one in summary.passed_over] == told

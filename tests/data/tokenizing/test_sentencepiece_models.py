@@ -19,13 +19,14 @@ from mbo_search.data.tokenizing.sentencepiece_models import convert_sentencepiec
 from mbo_search.errors import DataError
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 
-ROOT = Path(__file__).resolve().parents[3]
+# A text that nobody rewrites: where two ways to cut a word are equally likely, rounding decides in each library.
+LICENSE = (Path(__file__).resolve().parents[3] / "LICENSE").read_text(encoding="utf-8")
 LINES = [
-    *(ROOT / "docs" / "own-data.md").read_text(encoding="utf-8").splitlines(),
+    *LICENSE.splitlines(),
     *["\u4f60\u597d\u4e16\u754c\uff0c\u4f60\u597d\u3002 Gr\u00f6\u00dfe caf\u00e9 <sep> <0x41>"] * 4,
 ]
 TEXTS = [
-    (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8"),
+    LICENSE,
     "</s> <s><unk> <0x41> spell </s",
     "  leading and trailing  ",
     "a\n\nb\t c   d",

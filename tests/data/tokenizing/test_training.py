@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from mbo_search.data.tokenizer import EOS, load_tokenizer, train_bpe_tokenizer
-from mbo_search.data.tokenizing import training
 from mbo_search.data.tokenizing.child import read_texts, train, write_texts
 from mbo_search.data.tokenizing.words import LONGEST_WORD, bounded_texts
+from mbo_search.data.workers import python_child
 from mbo_search.errors import DataError
 
 
@@ -61,7 +61,7 @@ def test_texts_come_back_as_they_were_written(tmp_path):
 
 
 def test_a_failing_process_is_a_user_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "_START", "raise SystemExit('no memory')")
+    monkeypatch.setattr(python_child, "_START", "raise SystemExit('no memory')")
     with pytest.raises(DataError, match=r"data\.tokenizer: bpe could not be trained: no memory"):
         train_bpe_tokenizer(["text"], vocab_size=300, folder=tmp_path)
     assert not list(tmp_path.iterdir())

@@ -103,6 +103,15 @@ def test_a_moving_average_that_nobody_reads_changes_no_key():
     assert last == both
 
 
+def test_a_folded_average_lets_stages_share_up_to_their_last_segment():
+    fold = (Regularizer(kind="ema_fold", strength=0.9),)
+    thirty = keys(stage("a", 0.3, regularizers=fold), stage("b", 0.7, lr=1e-4, hand_over="carry"))
+    forty = keys(stage("a", 0.4, regularizers=fold), stage("b", 0.6, lr=1e-4, hand_over="carry"))
+    assert shared(thirty, forty) == 5
+    off = (Regularizer(kind="ema_fold", strength=0.0),)
+    assert keys(stage("a", 0.3, regularizers=off), stage("b", 0.7, hand_over="carry")) == keys(stage("a"))
+
+
 def test_a_moving_average_that_is_measured_at_the_end_is_in_the_key_from_where_it_began():
     def three(first, second, third):
         return keys(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
+import torch.nn.functional as F
 
 from mbo_search.errors import StudyError
+from mbo_search.model.decoder import build_decoder
+from mbo_search.model.language_model import recompute_layers
 from mbo_search.model.size import num_parameters
 from mbo_search.study.spec.study import RegularizerChoice
 from mbo_search.system import memory as system_memory
@@ -61,6 +65,36 @@ def test_a_container_s_quota_is_read(text, found, tmp_path):
     (tmp_path / "memory.max").write_text(text)
     assert system_memory.quota_bytes(tmp_path) == found
     assert system_memory.quota_bytes(tmp_path / "none") is None
+
+
+def test_layers_that_are_computed_again_are_not_counted(planned):
+    study, setup = planned
+    deep = setup.model_copy(update={"model": setup.model.model_copy(update={"layers": 24})})
+    kept = trial_memory(study, deep, slots=1).sequence_bytes
+    again = trial_memory(study, deep.model_copy(update={"gradient_checkpointing": True}), slots=1).sequence_bytes
+    assert saved_floats(deep.model) < kept / 4 / deep.model.context < 1.35 * saved_floats(deep.model)
+    assert again < kept / 4
+    assert saved_floats(deep.model, recomputes=True) < again / 4 / deep.model.context
+
+
+def saved_floats(spec, *, recomputes=False):
+    """Floats a token that the backward pass of a model really keeps, weights aside."""
+    model = build_decoder(spec, 1024, seed=0)
+    if recomputes:
+        recompute_layers(model)
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    found = {}
+
+    def note(tensor):
+        storage = tensor.untyped_storage()
+        found[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    tokens = torch.arange(spec.context + 1) % 1024
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        loss = F.cross_entropy(model(tokens[None, :-1]).flatten(0, 1), tokens[1:])
+    assert loss.requires_grad
+    return sum(size for place, size in found.items() if place not in weights) / 4 / spec.context
 
 
 def test_what_regularizers_keep_is_counted(planned):

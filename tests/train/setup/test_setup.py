@@ -52,6 +52,18 @@ def test_every_auto_becomes_a_value(data: PreparedData) -> None:
     assert numerics_here(setup) == setup.numerics
 
 
+def test_what_is_computed_again_is_named_where_it_is_asked_for_only(data: PreparedData) -> None:
+    train = TrainSpec(batch_tokens=96, micro_batch=3, precision="float32", threads=1, device="cpu")
+    plain = resolve_setup(study(train=train), data, workers=1)
+    recomputing = train.model_copy(update={"gradient_checkpointing": True})
+    setup = resolve_setup(study(train=recomputing), data, workers=1)
+    assert setup.gradient_checkpointing
+    assert setup.numerics == plain.numerics | {"gradient_checkpointing": "true"}
+    assert "gradient_checkpointing" not in plain.model_dump(mode="json")
+    assert "gradient_checkpointing" not in train.model_dump(mode="json")
+    assert TrainSetup.model_validate_json(setup.model_dump_json()) == setup
+
+
 def test_what_the_study_says_is_not_measured(data: PreparedData) -> None:
     train = TrainSpec(batch_tokens=96, micro_batch=3, precision="bfloat16", threads=5, device="cpu")
     setup = resolve_setup(study(train=train), data, workers=2)

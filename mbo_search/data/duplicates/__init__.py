@@ -1,0 +1,1 @@
+"""Which documents repeat an earlier one, exactly or nearly."""

@@ -1,0 +1,1 @@
+"""Text on disk while it is prepared, so that memory does not grow with a corpus."""
