@@ -303,8 +303,7 @@ def _write_task(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: P
     for split in counted(SPLITS, "encode", len(SPLITS), tell):
         splits[split] = write_examples(folder, split, found.splits[split], tokenizer)
         check_known(spec.tokenizer, split, splits[split])
-    labels = found.labels() if spec.task.form == "label" else None
-    return WrittenSplits(splits=splits, sources=found.sources, dedup=found.dedup, labels=labels)
+    return WrittenSplits(splits=splits, sources=found.sources, dedup=found.dedup, labels=found.labels)
 
 
 def _chat_template(spec: DataSpec) -> ChatTemplate:

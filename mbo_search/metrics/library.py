@@ -17,6 +17,10 @@ def library(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        rule = f"needs the package `{module.partition('.')[0]}`"
-        hint = "install it with `pip install 'mbo-search[tasks]'`"
-        raise StudyError([Problem(key="evaluation.metrics", rule=rule, hint=hint)]) from error
+        raise StudyError([missing_library(module.partition(".")[0])]) from error
+
+
+def missing_library(package: str) -> Problem:
+    """Say what is not installed, and how to install it."""
+    hint = "install it with `pip install 'mbo-search[tasks]'`"
+    return Problem(key="evaluation.metrics", rule=f"needs the package `{package}`", hint=hint)

@@ -9,6 +9,7 @@ from mbo_search.errors import StudyError
 from mbo_search.metrics.library import library
 from mbo_search.metrics.measure import corpus_score
 from mbo_search.metrics.registry import MEASURES
+from mbo_search.metrics.requirements import check_requirements
 from mbo_search.metrics.score import ScoringPlan, TaskExample, score
 from mbo_search.model.generation import GenerationLimits
 from mbo_search.model.language_model import LanguageModel
@@ -68,6 +69,21 @@ def test_every_metric_can_be_measured_at_once() -> None:
     assert list(found.scores) == list(METRICS)
     for name, statistics in found.statistics.items():
         assert corpus_score(MEASURES[name], statistics) == found.scores[name]
+
+
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_every_metric_can_be_measured_here_on_a_causal_model(name: str) -> None:
+    check_requirements([name], "next_token")
+
+
+def test_what_cannot_be_measured_is_said_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(StudyError) as caught:
+        check_requirements(["chrf", "accuracy", "bleu", "rouge_l"], "masked")
+    told = [str(problem) for problem in caught.value.problems]
+    assert "chrf, accuracy, bleu, rouge_l needs a model that writes from left to right" in told[0]
+    assert ["`sacrebleu`" in told[1], "`rouge_score`" in told[2], len(told)] == [True, True, 3]
+    check_requirements([], "masked")
 
 
 def test_a_missing_library_is_named_with_its_extra() -> None:
