@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from mbo_search.results.evidence.attribution import Attribution
     from mbo_search.results.evidence.ranking_values import LadderRung, RankedTrial, Ranking
+    from mbo_search.results.evidence.score_comparisons import ScoreComparison
     from mbo_search.results.statistics.paired import PairedTest
 
 _MOST_ROWS = 10
@@ -103,12 +104,21 @@ def _gain(row: LadderRung) -> tuple[str, str]:
 
 
 def _further(ranking: Ranking) -> list[str]:
-    """How much the seed alone moves a loss."""
+    """How the schedules differ in the metrics of their task, and how much the seed alone moves a loss."""
+    scores = [_score_sentence(one) for one in ranking.score_comparisons]
     floor = ranking.noise_floor
     if floor is None:
-        return []
+        return scores
     spread = f"{floor.sd_percent:.2g} % of perplexity ({floor.sd_nats:.4f} nats)"
-    return [f"Noise floor: from seed to seed, a difference of two schedules varies by {spread}."]
+    return [*scores, f"Noise floor: from seed to seed, a difference of two schedules varies by {spread}."]
+
+
+def _score_sentence(one: ScoreComparison) -> str:
+    gain = f"#{one.trial} over #{one.other}: {one.metric} {one.mean:+.4g}"
+    basis = f"on {one.num_examples} judged examples, over {one.num_seeds} fresh seed{'s' * (one.num_seeds > 1)}"
+    if one.low is None or one.high is None or one.level is None:
+        return f"{gain} {basis}."
+    return f"{gain} ({one.level:.0%} interval {one.low:+.4g} .. {one.high:+.4g}) {basis}."
 
 
 def _attribution(attribution: Attribution) -> RenderableType:

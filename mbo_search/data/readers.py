@@ -80,20 +80,27 @@ def read_file(file: Path, text_field: str) -> Iterator[Document]:
 
 
 def read_rows(file: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """Read some columns of one file, which `has_columns`, by the reader of its suffix.
+    """Read some columns of one file, which `has_columns`.
 
     Raises:
         DataError: If the file cannot be read, is not UTF-8, or lacks columns; says which and where.
     """
-    rows = reader_of(suffix_of(file)).rows
+    rows = _row_reader(file)
     assert rows is not None
     with _only_readable(file):
         yield from rows(file, columns)
 
 
 def has_columns(file: Path) -> bool:
-    """Return whether the reader of a file finds rows with columns in it."""
-    return reader_of(suffix_of(file)).rows is not None
+    """Return whether a reader finds rows with columns in a file."""
+    return _row_reader(file) is not None
+
+
+def _row_reader(file: Path) -> Callable[[Path, Sequence[str]], Iterator[Row]] | None:
+    """How rows of a file are read: by a package's reader of its suffix, or a built-in one where that reads none."""
+    suffix = suffix_of(file)
+    built_in = (reader for reader in FILE_READERS.built_in.values() if suffix in reader.all_suffixes())
+    return next((reader.rows for reader in (reader_of(suffix), *built_in) if reader.rows is not None), None)
 
 
 @contextmanager

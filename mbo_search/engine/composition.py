@@ -32,6 +32,7 @@ from mbo_search.store.node_store import NodeStore
 from mbo_search.store.open_store import store_url
 from mbo_search.store.partial_mirror import PartialMirror
 from mbo_search.study.space.ladder import question_of
+from mbo_search.study.spec.generate import GenerateSpec
 from mbo_search.study.spec.reference_lr import reference_lrs
 from mbo_search.system.object_storage import ObjectFolder
 
@@ -70,6 +71,8 @@ def worker_plan(found: OpenRun, slots: RaySlots) -> WorkerPlan:
         store_url=resources.store.url,
         memory_fraction=min(1.0, slots.gpus_per_trial) or 1.0,
         hang_seconds=60.0 * resources.hang_minutes,
+        metrics=found.study.evaluation.metrics,
+        generate=found.study.evaluation.generate or GenerateSpec(),
     )
 
 

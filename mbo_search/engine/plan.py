@@ -40,7 +40,7 @@ from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.study.spec.study import Numeric, Range
 from mbo_search.study.study import Study
 from mbo_search.train.setup.eval_text import cut_examples, validation_use
-from mbo_search.train.setup.memory import check_memory
+from mbo_search.train.setup.memory import check_memory, count_weights
 from mbo_search.train.setup.resolve import resolve_setup
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.reports import StageRunner
@@ -227,10 +227,10 @@ def _expected_tokens(study: Study, schedule_tokens: int) -> int | None:
 
 
 def _node_bytes(study: Study, setup: TrainSetup) -> int:
-    """Weights, their mean over a segment, and the optimizer's state."""
+    """Weights that learn, their mean over a segment, and the optimizer's state."""
     names = {choice.name for axes in staged_space(study).stages for choice in axes.optimizers}
     floats = 2 + max(OPTIMIZERS[name].state_floats for name in names)
-    return int(num_parameters(setup.model, setup.vocab_size) * floats * _FLOAT_BYTES)
+    return int(count_weights(study, setup).learning * floats * _FLOAT_BYTES)
 
 
 def _most_seconds(study: Study, most_tokens: int | None, speed: SpeedEstimate, slots: int) -> float | None:

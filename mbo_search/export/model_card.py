@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mbo_search.results.records.describe import describe_stage
 from mbo_search.study.files.schedule_file import ScheduleFile
+from mbo_search.study.spec.study import ModelSpec
 from mbo_search.units import format_count
 
 
@@ -32,7 +33,7 @@ def model_card(
             "---",
             f"# {study.study}",
             "",
-            f"A Llama-style decoder with {format_count(num_parameters)} parameters, trained from scratch with seed "
+            f"{_kind(file)} with {format_count(num_parameters)} parameters, trained {_start(file)} with seed "
             f"{study.seed} on {format_count(total_tokens)} tokens of {', '.join(study.data.source)}. "
             f"Final validation loss: {val_loss:.4f} nats per token.",
             "",
@@ -47,6 +48,7 @@ def model_card(
             "`final.json` the numbers of this training.",
             *_carried_over(carried_over),
             "",
+            *_adapters(file),
             "```python",
             "from transformers import AutoModelForCausalLM, AutoTokenizer",
             "",
@@ -56,6 +58,24 @@ def model_card(
             "",
         )
     )
+
+
+def _kind(file: ScheduleFile) -> str:
+    return "A Llama-style decoder" if isinstance(file.study.model, ModelSpec) else "A model"
+
+
+def _start(file: ScheduleFile) -> str:
+    return "on from pretrained weights" if file.study.model.starts_trained else "from scratch"
+
+
+def _adapters(file: ScheduleFile) -> list[str]:
+    """Where the adapters are, which are in the weights already."""
+    if file.schedule.stages[0].adapter is None:
+        return []
+    text = (
+        "Its adapters are merged into its weights. Where only norms were trained beside them, `adapter/` holds them"
+    )
+    return [f"{text} alone, for `peft` and the model that training started from.", ""]
 
 
 def _carried_over(notes: Sequence[str]) -> list[str]:

@@ -83,6 +83,7 @@ def ask_model(model: LanguageModel, inquiries: Sequence[Inquiry], most_at_once: 
         most_at_once: How many are pursued at the same time.
     """
     assert not model.training, "dropout would blur what the model says"
+    assert model.objective == "next_token", "only such a model can continue a text"
     waiting = iter(inquiries)
     under_way: list[Inquiry] = []
     while under_way := [*under_way, *_next_few(waiting, most_at_once - len(under_way))]:

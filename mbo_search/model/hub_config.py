@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -41,7 +42,7 @@ def describe_pretrained(spec: PretrainedSpec) -> PretrainedModel:
     if spec.lora is not None:
         _check_adapters(spec.lora, config, spec.pretrained)
     given = spec.model_dump(exclude={"layers"})
-    return PretrainedModel.model_validate({**given, **facts, "sha256": _digest(Path(spec.pretrained))})
+    return PretrainedModel.model_validate({**given, **facts, "sha256": pretrained_digest(Path(spec.pretrained))})
 
 
 def describe_architecture(spec: ArchitectureSpec, vocab_size: int) -> ArchitectureModel:
@@ -207,12 +208,26 @@ def _check_size(spec: PretrainedSpec, config: Any) -> None:
         raise StudyError(problems)
 
 
-def _digest(folder: Path) -> str:
-    """Digest of the configuration and the weights; where they lie does not matter."""
+def pretrained_digest(folder: Path) -> str:
+    """Digest of the configuration and the weights; where they lie does not matter.
+
+    Files are read again only when they have changed: weights are large, and every state asks.
+    """
     found = [file for pattern in _WEIGHTS for file in sorted(folder.glob(pattern))]
     config = [folder / CONFIG] if (folder / CONFIG).is_file() else []
-    material = " ".join(f"{file.name} {sha256_file(file)}" for file in [*config, *found])
+    material = " ".join(f"{file.name} {_file_digest(file, _stamp(file))}" for file in [*config, *found])
     return hashlib.sha256(material.encode()).hexdigest()
+
+
+def _stamp(file: Path) -> tuple[int, int, int]:
+    status = file.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+@functools.lru_cache(maxsize=256)
+def _file_digest(file: Path, stamp: tuple[int, int, int]) -> str:
+    """Digest of a file as it was at a stamp."""
+    return sha256_file(file)
 
 
 def special_tokens(special: Mapping[str, int | None], config: Any) -> None:

@@ -37,6 +37,10 @@ def check_reader(reader: ReaderDefinition, file: Path, text_field: str = "text")
     names = [document.name for document in documents]
     assert len(set(names)) == len(names), "names of documents must be unique"
     assert documents == list(reader.read(file, text_field)), "two readings give different documents"
+    if reader.rows is not None:
+        rows = list(reader.rows(file, (text_field,)))
+        assert rows, f"{file} holds no row"
+        assert all(set(row.values) == {text_field} for row in rows), "rows must hold the columns that are asked for"
     _refuses_what_it_cannot_read(reader, text_field)
 
 

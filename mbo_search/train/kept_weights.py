@@ -8,6 +8,7 @@ one whose stages have trained them all.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from mbo_search.model.blocks import block_of
 from mbo_search.model.language_model import LanguageModel
 from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.study.spec.schedule import LORA
+from mbo_search.study.spec.study import SizedModel
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of tensors by name, known before any memory is taken for them."""
@@ -43,12 +45,32 @@ def base_of(model: LanguageModel) -> str | None:
     return model.spec.sha256
 
 
+def check_base(model: SizedModel, base: str | None) -> None:
+    """Refuse a state whose other weights are not in the model's folder, or no longer.
+
+    Args:
+        model: The model that is to take the state.
+        base: What the state says of the weights that it leaves out.
+
+    Raises:
+        StoreError: If they are missing.
+    """
+    if base is None:
+        return
+    if not isinstance(model, PretrainedModel) or base != model.sha256:
+        raise StoreError("a state of a model that was pretrained otherwise")
+    from mbo_search.model.hub_config import pretrained_digest  # the door to transformers
+
+    if pretrained_digest(Path(model.pretrained)) != base:
+        raise StoreError(f"{model.pretrained} no longer holds the weights that training started from")
+
+
 def check_kept(model: LanguageModel, base: str | None, found: Shapes) -> None:
     """Refuse weights that are not those of a state of a model.
 
     Args:
         model: The model that is to take them.
-        base: What the state says of the weights that it leaves out.
+        base: What the state says of the weights that it leaves out; None if it holds all.
         found: The weights that it holds.
 
     Raises:
@@ -56,8 +78,6 @@ def check_kept(model: LanguageModel, base: str | None, found: Shapes) -> None:
     """
     expected = _shapes(model)
     if base is not None:
-        if not isinstance(model.spec, PretrainedModel) or base != model.spec.sha256:
-            raise StoreError("is of a model that was pretrained otherwise")
         expected = {name: shape for name, shape in expected.items() if name in found or _is_adapter(name)}
     check_shapes(expected, found)
 

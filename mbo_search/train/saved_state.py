@@ -39,6 +39,7 @@ from mbo_search.train.averages import SegmentMean
 from mbo_search.train.kept_weights import (
     Shapes,
     base_of,
+    check_base,
     check_kept,
     check_shapes,
     kept_weights,
@@ -191,6 +192,7 @@ def _evaluated_model(state_dir: Path, setup: TrainSetup) -> LanguageModel:
 
 def _read_model(saved: SavedState, path: Path, setup: TrainSetup) -> LanguageModel:
     """The model of a state; what the state leaves out it has from its folder."""
+    check_base(setup.model, saved.base)
     model = fresh_state(setup, seed=0).model
     if saved.adapter is not None:
         try:

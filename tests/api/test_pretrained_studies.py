@@ -6,7 +6,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import peft
 import pytest
+import torch
 import transformers
 
 import mbo_search as mbo
@@ -19,7 +21,7 @@ study: go-on
 data: {source: [texts]}
 model: {pretrained: base, context: 16, layers: 2}
 budget: {tokens: 3840, grid: 0.25}
-train: {batch_tokens: 96}
+train: {batch_tokens: 96, threads: 1, precision: float32}
 evaluation: {tokens: 256, points: 2}
 resources: {workers: 1}
 search: {trials: 3}
@@ -65,6 +67,37 @@ def test_a_search_starts_from_the_weights_and_ends_in_a_folder_like_theirs(study
     assert final.num_parameters == sum(parameter.numel() for parameter in loaded.parameters())
     best = again.ranking.sort_values("val_loss").iloc[0]
     assert final.val_loss == pytest.approx(float(best["val_loss"]), rel=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # between the two libraries
+def test_adapters_are_searched_and_written_beside_the_merged_model(study_file: Path) -> None:
+    from mbo_search.data.prepare import prepare
+    from mbo_search.export.final import train_final
+    from mbo_search.study.files.schedule_file import load_schedule_file
+    from mbo_search.train.setup.eval_text import validation_use
+
+    adapters = "model.adapters={lora: {rank: [2, 4], targets: [auto, attention]}}"
+    overrides = [adapters, "search.trials=2", "train.micro_batch=6", "train.precision=float32"]
+    run = mbo.search(mbo.load_study(study_file, overrides), options=QUIET)
+    assert run.summary is not None
+    assert run.summary.num_complete == 2
+    states = [json.loads(path.read_text()) for path in run.path.rglob("stages/**/state.json")]
+    assert states
+    assert all(state["base"] and state["adapter"]["rank"] in (2, 4) for state in states)
+
+    file = load_schedule_file(run.path / "best.yaml")
+    final = train_final(file, study_file.parent / "final", cache=Path("cache"))
+    rows = validation_use(prepare(file.study.data, Path("cache")), context=16, num_tokens=256).rows
+    batch = rows.read(0, rows.num_rows)
+    base = transformers.AutoModelForCausalLM.from_pretrained(study_file.parent / "base", num_hidden_layers=2)
+    adapted = peft.PeftModel.from_pretrained(base, study_file.parent / "final" / "adapter")
+    merged = transformers.AutoModelForCausalLM.from_pretrained(study_file.parent / "final")
+    for model in (adapted, merged):
+        with torch.inference_mode():
+            logits = model.eval()(input_ids=torch.from_numpy(batch.inputs)).logits.flatten(0, 1)
+        loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(batch.targets).flatten())
+        assert float(loss) == pytest.approx(final.val_loss, abs=1e-4)
 
 
 def test_other_weights_under_the_same_name_end_a_run(study_file: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mbo_search.errors import StudyError
-from mbo_search.metrics.library import library
+from mbo_search.metrics.library import check_libraries, library
 from mbo_search.metrics.measure import corpus_score
 from mbo_search.metrics.registry import MEASURES
 from mbo_search.metrics.score import ScoringPlan, TaskExample, score
@@ -68,6 +68,20 @@ def test_every_metric_can_be_measured_at_once() -> None:
     assert list(found.scores) == list(METRICS)
     for name, statistics in found.statistics.items():
         assert corpus_score(MEASURES[name], statistics) == found.scores[name]
+
+
+def test_the_libraries_of_all_metrics_are_looked_for_before_anything_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    check_libraries(tuple(METRICS))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    check_libraries(["accuracy", "token_f1"])
+    with pytest.raises(StudyError) as caught:
+        check_libraries(["chrf", "accuracy", "bleu", "rouge_l"])
+    assert [problem.rule for problem in caught.value.problems] == [
+        "needs the package `sacrebleu`",
+        "needs the package `rouge_score`",
+    ]
 
 
 def test_a_missing_library_is_named_with_its_extra() -> None:

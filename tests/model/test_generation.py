@@ -22,7 +22,9 @@ MOST = 12
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> HubModel:
     """A tiny model that is sure of what it says, so that rounding decides nothing."""
     folder = write_pretrained(request.param, tmp_path_factory.mktemp(request.param))
-    model = build_model(sized_model(PretrainedSpec(pretrained=str(folder), context=40)), VOCAB_SIZE, seed=0)
+    model = build_model(
+        sized_model(PretrainedSpec(pretrained=str(folder), context=40), VOCAB_SIZE), VOCAB_SIZE, seed=0
+    )
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 2:

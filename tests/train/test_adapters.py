@@ -44,7 +44,10 @@ def setup_of(architecture: str, data: PreparedData, folder: Path) -> TrainSetup:
     return tiny_setup(data, model=sized_model(spec, data.metadata.vocab_size))
 
 
-@pytest.fixture(scope="module", params=["llama", "gpt2", "bert"])
+@pytest.fixture(
+    scope="module",
+    params=["llama", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gpt2", "bert"))],
+)
 def setup(
     request: pytest.FixtureRequest, data: PreparedData, tmp_path_factory: pytest.TempPathFactory
 ) -> TrainSetup:
@@ -56,7 +59,7 @@ def test_a_state_that_is_read_back_goes_on_as_the_one_in_memory(
     schedule: Schedule, setup: TrainSetup, tmp_path: Path
 ) -> None:
     in_memory, path = nodes(setup, schedule, tmp_path / "whole"), schedule_path(schedule, setup, SEED)
-    for first in range(1, len(path.segments)):
+    for first in (1, 3, 4):
         node = Node(key=path.keys[first - 1], path=in_memory[first - 1])
         folder, _ = TorchStageRunner(setup, tmp_path / "again").run(
             node, [path.segments[first]], SEED, lambda: False
@@ -103,3 +106,20 @@ def test_adapters_follow_from_the_seed_and_are_in_the_key(setup: TrainSetup) -> 
         for change in ({}, {"rank": 3}, {"alpha": 5.0}, {"dropout": 0.2}, {"targets": "mlp"})
     ]
     assert len({schedule_path(make_schedule(stage), setup, SEED).keys[0] for stage in stages}) == len(stages)
+
+
+def test_recomputed_layers_train_to_the_same_weights(setup: TrainSetup, tmp_path: Path) -> None:
+    schedule = make_schedule(make_stage("only", 1.0, "adamw", trainable="lora", adapter=ADAPTER, lr_shape=LINEAR))
+    recomputing = setup.model_copy(update={"gradient_checkpointing": True})
+    plain, again = (
+        load_file(run_whole_folder(one, schedule, tmp_path / name) / "weights.safetensors")
+        for name, one in (("plain", setup), ("again", recomputing))
+    )
+    assert all(torch.allclose(plain[name], again[name], atol=1e-6) for name in plain)
+
+
+def run_whole_folder(setup: TrainSetup, schedule: Schedule, scratch: Path) -> Path:
+    path = schedule_path(schedule, setup, SEED)
+    folder, report = TorchStageRunner(setup, scratch).run(None, path.segments, SEED, lambda: False)
+    assert folder is not None, report.message
+    return folder

@@ -24,6 +24,9 @@ from mbo_search.errors import DataError, Problem
 from mbo_search.study.spec.study import DataSpec
 from mbo_search.study.spec.task import TaskSpec
 
+MOST_LABELS = 1000
+"""Each one is weighed for every text that is classified."""
+
 _MOST_PROBLEMS = 20
 
 
@@ -35,16 +38,13 @@ class SplitExamples:
         splits: The examples of each split, in the order of the sources.
         sources: What was read.
         dedup: What was dropped.
+        labels: Labels of the training split, sorted; None unless the task is one of labels.
     """
 
     splits: Mapping[Split, Sequence[Document]]
     sources: tuple[SourceMetadata, ...]
     dedup: DedupMetadata
-
-    def labels(self) -> tuple[str, ...]:
-        """What is asked for in the training split, each text once, sorted."""
-        found = {doc.text[start:end] for doc in self.splits["train"] for start, end in doc.asked or ()}
-        return tuple(sorted(found))
+    labels: tuple[str, ...] | None = None
 
 
 class _Dropped:
@@ -101,7 +101,24 @@ def read_examples(
     dealt["train"] = list(_without_leaks(dealt, drops))
     dedup = drops.metadata(spec, num_compared)
     check_enough(spec, (), len(dealt["train"]), dedup)
-    return SplitExamples(splits=dealt, sources=read.sources, dedup=dedup)
+    labels = _labels(spec.task, dealt["train"])
+    return SplitExamples(splits=dealt, sources=read.sources, dedup=dedup, labels=labels)
+
+
+def _labels(task: TaskSpec, train: Sequence[Document]) -> tuple[str, ...] | None:
+    """What is asked for in the training split, each text once.
+
+    Raises:
+        DataError: If there are too many to choose from.
+    """
+    if task.label is None:
+        return None
+    labels = {example.text[start:end] for example in train for start, end in example.asked or ()}
+    if len(labels) > MOST_LABELS:
+        rule = f"has {len(labels)} values in the training split; a model chooses from at most {MOST_LABELS} labels"
+        hint = "name another column, or name both as prompt and completion"
+        raise DataError([Problem(key="data.task.label", value=task.label, rule=rule, hint=hint)])
+    return tuple(sorted(labels))
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,9 +73,11 @@ def main(kind: str, argument: str) -> None:
             status, reply = DONE, work(texts)
         except Exception:  # the parent says it
             status, reply = FAILED, traceback.format_exc(limit=-1).strip().encode(errors="replace")
-        replies.write(status + len(reply).to_bytes(LENGTH_BYTES, "little"))
-        replies.write(reply)
-        replies.flush()
+        try:
+            replies.write(status + len(reply).to_bytes(LENGTH_BYTES, "little") + reply)
+            replies.flush()
+        except BrokenPipeError:
+            os._exit(1)  # the parent is gone; nobody is left to tell
 
 
 def _read_text(requests: IO[bytes]) -> str:

@@ -25,6 +25,7 @@ from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.node_store import NodeStore
 from mbo_search.store.open_store import open_node_store
 from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.generate import GenerateSpec
 from mbo_search.system.files import read_json, write_json
 from mbo_search.train.execution.execute import execute
 from mbo_search.train.execution.path import schedule_path
@@ -47,6 +48,8 @@ class WorkerPlan(Description):
         store_url: Where the stage store is; None: in the run directory.
         memory_fraction: Share of a GPU's memory that a trial may take, in (0, 1].
         hang_seconds: Running time without a step that counts as a hang.
+        metrics: What is measured of a task beside its loss, by names of the catalogue.
+        generate: How answers are generated for them.
     """
 
     setup: TrainSetup
@@ -54,6 +57,8 @@ class WorkerPlan(Description):
     store_url: str | None = None
     memory_fraction: float = 1.0
     hang_seconds: float = Field(default=600.0, gt=0)
+    metrics: tuple[str, ...] = ()
+    generate: GenerateSpec = GenerateSpec()
 
 
 class TrialWorker:
@@ -102,7 +107,9 @@ class TrialWorker:
                 outcome = execute(path, runner, self._store, stop=stop_and_beat, on_boundary=judge, log=log)
         except TrialError as error:
             return TrialOutcome(state="failed", reason="hung", message=str(error))
-        return self._with_test_losses(as_probe(outcome, task), task, path.keys[-1])
+        return self._with_scores(
+            self._with_test_losses(as_probe(outcome, task), task, path.keys[-1]), task, path.keys[-1]
+        )
 
     def _runner_of(self, task: TrialTask) -> StageRunner:
         """Trainer of a task, unless it is known that another attempt would fail as an earlier one did."""
@@ -144,6 +151,34 @@ class TrialWorker:
             losses = self._held_out_losses(end, texts)
             found |= {"test_loss": losses.test_loss, "message": losses.message} | _judgement(losses)
         return outcome.model_copy(update=found)
+
+    def _with_scores(self, outcome: TrialOutcome, task: TrialTask, end: str) -> TrialOutcome:
+        """Add the metrics of a complete run: on validation examples, of runs on fresh seeds on judged ones."""
+        if outcome.state != "complete" or not self._plan.metrics or self._given is not None:
+            return outcome
+        from mbo_search.train.scoring import score_state
+        from mbo_search.train.setup.eval_text import judged_examples, searched_examples
+
+        judged = None if task.is_search else judged_examples(self._prepared, self._setup)
+        try:
+            scored = score_state(
+                self._store.load(end).node.path,
+                self._setup,
+                self._prepared,
+                examples=searched_examples(self._prepared, self._setup) if judged is None else judged,
+                metrics=self._plan.metrics,
+                generate=self._plan.generate,
+            )
+        except (StoreError, MemoryError, RuntimeError) as error:
+            first_line = str(error).strip().split("\n")[0]
+            message = "; ".join(part for part in (outcome.message, f"no metrics: {first_line}") if part)
+            return outcome.model_copy(update={"message": message})
+        finally:
+            self._store.release()
+        if judged is None:
+            return outcome.model_copy(update={"scores": dict(scored.scores)})
+        statistics = {name: tuple(map(tuple, rows.tolist())) for name, rows in scored.statistics.items()}
+        return outcome.model_copy(update={"judged_statistics": statistics})
 
     def _held_out_losses(self, end: str, texts: Sequence[HeldOutText]) -> HeldOutLosses:
         from mbo_search.train.held_out import evaluate_held_out, missing_losses

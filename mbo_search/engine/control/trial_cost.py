@@ -29,7 +29,7 @@ _UNEXAMINED: Mapping[str, object] = MappingProxyType(
         "judged_loss": None,
         "document_tokens": (),
         "document_nats": (),
-        "judged_statistics": MappingProxyType({}),
+        "judged_statistics": {},
     }
 )
 

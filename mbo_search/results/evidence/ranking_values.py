@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_ser
 
 from mbo_search.results.evidence.attribution import Attribution
 from mbo_search.results.evidence.counts import StudyCounts
+from mbo_search.results.evidence.score_comparisons import ScoreComparison
 from mbo_search.results.records.records import Arm
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT, Answer, PairedTest
@@ -383,6 +384,8 @@ class Ranking(Description):
         declared: What the study's question is about: whether the `recipes` that its search found differ (verdict),
             or whether `searching` for the freedom pays, over independent searches (repeats).
         notes: What was wanted and is not there, in sentences.
+        score_comparisons: Metrics of the task: the question's champion against the champions below, and the best
+            schedule against the best baseline; absent where there are none.
     """
 
     model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
@@ -402,3 +405,8 @@ class Ranking(Description):
     repeats: SearchRepeats | None = None
     declared: Literal["recipes", "searching"] = "recipes"
     notes: tuple[str, ...] = ()
+    score_comparisons: tuple[ScoreComparison, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_empty(write(self), "score_comparisons")

@@ -19,6 +19,7 @@ from mbo_search.results.evidence.ladder import LadderContext, ladder_rows
 from mbo_search.results.evidence.noise import difference_noise, noise_floor
 from mbo_search.results.evidence.ranking_values import PairComparison, RankedRun, RankedTrial, Ranking, Totals
 from mbo_search.results.evidence.rounds import champions_by_round
+from mbo_search.results.evidence.score_comparisons import compare_scores
 from mbo_search.results.evidence.scores import mean_scores
 from mbo_search.results.evidence.token_scaling import token_ratio
 from mbo_search.results.ranking.pareto import mark_front
@@ -108,7 +109,18 @@ def rank(
         noise_floor=noise_floor(groups, best),
         attribution=None if known.attribution is None else attribute(records, best, known.attribution),
         notes=_notes(groups, best, confirm),
+        score_comparisons=compare_scores(groups, _pairs(ordered, best, comparisons)),
     )
+
+
+def _pairs(
+    ordered: Sequence[ScheduleRuns], best: Champions, comparisons: Sequence[PairComparison]
+) -> list[tuple[int, int]]:
+    """What the question compares, and the best schedule with the best baseline."""
+    declared = [(one.trial, one.other) for one in comparisons if one.role == "declared"]
+    if not ordered or best.baseline is None:
+        return declared
+    return [*declared, (ordered[0].head.trial, best.baseline.head.trial)]
 
 
 def _errors_against(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mbo_search.data.batches import MeasuredRows, TokenStream, TrainingStream
-from mbo_search.data.judged import JudgedRows, judged_pieces
+from mbo_search.data.judged import JudgedExamples, JudgedRows, judged_pieces
 from mbo_search.data.masked import MaskedJudged, MaskedRows, MaskedStream, Masking
 from mbo_search.data.metadata import SPLITS, Split
 from mbo_search.data.parts import validation_parts
@@ -28,12 +28,14 @@ class ValidationUse:
         judged: Documents on which finished models are judged, none of which is in a row; None if the split is too
             short for both.
         why_not: Why there are none, as a sentence without its full stop; else empty.
+        searched_examples: The examples in the rows; None if the text is no task.
     """
 
     rows: MeasuredRows
     fingerprint: str
     judged: JudgedRows | None = None
     why_not: str = ""
+    searched_examples: Examples | None = None
 
     @property
     def judged_fingerprint(self) -> str | None:
@@ -105,6 +107,19 @@ def judged_rows(prepared: PreparedData, setup: TrainSetup) -> JudgedRows | None:
         raise DataError(f"{setup.data_folder} does not hold the judged documents that the study was set up with")
     masking = masking_of(setup)
     return judged if masking is None else MaskedJudged(judged, masking)
+
+
+def searched_examples(prepared: PreparedData, setup: TrainSetup) -> Examples:
+    """Validation examples of a task on which every trial is evaluated."""
+    found = _use_of_setup(prepared, setup).searched_examples
+    assert found is not None, "only tasks have examples"
+    return found
+
+
+def judged_examples(prepared: PreparedData, setup: TrainSetup) -> Examples | None:
+    """Examples of a task on which finished models are judged; None if the study has none."""
+    judged = judged_rows(prepared, setup)
+    return judged.examples if isinstance(judged, JudgedExamples) else None
 
 
 def rows_of_test_split(prepared: PreparedData, setup: TrainSetup) -> MeasuredRows:
@@ -187,7 +202,13 @@ def _use_of_examples(prepared: PreparedData, context: int, num_tokens: int) -> V
     parts = example_parts(
         examples, context=context, num_tokens=num_tokens, split_sha256=prepared.split_sha256("validation")
     )
-    return ValidationUse(rows=parts.rows, fingerprint=parts.fingerprint, judged=parts.judged, why_not=parts.why_not)
+    return ValidationUse(
+        rows=parts.rows,
+        fingerprint=parts.fingerprint,
+        judged=parts.judged,
+        why_not=parts.why_not,
+        searched_examples=parts.searched,
+    )
 
 
 def _examples(prepared: PreparedData, split: Split, context: int) -> Examples:

@@ -1,11 +1,14 @@
 """The memory that a trial takes, predicted from the sizes of its model, and the micro-batch that fits.
 
 Counted are weights, gradients, the optimizer's state, the mean of the weights that evaluations need, and what the
-backward pass keeps of a micro-batch. On five models of 0.4 to 29 M parameters the latter was between 0.74 and 1.23
+backward pass keeps of a micro-batch; where a pretrained model's weights are frozen in all stages, they have neither
+gradients nor a state. On five models of 0.4 to 29 M parameters the latter was between 0.74 and 1.23
 times what is counted here, so nothing is refused that is not over the limit by a third.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.model.size import mlp_width, num_parameters
@@ -13,6 +16,8 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.pretrained import PretrainedModel
+from mbo_search.study.spec.schedule import LORA
 from mbo_search.study.study import Study
 from mbo_search.system.memory import memory_bytes, process_bytes_left
 from mbo_search.train.setup.setup import TrainSetup
@@ -26,8 +31,8 @@ _PROCESS_BYTES = 400 * 2**20
 _SURE = 0.75
 """Share of a prediction that is needed at least."""
 
-_FIXED_FLOATS = 3
-"""Floats a parameter beside the optimizer's state: weight, gradient, mean."""
+_LEARNING_FLOATS = 2
+"""Floats that a weight needs to learn beside itself and the optimizer's state: gradient and mean."""
 
 
 class TrialMemory(Description):
@@ -60,18 +65,44 @@ class TrialMemory(Description):
         return _SURE * (self.fixed_bytes + micro_batch * self.sequence_bytes) > self.available_bytes
 
 
+@dataclass(frozen=True, slots=True)
+class CountedWeights:
+    """Weights of a study's largest trial.
+
+    Attributes:
+        all: Those of the model, with its adapters.
+        learning: Those that learn at once.
+    """
+
+    all: int
+    learning: int
+
+
+def count_weights(study: Study, setup: TrainSetup) -> CountedWeights:
+    """Count the weights of a trial; of a fresh model all count as learning."""
+    total = num_parameters(setup.model, setup.vocab_size)
+    if not isinstance(setup.model, PretrainedModel):
+        return CountedWeights(total, total)
+    from mbo_search.model.learning import LearningWeights  # the door to transformers
+
+    counted = LearningWeights(setup.model, study.model.lora)
+    opponents = "all" if study.model.lora is None else LORA
+    trainable = {opponents, *(chosen for axes in staged_space(study).stages for chosen in axes.trainable)}
+    return CountedWeights(total + counted.in_adapters, max(map(counted.of, trainable)))
+
+
 def trial_memory(study: Study, setup: TrainSetup, slots: int) -> TrialMemory:
     """Predict the memory of one trial of a study."""
     model = setup.model
     floats = _activation_floats(setup)
     size = _HALF_BYTES if setup.precision == "bfloat16" else _FLOAT_BYTES
     token_bytes = floats * size + 3 * setup.vocab_size * _FLOAT_BYTES
+    counted = count_weights(study, setup)
     names = {choice.name for axes in staged_space(study).stages for choice in axes.optimizers}
     state_floats = max((OPTIMIZERS[name].state_floats for name in names), default=2.0)
-    floats_per_parameter = _FIXED_FLOATS + state_floats + _regularizer_floats(study)
-    weights = num_parameters(model, setup.vocab_size) * floats_per_parameter * _FLOAT_BYTES
+    fixed = counted.all * (1 + _regularizer_floats(study)) + counted.learning * (_LEARNING_FLOATS + state_floats)
     return TrialMemory(
-        fixed_bytes=int(weights) + _PROCESS_BYTES,
+        fixed_bytes=int(fixed * _FLOAT_BYTES) + _PROCESS_BYTES,
         sequence_bytes=token_bytes * model.context,
         micro_batch=setup.micro_batch,
         available_bytes=_available_bytes(setup, slots),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import Problem, StudyError
+from mbo_search.metrics.library import check_libraries
 from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.study.spec.segments import resolve_budget
@@ -20,19 +21,18 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
     """Settle how a study trains here; loading torch and measuring take up to a few seconds.
 
     Raises:
-        StudyError: If the batch does not fit the context, or the budget does not fit the grid.
+        StudyError: If the batch does not fit the context, the budget does not fit the grid, or the library of a
+            metric is missing.
         DataError: If there is too little text for the evaluation windows.
     """
-    from mbo_search.model.build import sized_model
     from mbo_search.train.setup.probe import choose_arithmetic, default_device
 
     _check_batch(study)
+    check_libraries(study.evaluation.metrics)
     use = validation_use(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
     budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
     vocab_size, train = prepared.metadata.vocab_size, study.train
-    model = sized_model(study.model, vocab_size)
-    _check_vocabulary(model, vocab_size)
-    _check_objective(study, model)
+    model = _checked_model(study, vocab_size)
     ranks = study.resources.workers_per_trial
     threads = max(1, available_cores() // (workers * ranks)) if train.threads == "auto" else train.threads
     device = default_device() if train.device == "auto" else train.device
@@ -64,6 +64,16 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
     )
     setup = _within_memory(study, setup, workers)
     return setup.model_copy(update={"numerics": numerics_here(setup)})
+
+
+def _checked_model(study: Study, vocab_size: int) -> SizedModel:
+    """The model of a study, if it knows the vocabulary and can do the task."""
+    from mbo_search.model.build import sized_model
+
+    model = sized_model(study.model, vocab_size)
+    _check_vocabulary(model, vocab_size)
+    _check_objective(study, model)
+    return model
 
 
 def _within_memory(study: Study, setup: TrainSetup, workers: int) -> TrainSetup:

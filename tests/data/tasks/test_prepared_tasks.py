@@ -269,3 +269,40 @@ def test_token_shards_have_no_columns(tmp_path):
     (tmp_path / "shard.bin").write_bytes(bytes(100))
     with pytest.raises(DataError, match="needs rows with columns, not token shards"):
         prepare(spec(str(tmp_path / "shard.bin")), tmp_path / "cache")
+
+
+def test_too_many_labels_are_no_labels(tmp_path, monkeypatch):
+    monkeypatch.setattr("mbo_search.data.tasks.example_splits.MOST_LABELS", 20)
+    source = write_jsonl(tmp_path / "rows.jsonl", QUESTIONS)
+    with pytest.raises(DataError, match=r"data\.task\.label: answer has 3\d values .* at most 20 labels"):
+        prepare(spec(source, {"text": "question", "label": "answer"}), tmp_path / "cache")
+
+
+def test_a_saved_dataset_of_splits_goes_to_its_splits(tmp_path):
+    folder = tmp_path / "dataset"
+    folder.mkdir()
+    (folder / "dataset_dict.json").write_text('{"splits": ["train", "test"]}', encoding="utf-8")
+    write_dataset(folder / "train", QUESTIONS)
+    write_dataset(folder / "test", QUESTIONS[:4])
+    prepared = prepare(spec(str(folder)), tmp_path / "cache")
+    held = {(f"{row['question']}\n", f"{row['answer']}<|endoftext|>") for row in QUESTIONS[:4]}
+    assert set(examples(prepared, "test")) == held
+    assert held.isdisjoint(examples(prepared, "train"))
+    assert prepared.metadata.dedup.in_test == 4
+
+
+def test_compressed_rows_are_read_and_damaged_ones_are_named(tmp_path):
+    import gzip
+
+    plain = write_jsonl(tmp_path / "rows.jsonl", QUESTIONS)
+    packed = tmp_path / "rows.jsonl.gz"
+    packed.write_bytes(gzip.compress((tmp_path / "rows.jsonl").read_bytes()))
+    assert all_examples(prepare(spec(str(packed)), tmp_path / "cache")) == EXPECTED
+    packed.write_bytes(packed.read_bytes()[:-20])
+    (tmp_path / "bad.jsonl").write_text('{"question": "a", "answer": "b"}\n{"question": \n', encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        prepare(spec((plain, str(packed), str(tmp_path / "bad.jsonl"))), tmp_path / "cache")
+    told = sorted(str(problem) for problem in caught.value.problems)
+    assert len(told) == 2
+    assert "bad.jsonl:2:" in told[0]
+    assert "rows.jsonl.gz: is damaged" in told[1]

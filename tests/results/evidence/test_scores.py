@@ -16,6 +16,7 @@ from mbo_search.report.page.tables import ranking_table
 from mbo_search.report.source import read_source
 from mbo_search.report.style.i18n import load_strings
 from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking, Totals
+from mbo_search.results.evidence.score_comparisons import ScoreComparison, compare_scores
 from mbo_search.results.evidence.scores import judged_scores
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.ranking.frames import RANKING_COLUMNS, TRIAL_COLUMNS, ranking_frame, trials_frame
@@ -23,6 +24,7 @@ from mbo_search.results.ranking.provenance import schedule_file_of
 from mbo_search.results.ranking.rank import rank
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.study.files.schedule_file import dump_schedule_file, parse_schedule_file
 from mbo_search.testing.records import make_record, make_stage
 from mbo_search.testing.runs import build_run
@@ -95,6 +97,66 @@ def test_judged_examples_give_the_scores_where_all_fresh_seeds_have_them() -> No
 )
 def test_statistics_of_a_stranger_that_no_metric_has_count_nothing(rows: tuple[tuple[float, ...], ...]) -> None:
     assert judged_scores(scored(0, judged_statistics={"exact_match": rows, "unknown": ((1.0,),)})) == {}
+
+
+def judged(trial: int, arm: str, seed: int, lr: float, right: list[float]) -> TrialRecord:
+    record = make_record(trial, make_stage("adamw", 1.0, lr=lr), arm=arm, loss=3.0 - lr)
+    rows = tuple((value,) for value in right)
+    return TrialRecord.model_validate(
+        {**record.model_dump(), "seed": seed, "judged_statistics": {"exact_match": rows}}
+    )
+
+
+def compared(better: list[float], worse: list[float], seeds: tuple[int, ...] = (1, 2)) -> list[ScoreComparison]:
+    """A staged schedule against a baseline, of which each seed has the same answers right."""
+    searched = [make_record(n, make_stage("adamw", 1.0, lr=lr), arm="staged") for n, lr in ((0, 0.1), (1, 0.2))]
+    fresh = [
+        judged(2 * seed + place, "confirm", seed, lr, right)
+        for seed in seeds
+        for place, (lr, right) in enumerate(((0.1, better), (0.2, worse)))
+    ]
+    groups = group_by_schedule([*searched, *fresh])
+    return list(compare_scores(groups, [(0, 1), (0, 1), (0, 9), (0, 0)]))
+
+
+def test_schedules_are_compared_on_the_same_seeds_and_examples() -> None:
+    (found,) = compared([1.0] * 30 + [0.0] * 10, [1.0] * 20 + [0.0] * 20)
+    assert (found.metric, found.trial, found.other, found.mean) == ("exact_match", 0, 1, 0.25)
+    assert (found.num_seeds, found.num_examples, found.level) == (2, 40, 0.95)
+    assert found.low is not None
+    assert 0 < found.low < 0.25 < (found.high or 0)
+    (alone,) = compared([1.0, 0.0], [0.0, 0.0], seeds=(1,))
+    assert (alone.mean, alone.low, alone.level, alone.p_value) == (0.5, None, None, None)
+
+
+def test_answers_to_other_examples_are_not_compared() -> None:
+    assert compared([1.0] * 30, [1.0] * 20) == []
+
+
+def test_the_ranking_holds_what_the_question_compares() -> None:
+    records = [
+        make_record(0, make_stage("adamw", 1.0, lr=0.1), arm="baseline", loss=3.0),
+        make_record(1, make_stage("lion", 0.5), make_stage("adamw", 0.5), arm="staged", loss=2.9),
+    ]
+    fresh = [
+        TrialRecord.model_validate(
+            {
+                **record.model_dump(),
+                "trial": 2 * seed + record.trial,
+                "arm": "confirm",
+                "seed": seed,
+                "judged_statistics": {"exact_match": [(float(place >= 4 * record.trial),) for place in range(40)]},
+            }
+        )
+        for seed in (1, 2)
+        for record in records
+    ]
+    ranking = rank([*records, *fresh], "s", Totals(), scale="x")
+    (found,) = ranking.score_comparisons
+    assert (found.trial, found.other, found.mean) == (1, 0, pytest.approx(-0.1))
+    assert Ranking.model_validate_json(ranking.model_dump_json()) == ranking
+    assert any("#1 over #0: exact_match -0.1 (95% interval " in str(part) for part in ranking_text(ranking))
+    assert "score_comparisons" not in rank(records, "s", Totals(), scale="x").model_dump()
 
 
 def test_tables_have_a_column_for_each_metric_at_their_end(run: RunDirectory) -> None:

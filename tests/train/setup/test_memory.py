@@ -7,14 +7,17 @@ import torch
 import torch.nn.functional as F
 
 from mbo_search.errors import StudyError
+from mbo_search.model.build import sized_model
 from mbo_search.model.decoder import build_decoder
 from mbo_search.model.language_model import recompute_layers
 from mbo_search.model.size import num_parameters
+from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.study import RegularizerChoice
 from mbo_search.system import memory as system_memory
+from mbo_search.testing.pretrained import write_pretrained
 from mbo_search.testing.runs import make_setup, make_study
 from mbo_search.train.setup import memory as module
-from mbo_search.train.setup.memory import check_memory, trial_memory
+from mbo_search.train.setup.memory import check_memory, count_weights, trial_memory
 
 MIB = 2**20
 
@@ -106,3 +109,25 @@ def test_what_regularizers_keep_is_counted(planned):
         4 * num_parameters(setup.model, setup.vocab_size)
     )
     assert copies == pytest.approx(2)
+
+
+def test_frozen_weights_have_neither_gradients_nor_a_state(planned, tmp_path):
+    _, setup = planned
+    folder = write_pretrained("llama", tmp_path)
+    fixed = {}
+    for name, settings in {
+        "all": {},
+        "adapters": {"adapters": {"lora": {"rank": [2, 4]}}},
+        "both": {"adapters": {"lora": {"rank": 2}}, "trainable": "all"},
+    }.items():
+        trainable = settings.pop("trainable", "lora" if settings else "all")
+        spec = PretrainedSpec(pretrained=str(folder), context=16, **settings)
+        study = make_study(2)
+        stages = tuple(stage.model_copy(update={"trainable": (trainable,)}) for stage in study.stages)
+        study = study.model_copy(update={"model": spec, "stages": stages})
+        fixed[name] = count_weights(study, setup.model_copy(update={"model": sized_model(spec, 257)}))
+    base = fixed["all"].all
+    assert fixed["all"].learning == base
+    assert fixed["adapters"].learning == fixed["adapters"].all - base
+    assert fixed["adapters"].learning == 2 * (fixed["both"].all - base)
+    assert fixed["both"].learning == fixed["both"].all
