@@ -1,4 +1,4 @@
-"""Proves that a trained model's metrics are those of its answers, on the examples that they are to be measured on."""
+"""Proves that a trained model's metrics are those of its answers, on the examples that they are meant for."""
 
 from __future__ import annotations
 
