@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ from typer.main import get_command
 
 from mbo_search.cli.app import app
 from mbo_search.cli.console import run_app
+from mbo_search.system.files import read_json, write_json
+from mbo_search.testing.pretrained import write_pretrained
 from tests.cli.tiny import write_study
 from tests.documentation.commands import PAGES, ROOT, Command, documented_commands, named_files
 from tests.helpers.forks import forks
@@ -41,6 +44,15 @@ SETTINGS = {
     "resume": {"search.trials": "5"},
     "fork": {"search.trials": "5"},
 }
+SMALLER = {
+    "layers: 6 ": "layers: 2 ",
+    "tokens: 20480": "tokens: 6144",
+    "tokens: 40k": "tokens: 10240",
+    "batch_tokens: 1024": "batch_tokens: 256",
+    "batch_tokens: 512": "batch_tokens: 128",
+}
+"""What is changed in the files of a page, so that it takes seconds."""
+
 PLACEHOLDERS = {
     "DIR": ["reports/my-study"],
     "DIR...": ["reports/my-study"],
@@ -177,7 +189,9 @@ def run_here(place, monkeypatch, capfd):
 def test_the_commands_of_a_page_run_in_their_order(page, place, finished, run_here):
     shown = named_files(page)
     for name, text in shown.items():
-        (place / name).write_text(text, encoding="utf-8")
+        (place / name).write_text(smaller(text), encoding="utf-8")
+    if "smollm2-135m" in page.read_text(encoding="utf-8"):
+        write_examples(place)
     for command in documented_commands(page):
         if ours(command) and reason_not_to_run(command) is None:
             for name in ("my-study", "quickstart"):
@@ -189,6 +203,22 @@ def test_the_commands_of_a_page_run_in_their_order(page, place, finished, run_he
                 served(place, words)
             else:
                 run_here(words)
+
+
+def smaller(text: str) -> str:
+    """A file of a page with less to train."""
+    for shown, used in SMALLER.items():
+        text = text.replace(shown, used)
+    return text
+
+
+def write_examples(place: Path) -> None:
+    """The model and the pairs that pages on fine-tuning name, only smaller."""
+    folder = write_pretrained("llama", place / "smollm2-135m")
+    config = read_json(folder / "config.json")
+    write_json(folder / "config.json", {**config, "max_position_embeddings": 512, "num_hidden_layers": 3})
+    rows = [{"question": f"What is {number} + 1?", "answer": str(number + 1)} for number in range(400)]
+    (place / "pairs.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
 
 
 def prepared(command: Command, place: Path) -> list[str]:

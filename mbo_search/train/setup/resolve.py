@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import Problem, StudyError
-from mbo_search.metrics.requirements import check_requirements
+from mbo_search.metrics.library import check_libraries
 from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.study.spec.segments import resolve_budget
@@ -21,13 +21,14 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
     """Settle how a study trains here; loading torch and measuring take up to a few seconds.
 
     Raises:
-        StudyError: If the batch does not fit the context, the budget does not fit the grid, or a metric cannot be
-            measured here.
+        StudyError: If the batch does not fit the context, the budget does not fit the grid, or the library of a
+            metric is missing.
         DataError: If there is too little text for the evaluation windows.
     """
     from mbo_search.train.setup.probe import choose_arithmetic, default_device
 
     _check_batch(study)
+    check_libraries(study.evaluation.metrics)
     use = validation_use(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
     budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
     vocab_size, train = prepared.metadata.vocab_size, study.train
@@ -66,14 +67,12 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
 
 
 def _checked_model(study: Study, vocab_size: int) -> SizedModel:
-    """The model of a study, if it knows the vocabulary and gives what metrics need."""
+    """The model of a study, if it knows the vocabulary and can do the task."""
     from mbo_search.model.build import sized_model
 
     model = sized_model(study.model, vocab_size)
     _check_vocabulary(model, vocab_size)
     _check_objective(study, model)
-    objective = model.objective if isinstance(model, NetworkFacts) else "next_token"
-    check_requirements(study.evaluation.metrics, objective)
     return model
 
 
