@@ -21,8 +21,8 @@ def task_answers(
     run: RunDirectory, row: RankedTrial, model: LanguageModel, prepared: PreparedData
 ) -> tuple[TextSample, ...]:
     """Let a model answer a few held-out examples, those on which finished models are judged where there are any."""
+    from mbo_search.metrics.task_examples import task_examples
     from mbo_search.model.generation import GenerationLimits, generate_answers
-    from mbo_search.train.scoring import task_examples
 
     tokenizer, generate = prepared.tokenizer(), run.study().evaluation.generate or GenerateSpec()
     examples = task_examples(_held_out(run, prepared))

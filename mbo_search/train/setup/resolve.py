@@ -33,8 +33,7 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
     budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
     vocab_size, train = prepared.metadata.vocab_size, study.train
     model = _checked_model(study, vocab_size)
-    ranks = study.resources.workers_per_trial
-    threads = max(1, available_cores() // (workers * ranks)) if train.threads == "auto" else train.threads
+    threads = _threads(study, workers)
     device = default_device() if train.device == "auto" else train.device
     _check_device(device, default_device())
     precision, micro_batch = choose_arithmetic(study, model, vocab_size, device=device, threads=threads)
@@ -52,7 +51,7 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         precision=precision,
         threads=threads,
         device=device,
-        ranks=ranks,
+        ranks=study.resources.workers_per_trial,
         gradient_checkpointing=train.gradient_checkpointing,
         packing=None if study.data.task is None else study.data.task.packing,
         evaluation_tokens=study.evaluation.tokens,
@@ -64,6 +63,12 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
     )
     setup = _within_memory(study, setup, workers)
     return setup.model_copy(update={"numerics": numerics_here(setup)})
+
+
+def _threads(study: Study, workers: int) -> int:
+    """CPU threads of one process of a trial: as given, or its part of the cores."""
+    given, ranks = study.train.threads, study.resources.workers_per_trial
+    return max(1, available_cores() // (workers * ranks)) if given == "auto" else given
 
 
 def _checked_model(study: Study, vocab_size: int) -> SizedModel:
