@@ -64,7 +64,7 @@ RULES: tuple[Rule, ...] = (
     Rule(check=check_sections.check_baselines, reads=()),
     Rule(
         check=check_objectives.check_objectives,
-        reads=("search.objectives", "search.searcher", "search.pruner"),
+        reads=("search", "evaluation.metrics", "data.task"),
     ),
     Rule(check=check_sections.check_resources, reads=()),
     Rule(
