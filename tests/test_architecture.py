@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -17,7 +18,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "mbo_search"
 EXAMPLE_RUN = ROOT / "tests" / "replay" / "directory"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
 SOURCES = sorted(
     path for folder in ("mbo_search", "tests", "tools", "benchmarks") for path in (ROOT / folder).rglob("*.py")
 )
@@ -29,6 +29,12 @@ LIBRARY_ADAPTERS = (PACKAGE / "optim" / "library.py", PACKAGE / "engine" / "back
 MOST_FUNCTION_LINES = 40
 MOST_MODULES_IN_A_FOLDER = 21
 MOST_PARAMETERS = 6
+
+
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    """A module as it is parsed, which only the process that runs these tests needs."""
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def relative(path: Path) -> str:
@@ -98,7 +104,7 @@ def test_continuing_a_text_loads_no_optimizers_and_no_statistics():
 
 
 def test_every_module_says_what_it_owns():
-    assert [relative(path) for path in MODULES if not ast.get_docstring(TREES[path])] == []
+    assert [relative(path) for path in MODULES if not ast.get_docstring(tree_of(path))] == []
 
 
 def test_no_folder_is_a_crowd():
@@ -110,7 +116,7 @@ def test_functions_stay_small():
     guilty = [
         f"{relative(path)}: {function.name}"
         for path in MODULES
-        for function in functions(TREES[path])
+        for function in functions(tree_of(path))
         if body_lines(function) > MOST_FUNCTION_LINES
     ]
     assert guilty == []
@@ -120,7 +126,7 @@ def test_functions_have_few_parameters():
     guilty = [
         f"{relative(path)}: {function.name}"
         for path in MODULES
-        for function in functions(TREES[path])
+        for function in functions(tree_of(path))
         if num_parameters(function) > MOST_PARAMETERS and not ("cli" in path.parts and is_command(function))
     ]
     assert guilty == []
@@ -144,7 +150,7 @@ def test_no_function_passes_unnamed_settings_on():
         f"{relative(path)}: {function.name}"
         for path in MODULES
         if path not in LIBRARY_ADAPTERS
-        for function in functions(TREES[path])
+        for function in functions(tree_of(path))
         if function.args.kwarg is not None
     ]
     assert guilty == []
@@ -174,7 +180,7 @@ def private_uses(path: Path) -> list[str]:
     if not re.search(r"\b(?:ray|optuna)\b", text):
         return []
     found = re.findall(r"\b(?:ray|optuna)(?:\.\w+)*\._[a-z]\w*", text)
-    nodes = list(ast.walk(TREES[path]))
+    nodes = list(ast.walk(tree_of(path)))
     imports = [
         node for node in nodes if isinstance(node, ast.ImportFrom) and is_of_a_searching_library(node.module)
     ]

@@ -112,6 +112,13 @@ def catalogue_page() -> str:
                 for name, info in sorted(OPTIMIZERS.built_in.items())
             ],
         ),
+        *(
+            f"Where training starts from pretrained weights, `{name}` {info.pretrained_warning}."
+            for name, info in sorted(OPTIMIZERS.built_in.items())
+            if info.pretrained_warning
+        ),
+        "Reference learning rates of pretrained weights are others: see "
+        "[start from a pretrained model](pretrained.md#learning-rates).",
         "## Learning-rate shapes",
         "Each is a pure function from the progress in a stage to a factor of the peak, behind a linear warm-up.",
         _table(

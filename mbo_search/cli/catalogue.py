@@ -98,7 +98,13 @@ def _optimizers() -> RenderableType:
         for name, info in sorted(OPTIMIZERS.items())
     ]
     header = ["optimizer", "reference lr", "lr range", "power", "settings (default)", "state", "paper", "from"]
+    warnings = (
+        f" On pretrained weights {name} {info.pretrained_warning}."
+        for name, info in sorted(OPTIMIZERS.items())
+        if info.pretrained_warning
+    )
     note = "Learning rates at width 256; others scale by (256 / width) ** power. State: floats per parameter."
+    note += "".join(warnings)
     return table(header, rows, caption=note)
 
 

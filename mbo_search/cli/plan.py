@@ -20,6 +20,7 @@ from mbo_search.study.files.long_form import study_mapping
 from mbo_search.study.files.study_file import explain_study
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.space.ladder import rungs_of
+from mbo_search.study.spec.reference_lr import reference_reason
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.study import Study
 from mbo_search.units import format_bytes, format_count, format_seconds
@@ -62,6 +63,9 @@ def plan_study(file: Path | None, example: str | None, overrides: Sequence[str],
             "",
             table(["setting", "value", "from"], _settings(plan, sources), title="Settings"),
             *(part for arm in plan.arms if arm.arm == "staged" for part in ("", *_arm(arm))),
+            "",
+            reference_reason(study),
+            *(f"Note: {warning}" for warning in plan.warnings),
             "",
             table(["baseline", "schedule"], _baselines(plan), title="Baselines, untuned, trained first"),
             "",

@@ -9,6 +9,7 @@ from mbo_search.cli.console import CommandResult
 from mbo_search.errors import UserError, command_line
 from mbo_search.study.examples import example_path
 from mbo_search.study.files.study_file import load_study
+from mbo_search.study.space.optimizer_warnings import optimizer_warnings
 from mbo_search.study.space.searcher_notes import ModelNote, model_notes
 from mbo_search.study.spec.budget import rounding_note, study_budget
 from mbo_search.study.study import Study
@@ -43,7 +44,7 @@ def validate_study(file: Path | None, example: str | None, overrides: Sequence[s
     """
     path = study_path(file, example)
     study = load_study(path, overrides)
-    notes, rounded = model_notes(study), rounding_note(study)
+    notes, rounded, warnings = model_notes(study), rounding_note(study), optimizer_warnings(study)
     return CommandResult(
         schema="mbo-search/validate/1",
         document={
@@ -52,10 +53,12 @@ def validate_study(file: Path | None, example: str | None, overrides: Sequence[s
             "study": study.model_dump(mode="json"),
             "notes": [note.model_dump(mode="json") for note in notes],
             "schedule_tokens": study_budget(study).total_tokens,
+            **({"warnings": list(warnings)} if warnings else {}),
         },
         text=[
             f"{path} is valid: study {study.study}, {_stages(study)}.",
             *([f"Note, {rounded}."] if rounded else []),
+            *(f"Note: {warning}" for warning in warnings),
             *map(_sentence, notes),
         ],
         next=f"see what it would do and cost: {again('plan', file, example, overrides)}",

@@ -41,12 +41,14 @@ class SplitText:
     Attributes:
         splits: The documents of each split, in the order of the sources.
         num_characters: Characters of all that was kept, duplicates included.
+        train_owners: The number of the source of each training document.
         sources: What was read.
         dedup: What was dropped.
     """
 
     splits: dict[Split, StoredDocuments]
     num_characters: int
+    train_owners: npt.NDArray[np.int32]
     sources: tuple[SourceMetadata, ...]
     dedup: DedupMetadata
 
@@ -76,16 +78,19 @@ class _Kept:
     file: DocumentFile
     places: array[int] = field(default_factory=lambda: array("q"))
     begins: array[int] = field(default_factory=lambda: array("b"))
+    owners: array[int] = field(default_factory=lambda: array("i"))
     num_characters: int = 0
 
-    def add(self, part: Document) -> None:
+    def add(self, part: Document, owner: int) -> None:
+        if part.part == 0:
+            self.owners.append(owner)
         self.places.append(self.file.add(part))
         self.begins.append(part.part == 0)
         self.num_characters += len(part.text)
 
     @property
     def num_documents(self) -> int:
-        return sum(self.begins)
+        return len(self.owners)
 
     def documents(self) -> StoredDocuments:
         begins = np.frombuffer(self.begins, dtype=np.int8).astype(bool)
@@ -139,8 +144,11 @@ def read_splits(
         given: dict[Split, StoredDocuments] = {
             split: kept[split].documents() for split in SPLITS if split in kept and split != "train"
         }
+        dealt = _split(spec, fresh, pieces, held_out)
+        chosen = {split: pieces.chosen(kept["train"].file, numbers) for split, numbers in dealt.items()}
         yield SplitText(
-            splits=_split(spec, fresh, pieces, held_out, kept["train"].file) | given,
+            splits=chosen | given,
+            train_owners=np.frombuffer(pieces.owners, dtype=np.int32)[dealt["train"]][chosen["train"].begins],
             num_characters=sum(found.num_characters for found in kept.values()),
             sources=tuple(_metadata(sources[place], tally) for place, tally in tallies.items()),
             dedup=dedup,
@@ -161,7 +169,7 @@ def _read(
         try:
             for document in grouped(tally.counted(stream), _part):
                 for part in _long_enough(document, spec, drops):
-                    kept[sources[place].role].add(part)
+                    kept[sources[place].role].add(part, place)
         except DataError as error:
             problems.extend(error.problems)
         if len(problems) >= _MOST_PROBLEMS:
@@ -240,21 +248,23 @@ def _without_duplicates(
                     num_held_out[split] += 1
                     yield piece.text
         train = kept["train"]
-        for group in counted(train.file.groups(), "compare", train.num_documents, tell):
-            yield from _cut(group, limit, train.file, pieces)
+        groups = counted(train.file.groups(), "compare", train.num_documents, tell)
+        for group, owner in zip(groups, train.owners, strict=True):
+            for piece, place in _cut(group, limit, train.file):
+                pieces.add(piece, place, owner)
+                yield piece.text
 
     num_characters = sum(found.num_characters for found in kept.values())
     repeats = find_repeats(texts(), spec.dedup, scratch, num_characters)
     return _fresh(repeats, num_held_out, pieces, drops), pieces
 
 
-def _cut(group: Iterator[Record], limit: int, file: DocumentFile, pieces: PieceTable) -> Iterator[str]:
-    """Cut a document of a file; pieces that are not there yet are written behind it."""
+def _cut(group: Iterator[Record], limit: int, file: DocumentFile) -> Iterator[tuple[Document, int]]:
+    """Cut a document of a file into pieces, each with its place; those that are not there yet are written."""
     first = next(group)
     parts = itertools.chain([first.document], (record.document for record in group))
     for piece in cut_document(parts, limit):
-        pieces.add(piece, first.place if piece == first.document else file.add(piece))
-        yield piece.text
+        yield piece, first.place if piece == first.document else file.add(piece)
 
 
 def _fresh(
@@ -278,13 +288,10 @@ def _fresh(
 
 
 def _split(
-    spec: DataSpec,
-    fresh: npt.NDArray[np.int64],
-    pieces: PieceTable,
-    held_out: tuple[Split, ...],
-    file: DocumentFile,
-) -> dict[Split, StoredDocuments]:
+    spec: DataSpec, fresh: npt.NDArray[np.int64], pieces: PieceTable, held_out: tuple[Split, ...]
+) -> dict[Split, npt.NDArray[np.int64]]:
+    """The numbers of the pieces of each split."""
     hashes = np.frombuffer(pieces.hashes, dtype=np.uint64)[fresh]
     sizes = np.frombuffer(pieces.sizes, dtype=np.int64)[fresh]
     dealt = deal(hashes, sizes, share=spec.validation_share, held_out=held_out)
-    return {split: pieces.chosen(file, fresh[indices]) for split, indices in dealt.items()}
+    return {split: fresh[indices] for split, indices in dealt.items()}

@@ -131,6 +131,9 @@ class SourceMetadata(Description):
         sha256: Digest of the files' names and contents.
         passed_over: Files found but not read, by reason; the first role of an entry has them.
         notices: What may not be expected.
+        weight: The part of the training tokens that the study gives it, in any unit; None: what it has.
+        num_train_tokens: Training tokens that it has got by its weight, repeated ones counted each time; None
+            without a weight.
     """
 
     name: str
@@ -141,6 +144,12 @@ class SourceMetadata(Description):
     sha256: str
     passed_over: tuple[PassedOver, ...] = ()
     notices: tuple[Notice, ...] = ()
+    weight: float | None = None
+    num_train_tokens: int | None = Field(default=None, ge=0)
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_unset(write(self), "weight", "num_train_tokens")
 
     @property
     def num_found(self) -> int:

@@ -40,11 +40,13 @@ from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.shards import write_shard_splits
 from mbo_search.data.sources import Source, resolve_sources
 from mbo_search.data.stored.known_digests import KnownDigests
+from mbo_search.data.stored.weighing import weigh
 from mbo_search.data.tasks.chats import ChatTemplate, chat_template
 from mbo_search.data.tasks.example_files import open_ends, write_examples
 from mbo_search.data.tasks.example_splits import read_examples
 from mbo_search.data.token_files import (
     TextEncoder,
+    WrittenDocuments,
     asked_file,
     document_ends,
     document_texts,
@@ -201,7 +203,8 @@ def _cache_key(spec: DataSpec, sources: Sequence[Source]) -> str:
     """Digest of everything that decides the tokens; where the files lie does not matter."""
     # How examples are laid out in rows decides no token.
     settings = spec.model_dump(
-        mode="json", exclude={"source": True, "validation": True, "tokenizer": True, "task": {"packing"}}
+        mode="json",
+        exclude={"source": True, "validation": True, "tokenizer": True, "task": {"packing"}, "weights": True},
     )
     tokenizer = spec.tokenizer.model_dump(mode="json", exclude={"path"})
     if spec.tokenizer.kind == "file":
@@ -219,7 +222,8 @@ def _cache_key(spec: DataSpec, sources: Sequence[Source]) -> str:
 
 def _source_key(source: Source) -> list[object]:
     told = (*source.passed_over, *source.notices)
-    return [source.name, source.role, source.digest, *(one.model_dump(mode="json") for one in told)]
+    weight = [] if source.weight is None else [source.weight]
+    return [source.name, source.role, source.digest, *weight, *(one.model_dump(mode="json") for one in told)]
 
 
 def _versions() -> dict[str, str]:
@@ -265,28 +269,34 @@ def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: P
     ):
         train = (piece for document in text.splits["train"] for piece in document_texts(document))
         _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER, tell)
-        splits = _encode(spec.tokenizer, text, folder, tell)
-        return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup)
+        written = _encode(spec.tokenizer, text, folder, tell)
+        splits = {split: found.metadata for split, found in written.items()}
+        if spec.weights is None:
+            return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup)
+        weights = {number: source.weight for number, source in enumerate(sources) if source.weight is not None}
+        weighted = weigh(folder, written["train"], text, weights, load_tokenizer(folder / _TOKENIZER))
+        splits["train"] = weighted.metadata
+        return WrittenSplits(splits=splits, sources=weighted.sources, dedup=text.dedup)
 
 
 def _encode(
     spec: TokenizerSpec, text: SplitText, folder: Path, tell: PrepareReporter
-) -> dict[Split, SplitMetadata]:
+) -> dict[Split, WrittenDocuments]:
     tokenizer = load_tokenizer(folder / _TOKENIZER)
     num_documents = sum(map(len, text.splits.values()))
     step = sample_step(num_documents)
     check_covered(spec, (part.text for split in SPLITS for part in text.splits[split].first_parts(step)), tokenizer)
     every = itertools.chain.from_iterable(text.splits[split] for split in SPLITS)
     documents = counted(every, "encode", num_documents, tell)
-    splits: dict[Split, SplitMetadata] = {}
+    written: dict[Split, WrittenDocuments] = {}
     with open_workers("encode", str(folder / _TOKENIZER), text.num_characters) as workers:
         encoder = TextEncoder(tokenizer, workers)
         for split in SPLITS:
             own = itertools.islice(documents, len(text.splits[split]))
-            splits[split] = write_documents(folder / token_file(split), own, encoder)
-            check_known(spec, split, splits[split])
+            written[split] = write_documents(folder / token_file(split), own, encoder)
+            check_known(spec, split, written[split].metadata)
     next(documents, None)  # the last document is done
-    return splits
+    return written
 
 
 def _write_task(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: PrepareReporter) -> WrittenSplits:

@@ -63,6 +63,7 @@ class Source:
         corpus: The corpus; None for the user's own files.
         passed_over: Files that were found but are not read.
         notices: What a reader of the study may not expect.
+        weight: The part of the training tokens that it gets, in any unit; None: what it has.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Source:
     corpus: Corpus | None = None
     passed_over: tuple[PassedOver, ...] = ()
     notices: tuple[Notice, ...] = ()
+    weight: float | None = None
 
     @property
     def is_shards(self) -> bool:
@@ -89,6 +91,7 @@ class _Entry:
     passed: dict[PassReason, list[Path]]
     notices: tuple[Notice, ...] = ()
     corpus: Corpus | None = None
+    weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +133,12 @@ def resolve_sources(
     found = _find_all(spec.source, "data.source", _wanted(spec), problems)
     if problems:
         raise DataError(problems)
+    for name, (_, entry) in zip(spec.source, found, strict=True):
+        entry.weight = (spec.weights or {}).get(name)
     for _, entry in held_out:
         entry.files = {"validation": tuple(file for files in entry.files.values() for file in files)}
     sources = _without_repeats([*held_out, *found], has_validation=bool(spec.validation), problems=problems)
-    problems.extend(_clashes(sources, spec))
+    problems.extend([*_clashes(sources, spec), *_badly_weighted(sources, spec)])
     if problems:
         raise DataError(problems)
     return tuple(_with_digest(source, sha256) for source in counted(sources, "digest", len(sources), tell))
@@ -183,7 +188,14 @@ def _without_repeats(
 def _sources_of(number: int, entry: _Entry, kept: Mapping[tuple[int, Split], tuple[Path, ...]]) -> list[Source]:
     """The sources of an entry, one a split; the first tells what was passed over."""
     sources = [
-        Source(name=entry.name, role=split, files=kept[number, split], digest="", corpus=entry.corpus)
+        Source(
+            name=entry.name,
+            role=split,
+            files=kept[number, split],
+            digest="",
+            corpus=entry.corpus,
+            weight=entry.weight if split == "train" else None,
+        )
         for split in ("train", "validation", "test")
         if (number, split) in kept
     ]
@@ -331,6 +343,24 @@ def _clashes(sources: Sequence[Source], spec: DataSpec) -> list[Problem]:
         hint = "use exact or none"
         problems.append(Problem(key="data.dedup", value="near", rule="needs text, not token shards", hint=hint))
     return problems
+
+
+def _badly_weighted(sources: Sequence[Source], spec: DataSpec) -> Iterator[Problem]:
+    """Refuse weights that name something else than the sources, or of what has none."""
+    if spec.weights is None:
+        return
+    if spec.task is not None or any(source.is_shards for source in sources):
+        kind = "examples of a task" if spec.task is not None else "token shards"
+        hint = "leave data.weights out, and repeat what should weigh more in files of your own"
+        yield Problem(key="data.weights", rule=f"needs running text, not {kind}", hint=hint)
+    for name in spec.weights:
+        if name not in spec.source:
+            hint = f"entries of data.source: {', '.join(map(shown, spec.source))}"
+            yield Problem(key="data.weights", value=shown(name), rule="is no entry of data.source", hint=hint)
+    missing = [shown(name) for name in spec.source if name not in spec.weights]
+    if missing:
+        rule = f"must name every entry of data.source; missing: {', '.join(missing)}"
+        yield Problem(key="data.weights", rule=rule, hint="weights are parts in any unit, such as 3 and 1")
 
 
 def _own_files(source: Source) -> tuple[Path, ...]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -134,20 +135,39 @@ class TextEncoder:
             yield np.insert(ids, ends, self.tokenizer.eos_id)
 
 
-def write_documents(path: Path, documents: Iterable[Iterable[Document]], encoder: TextEncoder) -> SplitMetadata:
+@dataclass(frozen=True, slots=True)
+class WrittenDocuments:
+    """Documents in a token file.
+
+    Attributes:
+        metadata: All of them together.
+        lengths: Tokens of each, its end included.
+        num_bytes: UTF-8 bytes of the text of each.
+    """
+
+    metadata: SplitMetadata
+    lengths: npt.NDArray[np.int64]
+    num_bytes: npt.NDArray[np.int64]
+
+
+def write_documents(path: Path, documents: Iterable[Iterable[Document]], encoder: TextEncoder) -> WrittenDocuments:
     """Tokenize documents, each in its parts, into a file."""
     tokenizer = encoder.tokenizer
-    count = _Count(tokenizer.unknown_id)
+    count = _Count(tokenizer.unknown_id, tokenizer.eos_id)
     runs = (count.run(run) for run in encoder.runs(_pieces(documents, count)))
     num_tokens, sha256 = write_runs(path, runs, token_width(tokenizer.vocab_size))
-    return SplitMetadata(
-        num_documents=count.num_documents,
+    ends = np.frombuffer(count.ends, dtype=np.int64)
+    lengths = np.concatenate([ends[:1], ends[1:] - ends[:-1]])
+    num_bytes = np.frombuffer(count.sizes, dtype=np.int64)
+    metadata = SplitMetadata(
+        num_documents=len(lengths),
         num_tokens=num_tokens,
-        num_bytes=count.num_bytes,
-        bytes_per_token=count.num_bytes / num_tokens if num_tokens else None,
+        num_bytes=int(num_bytes.sum()),
+        bytes_per_token=int(num_bytes.sum()) / num_tokens if num_tokens else None,
         sha256=sha256,
         num_unknown=count.num_unknown,
     )
+    return WrittenDocuments(metadata, lengths, num_bytes)
 
 
 @dataclass(slots=True)
@@ -155,17 +175,24 @@ class _Count:
     """What passes by. A file that is mapped to count it would lie in memory."""
 
     unknown_id: int | None
-    num_documents: int = 0
-    num_bytes: int = 0
+    eos_id: int
     num_unknown: int = 0
+    num_tokens: int = 0
+    ends: array[int] = field(default_factory=lambda: array("q"))
+    sizes: array[int] = field(default_factory=lambda: array("q"))
+    is_within: bool = False
 
     def run(self, run: TokenArray) -> TokenArray:
         self.num_unknown += count_tokens(run, self.unknown_id)
+        self.ends.frombytes((np.flatnonzero(run == self.eos_id) + self.num_tokens + 1).astype(np.int64).tobytes())
+        self.num_tokens += len(run)
         return run
 
     def piece(self, piece: TextPiece) -> TextPiece:
-        self.num_bytes += len(piece.text.encode())
-        self.num_documents += piece.ends_document
+        if not self.is_within:
+            self.sizes.append(0)
+        self.sizes[-1] += len(piece.text.encode())
+        self.is_within = not piece.ends_document
         return piece
 
 

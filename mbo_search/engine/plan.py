@@ -30,9 +30,11 @@ from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT
 from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.ladder import search_spaces
+from mbo_search.study.space.optimizer_warnings import optimizer_warnings
 from mbo_search.study.space.parameters import SpaceSize
 from mbo_search.study.space.space import Space, parameters, propose, space_size, staged_space
 from mbo_search.study.spec.lr_shapes import lr_factor
+from mbo_search.study.spec.reference_lr import reference_reason
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.study.spec.study import Numeric, Range
@@ -121,6 +123,8 @@ def _plan_of(
         judged_tokens=0 if use.judged is None else sum(use.judged.document_tokens),
         why_not_judged=use.why_not,
         confirm=confirm_cost(study, budget),
+        reference_reason=reference_reason(study) if study.model.starts_trained else "",
+        warnings=optimizer_warnings(study),
     )
 
 

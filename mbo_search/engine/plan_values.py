@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from pydantic import Field
+
 from mbo_search.data.summary.data_summary import DataSummary
 from mbo_search.engine.control.confirm import ConfirmCost
 from mbo_search.results.evidence.noise import EarlierNoise
@@ -140,6 +142,8 @@ class StudyPlan(Description):
         judged_tokens: Tokens of theirs that are predicted.
         why_not_judged: Why there are none; else empty.
         noise: How noisy differences were in earlier studies of the same data and model; None if nothing is known.
+        reference_reason: Which reference learning rates the study has, and why; empty for fresh weights.
+        warnings: What speaks against optimizers of the study.
     """
 
     study: Study
@@ -172,3 +176,5 @@ class StudyPlan(Description):
     why_not_judged: str
     confirm: ConfirmCost | None = None
     noise: EarlierNoise | None = None
+    reference_reason: str = Field(default="", exclude_if=lambda found: not found)
+    warnings: tuple[str, ...] = Field(default=(), exclude_if=lambda found: not found)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mbo_search.errors import UserError
+from mbo_search.export.task_answers import task_answers
 from mbo_search.report.samples import TextSample
-from mbo_search.results.evidence.ranking_values import Ranking
+from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.system.cache import user_cache
 
 if TYPE_CHECKING:
     from mbo_search.data.prepare import PreparedData
+    from mbo_search.data.tokenizer import Tokenizer
+    from mbo_search.model.language_model import LanguageModel
 
 _PROMPT_TOKENS = 24
 _NUM_TOKENS = 96
@@ -27,12 +30,14 @@ def continuations(
     trials = dict.fromkeys(
         [ranking.baseline_trial, verdict.opponent_trial, verdict.champion_trial, verdict.winner_trial]
     )
-    samples = [_sample(run, ranking, trial, prepared) for trial in trials if trial is not None]
-    return tuple(sample for sample in samples if sample is not None)
+    return tuple(
+        sample for trial in trials if trial is not None for sample in _samples(run, ranking, trial, prepared)
+    )
 
 
-def _sample(run: RunDirectory, ranking: Ranking, trial: int, prepared: PreparedData | None) -> TextSample | None:
-    from mbo_search.export.generate import continue_text
+def _samples(
+    run: RunDirectory, ranking: Ranking, trial: int, prepared: PreparedData | None
+) -> tuple[TextSample, ...]:
     from mbo_search.export.sample import load_trial
     from mbo_search.results.records.run_data import same_data
 
@@ -40,14 +45,24 @@ def _sample(run: RunDirectory, ranking: Ranking, trial: int, prepared: PreparedD
         prepared = same_data(run, user_cache()) if prepared is None else prepared
         model, tokenizer = load_trial(run, trial, prepared)
     except UserError:
-        return None
+        return ()
     if model.objective != "next_token":
-        return None
-    prompt = whole_words(tokenizer.decode(prepared.tokens("validation")[:_PROMPT_TOKENS].tolist()))
+        return ()
     row = next(row for row in ranking.trials if row.trial == trial)
+    if prepared.is_task:
+        return task_answers(run, row, model, prepared)
+    return (_continuation(row, model, tokenizer, prepared),)
+
+
+def _continuation(
+    row: RankedTrial, model: LanguageModel, tokenizer: Tokenizer, prepared: PreparedData
+) -> TextSample:
+    from mbo_search.export.generate import continue_text
+
+    prompt = whole_words(tokenizer.decode(prepared.tokens("validation")[:_PROMPT_TOKENS].tolist()))
     text = continue_text(model, tokenizer, prompt, num_tokens=_NUM_TOKENS, temperature=_TEMPERATURE, seed=_SEED)
     return TextSample(
-        trial=trial, label=row.rung, prompt=prompt, continuation=text, val_perplexity=row.val_perplexity
+        trial=row.trial, label=row.rung, prompt=prompt, continuation=text, val_perplexity=row.val_perplexity
     )
 
 

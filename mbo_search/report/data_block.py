@@ -68,7 +68,10 @@ def _labels(summary: DataSummary, words: Words) -> Iterator[tuple[str, str]]:
 def _source_rows(source: SourceSummary, noun: str, words: Words) -> Iterator[tuple[str, str]]:
     split = words[f"split_{source.role}"]
     label = words["source"] if source.role == "train" else words["source_for"].format(split=split)
-    yield label, _source(source, noun, words)
+    value = _source(source, noun, words)
+    if source.train_share is not None:
+        value = words["source_share"].format(source=value, share=format_share(source.train_share))
+    yield label, value
     if source.passed_over:
         yield words["passed"], words["semicolon"].join(_passed(passed, words) for passed in source.passed_over)
 

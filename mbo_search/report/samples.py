@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -23,6 +24,7 @@ class TextSample(Description):
         prompt: The text that it was given.
         continuation: What it added.
         val_perplexity: Its validation perplexity, if known.
+        reference: The right answer, where there is one.
     """
 
     trial: int
@@ -30,6 +32,31 @@ class TextSample(Description):
     prompt: str
     continuation: str
     val_perplexity: float | None = None
+    reference: str | None = Field(default=None, exclude_if=lambda reference: reference is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """What several models wrote to one prompt.
+
+    Attributes:
+        prompt: The prompt.
+        reference: The right answer, where there is one.
+        samples: Their texts, in their order.
+    """
+
+    prompt: str
+    reference: str | None
+    samples: tuple[TextSample, ...]
+
+
+def by_prompt(samples: Sequence[TextSample]) -> list[Prompted]:
+    """Put texts to one prompt side by side, prompts in the order in which they come first."""
+    prompts = dict.fromkeys((sample.prompt, sample.reference) for sample in samples)
+    return [
+        Prompted(*prompt, tuple(one for one in samples if (one.prompt, one.reference) == prompt))
+        for prompt in prompts
+    ]
 
 
 class _SampleFile(Description):

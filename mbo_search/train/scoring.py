@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.data.tasks.example_rows import Examples
-from mbo_search.metrics.score import Scored, ScoringPlan, TaskExample, score
+from mbo_search.metrics.score import Scored, ScoringPlan, score
+from mbo_search.metrics.task_examples import task_examples
 from mbo_search.model.generation import GenerationLimits
 from mbo_search.model.language_model import LanguageModel
 from mbo_search.study.spec.generate import GenerateSpec
@@ -60,20 +60,3 @@ def score_model(
         labels=tuple(tuple(tokenizer.encode(label)) for label in labels),
     )
     return score(model, task_examples(examples), plan, lambda ids: tokenizer.decode(list(ids)))
-
-
-def task_examples(examples: Examples) -> list[TaskExample]:
-    """The prompt and the reference of each example: its last answer, and all that stands before it."""
-    return [_task_example(examples, number) for number in range(len(examples))]
-
-
-def _task_example(examples: Examples, number: int) -> TaskExample:
-    first, length = int(examples.starts[number]), int(examples.lengths[number])
-    tokens = examples.tokens[first : first + length].tolist()
-    not_asked = np.flatnonzero(examples.asked[first : first + length] == 0)
-    # What follows the last answer is no part of an example.
-    begin = int(not_asked[-1]) + 1 if len(not_asked) else 0
-    reference = tokens[begin:]
-    if reference and reference[-1] == examples.eos_id:
-        del reference[-1]
-    return TaskExample(prompt=tuple(tokens[:begin]), reference=tuple(reference))

@@ -21,7 +21,7 @@ study: go-on
 data: {source: [texts]}
 model: {pretrained: base, context: 16, layers: 2}
 budget: {tokens: 3840, grid: 0.25}
-train: {batch_tokens: 96}
+train: {batch_tokens: 96, threads: 1, precision: float32}
 evaluation: {tokens: 256, points: 2}
 resources: {workers: 1}
 search: {trials: 3}

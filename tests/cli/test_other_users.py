@@ -10,7 +10,7 @@ import pytest
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.testing.runs import build_run
 from tests.cli.tiny import write_study
-from tests.helpers.strangers import STRANGER, ask_as_stranger, shared_folder
+from tests.helpers.strangers import STRANGER, ask_as_stranger, forks_as_stranger, shared_folder
 
 
 @pytest.fixture
@@ -62,18 +62,19 @@ def test_what_another_user_may_not_read_is_called_that_and_is_not_trained_again(
     node.mkdir(parents=True)
     weights = node / "weights.safetensors"
     weights.write_bytes(b"weights")
-    for closed in (weights, run.record_file(1)):
-        closed.chmod(0o600)
-        for command in (["resume", "run"], ["fork", "run", "new"]):
-            done = ask_as_stranger(command, folder, MBO_SEARCH_CACHE=str(folder / "cache"))
-            assert done.returncode == 2
-            owner = "user root" if os.getuid() == 0 else ""
-            assert f"{closed.relative_to(folder)}: cannot be read by user {STRANGER} (let {owner}" in done.stderr
-            assert not (folder / "new").exists()
-        closed.chmod(0o644)
-    node.chmod(0o700)
-    done = ask_as_stranger(["resume", "run"], folder)
-    assert "cannot be read by" in done.stderr
-    folder.chmod(0o700)
-    done = ask_as_stranger(["rank", str(run.path)], Path("/"))
-    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    with forks_as_stranger(folder, MBO_SEARCH_CACHE=str(folder / "cache")) as stranger:
+        for closed in (weights, run.record_file(1)):
+            closed.chmod(0o600)
+            for command in (["resume", "run"], ["fork", "run", "new"]):
+                done = stranger.run(command)
+                assert done.returncode == 2
+                owner = "user root" if os.getuid() == 0 else ""
+                rule = f"{closed.relative_to(folder)}: cannot be read by user {STRANGER} (let {owner}"
+                assert rule in done.stderr
+                assert not (folder / "new").exists()
+            closed.chmod(0o644)
+        node.chmod(0o700)
+        assert "cannot be read by" in stranger.run(["resume", "run"]).stderr
+        folder.chmod(0o700)
+        done = stranger.run(["rank", run.path], folder=Path("/"))
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False)

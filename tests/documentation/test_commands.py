@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,8 +16,11 @@ from typer.main import get_command
 
 from mbo_search.cli.app import app
 from mbo_search.cli.console import run_app
+from mbo_search.system.files import read_json, write_json
+from mbo_search.testing.pretrained import write_pretrained
 from tests.cli.tiny import write_study
 from tests.documentation.commands import PAGES, ROOT, Command, documented_commands, named_files
+from tests.helpers.forks import forks
 
 SMALL = {
     "budget.tokens": "20480",
@@ -27,6 +31,8 @@ SMALL = {
     "resources.workers": "1",
     "search.trials": "4",
     "train.batch_tokens": "256",
+    "train.precision": "float32",
+    "train.threads": "1",
 }
 """What is set behind a command that trains a study, so that it takes seconds."""
 
@@ -38,6 +44,15 @@ SETTINGS = {
     "resume": {"search.trials": "5"},
     "fork": {"search.trials": "5"},
 }
+SMALLER = {
+    "layers: 6 ": "layers: 2 ",
+    "tokens: 20480": "tokens: 6144",
+    "tokens: 40k": "tokens: 10240",
+    "batch_tokens: 1024": "batch_tokens: 256",
+    "batch_tokens: 512": "batch_tokens: 128",
+}
+"""What is changed in the files of a page, so that it takes seconds."""
+
 PLACEHOLDERS = {
     "DIR": ["reports/my-study"],
     "DIR...": ["reports/my-study"],
@@ -98,8 +113,15 @@ def test_the_target_is_in_the_makefile(command):
         assert word in targets or word.partition("=")[0] in variables, word
 
 
+@pytest.fixture(scope="module")
+def scripts():
+    """A process in whose forks the scripts run, so that the libraries are loaded once."""
+    with forks([sys.executable], ROOT, {**os.environ, "PYTHONPATH": str(ROOT)}, ["torch"]) as scripts:
+        yield scripts
+
+
 @pytest.mark.parametrize("command", [found for found in COMMANDS if "python " in found.text], ids=str)
-def test_the_script_exists_and_explains_itself(command):
+def test_the_script_exists_and_explains_itself(command, scripts):
     words = command.words
     start = next(place for place, word in enumerate(words) if word.endswith("python"))
     end = start + (3 if words[start + 1] == "-m" else 2)
@@ -108,8 +130,12 @@ def test_the_script_exists_and_explains_itself(command):
         assert (ROOT / script).is_file()  # tests/api/test_examples.py runs it
         return
     folder = ROOT / "benchmarks" / "tables" if script.startswith("../") else ROOT
-    launch = [sys.executable, *words[start + 1 : end], "--help"]
-    done = subprocess.run(launch, cwd=folder, capture_output=True, text=True, check=False)
+    if words[start + 1] == "-m":
+        program = f"import runpy; runpy.run_module({script!r}, run_name='__main__')"
+    else:
+        begin = f"import runpy, sys; sys.path.insert(0, {str((folder / script).parent)!r})"
+        program = f"{begin}; runpy.run_path({script!r}, run_name='__main__')"
+    done = scripts.run(["--help"], program=program, folder=folder)
     assert done.returncode == 0, done.stderr
     options = {word.partition("=")[0] for word in words[end:] if word.startswith("--")}
     assert {option for option in options if option not in done.stdout} == set()
@@ -163,7 +189,9 @@ def run_here(place, monkeypatch, capfd):
 def test_the_commands_of_a_page_run_in_their_order(page, place, finished, run_here):
     shown = named_files(page)
     for name, text in shown.items():
-        (place / name).write_text(text, encoding="utf-8")
+        (place / name).write_text(smaller(text), encoding="utf-8")
+    if "smollm2-135m" in page.read_text(encoding="utf-8"):
+        write_examples(place)
     for command in documented_commands(page):
         if ours(command) and reason_not_to_run(command) is None:
             for name in ("my-study", "quickstart"):
@@ -175,6 +203,22 @@ def test_the_commands_of_a_page_run_in_their_order(page, place, finished, run_he
                 served(place, words)
             else:
                 run_here(words)
+
+
+def smaller(text: str) -> str:
+    """A file of a page with less to train."""
+    for shown, used in SMALLER.items():
+        text = text.replace(shown, used)
+    return text
+
+
+def write_examples(place: Path) -> None:
+    """The model and the pairs that pages on fine-tuning name, only smaller."""
+    folder = write_pretrained("llama", place / "smollm2-135m")
+    config = read_json(folder / "config.json")
+    write_json(folder / "config.json", {**config, "max_position_embeddings": 512, "num_hidden_layers": 3})
+    rows = [{"question": f"What is {number} + 1?", "answer": str(number + 1)} for number in range(400)]
+    (place / "pairs.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
 
 
 def prepared(command: Command, place: Path) -> list[str]:

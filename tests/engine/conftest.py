@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mbo_search.engine.run import RunOptions, run_study
 from mbo_search.study.files.study_file import dump_study
 from mbo_search.study.space.parameters import Suggest
 from mbo_search.study.spec.schedule import Schedule
@@ -66,3 +67,11 @@ def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny(tiny_root: Path) -> Study:
     """A study that trains in a second or two."""
     return tiny_study(tiny_root)
+
+
+@pytest.fixture(scope="session")
+def searched_tiny(tiny: Study, tiny_root: Path) -> Path:
+    """The run directory of that study, searched with nothing in the way; whoever changes it takes a copy."""
+    out = tiny_root / "searched"
+    run_study(tiny, out, RunOptions(cache=tiny_root / "cache", backend="local"))
+    return out

@@ -49,11 +49,9 @@ class Filler:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tiny, tiny_root):
+def undisturbed(searched_tiny):
     """The losses of a search with room."""
-    out = tiny_root / "with-room"
-    run_study(tiny, out, RunOptions(cache=tiny_root / "cache", backend="local"))
-    return losses(RunDirectory(out))
+    return losses(RunDirectory(searched_tiny))
 
 
 def losses(run):

@@ -110,6 +110,7 @@ def test_what_is_known_of_an_equal_run_holds_its_judgement_outside_the_search_on
     searched = duplicate_record(task.model_copy(update={"arm": "staged"}), known, ended_at=1.0)
     assert (searched.judged_loss, searched.document_tokens, searched.document_nats) == (None, (), ())
     assert (searched.test_loss, searched.val_loss) == (None, known.val_loss)
+    assert type(searched).model_validate_json(searched.model_dump_json()) == searched
 
 
 @pytest.fixture(scope="module")

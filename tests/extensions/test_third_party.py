@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.forks import MBO, forks
+
 PACKAGE = Path(__file__).parents[1] / "third_party"
-PROGRAM = "from mbo_search.cli import main; main()"
 KINDS = {
     "optimizers": "signum",
     "lr_shapes": "exponential",
@@ -48,25 +49,25 @@ class Workplace:
         (folder / "texts.csv").write_text("\n".join(["number,text", *rows, ""]), encoding="utf-8")
         shutil.copy(PACKAGE / "study.yaml", folder)
 
-    def python(self, *arguments, environment=None):
-        return subprocess.run(
-            [sys.executable, *map(str, arguments)],
-            cwd=self.folder,
-            env=environment or self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+
+class Place:
+    """That folder, and a process there in whose forks the commands run."""
+
+    def __init__(self, workplace, forked):
+        self.folder, self.environment, self.forked = workplace.folder, workplace.environment, forked
 
     def mbo(self, *arguments):
-        done = self.python("-c", PROGRAM, *arguments)
+        done = self.forked.run(arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
-    return Workplace(tmp_path_factory.mktemp("workplace"))
+    made = Workplace(tmp_path_factory.mktemp("workplace"))
+    libraries = ("torch._dynamo", "pytorch_optimizer", "mbo_search.engine.run")
+    with forks([sys.executable], made.folder, made.environment, libraries) as forked:
+        yield Place(made, forked)
 
 
 @pytest.fixture(scope="module")
@@ -116,13 +117,20 @@ def test_a_schedule_is_exported_in_its_format(searched, workplace):
 
 
 def test_every_extension_passes_its_conformance_suite(workplace):
-    done = workplace.python(PACKAGE / "conformance.py", "texts.csv")
+    done = workplace.forked.run(["texts.csv"], program=(PACKAGE / "conformance.py").read_text(encoding="utf-8"))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_without_the_package_its_names_are_unknown(workplace):
     without = {**workplace.environment, "PYTHONPATH": str(PACKAGE.parents[1])}
-    done = workplace.python("-c", PROGRAM, "validate", "study.yaml", environment=without)
+    done = subprocess.run(
+        [sys.executable, "-c", MBO, "validate", "study.yaml"],
+        cwd=workplace.folder,
+        env=without,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 2
     names = ("signum", "exponential", "confidence_penalty", "evolution")
     assert [name for name in names if name not in done.stderr] == []

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.forks import Forks, forks
+
 STRANGER = 12_345
 ROOT = Path(__file__).parents[2]
 PROGRAM = "import sys; sys.argv[0] = 'mbo-search'; from mbo_search.cli import main; main()"
@@ -42,8 +44,7 @@ def python_as_stranger(
     arguments: Sequence[str], folder: Path, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run Python as the stranger; the test is skipped where that is not possible."""
-    if not _is_possible():
-        pytest.skip("needs root, setpriv, and an interpreter that others can reach")
+    _skip_unless_possible()
     clean = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **variables}
     return subprocess.run(
         [*_as_stranger(), sys.executable, *arguments],
@@ -55,9 +56,23 @@ def python_as_stranger(
     )
 
 
+@contextmanager
+def forks_as_stranger(folder: Path, **variables: str) -> Iterator[Forks]:
+    """Run several commands of the program as the stranger, each in a fork of one process."""
+    _skip_unless_possible()
+    clean = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **variables}
+    with forks([*_as_stranger(), sys.executable], folder, clean, ["mbo_search.engine.run"]) as started:
+        yield started
+
+
 def ask_as_stranger(arguments: Sequence[str], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the program as the stranger."""
     return python_as_stranger(["-P", "-c", PROGRAM, *arguments], folder, **variables)
+
+
+def _skip_unless_possible() -> None:
+    if not _is_possible():
+        pytest.skip("needs root, setpriv, and an interpreter that others can reach")
 
 
 @cache

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from mbo_search.errors import StudyError
-from mbo_search.metrics.library import library
+from mbo_search.metrics.library import check_libraries, library
 from mbo_search.metrics.measure import corpus_score
 from mbo_search.metrics.registry import MEASURES
-from mbo_search.metrics.requirements import check_requirements
 from mbo_search.metrics.score import ScoringPlan, TaskExample, score
 from mbo_search.model.generation import GenerationLimits
 from mbo_search.model.language_model import LanguageModel
@@ -71,19 +70,18 @@ def test_every_metric_can_be_measured_at_once() -> None:
         assert corpus_score(MEASURES[name], statistics) == found.scores[name]
 
 
-@pytest.mark.parametrize("name", sorted(METRICS))
-def test_every_metric_can_be_measured_here_on_a_causal_model(name: str) -> None:
-    check_requirements([name], "next_token")
-
-
-def test_what_cannot_be_measured_is_said_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_libraries_of_all_metrics_are_looked_for_before_anything_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    check_libraries(tuple(METRICS))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    check_libraries(["accuracy", "token_f1"])
     with pytest.raises(StudyError) as caught:
-        check_requirements(["chrf", "accuracy", "bleu", "rouge_l"], "masked")
-    told = [str(problem) for problem in caught.value.problems]
-    assert "chrf, accuracy, bleu, rouge_l needs a model that writes from left to right" in told[0]
-    assert ["`sacrebleu`" in told[1], "`rouge_score`" in told[2], len(told)] == [True, True, 3]
-    check_requirements([], "masked")
+        check_libraries(["chrf", "accuracy", "bleu", "rouge_l"])
+    assert [problem.rule for problem in caught.value.problems] == [
+        "needs the package `sacrebleu`",
+        "needs the package `rouge_score`",
+    ]
 
 
 def test_a_missing_library_is_named_with_its_extra() -> None:

@@ -181,3 +181,47 @@ def test_a_cut_model_may_begin_worse_than_guessing(tmp_path: Path) -> None:
 def test_a_decoder_is_its_own_description() -> None:
     spec = ModelSpec(layers=1, width=16, heads=2, context=8)
     assert sized_model(spec, VOCAB_SIZE) is spec
+
+
+def write_gguf(source: Path, folder: Path) -> Path:
+    """A tiny Llama as llama.cpp keeps it: other names, and the halves of each head's rows interleaved."""
+    import gguf
+
+    model, config = theirs(source), transformers.AutoConfig.from_pretrained(source)
+    writer = gguf.GGUFWriter(folder / "tiny.gguf", "llama")
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_rope_freq_base(10_000.0)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_vocab_size(config.vocab_size)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    for name, tensor in model.state_dict().items():
+        heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
+        rows = next((number for part, number in heads.items() if part in name), None)
+        if rows is not None:
+            tensor = tensor.view(rows, 2, -1, tensor.shape[1]).swapaxes(1, 2).reshape(tensor.shape)
+        if name != "lm_head.weight":
+            known = names.get_name(name, try_suffixes=(".weight",))
+            writer.add_tensor(known, tensor.contiguous().numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return folder
+
+
+def test_a_file_of_llama_cpp_is_read(tmp_path: Path) -> None:
+    write_pretrained("llama", tmp_path / "source")
+    (tmp_path / "gguf").mkdir()
+    folder = write_gguf(tmp_path / "source", tmp_path / "gguf")
+    spec, tokens = describe(folder, layers=2), ids()
+    with torch.no_grad():
+        found = build_model(spec, VOCAB_SIZE, seed=0).eval()(tokens)
+        expected = build(tmp_path / "source", layers=2).eval()(tokens)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert spec.num_parameters == describe(tmp_path / "source", layers=2).num_parameters

@@ -8,6 +8,7 @@ import torch
 
 from mbo_search.model.build import build_model, sized_model
 from mbo_search.optim.regularizers import NoiseSeed, Regularizers, begin_regularizers
+from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.schedule import Regularizer
 from mbo_search.testing.pretrained import write_pretrained
@@ -52,7 +53,7 @@ def test_a_fresh_model_is_pulled_to_the_weights_of_its_seed(lab):
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
 def test_a_pretrained_model_is_pulled_to_the_weights_of_its_folder(architecture, lab, tmp_path):
     folder = write_pretrained(architecture, tmp_path)
-    spec = sized_model(PretrainedSpec(pretrained=str(folder), context=16, layers=2))
+    spec = sized_model(PretrainedSpec(pretrained=str(folder), context=16, layers=2), 257)
     model = build_model(spec, 257, seed=0)
     first = lab.weights(model)
     plain = moved(model)
@@ -93,9 +94,21 @@ def test_parameters_that_learn_later_get_their_anchor_then(lab):
     assert_pulled(model, plain, first)
 
 
-def test_a_parameter_that_the_start_lacks_decays_to_zero(lab):
-    model = lab.model(seed=SEED)
-    model.adapter = torch.nn.Parameter(torch.full((2, 3), 4.0))
+def test_adapters_decay_to_zero_and_the_weights_beside_them_to_their_start(lab, tmp_path):
+    folder = write_pretrained("llama", tmp_path)
+    spec = sized_model(PretrainedSpec(pretrained=str(folder), context=16), 257)
+    model = build_model(spec, 257, seed=0)
+    model.attach(Adapter(rank=2, alpha=4.0), seed=SEED)
+    first = {name: weight * (0.0 if ".lora_" in name else 1.0) for name, weight in lab.weights(model).items()}
     plain = moved(model)
     prepare(begin(lab, model), model)
-    torch.testing.assert_close(model.adapter.grad, plain["adapter"] + STRENGTH * model.adapter.detach())
+    assert_pulled(model, plain, first)
+    assert any(".lora_A." in name for name in first)
+
+
+def test_a_parameter_that_the_start_lacks_decays_to_zero(lab):
+    model = lab.model(seed=SEED)
+    model.extra = torch.nn.Parameter(torch.full((2, 3), 4.0))
+    plain = moved(model)
+    prepare(begin(lab, model), model)
+    torch.testing.assert_close(model.extra.grad, plain["extra"] + STRENGTH * model.extra.detach())

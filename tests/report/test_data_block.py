@@ -137,3 +137,13 @@ def test_the_words_of_a_task_are_about_examples_and_its_columns(language):
     if language == "en":
         assert rows["leakage removed"].startswith("7 examples of the training split, whose prompts")
         assert rows["dropped"].endswith("1,702 examples were read")
+
+
+def test_a_weighted_source_says_its_share_of_the_training_tokens():
+    weighted = SUMMARY.model_copy(update={"sources": (SOURCE.model_copy(update={"train_share": 0.25}),)})
+    shares = [
+        data_block(weighted, load_strings(language), fields="content").rows[0][1].rpartition("25 %")
+        for language in ("en", "zh")
+    ]
+    assert all(found and before for before, found, _ in shares)
+    assert "25 %" not in data_block(SUMMARY, load_strings("en"), fields="content").rows[0][1]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mbo_search.system import same_code
 from mbo_search.system.same_code import code_here, forget_current_folder, leading_entries, python_path
+from tests.cli.tiny import write_study
 
 LIBRARY = str(Path(os.__file__).parent)
 ROOT = Path(__file__).parents[2]
@@ -67,11 +68,12 @@ def test_the_fingerprint_is_of_names_and_contents(tmp_path, monkeypatch):
 
 
 def test_a_file_with_the_name_of_a_library_is_not_run_by_a_command(tmp_path):
+    write_study(tmp_path, tokens=2560, trials=3, first="adamw", control=0)
     for name in ("numpy", "tokenizers", "yaml", "ruamel", "rich", "torch"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the file was run')", encoding="utf-8")
     program = "import sys; sys.argv[0] = 'mbo-search'; from mbo_search.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", program, "plan", "--example", "quickstart", "--json"],
+        [sys.executable, "-P", "-c", program, "plan", "study.yaml", "--json"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": f":{ROOT}", "MBO_SEARCH_CACHE": str(tmp_path / "cache")},
         capture_output=True,

@@ -106,3 +106,20 @@ def test_adapters_follow_from_the_seed_and_are_in_the_key(setup: TrainSetup) -> 
         for change in ({}, {"rank": 3}, {"alpha": 5.0}, {"dropout": 0.2}, {"targets": "mlp"})
     ]
     assert len({schedule_path(make_schedule(stage), setup, SEED).keys[0] for stage in stages}) == len(stages)
+
+
+def test_recomputed_layers_train_to_the_same_weights(setup: TrainSetup, tmp_path: Path) -> None:
+    schedule = make_schedule(make_stage("only", 1.0, "adamw", trainable="lora", adapter=ADAPTER, lr_shape=LINEAR))
+    recomputing = setup.model_copy(update={"gradient_checkpointing": True})
+    plain, again = (
+        load_file(run_whole_folder(one, schedule, tmp_path / name) / "weights.safetensors")
+        for name, one in (("plain", setup), ("again", recomputing))
+    )
+    assert all(torch.allclose(plain[name], again[name], atol=1e-6) for name in plain)
+
+
+def run_whole_folder(setup: TrainSetup, schedule: Schedule, scratch: Path) -> Path:
+    path = schedule_path(schedule, setup, SEED)
+    folder, report = TorchStageRunner(setup, scratch).run(None, path.segments, SEED, lambda: False)
+    assert folder is not None, report.message
+    return folder

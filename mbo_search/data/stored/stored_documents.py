@@ -52,19 +52,22 @@ class PieceTable:
         hashes: The number by which it is dealt.
         sizes: Its characters.
         begins: Whether it begins a document.
+        owners: Number of the source that it is from.
     """
 
     places: array[int] = field(default_factory=lambda: array("q"))
     hashes: array[int] = field(default_factory=lambda: array("Q"))
     sizes: array[int] = field(default_factory=lambda: array("q"))
     begins: array[int] = field(default_factory=lambda: array("b"))
+    owners: array[int] = field(default_factory=lambda: array("i"))
 
     def __len__(self) -> int:
         """Number of pieces."""
         return len(self.places)
 
-    def add(self, piece: Document, place: int) -> None:
+    def add(self, piece: Document, place: int, owner: int = 0) -> None:
         """Note a piece, behind the others."""
+        self.owners.append(owner)
         self.places.append(place)
         self.hashes.append(piece.split_hash())
         self.sizes.append(len(piece.text))

@@ -46,6 +46,7 @@ class SourceSummary(Description):
         num_documents: Documents read, before anything was dropped.
         passed_over: Files found but not read, by reason.
         notices: What its author may not expect.
+        train_share: Its share of the training tokens, in [0, 1], where the study weights its sources; else None.
     """
 
     name: str
@@ -55,6 +56,7 @@ class SourceSummary(Description):
     num_documents: int
     passed_over: tuple[PassedOver, ...]
     notices: tuple[Notice, ...]
+    train_share: float | None = None
 
 
 class DropSummary(Description):
@@ -174,7 +176,7 @@ def summarize(metadata: DataMetadata, spec: DataSpec, *, schedule_tokens: int) -
     dropped = tuple(_dropped(metadata))
     return DataSummary(
         fingerprint=metadata.fingerprint,
-        sources=tuple(_source(source) for source in metadata.sources),
+        sources=tuple(_source(source, metadata) for source in metadata.sources),
         num_documents=_num_documents(metadata),
         dropped=dropped,
         num_leaked=metadata.dedup.num_leaked,
@@ -186,7 +188,8 @@ def summarize(metadata: DataMetadata, spec: DataSpec, *, schedule_tokens: int) -
     )
 
 
-def _source(source: SourceMetadata) -> SourceSummary:
+def _source(source: SourceMetadata, metadata: DataMetadata) -> SourceSummary:
+    num_own, num_all = source.num_train_tokens, metadata.splits["train"].num_tokens
     return SourceSummary(
         name=source.name,
         role=source.role,
@@ -195,6 +198,7 @@ def _source(source: SourceMetadata) -> SourceSummary:
         num_documents=source.num_documents,
         passed_over=told_apart(source.passed_over),
         notices=source.notices,
+        train_share=None if num_own is None else _share(num_own, num_all),
     )
 
 

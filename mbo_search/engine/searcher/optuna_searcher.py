@@ -14,6 +14,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
+from mbo_search.engine.searcher.empty_storage import write_tables
 from mbo_search.engine.searcher.optuna_study import OptunaStudyAdapter
 from mbo_search.engine.searcher.samplers import proposal_seed, random_sampler
 from mbo_search.engine.searcher.sqlite_file import TRY_SECONDS, open_or_rebuild
@@ -37,10 +38,14 @@ def open_study(database: Path, name: str, num_objectives: int = 1) -> optuna.Stu
 
 
 def _open(database: Path, name: str, num_objectives: int) -> optuna.Study:
+    is_new = not database.exists() or database.stat().st_size == 0
+    if is_new:
+        write_tables(database, TRY_SECONDS)
     storage = optuna.storages.RDBStorage(
         f"sqlite:///{database}",
         engine_kwargs={"connect_args": {"timeout": TRY_SECONDS}},
-        skip_compatibility_check=False,
+        skip_compatibility_check=is_new,
+        skip_table_creation=is_new,
     )
     study = optuna.create_study(
         storage=storage,

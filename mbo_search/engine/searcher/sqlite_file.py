@@ -66,14 +66,22 @@ def open_or_rebuild(database: Path, opening: Callable[[], OpenedT]) -> OpenedT:
     if damage is None:
         try:
             return retry_on_lock(opening)
-        except (SQLAlchemyError, OptunaError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        except (
+            SQLAlchemyError,
+            OptunaError,
+            sqlite3.Error,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
             _raise_unless_damaged(database, error)
             damage = _first_line(error)
     _set_aside(database, damage)
     _make_as_others_may(database)
     try:
         return opening()
-    except (SQLAlchemyError, OptunaError) as error:
+    except (SQLAlchemyError, OptunaError, sqlite3.Error) as error:
         raise _refusal(database, f"cannot be written: {_first_line(error)}", "check the disk") from error
 
 

@@ -16,7 +16,7 @@ from mbo_search.report.page.metadata import commands, data_facts, environment_fa
 from mbo_search.report.page.page_context import page_context, shown_block
 from mbo_search.report.page.summary import repeats_sentence, warnings
 from mbo_search.report.page.tables import attribution_table, failures_table, ranking_table
-from mbo_search.report.samples import TextSample, load_samples, save_samples
+from mbo_search.report.samples import TextSample, by_prompt, load_samples, save_samples
 from mbo_search.report.schedules.lines import schedule_lines
 from mbo_search.report.source import ReportSource, read_source
 from mbo_search.report.style.i18n import Language, Strings, load_strings
@@ -109,7 +109,7 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
             key: shown_block(block, drawn_by_script=key in _DRAWN_BY_SCRIPT) for key, block in blocks.items()
         },
         "schedules": schedule_lines(source),
-        "samples": samples,
+        "samples": by_prompt(samples),
         "data": shown_data(source, text),
         "data_facts": data_facts(source, text),
         "environment_facts": environment_facts(source, text),

@@ -57,6 +57,7 @@ class OptimizerDefinition:
         constant_lr_only: Whether it replaces lr decay, so only the constant shape is sensible (schedule-free).
         clocked_by_budget: Whether its update depends on the steps of the whole budget.
         decoupled_decay: Whether a stage's weight decay acts; where not, that setting is inactive.
+        pretrained_warning: What speaks against it where training starts from pretrained weights; empty if nothing.
     """
 
     group: ClassVar[str] = OPTIMIZER_GROUP
@@ -79,6 +80,7 @@ class OptimizerDefinition:
     constant_lr_only: bool = False
     clocked_by_budget: bool = False
     decoupled_decay: bool = True
+    pretrained_warning: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,6 +142,10 @@ OPTIMIZERS = Registry(
             state_floats=1.2,
             second_moments=True,
             family="muon",
+            pretrained_warning=(
+                "is reported to lose to AdamW in full training of models that AdamW has pretrained, and by less "
+                "with adapters (Qu, Huang & Horvath 2026, arXiv:2605.10468)"
+            ),
         ),
         OptimizerDefinition(
             name="nadamw",

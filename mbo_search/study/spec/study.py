@@ -338,6 +338,7 @@ class DataSpec(Description):
         validation_share: Share of documents for validation when split by hash; the same again for test.
         task: What is asked of the model about rows with columns; None: it learns running text. Corpora of pairs
             bring a task of their own. With a task `min_characters` is 1 unless it is set.
+        weights: The part of the training tokens that each entry of `source` gets, in any unit; None: what it has.
     """
 
     source: Words
@@ -351,6 +352,7 @@ class DataSpec(Description):
     validation: MaybeWords | None = None
     validation_share: StrictFloat = Field(default=0.05, gt=0, lt=0.5)
     task: Annotated[TaskSpec, json_forms.TaskForms()] | None = None
+    weights: dict[str, Annotated[StrictFloat, Field(gt=0, le=1e9)]] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -364,7 +366,7 @@ class DataSpec(Description):
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_unset(write(self), "task")
+        return without_unset(write(self), "task", "weights")
 
 
 class ModelSpec(ModelDescription):

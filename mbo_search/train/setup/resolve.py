@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import Problem, StudyError
-from mbo_search.metrics.requirements import check_requirements
+from mbo_search.metrics.library import check_libraries
 from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.study.spec.segments import resolve_budget
@@ -21,19 +21,19 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
     """Settle how a study trains here; loading torch and measuring take up to a few seconds.
 
     Raises:
-        StudyError: If the batch does not fit the context, the budget does not fit the grid, or a metric cannot be
-            measured here.
+        StudyError: If the batch does not fit the context, the budget does not fit the grid, or the library of a
+            metric is missing.
         DataError: If there is too little text for the evaluation windows.
     """
     from mbo_search.train.setup.probe import choose_arithmetic, default_device
 
     _check_batch(study)
+    check_libraries(study.evaluation.metrics)
     use = validation_use(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
     budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
     vocab_size, train = prepared.metadata.vocab_size, study.train
     model = _checked_model(study, vocab_size)
-    ranks = study.resources.workers_per_trial
-    threads = max(1, available_cores() // (workers * ranks)) if train.threads == "auto" else train.threads
+    threads = _threads(study, workers)
     device = default_device() if train.device == "auto" else train.device
     _check_device(device, default_device())
     precision, micro_batch = choose_arithmetic(study, model, vocab_size, device=device, threads=threads)
@@ -51,7 +51,7 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         precision=precision,
         threads=threads,
         device=device,
-        ranks=ranks,
+        ranks=study.resources.workers_per_trial,
         gradient_checkpointing=train.gradient_checkpointing,
         packing=None if study.data.task is None else study.data.task.packing,
         evaluation_tokens=study.evaluation.tokens,
@@ -65,15 +65,19 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
     return setup.model_copy(update={"numerics": numerics_here(setup)})
 
 
+def _threads(study: Study, workers: int) -> int:
+    """CPU threads of one process of a trial: as given, or its part of the cores."""
+    given, ranks = study.train.threads, study.resources.workers_per_trial
+    return max(1, available_cores() // (workers * ranks)) if given == "auto" else given
+
+
 def _checked_model(study: Study, vocab_size: int) -> SizedModel:
-    """The model of a study, if it knows the vocabulary and gives what metrics need."""
+    """The model of a study, if it knows the vocabulary and can do the task."""
     from mbo_search.model.build import sized_model
 
     model = sized_model(study.model, vocab_size)
     _check_vocabulary(model, vocab_size)
     _check_objective(study, model)
-    objective = model.objective if isinstance(model, NetworkFacts) else "next_token"
-    check_requirements(study.evaluation.metrics, objective)
     return model
 
 

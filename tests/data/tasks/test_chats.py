@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
 
+from mbo_search.data.prepare import prepare
 from mbo_search.data.tasks.chats import ChatTemplate, chat_template
 from mbo_search.errors import DataError
+from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 
 CHATML = (
     "{{ bos_token }}{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + "
@@ -131,3 +134,41 @@ def test_a_template_lies_beside_the_tokenizer_in_one_of_three_ways(tmp_path):
         assert chat_template(tokenizer).example(CHAT, "chat:1") == expected
     (tmp_path / "chat_template.jinja").write_text("{{ messages[-1].content }}", encoding="utf-8")
     assert chat_template(tokenizer).example(CHAT[-1:], "chat:1").text == "Four."
+
+
+def test_tokens_and_answers_are_those_of_transformers(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    import tokenizers
+    from tokenizers import decoders, models, pre_tokenizers
+
+    template = (
+        "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
+        "{% if message['role'] == 'assistant' %}{% generation %}{{ message['content'] + '<|im_end|>' }}"
+        "{% endgeneration %}{% else %}{{ message['content'] + '<|im_end|>' }}{% endif %}{{ '\n' }}{% endfor %}"
+    )
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    backend = tokenizers.Tokenizer(models.BPE(vocab={sign: n for n, sign in enumerate(alphabet)}, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+    library = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token="<|im_end|>", chat_template=template
+    )
+    library.save_pretrained(str(tmp_path / "tokenizer"))
+    chats = [[turn | {"content": f"{turn['content'].strip()} {n}"} for turn in CHAT] for n in range(20)]
+    source = tmp_path / "chats.jsonl"
+    source.write_text("".join(json.dumps({"messages": chat}) + "\n" for chat in chats), encoding="utf-8")
+    tokenizer = TokenizerSpec(kind="file", path=str(tmp_path / "tokenizer"))
+    spec = DataSpec(source=(str(source),), tokenizer=tokenizer, task={"messages": "messages"}, validation_share=0.1)
+    prepared = prepare(spec, tmp_path / "cache")
+    expected = set()
+    for chat in chats:
+        whole = library.apply_chat_template(chat, return_dict=True, return_assistant_tokens_mask=True)
+        # The line end behind the last answer is left out.
+        expected.add((tuple(whole["input_ids"][:-1]), tuple(whole["assistant_masks"][:-1])))
+    found = set()
+    for split in ("train", "validation", "test"):
+        tokens, asked = prepared.tokens(split).tolist(), prepared.asked(split).tolist()
+        ends = prepared.ends(split).tolist()
+        found |= {(tuple(tokens[a:b]), tuple(asked[a:b])) for a, b in itertools.pairwise([0, *ends])}
+    assert found == expected

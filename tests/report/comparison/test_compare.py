@@ -133,27 +133,32 @@ def test_only_what_fresh_seeds_show_is_told_as_a_fact(confirmed):
     assert "They have 0 fresh seeds in common, so nothing is decided: a decision takes 6." in said(f"{confirmed}:5")
 
 
-def with_runs(folder: Path, losses: list[list[float]]) -> list:
+@pytest.fixture(scope="module")
+def contestant(confirmed):
+    """A schedule as it is compared; reading its directory takes longer than comparing."""
+    return open_compared_runs([str(confirmed)] * 2)[0]
+
+
+def with_runs(contestant, losses: list[list[float]]) -> list:
     """Contestants whose losses on fresh seeds 1, 2, ... are these."""
-    runs = open_compared_runs([str(folder)] * len(losses))
     return [
         dataclasses.replace(
-            one,
+            contestant,
             name=f"schedule {number}",
-            row=one.row.model_copy(
+            row=contestant.row.model_copy(
                 update={
                     "runs": tuple(RankedRun(seed=seed, val_loss=loss) for seed, loss in enumerate(found, start=1)),
                     "val_loss": sum(found) / len(found),
                 }
             ),
         )
-        for number, (one, found) in enumerate(zip(runs, losses, strict=True))
+        for number, found in enumerate(losses)
     ]
 
 
 @pytest.mark.parametrize("num_seeds", range(1, 9))
-def test_fewer_fresh_seeds_than_six_decide_nothing(confirmed, num_seeds):
-    runs = with_runs(confirmed, [[3.0 + 0.001 * s for s in range(num_seeds)], [3.1] * num_seeds])
+def test_fewer_fresh_seeds_than_six_decide_nothing(contestant, num_seeds):
+    runs = with_runs(contestant, [[3.0 + 0.001 * s for s in range(num_seeds)], [3.1] * num_seeds])
     judged = comparability(runs)
     sentence = verdict_between(in_order(runs, judged), judged, TEXT)
     assert ("lower perplexity than" in sentence) == (num_seeds >= 6)
@@ -163,9 +168,9 @@ def test_fewer_fresh_seeds_than_six_decide_nothing(confirmed, num_seeds):
 
 @given(st.lists(st.lists(st.floats(2.0, 4.0), min_size=3, max_size=8), min_size=2, max_size=4))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_estimate_and_interval_never_have_opposite_signs(confirmed, losses):
+def test_estimate_and_interval_never_have_opposite_signs(contestant, losses):
     """Also where some schedules have more seeds in common than all of them."""
-    runs = with_runs(confirmed, losses)
+    runs = with_runs(contestant, losses)
     judged = comparability(runs)
     best, *others = in_order(runs, judged)
     for other in others:
