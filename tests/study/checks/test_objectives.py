@@ -61,7 +61,11 @@ def test_a_metric_may_be_the_objective_alone_or_with_seconds():
     ("text", "overrides", "said"),
     [
         (PAIRS, ["search.objectives=[chr_f]"], "search.objectives.0: chr_f is not an objective; known are loss, "),
-        (PAIRS, ["search.objectives=[chrf]"], "chrf is not measured: it is not in evaluation.metrics (add it there"),
+        (
+            PAIRS,
+            ["search.objectives=[chrf]"],
+            "chrf is not measured: it is not in evaluation.metrics (add it there",
+        ),
         (SMALL, ["search.objectives=[chrf]"], "chrf is a metric, and needs a task whose answers it judges"),
         (PAIRS, [CHRF[0], "search.objectives=[loss, chrf]"], "must not hold more than one of loss and the metrics"),
         (PAIRS, [*CHRF, "search.searcher=tree"], "tree knows the loss alone; for a metric, use tpe or random"),
