@@ -28,7 +28,8 @@ def metric_headline(found: Findings, closest: ScoreTest | None, metric: str) -> 
     if not found.has_opponents or closest is None:
         return f"No answer: nothing below {freedom} was searched to compare with."
     if found.unfinished:
-        return f"Undecided: {unfinished_words(found.unfinished)}, so nothing is decided."
+        broken = unfinished_words(found.unfinished, f"did not complete or has no {metric}")
+        return f"Undecided: {broken}, so nothing is decided."
     change = f"{change_of(metric, closest.mean)} than the best schedule without it"
     if not found.tests:
         return f"Not confirmed yet: on one seed {freedom} looks {change}, which may be luck."

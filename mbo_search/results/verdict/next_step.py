@@ -106,9 +106,9 @@ def _after_test(found: Findings, context: LadderContext, now: Situation) -> str:
 
 def _take_simplest(stop: str, found: Findings, now: Situation) -> str:
     if found.simplest is None and found.winner is not None:  # rungs are compared by loss alone
-        trial = found.winner.head.trial
-        words = f"{stop}, and take the schedule at the top of the ranking, #{trial}"
-        return _with(words, "export", now.directory, "--trial", str(trial), "--out", "top.yaml")
+        top = str(found.winner.head.trial)
+        words = f"{stop}, and take the schedule at the top of the ranking, #{top}"
+        return _with(words, "export", now.directory, "--trial", top, "--out", "top.yaml")
     assert found.simplest is not None, "what was compared has a rung"
     trial, rung = found.simplest.champion_trial, found.simplest.name
     words = f"{stop}, and take the simplest recipe that none beats beyond doubt, #{trial} ({rung})"

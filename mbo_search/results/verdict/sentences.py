@@ -168,10 +168,10 @@ def _dimensions(found: Findings) -> str:
     return "" if own is None or theirs is None else f"; dimensions searched: {own} against {theirs}"
 
 
-def unfinished_words(unfinished: Mapping[int, int]) -> str:
+def unfinished_words(unfinished: Mapping[int, int], what: str = "did not complete") -> str:
     """Name the champions that did not complete on every fresh seed."""
     return " and ".join(
-        f"#{trial} did not complete on {count} fresh seed{'s' if count > 1 else ''}"
+        f"#{trial} {what} on {count} fresh seed{'s' if count > 1 else ''}"
         for trial, count in sorted(unfinished.items())
     )
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mbo_search.engine.control.confirm import Confirmation
+from mbo_search.report.page.summary import headline_of
+from mbo_search.report.style.i18n import load_strings
+from mbo_search.report.style.phrases import translated
 from mbo_search.results.evidence.ladder import LadderContext
 from mbo_search.results.evidence.ranking_values import Ranking, Totals
 from mbo_search.results.evidence.score_tests import worthwhile_gain
@@ -135,7 +138,7 @@ def test_what_has_no_score_has_no_rank_and_a_fresh_seed_without_one_decides_noth
     broken = [*records[:-1], records[-1].model_copy(update={"judged_statistics": {}})]
     found = ranking(broken).verdict
     assert found.answer == "undecided"
-    assert f"#{SWITCH} did not complete on 1 fresh seed" in found.headline
+    assert f"#{SWITCH} did not complete or has no exact_match on 1 fresh seed" in found.headline
 
 
 def test_fresh_seeds_train_the_champions_of_the_metric_and_nothing_that_explains_losses() -> None:
@@ -155,6 +158,17 @@ def test_fresh_seeds_train_the_champions_of_the_metric_and_nothing_that_explains
     assert {run.arm for run in runs[METRIC]} == {"confirm"}
     assert "staged:7" in {run.label for run in runs["loss"]}
     assert {run.arm for run in runs["loss"]} > {"confirm"}
+
+
+def test_other_languages_say_the_same() -> None:
+    chinese = load_strings("zh")
+    found = ranking(study(WINS))
+    assert headline_of(found, "switch", chinese).startswith("按 exact_match 排名")
+    (note,) = [note for note in found.notes if "exact_match" in note]
+    assert translated(note, chinese).startswith("方案按 exact_match 排名。")
+    lost = ranking(study({BASELINE: 10, TUNED: 30, SWITCH: 12}))
+    assert "采用排名第一的方案" in translated(lost.verdict.next, chinese)
+    assert translated(lost.verdict.next, chinese).endswith(f"export DIR --trial {TUNED} --out top.yaml")
 
 
 def test_a_gain_worth_having_is_a_share_of_the_range() -> None:
