@@ -28,7 +28,6 @@ def check_objectives(study: StudySpec) -> Iterator[Problem]:
         yield unknown_name(f"{_KEY}.{index}", name, "an objective", _OBJECTIVES)
     if not unknown:
         yield from _check_together(search)
-    yield from _check_metrics(study)
     if objectives != ("loss",):
         yield from _check_helpers(search)
 
@@ -49,7 +48,7 @@ def _check_together(search: SearchSpec) -> Iterator[Problem]:
         )
 
 
-def _check_metrics(study: StudySpec) -> Iterator[Problem]:
+def check_metric_objective(study: StudySpec) -> Iterator[Problem]:
     """What schedules are ranked by has to be measured, and everything that is decided by losses has to be off."""
     named = [name for name in study.search.objectives if name in METRICS]
     for name in named:

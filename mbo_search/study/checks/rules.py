@@ -64,7 +64,11 @@ RULES: tuple[Rule, ...] = (
     Rule(check=check_sections.check_baselines, reads=()),
     Rule(
         check=check_objectives.check_objectives,
-        reads=("search", "evaluation.metrics", "data.task"),
+        reads=("search.objectives", "search.searcher", "search.pruner"),
+    ),
+    Rule(
+        check=check_objectives.check_metric_objective,
+        reads=("search.objectives", "search.stop", "search.repeats", "evaluation.metrics", "data.task"),
     ),
     Rule(check=check_sections.check_resources, reads=()),
     Rule(

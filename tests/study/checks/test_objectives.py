@@ -60,7 +60,11 @@ def test_a_metric_may_be_the_objective_alone_or_with_seconds():
 @pytest.mark.parametrize(
     ("text", "overrides", "said"),
     [
-        (PAIRS, ["search.objectives=[chr_f]"], "search.objectives.0: chr_f is not an objective; known are loss, "),
+        (
+            PAIRS,
+            ["search.objectives=[chr_f]"],
+            "search.objectives.0: chr_f is not an objective; known are accuracy, bleu, ",
+        ),
         (
             PAIRS,
             ["search.objectives=[chrf]"],
