@@ -83,12 +83,12 @@ def compare_scores(groups: Sequence[ScheduleRuns], pairs: Sequence[tuple[int, in
         comparison
         for trial, other in dict.fromkeys(pairs)
         if trial != other and trial in by_trial and other in by_trial
-        for comparison in _compare(by_trial[trial], by_trial[other])
+        for comparison in compare_schedules(by_trial[trial], by_trial[other])
     )
 
 
-def _compare(mine: ScheduleRuns, theirs: ScheduleRuns) -> Iterator[ScoreComparison]:
-    """Every metric that all common seeds of both have."""
+def compare_schedules(mine: ScheduleRuns, theirs: ScheduleRuns) -> Iterator[ScoreComparison]:
+    """Compare two schedules, also of different studies, by every metric that all common seeds of both have."""
     others = {record.seed: record for record in theirs.fresh}
     common = [(record, others[record.seed]) for record in mine.fresh if record.seed in others]
     records = [record for pair in common for record in pair]
