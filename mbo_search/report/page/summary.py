@@ -191,7 +191,7 @@ def _sentence_of_score(score: ScoreTest, text: Strings, values: Mapping[str, obj
     if score.low is not None and score.high is not None and score.level is not None:
         ends = {"low": f"{score.low:+.4g}", "high": f"{score.high:+.4g}"}
         interval = words["interval"].format(level=format_percent(score.level), **ends)
-    return words["sentence"].format(
+    return text["sentence"]["metric"].format(
         **values,
         metric=score.metric,
         other=score.other,
