@@ -117,7 +117,7 @@ def _plan_of(
         most_seconds=_most_seconds(study, most_tokens, speed, slots),
         expected_seconds=_most_seconds(study, _expected_tokens(study, budget.total_tokens), speed, slots),
         num_windows=use.rows.num_rows,
-        evaluated_tokens=use.rows.num_targets,
+        evaluated_tokens=use.rows.num_targets if prepared.is_task else None,
         cut_examples=cut_examples(prepared, context=study.model.context),
         judged_documents=0 if use.judged is None else len(use.judged.document_tokens),
         judged_tokens=0 if use.judged is None else sum(use.judged.document_tokens),

@@ -135,7 +135,7 @@ class StudyPlan(Description):
         memory: Memory of a trial; None with a trainer of the user's own.
         confirm: The most that the confirmation at the end of the run trains; None without one.
         num_windows: Evaluation windows, of the model's context each; for a task, its examples.
-        evaluated_tokens: Tokens that are predicted in one evaluation.
+        evaluated_tokens: Tokens of answers in one evaluation of a task; absent for running text.
         cut_examples: Examples of a task that are longer than the model's context, by split; those without are left
             out.
         judged_documents: Documents of the validation split on which runs on fresh seeds are judged.
@@ -169,8 +169,8 @@ class StudyPlan(Description):
     expected_seconds: float | None = None
     memory: TrialMemory | None = None
     num_windows: int
-    evaluated_tokens: int
-    cut_examples: dict[str, int] = {}
+    evaluated_tokens: int | None = Field(default=None, exclude_if=lambda tokens: tokens is None)
+    cut_examples: dict[str, int] = Field(default={}, exclude_if=lambda counts: not counts)
     judged_documents: int
     judged_tokens: int
     why_not_judged: str
