@@ -16,6 +16,7 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.study.spec.schedule import LORA
 from mbo_search.study.study import Study
@@ -27,6 +28,9 @@ _FLOAT_BYTES = 4
 _HALF_BYTES = 2
 _PROCESS_BYTES = 400 * 2**20
 """A process with torch and the text, before it trains anything."""
+
+_LIBRARY_BYTES = 160 * 2**20
+"""What `transformers` and `peft` take of such a process beside that."""
 
 _SURE = 0.75
 """Share of a prediction that is needed at least."""
@@ -102,11 +106,16 @@ def trial_memory(study: Study, setup: TrainSetup, slots: int) -> TrialMemory:
     state_floats = max((OPTIMIZERS[name].state_floats for name in names), default=2.0)
     fixed = counted.all * (1 + _regularizer_floats(study)) + counted.learning * (_LEARNING_FLOATS + state_floats)
     return TrialMemory(
-        fixed_bytes=int(fixed * _FLOAT_BYTES) + _PROCESS_BYTES,
+        fixed_bytes=int(fixed * _FLOAT_BYTES) + _process_bytes(setup),
         sequence_bytes=token_bytes * model.context,
         micro_batch=setup.micro_batch,
         available_bytes=_available_bytes(setup, slots),
     )
+
+
+def _process_bytes(setup: TrainSetup) -> int:
+    has_library = isinstance(setup.model, NetworkFacts) and setup.model.library is not None
+    return _PROCESS_BYTES + (_LIBRARY_BYTES if has_library else 0)
 
 
 def _activation_floats(setup: TrainSetup) -> int:
