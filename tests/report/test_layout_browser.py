@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from mbo_search.report.page.page import write_report
 from mbo_search.report.source import read_source
 from mbo_search.report.style.palette import LIGHT
 from mbo_search.results.ranking.noted import change_note
+from mbo_search.study.catalogue.metrics import METRICS
 from mbo_search.testing.runs import build_run
 from tests.report.browser import Watched, chromium, watched_page
 from tests.report.pdf_text import num_pages, pdf_text
@@ -53,6 +55,20 @@ def test_no_table_hides_a_column(browser, report, width):
         watched.open(report)
         assert hidden_beside_the_edge(watched) == []
         assert watched.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        watched.assert_clean()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_metrics_of_a_task_hide_no_column(browser, run, tmp_path, width):
+    source = read_source(run)
+    trials = tuple(
+        row.model_copy(update={"scores": dict.fromkeys(METRICS, 0.512)}) for row in source.ranking.trials
+    )
+    ranking = source.ranking.model_copy(update={"trials": trials})
+    page = write_report(dataclasses.replace(source, ranking=ranking), tmp_path / "task.html")
+    with watched_page(browser, width=width) as watched:
+        watched.open(page)
+        assert hidden_beside_the_edge(watched) == []
         watched.assert_clean()
 
 
