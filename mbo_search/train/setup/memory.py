@@ -2,8 +2,9 @@
 
 Counted are weights, gradients, the optimizer's state, the mean of the weights that evaluations need, and what the
 backward pass keeps of a micro-batch; where a pretrained model's weights are frozen in all stages, they have neither
-gradients nor a state. On five models of 0.4 to 29 M parameters the latter was between 0.74 and 1.23
-times what is counted here, so nothing is refused that is not over the limit by a third.
+gradients nor a state. Five trials of 13 to 50 M parameters, measured by `benchmarks/trial_memory.py`, took what is
+counted here within a tenth; small ones of our own took between 0.74 and 1.23 times as much, so nothing is refused
+that is not over the limit by a third.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.study.spec.schedule import LORA
+from mbo_search.study.spec.study import SizedModel
 from mbo_search.study.study import Study
 from mbo_search.system.memory import memory_bytes, process_bytes_left
 from mbo_search.train.setup.setup import TrainSetup
@@ -27,6 +30,12 @@ _FLOAT_BYTES = 4
 _HALF_BYTES = 2
 _PROCESS_BYTES = 400 * 2**20
 """A process with torch and the text, before it trains anything."""
+
+_LIBRARY_BYTES = 160 * 2**20
+"""What `transformers` and `peft` add to a process."""
+
+_PLAIN = frozenset({"bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"})
+"""Architectures whose layers have neither gates nor rotations, and keep less."""
 
 _SURE = 0.75
 """Share of a prediction that is needed at least."""
@@ -102,17 +111,24 @@ def trial_memory(study: Study, setup: TrainSetup, slots: int) -> TrialMemory:
     state_floats = max((OPTIMIZERS[name].state_floats for name in names), default=2.0)
     fixed = counted.all * (1 + _regularizer_floats(study)) + counted.learning * (_LEARNING_FLOATS + state_floats)
     return TrialMemory(
-        fixed_bytes=int(fixed * _FLOAT_BYTES) + _PROCESS_BYTES,
+        fixed_bytes=int(fixed * _FLOAT_BYTES) + _process_bytes(model),
         sequence_bytes=token_bytes * model.context,
         micro_batch=setup.micro_batch,
         available_bytes=_available_bytes(setup, slots),
     )
 
 
+def _process_bytes(model: SizedModel) -> int:
+    """A process that has loaded all libraries of its model."""
+    has_library = isinstance(model, NetworkFacts) and model.library is not None
+    return _PROCESS_BYTES + (_LIBRARY_BYTES if has_library else 0)
+
+
 def _activation_floats(setup: TrainSetup) -> int:
     """What the backward pass keeps of a token, logits aside: all of every layer, or its input and all of one."""
     model = setup.model
-    layer = 11 * model.width + 4 * mlp_width(model)
+    is_plain = isinstance(model, NetworkFacts) and model.architecture in _PLAIN
+    layer = 9 * model.width + 2 * mlp_width(model) if is_plain else 11 * model.width + 4 * mlp_width(model)
     layers = layer + model.layers * model.width if setup.gradient_checkpointing else model.layers * layer
     return layers + 4 * model.width
 
@@ -131,7 +147,7 @@ def _available_bytes(setup: TrainSetup, slots: int) -> int:
         return int(torch.cuda.get_device_properties(0).total_memory)
     shared = memory_bytes() // (slots * setup.ranks)
     left = process_bytes_left()
-    return shared if left is None else min(shared, left + _PROCESS_BYTES)
+    return shared if left is None else min(shared, left + _process_bytes(setup.model))
 
 
 def check_memory(study: Study, setup: TrainSetup, slots: int) -> TrialMemory:
