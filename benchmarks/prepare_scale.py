@@ -21,8 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from mbo_search.data.corpora import open_corpus
-
+from mbo_search.data.built_in.corpora import open_corpus
 from mbo_search.data.prepare import prepare
 from mbo_search.data.progress import PrepareProgress
 from mbo_search.study.spec.study import DataSpec, TokenizerSpec

@@ -14,6 +14,7 @@ from mbo_search.cli.note import notes_text
 from mbo_search.results.evidence.count_words import schedule_words, token_words
 from mbo_search.results.evidence.counts import TokenCounts
 from mbo_search.results.records.describe import describe_schedule
+from mbo_search.results.records.fitness import LOSS
 from mbo_search.units import format_count, format_seconds
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def ranking_text(ranking: Ranking, *, most_rows: int = _MOST_ROWS) -> list[Rende
     searched = [row for row in ranking.trials if row.rank is not None and not row.confirmed]
     parts: list[RenderableType] = []
     if any(row.champion_trial is not None for row in ranking.ladder):
-        parts += [*_ladder(ranking.ladder), ""]
+        parts += [*_ladder(ranking.ladder, ranking.verdict.ranked_by), ""]
     if confirmed:
         parts += [*_confirmed_table(ranking, confirmed, most_rows), ""]
     if searched:
@@ -67,7 +68,7 @@ def verdict_text(ranking: Ranking) -> list[RenderableType]:
     return [*found, *(f"{opening} {reason}." for reason in said)]
 
 
-def _ladder(ladder: Sequence[LadderRung]) -> list[RenderableType]:
+def _ladder(ladder: Sequence[LadderRung], by: str) -> list[RenderableType]:
     """A row for each rung: its champion, what that gains over everything below, and what looking for it took."""
     rows = [
         StackedRow(
@@ -86,6 +87,8 @@ def _ladder(ladder: Sequence[LadderRung]) -> list[RenderableType]:
     caption = (
         "Gain in perplexity over the best rung below; positive is better. Intervals hold for all rungs together."
     )
+    if by != LOSS:
+        caption = f"Champions by {by}. Gains are those of losses, and are left out."
     grid = StackedTable(header=_LADDER, rows=rows, left=("rung",), spare=_SPARE_LADDER)
     return [_title("Ladder"), grid, Group(Text(caption, style="dim"))]
 

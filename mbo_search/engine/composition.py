@@ -28,6 +28,7 @@ from mbo_search.engine.options import RunOptions
 from mbo_search.engine.searcher.searches import TAKES_OVER, open_searchers, search_shares
 from mbo_search.engine.searcher.warm_start import read_warm_start
 from mbo_search.engine.tasks import check_open_tasks, nodes_of, read_tasks
+from mbo_search.results.records.fitness import ranked_by
 from mbo_search.store.node_store import NodeStore
 from mbo_search.store.open_store import store_url
 from mbo_search.store.partial_mirror import PartialMirror
@@ -88,6 +89,7 @@ def search_config(found: OpenRun, slots: int) -> SearchConfig:
         pruner=BoundaryPruner() if study.search.pruner == "boundary" else None,
         confirm=_confirmation(found),
         slots=slots,
+        ranked_by=ranked_by(study.search.objectives),
         ends_itself=study.search.stop == "auto",
     )
 
@@ -135,4 +137,5 @@ def _confirmation(found: OpenRun) -> Confirmation | None:
         budget=found.setup.budget(),
         reference_lrs=reference_lrs(study),
         question=question_of(study),
+        ranked_by=ranked_by(study.search.objectives),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from mbo_search.results.records.fitness import LOSS, fitness, order_key
 from mbo_search.results.records.records import TrialRecord
 
 END_USES = 0.02
@@ -20,9 +21,9 @@ GOOD_SHARE = 0.25
 GOOD_WEIGHT = 4.0
 
 
-def expected_uses(records: Sequence[TrialRecord]) -> Mapping[str, float]:
-    """Expected uses by key of the state, of all that the trials have passed."""
-    good = _good_trials(records)
+def expected_uses(records: Sequence[TrialRecord], by: str = LOSS) -> Mapping[str, float]:
+    """Expected uses by key of the state, of all that the trials have passed; `by` says which of them did well."""
+    good = _good_trials(records, by)
     passed: defaultdict[str, float] = defaultdict(float)
     ends: set[str] = set()
     for record in records:
@@ -36,6 +37,6 @@ def expected_uses(records: Sequence[TrialRecord]) -> Mapping[str, float]:
     return {**dict.fromkeys(ends, END_USES), **passed}
 
 
-def _good_trials(records: Sequence[TrialRecord]) -> frozenset[int]:
-    losses = sorted((record.val_loss, record.trial) for record in records if record.val_loss is not None)
-    return frozenset(trial for _, trial in losses[: max(1, round(GOOD_SHARE * len(losses)))])
+def _good_trials(records: Sequence[TrialRecord], by: str) -> frozenset[int]:
+    ordered = sorted(order_key(record, by) for record in records if fitness(record, by) is not None)
+    return frozenset(trial for _, trial in ordered[: max(1, round(GOOD_SHARE * len(ordered)))])

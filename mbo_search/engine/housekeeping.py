@@ -15,6 +15,7 @@ from mbo_search.engine.control.progress import Progress, progress_of
 from mbo_search.engine.control.remaining import Estimator, reached_positions
 from mbo_search.engine.eviction_score import expected_uses
 from mbo_search.engine.tasks import TrialTask, write_task
+from mbo_search.results.records.fitness import fitness
 from mbo_search.results.records.records import Arm, TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.node_store import NodeStore
@@ -65,6 +66,7 @@ class StoreCollector:
 
     def __init__(self, controller: SearchController, store: NodeStore, mirror: PartialMirror | None) -> None:
         self._table = controller.table
+        self._ranked_by = controller.config.ranked_by
         self._store = store
         self._mirror = mirror
         self._num_collected = 0
@@ -79,8 +81,8 @@ class StoreCollector:
         if len(records) == self._num_collected or began < self._next_at:
             return
         self._num_collected = len(records)
-        self._store.protect(self._needed() | _best_ends(records))
-        self._store.expect(expected_uses(records))
+        self._store.protect(self._needed() | _best_ends(records, self._ranked_by))
+        self._store.expect(expected_uses(records, self._ranked_by))
         self._store.collect()
         self.sweep()
         now = time.monotonic()
@@ -188,13 +190,11 @@ def number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _best_ends(records: Sequence[TrialRecord]) -> set[str]:
+def _best_ends(records: Sequence[TrialRecord], by: str) -> set[str]:
     """Trained models that are kept: the best of each arm."""
-    best: dict[str, TrialRecord] = {}
+    best: dict[str, tuple[float, TrialRecord]] = {}
     for record in records:
-        if record.val_loss is None:
-            continue
-        known = best.get(record.arm)
-        if known is None or (known.val_loss is not None and record.val_loss < known.val_loss):
-            best[record.arm] = record
-    return {record.boundaries[-1].node for record in best.values()}
+        value = fitness(record, by)
+        if value is not None and (record.arm not in best or value < best[record.arm][0]):
+            best[record.arm] = (value, record)
+    return {record.boundaries[-1].node for _, record in best.values()}

@@ -76,17 +76,18 @@ def resampled_difference(
     )
     if len(first) < 2 or num_examples < 2:
         return known
-    return _with_errors(known, differences, _drawn_differences(measure, pairs))
+    return _with_errors(known, differences, drawn_differences(measure, pairs).mean(axis=0))
 
 
-def _drawn_differences(measure: Measure, pairs: Sequence[tuple[Floats, Floats]]) -> Floats:
-    """Mean differences [R] over seeds, one for each draw of examples."""
+def drawn_differences(measure: Measure, pairs: Sequence[tuple[Floats, Floats]]) -> Floats:
+    """Differences [S, R] of each seed for each draw of examples; draws are the same for all seeds."""
     counts = [(measure.counts(one), measure.counts(other)) for one, other in pairs]
     return np.concatenate(
         [
-            np.mean([measure.of_totals(draws @ one) - measure.of_totals(draws @ other) for one, other in counts], 0)
+            np.array([measure.of_totals(draws @ one) - measure.of_totals(draws @ other) for one, other in counts])
             for draws in _draws(len(pairs[0][0]))
-        ]
+        ],
+        axis=1,
     )
 
 

@@ -154,14 +154,15 @@ def write_network(model: HubModel, special: Mapping[str, int | None], folder: Pa
     """Write a model as `save_pretrained` does, with the ids of the tokenizer's special tokens.
 
     Adapters are written beside it into `adapter/`, and merged into the weights of the model: it has none any more.
+    A model of masked tokens keeps its own special tokens: where positions are counted from the padding's number,
+    another number would make another model of it.
     """
     model.write_adapter(folder / ADAPTER)
     model.merge()
     network = model.network
-    special_tokens(special, network.config)
-    generation = getattr(network, "generation_config", None)  # models of masked tokens generate nothing
-    if generation is not None:
-        special_tokens(special, generation)
+    if model.objective == "next_token":
+        special_tokens(special, network.config)
+        special_tokens(special, network.generation_config)
     with said_nothing():
         network.save_pretrained(folder)
 

@@ -34,6 +34,11 @@ class TextSample(Description):
     val_perplexity: float | None = None
     reference: str | None = Field(default=None, exclude_if=lambda reference: reference is None)
 
+    @property
+    def is_right(self) -> bool:
+        """True if it is the right answer, letter for letter but for spaces around it."""
+        return self.reference is not None and self.continuation.strip() == self.reference.strip()
+
 
 @dataclass(frozen=True, slots=True)
 class Prompted:

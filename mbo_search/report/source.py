@@ -14,6 +14,7 @@ from mbo_search.model.size import num_parameters
 from mbo_search.report.importance import Importance, importance_of
 from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
 from mbo_search.results.ranking.files import make_ranking
+from mbo_search.results.records.fitness import ranked_by
 from mbo_search.results.records.records import Arm, Curve, TrialRecord
 from mbo_search.results.records.run_data import metadata_of
 from mbo_search.results.records.run_directory import RecordScan, RunDirectory
@@ -143,7 +144,7 @@ def read_source(
     setup = run.setup() if setup is None else setup
     scan = run.scan() if scan is None else scan
     curves, damaged = _curves(run, scan.records)
-    groups = group_by_schedule(scan.records)
+    groups = group_by_schedule(scan.records, ranked_by(study.search.objectives))
     return ReportSource(
         path=run.path,
         study=study,

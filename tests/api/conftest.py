@@ -17,7 +17,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> mbo.Run:
     folder = tmp_path_factory.mktemp("door")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MBO_SEARCH_CACHE", str(folder / "cache"))
-        file = write_study(folder, tokens=3840, trials=3, first="adamw, lion", control=0.33)
+        file = write_study(folder, tokens=2560, trials=3, first="adamw, lion", control=0.33)
         return mbo.search(file, folder / "run", options=QUIET)
 
 
@@ -25,4 +25,4 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> mbo.Run:
 def study_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MBO_SEARCH_CACHE", str(tmp_path / "cache"))
-    return write_study(tmp_path, tokens=3840, trials=3, first="adamw, lion", control=0.33)
+    return write_study(tmp_path, tokens=2560, trials=3, first="adamw, lion", control=0.33)

@@ -68,7 +68,7 @@ def test_a_fresh_architecture_is_searched_and_exported(folder: Path) -> None:
 
 def test_masked_models_have_no_tasks(folder: Path) -> None:
     write_pretrained("bert", folder / "base")
-    (folder / "pairs.jsonl").write_text('{"q": "a", "a": "b"}\n' * 3)
+    (folder / "pairs.jsonl").write_text("".join(f'{{"q": "a{n}", "a": "b"}}\n' for n in range(60)))
     study = mbo.load_study(
         write_study(folder, PRETRAINED), ["data.source=[pairs.jsonl]", "data.task={prompt: q, completion: a}"]
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import optuna
 import pytest
 
@@ -31,9 +33,10 @@ def test_a_search_is_resumed_extended_and_forked(study_file):
     assert len(mbo.resume("reports/fork", options=QUIET).ranking) == len(longer.ranking) + 1
 
 
-def test_a_confirmation_decides(study_file):
-    run = mbo.search(study_file, options=QUIET)
-    confirmed = mbo.confirm(run, seeds=2, equivalent_tokens=False, options=QUIET)
+def test_a_confirmation_decides(searched, tmp_path, monkeypatch):
+    monkeypatch.setenv("MBO_SEARCH_CACHE", str(searched.path.parent / "cache"))
+    shutil.copytree(searched.path, tmp_path / "run")
+    confirmed = mbo.confirm(tmp_path / "run", seeds=2, equivalent_tokens=False, options=QUIET)
     fresh = confirmed.trials[confirmed.trials["arm"] == "confirm"]
     assert fresh["seed"].nunique() == 2
     assert confirmed.ranking["confirmed"].any()
@@ -41,7 +44,7 @@ def test_a_confirmation_decides(study_file):
 
 def test_a_plan_trains_nothing(study_file):
     plan = mbo.plan(study_file)
-    assert plan.schedule_tokens == 3840
+    assert plan.schedule_tokens == 2560
     assert not (study_file.parent / "reports").exists()
 
 
@@ -52,9 +55,9 @@ def test_an_optuna_sampler_takes_the_place_of_the_searcher(study_file):
 
 
 def test_another_study_in_the_same_folder_is_refused(study_file):
-    mbo.search(study_file, options=QUIET)
+    mbo.search(mbo.load_study(study_file, ["search.trials=1"]), options=QUIET)
     with pytest.raises(mbo.UserError, match="another study"):
-        mbo.search(mbo.load_study(study_file, ["budget.tokens=5120"]), options=QUIET)
+        mbo.search(mbo.load_study(study_file, ["search.trials=1", "budget.tokens=5120"]), options=QUIET)
 
 
 def test_shipped_studies_are_loaded_by_name():

@@ -19,7 +19,7 @@ def study_file(tmp_path, monkeypatch):
     """A study of three short trials, in a folder of its own that is the current one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MBO_SEARCH_CACHE", str(tmp_path / "cache"))
-    return write_study(tmp_path, tokens=3840, trials=3, first="adamw, lion", control=0.33)
+    return write_study(tmp_path, tokens=2560, trials=3, first="adamw, lion", control=0.33)
 
 
 def losses(mbo, folder):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mbo_search.results.evidence.champions import Champions, champions, contenders
+from mbo_search.results.records.fitness import LOSS, ranked_by
 from mbo_search.results.records.records import Arm, TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns, group_by_schedule
 from mbo_search.study.space.ablations import PARTS, ablations_of
@@ -55,6 +56,7 @@ class Confirmation:
         budget: The study's budget in steps.
         reference_lrs: Reference learning rate of every optimizer at the study's width.
         question: The freedom that the study asks about; None: the highest that any schedule needs.
+        ranked_by: What schedules are ordered by: `loss` or a metric.
         most_tokens: The most charged tokens that all of it may take.
     """
 
@@ -63,18 +65,22 @@ class Confirmation:
     budget: BudgetSteps
     reference_lrs: Mapping[str, float] = field(default_factory=dict)
     question: Rung | None = None
+    ranked_by: str = LOSS
     most_tokens: int = 0
 
     def runs(self, records: Sequence[TrialRecord]) -> Sequence[ConfirmRun]:
         """Everything that is to be trained on fresh seeds, the question's answer first.
 
-        Each part goes seed by seed, so that any stop leaves whole pairs.
+        Each part goes seed by seed, so that any stop leaves whole pairs. What explains a gain of losses is left out
+        where a metric decides.
         """
-        groups = group_by_schedule(records)
+        groups = group_by_schedule(records, self.ranked_by)
         best = champions(groups, self.question)
         again = [_again(runs) for runs in contenders(groups, best, self.spec.top).schedules]
         seeds = [self.search_seed + 1 + index for index in range(self.spec.seeds)]
-        parts = (again, self._with_other_tokens(best), self._attribution(best))
+        parts = (
+            (again, self._with_other_tokens(best), self._attribution(best)) if self.ranked_by == LOSS else (again,)
+        )
         return [run(seed) for part in parts for seed in seeds for run in part]
 
     def _with_other_tokens(self, best: Champions) -> Sequence[_Draft]:
@@ -124,9 +130,10 @@ def confirm_cost(study: Study, budget: BudgetSteps) -> ConfirmCost | None:
     rungs = rungs_of(study)
     ablated = len(rungs) > 1 and question_of(study) in ("settings", "switch")
     schedules = sum(1 if rung == "untuned" else spec.top for rung in rungs) + ablated
-    with_tokens = spec.equivalent_tokens and spec.seeds >= 2
+    by_loss = ranked_by(study.search.objectives) == LOSS
+    with_tokens = by_loss and spec.equivalent_tokens and spec.seeds >= 2
     multiples = measured_multiples(budget) if with_tokens else ()
-    parts = len(PARTS) * len(study.stages) - 1 if spec.attribution else 0
+    parts = len(PARTS) * len(study.stages) - 1 if spec.attribution and by_loss else 0
     budgets = study.search.repeats * spec.seeds * (schedules + sum(multiples) + parts)
     return ConfirmCost(
         seeds=spec.seeds,

@@ -15,6 +15,7 @@ from mbo_search.engine.control.stopping import StoppingCriteria
 from mbo_search.engine.control.trial_cost import ReportOf
 from mbo_search.engine.searcher.suggest import Draw
 from mbo_search.engine.tasks import HasNode, NodesOf, TrialTask
+from mbo_search.results.records.fitness import LOSS
 from mbo_search.results.records.records import Arm, TrialRecord
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.trial.outcome import CurveRow, StepRow
@@ -111,6 +112,7 @@ class SearchConfig:
         pruner: Judges at stage boundaries; None: no pruner.
         confirm: What is trained on fresh seeds when the search has ended; None: nothing.
         slots: Trials that can run at once.
+        ranked_by: What schedules are ordered by: `loss` or a metric.
         ends_itself: Whether the search ends when its searcher expects less than the noise hides.
     """
 
@@ -121,5 +123,6 @@ class SearchConfig:
     pruner: BoundaryPruner | None = None
     confirm: Confirmation | None = None
     slots: int = 1
+    ranked_by: str = LOSS
     ends_itself: bool = False
     takes_over: Mapping[Arm, Sequence[Arm]] = field(default_factory=dict)

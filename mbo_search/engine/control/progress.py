@@ -11,6 +11,7 @@ from mbo_search.engine.control.remaining import UNKNOWN, TimeLeft, reached_posit
 from mbo_search.engine.tasks import TrialTask
 from mbo_search.results.evidence.counts import StudyCounts, count_study, ending_of
 from mbo_search.results.ranking.rank import count_totals
+from mbo_search.results.records.fitness import fitness, order_key
 from mbo_search.results.records.records import SEARCH_ARMS, Arm, TrialRecord
 
 ARMS: tuple[Arm, ...] = (*SEARCH_ARMS, "confirm", "tokens", "attribution")
@@ -25,8 +26,8 @@ class ArmProgress:
         complete: Trials that ran to the end.
         ended_early: Trials that were stopped, diverged or ran out of memory; probes are none.
         failed: Trials that broke.
-        best_loss: Lowest final validation loss, nats per token; None before the first.
-        best_trial: The trial that has it.
+        best_loss: Final validation loss of its best trial, nats per token; None before the first.
+        best_trial: The best trial: that with the lowest loss, or with the best metric where the study ranks by one.
         executed_tokens: Charged tokens executed or wasted.
     """
 
@@ -140,7 +141,11 @@ def progress_of(
         counts=count_study(records),
         running=tuple(_running(controller, trial, tokens) for trial, tokens in positions.items()),
         waiting=len(controller.table.open_trials) - len(controller.running_trials),
-        arms=tuple(_arm(arm, records) for arm in ARMS if any(record.arm == arm for record in records)),
+        arms=tuple(
+            _arm(arm, records, controller.config.ranked_by)
+            for arm in ARMS
+            if any(record.arm == arm for record in records)
+        ),
         executed_tokens=totals.executed_tokens,
         saved_tokens=totals.saved_tokens,
         wasted_tokens=totals.wasted_tokens,
@@ -167,18 +172,18 @@ def _running(controller: SearchController, trial: int, tokens: int) -> RunningTr
     )
 
 
-def _arm(arm: Arm, records: Sequence[TrialRecord]) -> ArmProgress:
+def _arm(arm: Arm, records: Sequence[TrialRecord], by: str) -> ArmProgress:
     own = [record for record in records if record.arm == arm]
     endings = Counter(ending_of(record) for record in own if not record.is_probe)
-    losses = [(record.val_loss, record.trial) for record in own if record.val_loss is not None]
-    best_loss, best_trial = min(losses, default=(None, None))
+    known = [record for record in own if fitness(record, by) is not None]
+    best = min(known, key=lambda record: order_key(record, by), default=None)
     return ArmProgress(
         arm=arm,
         complete=endings["complete"],
         ended_early=endings["stopped"] + endings["diverged"] + endings["out_of_memory"],
         failed=endings["failed"],
-        best_loss=best_loss,
-        best_trial=best_trial,
+        best_loss=None if best is None else best.val_loss,
+        best_trial=None if best is None else best.trial,
         executed_tokens=sum(record.cost.tokens for record in own),
     )
 

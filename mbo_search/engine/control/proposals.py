@@ -13,6 +13,7 @@ from mbo_search.engine.control.trial_table import TrialTable
 from mbo_search.engine.searcher.suggest import Draw
 from mbo_search.engine.tasks import TrialTask, first_missing, up_to_stage
 from mbo_search.errors import StudyError
+from mbo_search.results.records.fitness import fitness, order_key
 from mbo_search.results.records.records import Arm, TrialRecord
 from mbo_search.results.records.schedule_groups import schedule_identity
 from mbo_search.study.spec.schedule import Schedule
@@ -156,9 +157,10 @@ class ProposalSource:
             return
         above = tuple(other for other in self._config.shares if other not in below)
         for arms in (above, below) if self._is_closing or turn % 4 == 2 else (below, above):
-            found = [record for record in self._table.records if record.arm in arms and record.val_loss is not None]
+            own = [record for record in self._table.records if record.arm in arms]
+            found = [record for record in own if fitness(record, self._config.ranked_by) is not None]
             if found:
-                best = min(found, key=lambda record: (record.val_loss, record.trial))
+                best = min(found, key=lambda record: order_key(record, self._config.ranked_by))
                 yield from self._searchers[arm].taken_over(best.schedule)
 
     @property

@@ -199,7 +199,8 @@ def sentence_of(record: TrialRecord) -> str:
     ending = "ended as a probe" if record.reason == "probe" else ending_of(record).replace("_", " ")
     ending += f" ({record.reason})" if ending == "failed" else ""
     loss = "" if record.val_loss is None else f", loss {record.val_loss:.4f}"
-    return f"#{record.trial}, {record.arm}: {optimizers}: {ending}{loss}"
+    scores = "".join(f", {name} {score:.4g}" for name, score in record.scores.items())
+    return f"#{record.trial}, {record.arm}: {optimizers}: {ending}{loss}{scores}"
 
 
 def _own(boundary: Boundary, produced: frozenset[str]) -> Boundary:

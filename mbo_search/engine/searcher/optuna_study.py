@@ -24,6 +24,7 @@ from mbo_search.engine.tree.history import STOP_AFTER
 from mbo_search.engine.tree.planned_trial import EXPECTED_GAIN
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.ranking.pareto import objective_values
+from mbo_search.results.records.fitness import LOSS
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.study import Objective
 from mbo_search.trial.outcome import BAD_REGION
@@ -83,12 +84,14 @@ class OptunaStudyAdapter:
         if record.state == "interrupted" or record.trial in self._finished:
             return
         running = self._write(lambda: optuna.Trial(self.study, self._ids[record.trial]))
-        if len(self._objectives) == 1:  # Optuna takes no intermediate values of several objectives
+        if self._objectives == (LOSS,):  # Optuna takes none of several objectives, and a metric has no others
             self._report_boundaries(running, record)
         if record.reason is not None:
             self._write(lambda: running.set_user_attr("reason", record.reason))
         state = _optuna_state(record)
         values = objective_values(record, self._objectives) if state == TrialState.COMPLETE else None
+        if state == TrialState.COMPLETE and values is None:
+            state = TrialState.FAIL  # without its metric nothing is known of it
         self._write(lambda: self.study.tell(running, values, state=state, skip_if_finished=True))
         self._finished.add(record.trial)
 

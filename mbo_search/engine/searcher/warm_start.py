@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mbo_search.engine.searcher.suggest import Draw, FixedSuggest, SpaceFunction, draw, fits
 from mbo_search.errors import Problem, RunDirectoryError, StoreError
+from mbo_search.results.records.fitness import fitness, order_key, ranked_by
 from mbo_search.results.records.records import LOWER_ARMS, Arm, Params, TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.manifest import read_manifest, verify_files
@@ -73,12 +74,13 @@ def warm_start(run: RunDirectory, setup: TrainSetup, seed: int, sources: Sequenc
         return known
     if known.sources or run.next_trial() > 0:
         raise _started_differently(run, sources)
+    by = ranked_by(run.study().search.objectives)
     points: list[WarmPoint] = []
     nodes: list[str] = []
     sentences: list[str] = []
     for source in sources:
         earlier = RunDirectory.open(source)
-        found = list(_best(earlier))
+        found = list(_best(earlier, by))
         points += found
         reason = _incompatibility(earlier, setup, seed)
         linked = list(_linked(earlier, run, setup)) if reason is None else []
@@ -128,17 +130,18 @@ def warm_start_draws(warm: WarmStart, arm: Arm, space: SpaceFunction) -> Sequenc
     return found
 
 
-def _best(earlier: RunDirectory) -> Iterator[WarmPoint]:
+def _best(earlier: RunDirectory, by: str) -> Iterator[WarmPoint]:
+    """The best schedules of each search by what the new study is ranked by; where that is not known, by loss."""
     records = [record for record in earlier.records() if record.val_loss is not None]
     for arm in ("staged", *LOWER_ARMS):
-        own = sorted((record for record in records if record.arm == arm), key=_loss)
+        own = sorted((record for record in records if record.arm == arm), key=lambda one: _worth(one, by))
         for record in own[:MOST_POINTS]:
             yield WarmPoint(arm=record.arm, params=record.params, source=str(earlier.path), trial=record.trial)
 
 
-def _loss(record: TrialRecord) -> tuple[float, int]:
-    assert record.val_loss is not None
-    return record.val_loss, record.trial
+def _worth(record: TrialRecord, by: str) -> tuple[bool, float, int]:
+    value = fitness(record, by)
+    return (True, *order_key(record)) if value is None else (False, value, record.trial)
 
 
 def _incompatibility(earlier: RunDirectory, setup: TrainSetup, seed: int) -> str | None:

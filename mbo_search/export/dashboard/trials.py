@@ -65,8 +65,10 @@ class TrialsAsSeen:
         """A trial that has a record; one that was interrupted is still to be trained."""
         if record.state == "interrupted":
             return self.open(record, reason="interrupted: `mbo-search resume` continues it")
-        values = list(objective_values(record, self.objectives)) if record.state == "complete" else None
-        trial = self._trial(record, _state(record), values, {**self._attributes(record), **_results(record)})
+        found = objective_values(record, self.objectives) if record.state == "complete" else None
+        values = None if found is None else list(found)
+        state = TrialState.FAIL if record.state == "complete" and found is None else _state(record)
+        trial = self._trial(record, state, values, {**self._attributes(record), **_results(record)})
         trial.intermediate_values = self._boundaries(record)
         trial.datetime_start, trial.datetime_complete = _local(record.started_at), _local(record.ended_at)
         return trial
@@ -108,8 +110,8 @@ class TrialsAsSeen:
         return {name: value for name, value in found.items() if value is not None}
 
     def _boundaries(self, record: TrialRecord) -> dict[int, float]:
-        """Validation losses at the ends of stages, by tokens; Optuna has none with several objectives."""
-        if len(self.objectives) > 1:
+        """Validation losses at the ends of stages, by tokens; nothing where the objective is another one."""
+        if tuple(self.objectives) != ("loss",):
             return {}
         return {one.tokens: one.loss for one in record.boundaries if math.isfinite(one.loss)}
 

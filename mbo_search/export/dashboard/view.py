@@ -23,6 +23,7 @@ from mbo_search.results.records.notes import read_notes
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.results.records.schedule_groups import group_by_schedule
+from mbo_search.study.catalogue.metrics import METRICS
 from mbo_search.study.files.study_file import dump_study
 from mbo_search.study.spec.reference_lr import reference_lrs
 from mbo_search.study.spec.study import Objective
@@ -31,6 +32,7 @@ from mbo_search.study.study import Study
 METRIC_NAMES: Mapping[Objective, str] = MappingProxyType(
     {"loss": "validation loss", "seconds": "seconds of training"}
 )
+"""Names of what is minimized; a metric of a task has another one."""
 
 
 def write_dashboard(run: RunDirectory) -> Path:
@@ -62,7 +64,7 @@ def _add_study(tables: StudyTables, run: RunDirectory) -> None:
     study, records = run.study(), run.scan().records
     ranking = make_ranking(run, study=study, records=records)
     page = run.report_html.absolute().as_uri()
-    metric_names = [METRIC_NAMES[objective] for objective in study.search.objectives]
+    metric_names = [_metric_name(objective) for objective in study.search.objectives]
     study_id = tables.add_study(study.study, metric_names, _study_attributes(study, ranking, page))
     tables.add_system_attributes(study_id, note_attributes(study_note(study, ranking, page)))
     recorded = {record.trial for record in records}
@@ -85,6 +87,13 @@ def _view_of(
         distributions=distributions_of([*records, *tasks]),
         is_driven=is_driven(run.path),
     )
+
+
+def _metric_name(objective: Objective) -> str:
+    """All values of the page are minimized, so those of a metric that should be high have their sign changed."""
+    if objective in METRIC_NAMES:
+        return METRIC_NAMES[objective]
+    return f"-{objective}" if METRICS[objective].direction == "higher" else objective
 
 
 def _study_attributes(study: Study, ranking: Ranking, page: str) -> dict[str, str | int]:

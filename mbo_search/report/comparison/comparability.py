@@ -11,6 +11,7 @@ from typing import Literal
 
 from mbo_search.report.comparison.compared_runs import ComparedRun
 from mbo_search.report.source import ReportSource
+from mbo_search.results.records.fitness import LOSS
 from mbo_search.results.statistics.paired import PairedTest, paired_test
 
 Difference = Literal["text", "windows", "model", "budget"]
@@ -66,6 +67,7 @@ def comparability(runs: Sequence[ComparedRun]) -> Comparability:
         "numerics": len({json.dumps(setup.numerics, sort_keys=True) for setup in setups}) == 1,
         "seed": len({run.source.study.seed for run in runs}) == 1,
         "unpaired": bool(seeds),
+        "ranked_by": all(run.source.ranking.verdict.ranked_by == LOSS for run in runs),
     }
     is_measured = fine["text"] and fine["windows"]
     return Comparability(

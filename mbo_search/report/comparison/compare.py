@@ -23,11 +23,14 @@ from mbo_search.report.figures.figure import FigureBlock
 from mbo_search.report.figures.timelines import draw_timelines, timelines_info
 from mbo_search.report.page.html import render_page
 from mbo_search.report.page.page_context import page_context, shown_block
+from mbo_search.report.page.score_table import Contestant, ScoreBlock, format_score, score_block
 from mbo_search.report.page.static_figures import write_blocks
 from mbo_search.report.page.tables import score_key
 from mbo_search.report.style.i18n import Language, Strings, load_strings
 from mbo_search.report.style.icons import icon_of
 from mbo_search.report.style.numbers import format_loss, format_perplexity
+from mbo_search.results.evidence.score_comparisons import compare_schedules
+from mbo_search.results.records.schedule_groups import ScheduleRuns, group_by_schedule
 from mbo_search.study.catalogue.metrics import METRICS
 from mbo_search.system.files import write_atomic
 from mbo_search.units import format_count
@@ -48,12 +51,12 @@ def write_comparison_figures(
         UserError: If kaleido or a browser is missing, or a figure could not be drawn.
     """
     judged = comparability(runs)
-    return write_blocks(_blocks(in_order(runs, judged), judged, load_strings(language)), folder)
+    return write_blocks(_blocks(in_order(runs, judged), judged, _words(runs, language)), folder)
 
 
 def render_comparison(runs: Sequence[ComparedRun], *, language: Language = "en") -> str:
     """The comparison as the text of an HTML file."""
-    text = load_strings(language)
+    text = _words(runs, language)
     judged = comparability(runs)
     ordered = in_order(runs, judged)
     rows = field_rows(ordered, {**text["names"], **text["facts"], "stage": text["names"]["stage"]})
@@ -68,6 +71,7 @@ def render_comparison(runs: Sequence[ComparedRun], *, language: Language = "en")
         "basis": basis(judged, text),
         "contestants": [{**_facts(run, judged, text), "scores": _scores(run, ordered, judged)} for run in ordered],
         "scores": [text["columns"][score_key(name)] for name in _score_names(ordered)],
+        "score_blocks": _score_blocks(ordered, judged, text),
         "fields": rows,
         "any_difference": any(row.differs for row in rows),
         "blocks": {block.key: shown_block(block) for block in _blocks(ordered, judged, text)},
@@ -92,7 +96,7 @@ class ComparisonWords:
 
 def comparison_words(runs: Sequence[ComparedRun], *, language: Language = "en") -> ComparisonWords:
     """Say who is better and by how much, as far as that can be said."""
-    text, judged = load_strings(language), comparability(runs)
+    text, judged = _words(runs, language), comparability(runs)
     ordered = in_order(runs, judged)
     return ComparisonWords(
         verdict=verdict_between(ordered, judged, text),
@@ -119,6 +123,32 @@ def _facts(run: ComparedRun, judged: Comparability, text: Strings) -> dict[str, 
     }
 
 
+def _words(runs: Sequence[ComparedRun], language: Language) -> Strings:
+    """The words of a language; perplexities are called what they are where they are the same of all runs."""
+    predicted = {run.source.setup.predicted for run in runs}
+    return load_strings(language, predicted.pop() if len(predicted) == 1 else "next_token")
+
+
+def _score_blocks(ordered: Sequence[ComparedRun], judged: Comparability, text: Strings) -> list[ScoreBlock]:
+    """The first schedule against each other one in the metrics of their task, where the examples are the same."""
+    if judged.unit != "perplexity":
+        return []
+    best, *others = ordered
+    blocks = [_score_block(best, other, text) for other in others]
+    return [block for block in blocks if block.rows]
+
+
+def _score_block(best: ComparedRun, other: ComparedRun, text: Strings) -> ScoreBlock:
+    mine, theirs = (Contestant(name=f"{one.mark}: {one.name}", row=one.row) for one in (best, other))
+    return score_block(mine, theirs, compare_schedules(_schedule_runs(best), _schedule_runs(other)), text)
+
+
+def _schedule_runs(run: ComparedRun) -> ScheduleRuns:
+    """All runs of the schedule that stands in the comparison."""
+    groups = group_by_schedule(tuple(run.source.records.values()))
+    return next(runs for runs in groups if runs.head.trial == run.row.trial)
+
+
 def _score_names(ordered: Sequence[ComparedRun]) -> list[str]:
     """Metrics that one of the runs has."""
     return [name for name in METRICS if any(name in run.row.scores for run in ordered)]
@@ -127,7 +157,7 @@ def _score_names(ordered: Sequence[ComparedRun]) -> list[str]:
 def _scores(run: ComparedRun, ordered: Sequence[ComparedRun], judged: Comparability) -> list[str]:
     """Metrics of a run as its study has them; nothing where the texts differ, as they would mislead."""
     shown = run.row.scores if judged.unit is not None else {}
-    return [f"{shown[name]:.4g}" if name in shown else "\u2013" for name in _score_names(ordered)]
+    return [format_score(name, shown.get(name)) for name in _score_names(ordered)]
 
 
 def _blocks(

@@ -20,7 +20,7 @@ def outcome_of(ranking: Ranking) -> Outcome:
     if verdict.num_seeds is not None:
         is_final = verdict.num_seeds >= FEWEST_SEEDS and not verdict.is_interim
         return verdict.answer if verdict.answer is not None and is_final else "undecided"
-    return "none" if verdict.difference is None else "unconfirmed"
+    return "none" if verdict.difference is None and verdict.score is None else "unconfirmed"
 
 
 def answer_words(ranking: Ranking, text: Strings) -> str:
@@ -34,4 +34,7 @@ def answer_words(ranking: Ranking, text: Strings) -> str:
 
 def page_title(study: str, ranking: Ranking, text: Strings) -> str:
     """The title of a report: the answer first, because a tab shows little more."""
-    return text["labels"]["title"].format(answer=answer_words(ranking, text), study=study)
+    answer = answer_words(ranking, text)
+    if ranking.verdict.score is not None:
+        answer = text["metric"]["answer"].format(answer=answer, metric=ranking.verdict.ranked_by)
+    return text["labels"]["title"].format(answer=answer, study=study)

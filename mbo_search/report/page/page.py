@@ -14,6 +14,7 @@ from mbo_search.report.page.first_screen import first_screen_values
 from mbo_search.report.page.html import render_page
 from mbo_search.report.page.metadata import commands, data_facts, environment_facts, shown_data
 from mbo_search.report.page.page_context import page_context, shown_block
+from mbo_search.report.page.score_table import score_blocks
 from mbo_search.report.page.summary import repeats_sentence, warnings
 from mbo_search.report.page.tables import attribution_table, failures_table, ranking_table
 from mbo_search.report.samples import TextSample, by_prompt, load_samples, save_samples
@@ -102,6 +103,7 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "confirmed": any(row.confirmed for row in source.ranked),
         "ties": any(row.tied for row in source.ranked),
         "ranking": ranking_table(source, text),
+        "scores": score_blocks(source.ranking, text),
         "failures": failures_table(source, text),
         "num_probes": source.ranking.counts.probes,
         "attribution": attribution_table(source, text),

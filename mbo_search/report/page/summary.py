@@ -5,6 +5,8 @@ English takes over the ranking's own sentences; other languages compose theirs f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import format_percent, format_perplexity, signed_percent
@@ -12,6 +14,8 @@ from mbo_search.report.style.phrases import translated
 from mbo_search.results.evidence.counts import StudyCounts
 from mbo_search.results.evidence.differences import sized
 from mbo_search.results.evidence.ranking_values import Difference, Estimate, LadderRung, Ranking, SearchRepeats
+from mbo_search.results.evidence.score_comparisons import ScoreTest
+from mbo_search.results.records.fitness import LOSS
 from mbo_search.results.statistics.paired import FEWEST_SEEDS
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.units import format_count
@@ -44,6 +48,8 @@ def _composed(ranking: Ranking, question: Rung, text: Strings) -> str:
     }
     if kind == "none":
         return nothing_complete(ranking.counts, text)
+    if verdict.score is not None:
+        return _composed_of_score(ranking, verdict.score, words[kind], values, text)
     if kind in ("search", "confirmed"):
         assert verdict.difference is not None, "something was compared"
         percent = verdict.difference.perplexity_percent
@@ -54,6 +60,32 @@ def _composed(ranking: Ranking, question: Rung, text: Strings) -> str:
             "ending": _ending(ranking, text),
         }
     return words[kind].format(**values)
+
+
+def _composed_of_score(
+    ranking: Ranking, score: ScoreTest, words: str, values: Mapping[str, object], text: Strings
+) -> str:
+    """The same by a metric."""
+    between = ""
+    if score.low is not None and score.high is not None:
+        ends = (change_of_score(end, score.metric, text) for end in (score.low, score.high))
+        between = text["plain"]["between"].format(**dict(zip(("low", "high"), ends, strict=True)))
+    ending = ""
+    if ranking.verdict.forbids_yes:
+        ending = text["plain"]["but"].format(reason=translated(ranking.verdict.objections[0], text))
+    return words.format(
+        **values,
+        change=change_of_score(score.mean, score.metric, text),
+        answer=text["metric"]["answer"].format(answer=_opening(ranking, text), metric=score.metric),
+        between=between,
+        ending=ending,
+    )
+
+
+def change_of_score(mean: float, metric: str, text: Strings) -> str:
+    """A gain by a metric in plain words, such as 1.2 chrf better."""
+    side = "alike" if mean == 0 else "better" if mean > 0 else "worse"
+    return text["plain"][side].format(size=f"{abs(mean):.4g} {metric}")
 
 
 def nothing_complete(counts: StudyCounts, text: Strings) -> str:
@@ -102,6 +134,9 @@ def ladder_worth(ranking: Ranking, text: Strings) -> str:
     if best is None:
         return ""
     compared = [row for row in ranking.ladder if row.gain is not None]
+    if not compared and ranking.verdict.ranked_by != LOSS:
+        by = ranking.verdict.ranked_by
+        return text["metric"]["best"].format(metric=by, score=f"{best.scores[by]:.4g}")
     if not compared:
         return words["alone"].format(perplexity=format_perplexity(best.val_loss))
     helpful, vain = [row for row in compared if row.helps], [row for row in compared if not row.helps]
@@ -137,6 +172,8 @@ def sentence(source: ReportSource, text: Strings) -> str:
         "tokens": format_count(source.budget.total_tokens),
     }
     kind = _kind(ranking)
+    if verdict.score is not None:
+        return _unbroken(_sentence_of_score(verdict.score, text, values))
     if kind not in ("search", "confirmed"):
         return _unbroken(words["scale"].format(**values))
     assert verdict.difference is not None, "something was compared"
@@ -149,6 +186,22 @@ def sentence(source: ReportSource, text: Strings) -> str:
     return _unbroken(words[kind].format(**values, **_evidence(ranking, verdict.difference, text)))
 
 
+def _sentence_of_score(score: ScoreTest, text: Strings, values: Mapping[str, object]) -> str:
+    words, interval = text["metric"], ""
+    if score.low is not None and score.high is not None and score.level is not None:
+        ends = {"low": f"{score.low:+.4g}", "high": f"{score.high:+.4g}"}
+        interval = words["interval"].format(level=format_percent(score.level), **ends)
+    return words["sentence"].format(
+        **values,
+        metric=score.metric,
+        other=score.other,
+        rung=text["names"][score.rung],
+        gain=f"{score.mean:+.4g}",
+        interval=interval,
+        seeds=max(1, score.num_seeds),
+    )
+
+
 def _kind(ranking: Ranking) -> str:
     """Choose the sentence for the verdict's values."""
     verdict = ranking.verdict
@@ -156,7 +209,7 @@ def _kind(ranking: Ranking) -> str:
         return "none"
     if verdict.champion_trial is None:
         return "no_champion"
-    if verdict.difference is None:
+    if verdict.difference is None and verdict.score is None:
         return "alone"
     if verdict.num_seeds is None:
         return "search" if verdict.answer is None else "unfinished"

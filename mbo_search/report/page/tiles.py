@@ -16,6 +16,8 @@ from mbo_search.report.style.numbers import (
 )
 from mbo_search.results.evidence.counts import StudyCounts
 from mbo_search.results.evidence.ranking_values import NoiseFloor, Ranking, Totals, Verdict
+from mbo_search.results.evidence.score_comparisons import ScoreTest
+from mbo_search.results.records.fitness import LOSS
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.units import format_count
 
@@ -119,7 +121,10 @@ def _time_cost(totals: Totals, text: Strings) -> list[str]:
 def _best(source: ReportSource, text: Strings) -> Tile | None:
     if not source.ranked:
         return None
-    best = source.ranked[0]
+    best, by = source.ranked[0], source.ranking.verdict.ranked_by
+    if by != LOSS:
+        note = text["tiles"]["best_note"].format(trial=best.trial, rung=text["kinds"][best.rung])
+        return Tile(label=text["metric"]["best_label"].format(metric=by), value=f"{best.scores[by]:.4g}", note=note)
     return Tile(
         label=text["tiles"]["best"],
         value=format_perplexity(best.val_loss),
@@ -130,6 +135,8 @@ def _best(source: ReportSource, text: Strings) -> Tile | None:
 def _gain(ranking: Ranking, text: Strings) -> Tile | None:
     """Over the opponent that it gains least over: the number that the answer goes by."""
     verdict, words = ranking.verdict, text["tiles"]
+    if verdict.score is not None:
+        return _gain_of_score(verdict.score, text)
     if verdict.difference is None:
         return None
     percent = verdict.difference.perplexity_percent
@@ -141,9 +148,18 @@ def _gain(ranking: Ranking, text: Strings) -> Tile | None:
     return Tile(label=words["gain"], value=signed_percent(percent.mean), note=note)
 
 
+def _gain_of_score(score: ScoreTest, text: Strings) -> Tile:
+    words = text["tiles"]
+    note = words["gain_note"].format(trial=score.other, rung=text["kinds"][score.rung])
+    if score.low is not None and score.high is not None:
+        interval = f"{score.low:+.4g} .. {score.high:+.4g}"
+        note = words["gain_interval"].format(interval=interval, note=note)
+    return Tile(label=words["gain"], value=f"{score.mean:+.4g} {score.metric}", note=note)
+
+
 def _evidence(verdict: Verdict, words: Mapping[str, str]) -> Tile | None:
     """Certainty of the gain: seeds, documents, and which of them is the larger part of the uncertainty."""
-    if verdict.difference is None:
+    if verdict.difference is None and verdict.score is None:
         return None
     if verdict.num_seeds is None:
         return Tile(label=words["evidence"], value=words["one_seed"], note=words["one_seed_note"])

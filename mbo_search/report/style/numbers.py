@@ -104,6 +104,17 @@ def gain_interval(gain: Estimate) -> str:
     return f"{signed_percent(gain.mean)}{interval}"
 
 
+def signed_number(value: float, digits: int) -> str:
+    """A number with its sign, and with so many decimals; what is written as zero has none.
+
+    >>> signed_number(1.25, 1), signed_number(-0.04, 1)
+    ('+1.2', '0.0')
+    """
+    text = f"{abs(value):.{digits}f}"
+    sign = "" if float(text) == 0 else "\u2212" if value < 0 else "+"
+    return f"{sign}{text}"
+
+
 def _signed(value: float) -> str:
     digits = 2 if abs(value) < 100 else 0
     text = f"{abs(value):.{digits}f}"

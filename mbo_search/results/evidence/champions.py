@@ -1,4 +1,4 @@
-"""Champions: the schedules on which a study's answer rests, chosen by search loss alone.
+"""Champions: the schedules on which a study's answer rests, chosen by the search alone.
 
 The ranking compares them, and `confirm` trains them again. Both ask here, so that what was declared before the
 fresh seeds is what is judged on them.
@@ -84,8 +84,8 @@ class Contenders:
 
 
 def champions(groups: Sequence[ScheduleRuns], question: Rung | None = None) -> Champions:
-    """Pick the champions by search loss alone, so that fresh seeds judge them without bias."""
-    by_search = sorted((runs for runs in groups if runs.search_loss is not None), key=_search_order)
+    """Pick the champions by the search alone, so that fresh seeds judge them without bias."""
+    by_search = sorted((runs for runs in groups if runs.search_value is not None), key=_search_order)
     found = {runs.rung: runs for runs in reversed(by_search)}
     by_rung: dict[Rung, ScheduleRuns] = {rung: found[rung] for rung in RUNGS if rung in found}
     highest = RUNGS[max((RUNGS.index(rung) for rung in by_rung), default=0)]
@@ -123,7 +123,7 @@ def _has_line_of(schedule: Schedule, other: Schedule) -> bool:
 
 def contenders(groups: Sequence[ScheduleRuns], best: Champions, top: int) -> Contenders:
     """Pick what `confirm` trains again: the champions, and with `top` above 1 more of every rung alike."""
-    by_search = sorted((runs for runs in groups if runs.search_loss is not None), key=_search_order)
+    by_search = sorted((runs for runs in groups if runs.search_value is not None), key=_search_order)
     rungs = [runs.rung for runs in reversed(best.declared) if runs.rung != "untuned"]
     more = {rung: _unalike([runs for runs in by_search if runs.rung == rung]) for rung in rungs}
     others = [runs for rung in rungs for runs in more[rung][:top]]
@@ -134,8 +134,8 @@ def contenders(groups: Sequence[ScheduleRuns], best: Champions, top: int) -> Con
 
 
 def _search_order(runs: ScheduleRuns) -> tuple[float, int]:
-    assert runs.search_loss is not None, "only complete schedules are champions"
-    return runs.search_loss, runs.head.trial
+    assert runs.search_value is not None, "only complete schedules are champions"
+    return runs.search_value, runs.head.trial
 
 
 def _once(schedules: Sequence[ScheduleRuns]) -> tuple[ScheduleRuns, ...]:

@@ -21,9 +21,9 @@ _NORMAL_95 = 1.96
 
 
 def order(groups: Sequence[ScheduleRuns]) -> list[ScheduleRuns]:
-    """Complete schedules from best to worst: confirmed ones first, because a search loss alone flatters."""
-    complete = [runs for runs in groups if runs.loss is not None]
-    return sorted(complete, key=lambda runs: (not runs.is_confirmed, runs.loss, runs.head.trial))
+    """Complete schedules from best to worst: confirmed ones first, because the search alone flatters."""
+    complete = [runs for runs in groups if runs.value is not None]
+    return sorted(complete, key=lambda runs: (not runs.is_confirmed, runs.value, runs.head.trial))
 
 
 def compare(runs: ScheduleRuns, other: ScheduleRuns, alpha: float = ALPHA) -> PairComparison | None:
@@ -58,7 +58,7 @@ def _declared(best: Champions, rounds: Sequence[Champions]) -> list[PairComparis
     found = []
     for other in best.opponents:
         number = round_of_pair(rounds, (challenger.head.trial, other.head.trial))
-        compared = _looked_at(challenger, other, _shared(spending_of(number), len(best.opponents)))
+        compared = _looked_at(challenger, other, shared_spending(spending_of(number), len(best.opponents)))
         if compared is None:
             continue
         if compared.test is not None:
@@ -67,7 +67,7 @@ def _declared(best: Champions, rounds: Sequence[Champions]) -> list[PairComparis
     return found
 
 
-def _shared(spending: Spending, num_opponents: int) -> Spending:
+def shared_spending(spending: Spending, num_opponents: int) -> Spending:
     """Error that the test against one of several opponents may spend.
 
     A yes needs all lower ends, so each has the whole error; one upper end suffices for a no, so they share theirs.

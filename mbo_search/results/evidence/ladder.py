@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mbo_search.results.evidence.champions import Champions
 from mbo_search.results.evidence.ranking_values import LadderRung, PairComparison
+from mbo_search.results.records.fitness import LOSS
 from mbo_search.results.records.optional_stats import perplexity_or_none
 from mbo_search.results.records.records import LOWER_ARMS, Arm, TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns
@@ -108,10 +109,12 @@ def ladder_rows(
 ) -> tuple[LadderRung, ...]:
     """Make a row of every rung of a study's ladder.
 
-    Losses are means over fresh seeds if the champion of every rung has them, else those of the search.
+    Losses are means over fresh seeds if the champion of every rung has them, else those of the search. Where a
+    metric decides, the losses are those of its champions, which nothing orders.
     """
     shown = [best.by_rung[rung] for rung in context.rungs if rung in best.by_rung]
     is_confirmed = all(runs.is_confirmed for runs in shown)
+    by_loss = all(runs.ranked_by == LOSS for runs in shown)
     rows: list[LadderRung] = []
     for rung in context.rungs:
         champion = best.by_rung.get(rung)
@@ -119,11 +122,11 @@ def ladder_rows(
         known = [loss for loss in (*(row.best_up_to for row in rows[-1:]), row.best_needing) if loss is not None]
         gain = next((one for one in comparisons if one.role == "ladder" and one.rung == rung), None)
         found = {
-            "best_up_to": min(known, default=None),
+            "best_up_to": min(known, default=None) if by_loss else None,
             "gain": None if gain is None else gain.difference,
             "gain_over": None if gain is None else gain.other,
             "gain_at_most": gain is not None and _are_hardly_tuned(rows, context),
-            "trials": sum(runs.rung == rung and runs.search_loss is not None for runs in groups),
+            "trials": sum(runs.rung == rung and runs.search_value is not None for runs in groups),
         }
         rows.append(row.model_copy(update=found | _effort(rung, context)))
     return tuple(rows)

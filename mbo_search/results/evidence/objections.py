@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mbo_search.results.evidence.champions import Champions
 from mbo_search.results.evidence.ladder import FEWEST_TRIALS, LadderContext
+from mbo_search.results.records.fitness import LOSS, fitness
 from mbo_search.results.records.records import LOWER_ARMS, TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns
 from mbo_search.results.statistics.paired import percent_lower
@@ -22,11 +23,11 @@ _MOST_SCHEDULES_BEHIND = 2
 
 
 def objections(
-    best: Champions, records: Sequence[TrialRecord], context: LadderContext, gain_nats: float
+    best: Champions, records: Sequence[TrialRecord], context: LadderContext, gain: float, by: str = LOSS
 ) -> tuple[str, ...]:
-    """Say why a gain must not be believed yet, whatever its interval."""
+    """Say why a gain, in nats or in units of a metric, must not be believed yet, whatever its interval."""
     searched = [record for record in records if record.arm in LOWER_ARMS]
-    weak = [*_unequal(context), *_few_trials(searched, context), *_still_improving(searched, gain_nats)]
+    weak = [*_unequal(context), *_few_trials(searched, context), *_still_improving(searched, gain, by)]
     found = [*([] if _have_tried_everything(searched, context) else weak), *_edges(best, context)]
     return tuple(dict.fromkeys(found))
 
@@ -81,17 +82,18 @@ def edges_of(runs: ScheduleRuns, context: LadderContext, counts: Callable[[str],
             )
 
 
-def late_gain(records: Sequence[TrialRecord]) -> float | None:
-    """By how much the best loss still fell in the last half of some trials' tokens, in nats."""
+def late_gain(records: Sequence[TrialRecord], by: str = LOSS) -> float | None:
+    """By how much the best loss, or metric, still improved in the last half of some trials' tokens."""
     in_order = sorted(records, key=lambda record: record.trial)
     spent = list(itertools.accumulate(record.cost.tokens for record in in_order))
     if not spent or spent[-1] == 0:
         return None
-    losses = [math.inf if record.val_loss is None else record.val_loss for record in in_order]
+    known = [fitness(record, by) for record in in_order]
+    values = [math.inf if value is None else value for value in known]
     early = min(
-        (loss for loss, tokens in zip(losses, spent, strict=True) if 2 * tokens <= spent[-1]), default=math.inf
+        (value for value, tokens in zip(values, spent, strict=True) if 2 * tokens <= spent[-1]), default=math.inf
     )
-    return None if math.isinf(early) else max(0.0, early - min(losses))
+    return None if math.isinf(early) else max(0.0, early - min(values))
 
 
 def _place(parameter: Parameter, value: float) -> float:
@@ -120,10 +122,12 @@ def _few_trials(searched: Sequence[TrialRecord], context: LadderContext) -> Iter
         )
 
 
-def _still_improving(searched: Sequence[TrialRecord], gain_nats: float) -> Iterator[str]:
-    late = late_gain(searched)
-    if late is not None and gain_nats > 0 and late > gain_nats:
+def _still_improving(searched: Sequence[TrialRecord], gain: float, by: str) -> Iterator[str]:
+    late = late_gain(searched, by)
+    if late is not None and gain > 0 and late > gain:
+        shown = (f"{one:.2g} {by}" if by != LOSS else f"{percent_lower(one):.2g} %" for one in (late, gain))
+        still, claimed = shown
         yield (
-            f"the opponents still gained {percent_lower(late):.2g} % in the last half of their tokens, more than "
-            f"the {percent_lower(gain_nats):.2g} % that would be claimed"
+            f"the opponents still gained {still} in the last half of their tokens, more than the {claimed} that "
+            f"would be claimed"
         )

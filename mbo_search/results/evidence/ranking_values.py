@@ -12,7 +12,8 @@ from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_ser
 
 from mbo_search.results.evidence.attribution import Attribution
 from mbo_search.results.evidence.counts import StudyCounts
-from mbo_search.results.evidence.score_comparisons import ScoreComparison
+from mbo_search.results.evidence.score_comparisons import ScoreComparison, ScoreTest
+from mbo_search.results.records.fitness import LOSS
 from mbo_search.results.records.records import Arm
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT, Answer, PairedTest
@@ -184,6 +185,8 @@ class Verdict(Description):
         seconds_ratio: Seconds per token of the champion over those of the opponent; null where not known.
         equal_seconds: How many times the seconds of the champion the opponent would need to be as good; given where
             their speeds differ by more than 5 % and equivalent tokens were measured.
+        ranked_by: What schedules are ranked by: a metric of the task; absent for the loss.
+        score: By that metric, the comparison with the smallest gain over any champion below; absent for the loss.
     """
 
     sentence: str
@@ -211,6 +214,15 @@ class Verdict(Description):
     equivalent_tokens: TokenRatio | None = None
     seconds_ratio: float | None = None
     equal_seconds: Estimate | None = None
+    ranked_by: str = LOSS
+    score: ScoreTest | None = None
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        found: dict[str, object] = write(self)
+        if self.ranked_by == LOSS:
+            del found["ranked_by"], found["score"]
+        return found
 
     def __str__(self) -> str:
         """The verdict as its sentence."""

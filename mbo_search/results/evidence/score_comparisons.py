@@ -9,6 +9,7 @@ from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns
 from mbo_search.study.catalogue.metrics import METRICS
 from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.rungs import Rung
 
 if TYPE_CHECKING:
     from mbo_search.metrics.measure import Floats
@@ -42,6 +43,39 @@ class ScoreComparison(Description):
     num_examples: int
 
 
+class ScoreTest(Description):
+    """The question's champion against a champion below it, by the metric that a study ranks by.
+
+    Attributes:
+        metric: The metric.
+        trial: The question's champion.
+        other: The schedule below that it is compared with.
+        rung: The freedom that the other needs.
+        round: Which round of confirming the comparison spends the error of; null on one seed.
+        mean: How much better `trial` is, in units of the metric, as the mean over seeds; negative: worse.
+        low: Lower end of the interval over seeds and examples, which holds however often it is looked at; null
+            where there is none.
+        high: Upper end.
+        level: Probability that the interval covers the truth; null without one.
+        num_seeds: Fresh seeds that both completed; 0: compared on the seed of the search.
+        num_examples: Judged examples that the interval covers; null where nothing is said about other examples.
+        better_at: Number of seeds at which the lower end first lay above 0; null if it never did.
+    """
+
+    metric: str
+    trial: int
+    other: int
+    rung: Rung
+    round: int | None = None
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+    num_seeds: int = 0
+    num_examples: int | None = None
+    better_at: int | None = None
+
+
 def compare_scores(groups: Sequence[ScheduleRuns], pairs: Sequence[tuple[int, int]]) -> tuple[ScoreComparison, ...]:
     """Compare schedules by every metric of which both have statistics; `pairs` are numbers of search trials."""
     by_trial = {runs.head.trial: runs for runs in groups}
@@ -49,12 +83,12 @@ def compare_scores(groups: Sequence[ScheduleRuns], pairs: Sequence[tuple[int, in
         comparison
         for trial, other in dict.fromkeys(pairs)
         if trial != other and trial in by_trial and other in by_trial
-        for comparison in _compare(by_trial[trial], by_trial[other])
+        for comparison in compare_schedules(by_trial[trial], by_trial[other])
     )
 
 
-def _compare(mine: ScheduleRuns, theirs: ScheduleRuns) -> Iterator[ScoreComparison]:
-    """Every metric that all common seeds of both have."""
+def compare_schedules(mine: ScheduleRuns, theirs: ScheduleRuns) -> Iterator[ScoreComparison]:
+    """Compare two schedules, also of different studies, by every metric that all common seeds of both have."""
     others = {record.seed: record for record in theirs.fresh}
     common = [(record, others[record.seed]) for record in mine.fresh if record.seed in others]
     records = [record for pair in common for record in pair]

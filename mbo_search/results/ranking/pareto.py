@@ -8,15 +8,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mbo_search.results.evidence.ranking_values import RankedTrial
+from mbo_search.results.records.fitness import LOSS, fitness, minimized, ranked_by
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.study import Objective
 
 
-def objective_values(record: TrialRecord, objectives: Sequence[Objective]) -> tuple[float, ...]:
-    """Values of a complete trial in each objective."""
+def objective_values(record: TrialRecord, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
+    """Values of a complete trial in each objective, lower is better; None where it has no score."""
     assert record.val_loss is not None, "only complete trials have values"
+    by = ranked_by(objectives)
+    worth = fitness(record, by)
+    if worth is None:
+        return None
     seconds = record.cost.train_seconds if record.path_seconds is None else record.path_seconds
-    known = {"loss": record.val_loss, "seconds": seconds}
+    known = {by: worth, "seconds": seconds}
     return tuple(known[objective] for objective in objectives)
 
 
@@ -44,6 +49,14 @@ def mark_front(rows: Sequence[RankedTrial], objectives: Sequence[Objective]) -> 
 
 
 def _values(row: RankedTrial, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
-    known = {"loss": row.search_val_loss, "seconds": row.path_seconds}
+    by = ranked_by(objectives)
+    known = {by: _searched(row, by), "seconds": row.path_seconds}
     values = [value for objective in objectives if (value := known[objective]) is not None]
     return tuple(values) if len(values) == len(objectives) else None
+
+
+def _searched(row: RankedTrial, by: str) -> float | None:
+    """What the search saw of a schedule, lower is better."""
+    if by == LOSS or row.search_val_loss is None:
+        return row.search_val_loss
+    return minimized(by, row.runs[0].scores.get(by))

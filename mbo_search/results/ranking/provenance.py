@@ -67,6 +67,7 @@ def _row(ranking: Ranking, trial: int, where: str) -> RankedTrial:
         rule = "is not a schedule of this study"
         raise RunDirectoryError([Problem(key="trial", value=str(trial), rule=rule, hint=hint, where=where)])
     if row.rank is None:
-        rule = f"is {row.state}; only complete schedules can be exported"
+        what = "without the metric that the study ranks by" if row.state == "complete" else row.state
+        rule = f"is {what}; only complete schedules can be exported"
         raise RunDirectoryError([Problem(key="trial", value=str(trial), rule=rule, hint=hint, where=where)])
     return row

@@ -2,7 +2,7 @@
 
 A row is a schedule; its confirm runs are folded into it. Confirmed schedules come first, by their mean loss over
 fresh seeds; then unconfirmed ones by the loss of their one search run, which flatters the best of many. Schedules
-that did not complete stand apart without a rank.
+that did not complete stand apart without a rank. A study may let a metric of its task take the place of the loss.
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ from mbo_search.results.evidence.noise import difference_noise, noise_floor
 from mbo_search.results.evidence.ranking_values import PairComparison, RankedRun, RankedTrial, Ranking, Totals
 from mbo_search.results.evidence.rounds import champions_by_round
 from mbo_search.results.evidence.score_comparisons import compare_scores
+from mbo_search.results.evidence.score_tests import score_tests
 from mbo_search.results.evidence.scores import mean_scores
 from mbo_search.results.evidence.token_scaling import token_ratio
 from mbo_search.results.ranking.pareto import mark_front
+from mbo_search.results.records.fitness import LOSS, ranked_by
 from mbo_search.results.records.optional_stats import mean_or_none, perplexity_or_none, sd_or_none
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns, group_by_schedule
 from mbo_search.results.statistics.sequential import SequentialTest, standard_errors
+from mbo_search.results.verdict.metric_sentences import LEFT_OUT
+from mbo_search.results.verdict.metric_verdict import make_metric_verdict
 from mbo_search.results.verdict.next_step import Situation
 from mbo_search.results.verdict.verdict import Evidence, make_verdict
 from mbo_search.study.spec.study import ConfirmSpec, Objective
@@ -42,14 +46,19 @@ class RankingContext:
     Attributes:
         ladder: The study's ladder.
         situation: Where it lies and how far it is, for the next step.
-        objectives: What the search minimizes.
+        objectives: What the search is for.
         attribution: Inputs for the worth of single parts; None: it is not computed.
     """
 
     ladder: LadderContext
     situation: Situation = _NOWHERE
-    objectives: Sequence[Objective] = ("loss",)
+    objectives: Sequence[Objective] = (LOSS,)
     attribution: AttributionContext | None = None
+
+    @property
+    def ranked_by(self) -> str:
+        """What schedules are ordered by."""
+        return ranked_by(self.objectives)
 
 
 def count_totals(records: Sequence[TrialRecord], status: Mapping[str, object]) -> Totals:
@@ -77,11 +86,13 @@ def rank(
     context: RankingContext | None = None,
 ) -> Ranking:
     """Rank the schedules of a study and answer its question as far as the records can."""
-    groups = group_by_schedule(records)
+    by = LOSS if context is None else context.ranked_by
+    groups = group_by_schedule(records, by)
     known = _context(groups) if context is None else context
     ordered, best = order(groups), champions(groups, known.ladder.question)
-    comparisons = compare_all(groups, best, champions_by_round(groups, records, best.question))
-    tokens = token_ratio(records, best, _errors_against(best.strongest, comparisons))
+    rounds = champions_by_round(groups, records, best.question)
+    comparisons = compare_all(groups, best, rounds) if by == LOSS else ()
+    tokens = token_ratio(records, best, _errors_against(best.strongest, comparisons)) if by == LOSS else None
     ladder = ladder_rows(groups, best, comparisons, known.ladder)
     evidence = Evidence(
         records=records,
@@ -95,20 +106,24 @@ def rank(
         scale=scale,
         situation=known.situation,
     )
-    rows = (*_ranked_rows(ordered, comparisons), *(_row(runs) for runs in groups if runs.loss is None))
+    rows = (*_ranked_rows(ordered, comparisons), *(_row(runs) for runs in groups if runs.value is None))
     return Ranking(
         study=study,
         scale=scale,
-        verdict=make_verdict(evidence),
+        verdict=make_verdict(evidence)
+        if by == LOSS
+        else make_metric_verdict(evidence, score_tests(best, rounds, by), by),
         ladder=ladder,
         baseline_trial=best.baseline.head.trial if best.baseline is not None else None,
         trials=mark_front(rows, known.objectives),
         comparisons=comparisons,
         totals=totals,
         counts=count_study(records),
-        noise_floor=noise_floor(groups, best),
-        attribution=None if known.attribution is None else attribute(records, best, known.attribution),
-        notes=_notes(groups, best, confirm),
+        noise_floor=noise_floor(groups, best) if by == LOSS else None,
+        attribution=None
+        if known.attribution is None or by != LOSS
+        else attribute(records, best, known.attribution),
+        notes=(*_about_metric(by), *_notes(groups, best, confirm)),
         score_comparisons=compare_scores(groups, _pairs(ordered, best, comparisons)),
     )
 
@@ -118,6 +133,8 @@ def _pairs(
 ) -> list[tuple[int, int]]:
     """What the question compares, and the best schedule with the best baseline."""
     declared = [(one.trial, one.other) for one in comparisons if one.role == "declared"]
+    if best.challenger is not None and best.challenger.ranked_by != LOSS:
+        declared = [(best.challenger.head.trial, other.head.trial) for other in best.opponents]
     if not ordered or best.baseline is None:
         return declared
     return [*declared, (ordered[0].head.trial, best.baseline.head.trial)]
@@ -147,6 +164,10 @@ def _notes(groups: Sequence[ScheduleRuns], best: Champions, confirm: ConfirmSpec
     return (*contenders(groups, best, confirm.top).notes, *reasons[:1])
 
 
+def _about_metric(by: str) -> tuple[str, ...]:
+    return () if by == LOSS else (f"Schedules are ranked by {by}. {LEFT_OUT}",)
+
+
 def _finite(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -165,7 +186,9 @@ def _ranked_rows(ordered: Sequence[ScheduleRuns], comparisons: Sequence[PairComp
 
 
 def _ties(peers: Sequence[ScheduleRuns], noise: float | None) -> list[bool | None]:
-    """Whether each one ties with the best; the best does if the second does."""
+    """Whether each one ties with the best; the best does if the second does. By a metric that is not known."""
+    if peers and peers[0].ranked_by != LOSS:
+        return [None] * len(peers)
     others = [is_tied(runs, peers[0], noise) for runs in peers[1:]]
     return [*(others[:1] or [False]), *others] if peers else []
 

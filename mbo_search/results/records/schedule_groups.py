@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mbo_search.results.records.fitness import LOSS, fitness, judged_fitness
 from mbo_search.results.records.optional_stats import mean_or_none
 from mbo_search.results.records.records import LOWER_ARMS, Arm, TrialRecord
 from mbo_search.study.spec.rungs import Rung, rung_of
@@ -22,6 +23,7 @@ class ScheduleRuns:
         fresh: Complete confirm records, one a fresh seed, by seed.
         num_unfinished_fresh: Fresh seeds on which it failed or was stopped, and never completed.
         records: All its records, by trial number.
+        ranked_by: What its worth is measured by: `loss` or a metric.
     """
 
     head: TrialRecord
@@ -29,6 +31,7 @@ class ScheduleRuns:
     fresh: tuple[TrialRecord, ...]
     num_unfinished_fresh: int
     records: tuple[TrialRecord, ...]
+    ranked_by: str = LOSS
 
     @property
     def arm(self) -> Arm:
@@ -41,6 +44,19 @@ class ScheduleRuns:
     def search_loss(self) -> float | None:
         """Loss of its search trial, nats per token; None unless that is complete."""
         return None if self.head.arm == "confirm" else self.head.val_loss
+
+    @property
+    def search_value(self) -> float | None:
+        """Worth of its search trial, lower is better; None unless that is complete and has it."""
+        return None if self.head.arm == "confirm" else fitness(self.head, self.ranked_by)
+
+    @property
+    def value(self) -> float | None:
+        """What it is ordered by: the mean worth of the measured runs, lower is better; None if there is none."""
+        if self.ranked_by == LOSS:
+            return self.loss
+        values = measured_values(self.measured, self.ranked_by)
+        return None if None in values else mean_or_none(values)
 
     @property
     def end(self) -> str:
@@ -83,24 +99,37 @@ def schedule_identity(schedule: Schedule) -> str:
     return schedule.model_dump_json(exclude={"stages": {"__all__": {"name"}}})
 
 
-def group_by_schedule(records: Sequence[TrialRecord]) -> tuple[ScheduleRuns, ...]:
-    """Group records by what they train; what was trained to explain others is left out."""
+def measured_values(records: Sequence[TrialRecord], by: str) -> list[float | None]:
+    """Worth of each run by a metric: on judged examples where all have been judged, else on those of the search."""
+    judged = [judged_fitness(record, by) for record in records]
+    return [fitness(record, by) for record in records] if None in judged else judged
+
+
+def group_by_schedule(records: Sequence[TrialRecord], by: str = LOSS) -> tuple[ScheduleRuns, ...]:
+    """Group records by what they train; what was trained to explain others is left out.
+
+    Args:
+        records: Of one study.
+        by: The objective by which its schedules are ordered. A run on a fresh seed that has no score counts as one
+            that did not complete: leaving it out would judge a schedule by its lucky seeds.
+    """
     groups: dict[str, list[TrialRecord]] = {}
     ranked = [record for record in records if record.is_search or record.arm == "confirm"]
     for record in sorted(ranked, key=lambda record: record.trial):
         groups.setdefault(schedule_identity(record.schedule), []).append(record)
-    return tuple(sorted(map(_runs, groups.values()), key=lambda runs: runs.head.trial))
+    return tuple(sorted((_runs(own, by) for own in groups.values()), key=lambda runs: runs.head.trial))
 
 
-def _runs(records: Sequence[TrialRecord]) -> ScheduleRuns:
+def _runs(records: Sequence[TrialRecord], by: str) -> ScheduleRuns:
     search = [record for record in records if record.arm != "confirm"]
     complete = [record for record in search if record.state == "complete"]
     whole = [record for record in search if not record.is_probe]
     head = (complete or whole or search or list(records))[0]
     searched_seeds = {record.seed for record in search}
     confirms = [record for record in records if record.arm == "confirm" and record.seed not in searched_seeds]
-    fresh = {record.seed: record for record in confirms if record.state == "complete"}
-    unfinished = {record.seed for record in confirms if record.state in ("failed", "pruned")} - fresh.keys()
+    fresh = {record.seed: record for record in confirms if _is_measured(record, by)}
+    ended = {record.seed for record in confirms if record.state in ("complete", "failed", "pruned")}
+    unfinished = ended - fresh.keys()
     is_baseline = any(record.arm == "baseline" for record in records)
     return ScheduleRuns(
         head=head,
@@ -108,4 +137,11 @@ def _runs(records: Sequence[TrialRecord]) -> ScheduleRuns:
         fresh=tuple(fresh[seed] for seed in sorted(fresh)),
         num_unfinished_fresh=len(unfinished),
         records=tuple(records),
+        ranked_by=by,
     )
+
+
+def _is_measured(record: TrialRecord, by: str) -> bool:
+    if by == LOSS or record.state != "complete":
+        return record.state == "complete"
+    return fitness(record, by) is not None or judged_fitness(record, by) is not None

@@ -9,11 +9,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 FEWEST_DOCUMENTS = 20
 """With fewer validation documents nothing is said about other text: their spread is not known well enough."""
+
+
+class HeldOutSample(Protocol):
+    """What every seed was judged on, of which another sample might have been drawn."""
+
+    @property
+    def num_seeds(self) -> int:
+        """Seeds that were judged on it."""
+        ...
+
+    @property
+    def num_documents(self) -> int:
+        """Documents, or examples."""
+        ...
+
+    def part(self, num_seeds: int) -> float:
+        """The variance that another sample would add to the mean difference of the first seeds."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +53,20 @@ class DocumentDifferences:
         assert min(self.tokens) >= 1, "a document without predicted tokens says nothing"
         assert all(len(row) == len(self.tokens) for row in self.nats), "every seed reads every document"
         assert all(math.isfinite(nats) for row in self.nats for nats in row), "a loss is not finite"
+
+    @property
+    def num_seeds(self) -> int:
+        """Rows."""
+        return len(self.nats)
+
+    @property
+    def num_documents(self) -> int:
+        """Columns."""
+        return len(self.tokens)
+
+    def part(self, num_seeds: int) -> float:
+        """What other documents would add to the mean of the first seeds."""
+        return documents_part(self, num_seeds)
 
     @property
     def seed_means(self) -> tuple[float, ...]:

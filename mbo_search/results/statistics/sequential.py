@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from mbo_search.results.statistics.documents import FEWEST_DOCUMENTS, DocumentDifferences, Parts, documents_part
+from mbo_search.results.statistics.documents import FEWEST_DOCUMENTS, HeldOutSample, Parts
 from mbo_search.results.statistics.paired import (
     FEWEST_SEEDS,
     WORTHWHILE_PERCENT,
@@ -141,7 +141,7 @@ class _Ends:
 
 
 def sequential_test(
-    differences: Sequence[float], *, documents: DocumentDifferences | None = None, spending: Spending
+    differences: Sequence[float], *, documents: HeldOutSample | None = None, spending: Spending
 ) -> SequentialTest:
     """Test whether a mean difference is above zero, with an interval that is valid after every seed.
 
@@ -173,8 +173,8 @@ def sequential_test(
     """
     assert len(differences) >= 1, "a test needs a pair"
     assert all(math.isfinite(difference) for difference in differences), "a difference is not finite"
-    assert documents is None or len(documents.nats) == len(differences), "documents of other seeds"
-    counted = documents if documents is not None and len(documents.tokens) >= FEWEST_DOCUMENTS else None
+    assert documents is None or documents.num_seeds == len(differences), "documents of other seeds"
+    counted = documents if documents is not None and documents.num_documents >= FEWEST_DOCUMENTS else None
     ends = [_ends(differences[:count], counted, spending) for count in range(1, len(differences) + 1)]
     better_at = next((count for count, one in enumerate(ends, start=1) if one.low > 0), None)
     parts = _parts(differences, counted)
@@ -182,7 +182,7 @@ def sequential_test(
     shown = _shown(ends, mean, parts)
     return SequentialTest(
         num_seeds=len(differences),
-        num_documents=None if counted is None else len(counted.tokens),
+        num_documents=None if counted is None else counted.num_documents,
         mean_nats=mean,
         sd_nats=None if parts is None else math.sqrt(parts.seeds * len(differences)),
         seed_se_nats=None if parts is None else math.sqrt(parts.seeds),
@@ -202,7 +202,7 @@ def _mean(differences: Sequence[float]) -> float:
     return math.fsum(differences) / len(differences)
 
 
-def _parts(differences: Sequence[float], documents: DocumentDifferences | None) -> Parts | None:
+def _parts(differences: Sequence[float], documents: HeldOutSample | None) -> Parts | None:
     """Both variances of the mean; None below two seeds."""
     num_seeds = len(differences)
     if num_seeds < 2:
@@ -213,8 +213,8 @@ def _parts(differences: Sequence[float], documents: DocumentDifferences | None) 
     return Parts(
         seeds=seeds,
         seeds_freedom=num_seeds - 1,
-        documents=documents_part(documents, num_seeds),
-        documents_freedom=len(documents.tokens) - 1,
+        documents=documents.part(num_seeds),
+        documents_freedom=documents.num_documents - 1,
     )
 
 
@@ -225,7 +225,7 @@ def _equal(differences: Sequence[float]) -> bool:
     return max(differences) - min(differences) <= rounding * largest
 
 
-def _ends(differences: Sequence[float], documents: DocumentDifferences | None, spending: Spending) -> _Ends:
+def _ends(differences: Sequence[float], documents: HeldOutSample | None, spending: Spending) -> _Ends:
     """The interval of one look by itself; infinite ends where it says nothing."""
     parts = _parts(differences, documents)
     if parts is None or parts.seeds == 0:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mbo_search.results.evidence.counts import StudyCounts
 from mbo_search.results.evidence.ranking_values import Difference, LadderRung, PairComparison
+from mbo_search.results.evidence.score_comparisons import ScoreTest
 from mbo_search.results.records.schedule_groups import ScheduleRuns
 from mbo_search.results.statistics.equivalent_tokens import TokenRatio
 from mbo_search.results.statistics.paired import Answer
@@ -49,7 +50,7 @@ class Findings:
     winner: ScheduleRuns | None
     closest: PairComparison | None
     opponents: Mapping[int, Rung]
-    tests: tuple[SequentialTest, ...]
+    tests: tuple[SequentialTest | ScoreTest, ...]
     difference: Difference | None
     answer: Answer | None
     unfinished: Mapping[int, int]
@@ -78,6 +79,11 @@ class Findings:
     @property
     def num_documents(self) -> int | None:
         """Documents that every interval covers; None where one says nothing about other text."""
-        counts = [test.num_documents for test in self.tests]
+        counts = [_text_size(test) for test in self.tests]
         known = [count for count in counts if count is not None]
         return min(known) if known and len(known) == len(counts) else None
+
+
+def _text_size(test: SequentialTest | ScoreTest) -> int | None:
+    """Documents, or examples, that an interval covers."""
+    return test.num_documents if isinstance(test, SequentialTest) else test.num_examples

@@ -90,7 +90,8 @@ def _after_test(found: Findings, context: LadderContext, now: Situation) -> str:
         return _against(found, now)
     outlook = found.outlook
     if outlook is None:
-        return _with("confirm on more seeds", "confirm", now.directory, "--seeds", str(2 * FEWEST_SEEDS))
+        seeds = 2 * max(FEWEST_SEEDS, found.num_seeds or 0) if found.simplest is None else 2 * FEWEST_SEEDS
+        return _with("confirm on more seeds", "confirm", now.directory, "--seeds", str(seeds))
     if outlook.kind == "seeds":
         words = f"{outlook.number} seeds would probably decide{_cost(found, context)}"
         return _with(words, "confirm", now.directory, "--seeds", str(outlook.number))
@@ -104,6 +105,10 @@ def _after_test(found: Findings, context: LadderContext, now: Situation) -> str:
 
 
 def _take_simplest(stop: str, found: Findings, now: Situation) -> str:
+    if found.simplest is None and found.winner is not None:  # rungs are compared by loss alone
+        top = str(found.winner.head.trial)
+        words = f"{stop}, and take the schedule at the top of the ranking, #{top}"
+        return _with(words, "export", now.directory, "--trial", top, "--out", "top.yaml")
     assert found.simplest is not None, "what was compared has a rung"
     trial, rung = found.simplest.champion_trial, found.simplest.name
     words = f"{stop}, and take the simplest recipe that none beats beyond doubt, #{trial} ({rung})"

@@ -45,6 +45,11 @@ _OUTLOOKS: Mapping[OutlookKind, str] = {
 }
 
 
+def none_found(question: Rung) -> str:
+    """Such as `no change of optimizer`, as what a search has completed."""
+    return _FOUND[question]
+
+
 def headline(found: Findings) -> str:
     """Say what was found in plain words, without a number that needs explaining."""
     freedom = FREEDOMS[found.question]
@@ -56,12 +61,12 @@ def headline(found: Findings) -> str:
     if not found.has_opponents or found.closest is None or found.difference is None:
         return f"No answer: nothing below {freedom} was searched to compare with."
     if found.unfinished:
-        return f"Undecided: {_unfinished_words(found.unfinished)}, so nothing is decided."
+        return f"Undecided: {unfinished_words(found.unfinished)}, so nothing is decided."
     change = f"{change_words(found.difference)} than the best schedule without it"
     if not found.tests:
         return f"Not confirmed yet: on one seed {freedom} looks {change}, which may be luck."
     between = between_words(found.difference)
-    return f"{_opening(found)}: {freedom} is {change}{f' ({between})' if between else ''}{_ending(found)}."
+    return f"{opening(found)}: {freedom} is {change}{f' ({between})' if between else ''}{_ending(found)}."
 
 
 def details(found: Findings, scale: str) -> str:
@@ -102,7 +107,8 @@ def _gain(row: LadderRung) -> str:
     return f"{bound}{row.gain.perplexity_percent.mean:.2g} %"
 
 
-def _opening(found: Findings) -> str:
+def opening(found: Findings) -> str:
+    """The answer of tested findings in a word or two, and how far confirmation is."""
     assert found.num_seeds is not None, "only tested findings have an answer"
     answer = {"yes": "Yes", "no": "No", "undecided": "Undecided", None: "No answer"}[found.answer]
     if found.num_seeds < FEWEST_SEEDS:
@@ -162,9 +168,10 @@ def _dimensions(found: Findings) -> str:
     return "" if own is None or theirs is None else f"; dimensions searched: {own} against {theirs}"
 
 
-def _unfinished_words(unfinished: Mapping[int, int]) -> str:
+def unfinished_words(unfinished: Mapping[int, int], what: str = "did not complete") -> str:
+    """Name the champions that did not complete on every fresh seed."""
     return " and ".join(
-        f"#{trial} did not complete on {count} fresh seed{'s' if count > 1 else ''}"
+        f"#{trial} {what} on {count} fresh seed{'s' if count > 1 else ''}"
         for trial, count in sorted(unfinished.items())
     )
 

@@ -86,6 +86,7 @@ def make_verdict(evidence: Evidence) -> Verdict:
     closest = found.closest
     ratio = None if closest is None else _seconds_ratio(evidence.best, closest)
     plain, numbers = headline(found), details(found, evidence.scale)
+    weakest = _weakest([test for test in found.tests if isinstance(test, SequentialTest)])
     return Verdict(
         sentence=f"{plain} {numbers}",
         headline=plain,
@@ -100,8 +101,8 @@ def make_verdict(evidence: Evidence) -> Verdict:
         planned_seeds=found.planned_seeds,
         is_interim=found.is_interim,
         num_documents=found.num_documents,
-        larger_part=_weakest(found.tests).larger_part if found.tests else None,
-        looks=_weakest(found.tests).looks if found.tests else (),
+        larger_part=None if weakest is None else weakest.larger_part,
+        looks=() if weakest is None else weakest.looks,
         difference=found.difference,
         baseline_difference=None if to_baseline is None else to_baseline.difference,
         objections=found.objections,
@@ -128,7 +129,7 @@ def _find(evidence: Evidence) -> Findings:
     planned = None if evidence.confirm is None else evidence.confirm.seeds
     num_seeds = min((test.num_seeds for test in tests), default=None) if is_tested else None
     answer = _answer(evidence, tests, against) if is_tested else _unfinished_answer(evidence.best)
-    is_open = is_tested and answer == "undecided" and not _unfinished(evidence.best)
+    is_open = is_tested and answer == "undecided" and not unfinished_runs(evidence.best)
     return Findings(
         question=evidence.context.question,
         has_opponents=evidence.context.has_opponents and bool(evidence.best.opponents),
@@ -139,7 +140,7 @@ def _find(evidence: Evidence) -> Findings:
         tests=tests if is_tested else (),
         difference=difference,
         answer=answer,
-        unfinished=_unfinished(evidence.best),
+        unfinished=unfinished_runs(evidence.best),
         objections=against,
         num_seeds=num_seeds,
         planned_seeds=planned,
@@ -165,7 +166,7 @@ def _simplest(ladder: Sequence[LadderRung]) -> LadderRung | None:
 def _answer(evidence: Evidence, tests: Sequence[SequentialTest], against: Sequence[str]) -> Answer | None:
     if not evidence.context.has_opponents:
         return None
-    if _unfinished(evidence.best):
+    if unfinished_runs(evidence.best):
         # Dropping the seeds on which a champion failed would compare it by its lucky ones.
         return "undecided"
     answers = [decide(test, evidence.worthwhile_percent) for test in tests]
@@ -176,10 +177,10 @@ def _answer(evidence: Evidence, tests: Sequence[SequentialTest], against: Sequen
 
 def _unfinished_answer(best: Champions) -> Answer | None:
     """A champion that completes on no fresh seed at all has been confirmed to fail; that is not a gain."""
-    return "undecided" if best.challenger is not None and _unfinished(best) else None
+    return "undecided" if best.challenger is not None and unfinished_runs(best) else None
 
 
-def _unfinished(best: Champions) -> dict[int, int]:
+def unfinished_runs(best: Champions) -> dict[int, int]:
     """Fresh seeds on which champions did not complete, by trial."""
     return {runs.head.trial: runs.num_unfinished_fresh for runs in best.declared if runs.num_unfinished_fresh}
 
@@ -190,8 +191,8 @@ def _objections(evidence: Evidence, difference: Difference | None) -> tuple[str,
     return objections(evidence.best, evidence.records, evidence.context, difference.nats.mean)
 
 
-def _weakest(tests: Sequence[SequentialTest]) -> SequentialTest:
-    return min(tests, key=lambda test: (test.num_seeds, test.mean_nats))
+def _weakest(tests: Sequence[SequentialTest]) -> SequentialTest | None:
+    return min(tests, key=lambda test: (test.num_seeds, test.mean_nats), default=None)
 
 
 def _dimensions(rows: Sequence[LadderRung]) -> int | None:

@@ -184,7 +184,7 @@ class SearcherDefinition:
             the effort that is spent) -> Optuna sampler, which is called once for each proposal. A proposal is the
             same after a restart if the sampler follows from the seed and the trials alone.
         uses_initial_points: Whether it learns from any schedule, so that a search may begin with a designed set.
-        several_objectives: Whether it can minimize several objectives.
+        several_objectives: Whether it can minimize several objectives, or another one than the loss.
     """
 
     group: ClassVar[str] = SEARCHER_GROUP

@@ -66,6 +66,10 @@ RULES: tuple[Rule, ...] = (
         check=check_objectives.check_objectives,
         reads=("search.objectives", "search.searcher", "search.pruner"),
     ),
+    Rule(
+        check=check_objectives.check_metric_objective,
+        reads=("search.objectives", "search.stop", "search.repeats", "evaluation.metrics", "data.task"),
+    ),
     Rule(check=check_sections.check_resources, reads=()),
     Rule(
         check=check_sections.check_ranks,

@@ -37,9 +37,10 @@ class ModelNote(Description):
 def searcher_of(study: StudySpec, num_stages: int) -> str:
     """The searcher that serves a space of so many stages.
 
-    The tree searcher has nothing to share in a space of one stage; its model there is TPE's.
+    The tree searcher has nothing to share in a space of one stage; its model there is TPE's. It learns from losses
+    at the ends of stages, and so serves the loss alone.
     """
-    if len(study.search.objectives) > 1 and study.search.searcher == "auto":
+    if study.search.objectives != ("loss",) and study.search.searcher == "auto":
         return "tpe"
     if study.search.searcher in ("auto", "tree"):
         return "tree" if num_stages > 1 else "tpe"

@@ -98,6 +98,11 @@ def metrics() -> Schema:
     return _one_or_list({"enum": sorted(METRICS)})
 
 
+def objectives() -> Schema:
+    """What a search is for: the loss or a metric, and seconds beside it."""
+    return {"type": "array", "minItems": 1, "items": {"enum": ["loss", "seconds", *sorted(METRICS)]}}
+
+
 def _named(what: str, known: Mapping[str, Mapping[str, Hparam]]) -> Schema:
     """A name, a list of names and names with settings, or a mapping of names to settings."""
     name: Schema = {"enum": sorted(known)}

@@ -466,17 +466,20 @@ class EvaluationSpec(Description):
         return without_empty(without_unset(write(self), "generate"), "metrics")
 
 
-Objective = Literal["loss", "seconds"]
-"""Objective of a search: the final validation loss, or the time that a schedule takes when nothing is shared."""
+Objective = str
+"""Objective of a search: `loss`, the final validation loss; `seconds`, the time that a schedule takes when nothing
+is shared; or a metric of the study's task by its name."""
 
 
 class SearchSpec(Description):
     """Search of the space, and when to stop: at whichever limit comes first.
 
     Attributes:
-        searcher: Who proposes schedules; `auto`: `tree` from two stages on, else `tpe`; `tpe` for two objectives.
-        objectives: What is minimized. With `seconds` beside `loss` the search looks for every schedule that no
-            other one beats in both; the winner remains the one with the lowest loss.
+        searcher: Who proposes schedules; `auto`: `tree` from two stages on, else `tpe`; `tpe` for anything but the
+            loss alone.
+        objectives: What schedules are ranked by: `loss`, or a metric of `evaluation.metrics`. With `seconds` beside
+            it the search looks for every schedule that no other one beats in both; the winner remains the best in
+            the other one.
         pruner: Who stops schedules at a boundary.
         trials: Schedules to evaluate, all searches and baselines together; None: no limit.
         budget: Executed tokens, all searches together; None: no limit.
@@ -488,7 +491,9 @@ class SearchSpec(Description):
     """
 
     searcher: SearcherName = "auto"
-    objectives: tuple[Objective, ...] = Field(default=("loss",), min_length=1)
+    objectives: Annotated[
+        tuple[Objective, ...], Field(min_length=1), json_forms.JsonForm(json_forms.objectives)
+    ] = ("loss",)
     pruner: Literal["off", "boundary"] = "off"
     trials: StrictInt | None = Field(default=None, ge=1, le=1_000_000)
     budget: Count | None = None

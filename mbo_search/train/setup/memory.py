@@ -20,7 +20,6 @@ from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.study.spec.schedule import LORA
-from mbo_search.study.spec.study import SizedModel
 from mbo_search.study.study import Study
 from mbo_search.system.memory import memory_bytes, process_bytes_left
 from mbo_search.train.setup.setup import TrainSetup
@@ -32,7 +31,7 @@ _PROCESS_BYTES = 400 * 2**20
 """A process with torch and the text, before it trains anything."""
 
 _LIBRARY_BYTES = 160 * 2**20
-"""What `transformers` and `peft` add to a process."""
+"""What `transformers` and `peft` take of such a process beside that."""
 
 _PLAIN = frozenset({"bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"})
 """Architectures whose layers have neither gates nor rotations, and keep less."""
@@ -111,16 +110,15 @@ def trial_memory(study: Study, setup: TrainSetup, slots: int) -> TrialMemory:
     state_floats = max((OPTIMIZERS[name].state_floats for name in names), default=2.0)
     fixed = counted.all * (1 + _regularizer_floats(study)) + counted.learning * (_LEARNING_FLOATS + state_floats)
     return TrialMemory(
-        fixed_bytes=int(fixed * _FLOAT_BYTES) + _process_bytes(model),
+        fixed_bytes=int(fixed * _FLOAT_BYTES) + _process_bytes(setup),
         sequence_bytes=token_bytes * model.context,
         micro_batch=setup.micro_batch,
         available_bytes=_available_bytes(setup, slots),
     )
 
 
-def _process_bytes(model: SizedModel) -> int:
-    """A process that has loaded all libraries of its model."""
-    has_library = isinstance(model, NetworkFacts) and model.library is not None
+def _process_bytes(setup: TrainSetup) -> int:
+    has_library = isinstance(setup.model, NetworkFacts) and setup.model.library is not None
     return _PROCESS_BYTES + (_LIBRARY_BYTES if has_library else 0)
 
 
@@ -147,7 +145,7 @@ def _available_bytes(setup: TrainSetup, slots: int) -> int:
         return int(torch.cuda.get_device_properties(0).total_memory)
     shared = memory_bytes() // (slots * setup.ranks)
     left = process_bytes_left()
-    return shared if left is None else min(shared, left + _process_bytes(setup.model))
+    return shared if left is None else min(shared, left + _process_bytes(setup))
 
 
 def check_memory(study: Study, setup: TrainSetup, slots: int) -> TrialMemory:

@@ -292,3 +292,35 @@ def test_the_title_begins_with_what_came_out(confirmed, language):
     word = f"built #{winner} is better" if language == "en" else f"built #{winner} \u66f4\u597d"
     assert f"<title>{word} \u00b7 " in page
     assert 'rel="icon"' in page
+
+
+def with_answers(run, share: float):
+    """The same run, each of whose fresh seeds answered so many of 40 questions."""
+    right = [(float(place < 40 * share),) for place in range(40)]
+    records = {
+        trial: record.model_copy(update={"judged_statistics": {"exact_match": right}})
+        for trial, record in run.source.records.items()
+    }
+    row = run.row.model_copy(update={"scores": {"exact_match": share}})
+    return dataclasses.replace(run, source=dataclasses.replace(run.source, records=records), row=row)
+
+
+def test_metrics_are_compared_on_the_same_examples_only(confirmed, tmp_path):
+    winner, control = leaders(confirmed)
+    runs = open_compared_runs([f"{confirmed}:{winner}", f"{confirmed}:{control}"])
+    best, other = (with_answers(run, share) for run, share in zip(runs, (0.75, 0.5), strict=True))
+    page = render_comparison([best, other])
+    assert "Metrics of the task" in page
+    assert ">75.0\u00a0%<" in page
+    assert ">+25.0<" in page
+    assert "Metrics of the task" not in render_comparison(runs)
+    elsewhere = copy_with(confirmed, tmp_path / "other", data_fingerprint="other")
+    apart = with_answers(open_compared_runs([str(confirmed), str(elsewhere)])[1], 0.5)
+    assert "Metrics of the task" not in render_comparison([best, apart])
+
+
+def test_perplexities_of_a_task_are_called_those_of_answers(confirmed, tmp_path):
+    copy = copy_with(confirmed, tmp_path / "task", packing=True)
+    runs = open_compared_runs([str(copy), f"{copy}:{leaders(confirmed)[1]}"])
+    assert "of answers" in render_comparison(runs)
+    assert "of answers" not in render_comparison(open_compared_runs([str(confirmed), str(copy)]))

@@ -12,6 +12,7 @@ from mbo_search.report.samples import TextSample, load_samples
 from mbo_search.report.source import read_source
 from mbo_search.results.evidence.differences import difference_of_nats
 from mbo_search.results.evidence.ranking_values import SearchRepeats
+from mbo_search.results.evidence.score_comparisons import ScoreComparison
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.records import LOWER_ARMS, TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
@@ -115,6 +116,48 @@ def test_samples_are_kept_for_the_next_report(tmp_path):
     again = ParsedPage(write_report(run).read_text(encoding="utf-8"))
     assert "Once upon a time" in again.text
     assert load_samples(run.path) == (sample,)
+
+
+def test_answers_stand_beside_the_right_one(finished):
+    run, _ = finished
+    answers = [
+        TextSample(trial=trial, label=label, prompt="Capital?", continuation=said, reference="Paris")
+        for trial, label, said in ((0, "untuned", "Rome"), (1, "switch", " Paris"), (2, "tuned", ""))
+    ]
+    page = ParsedPage(render_report(read_source(run), samples=answers))
+    shown = page.text[page.text.index("How they write", page.text.index("Held-out examples") - 99) :]
+    order = [
+        shown.index(word) for word in ("Capital?", "Right answer", "Paris", "untuned", "Rome", "optimizer changes")
+    ]
+    assert order == sorted(order)
+    assert shown.count("Capital?") == 1
+    assert [
+        a.get("aria-label")
+        for _, a in page.elements
+        if a.get("role") == "img" and "right" in (a.get("class") or "")
+    ] == ["equals the right answer"]
+
+
+@pytest.mark.parametrize(("language", "title"), [("en", "Metrics of the task"), ("zh", "\u4efb\u52a1\u6307\u6807")])
+def test_metrics_of_a_task_stand_below_the_ranking(finished, language, title):
+    run, page = finished
+    source = read_source(run)
+    first, second = source.ranked[:2]
+    found = ScoreComparison(
+        metric="chrf",
+        trial=first.trial,
+        other=second.trial,
+        mean=2.0,
+        low=1.5,
+        high=2.5,
+        level=0.95,
+        num_seeds=6,
+        num_examples=40,
+    )
+    told = dataclasses.replace(source, ranking=source.ranking.model_copy(update={"score_comparisons": (found,)}))
+    text = ParsedPage(render_report(told, language=language)).text
+    assert text.index(title) < text.index("[+1.50, +2.50]")
+    assert title not in page.text
 
 
 def test_damaged_samples_are_left_out(tmp_path, caplog):

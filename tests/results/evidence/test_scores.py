@@ -197,7 +197,7 @@ def test_the_page_shows_scores(run: RunDirectory, language: str) -> None:
 def test_a_comparison_shows_scores(run: RunDirectory) -> None:
     page = render_comparison(open_compared_runs([f"{run.path}:0", f"{run.path}:2"]))
     assert '<th scope="col">chrF</th>' in page
-    assert ">12.5<" in page
+    assert ">12.50<" in page
 
 
 def test_an_exported_schedule_names_its_scores(run: RunDirectory, tmp_path: Path) -> None:

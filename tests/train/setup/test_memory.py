@@ -132,7 +132,9 @@ def test_frozen_weights_have_neither_gradients_nor_a_state(planned, tmp_path):
         study = make_study(2)
         stages = tuple(stage.model_copy(update={"trainable": (trainable,)}) for stage in study.stages)
         study = study.model_copy(update={"model": spec, "stages": stages})
-        fixed[name] = count_weights(study, setup.model_copy(update={"model": sized_model(spec, 257)}))
+        sized = setup.model_copy(update={"model": sized_model(spec, 257)})
+        fixed[name] = count_weights(study, sized)
+        assert trial_memory(study, sized, slots=1).fixed_bytes > 560 * MIB  # the libraries count, too
     base = fixed["all"].all
     assert fixed["all"].learning == base
     assert fixed["adapters"].learning == fixed["adapters"].all - base

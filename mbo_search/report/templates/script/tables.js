@@ -259,7 +259,7 @@ const setUpTable = (element) => {
     const tr = make("tr");
     const [key, direction] = choose("sort").split(":");
     for (const column of table.columns) {
-      const th = make("th", leftKinds.has(column.kind) ? "left" : "");
+      const th = make("th", `${leftKinds.has(column.kind) ? "left " : ""}is-${column.key}`);
       th.scope = "col";
       th.dataset.title = column.title;
       if (column.key === key) th.setAttribute("aria-sort", direction === "down" ? "descending" : "ascending");
