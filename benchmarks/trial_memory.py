@@ -97,7 +97,7 @@ def main() -> None:
     cases = dict(_FRESH)
     if arguments.pretrained is not None:
         base = {"pretrained": str(arguments.pretrained.resolve()), "layers": 6}
-        cases |= {name: (base | model, settings) for name, (model, settings) in _PRETRAINED.items()}
+        cases |= {name: (base | dict(model), settings) for name, (model, settings) in _PRETRAINED.items()}
     print("| case | million weights | predicted MiB | measured MiB | predicted / measured |\n|---|---|---|---|---|")
     for name in arguments.case or cases:
         with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
