@@ -147,16 +147,7 @@ def load_state(folder: Path, setup: TrainSetup) -> TrainState:
     """
     saved = _read_saved(folder / _STATE)
     state = TrainState(model=_read_model(saved, folder / _WEIGHTS, setup))
-    tensors = _read_tensors(
-        folder / _OPTIMIZER, lambda shapes: _check_optimizer(state.model, shapes, saved.optimizer_numbers)
-    )
-    try:
-        state.optimizer = build_optimizer(state.model, saved.stage, budget_steps=setup.budget().total_steps)
-        state.optimizer.import_state(OptimizerState(tensors, dict(saved.optimizer_numbers)))
-        _check_trained(state.model, folder)
-        state.regularizers = begin_regularizers(state.model, saved.stage, Regularizers())
-    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, StudyError) as error:
-        raise StoreError(f"{folder}: holds no state of its stage ({error!r})") from error
+    _load_optimizer(state, saved, folder, budget_steps=setup.budget().total_steps)
     state.stage = saved.stage
     state.step, state.position_tokens = saved.step, saved.position_tokens
     state.segment_index, state.high_losses = saved.segment_index, saved.high_losses
@@ -164,6 +155,20 @@ def load_state(folder: Path, setup: TrainSetup) -> TrainState:
     state.mean = None if saved.mean_steps is None else SegmentMean(state.model)
     _load_averages(state, saved.mean_steps or 0, folder / _AVERAGES)
     return state
+
+
+def _load_optimizer(state: TrainState, saved: SavedState, folder: Path, *, budget_steps: int) -> None:
+    """Give a state its optimizer and regularizers; what was read is let go before the averages are."""
+    tensors = _read_tensors(
+        folder / _OPTIMIZER, lambda shapes: _check_optimizer(state.model, shapes, saved.optimizer_numbers)
+    )
+    try:
+        state.optimizer = build_optimizer(state.model, saved.stage, budget_steps=budget_steps)
+        state.optimizer.import_state(OptimizerState(tensors, dict(saved.optimizer_numbers)))
+        _check_trained(state.model, folder)
+        state.regularizers = begin_regularizers(state.model, saved.stage, Regularizers())
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, StudyError) as error:
+        raise StoreError(f"{folder}: holds no state of its stage ({error!r})") from error
 
 
 def load_model(state_dir: Path, setup: TrainSetup) -> LanguageModel:

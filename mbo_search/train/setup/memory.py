@@ -2,8 +2,9 @@
 
 Counted are weights, gradients, the optimizer's state, the mean of the weights that evaluations need, and what the
 backward pass keeps of a micro-batch; where a pretrained model's weights are frozen in all stages, they have neither
-gradients nor a state. On five models of 0.4 to 29 M parameters the latter was between 0.74 and 1.23
-times what is counted here, so nothing is refused that is not over the limit by a third.
+gradients nor a state. Five trials of 13 to 50 M parameters, measured by `benchmarks/trial_memory.py`, took what is
+counted here within a tenth; small ones of our own took between 0.74 and 1.23 times as much, so nothing is refused
+that is not over the limit by a third.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ _PROCESS_BYTES = 400 * 2**20
 
 _LIBRARY_BYTES = 160 * 2**20
 """What `transformers` and `peft` take of such a process beside that."""
+
+_PLAIN = frozenset({"bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"})
+"""Architectures whose layers have neither gates nor rotations, and keep less."""
 
 _SURE = 0.75
 """Share of a prediction that is needed at least."""
@@ -121,7 +125,8 @@ def _process_bytes(setup: TrainSetup) -> int:
 def _activation_floats(setup: TrainSetup) -> int:
     """What the backward pass keeps of a token, logits aside: all of every layer, or its input and all of one."""
     model = setup.model
-    layer = 11 * model.width + 4 * mlp_width(model)
+    is_plain = isinstance(model, NetworkFacts) and model.architecture in _PLAIN
+    layer = 9 * model.width + 2 * mlp_width(model) if is_plain else 11 * model.width + 4 * mlp_width(model)
     layers = layer + model.layers * model.width if setup.gradient_checkpointing else model.layers * layer
     return layers + 4 * model.width
 
@@ -140,7 +145,7 @@ def _available_bytes(setup: TrainSetup, slots: int) -> int:
         return int(torch.cuda.get_device_properties(0).total_memory)
     shared = memory_bytes() // (slots * setup.ranks)
     left = process_bytes_left()
-    return shared if left is None else min(shared, left + _PROCESS_BYTES)
+    return shared if left is None else min(shared, left + _process_bytes(setup))
 
 
 def check_memory(study: Study, setup: TrainSetup, slots: int) -> TrialMemory:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from mbo_search.errors import StudyError
-from mbo_search.model.build import sized_model
+from mbo_search.model.build import build_model, sized_model
 from mbo_search.model.decoder import build_decoder
 from mbo_search.model.language_model import recompute_layers
 from mbo_search.model.size import num_parameters
+from mbo_search.study.spec.fresh_models import ArchitectureSpec
 from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.study import RegularizerChoice
 from mbo_search.system import memory as system_memory
@@ -20,6 +25,8 @@ from mbo_search.train.setup import memory as module
 from mbo_search.train.setup.memory import check_memory, count_weights, trial_memory
 
 MIB = 2**20
+
+_NETWORK = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4}
 
 
 @pytest.fixture
@@ -133,3 +140,55 @@ def test_frozen_weights_have_neither_gradients_nor_a_state(planned, tmp_path):
     assert fixed["adapters"].learning == fixed["adapters"].all - base
     assert fixed["adapters"].learning == 2 * (fixed["both"].all - base)
     assert fixed["both"].learning == fixed["both"].all
+
+
+@pytest.mark.parametrize(
+    ("architecture", "config"),
+    [
+        ("qwen3", _NETWORK | {"intermediate_size": 352, "num_key_value_heads": 2, "head_dim": 32}),
+        ("gpt2", {"n_embd": 128, "n_layer": 4, "n_head": 4}),
+        ("bert", _NETWORK | {"intermediate_size": 512}),
+        ("modernbert", _NETWORK | {"intermediate_size": 192}),
+    ],
+)
+def test_what_other_architectures_keep_is_within_a_fifth(planned, architecture, config):
+    study, setup = planned
+    spec = ArchitectureSpec(architecture=architecture, config=config, context=32)
+    sized = sized_model(spec, 64)
+    model = build_model(sized, 64, seed=0)
+    setup = setup.model_copy(update={"model": sized, "vocab_size": 64})
+    predicted = trial_memory(study.model_copy(update={"model": spec}), setup, slots=1).sequence_bytes
+    kept = kept_floats(model, torch.arange(spec.context)[None])
+    assert predicted / 4 / spec.context - 3 * 64 == pytest.approx(kept, rel=0.2)
+
+
+def test_the_library_of_a_model_takes_memory_too(planned):
+    study, setup = planned
+    spec = ArchitectureSpec(architecture="gpt2", config={"n_embd": 8, "n_layer": 1, "n_head": 1}, context=32)
+    foreign = setup.model_copy(update={"model": sized_model(spec, 64), "vocab_size": 64})
+    assert 550 * MIB < trial_memory(study, foreign, slots=1).fixed_bytes < 570 * MIB
+    assert 400 * MIB < trial_memory(study, setup, slots=1).fixed_bytes < 410 * MIB
+
+
+@pytest.mark.slow
+def test_the_memory_of_a_real_trial_is_predicted_within_a_fifth():
+    command = [sys.executable, "-m", "benchmarks.trial_memory", "--case", "decoder"]
+    root = Path(__file__).parents[3]
+    told = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    assert 0.8 < float(told.splitlines()[-1].split("|")[-2]) < 1.2
+
+
+def kept_floats(model, ids):
+    """Floats a token that the backward pass of a model keeps behind its scores, weights and scores aside."""
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    found = {}
+
+    def note(tensor):
+        found[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        scores = model(ids)
+    assert scores.requires_grad
+    kept = sum(one.untyped_storage().nbytes() for place, one in found.items() if place not in weights)
+    return kept / 4 / ids.numel()
