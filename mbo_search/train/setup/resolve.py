@@ -13,7 +13,7 @@ from mbo_search.study.study import Study
 from mbo_search.system.cores import available_cores
 from mbo_search.system.device import Device
 from mbo_search.train.setup.eval_text import validation_use
-from mbo_search.train.setup.memory import trial_memory
+from mbo_search.train.setup.memory import check_memory, trial_memory
 from mbo_search.train.setup.setup import TrainSetup
 
 
@@ -29,16 +29,25 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
 
     _check_batch(study)
     check_libraries(study.evaluation.metrics)
+    device = default_device() if study.train.device == "auto" else study.train.device
+    _check_device(device, default_device())
+    smallest = _smallest_setup(study, prepared, device, workers)
+    check_memory(study, smallest, workers)  # measuring builds the model, which must not end this process
+    precision, micro_batch = choose_arithmetic(
+        study, smallest.model, smallest.vocab_size, device=device, threads=smallest.threads
+    )
+    setup = smallest.model_copy(update={"precision": precision, "micro_batch": micro_batch})
+    setup = _within_memory(study, setup, workers)
+    return setup.model_copy(update={"numerics": numerics_here(setup)})
+
+
+def _smallest_setup(study: Study, prepared: PreparedData, device: Device, workers: int) -> TrainSetup:
+    """Everything that need not be measured; with one sequence at a time, in full precision."""
     use = validation_use(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
     budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
-    vocab_size, train = prepared.metadata.vocab_size, study.train
-    model = _checked_model(study, vocab_size)
-    threads = _threads(study, workers)
-    device = default_device() if train.device == "auto" else train.device
-    _check_device(device, default_device())
-    precision, micro_batch = choose_arithmetic(study, model, vocab_size, device=device, threads=threads)
-    setup = TrainSetup(
-        model=model,
+    vocab_size = prepared.metadata.vocab_size
+    return TrainSetup(
+        model=_checked_model(study, vocab_size),
         vocab_size=vocab_size,
         data_folder=str(prepared.folder.resolve()),
         data_fingerprint=prepared.metadata.fingerprint,
@@ -46,13 +55,13 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         num_segments=budget.num_segments,
         steps_per_segment=budget.steps_per_segment,
         batch_tokens=budget.batch_tokens,
-        block_tokens=model.context,
-        micro_batch=micro_batch,
-        precision=precision,
-        threads=threads,
+        block_tokens=study.model.context,
+        micro_batch=1,
+        precision="float32",
+        threads=_threads(study, workers),
         device=device,
         ranks=study.resources.workers_per_trial,
-        gradient_checkpointing=train.gradient_checkpointing,
+        gradient_checkpointing=study.train.gradient_checkpointing,
         packing=None if study.data.task is None else study.data.task.packing,
         evaluation_tokens=study.evaluation.tokens,
         points=study.evaluation.points,
@@ -61,8 +70,6 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
         branch_points=branch_points(study),
         numerics={},
     )
-    setup = _within_memory(study, setup, workers)
-    return setup.model_copy(update={"numerics": numerics_here(setup)})
 
 
 def _threads(study: Study, workers: int) -> int:

@@ -192,3 +192,21 @@ def kept_floats(model, ids):
     assert scores.requires_grad
     kept = sum(one.untyped_storage().nbytes() for place, one in found.items() if place not in weights)
     return kept / 4 / ids.numel()
+
+
+def test_a_model_that_cannot_fit_is_refused_before_it_is_built(planned, tmp_path, monkeypatch):
+    from mbo_search.data.prepare import prepare
+    from mbo_search.train.setup import probe, resolve
+
+    study, _ = planned
+    (tmp_path / "texts").mkdir()
+    for number in range(200):
+        (tmp_path / "texts" / f"{number}.txt").write_text(f"document {number} of some words that are long enough")
+    data = study.data.model_copy(update={"source": (str(tmp_path / "texts"),), "validation_share": 0.2})
+    evaluation = study.evaluation.model_copy(update={"tokens": 64})
+    study = study.model_copy(update={"data": data, "evaluation": evaluation})
+    prepared = prepare(study.data, tmp_path / "cache")
+    monkeypatch.setattr(module, "memory_bytes", lambda: 100 * MIB)
+    monkeypatch.setattr(probe, "choose_arithmetic", lambda *args, **kwargs: pytest.fail("the model was built"))
+    with pytest.raises(StudyError, match="of memory a trial"):
+        resolve.resolve_setup(study, prepared, 1)
