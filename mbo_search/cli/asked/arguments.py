@@ -40,6 +40,9 @@ _MOST_NAMED = 4
 _MOST_ENTRIES = 2000
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
 _SCHEDULE = re.compile(r"^(schedule|provenance):", re.MULTILINE)
+_MODEL_FILES = ("config.json", "module.json")
+"""One of these is in a folder that `train` writes: of a model of `transformers`, or of the user's own."""
+
 _STUDY = re.compile(r"^(stages|study|data|budget|search):", re.MULTILINE)
 
 
@@ -184,7 +187,8 @@ def model_source(path: Path) -> Path:
         RunDirectoryError: If it is anything else; says which one was meant.
     """
     kind = kind_of(path)
-    if kind in ("run directory", "schedule", "file") or (path / "config.json").is_file():
+    is_model = any((path / name).is_file() for name in _MODEL_FILES)
+    if kind in ("run directory", "schedule", "file") or is_model:
         return path
     rule = f"is not a run directory, a model folder or a schedule file but {_what(kind)}"
     raise RunDirectoryError([_problem(path, rule, _run_hint(path, kind))])

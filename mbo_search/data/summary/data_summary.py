@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from mbo_search.data.files.saved_datasets import describes_dataset
 from mbo_search.data.metadata import (
@@ -56,7 +56,7 @@ class SourceSummary(Description):
     num_documents: int
     passed_over: tuple[PassedOver, ...]
     notices: tuple[Notice, ...]
-    train_share: float | None = None
+    train_share: float | None = Field(default=None, exclude_if=lambda share: share is None)
 
 
 class DropSummary(Description):
