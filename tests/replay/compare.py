@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from collections.abc import Iterator
@@ -31,25 +30,6 @@ def first_difference(recorded: Any, found: Any, path: str = "") -> str | None:
     if type(recorded) is type(found) and recorded == found:
         return None
     return f"{path or 'the whole'}\n  recorded: {_shown(recorded)}\n  found:    {_shown(found)}"
-
-
-def without_gains(recorded: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    """Leave out of the answers of `list` what the catalogue has gained since the recording; losses stay seen."""
-    pairs = itertools.zip_longest(recorded.get("answers", []), found.get("answers", []), fillvalue={})
-    answers = [
-        {**now, "answer": _common(before["answer"], now["answer"])}
-        if now.get("command", "").startswith("list ") and before.get("command") == now["command"]
-        else now
-        for before, now in pairs
-        if now
-    ]
-    return {**found, "answers": answers} if "answers" in found else found
-
-
-def _common(recorded: Any, found: Any) -> Any:
-    if not (isinstance(recorded, dict) and isinstance(found, dict)):
-        return found
-    return {name: _common(recorded[name], value) for name, value in found.items() if name in recorded}
 
 
 def _missing(names: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from typing import Any
 
 import pytest
 
-from tests.replay.compare import difference_elsewhere, first_difference, without_gains
+from tests.replay.compare import difference_elsewhere, first_difference
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -80,7 +80,7 @@ _PARAMETERS = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slo
 @pytest.mark.parametrize("name", _PARAMETERS)
 def test_a_study_is_replayed(recorder: Recorder, name: str) -> None:
     recorded = json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
-    found = without_gains(recorded, recorder.recording(name))
+    found = recorder.recording(name)
     if found["made_with"] == recorded["made_with"]:
         difference = first_difference(recorded, found)
     else:
