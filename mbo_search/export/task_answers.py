@@ -22,16 +22,12 @@ def task_answers(
 ) -> tuple[TextSample, ...]:
     """Let a model answer a few held-out examples, those on which finished models are judged where there are any."""
     from mbo_search.metrics.task_examples import task_examples
-    from mbo_search.model.generation import GenerationLimits, generate_answers
+    from mbo_search.model.generation import generate_answers
+    from mbo_search.train.scoring import generation_limits
 
     tokenizer, generate = prepared.tokenizer(), run.study().evaluation.generate or GenerateSpec()
     examples = task_examples(_held_out(run, prepared))
-    limits = GenerationLimits(
-        max_new_tokens=generate.most_new_tokens(model.spec.context),
-        beams=generate.beams,
-        batch_rows=max(generate.beams, generate.batch_rows),
-        end_token=prepared.metadata.eos_id,
-    )
+    limits = generation_limits(generate, model, prepared)
     prompts = [[limits.end_token, *example.prompt] for example in examples]
     answers = generate_answers(model, prompts, limits)
     return tuple(

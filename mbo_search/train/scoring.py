@@ -51,12 +51,17 @@ def score_model(
     labels = prepared.metadata.labels or ()
     plan = ScoringPlan(
         metrics=tuple(metrics),
-        limits=GenerationLimits(
-            max_new_tokens=generate.most_new_tokens(model.spec.context),
-            beams=generate.beams,
-            batch_rows=max(generate.beams, generate.batch_rows),
-            end_token=prepared.metadata.eos_id,
-        ),
+        limits=generation_limits(generate, model, prepared),
         labels=tuple(tuple(tokenizer.encode(label)) for label in labels),
     )
     return score(model, task_examples(examples), plan, lambda ids: tokenizer.decode(list(ids)))
+
+
+def generation_limits(generate: GenerateSpec, model: LanguageModel, prepared: PreparedData) -> GenerationLimits:
+    """How a model answers the prompts of its task, as the study says."""
+    return GenerationLimits(
+        max_new_tokens=generate.most_new_tokens(model.spec.context),
+        beams=generate.beams,
+        batch_rows=max(generate.beams, generate.batch_rows),
+        end_token=prepared.metadata.eos_id,
+    )
