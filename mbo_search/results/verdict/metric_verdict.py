@@ -16,7 +16,7 @@ from mbo_search.results.statistics.paired import FEWEST_SEEDS, Answer
 from mbo_search.results.verdict.findings import Findings
 from mbo_search.results.verdict.metric_sentences import metric_details, metric_headline
 from mbo_search.results.verdict.next_step import next_step
-from mbo_search.results.verdict.verdict import Evidence, unfinished_runs
+from mbo_search.results.verdict.verdict import Evidence, combined_answer, unfinished_runs
 
 
 def make_metric_verdict(evidence: Evidence, tests: Sequence[ScoreTest], metric: str) -> Verdict:
@@ -61,7 +61,8 @@ def _find(evidence: Evidence, tests: Sequence[ScoreTest], metric: str) -> Findin
     unfinished = unfinished_runs(best)
     answer: Answer | None = "undecided" if best.challenger is not None and unfinished else None
     if is_tested:
-        answer = _answer(evidence, tests, against)
+        answers = [_decide(one, evidence.worthwhile_percent) for one in tests]
+        answer = combined_answer(evidence, answers, against)
     return Findings(
         question=evidence.context.question,
         has_opponents=evidence.context.has_opponents and bool(best.opponents),
@@ -85,17 +86,6 @@ def _find(evidence: Evidence, tests: Sequence[ScoreTest], metric: str) -> Findin
         simplest=None,
         outlook=None,
     )
-
-
-def _answer(evidence: Evidence, tests: Sequence[ScoreTest], against: Sequence[str]) -> Answer | None:
-    if not evidence.context.has_opponents:
-        return None
-    if unfinished_runs(evidence.best):
-        return "undecided"
-    answers = [_decide(one, evidence.worthwhile_percent) for one in tests]
-    if "no" in answers:
-        return "no"
-    return "yes" if all(answer == "yes" for answer in answers) and not against else "undecided"
 
 
 def _decide(test: ScoreTest, worthwhile_percent: float) -> Answer:

@@ -128,7 +128,8 @@ def _find(evidence: Evidence) -> Findings:
     against = _objections(evidence, difference)
     planned = None if evidence.confirm is None else evidence.confirm.seeds
     num_seeds = min((test.num_seeds for test in tests), default=None) if is_tested else None
-    answer = _answer(evidence, tests, against) if is_tested else _unfinished_answer(evidence.best)
+    answers = [decide(test, evidence.worthwhile_percent) for test in tests]
+    answer = combined_answer(evidence, answers, against) if is_tested else _unfinished_answer(evidence.best)
     is_open = is_tested and answer == "undecided" and not unfinished_runs(evidence.best)
     return Findings(
         question=evidence.context.question,
@@ -163,13 +164,13 @@ def _simplest(ladder: Sequence[LadderRung]) -> LadderRung | None:
     return next((row for row in reversed(rungs) if row.helps), rungs[0] if rungs else None)
 
 
-def _answer(evidence: Evidence, tests: Sequence[SequentialTest], against: Sequence[str]) -> Answer | None:
+def combined_answer(evidence: Evidence, answers: Sequence[Answer], against: Sequence[str]) -> Answer | None:
+    """The answer of a study: one no of its tests is a no, and a yes takes a yes of each and no objection."""
     if not evidence.context.has_opponents:
         return None
     if unfinished_runs(evidence.best):
         # Dropping the seeds on which a champion failed would compare it by its lucky ones.
         return "undecided"
-    answers = [decide(test, evidence.worthwhile_percent) for test in tests]
     if "no" in answers:
         return "no"
     return "yes" if all(answer == "yes" for answer in answers) and not against else "undecided"
