@@ -187,7 +187,7 @@ def _check_plausible(report: BoundaryReport) -> None:
         if metrics is not None:
             losses += [metrics.loss, metrics.bits_per_byte, metrics.averaged_loss, metrics.ema_loss]
             losses += [abs(score) for score in metrics.scores.values()]
-            if not 0 <= metrics.accuracy <= 1:
+            if metrics.accuracy is not None and not 0 <= metrics.accuracy <= 1:
                 raise ValueError(f"{metrics.accuracy} is not an accuracy")
     is_plausible = all(0 <= count <= _MOST_COUNT for count in counts) and all(
         loss is None or 0 <= loss <= _MOST_LOSS for loss in losses
