@@ -288,7 +288,7 @@ def _link_nodes(source: Path, target: Path) -> tuple[int, int]:
             shutil.rmtree(goal, ignore_errors=True)
             continue
         num_nodes += 1
-        node_bytes += sum(file.stat().st_size for file in goal.iterdir())
+        node_bytes += sum(file.stat().st_size for file in goal.rglob("*") if file.is_file())
     return num_nodes, node_bytes
 
 

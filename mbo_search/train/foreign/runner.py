@@ -21,6 +21,7 @@ from mbo_search.store.leases import work_lease
 from mbo_search.study.spec.keys import segment_keys, whole_key
 from mbo_search.study.spec.segments import Segment
 from mbo_search.system.files import is_disk_trouble, read_json, remove_leftovers, unique_sibling, write_json
+from mbo_search.train.execution.report_checks import is_finite
 from mbo_search.train.foreign.attempts import Attempts
 from mbo_search.train.foreign.call import SpanCall, TrainingFunction
 from mbo_search.train.foreign.points import metrics_of, span_points
@@ -175,6 +176,8 @@ class _Span:
             if self._is_stopped:
                 return self._report("signal")
             return self._report("exception", "the trainer gave no result, although it was not asked to stop")
+        if not is_finite(metrics_of(self._result)):
+            return self._report("non_finite", "a validation loss or a metric of the trainer is not finite")
         return self._report()
 
     def result_kept(self) -> dict[str, object]:
