@@ -29,8 +29,8 @@ from mbo_search.train.foreign.result import ReportLine, SpanResult
 def open_call(environment: Mapping[str, str] = os.environ, *, rank: int = 0) -> SpanCall:
     """Find the call that this process is to answer.
 
-    A termination signal makes `should_stop` true from then on; the script then saves into `partial` and ends without
-    a result.
+    A termination signal makes `should_stop` true from then on; the script then saves into `partial` and ends
+    without a result.
 
     Args:
         environment: Where its files are named.

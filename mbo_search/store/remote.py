@@ -262,7 +262,8 @@ class RemoteStageStore:
             self._objects.get(f"{_folder(key)}/{MANIFEST}", target, most_bytes=_MOST_MANIFEST_BYTES)
             manifest = read_manifest(folder, key)
         for name, entry in manifest.files.items():
-            if not _PLAIN_NAME.fullmatch(name) or not _KEY.fullmatch(entry.sha256):
+            is_plain = _PLAIN_NAME.fullmatch(name) and name.partition("/")[0] != MANIFEST
+            if not is_plain or not _KEY.fullmatch(entry.sha256):
                 raise StoreError(f"{name!r} is not a file of a state")
         return manifest
 

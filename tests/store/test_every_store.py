@@ -284,7 +284,7 @@ def test_a_node_without_its_manifest_is_not_there(remote):
     assert store.collect() == 0, "it may be on its way"
 
 
-@pytest.mark.parametrize("name", ["../../escaped", "/escaped", ".", "a/b", MANIFEST + "/x", ""])
+@pytest.mark.parametrize("name", ["../../escaped", "/escaped", ".", MANIFEST + "/x", ""])
 def test_a_hostile_manifest_cannot_write_outside_its_folder(remote, name):
     remote.commit(1)
     document = remote.manifest(1)
