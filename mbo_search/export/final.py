@@ -148,7 +148,7 @@ def _describe(file: ScheduleFile, setup: TrainSetup, trained: Trained) -> FinalM
     return FinalModel(
         file=without_folders(file),
         request_sha256=_digest(file),
-        num_parameters=num_parameters(setup.model, setup.vocab_size),
+        num_parameters=num_parameters(setup.own_model, setup.vocab_size),
         total_tokens=setup.budget().total_tokens,
         val_loss=trained.val_loss,
         val_perplexity=perplexity_or_none(trained.val_loss),

@@ -96,7 +96,7 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "answer": answer_words(source.ranking, text),
         "icon": icon_of(outcome_of(source.ranking)),
         "scale_note": text["notes"]["scale"].format(
-            parameters=format_count(source.num_parameters), tokens=format_count(source.budget.total_tokens)
+            parameters=source.parameters_text(text), tokens=format_count(source.budget.total_tokens)
         ),
         "repeats": repeats_sentence(source.ranking.repeats, text),
         "warnings": warnings(source, text),

@@ -15,6 +15,7 @@ from mbo_search.study.checks import custom as check_own
 from mbo_search.study.checks import metrics as check_metrics
 from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
+from mbo_search.study.checks import runners as check_runners
 from mbo_search.study.checks import sections as check_sections
 from mbo_search.study.checks import shares as check_shares
 from mbo_search.study.checks import tasks as check_tasks
@@ -45,6 +46,8 @@ _STRATEGIES = (
 
 RULES: tuple[Rule, ...] = (
     Rule(check=check_sections.check_name, reads=("study",)),
+    Rule(check=check_runners.check_runner, reads=("runner", "data", "model")),
+    Rule(check=check_runners.check_reuse, reads=("runner", "search.searcher", "search.pruner")),
     Rule(check=check_sections.check_words, reads=("data",)),
     Rule(check=check_sections.check_tokenizer, reads=("data.tokenizer",)),
     Rule(check=check_tasks.check_task, reads=("data.task", "data.text_field")),

@@ -154,6 +154,8 @@ def model(value: object) -> object:
 
 def model_kind(value: object) -> str:
     """Tell which kind of model was meant; what names no other one is a fresh decoder."""
+    if isinstance(value, BaseModel) and type(value).__name__ == "ForeignModel":
+        return "ForeignModel"
     kinds = {"pretrained": "PretrainedSpec", "architecture": "ArchitectureSpec", "code": "OwnModuleSpec"}
     return next((kind for key, kind in kinds.items() if key in _keys(value)), "ModelSpec")
 

@@ -56,6 +56,16 @@ def segment_keys(root: str, segments: Sequence[Segment]) -> tuple[str, ...]:
     return tuple(keys)
 
 
+def whole_key(key: str, segments: Sequence[Segment]) -> str:
+    """Key of a schedule that is trained as a whole: it is evaluated at its own stage ends, and only there.
+
+    Args:
+        key: The key after its last segment.
+        segments: All of its segments.
+    """
+    return _hash({"whole": key, "ends": [segment.last_step for segment in segments if segment.ends_stage]})
+
+
 def _material(segment: Segment) -> Json:
     stage, info = segment.stage, OPTIMIZERS[segment.stage.optimizer]
     return {
