@@ -17,6 +17,7 @@ from mbo_search.errors import Problem, RunDirectoryError, StudyError, command_li
 from mbo_search.results.records.run_data import data_again, prepared_data, record_metadata, what_changed
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.baselines import baseline_schedule
+from mbo_search.study.checks.custom import refuse_unread
 from mbo_search.study.files.files_named import with_base
 from mbo_search.study.space.ladder import lower_spaces
 from mbo_search.study.space.space import staged_space
@@ -91,6 +92,7 @@ def create_run(study: Study, out: Path, options: RunOptions) -> OpenRun:
     Raises:
         UserError: If the study cannot be run, or the directory cannot be made.
     """
+    refuse_unread(study, has_runner=options.runner is not None)
     check_schedules(study)
     prepared = prepared_data(study, options.cache, options.preparing.data)
     options.preparing.step("Measuring this machine")
@@ -216,6 +218,7 @@ def check_schedules(study: Study) -> None:
 
 
 def _reopen(run: RunDirectory, study: Study, options: RunOptions) -> OpenRun:
+    refuse_unread(study, has_runner=options.runner is not None)
     run.refuse_links()
     run.refuse_unreadable()
     for folder in (run.path, run.trials):

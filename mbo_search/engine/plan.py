@@ -30,6 +30,7 @@ from mbo_search.results.records.run_data import prepared_data
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT
 from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.checks.custom import refuse_unread
 from mbo_search.study.space.ladder import search_spaces
 from mbo_search.study.space.optimizer_warnings import optimizer_warnings
 from mbo_search.study.space.parameters import SpaceSize
@@ -74,6 +75,7 @@ def make_plan(
     Raises:
         UserError: Whatever would keep the study from running.
     """
+    refuse_unread(study, has_runner=runner is not None)
     baselines = baselines_of(study)
     prepared = prepared_data(study, cache, tell.data)
     slots = num_slots(study, backend)

@@ -9,6 +9,7 @@ from pathlib import Path
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import TrialError
 from mbo_search.store.local import StageStore
+from mbo_search.study.checks.custom import refuse_unread_schedule
 from mbo_search.study.files.schedule_file import ScheduleFile, StudySections
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.study import LrShapeChoice, OptimizerChoice, StageSpace
@@ -84,6 +85,7 @@ def train_schedule(
         TrialError: If it did not come to its end; reason `signal` if `stop` said so.
         StudyError: If the schedule does not fit the budget's grid.
     """
+    refuse_unread_schedule(schedule, has_runner=False)
     store = StageStore(folder / "stages", None, setup.windows_fingerprint)
     runner = runner_for(setup, folder / "scratch")
     path = schedule_path(schedule, setup, seed)

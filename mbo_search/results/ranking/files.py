@@ -69,6 +69,7 @@ def _ranking_of_search(
         objectives=study.search.objectives,
         attribution=AttributionContext(
             reference_lrs=reference_lrs(study),
+            common=tuple(study.custom),
             budget=budget,
             is_asked=study.confirm is not None and study.confirm.attribution,
         ),

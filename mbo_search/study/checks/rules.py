@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from mbo_search.errors import Problem
 from mbo_search.study.checks import choices as check_choices
+from mbo_search.study.checks import custom as check_own
 from mbo_search.study.checks import metrics as check_metrics
 from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
@@ -63,6 +64,8 @@ RULES: tuple[Rule, ...] = (
     Rule(check=check_sections.check_reference_lrs, reads=()),
     Rule(check=check_sections.check_stage_names, reads=("stages.*.name",)),
     Rule(check=check_choices.check_choices, reads=("model.layers", "model.adapters")),
+    Rule(check=check_own.check_custom, reads=()),
+    Rule(check=check_own.check_custom_stages, reads=("custom", "stage_defaults.custom", "stages.*.custom")),
     Rule(check=check_sections.check_optimizers_named, reads=("stages.*.optimizer", "stage_defaults.optimizer")),
     Rule(check=check_sections.check_baselines, reads=()),
     Rule(

@@ -31,6 +31,7 @@ from pydantic.config import JsonDict
 from mbo_search.study.catalogue.searchers import SearcherName
 from mbo_search.study.spec import forms, json_forms
 from mbo_search.study.spec.base import Description, explain, without_empty, without_unset
+from mbo_search.study.spec.custom import CustomSpace
 from mbo_search.study.spec.fresh_models import ArchitectureModel, ArchitectureSpec, OwnModule, OwnModuleSpec
 from mbo_search.study.spec.generate import GenerateSpec
 from mbo_search.study.spec.network_facts import ModelDescription
@@ -263,6 +264,7 @@ class StageDefaults(Description):
         rewarm: Warm-up of a later stage as a share of the budget; `auto` warms up where second moments are lost.
         layer_decay: Learning rate of a layer over that of the layer above it; 1 is the same in all.
         groups: Kinds of blocks with a learning rate or a weight decay of their own.
+        custom: Settings of your own trainer, by name; those of `stage_defaults` hold where a stage sets no other.
     """
 
     model_config = ConfigDict(json_schema_extra=_without_null)
@@ -289,10 +291,11 @@ class StageDefaults(Description):
     rewarm: Numeric | Auto | None = None
     layer_decay: Numeric | None = None
     groups: GroupSettings | None = None
+    custom: CustomSpace | None = None
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_unset(write(self), "layer_decay", "groups")
+        return without_unset(write(self), "layer_decay", "groups", "custom")
 
 
 class StageSpace(StageDefaults):
@@ -613,6 +616,7 @@ class StudySpec(Description):
         train: How a step is computed.
         evaluation: How a trial is measured.
         reference_lr: Reference learning rates that replace the catalogue's, by optimizer.
+        custom: Settings of your own trainer, by name, with one value for all stages of a schedule.
         stage_defaults: Strategy settings of every stage that does not set its own.
         stages: The stages and their choices.
         search: How the space is searched.
@@ -631,6 +635,7 @@ class StudySpec(Description):
     train: TrainSpec
     evaluation: EvaluationSpec = EvaluationSpec()
     reference_lr: Annotated[dict[str, StrictFloat], json_forms.JsonForm(json_forms.reference_lrs)] = {}
+    custom: CustomSpace = Field(default={}, exclude_if=lambda custom: not custom)
     stage_defaults: StageDefaults = StageDefaults()
     stages: tuple[StageSpace, ...] = Field(min_length=1)
     search: SearchSpec = SearchSpec()
