@@ -68,7 +68,7 @@ def _foreign_facts(source: ReportSource, runner: RunnerSpec, text: Strings) -> F
     words, setup = text["environment"], source.setup
     return [
         (words["runner"], f"{runner.name} {runner.version}".rstrip()),
-        (words["parameters"], source.parameters_text(text)),
+        (words["parameters"], words["untold_value"] if runner.parameters is None else source.parameters_text(text)),
         (words["budget"], format_count(source.budget.total_tokens)),
         (words["steps"], words["steps_value"].format(steps=source.budget.total_steps, tokens=setup.batch_tokens)),
         (words["seed"], str(source.study.seed)),
