@@ -8,14 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mbo_search.data.prepare import PreparedData, prepare
-from mbo_search.data.progress import PrepareReporter, tell_nobody
+from mbo_search.data.prepare import PreparedData
 from mbo_search.engine.backends.slots import choose_backend, num_slots
 from mbo_search.engine.options import RunOptions
 from mbo_search.engine.retry import reopen_failed
 from mbo_search.engine.searcher.warm_start import warm_start
 from mbo_search.errors import Problem, RunDirectoryError, StudyError, command_line
-from mbo_search.results.records.run_data import data_again, record_metadata, what_changed
+from mbo_search.results.records.run_data import data_again, prepared_data, record_metadata, what_changed
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.checks.custom import refuse_unread
@@ -106,15 +105,6 @@ def create_run(study: Study, out: Path, options: RunOptions) -> OpenRun:
     if prepared is not None:
         record_metadata(run, prepared.metadata)
     return OpenRun(run=run, study=study, setup=setup, prepared=prepared)
-
-
-def prepared_data(study: Study, cache: Path, tell: PrepareReporter = tell_nobody) -> PreparedData | None:
-    """The text of a study, prepared; None where a trainer of its own trains it.
-
-    Raises:
-        DataError: If it cannot be prepared.
-    """
-    return None if study.runner is not None else prepare(study.data, cache, tell)
 
 
 def check_runner(study: Study, given: GivenRunner | None) -> None:

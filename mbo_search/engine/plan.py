@@ -11,7 +11,7 @@ from mbo_search.data.summary.data_summary import summarize
 from mbo_search.engine.backends.slots import Backend, choose_backend, num_slots, store_limit_bytes
 from mbo_search.engine.control.confirm import confirm_cost
 from mbo_search.engine.control.expected import expected_tokens
-from mbo_search.engine.open_run import baselines_of, prepared_data, with_runner
+from mbo_search.engine.open_run import baselines_of, with_runner
 from mbo_search.engine.options import NOBODY, Preparing
 from mbo_search.engine.plan_values import (
     ArmPlan,
@@ -26,6 +26,7 @@ from mbo_search.engine.speed import measure_speed
 from mbo_search.model.size import flops_per_token, num_parameters_told
 from mbo_search.results.ranking.files import earlier_noise
 from mbo_search.results.records.records import Arm
+from mbo_search.results.records.run_data import prepared_data
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT
 from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS

@@ -63,7 +63,7 @@ def study_of(sections: StudySections) -> Study:
     return Study(**dict(sections), stages=(stage,))
 
 
-def setup_of_file(file: ScheduleFile, study: Study, prepared: PreparedData) -> TrainSetup:
+def setup_of_file(file: ScheduleFile, study: Study, prepared: PreparedData | None) -> TrainSetup:
     """Resolve how to train a schedule from a file here, on windows that are chosen as for the file's loss.
 
     Raises:
@@ -71,7 +71,9 @@ def setup_of_file(file: ScheduleFile, study: Study, prepared: PreparedData) -> T
         DataError: If there is too little text for the evaluation windows.
     """
     setup = resolve_setup(study, prepared, workers=1)
-    return over_whole_split(setup, prepared) if file.provenance.judged_fingerprint is None else setup
+    if prepared is None or file.provenance.judged_fingerprint is not None:
+        return setup
+    return over_whole_split(setup, prepared)
 
 
 def train_schedule(

@@ -100,6 +100,7 @@ def describe_files(folder: Path) -> dict[str, FileEntry]:
         OSError: If a file cannot be read.
     """
     entries: dict[str, FileEntry] = {}
+    next(folder.iterdir(), None)  # says that there is no folder, which a search in it would not
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if name == MANIFEST or _is_folder(path):

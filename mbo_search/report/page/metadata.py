@@ -68,7 +68,7 @@ def _foreign_facts(source: ReportSource, runner: RunnerSpec, text: Strings) -> F
     words, setup = text["environment"], source.setup
     return [
         (words["runner"], f"{runner.name} {runner.version}".rstrip()),
-        (words["parameters"], source.parameters_text(text)),
+        (words["parameters"], words["untold_value"] if runner.parameters is None else source.parameters_text(text)),
         (words["budget"], format_count(source.budget.total_tokens)),
         (words["steps"], words["steps_value"].format(steps=source.budget.total_steps, tokens=setup.batch_tokens)),
         (words["seed"], str(source.study.seed)),
@@ -89,12 +89,13 @@ def commands(source: ReportSource) -> list[tuple[str, str]]:
     best = shlex.quote(str(source.path / "best.yaml"))
     study = shlex.quote(str(source.path / "study.yaml"))
     again = shlex.quote(f"{source.path}-again")
-    found = [("run", f"mbo-search run {study} --out {again}")]
+    allow = "" if source.study.runner is None else " --allow-code"
+    found = [("run", f"mbo-search run {study} --out {again}{allow}")]
     if source.ranked:
         found += [
-            ("replay", f"mbo-search replay {best}"),
-            ("train", f"mbo-search train {best} --out final-model"),
+            ("replay", f"mbo-search replay {best}{allow}"),
+            ("train", f"mbo-search train {best} --out final-model{allow}"),
         ]
     if source.ranked and not source.ranking.counts.confirm_runs:
-        found.append(("confirm", f"mbo-search confirm {folder}"))
+        found.append(("confirm", f"mbo-search confirm {folder}{allow}"))
     return found

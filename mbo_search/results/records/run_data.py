@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mbo_search.data.metadata import DataMetadata
 from mbo_search.data.progress import PrepareReporter, tell_nobody
@@ -16,6 +16,7 @@ from mbo_search.errors import DataError, Problem, RunDirectoryError, command_lin
 from mbo_search.results.records.hostile_files import read_description
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.spec.runner import RunnerSpec
+from mbo_search.study.spec.study import DataSpec
 from mbo_search.study.study import Study
 from mbo_search.system.files import write_json
 from mbo_search.train.setup.setup import TrainSetup
@@ -41,6 +42,29 @@ def cached_data(setup: TrainSetup, cache: Path) -> PreparedData | None:
         if prepared.metadata.fingerprint == setup.data_fingerprint:
             return prepared
     return None
+
+
+class NamesText(Protocol):
+    """A study, or those sections of one that say which text it trains on."""
+
+    @property
+    def data(self) -> DataSpec:
+        """Section of the text."""
+
+    @property
+    def runner(self) -> RunnerSpec | None:
+        """Section of the trainer."""
+
+
+def prepared_data(study: NamesText, cache: Path, tell: PrepareReporter = tell_nobody) -> PreparedData | None:
+    """The text of a study, prepared; None where a trainer of its own has it.
+
+    Raises:
+        DataError: If it cannot be prepared.
+    """
+    from mbo_search.data.prepare import prepare
+
+    return None if study.runner is not None else prepare(study.data, cache, tell)
 
 
 def data_again(run: RunDirectory, study: Study, cache: Path, tell: PrepareReporter = tell_nobody) -> PreparedData:

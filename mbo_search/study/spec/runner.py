@@ -9,11 +9,11 @@ import shlex
 from collections.abc import Callable
 from typing import Literal, Self
 
-from pydantic import Field, StrictBool, StrictInt, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, StrictBool, StrictInt, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
 from mbo_search.study.spec import forms
-from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.base import Description, without_unset
 from mbo_search.study.spec.network_facts import ModelDescription
 
 RunnerKind = Literal["command", "code", "python"]
@@ -62,6 +62,10 @@ class RunnerSpec(Description):
             rule = "is empty, or has a quote without its end"
             raise PydanticCustomError(forms.RULE, "{rule}", {"rule": rule, "hint": "", "at": "command"})
         return self
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_unset(write(self), "command", "code", "python", "parameters", "width")
 
     @property
     def kind(self) -> RunnerKind:

@@ -31,7 +31,8 @@ from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.cost import Cost
 from mbo_search.trial.reports import BoundaryReport, EndReason, Metrics, Node, Stop
 
-_STATE = "state"
+STATE = "state"
+"""Folder of a trainer's own state in a node."""
 _PARTIAL = "partial"
 
 
@@ -123,7 +124,7 @@ class _States:
 
 
 def _states(node: Node | None, folder: Path, work: Path) -> _States:
-    found = _States(None if node is None else node.path / _STATE, folder / _STATE, work / _PARTIAL)
+    found = _States(None if node is None else node.path / STATE, folder / STATE, work / _PARTIAL)
     found.after.mkdir(parents=True)
     found.partial.mkdir(exist_ok=True)
     return found
