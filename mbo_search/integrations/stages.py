@@ -38,13 +38,15 @@ class StagedModel:
     Attributes:
         request: What is asked for.
         model: The model; its parameters keep their identity.
+        learning: Those of its parameters that its owner lets learn.
         step: Optimizer steps of the schedule done.
+        grad_norm: Global norm of the gradients of the last step, before clipping.
         is_begun: Whether a step of the request has begun since the state was built or read.
     """
 
     def __init__(self, request: SpanRequest, model: nn.Module, *, loss_is_ours: bool) -> None:
-        self._learning = LearningWeights(model)
-        check_request(request, self._learning, model, loss_is_ours=loss_is_ours)
+        self.learning = LearningWeights(model)
+        check_request(request, self.learning, model, loss_is_ours=loss_is_ours)
         self.request = request
         self.model = model
         self.step = request.first_step
@@ -52,6 +54,7 @@ class StagedModel:
         self._strategy: SpanStrategy | None = None
         self._optimizer: StageOptimizer | None = None
         self._regularizers = Regularizers()
+        self.grad_norm = 0.0
         self.is_begun = False
 
     @property
@@ -83,12 +86,14 @@ class StagedModel:
             Global norm of the gradients before clipping.
         """
         part = self.request.part_of(self.step)
-        learning = [parameter for parameter in self._learning.parameters() if parameter.requires_grad]
+        learning = [parameter for parameter in self.learning.parameters() if parameter.requires_grad]
         noise = NoiseSeed(seed=self.request.seed, step=self.step)
-        norm = self._regularizers.prepare_gradients(learning, clip_norm=part.strategy.clip_norm, noise=noise)
+        norm = self.grad_norm = self._regularizers.prepare_gradients(
+            learning, clip_norm=part.strategy.clip_norm, noise=noise
+        )
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self._regularizers.after_step(self._learning, self.optimizer, part.lr(self.step))
+        self._regularizers.after_step(self.learning, self.optimizer, part.lr(self.step))
         self.step += 1
         return norm
 
@@ -109,8 +114,13 @@ class StagedModel:
         if ema is None:
             yield False
             return
-        with _evaluating(self.model), weights_in_place(self._learning, ema.export_state()):
+        with _evaluating(self.model), weights_in_place(self.learning, ema.export_state()):
             yield True
+
+    @property
+    def has_stage(self) -> bool:
+        """Whether a stage is in force."""
+        return self._strategy is not None
 
     @property
     def evaluates_a_mean(self) -> bool:
@@ -121,7 +131,7 @@ class StagedModel:
         """The weights that may change, and the buffers that are part of a model's state, by name; views."""
         kept = self.model.state_dict().keys()
         buffers = {name: buffer for name, buffer in self.model.named_buffers() if name in kept}
-        return {name: tensor.detach() for name, tensor in (*self._learning.named_parameters(), *buffers.items())}
+        return {name: tensor.detach() for name, tensor in (*self.learning.named_parameters(), *buffers.items())}
 
     def export_state(self) -> tuple[SavedStages, dict[str, Tensor], dict[str, Tensor]]:
         """Everything but the weights: what is JSON, the optimizer's tensors and the averages; views."""
@@ -133,9 +143,9 @@ class StagedModel:
     def import_state(self, saved: SavedStages, tensors: dict[str, Tensor], averages: dict[str, Tensor]) -> None:
         """Go on from an exported state; the model holds its weights already."""
         stage = _stage(saved.strategy)
-        self._optimizer = build_optimizer(self._learning, stage, budget_steps=self.request.total_steps)
+        self._optimizer = build_optimizer(self.learning, stage, budget_steps=self.request.total_steps)
         self._optimizer.import_state(OptimizerState(tensors, dict(saved.numbers)))
-        self._regularizers = begin_regularizers(self._learning, _without_dropout(stage), Regularizers())
+        self._regularizers = begin_regularizers(self.learning, _without_dropout(stage), Regularizers())
         self._regularizers.import_state(averages)
         self._strategy, self.step = saved.strategy, saved.step
         self.is_begun = False
@@ -143,7 +153,7 @@ class StagedModel:
     def _begin(self, part: StagePart) -> None:
         stage = _stage(part.strategy)
         self._optimizer = self._next_optimizer(stage, part)
-        self._regularizers = begin_regularizers(self._learning, _without_dropout(stage), self._regularizers)
+        self._regularizers = begin_regularizers(self.learning, _without_dropout(stage), self._regularizers)
         self._strategy = part.strategy
         asked = part.strategy.strength("dropout")
         for (module, name), own in self._dropouts.items():
@@ -153,16 +163,16 @@ class StagedModel:
         budget_steps = self.request.total_steps
         if self._strategy is None:
             assert part.hand_over == "start", part.hand_over
-            return build_optimizer(self._learning, stage, budget_steps=budget_steps)
+            return build_optimizer(self.learning, stage, budget_steps=budget_steps)
         state = self.optimizer.export_state()
         if self.step > part.first_step or part.hand_over == "continue":
-            optimizer = build_optimizer(self._learning, stage, budget_steps=budget_steps)
+            optimizer = build_optimizer(self.learning, stage, budget_steps=budget_steps)
             optimizer.import_state(state)
             return optimizer
         assert part.hand_over != "start", "the schedule has begun"
         return hand_over(
             state,
-            model=self._learning,
+            model=self.learning,
             previous=_stage(self._strategy),
             stage=stage,
             mode=part.hand_over,
