@@ -20,7 +20,7 @@ class StepOptimizer(Optimizer):
         self._staged = staged
         super().__init__(list(staged.learning.parameters()), {"lr": 1.0})
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Do one step of the stage in force from the gradients that are there, or that a closure computes."""
         found = None if closure is None else closure()
         self._staged.update()

@@ -19,30 +19,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Sampler
 
 from mbo_search.errors import Problem, UserError
+from mbo_search.integrations.measured import Measured, measured_result
+from mbo_search.integrations.span_state import read_start, write_checkpoint, write_state
 from mbo_search.integrations.stages import StagedModel
-from mbo_search.integrations.state_folder import (
-    keep_checkpoint,
-    new_checkpoint,
-    newest_checkpoint,
-    read_model,
-    read_stages,
-    write_model,
-    write_stages,
-)
+from mbo_search.integrations.step_batches import StepBatches
 from mbo_search.train.foreign.call import SpanCall
 from mbo_search.train.foreign.request import SpanStrategy
 from mbo_search.train.foreign.result import SpanResult
-
-Measured = float | Mapping[str, float]
-"""A validation loss in nats per token; or numbers by name, `val_loss` among them."""
 
 CHECKPOINT_SECONDS = 300.0
 """Seconds between two checkpoints within a call."""
@@ -74,10 +63,7 @@ class TorchSpan:
         self._stopped = self._failed = False
         self._losses: list[tuple[Tensor, int]] = []
         self._saved_at = time.monotonic()
-        start = newest_checkpoint(call.partial, call.request.key) or call.state_in
-        if start is not None:
-            read_model(start, self._staged.weights())
-            self._staged.import_state(*read_stages(start))
+        read_start(call, self._staged)
 
     @property
     def step(self) -> int:
@@ -155,7 +141,7 @@ class TorchSpan:
             return SpanResult(val_loss=math.nan)
         if self.step < self.call.request.last_step:
             raise _misused("steps", f"must be gone through to its end; step {self.step} is not the last")
-        self._write(self.call.state_out)
+        write_state(self.call.state_out, self._staged)
         return measured_result(self._staged, self._evaluate)
 
     def batches(self, num_examples: int, batch_size: int) -> StepBatches:
@@ -180,62 +166,8 @@ class TorchSpan:
             self.call.report(self.step, val_loss=measured_result(self._staged, self._evaluate).val_loss)
 
     def _checkpoint(self) -> None:
-        if self._staged.is_begun:
-            folder = new_checkpoint(self.call.partial)
-            self._write(folder)
-            keep_checkpoint(folder, self.call.partial, key=self.call.request.key, step=self.step)
+        write_checkpoint(self.call, self._staged)
         self._saved_at = time.monotonic()
-
-    def _write(self, folder: Path) -> None:
-        write_model(folder, self._staged.weights())
-        write_stages(folder, *self._staged.export_state())
-
-
-class StepBatches(Sampler[list[int]]):
-    """The batches of some steps: a new order in each epoch, drawn from the seed, and nothing to remember.
-
-    To be given to a `DataLoader` as its `batch_sampler`.
-    """
-
-    def __init__(self, num_examples: int, batch_size: int, *, steps: range, seed: int) -> None:
-        assert num_examples > 0, "a dataset has examples"
-        self._num_examples = num_examples
-        self._batch_size = batch_size
-        self._steps = steps
-        self._seed = seed
-        self._order: tuple[int, list[int]] = (-1, [])
-
-    def __len__(self) -> int:
-        return len(self._steps)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return (self.of_step(step) for step in self._steps)
-
-    def of_step(self, step: int) -> list[int]:
-        """The examples of a step, given the steps done before it."""
-        first = step * self._batch_size
-        return [self._example(position) for position in range(first, first + self._batch_size)]
-
-    def _example(self, position: int) -> int:
-        epoch, place = divmod(position, self._num_examples)
-        if epoch != self._order[0]:
-            generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
-            self._order = (epoch, torch.randperm(self._num_examples, generator=generator).tolist())
-        return self._order[1][place]
-
-
-def measured_result(staged: StagedModel, evaluate: Callable[[], Measured]) -> SpanResult:
-    """Measure the weights that count, and the moving average where there is one."""
-    with staged.evaluated(), torch.no_grad():
-        found = evaluate()
-    measured = dict(found) if isinstance(found, Mapping) else {"val_loss": float(found)}
-    with staged.ema_in_place() as has_ema, torch.no_grad():
-        if has_ema:
-            of_ema = evaluate()
-            measured["ema_val_loss"] = of_ema["val_loss"] if isinstance(of_ema, Mapping) else float(of_ema)
-    fields = {name: measured.pop(name, None) for name in ("val_loss", "accuracy", "bits_per_byte")}
-    averaged = fields["val_loss"] if staged.evaluates_a_mean else None
-    return SpanResult.model_validate({**fields, "averaged_val_loss": averaged, "metrics": measured})
 
 
 def _misused(name: str, rule: str) -> UserError:

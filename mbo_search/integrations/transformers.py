@@ -28,10 +28,10 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import TrainerCallback
 
 from mbo_search.errors import Problem, StudyError
+from mbo_search.integrations.measured import Measured, measured_result
 from mbo_search.integrations.stages import StagedModel
 from mbo_search.integrations.state_folder import keep_checkpoint, newest_checkpoint
 from mbo_search.integrations.step_optimizer import StepOptimizer, shown_rates
-from mbo_search.integrations.torch import Measured, measured_result
 from mbo_search.train.foreign.call import SpanCall
 from mbo_search.train.foreign.result import SpanResult
 
@@ -114,7 +114,7 @@ class TrainerSpan:
         arguments.ignore_data_skip = False
 
 
-class StageCallback(TrainerCallback):  # type: ignore[misc]
+class StageCallback(TrainerCallback):
     """Puts a strategy in force before each step, reports, and stops where a call ends.
 
     Attributes:

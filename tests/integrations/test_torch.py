@@ -13,7 +13,8 @@ from torch.nn.functional import cross_entropy
 
 from examples import plain_loop
 from mbo_search.errors import StoreError, StudyError, UserError
-from mbo_search.integrations.torch import StepBatches, TorchSpan
+from mbo_search.integrations.step_batches import StepBatches
+from mbo_search.integrations.torch import TorchSpan
 from mbo_search.study.spec.schedule import BlockGroup, Regularizer, Schedule
 from tests.helpers.spans import LINEAR, Spans, check_parts_are_measured, check_trainer, full_stage, one_stage
 
