@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from mbo_search.results.records.notes import Note
     from mbo_search.results.records.run_directory import RecordScan
     from mbo_search.study.study import Study
-    from mbo_search.trial.reports import StageRunner
+    from mbo_search.train.runners import GivenRunner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seams:
     """What took the place of the built-in trainer and of the study's searcher; None: nothing did."""
 
-    runner: StageRunner | None = None
+    runner: GivenRunner | None = None
     searcher: BaseSampler | Callable[[int], BaseSampler] | None = None
 
 
@@ -282,7 +282,7 @@ class Run:
 def load_run(
     path: Path | str,
     *,
-    runner: StageRunner | None = None,
+    runner: GivenRunner | None = None,
     searcher: BaseSampler | Callable[[int], BaseSampler] | None = None,
 ) -> Run:
     """Read a run directory.

@@ -1,1 +1,1 @@
-"""Adapters: training loops of other libraries, and of your own, that train what a study asks for."""
+"""Doors for other people's trainers: what a script, a loop or a library's trainer needs to train one span."""

@@ -34,6 +34,7 @@ _FACTS = (
     "trainable",
     "hand_over",
     "hparams",
+    "custom",
 )
 
 
@@ -225,7 +226,8 @@ def _facts(words: Mapping[str, str]) -> list[str]:
 def _stages(stages: tuple[Stage, ...], names: Mapping[str, str]) -> list[StageCell]:
     facts = [stage_facts(stage, names) for stage in stages]
     return [
-        [stage.name, stage.share, *(own[key] for key in _FACTS)] for stage, own in zip(stages, facts, strict=True)
+        [stage.name, stage.share, *(own.get(key, "") for key in _FACTS)]
+        for stage, own in zip(stages, facts, strict=True)
     ]
 
 
