@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 NAMES = [
     "Comparison",
+    "JudgeQuestion",
+    "Judgement",
     "MboError",
     "Options",
     "Run",
@@ -30,8 +32,10 @@ NAMES = [
     "compare",
     "confirm",
     "fork",
+    "judge",
     "load_run",
     "load_study",
+    "measure_noise",
     "plan",
     "register",
     "resume",
