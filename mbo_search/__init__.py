@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from mbo_search.judging.question import JudgeQuestion
     from mbo_search.study.spec.schedule import Schedule
     from mbo_search.study.study import Study
+    from mbo_search.train.foreign.call import SpanCall
+    from mbo_search.train.foreign.request import SpanRequest
+    from mbo_search.train.foreign.result import SpanResult
     from mbo_search.trial.reports import StageRunner
 
 __version__ = "0.1.0"
@@ -45,6 +48,9 @@ __all__ = [
     "Options",
     "Run",
     "Schedule",
+    "SpanCall",
+    "SpanRequest",
+    "SpanResult",
     "StageRunner",
     "Study",
     "UserError",
@@ -70,6 +76,9 @@ _HOMES = {
     "Options": "mbo_search.api.options",
     "Run": "mbo_search.api.runs",
     "Schedule": "mbo_search.study.spec.schedule",
+    "SpanCall": "mbo_search.train.foreign.call",
+    "SpanRequest": "mbo_search.train.foreign.request",
+    "SpanResult": "mbo_search.train.foreign.result",
     "StageRunner": "mbo_search.trial.reports",
     "Study": "mbo_search.study.study",
     "UserError": "mbo_search.errors",

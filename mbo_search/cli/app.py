@@ -12,7 +12,7 @@ import typer
 
 from mbo_search import __version__
 from mbo_search.api.options import Options
-from mbo_search.cli.asked.arguments import compared_runs, output_file, output_folder
+from mbo_search.cli.asked.arguments import compared_runs, output_file, output_folder, output_place
 from mbo_search.cli.asked.usage import epilog
 from mbo_search.cli.console import deliver, interrupt_once, interrupted, run_app
 from mbo_search.cli.options import (
@@ -486,7 +486,8 @@ def judge(
 def export(
     folder: RunFolder,
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write.", callback=output_file)
+        Path,
+        typer.Option("--out", "-o", metavar="PATH", help="The file or folder to write.", callback=output_place),
     ],
     to: Annotated[
         str | None,
@@ -499,16 +500,20 @@ def export(
     trial: Annotated[
         int | None, typer.Option("--trial", metavar="N", help="A trial.  [default: the best]", min=0)
     ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option("--top", metavar="N", help="The N best, each to a path with a number of its own.", min=1),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Write a schedule of a run to a file.
 
-    `replay` and `train` read it.
+    `replay` and `train` read yaml and json. What a format cannot express is said here and in the file.
     """
-    from mbo_search.cli.export import export_schedule
+    from mbo_search.cli.export import export_schedules
 
-    deliver(lambda: export_schedule(folder, out, form=to, trial=trial), as_json=as_json, quiet=quiet)
+    deliver(lambda: export_schedules(folder, out, form=to, trial=trial, top=top), as_json=as_json, quiet=quiet)
 
 
 @app.command(epilog=epilog("replay"))
