@@ -194,13 +194,14 @@ def check_schedules(sides: Sequence[JudgedSide]) -> None:
         StudyError: If their losses cannot be compared.
         DataError: If their text cannot be read.
     """
-    from mbo_search.data.prepare import prepare
+    from mbo_search.results.records.run_data import prepared_data
     from mbo_search.study.files.schedule_file import load_schedule_file
 
     files = [load_schedule_file(Path(side.identity.words[0])) for side in sides if side.identity.kind == "schedule"]
-    prints = [prepare(file.study.data, user_cache()).metadata.fingerprint for file in files]
+    data = [prepared_data(file.study, user_cache()) for file in files]
+    prints = {None if one is None else one.metadata.fingerprint for one in data}
     differing = [
-        *(["text or tokenizer"] if len(set(prints)) > 1 else []),
+        *(["text or tokenizer"] if len(prints) > 1 else []),
         *(["evaluation"] if files and files[0].study.evaluation != files[-1].study.evaluation else []),
     ]
     if differing:
