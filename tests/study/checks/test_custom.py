@@ -89,8 +89,9 @@ def test_settings_are_set_on_the_command_line():
 
 def test_a_plan_knows_where_each_value_comes_from(tmp_path):
     path = tmp_path / "study.yaml"
-    path.write_text(f"{SMALL}custom: {{width: 64, depth: 2}}\n".replace("source: docs", "source: docs"))
-    origins = explain_study(path, ["custom.depth=3"]).origins
+    path.write_text(f"{SMALL}custom: {{width: 64, depth: 2}}\nstage_defaults: {{custom: {{mix: web}}}}\n")
+    origins = explain_study(path, ["custom.depth=3", "stages.1.custom.mix=books"]).origins
+    assert (origins["stages.0.custom"], origins["stages.1.custom"]) == ("stage_defaults", "--set")
     assert (origins["custom.width"], origins["custom.depth"]) == ("file", "--set")
 
 
