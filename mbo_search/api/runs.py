@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mbo_search.data.summary.data_summary import DataSummary
     from mbo_search.engine.run import RunSummary
+    from mbo_search.export.request import Exported
     from mbo_search.report.samples import TextSample
     from mbo_search.report.source import ReportSource
     from mbo_search.report.style.i18n import Language
@@ -141,7 +142,28 @@ class Run:
         if number is None:
             raise RunDirectoryError([Problem(key="", where=where, rule="holds no complete schedule yet")])
         found = schedule_file_of(source.ranking, number, study=source.study, setup=source.setup, where=where)
-        return FoundSchedule.of(found)
+        return FoundSchedule.of(found, self._directory)
+
+    def export(
+        self, out: Path | str, *, to: str | None = None, trial: int | None = None, top: int | None = None
+    ) -> tuple[Exported, ...]:
+        """Write schedules to files, as `mbo-search export` does.
+
+        Args:
+            out: The file or folder; with `top`, each schedule has a number behind its name.
+            to: The format, such as `python`; None: the one that the suffix names, else YAML.
+            trial: Number of the schedule; None: the one that the verdict recommends.
+            top: How many of the best.
+
+        Returns:
+            What was written, with remarks on what the format cannot express; one value for each schedule.
+
+        Raises:
+            UserError: If there is no such format or schedule, or the format cannot express it.
+        """
+        from mbo_search.export.files import Chosen, export_schedules
+
+        return export_schedules(self._directory, Chosen(trial=trial, top=top), to, Path(out))
 
     def figure(self, name: str) -> go.Figure:
         """Draw a figure of the report.
