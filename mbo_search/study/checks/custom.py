@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.checks.written import shown
 from mbo_search.study.space.defaults import custom_of_stage
-from mbo_search.study.spec.custom import (
+from mbo_search.study.spec.foreign.custom import (
     CustomChoice,
     CustomKind,
     CustomRange,

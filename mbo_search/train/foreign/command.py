@@ -21,7 +21,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from mbo_search.errors import TrialError
-from mbo_search.study.spec.runner import RunnerSpec
+from mbo_search.study.spec.foreign.runner import RunnerSpec
 from mbo_search.system.files import read_json, write_json
 from mbo_search.train.foreign.attempts import read_lines
 from mbo_search.train.foreign.call import SpanCall
