@@ -59,13 +59,14 @@ def refuse_unread(study: StudySpec, *, has_runner: bool) -> None:
 
     Args:
         study: The study.
-        has_runner: Whether a trainer of the user's own trains it.
+        has_runner: Whether a program passes a trainer of its own; the study may name one as well.
 
     Raises:
         StudyError: If the built-in trainer would, which knows no such settings.
     """
     sections = {"custom": study.custom, **_sections(study)}
-    if not has_runner and any(sections.values()):
+    is_ours = study.runner is None and not has_runner
+    if is_ours and any(sections.values()):
         raise StudyError([_unread(key, custom) for key, custom in sections.items() if custom])
 
 

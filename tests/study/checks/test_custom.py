@@ -9,6 +9,7 @@ from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.checks.custom import refuse_unread, refuse_unread_schedule
 from mbo_search.study.files.schedule_file import load_schedule
 from mbo_search.study.files.study_file import explain_study, parse_study
+from mbo_search.study.spec.runner import RunnerSpec
 from tests.study.builders import schedule, stage, stage_space, study
 from tests.study.studies import SMALL
 
@@ -98,6 +99,7 @@ def test_settings_that_nobody_reads_are_refused_where_they_stand():
     plain = study(stage_space(custom={"a": 1}), custom={"b": 2, "c": 3})
     refuse_unread(plain, has_runner=True)
     refuse_unread(study(), has_runner=False)
+    refuse_unread(plain.model_copy(update={"runner": RunnerSpec(command="train")}), has_runner=False)
     with pytest.raises(StudyError) as refused:
         refuse_unread(plain, has_runner=False)
     assert [problem.key for problem in refused.value.problems] == ["custom", "stages.0.custom"]
