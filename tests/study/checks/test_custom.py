@@ -99,6 +99,7 @@ def test_settings_that_nobody_reads_are_refused_where_they_stand():
     plain = study(stage_space(custom={"a": 1}), custom={"b": 2, "c": 3})
     refuse_unread(plain, is_given=True)
     refuse_unread(study(), is_given=False)
+    refuse_unread(plain.model_copy(update={"runner": RunnerSpec(command="train")}), is_given=False)
     with pytest.raises(StudyError) as refused:
         refuse_unread(plain, is_given=False)
     assert [problem.key for problem in refused.value.problems] == ["custom", "stages.0.custom"]
@@ -106,10 +107,10 @@ def test_settings_that_nobody_reads_are_refused_where_they_stand():
 
 
 def test_a_schedule_with_them_needs_their_trainer():
-    refuse_unread_schedule(schedule(stage()), has_runner=False)
-    refuse_unread_schedule(schedule(stage(custom={"a": 1})), has_runner=True)
+    refuse_unread_schedule(schedule(stage()), is_given=False)
+    refuse_unread_schedule(schedule(stage(custom={"a": 1})), is_given=True)
     with pytest.raises(StudyError, match=r"schedule\.stages\.0\.custom: a would be read by nobody"):
-        refuse_unread_schedule(schedule(stage(custom={"a": 1})), has_runner=False)
+        refuse_unread_schedule(schedule(stage(custom={"a": 1})), is_given=False)
 
 
 def test_a_baseline_from_a_file_needs_a_value_for_each(tmp_path):
