@@ -26,6 +26,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "report": "report reports/quickstart",
         "serve": "serve reports",
         "dashboard": "dashboard reports/quickstart",
+        "log": "log reports/quickstart --log tensorboard",
         "compare": "compare reports/one reports/other -o comparison.html",
         "export": "export reports/quickstart -o best.yaml",
         "replay": "replay reports/quickstart/best.yaml",
