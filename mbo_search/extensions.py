@@ -21,6 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Generic, Protocol, TypeVar
 
+from mbo_search.errors import ALLOW_CODE as ALLOW_CODE
 from mbo_search.errors import Problem, UserError
 
 OPTIMIZER_GROUP = "mbo_search.optimizers"
@@ -31,9 +32,6 @@ READER_GROUP = "mbo_search.readers"
 EXPORTER_GROUP = "mbo_search.exporters"
 FIGURE_GROUP = "mbo_search.figures"
 LOGGER_GROUP = "mbo_search.loggers"
-
-ALLOW_CODE = "MBO_SEARCH_ALLOW_CODE"
-"""Variable that is 1 where code that a study names may run, in this process and those that it starts."""
 
 REFERENCES_VARIABLE = "MBO_SEARCH_EXTENSIONS"
 """Environment variable with the registered objects, as `module:attribute` separated by commas."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mbo_search.data.summary.data_summary import DataSummary
     from mbo_search.engine.run import RunSummary
     from mbo_search.export.loggers.logged import RunLogger
+    from mbo_search.export.request import Exported
     from mbo_search.report.samples import TextSample
     from mbo_search.report.source import ReportSource
     from mbo_search.report.style.i18n import Language
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
     from mbo_search.results.records.notes import Note
     from mbo_search.results.records.run_directory import RecordScan
     from mbo_search.study.study import Study
-    from mbo_search.trial.reports import StageRunner
+    from mbo_search.train.runners import GivenRunner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seams:
     """What took the place of the built-in trainer and of the study's searcher; None: nothing did."""
 
-    runner: StageRunner | None = None
+    runner: GivenRunner | None = None
     searcher: BaseSampler | Callable[[int], BaseSampler] | None = None
 
 
@@ -142,7 +143,28 @@ class Run:
         if number is None:
             raise RunDirectoryError([Problem(key="", where=where, rule="holds no complete schedule yet")])
         found = schedule_file_of(source.ranking, number, study=source.study, setup=source.setup, where=where)
-        return FoundSchedule.of(found)
+        return FoundSchedule.of(found, self._directory)
+
+    def export(
+        self, out: Path | str, *, to: str | None = None, trial: int | None = None, top: int | None = None
+    ) -> tuple[Exported, ...]:
+        """Write schedules to files, as `mbo-search export` does.
+
+        Args:
+            out: The file or folder; with `top`, each schedule has a number behind its name.
+            to: The format, such as `python`; None: the one that the suffix names, else YAML.
+            trial: Number of the schedule; None: the one that the verdict recommends.
+            top: How many of the best.
+
+        Returns:
+            What was written, with remarks on what the format cannot express; one value for each schedule.
+
+        Raises:
+            UserError: If there is no such format or schedule, or the format cannot express it.
+        """
+        from mbo_search.export.files import Chosen, export_schedules
+
+        return export_schedules(self._directory, Chosen(trial=trial, top=top), to, Path(out))
 
     def figure(self, name: str) -> go.Figure:
         """Draw a figure of the report.
@@ -278,7 +300,7 @@ class Run:
 def load_run(
     path: Path | str,
     *,
-    runner: StageRunner | None = None,
+    runner: GivenRunner | None = None,
     searcher: BaseSampler | Callable[[int], BaseSampler] | None = None,
 ) -> Run:
     """Read a run directory.

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
+from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.schedule_file import Provenance, ScheduleFile, dump_schedule_file
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.system.files import write_atomic
+
+if TYPE_CHECKING:
+    from mbo_search.export.request import Exported
 
 
 class FoundSchedule(Schedule):
     """A schedule of a run that knows where it comes from and can be saved."""
 
     _file: ScheduleFile = PrivateAttr()
+    _run: RunDirectory = PrivateAttr()
 
     @classmethod
-    def of(cls, file: ScheduleFile) -> FoundSchedule:
-        """Take the schedule out of a schedule file."""
+    def of(cls, file: ScheduleFile, run: RunDirectory) -> FoundSchedule:
+        """Take the schedule out of a schedule file of a run."""
         found = cls(stages=file.schedule.stages)
         found._file = file
+        found._run = run
         return found
 
     @property
@@ -39,3 +46,20 @@ class FoundSchedule(Schedule):
         """
         write_atomic(Path(path), dump_schedule_file(self._file))
         return Path(path)
+
+    def export(self, out: Path | str, to: str | None = None) -> Exported:
+        """Write the schedule in any format, as `mbo-search export` does.
+
+        Args:
+            out: The file or folder.
+            to: The format, such as `python`; None: the one that the suffix names, else YAML.
+
+        Returns:
+            What was written, with remarks on what the format cannot express.
+
+        Raises:
+            UserError: If there is no such format, or it cannot express the schedule.
+        """
+        from mbo_search.export.files import Chosen, export_schedules
+
+        return export_schedules(self._run, Chosen(trial=self.provenance.trial), to, Path(out))[0]

@@ -7,19 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from mbo_search.api.studies import data_cache
 from mbo_search.api.tables import facts
 from mbo_search.cli.console import EXIT_FAILED, EXIT_OK, CommandResult, error_console
-from mbo_search.errors import Problem, TrialError, UserError, command_line
+from mbo_search.errors import TrialError, command_line
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.study.files.schedule_file import load_schedule_file
-from mbo_search.system.files import write_atomic
+from mbo_search.study.files.schedule_file import ScheduleFile, load_schedule_file
 from mbo_search.units import format_count, format_seconds
 
-_SUFFIXES = MappingProxyType({"": "yaml", ".yml": "yaml"})
-"""Formats of files whose suffix is not the name of their format."""
+if TYPE_CHECKING:
+    from mbo_search.export.request import Exported
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,49 +38,43 @@ class Continuation:
     seed: int
 
 
-def export_schedule(folder: Path, out: Path, *, form: str | None, trial: int | None) -> CommandResult:
-    """Write a schedule of a run directory to a file.
+def export_schedules(
+    folder: Path, out: Path, *, form: str | None, trial: int | None, top: int | None
+) -> CommandResult:
+    """Write a schedule of a run directory to a file, or several to a file each.
 
     Raises:
-        UserError: If there is no such schedule, or the file cannot be written.
+        UserError: If there is no such schedule, the format cannot express it, or the file cannot be written.
     """
-    from mbo_search.export.exporters import exporter
-    from mbo_search.export.files import export_schedule as export_text
+    from mbo_search.export.files import Chosen
+    from mbo_search.export.files import export_schedules as write_schedules
 
-    form = _format_of(out) if form is None else form
-    can_be_trained = exporter(form).can_be_trained
-    text = export_text(RunDirectory.open(folder), trial, form, out.parent)
-    try:
-        write_atomic(out, text)
-    except OSError as error:
-        problem = Problem(key="--out", rule=f"cannot be written: {error.strerror}", where=str(out))
-        raise UserError([problem]) from error
+    exports = write_schedules(RunDirectory.open(folder), Chosen(trial=trial, top=top), form, out)
     return CommandResult(
         schema="mbo-search/export/1",
-        document={"file": str(out), "format": form},
-        text=[
-            f"Wrote {out}.",
-            *([f"It trains again with: {command_line('replay', out)}"] if can_be_trained else []),
-        ],
-        next=_train(out) if can_be_trained else "",
-        brief=str(out),
+        document={
+            "file": str(exports[0].out),
+            "format": exports[0].form,
+            "exports": [_export_document(one) for one in exports],
+        },
+        text=[line for one in exports for line in _export_lines(one)],
+        next=exports[0].next,
+        brief=" ".join(str(one.out) for one in exports),
     )
 
 
-def _format_of(out: Path) -> str:
-    """The format that a file's name asks for.
+def _export_document(one: Exported) -> dict[str, object]:
+    files = [str(file) for file in one.files]
+    return {"trial": one.trial, "file": str(one.out), "files": files, "remarks": list(one.remarks)}
 
-    Raises:
-        UserError: If its suffix names none.
-    """
-    from mbo_search.export.exporters import EXPORTERS
 
-    name = _SUFFIXES.get(out.suffix.lower(), out.suffix.lower().removeprefix("."))
-    if name in EXPORTERS:
-        return name
-    rule = f"ends in {out.suffix}, which is no format of schedules ({', '.join(EXPORTERS)})"
-    hint = "choose another name, or say the format with --to; `mbo-search train` writes a model with its weights"
-    raise UserError([Problem(key="--out", value=str(out), rule=rule, hint=hint)])
+def _export_lines(one: Exported) -> Iterator[str]:
+    beside = "".join(f", {file}" for file in one.files[1:])
+    yield f"Wrote {one.out}{beside} (#{one.trial})."
+    if one.can_be_trained:
+        yield f"It trains again with: {command_line('replay', one.out)}"
+    for remark in one.remarks:
+        yield f"Remark: {remark}"
 
 
 def replay_schedule(file: Path, *, quiet: bool) -> CommandResult:
@@ -120,18 +113,22 @@ def train_model(file: Path, out: Path, overrides: Sequence[str], *, quiet: bool)
         )
     perplexity = "-" if final.val_perplexity is None else f"{final.val_perplexity:.2f}"
     rows = [
-        ("parameters", format_count(final.num_parameters)),
+        *([("parameters", format_count(final.num_parameters))] if final.num_parameters is not None else []),
         ("tokens", format_count(final.total_tokens)),
         ("perplexity", perplexity),
         ("loss", f"{final.val_loss:.4f} nats per token"),
-        ("bits per byte", f"{final.bits_per_byte:.4f}"),
+        *([("bits per byte", f"{final.bits_per_byte:.4f}")] if final.bits_per_byte is not None else []),
         ("training", format_seconds(final.train_seconds)),
-        ("model", f"{out} (transformers.AutoModelForCausalLM.from_pretrained loads it)"),
+        ("model", f"{out} ({_reader(final.file)})"),
         *(("note", note) for note in final.carried_over),
     ]
     document = {"folder": str(out), **final.model_dump(mode="json", exclude={"schema_version"})}
     return CommandResult(
-        schema="mbo-search/train/1", document=document, text=[facts(rows)], next=_try(out), brief=str(out)
+        schema="mbo-search/train/1",
+        document=document,
+        text=[facts(rows)],
+        next=_try(out, final.file),
+        brief=str(out),
     )
 
 
@@ -162,7 +159,16 @@ def _train(file: Path) -> str:
     return f"train the final model: {command_line('train', file, '--out', 'final-model')}"
 
 
-def _try(model: Path) -> str:
+def _reader(file: ScheduleFile) -> str:
+    """Who reads a final model."""
+    if file.study.runner is not None:
+        return f"{file.study.runner.name} reads its state"
+    return "transformers.AutoModelForCausalLM.from_pretrained loads it"
+
+
+def _try(model: Path, file: ScheduleFile) -> str:
+    if file.study.runner is not None:
+        return ""
     return f"let it continue a text: {command_line('sample', model, '--prompt', 'The ')}"
 
 

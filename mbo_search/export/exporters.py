@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mbo_search.errors import Problem, UserError
+from mbo_search.export.request import ExportRequest, Written
 from mbo_search.extensions import EXPORTER_GROUP, Registry, by_name
 from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.files.schedule_file import ScheduleFile, dump_schedule_file
@@ -15,7 +16,7 @@ from mbo_search.study.files.schedule_file import ScheduleFile, dump_schedule_fil
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExporterDefinition:
-    """A format in which a schedule can be written.
+    """A format in which a schedule can be written: as one text, or by a function that writes files itself.
 
     Attributes:
         name: Name for `mbo-search export --to`.
@@ -23,6 +24,9 @@ class ExporterDefinition:
         summary: One line.
         export: Writes a schedule, with its study's sections and its provenance, as text.
         can_be_trained: Whether `mbo-search replay` and `train` read it.
+        write: Writes files, in place of `export`: for formats of several files, or that need the data, the weights
+            or the settings of the run.
+        is_folder: Whether what it writes is a folder.
     """
 
     group: ClassVar[str] = EXPORTER_GROUP
@@ -30,8 +34,15 @@ class ExporterDefinition:
     name: str
     version: str = ""
     summary: str
-    export: Callable[[ScheduleFile], str]
+    export: Callable[[ScheduleFile], str] | None = None
     can_be_trained: bool = False
+    write: Callable[[ExportRequest], Written] | None = None
+    is_folder: bool = False
+
+    def __post_init__(self) -> None:
+        """Check that there is one way to write it."""
+        if (self.export is None) == (self.write is None):
+            raise UserError(f"the exporter {self.name} must have either `export` or `write`")
 
 
 def exporter(name: str) -> ExporterDefinition:

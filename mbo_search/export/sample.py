@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mbo_search.errors import Problem, RunDirectoryError, StoreError, UserError, command_line
+from mbo_search.errors import Problem, RunDirectoryError, UserError, command_line
+from mbo_search.export.held_weights import held_weights
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.store.open_store import open_node_store
 from mbo_search.study.files.schedule_file import load_schedule_file
 from mbo_search.system.cache import user_cache
 from mbo_search.units import printable
@@ -45,28 +45,14 @@ def load_trial(
         RunDirectoryError: If the trial is not complete or its weights are no longer kept.
         DataError: If the prepared data, which hold the tokenizer, are gone and cannot be made again.
     """
-    from mbo_search.results.records.run_data import same_data
+    from mbo_search.results.records.run_data import refuse_foreign, same_data
     from mbo_search.train.saved_state import load_model
     from mbo_search.train.setup.probe import default_device
 
+    refuse_foreign(run.study().runner, where=str(run.path))
     setup = run.setup().model_copy(update={"device": default_device()})
-    record = next((record for record in run.records() if record.trial == trial), None)
-    if record is None or record.state != "complete" or not record.boundaries:
-        raise _no_model(run.path, f"holds no complete schedule #{trial}", "give a complete one")
-    store = open_node_store(
-        run.stages,
-        url=run.study().resources.store.url,
-        limit_bytes=None,
-        windows_fingerprint=setup.windows_fingerprint,
-    )
-    try:
-        folder = store.load(record.boundaries[-1].node).node.path
+    with held_weights(run, trial) as folder:
         model = load_model(folder, setup)
-    except StoreError as error:
-        hint = f"train it again with `{command_line('train', run.best_yaml, '--out', 'DIR')}`"
-        raise _no_model(run.path, f"no longer keeps the weights of #{trial}", hint) from error
-    finally:
-        store.release()
     prepared = same_data(run, user_cache()) if prepared is None else prepared
     return model.eval(), prepared.tokenizer()
 

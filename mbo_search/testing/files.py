@@ -59,10 +59,16 @@ def _refuses_what_it_cannot_read(reader: ReaderDefinition, text_field: str) -> N
 def check_exporter(exporter: ExporterDefinition) -> None:
     """Run every check on an exporter; it need not be registered.
 
+    One that writes files itself is checked by its definition only: what it needs of a run is its own affair.
+
     Raises:
         AssertionError: If one does not hold.
     """
     check_definition(exporter, is_built_in=exporter.name in EXPORTERS.built_in)
+    if exporter.export is None:
+        assert not exporter.can_be_trained, "a schedule file is one text: give `export`"
+        return
+    assert not exporter.is_folder, "a text is no folder: give `write`"
     file = _schedule_file()
     text = exporter.export(file)
     assert isinstance(text, str)

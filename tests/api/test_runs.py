@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 import mbo_search as mbo
+from mbo_search.study.files.schedule_file import load_schedule_file
 
 
 def test_tables_hold_what_the_directory_holds(searched):
@@ -35,6 +36,14 @@ def test_the_best_schedule_is_a_schedule_that_can_be_saved(searched, tmp_path):
 
 def without_date(text: str) -> list[str]:
     return [line for line in text.splitlines() if "created" not in line]
+
+
+def test_schedules_are_exported_in_any_format(searched, tmp_path):
+    one = searched.best.export(tmp_path / "best.json")
+    assert (one.trial, one.form) == (searched.best.provenance.trial, "json")
+    several = searched.export(tmp_path / "top.txt", to="yaml", top=2)
+    assert [exported.out.name for exported in several] == ["top-1.txt", "top-2.txt"]
+    assert load_schedule_file(one.out).schedule == load_schedule_file(several[0].out).schedule
 
 
 def test_a_loaded_run_is_equal_to_the_searched_one(searched):

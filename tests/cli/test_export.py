@@ -110,9 +110,16 @@ def test_export_writes_a_file_that_reads_back(form, mbo, run, tmp_path):
     out = tmp_path / f"best.{form}"
     ended = mbo("export", run, "--to", form, "-o", out, "--json")
     following = f"train the final model: mbo-search train {out} --out final-model"
-    said = {"schema": "mbo-search/export/1", "file": str(out), "format": form, "next": following}
-    assert ended.json() == said
     best = mbo("rank", run, "--json").json()["verdict"]["winner_trial"]
+    exports = [{"trial": best, "file": str(out), "files": [str(out)], "remarks": []}]
+    said = {
+        "schema": "mbo-search/export/1",
+        "file": str(out),
+        "format": form,
+        "exports": exports,
+        "next": following,
+    }
+    assert ended.json() == said
     assert load_schedule_file(out).provenance.trial == best
     assert out.read_text(encoding="utf-8").lstrip().startswith("{") == (form == "json")
 
@@ -122,6 +129,12 @@ def test_export_of_a_trial_that_is_not_there_names_those_that_are(mbo, run, tmp_
     assert ended.code == 2
     assert "999" in ended.err
     assert not (tmp_path / "x.yaml").exists()
+
+
+def test_export_writes_the_best_ones_by_number(mbo, run, tmp_path):
+    ended = mbo("export", run, "--top", 2, "-o", tmp_path / "best.yaml", "--quiet")
+    assert ended.out.split() == [str(tmp_path / f"best-{rank}.yaml") for rank in (1, 2)]
+    assert mbo("export", run, "--top", 2, "--trial", 1, "-o", tmp_path / "x.yaml").code == 2
 
 
 def test_sample_says_where_weights_are_missing(mbo, run):

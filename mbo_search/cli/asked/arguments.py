@@ -242,6 +242,15 @@ def output_file(path: Path | None) -> Path | None:
     raise UserError([_problem(path, rule, hint)])
 
 
+def output_place(path: Path | None) -> Path | None:
+    """Pass on the place of a file or a folder that is to be written.
+
+    Raises:
+        UserError: If it lies in no folder.
+    """
+    return path if path is not None and path.is_dir() else output_file(path)
+
+
 def output_folder(path: Path | None) -> Path | None:
     """Pass on the place of a folder that is to be written.
 

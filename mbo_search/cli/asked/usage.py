@@ -28,6 +28,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "dashboard": "dashboard reports/quickstart",
         "log": "log reports/quickstart --log tensorboard",
         "compare": "compare reports/one reports/other -o comparison.html",
+        "judge": 'judge --baseline "python train.py" --candidate "python changed.py"',
         "export": "export reports/quickstart -o best.yaml",
         "replay": "replay reports/quickstart/best.yaml",
         "train": "train reports/quickstart/best.yaml --out model",

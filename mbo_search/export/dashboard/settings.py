@@ -13,6 +13,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from mbo_search.results.records.describe import part_settings
 from mbo_search.results.records.records import TrialSpec
+from mbo_search.study.checks.written import shown
+from mbo_search.study.spec.custom import CustomValue
 from mbo_search.study.spec.schedule import Schedule, Stage
 
 Value = float | str
@@ -62,8 +64,14 @@ def settings_of_stage(stage: Stage) -> Iterator[tuple[str, Value]]:
     yield "trainable", stage.trainable
     if stage.adapter is not None:
         yield "lora/targets", stage.adapter.targets
+    yield from ((f"custom/{name}", _plain(value)) for name, value in stage.custom.items())
     if stage.hand_over is not None:
         yield "hand_over", stage.hand_over
+
+
+def _plain(value: CustomValue) -> Value:
+    """Truth in a word: figures take it for a number otherwise."""
+    return shown(value) if isinstance(value, bool) else value
 
 
 def distributions_of(specs: Sequence[TrialSpec]) -> dict[str, BaseDistribution]:

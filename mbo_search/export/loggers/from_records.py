@@ -95,7 +95,7 @@ def _results(record: TrialRecord) -> dict[str, float]:
         "train_seconds": record.cost.train_seconds,
         **{f"score_{name}": score for name, score in record.scores.items()},
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return _known(found)
 
 
 def curve_points(curve: Curve) -> tuple[LoggedPoint, ...]:
@@ -103,16 +103,20 @@ def curve_points(curve: Curve) -> tuple[LoggedPoint, ...]:
 
     Training losses and gradient norms are those of the finer of the two.
     """
-    by_step: dict[int, dict[str, float]] = {}
+    by_step: dict[int, dict[str, float | None]] = {}
     for row in curve.rows:
-        values = {"tokens": row.tokens, "val_loss": row.loss, "lr": row.lr, "stage": row.stage + 1}
-        coarse = {} if curve.steps else {"train_loss": row.train_loss, "grad_norm": row.grad_norm}
-        by_step[row.step] = {**values, **coarse}
+        by_step[row.step] = {"tokens": row.tokens, "val_loss": row.loss, "lr": row.lr, "stage": row.stage + 1}
+    for one in curve.steps or curve.rows:
+        course = {"tokens": one.tokens, "train_loss": one.train_loss, "grad_norm": one.grad_norm}
+        by_step.setdefault(one.step, {}).update(course)
     for step in curve.steps:
-        speed = {} if step.tokens_per_second is None else {"tokens_per_second": step.tokens_per_second}
-        course = {"tokens": step.tokens, "train_loss": step.train_loss, "grad_norm": step.grad_norm}
-        by_step.setdefault(step.step, {}).update({**course, **speed})
-    return tuple(LoggedPoint(step, by_step[step]) for step in sorted(by_step))
+        by_step[step.step]["tokens_per_second"] = step.tokens_per_second
+    return tuple(LoggedPoint(step, _known(by_step[step])) for step in sorted(by_step))
+
+
+def _known(values: Mapping[str, float | None]) -> dict[str, float]:
+    """The values that are there."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def logged_result(ranking: Ranking, *, is_finished: bool) -> LoggedResult:
@@ -133,7 +137,7 @@ def logged_result(ranking: Ranking, *, is_finished: bool) -> LoggedResult:
         verdict=ranking.verdict.sentence,
         next=ranking.verdict.next,
         winner_trial=ranking.verdict.winner_trial,
-        results={name: value for name, value in found.items() if value is not None and math.isfinite(value)},
+        results={name: value for name, value in _known(found).items() if math.isfinite(value)},
         ranking=tuple(_ranks(ranking)),
     )
 

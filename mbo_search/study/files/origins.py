@@ -26,6 +26,8 @@ def _settings(study: StudySpec) -> Iterator[Loc]:
         if name == "stages":
             for index, stage in enumerate(study.stages):
                 yield from (("stages", index, field) for field in type(stage).model_fields)
+        elif name == "custom" and value:
+            yield from ((name, setting) for setting in value)
         elif isinstance(value, BaseModel):
             yield from ((name, field) for field in type(value).model_fields)
         else:

@@ -29,7 +29,7 @@ class SpanResult(Description):
         peak_memory_bytes: Most memory that was in use; None where it is not measured.
     """
 
-    model_config = ConfigDict(allow_inf_nan=True)
+    model_config = ConfigDict(allow_inf_nan=True, ser_json_inf_nan="constants")
 
     schema_version: Literal["mbo-search/span-result/1"] = "mbo-search/span-result/1"
     val_loss: float
@@ -60,7 +60,7 @@ class ReportLine(BaseModel):
         val_loss: Validation loss; needed at the end of each part of a request with several parts.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=True)
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=True, ser_json_inf_nan="constants")
 
     step: int = Field(ge=0)
     tokens: int | None = None
