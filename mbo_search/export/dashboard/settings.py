@@ -34,7 +34,7 @@ def settings_of(schedule: Schedule) -> dict[str, Value]:
     return {
         f"{name}/{key}": value
         for name, stage in zip(names, schedule.stages, strict=True)
-        for key, value in _settings_of_stage(stage)
+        for key, value in settings_of_stage(stage)
     }
 
 
@@ -46,7 +46,8 @@ def _unique_names(schedule: Schedule) -> list[str]:
     return [f"{number}-{name}" for number, name in enumerate(names, start=1)]
 
 
-def _settings_of_stage(stage: Stage) -> Iterator[tuple[str, Value]]:
+def settings_of_stage(stage: Stage) -> Iterator[tuple[str, Value]]:
+    """All settings of a stage by name; those of a part of it stand below the part's name."""
     yield "optimizer", stage.optimizer
     yield "lr", stage.lr
     yield "share", stage.share

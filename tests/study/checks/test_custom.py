@@ -9,6 +9,7 @@ from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.checks.custom import refuse_unread, refuse_unread_schedule
 from mbo_search.study.files.schedule_file import load_schedule
 from mbo_search.study.files.study_file import explain_study, parse_study
+from mbo_search.study.spec.foreign.runner import RunnerSpec
 from tests.study.builders import schedule, stage, stage_space, study
 from tests.study.studies import SMALL
 
