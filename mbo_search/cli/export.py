@@ -14,12 +14,7 @@ from mbo_search.api.tables import facts
 from mbo_search.cli.console import EXIT_FAILED, EXIT_OK, CommandResult, error_console
 from mbo_search.errors import TrialError, command_line
 from mbo_search.results.records.run_directory import RunDirectory
-<<<<<<< HEAD
-from mbo_search.study.files.schedule_file import load_schedule_file
-=======
 from mbo_search.study.files.schedule_file import ScheduleFile, load_schedule_file
-from mbo_search.system.files import write_atomic
->>>>>>> main
 from mbo_search.units import format_count, format_seconds
 
 if TYPE_CHECKING:
