@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-
 ALLOW_CODE = "MBO_SEARCH_ALLOW_CODE"
 """Variable that is 1 where code that a study names may run, in this process and those that it starts."""
 

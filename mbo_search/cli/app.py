@@ -395,6 +395,93 @@ def compare(
     deliver(lambda: compare_runs(names, out, language, figures), as_json=as_json, quiet=quiet)
 
 
+@app.command(epilog=epilog("judge"))
+def judge(
+    baseline: Annotated[
+        str,
+        typer.Option(
+            "--baseline",
+            metavar="CMD|FILE|DIR",
+            help="A command, run without a shell; a schedule file; or a folder of results by seed.",
+            show_default=False,
+        ),
+    ],
+    candidate: Annotated[
+        str | None, typer.Option("--candidate", metavar="CMD|FILE|DIR", help="The same for what is to be judged.")
+    ] = None,
+    own_noise: Annotated[
+        bool, typer.Option("--aa", help="Run the baseline against itself: how noisy is it?")
+    ] = False,
+    metric: Annotated[
+        str, typer.Option("--metric", metavar="NAME", help="The number of result.json that decides.")
+    ] = "val_loss",
+    maximize: Annotated[bool, typer.Option("--maximize", help="Larger is better.")] = False,
+    max_seeds: Annotated[
+        int,
+        typer.Option(
+            "--max-seeds", metavar="N", help="Most pairs; from the 6th on there are decisions.", min=6, max=1000
+        ),
+    ] = 12,
+    first_seed: Annotated[
+        int, typer.Option("--first-seed", metavar="N", help="The first seed; the others follow.", min=0, max=2**30)
+    ] = 1,
+    worthwhile: Annotated[
+        str, typer.Option("--worthwhile", metavar="PERCENT", help="Smallest gain worth having, of the metric.")
+    ] = "0.5%",
+    budget: Annotated[
+        str | None, typer.Option("--budget", metavar="TIME", help="Stop after this time, such as 2h or 90min.")
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="TIME", help="A run that takes longer has failed.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Runs at once.", min=1, max=1000)] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Folder of the runs; those that it holds are not made again.  [default: reports/judge-HASH]",
+            callback=output_folder,
+        ),
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Make failed runs again.")] = False,
+    backend: Annotated[Literal["local", "ray"], typer.Option("--backend", help="Where runs are made.")] = "local",
+    gpus_per_run: Annotated[
+        float, typer.Option("--gpus-per-run", metavar="N", help="GPUs of a run with Ray.", min=0, max=64)
+    ] = 0.0,
+    address: Address = None,
+    insecure_cluster: InsecureCluster = False,
+    _allow_code: AllowCode = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Decide whether a change of a training is real: run both sides seed by seed until it is clear.
+
+    Each run has a folder of its own, gets its seed in MBO_SEED, and leaves result.json there or prints one line of
+    JSON last. Exit codes: 0 keep, 3 discard, 4 undecided. Ctrl-C keeps finished runs; the same command continues.
+    """
+    from mbo_search.cli.judging.judge import JudgeRequest, judge_sides
+
+    asked = JudgeRequest(
+        baseline=baseline,
+        candidate=candidate,
+        is_own_noise=own_noise,
+        metric=metric,
+        maximize=maximize,
+        max_seeds=max_seeds,
+        first_seed=first_seed,
+        worthwhile=worthwhile,
+        budget=budget,
+        timeout=timeout,
+        retry_failed=retry_failed,
+        workers=workers,
+        gpus_per_run=gpus_per_run,
+        out=out,
+    )
+    options = Options(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
+    deliver(lambda: judge_sides(asked, options), as_json=as_json, quiet=quiet)
+
+
 @app.command(epilog=epilog("export"))
 def export(
     folder: RunFolder,

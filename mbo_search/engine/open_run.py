@@ -92,7 +92,7 @@ def create_run(study: Study, out: Path, options: RunOptions) -> OpenRun:
     Raises:
         UserError: If the study cannot be run, or the directory cannot be made.
     """
-    refuse_unread(study, has_runner=options.runner is not None)
+    refuse_unread(study, is_given=options.runner is not None)
     check_schedules(study)
     prepared = prepared_data(study, options.cache, options.preparing.data)
     options.preparing.step("Measuring this machine")
@@ -218,7 +218,7 @@ def check_schedules(study: Study) -> None:
 
 
 def _reopen(run: RunDirectory, study: Study, options: RunOptions) -> OpenRun:
-    refuse_unread(study, has_runner=options.runner is not None)
+    refuse_unread(study, is_given=options.runner is not None)
     run.refuse_links()
     run.refuse_unreadable()
     for folder in (run.path, run.trials):

@@ -75,7 +75,7 @@ def make_plan(
     Raises:
         UserError: Whatever would keep the study from running.
     """
-    refuse_unread(study, has_runner=runner is not None)
+    refuse_unread(study, is_given=runner is not None)
     baselines = baselines_of(study)
     prepared = prepared_data(study, cache, tell.data)
     slots = num_slots(study, backend)

@@ -16,7 +16,6 @@ import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
 from mbo_search.errors import MboError
 from mbo_search.system.files import read_json, write_atomic
@@ -72,10 +71,10 @@ def answer(
 
 def _writer(report: Path) -> Callable[[ReportLine], None]:
     """Make a function that appends lines to a report."""
-    opened: IO[str] = report.open("a", encoding="utf-8", buffering=1)
+    file = os.open(report, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
 
     def write(line: ReportLine) -> None:
-        opened.write(line.model_dump_json(exclude_none=True) + "\n")
+        os.write(file, (line.model_dump_json(exclude_none=True) + "\n").encode())
 
     return write
 

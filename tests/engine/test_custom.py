@@ -73,6 +73,17 @@ def test_records_hold_them_and_one_schedule_has_one_value_of_what_is_common(sear
         assert all(type(stage.custom["flash"]) is bool for stage in stages)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("searcher", ["gp", "random", "tree", "greedy", "beam2", "grid"])
+def test_every_searcher_proposes_them(tiny_root, options, tmp_path, searcher):
+    finite = ("stage_defaults.custom.batch=[2, 9]", "stage_defaults.lr=0.001") if searcher == "grid" else ()
+    study = tiny_study(tiny_root, *CUSTOM, *finite, "search.trials=9", f"search.searcher={searcher}")
+    run = run_study(study, tmp_path / "run", replace(options, runner=Reading(tmp_path / "states"))).run
+    found = [record for record in run.records() if record.arm == "staged" and record.val_loss is not None]
+    assert len({record.schedule.model_dump_json() for record in found}) > 1
+    assert all("stage/1/custom/batch" in record.params and "stage/0/study/mix" in record.params for record in found)
+
+
 def test_the_winner_is_judged_and_its_settings_are_put_back(searched):
     found = make_ranking(searched.run).attribution
     rows = [row for row in found.rows if row.part == "custom"]

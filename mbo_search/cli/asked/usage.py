@@ -27,6 +27,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "serve": "serve reports",
         "dashboard": "dashboard reports/quickstart",
         "compare": "compare reports/one reports/other -o comparison.html",
+        "judge": 'judge --baseline "python train.py" --candidate "python changed.py"',
         "export": "export reports/quickstart -o best.yaml",
         "replay": "replay reports/quickstart/best.yaml",
         "train": "train reports/quickstart/best.yaml --out model",

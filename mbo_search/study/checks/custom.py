@@ -54,23 +54,27 @@ def _sections(study: StudySpec) -> dict[str, Mapping[str, CustomChoice]]:
     return {"stage_defaults.custom": study.stage_defaults.custom or {}, **stages}
 
 
-def refuse_unread(study: StudySpec, *, has_runner: bool) -> None:
+def refuse_unread(study: StudySpec, *, is_given: bool) -> None:
     """Refuse a study with settings that nobody would read.
 
     Args:
         study: The study.
-        has_runner: Whether a trainer of the user's own trains it.
+        is_given: Whether a program passes a trainer, besides what the study names.
 
     Raises:
         StudyError: If the built-in trainer would, which knows no such settings.
     """
     sections = {"custom": study.custom, **_sections(study)}
-    if not has_runner and any(sections.values()):
+    if not is_given and study.runner is None and any(sections.values()):
         raise StudyError([_unread(key, custom) for key, custom in sections.items() if custom])
 
 
 def refuse_unread_schedule(schedule: Schedule, *, has_runner: bool) -> None:
-    """Refuse a schedule with settings that nobody would read, as `refuse_unread` does a study.
+    """Refuse a schedule with settings that nobody would read.
+
+    Args:
+        schedule: The schedule.
+        has_runner: Whether a trainer of the user's own trains it.
 
     Raises:
         StudyError: If the built-in trainer would train it.

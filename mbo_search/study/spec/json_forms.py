@@ -63,9 +63,7 @@ class TaskForms:
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Answer pydantic."""
         required = [{"required": list(keys)} for keys in FORMS.values()]
-        section = handler(core)
-        handler.resolve_ref_schema(section)["oneOf"] = required
-        return section
+        return {"allOf": [handler(core)], "oneOf": required}
 
 
 def optimizers() -> Schema:

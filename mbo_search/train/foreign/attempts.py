@@ -44,6 +44,10 @@ class Attempts:
         steps = [line.step for line in self._lines]
         return min(max(steps, default=self._request.first_step), self._request.last_step)
 
+    def close(self) -> None:
+        """End the attempt."""
+        self._opened.close()
+
     def add(self, line: ReportLine) -> None:
         """Keep a line."""
         self._lines.append(line)

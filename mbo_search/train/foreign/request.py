@@ -65,7 +65,7 @@ class StagePart(Description):
         first_step: Optimizer steps of the schedule done before it.
         last_step: Optimizer steps of the schedule done after it.
         hand_over: What happens to the optimizer before its first step: `start` builds the first optimizer,
-            `continue` goes on with the same one, `carry` takes what the new optimizer can use of the old one's
+            `continue` keeps the same one, `carry` takes what the new optimizer can use of the old one's
             state, `reset` begins with an empty state.
         strategy: How it is trained.
         lrs: Learning rate of each of its steps, warm-up and decay included.

@@ -10,7 +10,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -66,8 +66,8 @@ class ForeignRunner:
         """
         request = self._request(node, segments, seed)
         self.step_done = request.first_step
-        with self._work_folder(request.key) as work:
-            span = _Span(request, segments, Attempts(work, request), stop, self._note_step)
+        with self._work_folder(request.key) as work, closing(Attempts(work, request)) as attempts:
+            span = _Span(request, segments, attempts, stop, self._note_step)
             folder = unique_sibling(self._scratch / request.key)
             try:
                 ended = span.train(self._train, _states(node, folder, work))

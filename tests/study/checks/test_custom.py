@@ -96,10 +96,10 @@ def test_a_plan_knows_where_each_value_comes_from(tmp_path):
 
 def test_settings_that_nobody_reads_are_refused_where_they_stand():
     plain = study(stage_space(custom={"a": 1}), custom={"b": 2, "c": 3})
-    refuse_unread(plain, has_runner=True)
-    refuse_unread(study(), has_runner=False)
+    refuse_unread(plain, is_given=True)
+    refuse_unread(study(), is_given=False)
     with pytest.raises(StudyError) as refused:
-        refuse_unread(plain, has_runner=False)
+        refuse_unread(plain, is_given=False)
     assert [problem.key for problem in refused.value.problems] == ["custom", "stages.0.custom"]
     assert "custom: b, c would be read by nobody" in str(refused.value.problems[0])
 
