@@ -1,4 +1,4 @@
-"""A trial's weights as a folder: `transformers` alone loads it, generates with it, and measures the recorded loss."""
+"""A trial as a folder: `transformers` alone loads it, generates with it, and measures the recorded loss."""
 
 from __future__ import annotations
 
