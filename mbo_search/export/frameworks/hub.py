@@ -58,7 +58,7 @@ def _card(request: ExportRequest, remarks: tuple[str, ...]) -> str:
     setup = request.run.setup()
     return model_card(
         without_folders(request.file),
-        num_parameters=num_parameters(setup.model, setup.vocab_size),
+        num_parameters=num_parameters(setup.own_model, setup.vocab_size),
         total_tokens=setup.budget().total_tokens,
         val_loss=val_loss_of(request),
         beside=" ".join((". The weights are those that this trial ended with.", *remarks)),
