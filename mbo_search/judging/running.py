@@ -54,6 +54,8 @@ class RunJob:
 def run_job(job: RunJob) -> RunRecord | None:
     """Run a command to its end; None if it was stopped before."""
     stop = SessionWatch(job.session_file, job.session)
+    if stop():
+        return None
     shutil.rmtree(job.folder, ignore_errors=True)
     job.folder.mkdir(parents=True)
     began = time.monotonic()
