@@ -188,24 +188,31 @@ def _running(options: Options, seams: Seams, folder: Path) -> Iterator[RunOption
     from mbo_search.engine.backends.ray.cluster import Cluster
     from mbo_search.engine.options import Preparing
     from mbo_search.engine.run import RunOptions
+    from mbo_search.export.loggers.follow import following
+    from mbo_search.export.loggers.registry import open_loggers
 
     address, console = options.address, Console(file=lasting(sys.stderr))
 
-    def show_data(study: Study, data: DataSummary) -> None:
+    def begun(study: Study, data: DataSummary) -> None:
+        start_loggers()
         for line in () if options.quiet else data_lines(study, data):
             console.print(line, soft_wrap=not console.is_terminal)
 
     cluster = None if address is None else Cluster(address=address, may_be_insecure=options.insecure_cluster)
     allowed = {ALLOW_CODE: "1"} if options.allow_code else {}
     try:
-        with process_environment(allowed), watch(console, quiet=options.quiet) as observe:
+        with (
+            process_environment(allowed),
+            following(open_loggers(options.loggers), folder) as start_loggers,
+            watch(console, quiet=options.quiet) as observe,
+        ):
             yield RunOptions(
                 cache=data_cache(),
                 backend=options.backend,
                 cluster=cluster,
                 observe=observe,
                 preparing=Preparing(data=observe.data, step=observe.step),
-                show_data=show_data,
+                show_data=begun,
                 warm_start=tuple(map(Path, options.warm_start)),
                 runner=seams.runner,
                 searcher=seams.searcher,

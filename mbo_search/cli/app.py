@@ -25,6 +25,7 @@ from mbo_search.cli.options import (
     InsecureCluster,
     Language,
     Live,
+    Log,
     ModelSource,
     Overrides,
     Port,
@@ -164,6 +165,7 @@ def run(
     address: Address = None,
     insecure_cluster: InsecureCluster = False,
     live: Live = False,
+    log: Log = None,
     _allow_code: AllowCode = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -180,6 +182,7 @@ def run(
         insecure_cluster=insecure_cluster,
         warm_start=tuple(warm_start or ()),
         quiet=quiet,
+        loggers=tuple(log or ()),
     )
     deliver(
         lambda: run_search(study, example, overrides or [], out=out, options=options, is_live=live),
@@ -200,6 +203,7 @@ def resume(
     address: Address = None,
     insecure_cluster: InsecureCluster = False,
     live: Live = False,
+    log: Log = None,
     _allow_code: AllowCode = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -210,7 +214,13 @@ def resume(
     """
     from mbo_search.cli.run import resume_search
 
-    options = Options(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
+    options = Options(
+        backend=backend,
+        address=address,
+        insecure_cluster=insecure_cluster,
+        quiet=quiet,
+        loggers=tuple(log or ()),
+    )
     deliver(
         lambda: resume_search(folder, overrides or [], retry_failed=retry_failed, options=options, is_live=live),
         as_json=as_json,
@@ -273,6 +283,7 @@ def confirm(
     address: Address = None,
     insecure_cluster: InsecureCluster = False,
     live: Live = False,
+    log: Log = None,
     _allow_code: AllowCode = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -285,7 +296,13 @@ def confirm(
     """
     from mbo_search.cli.run import ConfirmOptions, confirm_winners
 
-    options = Options(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
+    options = Options(
+        backend=backend,
+        address=address,
+        insecure_cluster=insecure_cluster,
+        quiet=quiet,
+        loggers=tuple(log or ()),
+    )
     wanted = ConfirmOptions(top=top, seeds=seeds, equivalent_tokens=equivalent_tokens, attribution=attribution)
     deliver(lambda: confirm_winners(folder, wanted, options=options, is_live=live), as_json=as_json, quiet=quiet)
 
@@ -371,6 +388,23 @@ def dashboard(
     from mbo_search.cli.live.dashboard import show_dashboard
 
     show_dashboard(folder, port=port, start=start, as_json=as_json, quiet=quiet)
+
+
+@app.command(name="log", epilog=epilog("log"))
+def log_run(
+    folder: RunFolder,
+    log: Log = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Send a run to a tool where runs are looked at: TensorBoard, MLflow, Weights & Biases, trackio.
+
+    What is there already is not sent again. `run`, `resume` and `confirm` do it while they train, with the same
+    option.
+    """
+    from mbo_search.cli.live.log import send_run
+
+    deliver(lambda: send_run(folder, log or []), as_json=as_json, quiet=quiet)
 
 
 @app.command(epilog=epilog("compare"))
@@ -609,10 +643,12 @@ def list_names(
             "readers",
             "exporters",
             "figures",
+            "loggers",
         ],
         typer.Argument(
             metavar="KIND",
-            help="optimizers, lr_shapes, regularizers, searchers, corpora, metrics, readers, exporters or figures.",
+            help="optimizers, lr_shapes, regularizers, searchers, corpora, metrics, readers, exporters, figures or "
+            "loggers.",
         ),
     ],
     as_json: AsJson = False,

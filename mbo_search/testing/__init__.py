@@ -8,6 +8,7 @@ does not hold. The built-in objects pass the same checks.
 from __future__ import annotations
 
 from mbo_search.testing.files import check_exporter, check_reader
+from mbo_search.testing.loggers import check_logger
 from mbo_search.testing.lr_shapes import check_lr_shape
 from mbo_search.testing.optimizers import check_optimizer
 from mbo_search.testing.regularizers import check_regularizer
@@ -16,6 +17,7 @@ from mbo_search.testing.stage_runners import check_runner
 
 __all__ = [
     "check_exporter",
+    "check_logger",
     "check_lr_shape",
     "check_optimizer",
     "check_reader",

@@ -26,6 +26,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "report": "report reports/quickstart",
         "serve": "serve reports",
         "dashboard": "dashboard reports/quickstart",
+        "log": "log reports/quickstart --log tensorboard",
         "compare": "compare reports/one reports/other -o comparison.html",
         "judge": 'judge --baseline "python train.py" --candidate "python changed.py"',
         "export": "export reports/quickstart -o best.yaml",

@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from mbo_search.results.records.describe import part_settings
 from mbo_search.results.records.records import TrialSpec
 from mbo_search.study.checks.written import shown
-from mbo_search.study.spec.custom import CustomValue
+from mbo_search.study.spec.foreign.custom import CustomValue
 from mbo_search.study.spec.schedule import Schedule, Stage
 
 Value = float | str
@@ -34,7 +34,7 @@ def settings_of(schedule: Schedule) -> dict[str, Value]:
     return {
         f"{name}/{key}": value
         for name, stage in zip(names, schedule.stages, strict=True)
-        for key, value in _settings_of_stage(stage)
+        for key, value in settings_of_stage(stage)
     }
 
 
@@ -46,7 +46,8 @@ def _unique_names(schedule: Schedule) -> list[str]:
     return [f"{number}-{name}" for number, name in enumerate(names, start=1)]
 
 
-def _settings_of_stage(stage: Stage) -> Iterator[tuple[str, Value]]:
+def settings_of_stage(stage: Stage) -> Iterator[tuple[str, Value]]:
+    """All settings of a stage by name; those of a part of it stand below the part's name."""
     yield "optimizer", stage.optimizer
     yield "lr", stage.lr
     yield "share", stage.share
