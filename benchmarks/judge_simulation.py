@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from mbo_search.judging.decision import Evidence, first_final
+from mbo_search.judging.decision import PairEvidence, first_final
 from mbo_search.judging.pairs import JudgedPair
 from mbo_search.judging.question import JudgeQuestion
 from mbo_search.system.files import write_json
@@ -48,7 +48,7 @@ DRAWS: Mapping[str, Draw] = {
 
 def studies(
     draw: Draw, question: JudgeQuestion, *, gain: float, sd: float, rng: np.random.Generator, num_studies: int
-) -> list[Evidence]:
+) -> list[PairEvidence]:
     """Judge many studies with one true gain, both in units of the metric."""
     return [first_final(_pairs(draw, question, gain, sd, rng), question) for _ in range(num_studies)]
 
@@ -64,14 +64,14 @@ def _pairs(
     ]
 
 
-def shares(found: Sequence[Evidence]) -> Row:
+def shares(found: Sequence[PairEvidence]) -> Row:
     """How often each decision was made, and after how many pairs."""
     decisions = [one.decision for one in found]
     row = {name: decisions.count(name) / len(found) for name in ("keep", "discard", "undecided")}
     return {**row, "futile": sum(one.reason == "futile" for one in found) / len(found), "pairs": mean_pairs(found)}
 
 
-def mean_pairs(found: Sequence[Evidence]) -> float:
+def mean_pairs(found: Sequence[PairEvidence]) -> float:
     """Mean number of pairs until a judgement stopped."""
     return float(np.mean([len(one.counted) for one in found]))
 
@@ -112,7 +112,7 @@ def seeds_needed(num_studies: int, seed: int) -> dict[str, Row]:
     return rows
 
 
-def _ratio(found: Sequence[Evidence], effect: float) -> float:
+def _ratio(found: Sequence[PairEvidence], effect: float) -> float:
     power = float(np.mean([one.decision == "keep" for one in found]))
     return mean_pairs(found) / fixed_seeds(effect, power)
 

@@ -62,6 +62,12 @@ def _json(file: ScheduleFile) -> str:
     return json.dumps(file.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
 
 
+def _hf(request: ExportRequest) -> Written:
+    from mbo_search.export.frameworks.hub import write_hub
+
+    return write_hub(request)
+
+
 EXPORTERS = Registry(
     EXPORTER_GROUP,
     ExporterDefinition,
@@ -70,6 +76,9 @@ EXPORTERS = Registry(
             name="yaml", summary="a schedule file, for people", export=dump_schedule_file, can_be_trained=True
         ),
         ExporterDefinition(name="json", summary="the same for programs", export=_json, can_be_trained=True),
+        ExporterDefinition(
+            name="hf", summary="the model, as a folder that transformers loads", write=_hf, is_folder=True
+        ),
     ),
 )
 """Formats by name."""

@@ -139,6 +139,7 @@ def _write_model(trained: Trained, setup: TrainSetup, prepared: PreparedData, fi
         total_tokens=final.total_tokens,
         val_loss=final.val_loss,
         carried_over=final.carried_over,
+        beside=", `final.json` the numbers of this training.",
     )
     write_atomic(out / "README.md", card)
 

@@ -85,7 +85,7 @@ def train_schedule(
         TrialError: If it did not come to its end; reason `signal` if `stop` said so.
         StudyError: If the schedule does not fit the budget's grid.
     """
-    refuse_unread_schedule(schedule, has_runner=setup.runner is not None)
+    refuse_unread_schedule(schedule, is_given=setup.runner is not None)
     store = StageStore(folder / "stages", None, setup.windows_fingerprint)
     runner = runner_for(setup, folder / "scratch")
     path = schedule_path(schedule, setup, seed)

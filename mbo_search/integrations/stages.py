@@ -214,7 +214,11 @@ def seed_step(seed: int, step: int) -> None:
     number = int.from_bytes(digest, "big") >> 1
     random.seed(number)
     np.random.seed(number % 2**32)
-    torch.manual_seed(number)
+    torch.default_generator.manual_seed(number)  # torch.manual_seed is slow where devices are absent
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(number)
+    elif torch.backends.mps.is_available():
+        torch.mps.manual_seed(number)
 
 
 def _stage(strategy: SpanStrategy) -> Stage:

@@ -38,7 +38,7 @@ _ANSWERS: dict[Answer, Decision] = {"yes": "keep", "no": "discard", "undecided":
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class PairEvidence:
     """What some pairs say.
 
     Attributes:
@@ -63,7 +63,7 @@ class Evidence:
         return self.reason != "going on"
 
 
-def weigh(pairs: Sequence[JudgedPair], question: JudgeQuestion) -> Evidence:
+def weigh(pairs: Sequence[JudgedPair], question: JudgeQuestion) -> PairEvidence:
     """Decide after some pairs.
 
     Args:
@@ -79,10 +79,10 @@ def weigh(pairs: Sequence[JudgedPair], question: JudgeQuestion) -> Evidence:
     mean = math.fsum(pair.baseline or 0.0 for pair in counted) / len(counted) if counted else None
     goal = abs(mean or 0.0) * question.worthwhile_percent / 100
     decision, reason = _decide(pairs, test, goal, question)
-    return Evidence(decision=decision, reason=reason, counted=counted, baseline_mean=mean, goal=goal, test=test)
+    return PairEvidence(decision=decision, reason=reason, counted=counted, baseline_mean=mean, goal=goal, test=test)
 
 
-def first_final(pairs: Sequence[JudgedPair], question: JudgeQuestion) -> Evidence:
+def first_final(pairs: Sequence[JudgedPair], question: JudgeQuestion) -> PairEvidence:
     """Look after every pair and stop at the first that decides, as a judgement that trains them does."""
     found = weigh((), question)
     for count in range(1, len(pairs) + 1):
@@ -119,7 +119,7 @@ def _is_futile(test: SequentialTest, goal: float, num_pairs: int, question: Judg
     return chance_to_pass(test, goal, in_all) < _FUTILE
 
 
-def seeds_missing(evidence: Evidence) -> int | None:
+def seeds_missing(evidence: PairEvidence) -> int | None:
     """How many more pairs would probably decide; None where nothing is known of the spread, or far too many."""
     test = evidence.test
     if evidence.decision != "undecided":

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mbo_search.engine.backends.stop_signals import stop_on_signals
-from mbo_search.judging.decision import Evidence, weigh
+from mbo_search.judging.decision import PairEvidence, weigh
 from mbo_search.judging.folder import JudgeFolder, default_folder
 from mbo_search.judging.judgement import Judgement, make_judgement
 from mbo_search.judging.pairs import JudgedPair, pair_of
@@ -90,14 +90,14 @@ class _Watch:
             self._tell(_line(self.pairs, self._evidence, self._question))
         return self._evidence.is_final
 
-    def answer(self, records: Records) -> tuple[Sequence[JudgedPair], Evidence]:
+    def answer(self, records: Records) -> tuple[Sequence[JudgedPair], PairEvidence]:
         """The pairs and what they say; with all seeds used it is not `going on`."""
         if self._evidence.reason == "going on" and len(self.pairs) == len(self._seeds):
             return self.pairs, replace(self._evidence, reason="seeds")
         return self.pairs, self._evidence
 
 
-def _line(pairs: Sequence[JudgedPair], evidence: Evidence, question: JudgeQuestion) -> str:
+def _line(pairs: Sequence[JudgedPair], evidence: PairEvidence, question: JudgeQuestion) -> str:
     """What the last pair came to, and where that leaves the judgement."""
     pair = pairs[-1]
     head = f"pair {len(pairs)}, seed {pair.seed}:"

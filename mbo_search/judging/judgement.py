@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from mbo_search.judging.decision import Decision, Evidence, Reason, seeds_missing
+from mbo_search.judging.decision import Decision, PairEvidence, Reason, seeds_missing
 from mbo_search.judging.pairs import JudgedPair
 from mbo_search.judging.question import JudgeQuestion
 from mbo_search.study.spec.base import Description
+from mbo_search.system.fragments import fragment, paragraphs
 
 
 class Judgement(Description):
@@ -65,8 +66,12 @@ class Judgement(Description):
     pairs: tuple[JudgedPair, ...]
     remarks: tuple[str, ...]
 
+    def _repr_html_(self) -> str:
+        """Show it in words in a notebook."""
+        return fragment(self.decision, paragraphs(self.sentence, *self.remarks))
 
-def make_judgement(pairs: Sequence[JudgedPair], evidence: Evidence, question: JudgeQuestion) -> Judgement:
+
+def make_judgement(pairs: Sequence[JudgedPair], evidence: PairEvidence, question: JudgeQuestion) -> Judgement:
     """Say what some pairs came to."""
     test, missing = evidence.test, seeds_missing(evidence)
     mean = None if test is None else test.mean_nats
@@ -98,11 +103,13 @@ def make_judgement(pairs: Sequence[JudgedPair], evidence: Evidence, question: Ju
     )
 
 
-def _percent(gain: float | None, evidence: Evidence) -> float | None:
+def _percent(gain: float | None, evidence: PairEvidence) -> float | None:
     return None if gain is None or not evidence.baseline_mean else 100 * gain / abs(evidence.baseline_mean)
 
 
-def _sentence(evidence: Evidence, question: JudgeQuestion, pairs: Sequence[JudgedPair], missing: int | None) -> str:
+def _sentence(
+    evidence: PairEvidence, question: JudgeQuestion, pairs: Sequence[JudgedPair], missing: int | None
+) -> str:
     if evidence.reason == "identical":
         num = sum(pair.state == "identical" for pair in pairs)
         same = "came to the same numbers, bit for bit"
@@ -117,7 +124,7 @@ def _sentence(evidence: Evidence, question: JudgeQuestion, pairs: Sequence[Judge
     return f"{_head(evidence, question)} {_numbers(evidence, question)}{_outlook(evidence, missing)}"
 
 
-def _head(evidence: Evidence, question: JudgeQuestion) -> str:
+def _head(evidence: PairEvidence, question: JudgeQuestion) -> str:
     better = "higher" if question.maximize else "lower"
     assert evidence.test is not None, "there is no evidence"
     if evidence.decision == "keep":
@@ -131,7 +138,7 @@ def _head(evidence: Evidence, question: JudgeQuestion) -> str:
     return "Undecided."
 
 
-def _numbers(evidence: Evidence, question: JudgeQuestion) -> str:
+def _numbers(evidence: PairEvidence, question: JudgeQuestion) -> str:
     test, count = evidence.test, len(evidence.counted)
     assert test is not None, "there is no evidence"
     gain = _both(test.mean_nats, evidence)
@@ -142,13 +149,13 @@ def _numbers(evidence: Evidence, question: JudgeQuestion) -> str:
     return f"Gain {gain} {over}, interval from {low} to {high} at {100 * test.level:g} %."
 
 
-def _both(gain: float, evidence: Evidence) -> str:
+def _both(gain: float, evidence: PairEvidence) -> str:
     """A gain in its unit and in percent."""
     percent = _percent(gain, evidence)
     return f"{gain:+.4g}" if percent is None else f"{gain:+.4g} ({percent:+.2g} %)"
 
 
-def _outlook(evidence: Evidence, missing: int | None) -> str:
+def _outlook(evidence: PairEvidence, missing: int | None) -> str:
     if evidence.decision != "undecided":
         return ""
     reason = {
@@ -162,7 +169,7 @@ def _outlook(evidence: Evidence, missing: int | None) -> str:
     return f"{reason} About {missing} more pairs would probably decide."
 
 
-def _remarks(pairs: Sequence[JudgedPair], evidence: Evidence) -> list[str]:
+def _remarks(pairs: Sequence[JudgedPair], evidence: PairEvidence) -> list[str]:
     remarks = []
     identical = sum(pair.state == "identical" for pair in pairs)
     if identical and evidence.reason != "identical":

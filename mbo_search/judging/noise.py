@@ -11,7 +11,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from mbo_search.judging.decision import Evidence, first_final
+from mbo_search.judging.decision import PairEvidence, first_final
 from mbo_search.judging.pairs import JudgedPair, RunRecord, are_identical, failure_of, pair_of
 from mbo_search.judging.question import JudgeQuestion
 from mbo_search.results.statistics.paired import POWER
@@ -104,7 +104,7 @@ def _twice(
     return [(by_seed[run.seed], run) for run in counted if run.seed in by_seed]
 
 
-def control_of(runs: Sequence[RunRecord], question: JudgeQuestion) -> Evidence:
+def control_of(runs: Sequence[RunRecord], question: JudgeQuestion) -> PairEvidence:
     """Judge the second half of some runs of one command against the first half, as if it were a change."""
     half = len(runs) // 2
     pairs = [_pair(one, other, question) for one, other in zip(runs[:half], runs[half:], strict=False)]

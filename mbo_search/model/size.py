@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mbo_search.study.spec.foreign.runner import ForeignModel
 from mbo_search.study.spec.network_facts import NetworkFacts
-from mbo_search.study.spec.runner import ForeignModel
 from mbo_search.study.spec.study import ModelSpec, SizedModel
 
 MLP_MULTIPLE = 32

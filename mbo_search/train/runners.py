@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from mbo_search.errors import Problem, StudyError
-from mbo_search.study.spec.runner import RunnerSpec
+from mbo_search.study.spec.foreign.runner import RunnerSpec
 from mbo_search.train.foreign.call import TrainingFunction
 from mbo_search.train.foreign.code import load_code
 from mbo_search.train.foreign.command_runner import CommandRunner

@@ -9,7 +9,7 @@ from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.defaults import with_defaults
-from mbo_search.study.spec.custom import CustomRange
+from mbo_search.study.spec.foreign.custom import CustomRange
 from mbo_search.study.spec.study import (
     BudgetSpec,
     ConfirmSpec,

@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from mbo_search.results.records.describe import part_settings
 from mbo_search.results.records.records import TrialSpec
 from mbo_search.study.checks.written import shown
-from mbo_search.study.spec.custom import CustomValue
+from mbo_search.study.spec.foreign.custom import CustomValue
 from mbo_search.study.spec.schedule import Schedule, Stage
 
 Value = float | str

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from mbo_search.report.data_block import DataBlock, data_block
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
+from mbo_search.study.spec.foreign.runner import RunnerSpec
 from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
-from mbo_search.study.spec.runner import RunnerSpec
 from mbo_search.study.spec.study import SizedModel
 from mbo_search.units import format_count
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.checks.written import shown
 from mbo_search.study.space.defaults import custom_of_stage
-from mbo_search.study.spec.custom import (
+from mbo_search.study.spec.foreign.custom import (
     CustomChoice,
     CustomKind,
     CustomRange,
@@ -69,18 +69,18 @@ def refuse_unread(study: StudySpec, *, is_given: bool) -> None:
         raise StudyError([_unread(key, custom) for key, custom in sections.items() if custom])
 
 
-def refuse_unread_schedule(schedule: Schedule, *, has_runner: bool) -> None:
+def refuse_unread_schedule(schedule: Schedule, *, is_given: bool) -> None:
     """Refuse a schedule with settings that nobody would read.
 
     Args:
         schedule: The schedule.
-        has_runner: Whether a trainer of the user's own trains it.
+        is_given: Whether a trainer of the user's own trains it.
 
     Raises:
         StudyError: If the built-in trainer would train it.
     """
     stages = [(index, stage) for index, stage in enumerate(schedule.stages) if stage.custom]
-    if stages and not has_runner:
+    if stages and not is_given:
         raise StudyError([_unread(f"schedule.stages.{index}.custom", stage.custom) for index, stage in stages])
 
 

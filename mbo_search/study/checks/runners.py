@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mbo_search.errors import Problem
-from mbo_search.study.spec.runner import ForeignModel
+from mbo_search.study.spec.foreign.runner import ForeignModel
 from mbo_search.study.spec.study import EvaluationSpec, ForeignText, StudySpec, TrainSpec
 
 _OF_WHOLE_SCHEDULES = ("tpe", "random", "gp", "grid")

@@ -34,7 +34,7 @@ from mbo_search.study.files.read_text import read_text
 from mbo_search.study.files.yaml_document import YamlDocument, read_document
 from mbo_search.study.files.yaml_dump import dump_yaml
 from mbo_search.study.spec.base import Description, without_empty
-from mbo_search.study.spec.runner import ForeignModel, RunnerSpec
+from mbo_search.study.spec.foreign.runner import ForeignModel, RunnerSpec
 from mbo_search.study.spec.schedule import BLOCK_KINDS, Schedule, Stage
 from mbo_search.study.spec.study import (
     AnyModel,

@@ -12,7 +12,7 @@ from mbo_search.study.space.axes import StageAxes, set_label
 from mbo_search.study.space.custom_axes import OF_STAGE, OF_STUDY, custom_values
 from mbo_search.study.space.parameters import Value
 from mbo_search.study.spec.adapters import Adapter, make_adapter
-from mbo_search.study.spec.custom import CustomValue
+from mbo_search.study.spec.foreign.custom import CustomValue
 from mbo_search.study.spec.reference_lr import LR_DIGITS
 from mbo_search.study.spec.schedule import BLOCK_KINDS, HandOver, LrShape, Regularizer, Stage, make_groups
 from mbo_search.study.spec.segments import BudgetSteps

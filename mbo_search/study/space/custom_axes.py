@@ -7,7 +7,7 @@ from itertools import chain
 
 from mbo_search.study.space.defaults import custom_of_stage
 from mbo_search.study.space.parameters import Parameter, Value
-from mbo_search.study.spec.custom import (
+from mbo_search.study.spec.foreign.custom import (
     CustomChoice,
     CustomRange,
     CustomValue,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from mbo_search.study.spec.custom import CustomChoice
+from mbo_search.study.spec.foreign.custom import CustomChoice
 from mbo_search.study.spec.schedule import LORA
 from mbo_search.study.spec.study import (
     LrShapeChoice,

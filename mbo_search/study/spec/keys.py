@@ -18,7 +18,7 @@ from mbo_search.extensions import Registry
 from mbo_search.study.catalogue.entries import OptimizerDefinition, RegularizerDefinition
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
-from mbo_search.study.spec.custom import key_material
+from mbo_search.study.spec.foreign.custom import key_material
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.segments import Segment
 

@@ -13,7 +13,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, StrictFloat, model_se
 
 from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.base import Description, without_empty, without_unset
-from mbo_search.study.spec.custom import CustomValue
+from mbo_search.study.spec.foreign.custom import CustomValue
 
 HandOver = Literal["carry", "reset"]
 

@@ -31,12 +31,12 @@ from pydantic.config import JsonDict
 from mbo_search.study.catalogue.searchers import SearcherName
 from mbo_search.study.spec import forms, json_forms
 from mbo_search.study.spec.base import Description, explain, without_empty, without_unset
-from mbo_search.study.spec.custom import CustomSpace
+from mbo_search.study.spec.foreign.custom import CustomSpace
+from mbo_search.study.spec.foreign.runner import ForeignModel, RunnerSpec
 from mbo_search.study.spec.fresh_models import ArchitectureModel, ArchitectureSpec, OwnModule, OwnModuleSpec
 from mbo_search.study.spec.generate import GenerateSpec
 from mbo_search.study.spec.network_facts import ModelDescription
 from mbo_search.study.spec.pretrained import PretrainedModel, PretrainedSpec
-from mbo_search.study.spec.runner import ForeignModel, RunnerSpec
 from mbo_search.study.spec.schedule import HandOver
 from mbo_search.study.spec.task import TaskSpec
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mbo_search.errors import Problem, StudyError
-from mbo_search.study.spec.runner import RunnerSpec
+from mbo_search.study.spec.foreign.runner import RunnerSpec
 from mbo_search.system.files import sha256_file
 
 

@@ -21,10 +21,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from mbo_search.errors import TrialError
-from mbo_search.study.spec.runner import RunnerSpec
+from mbo_search.study.spec.foreign.runner import RunnerSpec
 from mbo_search.system.files import read_json, write_json
 from mbo_search.train.foreign.attempts import read_lines
 from mbo_search.train.foreign.call import SpanCall
+from mbo_search.train.foreign.family import end_family
 from mbo_search.train.foreign.result import RESULT_FILE, SpanResult
 from mbo_search.units import format_seconds
 
@@ -66,6 +67,8 @@ class CommandTrainer:
             TrialError: If the command fails, hangs, or leaves no result.
         """
         files = _Files(call.partial.parent)
+        if files.process.exists():  # an attempt was killed
+            end_family(PARTIAL, str(call.partial))
         files.forget(_left_running(files))
         write_json(files.request, call.request.model_dump(mode="json"))
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -77,6 +80,8 @@ class CommandTrainer:
                 is_stopped = self._watch(call, files, process)
             finally:
                 _end(process)
+                if process.returncode or not files.result.exists():
+                    end_family(PARTIAL, str(call.partial))
         if is_stopped:
             return None
         if process.returncode:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mbo_search.study.spec.runner import RunnerSpec
+from mbo_search.study.spec.foreign.runner import RunnerSpec
 from mbo_search.train.foreign.command import CommandTrainer
 from mbo_search.train.foreign.runner import ForeignRunner
 from mbo_search.train.setup.setup import TrainSetup

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.extensions import ALLOW_CODE
-from mbo_search.study.spec.runner import RunnerSpec
+from mbo_search.study.spec.foreign.runner import RunnerSpec
 from mbo_search.study.spec.segments import resolve_budget
 from mbo_search.study.study import Study
 from mbo_search.system.files import sha256_file

@@ -9,6 +9,7 @@ from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.checks.custom import refuse_unread, refuse_unread_schedule
 from mbo_search.study.files.schedule_file import load_schedule
 from mbo_search.study.files.study_file import explain_study, parse_study
+from mbo_search.study.spec.foreign.runner import RunnerSpec
 from tests.study.builders import schedule, stage, stage_space, study
 from tests.study.studies import SMALL
 
@@ -89,8 +90,9 @@ def test_settings_are_set_on_the_command_line():
 
 def test_a_plan_knows_where_each_value_comes_from(tmp_path):
     path = tmp_path / "study.yaml"
-    path.write_text(f"{SMALL}custom: {{width: 64, depth: 2}}\n".replace("source: docs", "source: docs"))
-    origins = explain_study(path, ["custom.depth=3"]).origins
+    path.write_text(f"{SMALL}custom: {{width: 64, depth: 2}}\nstage_defaults: {{custom: {{mix: web}}}}\n")
+    origins = explain_study(path, ["custom.depth=3", "stages.1.custom.mix=books"]).origins
+    assert (origins["stages.0.custom"], origins["stages.1.custom"]) == ("stage_defaults", "--set")
     assert (origins["custom.width"], origins["custom.depth"]) == ("file", "--set")
 
 
@@ -98,6 +100,7 @@ def test_settings_that_nobody_reads_are_refused_where_they_stand():
     plain = study(stage_space(custom={"a": 1}), custom={"b": 2, "c": 3})
     refuse_unread(plain, is_given=True)
     refuse_unread(study(), is_given=False)
+    refuse_unread(plain.model_copy(update={"runner": RunnerSpec(command="train")}), is_given=False)
     with pytest.raises(StudyError) as refused:
         refuse_unread(plain, is_given=False)
     assert [problem.key for problem in refused.value.problems] == ["custom", "stages.0.custom"]
@@ -105,10 +108,10 @@ def test_settings_that_nobody_reads_are_refused_where_they_stand():
 
 
 def test_a_schedule_with_them_needs_their_trainer():
-    refuse_unread_schedule(schedule(stage()), has_runner=False)
-    refuse_unread_schedule(schedule(stage(custom={"a": 1})), has_runner=True)
+    refuse_unread_schedule(schedule(stage()), is_given=False)
+    refuse_unread_schedule(schedule(stage(custom={"a": 1})), is_given=True)
     with pytest.raises(StudyError, match=r"schedule\.stages\.0\.custom: a would be read by nobody"):
-        refuse_unread_schedule(schedule(stage(custom={"a": 1})), has_runner=False)
+        refuse_unread_schedule(schedule(stage(custom={"a": 1})), is_given=False)
 
 
 def test_a_baseline_from_a_file_needs_a_value_for_each(tmp_path):

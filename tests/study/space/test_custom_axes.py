@@ -18,7 +18,7 @@ from mbo_search.study.space.custom_axes import custom_may_change, union_of_custo
 from mbo_search.study.space.ladder import lower_spaces, search_spaces, top_rung
 from mbo_search.study.space.parameters import searched
 from mbo_search.study.space.space import propose, space_size, staged_space
-from mbo_search.study.spec.custom import CustomRange
+from mbo_search.study.spec.foreign.custom import CustomRange
 from tests.helpers.suggest import FixedSuggest, RandomSuggest
 from tests.study.builders import BUDGET, lr_shape, schedule, stage, stage_space, study
 

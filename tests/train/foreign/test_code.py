@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mbo_search.errors import StudyError
-from mbo_search.study.spec.runner import RunnerSpec
+from mbo_search.study.spec.foreign.runner import RunnerSpec
 from mbo_search.train.foreign.code import load_code
 
 

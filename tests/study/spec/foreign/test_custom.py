@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mbo_search.study.files.schedule_file import Schedule
-from mbo_search.study.spec.custom import CustomRange, as_fractions, first_value, is_whole, key_material
+from mbo_search.study.spec.foreign.custom import CustomRange, as_fractions, first_value, is_whole, key_material
 from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.rungs import rung_of
 from mbo_search.study.spec.segments import cut
