@@ -15,6 +15,7 @@ from pathlib import Path
 from mbo_search.engine.backends.stop_signals import SessionWatch
 from mbo_search.judging.pairs import RunRecord
 from mbo_search.judging.results import NoResultError, read_result
+from mbo_search.system.end_with_parent import ending_with_parent
 from mbo_search.units import format_seconds, printable
 
 LOG = "run.log"
@@ -93,6 +94,7 @@ def _run(job: RunJob, stop: Callable[[], bool]) -> int | str:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=ending_with_parent(),
         )
         try:
             return _watch(process, job, stop)

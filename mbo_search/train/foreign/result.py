@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-from mbo_search.study.spec.base import Description, without_empty, without_unset
+from mbo_search.study.spec.base import Description, explain, without_empty, without_unset
 
 RESULT_FILE = "result.json"
 """Name of the file that a command writes last."""
@@ -60,7 +60,13 @@ class ReportLine(BaseModel):
         val_loss: Validation loss; needed at the end of each part of a request with several parts.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="allow",
+        allow_inf_nan=True,
+        ser_json_inf_nan="constants",
+        json_schema_extra=explain,
+    )
 
     step: int = Field(ge=0)
     tokens: int | None = None

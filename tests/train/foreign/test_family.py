@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from mbo_search.study.spec.runner import RunnerSpec
+from mbo_search.study.spec.foreign.runner import RunnerSpec
 
 from mbo_search.errors import TrialError
 from mbo_search.train.foreign.call import SpanCall
