@@ -62,6 +62,12 @@ def _json(file: ScheduleFile) -> str:
     return json.dumps(file.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
 
 
+def _python(request: ExportRequest) -> Written:
+    from mbo_search.export.python.script import write_script
+
+    return write_script(request)
+
+
 EXPORTERS = Registry(
     EXPORTER_GROUP,
     ExporterDefinition,
@@ -70,6 +76,11 @@ EXPORTERS = Registry(
             name="yaml", summary="a schedule file, for people", export=dump_schedule_file, can_be_trained=True
         ),
         ExporterDefinition(name="json", summary="the same for programs", export=_json, can_be_trained=True),
+        ExporterDefinition(
+            name="python",
+            summary="a file of plain PyTorch that trains it, with its tokens beside it",
+            write=_python,
+        ),
     ),
 )
 """Formats by name."""
