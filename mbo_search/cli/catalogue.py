@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 
     from mbo_search.study.catalogue.entries import Hparam
 
+<<<<<<< HEAD
 _CODE = frozenset({"implementation", "factor", "make", "read", "rows", "export", "info", "draw", "missing", "write"})
+=======
+_CODE = frozenset(
+    {"implementation", "factor", "make", "read", "rows", "export", "write", "info", "draw", "missing"}
+)
+>>>>>>> pyexport
 """Attributes of definitions that hold code."""
 
 
