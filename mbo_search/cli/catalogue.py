@@ -28,13 +28,9 @@ if TYPE_CHECKING:
 
     from mbo_search.study.catalogue.entries import Hparam
 
-<<<<<<< HEAD
-_CODE = frozenset({"implementation", "factor", "make", "read", "rows", "export", "info", "draw", "missing", "write"})
-=======
 _CODE = frozenset(
-    {"implementation", "factor", "make", "read", "rows", "export", "write", "info", "draw", "missing"}
+    {"implementation", "factor", "make", "read", "rows", "export", "info", "draw", "missing", "write"}
 )
->>>>>>> pyexport
 """Attributes of definitions that hold code."""
 
 
