@@ -77,7 +77,8 @@ def test_a_resumed_search_sends_only_what_is_new(logged, tmp_path, monkeypatch):
 
 
 def test_a_repeat_that_begins_is_followed(logged, tmp_path, monkeypatch):
-    monkeypatch.setattr("mbo_search.export.loggers.follow._PAUSE_SECONDS", 0.01)
+    for pause in ("_PAUSE_SECONDS", "_REST"):
+        monkeypatch.setattr(f"mbo_search.export.loggers.follow.{pause}", 0.01)
     folder, kept = tmp_path / "run", KeepingLogger()
     shutil.copytree(logged.bare.path, folder)
     with following([NamedLogger("kept", kept)], folder) as start:
