@@ -30,7 +30,7 @@ from mbo_search.train.runners import GivenRunner, close_runner, runner_for, runn
 from mbo_search.train.setup.foreign import foreign_setup
 from mbo_search.train.setup.memory import check_memory
 from mbo_search.train.setup.resolve import numerics_here, resolve_setup
-from mbo_search.train.setup.setup import TrainSetup, changed_numerics
+from mbo_search.train.setup.setup import RUNNER, TrainSetup, changed_numerics
 from mbo_search.units import printable
 
 _MOST_DIFFERENCES = 10
@@ -266,8 +266,14 @@ def _check_numerics(run: RunDirectory, setup: TrainSetup, here: Mapping[str, str
         for name, before, now in changed_numerics(setup.numerics, here)
     ]
     if changed:
-        rule = "was begun with other arithmetic, so new losses could not be compared with its old ones"
-        hint = f"go on where it was begun, or {_fork(run.path)}"
+        is_trainer = all(problem.key == RUNNER for problem in changed)
+        other, back = (
+            ("another trainer (its command, its version, or a file that it names was changed)", "restore it")
+            if is_trainer
+            else ("other arithmetic", "go on where it was begun")
+        )
+        rule = f"was begun with {other}, so new losses could not be compared with its old ones"
+        hint = f"{back}, or {_fork(run.path)}"
         raise RunDirectoryError([Problem(key="", where=str(run.path), rule=rule, hint=hint), *changed])
 
 

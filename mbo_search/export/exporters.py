@@ -68,6 +68,24 @@ def _hf(request: ExportRequest) -> Written:
     return write_hub(request)
 
 
+def _hf_trainer(request: ExportRequest) -> Written:
+    from mbo_search.export.frameworks.driver import HF_TRAINER, write_driver
+
+    return write_driver(request, HF_TRAINER)
+
+
+def _lightning(request: ExportRequest) -> Written:
+    from mbo_search.export.frameworks.driver import LIGHTNING, write_driver
+
+    return write_driver(request, LIGHTNING)
+
+
+def _python(request: ExportRequest) -> Written:
+    from mbo_search.export.python.script import write_script
+
+    return write_script(request)
+
+
 EXPORTERS = Registry(
     EXPORTER_GROUP,
     ExporterDefinition,
@@ -78,6 +96,17 @@ EXPORTERS = Registry(
         ExporterDefinition(name="json", summary="the same for programs", export=_json, can_be_trained=True),
         ExporterDefinition(
             name="hf", summary="the model, as a folder that transformers loads", write=_hf, is_folder=True
+        ),
+        ExporterDefinition(
+            name="hf-trainer", summary="a script that trains with the Trainer of transformers", write=_hf_trainer
+        ),
+        ExporterDefinition(
+            name="lightning", summary="a script that trains with the Trainer of Lightning", write=_lightning
+        ),
+        ExporterDefinition(
+            name="python",
+            summary="a file of plain PyTorch that trains it, with its tokens beside it",
+            write=_python,
         ),
     ),
 )

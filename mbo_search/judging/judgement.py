@@ -134,6 +134,8 @@ def _head(evidence: PairEvidence, question: JudgeQuestion) -> str:
         if high is not None and high < 0:
             return f"Discard: the candidate's {question.metric} is worse."
         least = f"{question.worthwhile_percent:g} % of {question.metric}"
+        if evidence.test.better_at is not None:
+            return f"Discard: the candidate's {question.metric} is {better}, but not by {least}."
         return f"Discard: the candidate gains less than {least}, if anything."
     return "Undecided."
 
@@ -166,7 +168,8 @@ def _outlook(evidence: PairEvidence, missing: int | None) -> str:
         return reason
     if missing is None:
         return f"{reason} More than 9,600 pairs would be needed."
-    return f"{reason} About {missing} more pairs would probably decide."
+    pairs = "1 more pair" if missing == 1 else f"{missing} more pairs"
+    return f"{reason} About {pairs} would probably decide."
 
 
 def _remarks(pairs: Sequence[JudgedPair], evidence: PairEvidence) -> list[str]:

@@ -40,6 +40,8 @@ def measure_own_noise(command: str, question: JudgeQuestion, plan: JudgePlan) ->
             raise KeyboardInterrupt(
                 f"Interrupted; runs that had ended are kept. Continue with --out {folder.path}."
             )
+        if ended == "budget":
+            plan.tell("the time was used up; the same command continues")
         runs, again = (_of_part(maker.records, part) for part in ("baseline", _AGAIN))
         noise = measure_noise(runs, again, question)
         if noise is None:

@@ -81,7 +81,8 @@ def open_side(text: str, name: SideName, start: Path) -> JudgedSide:
     """Find out what a side is.
 
     Args:
-        text: A command line, the path of a schedule file, or that of a folder of results.
+        text: A command line, the path of a schedule file or of a folder of results, or a confirmed schedule of a
+            run directory, as `DIR` or `DIR:TRIAL`.
         name: Which side.
         start: The folder that relative paths start in.
 
@@ -90,6 +91,9 @@ def open_side(text: str, name: SideName, start: Path) -> JudgedSide:
     """
     path = start / text.strip()
     try:
+        run, trial = _run_of(path)
+        if run is not None:
+            return _run_side(text, name, run, trial)
         if path.is_dir():
             return _folder_side(text, name, path)
         if path.suffix in _SCHEDULES and path.is_file():
@@ -97,6 +101,14 @@ def open_side(text: str, name: SideName, start: Path) -> JudgedSide:
     except OSError:
         pass  # too long for a name: a command
     return _command_side(text, name, start)
+
+
+def _run_of(path: Path) -> tuple[Path | None, int | None]:
+    """The run directory that a path names, alone or with a trial as `DIR:TRIAL`; None if it names none."""
+    folder, _, trial = path.name.rpartition(":")
+    if folder and trial.isdigit() and (path.parent / folder / "study.yaml").is_file():
+        return path.parent / folder, int(trial)
+    return (path, None) if (path / "study.yaml").is_file() else (None, None)
 
 
 def _command_side(text: str, name: SideName, start: Path) -> JudgedSide:
@@ -159,10 +171,21 @@ def _folder_side(text: str, name: SideName, folder: Path) -> JudgedSide:
     files = dict(_result_files(folder))
     if not files:
         rule = f"holds no results: no file such as seed-1/{RESULT_FILE} or seed-1.json"
-        is_run = (folder / "study.yaml").is_file()
-        hint = f"write its best schedule: {command_line('export', folder, '-o', 'best.yaml')}"
-        raise _refusal(name, text, rule, hint if is_run else "name each result by its seed")
-    results = {seed: _read(seed, file) for seed, file in sorted(files.items())}
+        raise _refusal(name, text, rule, "name each result by its seed")
+    return _results_side(text, name, folder, {seed: _read(seed, file) for seed, file in sorted(files.items())})
+
+
+def _run_side(text: str, name: SideName, folder: Path, trial: int | None) -> JudgedSide:
+    from mbo_search.judging.confirmed_runs import NotConfirmedError, confirmed_runs
+
+    try:
+        return _results_side(text, name, folder, confirmed_runs(folder, trial))
+    except NotConfirmedError as error:
+        hint = f"train it on fresh seeds: {command_line('confirm', folder)}"
+        raise _refusal(name, text, f"holds {error}", hint) from error
+
+
+def _results_side(text: str, name: SideName, folder: Path, results: Mapping[int, RunRecord]) -> JudgedSide:
     digest = hashlib.sha256(repr(sorted((seed, run.values) for seed, run in results.items())).encode()).hexdigest()
     identity = SideIdentity(kind="folder", words=(str(folder.absolute()),), files={"results": digest})
     return JudgedSide(name=name, text=text, identity=identity, results=results)
@@ -194,13 +217,14 @@ def check_schedules(sides: Sequence[JudgedSide]) -> None:
         StudyError: If their losses cannot be compared.
         DataError: If their text cannot be read.
     """
-    from mbo_search.data.prepare import prepare
+    from mbo_search.results.records.run_data import prepared_data
     from mbo_search.study.files.schedule_file import load_schedule_file
 
     files = [load_schedule_file(Path(side.identity.words[0])) for side in sides if side.identity.kind == "schedule"]
-    prints = [prepare(file.study.data, user_cache()).metadata.fingerprint for file in files]
+    data = [prepared_data(file.study, user_cache()) for file in files]
+    prints = {None if one is None else one.metadata.fingerprint for one in data}
     differing = [
-        *(["text or tokenizer"] if len(set(prints)) > 1 else []),
+        *(["text or tokenizer"] if len(prints) > 1 else []),
         *(["evaluation"] if files and files[0].study.evaluation != files[-1].study.evaluation else []),
     ]
     if differing:

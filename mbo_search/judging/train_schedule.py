@@ -21,12 +21,12 @@ _STATES = Path("state")
 
 def main(file: Path, seed: int) -> None:
     """Train a schedule and write its result."""
-    from mbo_search.data.prepare import prepare
     from mbo_search.export.replay import restored_study
     from mbo_search.export.training import never_stop, setup_of_file, train_schedule
+    from mbo_search.results.records.run_data import prepared_data
 
     schedule = load_schedule_file(file)
-    prepared = prepare(schedule.study.data, user_cache())
+    prepared = prepared_data(schedule.study, user_cache())
     setup = setup_of_file(schedule, restored_study(schedule), prepared)
     trained = train_schedule(schedule.schedule, setup, seed, folder=_STATES, stop=never_stop, log=print)
     shutil.rmtree(_STATES, ignore_errors=True)

@@ -31,6 +31,8 @@ def test_a_gain_is_said_in_its_unit_and_in_percent():
 def test_worse_is_told_from_no_better():
     assert "is worse" in judgement(pairs(-0.1)).sentence
     assert "gains less than 0.5 % of val_loss" in judgement(pairs(0.0)).sentence
+    small = JudgeQuestion(worthwhile_percent=3.0)
+    assert "is lower, but not by 3 % of val_loss" in judgement(pairs(0.05), small).sentence
 
 
 def test_larger_is_better_where_it_was_asked_for():

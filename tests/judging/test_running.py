@@ -11,6 +11,7 @@ import pytest
 
 from mbo_search.engine.backends.stop_signals import SessionFile
 from mbo_search.judging.running import RunJob, run_job
+from tests.helpers.processes import wait_for
 from tests.judging.programs import program
 
 _CHILD = """
@@ -95,7 +96,7 @@ def test_a_run_that_takes_too_long_is_ended_with_its_children(job, tmp_path):
     assert record is not None
     assert "0.4 s, the time that a run may take" in record.message
     assert time.monotonic() - began < 5
-    assert left(tmp_path / "run") == []
+    assert wait_for(lambda: not left(tmp_path / "run"), 10)
 
 
 def test_a_stop_ends_even_those_that_do_not_listen(job, tmp_path, monkeypatch):
@@ -104,4 +105,12 @@ def test_a_stop_ends_even_those_that_do_not_listen(job, tmp_path, monkeypatch):
     stop = threading.Timer(0.4, lambda: running.session_file.replace(tmp_path / "gone"))
     stop.start()
     assert run_job(running) is None
-    assert left(tmp_path / "run") == []
+    assert wait_for(lambda: not left(tmp_path / "run"), 10)
+
+
+def test_what_a_failed_run_has_left_in_a_session_of_its_own_is_ended_too(job, tmp_path):
+    leaves = _CHILD.replace('time.sleep(60)"])', 'time.sleep(60)"], start_new_session=True)')
+    record = run_job(job(leaves.rpartition("time.sleep")[0] + "sys.exit(1)"))
+    assert record is not None
+    assert record.state == "failed"
+    assert wait_for(lambda: not left(tmp_path / "run"), 10)

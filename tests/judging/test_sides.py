@@ -67,6 +67,3 @@ def test_a_folder_of_results_is_read_by_its_numbers(tmp_path):
 def test_a_folder_without_results_says_how_they_are_named(tmp_path):
     with pytest.raises(UserError, match="holds no results"):
         open_side(".", "baseline", tmp_path)
-    (tmp_path / "study.yaml").touch()
-    with pytest.raises(UserError, match="mbo-search export"):
-        open_side(".", "baseline", tmp_path)

@@ -12,6 +12,7 @@ from mbo_search.export.sample import load_trial
 from mbo_search.model.language_model import LanguageModel
 from mbo_search.model.own_module import OwnModel
 from mbo_search.model.size import num_parameters
+from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.run_data import refuse_foreign
 from mbo_search.study.files.schedule_file import dump_schedule_file
 from mbo_search.system.files import write_atomic
@@ -48,10 +49,19 @@ def write_hub(request: ExportRequest) -> Written:
 
 
 def val_loss_of(request: ExportRequest) -> float:
-    """Validation loss that the trial ended with, on the study's own seed."""
-    found = next(record.val_loss for record in request.run.records() if record.trial == request.trial)
-    assert found is not None, "a complete trial has a loss"
-    return found
+    """Validation loss that the trial ended with, on its own seed."""
+    val_loss = _record(request).val_loss
+    assert val_loss is not None, "a complete trial has a loss"
+    return val_loss
+
+
+def seed_of(request: ExportRequest) -> int:
+    """Seed of the trial."""
+    return _record(request).seed
+
+
+def _record(request: ExportRequest) -> TrialRecord:
+    return next(record for record in request.run.records() if record.trial == request.trial)
 
 
 def _card(request: ExportRequest, remarks: tuple[str, ...]) -> str:
@@ -78,6 +88,10 @@ def _remarks(request: ExportRequest, model: LanguageModel, prepared: PreparedDat
         longest = request.run.setup().model.context
         found.append(
             f"It was trained on {longest} tokens at a time; what lies further back was never learned from."
+        )
+        found.append(
+            "Where the token that ends a document also pads, transformers leaves its row of the embedding as it is "
+            "in further training; `model.get_input_embeddings().padding_idx = None` lets it learn."
         )
     return tuple(found)
 

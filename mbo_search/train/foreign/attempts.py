@@ -12,6 +12,9 @@ from pydantic import ValidationError
 from mbo_search.train.foreign.request import SpanRequest
 from mbo_search.train.foreign.result import ReportLine
 
+REPORT_FILE = "report.jsonl"
+"""Name of the file in a span's folder that a command writes its lines to."""
+
 _MOST_BYTES = 256 * 2**20
 
 
@@ -26,6 +29,9 @@ class Attempts:
     def __init__(self, folder: Path, request: SpanRequest) -> None:
         self._request = request
         earlier = sorted(folder.glob("report-*.jsonl"))
+        if earlier and (folder / REPORT_FILE).exists():
+            # A command tells more than what was passed on when it outlives its driver, to save and end.
+            (folder / REPORT_FILE).replace(earlier[-1])
         self.earlier_tokens = sum(self._tokens(list(read_lines(file))) for file in earlier)
         self.earlier_seconds = sum(_seconds(file) for file in earlier)
         self._lines = [line for file in earlier for line in read_lines(file)]

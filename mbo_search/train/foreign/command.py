@@ -9,11 +9,13 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +24,8 @@ from pydantic import ValidationError
 
 from mbo_search.errors import TrialError
 from mbo_search.study.spec.foreign.runner import RunnerSpec
-from mbo_search.system.files import read_json, write_json
-from mbo_search.train.foreign.attempts import read_lines
+from mbo_search.system.files import read_json
+from mbo_search.train.foreign.attempts import REPORT_FILE, read_lines
 from mbo_search.train.foreign.call import SpanCall
 from mbo_search.train.foreign.family import end_family
 from mbo_search.train.foreign.result import RESULT_FILE, SpanResult
@@ -70,7 +72,7 @@ class CommandTrainer:
         if files.process.exists():  # an attempt was killed
             end_family(PARTIAL, str(call.partial))
         files.forget(_left_running(files))
-        write_json(files.request, call.request.model_dump(mode="json"))
+        files.request.write_text(call.request.model_dump_json(), encoding="utf-8")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             began_at = output.tell()
@@ -107,7 +109,7 @@ class CommandTrainer:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+                preexec_fn=_ending_with_parent() if sys.platform == "linux" else None,
             )
         except OSError as error:
             raise TrialError("exception", f"{self.runner.words[0]} cannot be started: {error}") from error
@@ -131,7 +133,7 @@ class CommandTrainer:
             if signs.silent_seconds() > self.hang_seconds:
                 silence = format_seconds(self.hang_seconds)
                 raise TrialError("hung", f"the command said nothing for {silence}, and was ended")
-            time.sleep(pause)
+            _wait(process, pause)
             pause = min(_LONGEST_POLL_SECONDS, 1.5 * pause)
 
     def _failure(self, code: int, began_at: int) -> str:
@@ -152,7 +154,7 @@ class _Files:
 
     def __init__(self, folder: Path) -> None:
         self.request = folder / "stage.json"
-        self.report = folder / "report.jsonl"
+        self.report = folder / REPORT_FILE
         self.result = folder / RESULT_FILE
         self.process = folder / "process.json"
 
@@ -167,7 +169,8 @@ class _Files:
 
     def note(self, process: subprocess.Popen[bytes]) -> None:
         """Note which process trains here, for an attempt after a crash."""
-        write_json(self.process, {"host": socket.gethostname(), "pid": process.pid, "began": _began(process.pid)})
+        found = {"host": socket.gethostname(), "pid": process.pid, "began": _began(process.pid)}
+        self.process.write_text(json.dumps(found), encoding="utf-8")
 
 
 class _Signs:
@@ -208,6 +211,19 @@ def _ask_to_end(process: subprocess.Popen[bytes]) -> None:
         process.send_signal(signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(GRACE_SECONDS)
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Wait for a time, or for the end of a process where the system tells of it at once."""
+    try:
+        file = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):
+        time.sleep(seconds)
+        return
+    try:
+        select.select([file], [], [], seconds)
+    finally:
+        os.close(file)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -255,6 +271,7 @@ def _began(pid: int) -> int | None:
         return None
 
 
-def _end_with_parent() -> None:
-    """Ask the system to end this process when its parent is killed."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _ending_with_parent() -> Callable[[], None]:
+    """Make what a new process calls to let the system ask it to end when its parent is killed."""
+    library = ctypes.CDLL(None)  # loaded before there are two processes
+    return lambda: library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

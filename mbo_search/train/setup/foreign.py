@@ -55,11 +55,13 @@ def foreign_numerics(runner: RunnerSpec) -> dict[str, str]:
         return {}
     words = (f"{Path(runner.file).name}:{runner.name}",) if runner.code else runner.words
     digest = hashlib.sha256(repr(words).encode())
-    for path in _named_files(runner):
+    files = list(_named_files(runner))
+    for path in files:
         digest.update(sha256_file(path).encode())
+    named = f" of {', '.join(path.name for path in files)}" if files else ""
     states = "" if runner.reuse else ", whole schedules"
     return {
-        RUNNER: f"{runner.kind} {digest.hexdigest()[:16]}{states} {runner.version}".rstrip(),
+        RUNNER: f"{runner.kind} {digest.hexdigest()[:16]}{named}{states} {runner.version}".rstrip(),
         "machine": platform.machine(),
     }
 

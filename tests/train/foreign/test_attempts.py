@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from mbo_search.train.foreign.attempts import Attempts, read_lines
+from mbo_search.train.foreign.attempts import REPORT_FILE, Attempts, read_lines
 from mbo_search.train.foreign.request import SpanRequest, span_request
 from mbo_search.train.foreign.result import ReportLine
 from tests.helpers.foreign import small_path, small_setup
@@ -41,3 +41,13 @@ def test_a_line_that_was_cut_short_is_left_out(tmp_path):
     file.write_bytes(b'{"step": 1}\nno json\n{"step": 2, "lr": 0.1}\n{"step": 3')
     assert [(line.step, line.others) for line in read_lines(file)] == [(1, {}), (2, {"lr": 0.1})]
     assert list(read_lines(tmp_path / "absent")) == []
+
+
+def test_what_a_command_told_after_its_driver_was_killed_is_kept(tmp_path, request_):
+    tell(tmp_path, request_, 17, 18)
+    late = [ReportLine(step=step, train_loss=1.0).model_dump_json() for step in (17, 18, 19)]
+    (tmp_path / REPORT_FILE).write_text("\n".join([*late, '{"step": 2']), encoding="utf-8")
+    attempts = tell(tmp_path, request_, 20)
+    assert [line.step for line in attempts.lines] == [17, 18, 19, 20]
+    assert (attempts.earlier_tokens, attempts.tokens) == (300, 100)
+    assert not (tmp_path / REPORT_FILE).exists()
