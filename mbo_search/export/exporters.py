@@ -80,6 +80,12 @@ def _lightning(request: ExportRequest) -> Written:
     return write_driver(request, LIGHTNING)
 
 
+def _python(request: ExportRequest) -> Written:
+    from mbo_search.export.python.script import write_script
+
+    return write_script(request)
+
+
 EXPORTERS = Registry(
     EXPORTER_GROUP,
     ExporterDefinition,
@@ -96,6 +102,11 @@ EXPORTERS = Registry(
         ),
         ExporterDefinition(
             name="lightning", summary="a script that trains with the Trainer of Lightning", write=_lightning
+        ),
+        ExporterDefinition(
+            name="python",
+            summary="a file of plain PyTorch that trains it, with its tokens beside it",
+            write=_python,
         ),
     ),
 )
