@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mbo_search.api.comparisons import Comparison, compare
+    from mbo_search.api.judgements import judge, measure_noise
     from mbo_search.api.options import Options
     from mbo_search.api.plans import plan
     from mbo_search.api.runs import Run, load_run
@@ -28,18 +29,28 @@ if TYPE_CHECKING:
     from mbo_search.api.studies import load_study
     from mbo_search.errors import MboError, UserError
     from mbo_search.extensions import register
+    from mbo_search.judging.judgement import Judgement
+    from mbo_search.judging.question import JudgeQuestion
     from mbo_search.study.spec.schedule import Schedule
     from mbo_search.study.study import Study
+    from mbo_search.train.foreign.call import SpanCall
+    from mbo_search.train.foreign.request import SpanRequest
+    from mbo_search.train.foreign.result import SpanResult
     from mbo_search.trial.reports import StageRunner
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Comparison",
+    "JudgeQuestion",
+    "Judgement",
     "MboError",
     "Options",
     "Run",
     "Schedule",
+    "SpanCall",
+    "SpanRequest",
+    "SpanResult",
     "StageRunner",
     "Study",
     "UserError",
@@ -47,8 +58,10 @@ __all__ = [
     "compare",
     "confirm",
     "fork",
+    "judge",
     "load_run",
     "load_study",
+    "measure_noise",
     "plan",
     "register",
     "resume",
@@ -57,18 +70,25 @@ __all__ = [
 
 _HOMES = {
     "Comparison": "mbo_search.api.comparisons",
+    "JudgeQuestion": "mbo_search.judging.question",
+    "Judgement": "mbo_search.judging.judgement",
     "MboError": "mbo_search.errors",
     "Options": "mbo_search.api.options",
     "Run": "mbo_search.api.runs",
     "Schedule": "mbo_search.study.spec.schedule",
+    "SpanCall": "mbo_search.train.foreign.call",
+    "SpanRequest": "mbo_search.train.foreign.request",
+    "SpanResult": "mbo_search.train.foreign.result",
     "StageRunner": "mbo_search.trial.reports",
     "Study": "mbo_search.study.study",
     "UserError": "mbo_search.errors",
     "compare": "mbo_search.api.comparisons",
     "confirm": "mbo_search.api.searches",
     "fork": "mbo_search.api.searches",
+    "judge": "mbo_search.api.judgements",
     "load_run": "mbo_search.api.runs",
     "load_study": "mbo_search.api.studies",
+    "measure_noise": "mbo_search.api.judgements",
     "plan": "mbo_search.api.plans",
     "register": "mbo_search.extensions",
     "resume": "mbo_search.api.searches",

@@ -19,18 +19,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+ALLOW_CODE = "MBO_SEARCH_ALLOW_CODE"
+"""Variable that is 1 where code that a study names may run, in this process and those that it starts."""
+
+_MAY_RUN_CODE = ("confirm", "plan", "replay", "resume", "run", "sample", "train")
+
 
 def command_line(*words: str | Path) -> str:
     """Write a command of this program so that it can be pasted into a shell, whatever the names in it.
 
-    A path that a shell or an option parser would take for something else is quoted, or begins with `./`.
+    A path that a shell or an option parser would take for something else is quoted, or begins with `./`. Where this
+    process may run code that a study names, so may the command.
 
     >>> command_line("resume", Path("reports/dd 3"), "--set", "search.trials=40")
     "mbo-search resume 'reports/dd 3' --set search.trials=40"
     >>> command_line("rank", Path("-x"))
     'mbo-search rank ./-x'
     """
-    return " ".join(["mbo-search", *(_pasted(word) for word in words)])
+    allow = ["--allow-code"] if words[0] in _MAY_RUN_CODE and os.environ.get(ALLOW_CODE) == "1" else []
+    return " ".join(["mbo-search", *(_pasted(word) for word in words), *allow])
 
 
 def _pasted(word: str | Path) -> str:

@@ -1,9 +1,9 @@
 """Objects of the user's own: found through the entry points of installed packages, or registered in this process.
 
-An optimizer, a regularizer, a learning-rate shape, a searcher, a reader, an exporter or a figure is one object with
-a name. Every kind has an entry-point group, and a `Registry` that holds the built-in objects and the found ones.
-Packages are looked at when a name is asked for that is not built in, never at import. A package that cannot be
-loaded is named in a warning and left out; a name that is taken is an error that names the package.
+An optimizer, a regularizer, a learning-rate shape, a searcher, a reader, an exporter, a figure or a logger is one
+object with a name. Every kind has an entry-point group, and a `Registry` that holds the built-in objects and the
+found ones. Packages are looked at when a name is asked for that is not built in, never at import. A package that
+cannot be loaded is named in a warning and left out; a name that is taken is an error that names the package.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Generic, Protocol, TypeVar
 
+from mbo_search.errors import ALLOW_CODE as ALLOW_CODE
 from mbo_search.errors import Problem, UserError
 
 OPTIMIZER_GROUP = "mbo_search.optimizers"
@@ -30,9 +31,7 @@ SEARCHER_GROUP = "mbo_search.searchers"
 READER_GROUP = "mbo_search.readers"
 EXPORTER_GROUP = "mbo_search.exporters"
 FIGURE_GROUP = "mbo_search.figures"
-
-ALLOW_CODE = "MBO_SEARCH_ALLOW_CODE"
-"""Variable that is 1 where code that a study names may run, in this process and those that it starts."""
+LOGGER_GROUP = "mbo_search.loggers"
 
 REFERENCES_VARIABLE = "MBO_SEARCH_EXTENSIONS"
 """Environment variable with the registered objects, as `module:attribute` separated by commas."""
@@ -97,7 +96,8 @@ def register(*extensions: Extension | str) -> None:
     for extension in extensions:
         value = resolve(extension) if isinstance(extension, str) else extension
         if not isinstance(getattr(type(value), "group", None), str):
-            raise UserError(f"{value!r} is not an optimizer, regularizer, lr_shape, searcher, reader or exporter")
+            kinds = "optimizer, regularizer, lr_shape, searcher, reader, exporter, figure or logger"
+            raise UserError(f"{value!r} is not an {kinds}")
         if not any(known is value for known in _REGISTERED):
             _REGISTERED.append(value)
 

@@ -24,7 +24,11 @@ SOURCES = sorted(
 HEAVY = ("torch", "ray", "optuna", "plotly", "pandas", "pyarrow", "tokenizers", "scipy", "sklearn", "numpy")
 PICKLES = ("import pickle", "import cloudpickle", "torch.load(", "torch.save(", "import joblib")
 COMMAND_LINE = "from mbo_search.cli.app import app; from mbo_search.cli.console import run_app"
-LIBRARY_ADAPTERS = (PACKAGE / "optim" / "library.py", PACKAGE / "engine" / "backends" / "ray" / "adapter.py")
+LIBRARY_ADAPTERS = (
+    PACKAGE / "optim" / "library.py",
+    PACKAGE / "engine" / "backends" / "ray" / "adapter.py",
+    PACKAGE / "integrations" / "transformers.py",
+)
 
 MOST_FUNCTION_LINES = 40
 MOST_MODULES_IN_A_FOLDER = 21

@@ -7,6 +7,7 @@ docs/catalogue.md         what a study may name, with papers
 tests/cli/surface.txt     the commands and options that the command line promises
 docs/decisions/README.md  the list of decisions
 studies/study.schema.json JSON Schema of study files, for editors
+docs/schemas/             JSON Schemas of exported schedules, and of what a training command is asked and answers
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.metrics import METRICS, NEEDS
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
-from mbo_search.study.files.schema import schema_text
+from mbo_search.study.files.schema import as_text, schedule_schema_text, schema_text
+from mbo_search.train.foreign.schemas import report_line_schema, span_request_schema, span_result_schema
 
 __all__ = ["GENERATED", "stale_files"]
 
@@ -48,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
             print(f"{name} is out of date; `make docs` writes it again", file=sys.stderr)
         return 1 if stale else 0
     for name in stale:
+        (ROOT / name).parent.mkdir(exist_ok=True)
         (ROOT / name).write_text(GENERATED[name](), encoding="utf-8")
         print(f"wrote {name}")
     return 0
@@ -281,6 +284,10 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "docs/cli.md": command_line_page,
     "docs/catalogue.md": catalogue_page,
     "docs/decisions/README.md": decisions_page,
+    "docs/schemas/report-line.schema.json": lambda: as_text(report_line_schema()),
+    "docs/schemas/schedule.schema.json": schedule_schema_text,
+    "docs/schemas/span-request.schema.json": lambda: as_text(span_request_schema()),
+    "docs/schemas/span-result.schema.json": lambda: as_text(span_result_schema()),
     "studies/study.schema.json": schema_text,
     "tests/cli/surface.txt": surface,
 }

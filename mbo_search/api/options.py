@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from mbo_search.export.loggers.logged import RunLogger
 
 Backend = Literal["auto", "ray", "local"]
 
@@ -14,8 +17,8 @@ Backend = Literal["auto", "ray", "local"]
 class Options:
     """How a search is run; none of it changes what is found.
 
-    >>> Options(backend="local", quiet=True)
-    Options(backend='local', address=None, insecure_cluster=False, warm_start=(), quiet=True, allow_code=False)
+    >>> Options(backend="local", quiet=True).backend
+    'local'
 
     Attributes:
         backend: `local` trains in this process, one trial at a time; `ray` in parallel; `auto` chooses by the
@@ -25,6 +28,8 @@ class Options:
         warm_start: Run directories whose states and best schedules a new search starts from.
         quiet: Show no progress.
         allow_code: Let code run that the study names (`model.code`): it may do whatever you may do.
+        loggers: Where the search is sent as well: names such as `tensorboard` or `mlflow=sqlite:///mlruns.db`, or
+            objects. One that fails is left out with a warning, and disturbs no trial.
     """
 
     backend: Backend = "auto"
@@ -33,6 +38,7 @@ class Options:
     warm_start: Sequence[Path | str] = ()
     quiet: bool = False
     allow_code: bool = False
+    loggers: Sequence[str | RunLogger] = ()
 
 
 DEFAULT_OPTIONS = Options()

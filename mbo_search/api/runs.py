@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mbo_search.data.summary.data_summary import DataSummary
     from mbo_search.engine.run import RunSummary
+    from mbo_search.export.loggers.logged import RunLogger
     from mbo_search.export.request import Exported
     from mbo_search.report.samples import TextSample
     from mbo_search.report.source import ReportSource
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
     from mbo_search.results.records.notes import Note
     from mbo_search.results.records.run_directory import RecordScan
     from mbo_search.study.study import Study
-    from mbo_search.trial.reports import StageRunner
+    from mbo_search.train.runners import GivenRunner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seams:
     """What took the place of the built-in trainer and of the study's searcher; None: nothing did."""
 
-    runner: StageRunner | None = None
+    runner: GivenRunner | None = None
     searcher: BaseSampler | Callable[[int], BaseSampler] | None = None
 
 
@@ -240,6 +241,23 @@ class Run:
 
         return read_notes(self.path)
 
+    def log(self, *loggers: str | RunLogger) -> dict[str, int]:
+        """Send the run to tools where runs are looked at.
+
+        Args:
+            loggers: Names such as `tensorboard` or `mlflow=sqlite:///mlruns.db`, or objects.
+
+        Returns:
+            The number of trials that were new to each of them, by name.
+
+        Raises:
+            UserError: If there is no such logger, or its package is missing; with all problems.
+        """
+        from mbo_search.export.loggers.feed import send_run
+        from mbo_search.export.loggers.registry import open_loggers
+
+        return {named.shown: send_run(named, self.path) for named in open_loggers(loggers)}
+
     def save_figures(self, folder: Path | str, *, language: Language = "en") -> tuple[Path, ...]:
         """Write every figure of the report as SVG and PNG.
 
@@ -282,7 +300,7 @@ class Run:
 def load_run(
     path: Path | str,
     *,
-    runner: StageRunner | None = None,
+    runner: GivenRunner | None = None,
     searcher: BaseSampler | Callable[[int], BaseSampler] | None = None,
 ) -> Run:
     """Read a run directory.

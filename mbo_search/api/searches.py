@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mbo_search.api.options import DEFAULT_OPTIONS, Options
 from mbo_search.api.runs import Run, Seams, load_run
 from mbo_search.api.studies import data_cache, default_run_folder, load_study, named_path
-from mbo_search.errors import command_line
+from mbo_search.errors import Problem, UserError, command_line
 from mbo_search.extensions import ALLOW_CODE
 from mbo_search.study.spec.study import ConfirmSpec
 from mbo_search.study.study import Study
@@ -26,14 +26,17 @@ if TYPE_CHECKING:
     from mbo_search.engine.fork import Forked
     from mbo_search.engine.run import RunOptions, RunSummary
     from mbo_search.results.records.run_directory import RunDirectory
+    from mbo_search.train.foreign.call import TrainingFunction
+    from mbo_search.train.runners import GivenRunner
     from mbo_search.trial.reports import StageRunner
 
 
 def search(
-    study: Study | Path | str,
+    study: Study | Path | str | Mapping[str, object],
     out: Path | str | None = None,
     *,
     runner: StageRunner | None = None,
+    train: TrainingFunction | None = None,
     searcher: BaseSampler | Callable[[int], BaseSampler] | None = None,
     options: Options = DEFAULT_OPTIONS,
 ) -> Run:
@@ -42,10 +45,13 @@ def search(
     A directory that holds the same study already is resumed; one that holds another study is refused.
 
     Args:
-        study: A study, the path of a study file, or the name of a shipped study.
+        study: A study, the path of a study file, the name of a shipped study, or the sections of a study by name.
+            Where a runner or a function trains, sections may leave out `data` and `model`.
         out: The run directory; None is `reports/NAME` in the current folder.
         runner: Trains spans of schedules in place of the built-in trainer. Its class name and its `version`
             attribute enter every node key; with Ray it must be picklable.
+        train: The same in short: a function that trains what one `SpanCall` asks for, and returns the validation
+            loss, or a `SpanResult`. Its name and its `version` attribute enter every node key.
         searcher: An Optuna sampler, or a function that makes one from a seed, in place of the study's searcher.
         options: Where trials run, and how much is shown.
 
@@ -57,11 +63,35 @@ def search(
     """
     from mbo_search.engine.run import run_study
 
-    asked = study if isinstance(study, Study) else load_study(study)
+    given = _given(runner, train)
+    asked = _asked_study(study, given)
     folder = default_run_folder(asked.study) if out is None else named_path("out", out)
-    seams = Seams(runner=runner, searcher=searcher)
+    seams = Seams(runner=given, searcher=searcher)
     with _running(options, seams, folder) as running:
         return _finished(run_study(asked, folder, running), seams)
+
+
+def _given(runner: StageRunner | None, train: TrainingFunction | None) -> GivenRunner | None:
+    """The trainer that was passed, if any.
+
+    Raises:
+        UserError: If two were.
+    """
+    if runner is not None and train is not None:
+        raise UserError([Problem(key="train", rule="stands beside runner", hint="pass one of them")])
+    return train if runner is None else runner
+
+
+def _asked_study(study: Study | Path | str | Mapping[str, object], given: GivenRunner | None) -> Study:
+    """The study of a search; sections without text and model belong to the trainer that was passed."""
+    if isinstance(study, Study):
+        return study
+    if not isinstance(study, Mapping):
+        return load_study(study)
+    sections = dict(study)
+    if given is not None and not {"data", "model", "runner"} & sections.keys():
+        sections["runner"] = {"python": getattr(given, "__qualname__", type(given).__name__)}
+    return Study.model_validate(sections)
 
 
 def resume(
@@ -69,6 +99,8 @@ def resume(
     *,
     overrides: Sequence[str] = (),
     retry_failed: bool = False,
+    runner: StageRunner | None = None,
+    train: TrainingFunction | None = None,
     options: Options = DEFAULT_OPTIONS,
 ) -> Run:
     """Continue an interrupted search, or extend a finished one.
@@ -77,6 +109,8 @@ def resume(
         run: A run, or its directory. A run remembers the runner and the searcher that it was searched with.
         overrides: New limits, each as `key.path=value`, such as `search.trials=60`. Limits are totals, not extras.
         retry_failed: Whether trials that failed by an exception, a hang or a lost worker are trained again.
+        runner: The runner that it was searched with, if one was passed to a search in another process.
+        train: The same for a function.
         options: Where trials run, and how much is shown.
 
     Raises:
@@ -84,7 +118,8 @@ def resume(
     """
     from mbo_search.engine.run import resume_study
 
-    seams = run.seams if isinstance(run, Run) else Seams()
+    seams, given = run.seams if isinstance(run, Run) else Seams(), _given(runner, train)
+    seams = seams if given is None else replace(seams, runner=given)
     with _running(options, seams, _folder(run)) as running:
         return _finished(resume_study(_folder(run), replace(running, retry_failed=retry_failed), overrides), seams)
 
@@ -153,24 +188,31 @@ def _running(options: Options, seams: Seams, folder: Path) -> Iterator[RunOption
     from mbo_search.engine.backends.ray.cluster import Cluster
     from mbo_search.engine.options import Preparing
     from mbo_search.engine.run import RunOptions
+    from mbo_search.export.loggers.follow import following
+    from mbo_search.export.loggers.registry import open_loggers
 
     address, console = options.address, Console(file=lasting(sys.stderr))
 
-    def show_data(study: Study, data: DataSummary) -> None:
+    def begun(study: Study, data: DataSummary) -> None:
+        start_loggers()
         for line in () if options.quiet else data_lines(study, data):
             console.print(line, soft_wrap=not console.is_terminal)
 
     cluster = None if address is None else Cluster(address=address, may_be_insecure=options.insecure_cluster)
     allowed = {ALLOW_CODE: "1"} if options.allow_code else {}
     try:
-        with process_environment(allowed), watch(console, quiet=options.quiet) as observe:
+        with (
+            process_environment(allowed),
+            following(open_loggers(options.loggers), folder) as start_loggers,
+            watch(console, quiet=options.quiet) as observe,
+        ):
             yield RunOptions(
                 cache=data_cache(),
                 backend=options.backend,
                 cluster=cluster,
                 observe=observe,
                 preparing=Preparing(data=observe.data, step=observe.step),
-                show_data=show_data,
+                show_data=begun,
                 warm_start=tuple(map(Path, options.warm_start)),
                 runner=seams.runner,
                 searcher=seams.searcher,

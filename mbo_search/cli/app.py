@@ -25,6 +25,7 @@ from mbo_search.cli.options import (
     InsecureCluster,
     Language,
     Live,
+    Log,
     ModelSource,
     Overrides,
     Port,
@@ -164,6 +165,7 @@ def run(
     address: Address = None,
     insecure_cluster: InsecureCluster = False,
     live: Live = False,
+    log: Log = None,
     _allow_code: AllowCode = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -180,6 +182,7 @@ def run(
         insecure_cluster=insecure_cluster,
         warm_start=tuple(warm_start or ()),
         quiet=quiet,
+        loggers=tuple(log or ()),
     )
     deliver(
         lambda: run_search(study, example, overrides or [], out=out, options=options, is_live=live),
@@ -200,6 +203,7 @@ def resume(
     address: Address = None,
     insecure_cluster: InsecureCluster = False,
     live: Live = False,
+    log: Log = None,
     _allow_code: AllowCode = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -210,7 +214,13 @@ def resume(
     """
     from mbo_search.cli.run import resume_search
 
-    options = Options(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
+    options = Options(
+        backend=backend,
+        address=address,
+        insecure_cluster=insecure_cluster,
+        quiet=quiet,
+        loggers=tuple(log or ()),
+    )
     deliver(
         lambda: resume_search(folder, overrides or [], retry_failed=retry_failed, options=options, is_live=live),
         as_json=as_json,
@@ -273,6 +283,7 @@ def confirm(
     address: Address = None,
     insecure_cluster: InsecureCluster = False,
     live: Live = False,
+    log: Log = None,
     _allow_code: AllowCode = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -285,7 +296,13 @@ def confirm(
     """
     from mbo_search.cli.run import ConfirmOptions, confirm_winners
 
-    options = Options(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
+    options = Options(
+        backend=backend,
+        address=address,
+        insecure_cluster=insecure_cluster,
+        quiet=quiet,
+        loggers=tuple(log or ()),
+    )
     wanted = ConfirmOptions(top=top, seeds=seeds, equivalent_tokens=equivalent_tokens, attribution=attribution)
     deliver(lambda: confirm_winners(folder, wanted, options=options, is_live=live), as_json=as_json, quiet=quiet)
 
@@ -373,6 +390,23 @@ def dashboard(
     show_dashboard(folder, port=port, start=start, as_json=as_json, quiet=quiet)
 
 
+@app.command(name="log", epilog=epilog("log"))
+def log_run(
+    folder: RunFolder,
+    log: Log = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Send a run to a tool where runs are looked at: TensorBoard, MLflow, Weights & Biases, trackio.
+
+    What is there already is not sent again. `run`, `resume` and `confirm` do it while they train, with the same
+    option.
+    """
+    from mbo_search.cli.live.log import send_run
+
+    deliver(lambda: send_run(folder, log or []), as_json=as_json, quiet=quiet)
+
+
 @app.command(epilog=epilog("compare"))
 def compare(
     names: Annotated[
@@ -393,6 +427,93 @@ def compare(
     from mbo_search.cli.rank_report import compare_runs
 
     deliver(lambda: compare_runs(names, out, language, figures), as_json=as_json, quiet=quiet)
+
+
+@app.command(epilog=epilog("judge"))
+def judge(
+    baseline: Annotated[
+        str,
+        typer.Option(
+            "--baseline",
+            metavar="CMD|FILE|DIR",
+            help="A command, run without a shell; a schedule file; or a folder of results by seed.",
+            show_default=False,
+        ),
+    ],
+    candidate: Annotated[
+        str | None, typer.Option("--candidate", metavar="CMD|FILE|DIR", help="The same for what is to be judged.")
+    ] = None,
+    own_noise: Annotated[
+        bool, typer.Option("--aa", help="Run the baseline against itself: how noisy is it?")
+    ] = False,
+    metric: Annotated[
+        str, typer.Option("--metric", metavar="NAME", help="The number of result.json that decides.")
+    ] = "val_loss",
+    maximize: Annotated[bool, typer.Option("--maximize", help="Larger is better.")] = False,
+    max_seeds: Annotated[
+        int,
+        typer.Option(
+            "--max-seeds", metavar="N", help="Most pairs; from the 6th on there are decisions.", min=6, max=1000
+        ),
+    ] = 12,
+    first_seed: Annotated[
+        int, typer.Option("--first-seed", metavar="N", help="The first seed; the others follow.", min=0, max=2**30)
+    ] = 1,
+    worthwhile: Annotated[
+        str, typer.Option("--worthwhile", metavar="PERCENT", help="Smallest gain worth having, of the metric.")
+    ] = "0.5%",
+    budget: Annotated[
+        str | None, typer.Option("--budget", metavar="TIME", help="Stop after this time, such as 2h or 90min.")
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="TIME", help="A run that takes longer has failed.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Runs at once.", min=1, max=1000)] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Folder of the runs; those that it holds are not made again.  [default: reports/judge-HASH]",
+            callback=output_folder,
+        ),
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Make failed runs again.")] = False,
+    backend: Annotated[Literal["local", "ray"], typer.Option("--backend", help="Where runs are made.")] = "local",
+    gpus_per_run: Annotated[
+        float, typer.Option("--gpus-per-run", metavar="N", help="GPUs of a run with Ray.", min=0, max=64)
+    ] = 0.0,
+    address: Address = None,
+    insecure_cluster: InsecureCluster = False,
+    _allow_code: AllowCode = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Decide whether a change of a training is real: run both sides seed by seed until it is clear.
+
+    Each run has a folder of its own, gets its seed in MBO_SEED, and leaves result.json there or prints one line of
+    JSON last. Exit codes: 0 keep, 3 discard, 4 undecided. Ctrl-C keeps finished runs; the same command continues.
+    """
+    from mbo_search.cli.judging.judge import JudgeRequest, judge_sides
+
+    asked = JudgeRequest(
+        baseline=baseline,
+        candidate=candidate,
+        is_own_noise=own_noise,
+        metric=metric,
+        maximize=maximize,
+        max_seeds=max_seeds,
+        first_seed=first_seed,
+        worthwhile=worthwhile,
+        budget=budget,
+        timeout=timeout,
+        retry_failed=retry_failed,
+        workers=workers,
+        gpus_per_run=gpus_per_run,
+        out=out,
+    )
+    options = Options(backend=backend, address=address, insecure_cluster=insecure_cluster, quiet=quiet)
+    deliver(lambda: judge_sides(asked, options), as_json=as_json, quiet=quiet)
 
 
 @app.command(epilog=epilog("export"))
@@ -522,10 +643,12 @@ def list_names(
             "readers",
             "exporters",
             "figures",
+            "loggers",
         ],
         typer.Argument(
             metavar="KIND",
-            help="optimizers, lr_shapes, regularizers, searchers, corpora, metrics, readers, exporters or figures.",
+            help="optimizers, lr_shapes, regularizers, searchers, corpora, metrics, readers, exporters, figures or "
+            "loggers.",
         ),
     ],
     as_json: AsJson = False,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mbo_search.study.catalogue.entries import Hparam
 
 _CODE = frozenset(
-    {"implementation", "factor", "make", "read", "rows", "export", "write", "info", "draw", "missing"}
+    {"implementation", "factor", "make", "read", "rows", "export", "info", "draw", "missing", "write"}
 )
 """Attributes of definitions that hold code."""
 
@@ -71,6 +71,7 @@ _LATE: Mapping[Kind, tuple[str, str]] = MappingProxyType(
         "readers": ("mbo_search.data.readers", "FILE_READERS"),
         "exporters": ("mbo_search.export.exporters", "EXPORTERS"),
         "figures": ("mbo_search.report.figures.registry", "FIGURES"),
+        "loggers": ("mbo_search.export.loggers.registry", "LOGGERS"),
     }
 )
 
@@ -195,6 +196,13 @@ def _figures() -> RenderableType:
     return table(["figure", "what it shows", "from"], rows)
 
 
+def _loggers() -> RenderableType:
+    from mbo_search.export.loggers.registry import LOGGERS
+
+    rows = [(name, info.summary, info.install, LOGGERS.origin(name)) for name, info in sorted(LOGGERS.items())]
+    return table(["logger", "what it writes", "how to install it", "from"], rows)
+
+
 _TABLES: Mapping[Kind, Callable[[], RenderableType]] = MappingProxyType(
     {
         "optimizers": _optimizers,
@@ -206,6 +214,7 @@ _TABLES: Mapping[Kind, Callable[[], RenderableType]] = MappingProxyType(
         "readers": _readers,
         "exporters": _exporters,
         "figures": _figures,
+        "loggers": _loggers,
     }
 )
 

@@ -90,7 +90,7 @@ def _print_answer(answer: CommandResult, *, as_json: bool, quiet: bool) -> None:
         print(_dump(answer.schema, {**answer.document, **following}))
     elif quiet:
         if answer.brief:
-            print(answer.brief, file=sys.stderr if answer.exit_code else sys.stdout)
+            print(answer.brief, file=sys.stderr if answer.exit_code == EXIT_FAILED else sys.stdout)
     else:
         _print_text(_with_next(answer))
     sys.stdout.flush()

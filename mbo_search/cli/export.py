@@ -14,7 +14,7 @@ from mbo_search.api.tables import facts
 from mbo_search.cli.console import EXIT_FAILED, EXIT_OK, CommandResult, error_console
 from mbo_search.errors import TrialError, command_line
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.study.files.schedule_file import load_schedule_file
+from mbo_search.study.files.schedule_file import ScheduleFile, load_schedule_file
 from mbo_search.units import format_count, format_seconds
 
 if TYPE_CHECKING:
@@ -113,18 +113,22 @@ def train_model(file: Path, out: Path, overrides: Sequence[str], *, quiet: bool)
         )
     perplexity = "-" if final.val_perplexity is None else f"{final.val_perplexity:.2f}"
     rows = [
-        ("parameters", format_count(final.num_parameters)),
+        *([("parameters", format_count(final.num_parameters))] if final.num_parameters is not None else []),
         ("tokens", format_count(final.total_tokens)),
         ("perplexity", perplexity),
         ("loss", f"{final.val_loss:.4f} nats per token"),
-        ("bits per byte", f"{final.bits_per_byte:.4f}"),
+        *([("bits per byte", f"{final.bits_per_byte:.4f}")] if final.bits_per_byte is not None else []),
         ("training", format_seconds(final.train_seconds)),
-        ("model", f"{out} (transformers.AutoModelForCausalLM.from_pretrained loads it)"),
+        ("model", f"{out} ({_reader(final.file)})"),
         *(("note", note) for note in final.carried_over),
     ]
     document = {"folder": str(out), **final.model_dump(mode="json", exclude={"schema_version"})}
     return CommandResult(
-        schema="mbo-search/train/1", document=document, text=[facts(rows)], next=_try(out), brief=str(out)
+        schema="mbo-search/train/1",
+        document=document,
+        text=[facts(rows)],
+        next=_try(out, final.file),
+        brief=str(out),
     )
 
 
@@ -155,7 +159,16 @@ def _train(file: Path) -> str:
     return f"train the final model: {command_line('train', file, '--out', 'final-model')}"
 
 
-def _try(model: Path) -> str:
+def _reader(file: ScheduleFile) -> str:
+    """Who reads a final model."""
+    if file.study.runner is not None:
+        return f"{file.study.runner.name} reads its state"
+    return "transformers.AutoModelForCausalLM.from_pretrained loads it"
+
+
+def _try(model: Path, file: ScheduleFile) -> str:
+    if file.study.runner is not None:
+        return ""
     return f"let it continue a text: {command_line('sample', model, '--prompt', 'The ')}"
 
 

@@ -19,7 +19,16 @@ from mbo_search.cli.asked.arguments import (
 )
 
 Kind = Literal[
-    "optimizers", "lr_shapes", "regularizers", "searchers", "corpora", "metrics", "readers", "exporters", "figures"
+    "optimizers",
+    "lr_shapes",
+    "regularizers",
+    "searchers",
+    "corpora",
+    "metrics",
+    "readers",
+    "exporters",
+    "figures",
+    "loggers",
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; print one line or nothing.")]
@@ -79,6 +88,15 @@ InsecureCluster = Annotated[
     bool,
     typer.Option(
         "--insecure-cluster", help="Use a cluster that asks for no token: whoever reaches it controls it."
+    ),
+]
+
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log",
+        metavar="LOGGER",
+        help="Also send the search to tensorboard, mlflow=URI, wandb or trackio; see docs/loggers.md. Repeatable.",
     ),
 ]
 

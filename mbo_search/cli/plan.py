@@ -55,8 +55,7 @@ def plan_study(file: Path | None, example: str | None, overrides: Sequence[str],
             *_warning(plan),
             *_head(plan),
             "",
-            *data_parts(study, plan.data),
-            "",
+            *([*data_parts(study, plan.data), ""] if plan.data is not None else []),
             question_line(plan),
             "",
             ladder_of_plan(plan),
@@ -105,9 +104,19 @@ def _head(plan: StudyPlan) -> list[RenderableType]:
     rounded = "" if plan.schedule_tokens == budget else f", rounded down from {budget} to whole steps"
     schedule = f"{plan.schedule_tokens} tokens in {plan.steps} steps of {plan.setup.batch_tokens}{rounded}"
     grid = f"{plan.setup.num_segments} segments of {plan.setup.steps_per_segment} steps"
-    model = f"{format_count(plan.num_parameters)} parameters, {format_count(plan.flops_per_token)}FLOP per token"
-    pairs = [("study", plan.study.study), ("model", model), ("schedule", schedule)]
-    return [facts([*pairs, ("grid", grid), ("evaluation", _evaluation(plan))])]
+    pairs = [("study", plan.study.study), *_trainer(plan), ("schedule", schedule), ("grid", grid)]
+    return [facts([*pairs, *([("evaluation", _evaluation(plan))] if plan.data is not None else [])])]
+
+
+def _trainer(plan: StudyPlan) -> Iterator[tuple[str, str]]:
+    """What trains, and what is trained, as far as it is known."""
+    if (runner := plan.study.runner) is not None:
+        states = "states are kept and shared" if runner.reuse else "whole schedules, as it keeps no states"
+        yield "trainer", f"{runner.name}; {states}; it runs with --allow-code only"
+    known = [] if plan.num_parameters is None else [f"{format_count(plan.num_parameters)} parameters"]
+    known += [] if plan.flops_per_token is None else [f"{format_count(plan.flops_per_token)}FLOP per token"]
+    if known:
+        yield "model", ", ".join(known)
 
 
 def _evaluation(plan: StudyPlan) -> str:
@@ -197,8 +206,9 @@ def _baselines(plan: StudyPlan) -> list[tuple[str, str]]:
 
 def _cost(plan: StudyPlan) -> RenderableType:
     schedules = "no limit" if plan.trials is None else str(plan.trials)
-    states = f"of {format_bytes(plan.node_bytes)}, without limit"
-    if plan.nodes_that_fit is not None and plan.store_bytes is not None:
+    states = "of an unknown size" if plan.node_bytes is None else f"of {format_bytes(plan.node_bytes)}"
+    states += ", without limit" if plan.store_bytes is None else f", up to {format_bytes(plan.store_bytes)}"
+    if plan.node_bytes is not None and plan.nodes_that_fit is not None and plan.store_bytes is not None:
         count = format_count(plan.nodes_that_fit)
         states = f"{count} of {format_bytes(plan.node_bytes)} fit into {format_bytes(plan.store_bytes)}"
     pairs = [
@@ -206,7 +216,7 @@ def _cost(plan: StudyPlan) -> RenderableType:
         ("tokens", _tokens(plan)),
         ("cached states", states),
     ]
-    if plan.pace is not None:
+    if plan.pace.tokens:
         measured = "measured on a piece of a step" if plan.pace.is_piece else "measured"
         speed = format_count(plan.pace.tokens_per_second)
         pairs.append(("speed", f"{speed} tokens a second and schedule, {measured}"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mbo_search.cli.console import CommandResult
 from mbo_search.errors import UserError, command_line
+from mbo_search.study.checks.custom import refuse_unread
 from mbo_search.study.examples import example_path
 from mbo_search.study.files.study_file import load_study
 from mbo_search.study.space.optimizer_warnings import optimizer_warnings
@@ -44,6 +45,7 @@ def validate_study(file: Path | None, example: str | None, overrides: Sequence[s
     """
     path = study_path(file, example)
     study = load_study(path, overrides)
+    refuse_unread(study, is_given=False)
     notes, rounded, warnings = model_notes(study), rounding_note(study), optimizer_warnings(study)
     return CommandResult(
         schema="mbo-search/validate/1",

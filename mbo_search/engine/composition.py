@@ -136,6 +136,7 @@ def _confirmation(found: OpenRun) -> Confirmation | None:
         search_seed=study.seed,
         budget=found.setup.budget(),
         reference_lrs=reference_lrs(study),
+        common=tuple(study.custom),
         question=question_of(study),
         ranked_by=ranked_by(study.search.objectives),
     )

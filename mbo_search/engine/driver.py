@@ -17,7 +17,7 @@ from mbo_search.errors import Problem, UserError
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.store.open_store import store_url
 from mbo_search.system.object_storage import ObjectFolder
-from mbo_search.trial.reports import StageRunner
+from mbo_search.train.runners import GivenRunner
 
 
 class TrainingBackend(Protocol):
@@ -34,8 +34,8 @@ class LocalBackend:
 
     run: RunDirectory
     plan: WorkerPlan
-    prepared: PreparedData
-    runner: StageRunner | None
+    prepared: PreparedData | None
+    runner: GivenRunner | None
 
     def train(self, controller: SearchController, *, stop: StopRequest, observe: Callable[[], None]) -> None:
         """Execute what the controller asks for; see `TrainingBackend.train`."""
@@ -50,7 +50,7 @@ class RayBackend:
 
     job: RayJob
     plan: WorkerPlan
-    prepared: PreparedData
+    prepared: PreparedData | None
 
     def train(self, controller: SearchController, *, stop: StopRequest, observe: Callable[[], None]) -> None:
         """Execute what the controller asks for; see `TrainingBackend.train`.
@@ -59,7 +59,7 @@ class RayBackend:
             UserError: If Ray does not start, or the study's store cannot be written.
         """
         write_worker_plan(self.job.run, self.plan)
-        if self.job.cluster is not None and self.plan.store_url is not None:
+        if self.job.cluster is not None and self.plan.store_url is not None and self.prepared is not None:
             _send_data(self.prepared, self.plan.store_url)
         run_on_ray(controller, self.job, stop=stop, observe=observe)
 

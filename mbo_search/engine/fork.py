@@ -32,11 +32,11 @@ from mbo_search.study.space.space import Space, propose
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.study import Study
 from mbo_search.system.files import fsync_folder, unique_sibling, write_json
-from mbo_search.train.runners import RUNNER
-from mbo_search.train.setup.resolve import branch_points, numerics_here, resolve_setup
-from mbo_search.train.setup.setup import TrainSetup, changed_numerics
+from mbo_search.train.setup.branches import branch_points
+from mbo_search.train.setup.resolve import numerics_here, resolve_setup
+from mbo_search.train.setup.setup import RUNNER, TrainSetup, changed_numerics
 
-_TRAINING = ("data", "model", "budget", "train", "evaluation")
+_TRAINING = ("runner", "data", "model", "budget", "train", "evaluation")
 """Sections that say how a step is computed and measured."""
 
 
@@ -83,7 +83,8 @@ def fork_study(source: Path, out: Path, overrides: Sequence[str], *, cache: Path
     draft = unique_sibling(out)
     try:
         new = RunDirectory.create(draft, study, setup)
-        record_metadata(new, prepared.metadata)
+        if prepared is not None:
+            record_metadata(new, prepared.metadata)
         forked = _fill(old, new, study, setup)
         draft.rename(out)
     except BaseException:
@@ -219,7 +220,7 @@ class _CheckedSuggest(FixedSuggest):
         return value
 
 
-def _setup(old: RunDirectory, study: Study, prepared: PreparedData) -> TrainSetup:
+def _setup(old: RunDirectory, study: Study, prepared: PreparedData | None) -> TrainSetup:
     """Setup of the new study: that of the old one, as far as its sections and this machine are the same.
 
     A runner that was passed to the old study stays named, so that the new one must be given the same.
@@ -227,6 +228,9 @@ def _setup(old: RunDirectory, study: Study, prepared: PreparedData) -> TrainSetu
     before, setup = old.study(), old.setup()
     runner = {name: value for name, value in setup.numerics.items() if name == RUNNER}
     is_same = all(_section(before, name) == _section(study, name) for name in _TRAINING)
+    if prepared is None:
+        fresh = resolve_setup(study, None, num_slots(study, "auto"))
+        return fresh.model_copy(update={"numerics": runner | fresh.numerics})
     if is_same and prepared.metadata.fingerprint == setup.data_fingerprint:
         changes = {
             "data_folder": str(prepared.folder.resolve()),
@@ -238,15 +242,17 @@ def _setup(old: RunDirectory, study: Study, prepared: PreparedData) -> TrainSetu
     return fresh.model_copy(update={"numerics": fresh.numerics | runner})
 
 
-def _prepared(old: RunDirectory, study: Study, cache: Path) -> PreparedData:
+def _prepared(old: RunDirectory, study: Study, cache: Path) -> PreparedData | None:
     """Data of the new study; where they are the old one's, its sources need not be there any more."""
+    if study.runner is not None:
+        return None
     if _section(old.study(), "data") == _section(study, "data"):
         return data_again(old, study, cache)
     return prepare(study.data, cache)
 
 
 def _section(study: Study, name: str) -> object:
-    return study.model_dump(mode="json", include={name})[name]
+    return study.model_dump(mode="json", include={name}).get(name)
 
 
 def _changed_numerics(old: TrainSetup, new: TrainSetup) -> list[tuple[str, str, str]]:
@@ -282,7 +288,7 @@ def _link_nodes(source: Path, target: Path) -> tuple[int, int]:
             shutil.rmtree(goal, ignore_errors=True)
             continue
         num_nodes += 1
-        node_bytes += sum(file.stat().st_size for file in goal.iterdir())
+        node_bytes += sum(file.stat().st_size for file in goal.rglob("*") if file.is_file())
     return num_nodes, node_bytes
 
 

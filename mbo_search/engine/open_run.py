@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from mbo_search.data.prepare import PreparedData, prepare
+from mbo_search.data.prepare import PreparedData
 from mbo_search.engine.backends.slots import choose_backend, num_slots
 from mbo_search.engine.options import RunOptions
 from mbo_search.engine.retry import reopen_failed
 from mbo_search.engine.searcher.warm_start import warm_start
-from mbo_search.errors import Problem, RunDirectoryError, command_line
-from mbo_search.results.records.run_data import data_again, record_metadata, what_changed
+from mbo_search.errors import Problem, RunDirectoryError, StudyError, command_line
+from mbo_search.results.records.run_data import data_again, prepared_data, record_metadata, what_changed
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.baselines import baseline_schedule
+from mbo_search.study.checks.custom import refuse_unread
 from mbo_search.study.files.files_named import with_base
 from mbo_search.study.space.ladder import lower_spaces
 from mbo_search.study.space.space import staged_space
@@ -24,11 +26,11 @@ from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import cut, resolve_budget
 from mbo_search.study.study import Study
 from mbo_search.system.files import remove_leftovers
-from mbo_search.train.runners import runner_numerics
+from mbo_search.train.runners import GivenRunner, close_runner, runner_for, runner_numerics
+from mbo_search.train.setup.foreign import foreign_setup
 from mbo_search.train.setup.memory import check_memory
 from mbo_search.train.setup.resolve import numerics_here, resolve_setup
-from mbo_search.train.setup.setup import TrainSetup, changed_numerics
-from mbo_search.trial.reports import StageRunner
+from mbo_search.train.setup.setup import RUNNER, TrainSetup, changed_numerics
 from mbo_search.units import printable
 
 _MOST_DIFFERENCES = 10
@@ -57,13 +59,13 @@ class OpenRun:
         run: The directory.
         study: The study as it is to be driven; limits may have changed.
         setup: How it trains, with the place where its data lie now.
-        prepared: Those data.
+        prepared: Those data; None where a trainer of its own trains the study.
     """
 
     run: RunDirectory
     study: Study
     setup: TrainSetup
-    prepared: PreparedData
+    prepared: PreparedData | None
 
 
 def open_run(study: Study, out: Path, options: RunOptions) -> OpenRun:
@@ -90,19 +92,37 @@ def create_run(study: Study, out: Path, options: RunOptions) -> OpenRun:
     Raises:
         UserError: If the study cannot be run, or the directory cannot be made.
     """
+    refuse_unread(study, is_given=options.runner is not None)
     check_schedules(study)
-    prepared = prepare(study.data, options.cache, options.preparing.data)
+    prepared = prepared_data(study, options.cache, options.preparing.data)
     options.preparing.step("Measuring this machine")
     slots = num_slots(study, options.backend)
     setup = with_runner(resolve_setup(study, prepared, slots), options.runner)
-    if options.runner is None and options.cluster is None:
+    check_runner(study, options.runner)
+    if options.runner is None and study.runner is None and options.cluster is None:
         check_memory(study, setup, slots)
     run = RunDirectory.create(out, study, setup)
-    record_metadata(run, prepared.metadata)
+    if prepared is not None:
+        record_metadata(run, prepared.metadata)
     return OpenRun(run=run, study=study, setup=setup, prepared=prepared)
 
 
-def with_runner(setup: TrainSetup, runner: StageRunner | None) -> TrainSetup:
+def check_runner(study: Study, given: GivenRunner | None) -> None:
+    """Refuse a study whose trainer is not there, may not be run, or is another than was passed.
+
+    Raises:
+        StudyError: If so.
+    """
+    named = study.runner
+    if named is not None and given is not None and named.kind != "python":
+        rule = "names a trainer, and another one was passed"
+        raise StudyError([Problem(key="runner", value=named.name, rule=rule, hint="drop one of them")])
+    if named is not None and given is None:
+        with TemporaryDirectory() as scratch:
+            close_runner(runner_for(foreign_setup(study, named), Path(scratch)))
+
+
+def with_runner(setup: TrainSetup, runner: GivenRunner | None) -> TrainSetup:
     """Name a runner that was passed in among the numerics of a setup."""
     return setup.model_copy(update={"numerics": setup.numerics | runner_numerics(runner)})
 
@@ -198,12 +218,16 @@ def check_schedules(study: Study) -> None:
 
 
 def _reopen(run: RunDirectory, study: Study, options: RunOptions) -> OpenRun:
+    refuse_unread(study, is_given=options.runner is not None)
     run.refuse_links()
     run.refuse_unreadable()
     for folder in (run.path, run.trials):
         remove_leftovers(folder)  # of writes that a crash cut short
     setup = run.setup()
+    check_runner(study, options.runner)
     _check_numerics(run, setup, numerics_here(setup) | runner_numerics(options.runner))
+    if study.runner is not None:
+        return OpenRun(run=run, study=study, setup=setup, prepared=None)
     prepared = data_again(run, study, options.cache, options.preparing.data)
     if prepared.metadata.fingerprint != setup.data_fingerprint:
         rule = "cannot go on: its text gives other tokens than when the study began"
@@ -242,8 +266,14 @@ def _check_numerics(run: RunDirectory, setup: TrainSetup, here: Mapping[str, str
         for name, before, now in changed_numerics(setup.numerics, here)
     ]
     if changed:
-        rule = "was begun with other arithmetic, so new losses could not be compared with its old ones"
-        hint = f"go on where it was begun, or {_fork(run.path)}"
+        is_trainer = all(problem.key == RUNNER for problem in changed)
+        other, back = (
+            ("another trainer (its command, its version, or a file that it names was changed)", "restore it")
+            if is_trainer
+            else ("other arithmetic", "go on where it was begun")
+        )
+        rule = f"was begun with {other}, so new losses could not be compared with its old ones"
+        hint = f"{back}, or {_fork(run.path)}"
         raise RunDirectoryError([Problem(key="", where=str(run.path), rule=rule, hint=hint), *changed])
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mbo_search.data.progress import PrepareReporter, tell_nobody
 from mbo_search.engine.backends.ray.cluster import Cluster
 from mbo_search.engine.backends.slots import Backend
-from mbo_search.trial.reports import StageRunner
+from mbo_search.train.runners import GivenRunner
 
 if TYPE_CHECKING:
     from mbo_search.data.summary.data_summary import DataSummary
@@ -72,6 +72,6 @@ class RunOptions:
     preparing: Preparing = NOBODY
     show_data: Callable[[Study, DataSummary], None] = _ignore_data
     warm_start: Sequence[Path] = ()
-    runner: StageRunner | None = None
+    runner: GivenRunner | None = None
     retry_failed: bool = False
     searcher: GivenSearcher | None = None

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mbo_search.data.prepare import PreparedData, prepare
+from mbo_search.data.prepare import PreparedData
 from mbo_search.data.summary.data_summary import summarize
 from mbo_search.engine.backends.slots import Backend, choose_backend, num_slots, store_limit_bytes
 from mbo_search.engine.control.confirm import confirm_cost
@@ -23,12 +23,14 @@ from mbo_search.engine.plan_values import (
 )
 from mbo_search.engine.searcher.suggest import FixedChoices, ReferenceSuggest, draw
 from mbo_search.engine.speed import measure_speed
-from mbo_search.model.size import flops_per_token, num_parameters
+from mbo_search.model.size import flops_per_token, num_parameters_told
 from mbo_search.results.ranking.files import earlier_noise
 from mbo_search.results.records.records import Arm
+from mbo_search.results.records.run_data import prepared_data
 from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT
 from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.checks.custom import refuse_unread
 from mbo_search.study.space.ladder import search_spaces
 from mbo_search.study.space.optimizer_warnings import optimizer_warnings
 from mbo_search.study.space.parameters import SpaceSize
@@ -47,6 +49,8 @@ from mbo_search.trial.reports import StageRunner
 
 _PREVIEW_POINTS = 40
 _FLOAT_BYTES = 4
+_UNKNOWN_SPEED = SpeedEstimate(tokens=0, seconds=0.0)
+"""That of a trainer which the study names: a plan runs nobody's code."""
 
 
 def make_plan(
@@ -71,37 +75,34 @@ def make_plan(
     Raises:
         UserError: Whatever would keep the study from running.
     """
+    refuse_unread(study, is_given=runner is not None)
     baselines = baselines_of(study)
-    prepared = prepare(study.data, cache, tell.data)
+    prepared = prepared_data(study, cache, tell.data)
     slots = num_slots(study, backend)
     tell.step("Measuring this machine")
     setup = with_runner(resolve_setup(study, prepared, slots), runner)
-    memory = None if runner is not None else check_memory(study, setup, slots)
+    memory = None if runner is not None or study.runner is not None else check_memory(study, setup, slots)
     _check_fit(baselines, setup.budget())
     first = next(iter(baselines.values()), _reference_schedule(study))
-    tell.step("Measuring the speed of training")
-    speed = measure_speed(setup, first, study.seed, prepared=prepared, runner=runner)
+    speed = _UNKNOWN_SPEED
+    if study.runner is None:
+        tell.step("Measuring the speed of training")
+        speed = measure_speed(setup, first, study.seed, prepared=prepared, runner=runner)
     plan = _plan_of(study, setup, prepared, speed=speed, slots=slots)
     noise = None if earlier is None else earlier_noise(earlier, setup, _worthwhile_percent(study))
     return plan.model_copy(update={"backend": choose_backend(backend, slots), "memory": memory, "noise": noise})
 
 
 def _plan_of(
-    study: Study, setup: TrainSetup, prepared: PreparedData, *, speed: SpeedEstimate, slots: int
+    study: Study, setup: TrainSetup, prepared: PreparedData | None, *, speed: SpeedEstimate, slots: int
 ) -> StudyPlan:
     """Everything that follows from what was measured; the backend is the local one."""
     budget = setup.budget()
-    most_tokens, node_bytes = _most_tokens(study, budget.total_tokens), _node_bytes(study, setup)
-    store_bytes = store_limit_bytes(study, Path())
-    use = validation_use(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
-    return StudyPlan(
+    most_tokens = _most_tokens(study, budget.total_tokens)
+    plan = StudyPlan(
         study=study,
         setup=setup,
-        num_parameters=num_parameters(setup.model, setup.vocab_size),
-        flops_per_token=flops_per_token(setup.model, setup.vocab_size),
-        data=summarize(prepared.metadata, study.data, schedule_tokens=budget.total_tokens),
-        train_tokens=_train_tokens(prepared),
-        epochs=budget.total_tokens / _train_tokens(prepared),
+        num_parameters=num_parameters_told(setup.model, setup.vocab_size),
         steps=budget.total_steps,
         schedule_tokens=budget.total_tokens,
         arms=_arm_plans(study),
@@ -110,22 +111,36 @@ def _plan_of(
         slots=slots,
         trials=study.search.trials,
         most_tokens=most_tokens,
-        node_bytes=node_bytes,
-        store_bytes=store_bytes,
-        nodes_that_fit=None if store_bytes is None else store_bytes // node_bytes,
+        store_bytes=store_limit_bytes(study, Path()),
         pace=speed,
         most_seconds=_most_seconds(study, most_tokens, speed, slots),
         expected_seconds=_most_seconds(study, _expected_tokens(study, budget.total_tokens), speed, slots),
-        num_windows=use.rows.num_rows,
-        evaluated_tokens=use.rows.num_targets if prepared.is_task else None,
-        cut_examples=cut_examples(prepared, context=study.model.context),
-        judged_documents=0 if use.judged is None else len(use.judged.document_tokens),
-        judged_tokens=0 if use.judged is None else sum(use.judged.document_tokens),
-        why_not_judged=use.why_not,
         confirm=confirm_cost(study, budget),
         reference_reason=reference_reason(study) if study.model.starts_trained else "",
         warnings=optimizer_warnings(study),
     )
+    return plan if prepared is None else plan.model_copy(update=_of_built_in(study, setup, prepared))
+
+
+def _of_built_in(study: Study, setup: TrainSetup, prepared: PreparedData) -> dict[str, object]:
+    """What is known of the text and of the states of the built-in trainer alone."""
+    node_bytes, store_bytes = _node_bytes(study, setup), store_limit_bytes(study, Path())
+    use = validation_use(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
+    total_tokens = setup.budget().total_tokens
+    return {
+        "flops_per_token": flops_per_token(setup.own_model, setup.vocab_size),
+        "data": summarize(prepared.metadata, study.data, schedule_tokens=total_tokens),
+        "train_tokens": _train_tokens(prepared),
+        "epochs": total_tokens / _train_tokens(prepared),
+        "node_bytes": node_bytes,
+        "nodes_that_fit": None if store_bytes is None else store_bytes // node_bytes,
+        "num_windows": use.rows.num_rows,
+        "evaluated_tokens": use.rows.num_targets if prepared.is_task else None,
+        "cut_examples": cut_examples(prepared, context=study.model.context),
+        "judged_documents": 0 if use.judged is None else len(use.judged.document_tokens),
+        "judged_tokens": 0 if use.judged is None else sum(use.judged.document_tokens),
+        "why_not_judged": use.why_not,
+    }
 
 
 def _check_fit(schedules: Mapping[str, Schedule], budget: BudgetSteps) -> None:

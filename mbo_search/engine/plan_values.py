@@ -107,7 +107,7 @@ class SpeedEstimate(Description):
 
 
 class StudyPlan(Description):
-    """Plan of a run.
+    """Plan of a run; what only the built-in trainer could say is None where the study names another.
 
     Attributes:
         study: The resolved study.
@@ -148,11 +148,11 @@ class StudyPlan(Description):
 
     study: Study
     setup: TrainSetup
-    num_parameters: int
-    flops_per_token: float
-    data: DataSummary
-    train_tokens: int
-    epochs: float
+    num_parameters: int | None
+    flops_per_token: float | None = None
+    data: DataSummary | None = None
+    train_tokens: int | None = None
+    epochs: float | None = None
     steps: int
     schedule_tokens: int
     arms: tuple[ArmPlan, ...]
@@ -161,19 +161,19 @@ class StudyPlan(Description):
     slots: int
     trials: int | None
     most_tokens: int | None
-    node_bytes: int
+    node_bytes: int | None = None
     store_bytes: int | None
-    nodes_that_fit: int | None
+    nodes_that_fit: int | None = None
     pace: SpeedEstimate
     most_seconds: float | None
     expected_seconds: float | None = None
     memory: TrialMemory | None = None
-    num_windows: int
+    num_windows: int = 0
     evaluated_tokens: int | None = Field(default=None, exclude_if=lambda tokens: tokens is None)
     cut_examples: dict[str, int] = Field(default={}, exclude_if=lambda counts: not counts)
-    judged_documents: int
-    judged_tokens: int
-    why_not_judged: str
+    judged_documents: int = 0
+    judged_tokens: int = 0
+    why_not_judged: str = ""
     confirm: ConfirmCost | None = None
     noise: EarlierNoise | None = None
     reference_reason: str = Field(default="", exclude_if=lambda found: not found)

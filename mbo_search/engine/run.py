@@ -38,7 +38,7 @@ class RunSummary:
         run: The run directory.
         study: The study as it was searched.
         setup: How it trained.
-        prepared: The data that it trained on.
+        prepared: The data that it trained on; None where a trainer of its own has them.
         ranking: The ranking that was written.
         is_interrupted: Whether a signal stopped it; `resume_study` continues it.
         ended_by: What ended the search: `trials`, `budget`, `hours`, `space` or `enough`; None if it was
@@ -54,7 +54,7 @@ class RunSummary:
     run: RunDirectory
     study: Study
     setup: TrainSetup
-    prepared: PreparedData
+    prepared: PreparedData | None
     ranking: Ranking
     is_interrupted: bool
     ended_by: str | None
@@ -86,7 +86,8 @@ def resume_study(out: Path, options: RunOptions, overrides: Sequence[str] = ()) 
 
 def _search_all(first_run: OpenRun, options: RunOptions, overrides: Sequence[str]) -> RunSummary:
     """Run the search of a study, then its independent repeats; the ranking covers all of them."""
-    options.show_data(first_run.study, data_of(first_run))
+    if (data := data_of(first_run)) is not None:
+        options.show_data(first_run.study, data)
     first = summary = _search(first_run, options)
     if first_run.study.search.repeats == 1:
         return first
@@ -100,8 +101,10 @@ def _search_all(first_run: OpenRun, options: RunOptions, overrides: Sequence[str
         )
 
 
-def data_of(found: OpenRun) -> DataSummary:
-    """What became of the text of a run."""
+def data_of(found: OpenRun) -> DataSummary | None:
+    """What became of the text of a run; None where a trainer of its own has it."""
+    if found.prepared is None:
+        return None
     schedule_tokens = found.setup.budget().total_tokens
     return summarize(found.prepared.metadata, found.study.data, schedule_tokens=schedule_tokens)
 

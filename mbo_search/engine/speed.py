@@ -86,8 +86,8 @@ def _measure_piece(setup: TrainSetup) -> SpeedEstimate | None:
     """
     from mbo_search.train.setup.probe import prober
 
-    began, context = time.monotonic(), setup.model.context
-    with prober(setup.model, setup.vocab_size, device=setup.device, threads=setup.threads) as found:
+    began, context = time.monotonic(), setup.own_model.context
+    with prober(setup.own_model, setup.vocab_size, device=setup.device, threads=setup.threads) as found:
         few = min(_FEW_TOKENS, context)
         seconds = found.seconds(1, setup.precision, num_tokens=few)
         if seconds is None:

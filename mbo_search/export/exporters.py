@@ -68,6 +68,24 @@ def _python(request: ExportRequest) -> Written:
     return write_script(request)
 
 
+def _hf(request: ExportRequest) -> Written:
+    from mbo_search.export.frameworks.hub import write_hub
+
+    return write_hub(request)
+
+
+def _hf_trainer(request: ExportRequest) -> Written:
+    from mbo_search.export.frameworks.driver import HF_TRAINER, write_driver
+
+    return write_driver(request, HF_TRAINER)
+
+
+def _lightning(request: ExportRequest) -> Written:
+    from mbo_search.export.frameworks.driver import LIGHTNING, write_driver
+
+    return write_driver(request, LIGHTNING)
+
+
 EXPORTERS = Registry(
     EXPORTER_GROUP,
     ExporterDefinition,
@@ -80,6 +98,15 @@ EXPORTERS = Registry(
             name="python",
             summary="a file of plain PyTorch that trains it, with its tokens beside it",
             write=_python,
+        ),
+        ExporterDefinition(
+            name="hf", summary="the model, as a folder that transformers loads", write=_hf, is_folder=True
+        ),
+        ExporterDefinition(
+            name="hf-trainer", summary="a script that trains with the Trainer of transformers", write=_hf_trainer
+        ),
+        ExporterDefinition(
+            name="lightning", summary="a script that trains with the Trainer of Lightning", write=_lightning
         ),
     ),
 )

@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import Field
 
-from mbo_search.data.prepare import PreparedData, prepare
+from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import Problem, RunDirectoryError, UserError
 from mbo_search.export.model_card import model_card
 from mbo_search.export.overrides import with_overrides
 from mbo_search.export.private_paths import without_folders
 from mbo_search.export.training import Log, Trained, never_stop, no_log, setup_of_file, study_of, train_schedule
 from mbo_search.export.transfer import carried_over
-from mbo_search.model.size import num_parameters
+from mbo_search.model.size import num_parameters_told
 from mbo_search.results.records.hostile_files import read_description
 from mbo_search.results.records.lock import hold
 from mbo_search.results.records.optional_stats import perplexity_or_none
+from mbo_search.results.records.run_data import prepared_data
 from mbo_search.study.files.schedule_file import ScheduleFile, dump_schedule_file
 from mbo_search.study.spec.base import Description
 from mbo_search.system.files import write_atomic, write_json
+from mbo_search.train.foreign.runner import STATE
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.reports import Stop
 
@@ -44,12 +46,12 @@ class FinalModel(Description):
     Attributes:
         schema_version: Version of this format.
         file: The schedule and the sections that it was trained with.
-        num_parameters: Trainable parameters.
+        num_parameters: Trainable parameters; None where a trainer of the study's own does not tell them.
         total_tokens: Charged tokens.
         val_loss: Final validation loss, nats per token.
         val_perplexity: Its exponential.
-        bits_per_byte: The loss in bits per UTF-8 byte.
-        accuracy: Next-token accuracy.
+        bits_per_byte: The loss in bits per UTF-8 byte; None where it was not measured.
+        accuracy: Next-token accuracy; None where it was not measured.
         data_fingerprint: Fingerprint of the tokens.
         numerics: Everything that may change the last bit.
         train_seconds: Seconds of training.
@@ -60,12 +62,12 @@ class FinalModel(Description):
 
     schema_version: Literal["mbo-search/final/1"] = Field(default="mbo-search/final/1")
     file: ScheduleFile
-    num_parameters: int
+    num_parameters: int | None
     total_tokens: int
     val_loss: float
     val_perplexity: float | None
-    bits_per_byte: float
-    accuracy: float
+    bits_per_byte: float | None
+    accuracy: float | None
     data_fingerprint: str
     numerics: dict[str, str]
     train_seconds: float
@@ -110,32 +112,44 @@ def train_final(
 def _train(
     file: ScheduleFile, notes: tuple[str, ...], out: Path, *, cache: Path, stop: Stop, log: Log
 ) -> FinalModel:
+    prepared = prepared_data(file.study, cache)
+    setup = _setup(file, out / _WORK, prepared)
+    trained = train_schedule(file.schedule, setup, file.study.seed, folder=out / _WORK, stop=stop, log=log)
+    final = _describe(file, setup, trained).model_copy(update={"carried_over": notes})
+    if prepared is None:
+        shutil.copytree(trained.node.path / STATE, out / STATE, dirs_exist_ok=True)
+    else:
+        _write_model(trained, setup, prepared, final, out)
+    write_atomic(out / "schedule.yaml", dump_schedule_file(final.file))
+    write_json(out / _RESULT, final.model_dump(mode="json"))
+    return final
+
+
+def _write_model(trained: Trained, setup: TrainSetup, prepared: PreparedData, final: FinalModel, out: Path) -> None:
+    """Write the model of the built-in trainer with its tokenizer and a card."""
     from mbo_search.export.hub_folder import write_hub_folder
     from mbo_search.train.saved_state import load_model
 
-    prepared = prepare(file.study.data, cache)
-    setup = _setup(file, out / _WORK, prepared)
-    trained = train_schedule(file.schedule, setup, file.study.seed, folder=out / _WORK, stop=stop, log=log)
     model: LanguageModel = load_model(trained.node.path, setup)
-    final = _describe(file, setup, trained).model_copy(update={"carried_over": notes})
     write_hub_folder(model, prepared.tokenizer_folder, out)
-    write_atomic(out / "schedule.yaml", dump_schedule_file(final.file))
+    assert final.num_parameters is not None, "our models know their size"
     card = model_card(
         final.file,
         num_parameters=final.num_parameters,
         total_tokens=final.total_tokens,
         val_loss=final.val_loss,
-        carried_over=notes,
+        carried_over=final.carried_over,
+        beside=", `final.json` the numbers of this training.",
     )
     write_atomic(out / "README.md", card)
-    write_json(out / _RESULT, final.model_dump(mode="json"))
-    return final
 
 
-def _setup(file: ScheduleFile, work: Path, prepared: PreparedData) -> TrainSetup:
+def _setup(file: ScheduleFile, work: Path, prepared: PreparedData | None) -> TrainSetup:
     """Settled once, so that a resumed training computes as it began."""
     path = work / "setup.json"
     started = _read(path, TrainSetup)
+    if prepared is None:
+        return setup_of_file(file, study_of(file.study), None)
     if started is not None and started.data_fingerprint == prepared.metadata.fingerprint:
         return started.model_copy(update={"data_folder": str(prepared.folder.resolve())})
     setup = setup_of_file(file, study_of(file.study), prepared)
@@ -148,7 +162,7 @@ def _describe(file: ScheduleFile, setup: TrainSetup, trained: Trained) -> FinalM
     return FinalModel(
         file=without_folders(file),
         request_sha256=_digest(file),
-        num_parameters=num_parameters(setup.model, setup.vocab_size),
+        num_parameters=num_parameters_told(setup.model, setup.vocab_size),
         total_tokens=setup.budget().total_tokens,
         val_loss=trained.val_loss,
         val_perplexity=perplexity_or_none(trained.val_loss),

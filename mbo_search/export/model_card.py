@@ -16,9 +16,19 @@ def model_card(
     num_parameters: int,
     total_tokens: int,
     val_loss: float,
+    beside: str,
     carried_over: Sequence[str] = (),
 ) -> str:
-    """Write the model card."""
+    """Write the model card.
+
+    Args:
+        file: The schedule, without private paths.
+        num_parameters: Trainable parameters.
+        total_tokens: Charged tokens.
+        val_loss: Final validation loss, nats per token.
+        beside: What follows on "`schedule.yaml` holds it in full", with its punctuation.
+        carried_over: What was changed, or kept, because the model has another size than in the search.
+    """
     study, provenance = file.study, file.provenance
     stages = [
         f"| {index} | {stage.name} | {describe_stage(stage)} |" for index, stage in enumerate(file.schedule.stages)
@@ -44,8 +54,8 @@ def model_card(
             *stages,
             "",
             f"It is schedule #{provenance.trial} ({provenance.arm} arm) of the study, where it reached "
-            f"{provenance.val_loss:.4f} nats per token ({status}). `schedule.yaml` holds it in full, "
-            "`final.json` the numbers of this training.",
+            f"{provenance.val_loss:.4f} nats per token ({status}). `schedule.yaml` holds it in full"
+            f"{beside}",
             *_carried_over(carried_over),
             "",
             *_adapters(file),

@@ -31,5 +31,5 @@ def beside(file: ScheduleFile, folder: Path) -> ScheduleFile:
 
 
 def _with_paths(file: ScheduleFile, change: Callable[[str], str]) -> ScheduleFile:
-    sections = sections_with_paths(file.study.data, file.study.model, change)
+    sections = sections_with_paths(file.study, change)
     return file.model_copy(update={"study": file.study.model_copy(update=sections)})

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 from typing import get_args
 
-from mbo_search.data.prepare import prepare
 from mbo_search.errors import DataError, Problem
 from mbo_search.export.training import Log, never_stop, no_log, setup_of_file, study_of, train_schedule
+from mbo_search.results.records.run_data import prepared_data
 from mbo_search.study.files.schedule_file import ScheduleFile
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.study import TrainSpec
@@ -79,8 +79,9 @@ def replay(
         StudyError: If the file's sections contradict each other.
         TrialError: If the training did not come to its end.
     """
-    prepared = prepare(file.study.data, cache)
-    _check_data(file, prepared.metadata.fingerprint)
+    prepared = prepared_data(file.study, cache)
+    if prepared is not None:
+        _check_data(file, prepared.metadata.fingerprint)
     setup = setup_of_file(file, restored_study(file), prepared)
     trained = train_schedule(file.schedule, setup, file.provenance.seed, folder=folder, stop=stop, log=log)
     shutil.rmtree(folder, ignore_errors=True)
@@ -90,6 +91,8 @@ def replay(
 def restored_study(file: ScheduleFile) -> Study:
     """The study of a schedule file with the recorded threads, micro batch and precision in place of `auto`."""
     study = study_of(file.study)
+    if study.runner is not None:
+        return study
     numerics = file.provenance.numerics
     recorded = {
         "micro_batch": _count(numerics.get("micro_batch")),

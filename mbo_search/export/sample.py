@@ -45,10 +45,11 @@ def load_trial(
         RunDirectoryError: If the trial is not complete or its weights are no longer kept.
         DataError: If the prepared data, which hold the tokenizer, are gone and cannot be made again.
     """
-    from mbo_search.results.records.run_data import same_data
+    from mbo_search.results.records.run_data import refuse_foreign, same_data
     from mbo_search.train.saved_state import load_model
     from mbo_search.train.setup.probe import default_device
 
+    refuse_foreign(run.study().runner, where=str(run.path))
     setup = run.setup().model_copy(update={"device": default_device()})
     with held_weights(run, trial) as folder:
         model = load_model(folder, setup)

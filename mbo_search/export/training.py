@@ -9,6 +9,7 @@ from pathlib import Path
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import TrialError
 from mbo_search.store.local import StageStore
+from mbo_search.study.checks.custom import refuse_unread_schedule
 from mbo_search.study.files.schedule_file import ScheduleFile, StudySections
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.study import LrShapeChoice, OptimizerChoice, StageSpace
@@ -62,7 +63,7 @@ def study_of(sections: StudySections) -> Study:
     return Study(**dict(sections), stages=(stage,))
 
 
-def setup_of_file(file: ScheduleFile, study: Study, prepared: PreparedData) -> TrainSetup:
+def setup_of_file(file: ScheduleFile, study: Study, prepared: PreparedData | None) -> TrainSetup:
     """Resolve how to train a schedule from a file here, on windows that are chosen as for the file's loss.
 
     Raises:
@@ -70,7 +71,9 @@ def setup_of_file(file: ScheduleFile, study: Study, prepared: PreparedData) -> T
         DataError: If there is too little text for the evaluation windows.
     """
     setup = resolve_setup(study, prepared, workers=1)
-    return over_whole_split(setup, prepared) if file.provenance.judged_fingerprint is None else setup
+    if prepared is None or file.provenance.judged_fingerprint is not None:
+        return setup
+    return over_whole_split(setup, prepared)
 
 
 def train_schedule(
@@ -82,6 +85,7 @@ def train_schedule(
         TrialError: If it did not come to its end; reason `signal` if `stop` said so.
         StudyError: If the schedule does not fit the budget's grid.
     """
+    refuse_unread_schedule(schedule, is_given=setup.runner is not None)
     store = StageStore(folder / "stages", None, setup.windows_fingerprint)
     runner = runner_for(setup, folder / "scratch")
     path = schedule_path(schedule, setup, seed)

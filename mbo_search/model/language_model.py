@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+from collections.abc import Iterator
 from typing import ClassVar
 
 from torch import nn
@@ -105,13 +106,24 @@ def set_dropout(model: nn.Module, probability: float) -> None:
         probability: In [0, 1).
     """
     assert 0.0 <= probability < 1.0, probability
+    for module, name in _dropouts(model):
+        setattr(module, name, probability)
+    for place, module in model.named_modules():
+        if _ADAPTER_DROPOUT not in place and isinstance(vars(module).get(_DROPPED_LAYERS), float | int):
+            setattr(module, _DROPPED_LAYERS, 0.0)
+
+
+def dropouts_of(model: nn.Module) -> dict[tuple[nn.Module, str], float]:
+    """Return the probabilities that `set_dropout` sets, by module and attribute."""
+    return {(module, name): getattr(module, name) for module, name in _dropouts(model)}
+
+
+def _dropouts(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+    """Modules and their attributes with a probability of zeroing something; not those of adapters."""
     for place, module in model.named_modules():
         if _ADAPTER_DROPOUT in place:
             continue
         if isinstance(module, _DROPOUT_MODULES):
-            module.p = probability
-        for name in [name for name, value in vars(module).items() if isinstance(value, float | int)]:
-            if _DROPOUT.search(name):
-                setattr(module, name, probability)
-            elif name == _DROPPED_LAYERS:
-                setattr(module, name, 0.0)
+            yield module, "p"
+        numbers = [name for name, value in vars(module).items() if isinstance(value, float | int)]
+        yield from ((module, name) for name in numbers if _DROPOUT.search(name))

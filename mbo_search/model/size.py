@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mbo_search.study.spec.foreign.runner import ForeignModel
 from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.study import ModelSpec, SizedModel
 
@@ -27,6 +28,11 @@ def mlp_width(spec: SizedModel) -> int:
     if spec.mlp_width is not None:
         return spec.mlp_width
     return -(-8 * spec.width // (3 * MLP_MULTIPLE)) * MLP_MULTIPLE
+
+
+def num_parameters_told(spec: SizedModel | ForeignModel, vocab_size: int) -> int | None:
+    """Trainable parameters as in `num_parameters`; those of a foreign trainer's model as told, None: not told."""
+    return spec.parameters if isinstance(spec, ForeignModel) else num_parameters(spec, vocab_size)
 
 
 def num_parameters(spec: SizedModel, vocab_size: int) -> int:

@@ -272,6 +272,11 @@ class Regularizers:
         """Return the moving average of the weights, if there is one."""
         return next((one for one in self.in_force.values() if isinstance(one, Ema)), None)
 
+    @property
+    def has_terms(self) -> bool:
+        """Return whether the training loss is more than cross entropy."""
+        return bool(self._terms)
+
     def training_loss(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Compute what is minimized, and beside it the plain cross entropy that is reported.
 

@@ -1,4 +1,8 @@
-"""Searched settings by their names in the study's database: `stage/0/lr_relative` and the like."""
+"""Searched settings by their names in the study's database: `stage/0/lr_relative` and the like.
+
+Settings of the user's own that hold for whole schedules are chosen with the first stage (`stage/0/study/width`) and
+belong to none.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.checks.written import shown
+from mbo_search.study.space.custom_axes import OF_STAGE, OF_STUDY
 
-Value = float | int | str
+Value = bool | float | int | str
 
 
 def stage_of(parameter: str) -> int:
     """Position of the stage that a parameter belongs to, from 0; -1 if it belongs to none.
 
-    >>> stage_of("stage/2/adamw/beta2"), stage_of("other")
-    (2, -1)
+    >>> stage_of("stage/2/adamw/beta2"), stage_of("other"), stage_of("stage/0/study/width")
+    (2, -1, -1)
     """
     parts = parameter.split("/")
+    if parts[2:3] == [OF_STUDY]:
+        return -1
     return int(parts[1]) if len(parts) > 2 and parts[0] == "stage" and parts[1].isdecimal() else -1
 
 
@@ -27,11 +35,20 @@ def parameter_name(parameter: str, names: Mapping[str, str]) -> str:
     'learning rate'
     >>> parameter_name("stage/1/adamw/beta2", {}), parameter_name("stage/1/regularizers/dropout/dropout", {})
     ('adamw beta2', 'dropout')
+    >>> parameter_name("stage/1/custom/batch_size", {}), parameter_name("stage/0/study/width", {})
+    ('batch_size', 'width')
     """
-    tail = parameter.split("/")[2:] if stage_of(parameter) >= 0 else [parameter]
+    tail = parameter.split("/")[2:] if parameter.startswith("stage/") else [parameter]
+    if tail[0] in (OF_STAGE, OF_STUDY):
+        return tail[-1]
     if len(tail) == 3 and tail[0] == "regularizers":
         tail = [tail[2]] if tail[1] == tail[2] else [tail[1], tail[2]]
     return " ".join(names.get(f"setting_{part}", part.replace("_", " ")) for part in tail)
+
+
+def choice_text(value: Value) -> str:
+    """A choice as it is written in files."""
+    return shown(value) if isinstance(value, bool) else str(value)
 
 
 def choice_name(value: Value, names: Mapping[str, str]) -> Value:
@@ -78,8 +95,8 @@ def _axis(parameter: str, all_params: Sequence[Mapping[str, Value]]) -> Axis | N
     conditional = len(values) < len(all_params)
     if len(set(values)) < 2 and not conditional:
         return None
-    numbers = [float(value) for value in values if not isinstance(value, str)]
-    choices = () if len(numbers) == len(values) else tuple(sorted({str(value) for value in values}))
+    numbers = [float(value) for value in values if not isinstance(value, str | bool)]
+    choices = () if len(numbers) == len(values) else tuple(sorted({choice_text(value) for value in values}))
     low, high = (min(numbers), max(numbers)) if not choices else (0.0, float(len(choices) - 1))
     return Axis(
         parameter=parameter,

@@ -10,8 +10,9 @@ from pathlib import Path
 from mbo_search.data.metadata import DataMetadata
 from mbo_search.data.summary.data_summary import DataSummary, summarize
 from mbo_search.errors import Problem, RunDirectoryError
-from mbo_search.model.size import num_parameters
+from mbo_search.model.size import num_parameters_told
 from mbo_search.report.importance import Importance, importance_of
+from mbo_search.report.style.i18n import Strings
 from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.fitness import ranked_by
@@ -29,6 +30,7 @@ from mbo_search.study.study import Study
 from mbo_search.system.cache import user_cache
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import CurveRow, StepRow
+from mbo_search.units import format_count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +76,15 @@ class ReportSource:
         return summarize(self.metadata, self.study.data, schedule_tokens=self.budget.total_tokens)
 
     @property
-    def num_parameters(self) -> int:
-        """Parameters of the model."""
-        return num_parameters(self.setup.model, self.setup.vocab_size)
+    def num_parameters(self) -> int | None:
+        """Parameters of the model; None where a foreign trainer does not tell them."""
+        return num_parameters_told(self.setup.model, self.setup.vocab_size)
+
+    def parameters_text(self, text: Strings) -> str:
+        """The parameters of the model as a word of a sentence."""
+        if self.num_parameters is None:
+            return str(text["environment"]["untold"])
+        return format_count(self.num_parameters)
 
     @property
     def reference_lrs(self) -> dict[str, float]:

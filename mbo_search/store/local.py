@@ -315,7 +315,7 @@ def _listing(folder: Path) -> list[Path]:
 def _disk_bytes(folder: Path) -> int:
     """Bytes of the files in a folder, which other processes may be removing."""
     try:
-        return sum(path.stat().st_size for path in _listing(folder))
+        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     except FileNotFoundError:
         return 0
 

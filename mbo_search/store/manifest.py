@@ -71,7 +71,7 @@ class Manifest(Description):
     Attributes:
         schema_version: Version of this format.
         key: Content address of the node.
-        files: Every file besides the manifest, by its plain name.
+        files: Every file besides the manifest, by its name; those in folders by their path from the node's folder.
         seconds: What it took to train the node from the node before, for deciding what to keep.
         reports: What was measured, by fingerprint of the evaluation windows.
     """
@@ -96,17 +96,19 @@ def describe_files(folder: Path) -> dict[str, FileEntry]:
     """Checksum the files of a state and make them durable.
 
     Raises:
-        StoreError: If it holds anything but plain files, or nothing.
+        StoreError: If it holds anything but plain files and folders, or nothing.
         OSError: If a file cannot be read.
     """
     entries: dict[str, FileEntry] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name == MANIFEST:
+    next(folder.iterdir(), None)  # says that there is no folder, which a search in it would not
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if name == MANIFEST or _is_folder(path):
             continue
         if path.is_symlink() or not path.is_file():
             raise StoreError(f"{path}: a state holds plain files only")
         fsync_file(path)
-        entries[path.name] = FileEntry(size_bytes=path.stat().st_size, sha256=sha256_file(path))
+        entries[name] = FileEntry(size_bytes=path.stat().st_size, sha256=sha256_file(path))
     if not entries:
         raise StoreError(f"{folder}: a state holds at least one file")
     return entries
@@ -152,7 +154,7 @@ def verify_files(folder: Path, files: Mapping[str, FileEntry], *, beside: str = 
         OSError: If a file cannot be read.
         StoreError: If a file is missing, foreign, or differs.
     """
-    found = {path.name for path in folder.iterdir()} - {beside}
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not _is_folder(path)} - {beside}
     if found != set(files):
         raise StoreError(f"{folder}: files {', '.join(sorted(found ^ set(files)))} are missing or foreign")
     for name, entry in files.items():
@@ -161,6 +163,10 @@ def verify_files(folder: Path, files: Mapping[str, FileEntry], *, beside: str = 
             raise StoreError(f"{path}: size differs from the manifest's")
         if sha256_file(path) != entry.sha256:
             raise StoreError(f"{path}: checksum differs from the manifest's")
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def num_evaluations(report: BoundaryReport) -> int:
@@ -187,7 +193,7 @@ def _check_plausible(report: BoundaryReport) -> None:
         if metrics is not None:
             losses += [metrics.loss, metrics.bits_per_byte, metrics.averaged_loss, metrics.ema_loss]
             losses += [abs(score) for score in metrics.scores.values()]
-            if not 0 <= metrics.accuracy <= 1:
+            if metrics.accuracy is not None and not 0 <= metrics.accuracy <= 1:
                 raise ValueError(f"{metrics.accuracy} is not an accuracy")
     is_plausible = all(0 <= count <= _MOST_COUNT for count in counts) and all(
         loss is None or 0 <= loss <= _MOST_LOSS for loss in losses

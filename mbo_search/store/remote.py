@@ -38,7 +38,7 @@ from mbo_search.system.object_storage import ObjectFolder, ObjectInfo
 from mbo_search.trial.reports import BoundaryReport, Node
 
 _KEY = re.compile(r"[0-9a-f]{64}")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_PLAIN_NAME = re.compile(r"([A-Za-z0-9_][A-Za-z0-9._-]{0,99}/){0,20}[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _NODES = "nodes"
 _MOST_MANIFEST_BYTES = 16 * 2**20
 _MISSING_FOR_SECONDS = 1.0
@@ -244,6 +244,7 @@ class RemoteStageStore:
         if manifest.size_bytes > shutil.disk_usage(folder).free:
             raise OSError(f"{manifest.size_bytes} bytes do not fit on the disk of {self._local_root}")
         for name, entry in manifest.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             self._objects.get(f"{_folder(key)}/{entry.sha256}", folder / name, most_bytes=entry.size_bytes + 1)
         verify_files(folder, manifest.files)
 
@@ -261,7 +262,8 @@ class RemoteStageStore:
             self._objects.get(f"{_folder(key)}/{MANIFEST}", target, most_bytes=_MOST_MANIFEST_BYTES)
             manifest = read_manifest(folder, key)
         for name, entry in manifest.files.items():
-            if not _PLAIN_NAME.fullmatch(name) or not _KEY.fullmatch(entry.sha256):
+            is_plain = _PLAIN_NAME.fullmatch(name) and name.partition("/")[0] != MANIFEST
+            if not is_plain or not _KEY.fullmatch(entry.sha256):
                 raise StoreError(f"{name!r} is not a file of a state")
         return manifest
 

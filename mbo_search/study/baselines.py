@@ -10,7 +10,9 @@ from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.files.schedule_file import load_schedule
+from mbo_search.study.space.custom_axes import stage_custom
 from mbo_search.study.space.defaults import stage_with_defaults
+from mbo_search.study.spec.foreign.custom import CustomChoice, first_value
 from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.schedule import LORA, LrShape, Schedule, Stage
 from mbo_search.study.spec.study import Numeric, Range, StudySpec
@@ -25,10 +27,11 @@ def baseline_schedule(study: StudySpec, name: str) -> Schedule:
     A named baseline is a single stage: the optimizer's reference learning rate, its and the shape's default
     settings, no regularizers, the warm-up of the study's first stage, and weight decay and clipping of
     `stage_defaults` where they are fixed numbers, else 0.1 and 1.0. Where the study has adapters, it trains those
-    of the first choices.
+    of the first choices. Settings of the user's own have the first value of a list or the middle of a range: of the
+    study's, and of its first stage's. A file must set the same ones as the study.
 
     Raises:
-        StudyError: If the name is unknown, or the file cannot be read.
+        StudyError: If the name is unknown, the file cannot be read, or it lacks a setting or has one too many.
 
     References:
         Settings and learning rates: the catalogue.
@@ -37,7 +40,7 @@ def baseline_schedule(study: StudySpec, name: str) -> Schedule:
     if pair is not None:
         return Schedule(stages=(_single_stage(study, *pair),))
     if is_schedule_path(name):
-        return load_schedule(Path(name))
+        return _with_same_custom(study, load_schedule(Path(name)), name)
     rule = "is neither <optimizer>_<lr_shape> nor a schedule file"
     hint = nearest_hint(name, baseline_names())
     raise StudyError([Problem(key="baselines", value=name, rule=rule, hint=hint)])
@@ -62,7 +65,24 @@ def _single_stage(study: StudySpec, optimizer: str, shape: str) -> Stage:
         clip_norm=clip_norm,
         trainable="all" if lora is None else LORA,
         adapter=None if lora is None else lora.first,
+        custom={key: first_value(choice) for key, choice in _custom(study).items()},
     )
+
+
+def _custom(study: StudySpec) -> dict[str, CustomChoice]:
+    """The choices of the study and of its first stage, in order of their names."""
+    return dict(sorted({**study.custom, **stage_custom(study, 0)}.items()))
+
+
+def _with_same_custom(study: StudySpec, schedule: Schedule, file: str) -> Schedule:
+    """Refuse a file whose stages set other settings of the user's own: the study's trainer needs each of them."""
+    needed = _custom(study).keys()
+    for index, stage in enumerate(schedule.stages):
+        if stage.custom.keys() != needed:
+            rule = f"must have exactly the settings of the study: {', '.join(sorted(needed)) or '(none)'}"
+            value = ", ".join(sorted(stage.custom)) or "nothing"
+            raise StudyError([Problem(key=f"stages.{index}.custom", value=value, rule=rule, where=file)])
+    return schedule
 
 
 def _fixed(numeric: Numeric | None, otherwise: float) -> float:

@@ -123,7 +123,7 @@ def _train_step(state: TrainState, segment: Segment, context: StepContext) -> St
 
 def _num_targets(state: TrainState, segment: Segment, context: StepContext) -> int:
     """Tokens that are predicted in a step, over all processes of the team."""
-    row_tokens = context.setup.model.context
+    row_tokens = context.setup.own_model.context
     return context.stream.num_targets(state.position_tokens, segment.batch_tokens // row_tokens, row_tokens)
 
 
@@ -136,9 +136,9 @@ def _forward_backward(state: TrainState, segment: Segment, context: StepContext)
         The sum of the cross entropies of all targets, in nats.
     """
     setup, team = context.setup, context.team
-    part = team.part(segment.batch_tokens // setup.model.context)
-    position_tokens = state.position_tokens + part.start * setup.model.context
-    batch = context.stream.batch(position_tokens, len(part), setup.model.context)
+    part = team.part(segment.batch_tokens // setup.own_model.context)
+    position_tokens = state.position_tokens + part.start * setup.own_model.context
+    batch = context.stream.batch(position_tokens, len(part), setup.own_model.context)
     team_targets = _num_targets(state, segment, context) / team.size
     sums: list[Tensor] = []
     for first in range(0, len(part), setup.micro_batch):

@@ -99,7 +99,7 @@ class SavedState(Description):
 
 def fresh_state(setup: TrainSetup, seed: int) -> TrainState:
     """The untrained model."""
-    model = build_model(setup.model, setup.vocab_size, seed).to(setup.device)
+    model = build_model(setup.own_model, setup.vocab_size, seed).to(setup.device)
     if setup.gradient_checkpointing:
         recompute_layers(model)
     return TrainState(model=model)
@@ -197,7 +197,7 @@ def _evaluated_model(state_dir: Path, setup: TrainSetup) -> LanguageModel:
 
 def _read_model(saved: SavedState, path: Path, setup: TrainSetup) -> LanguageModel:
     """The model of a state; what the state leaves out it has from its folder."""
-    check_base(setup.model, saved.base)
+    check_base(setup.own_model, saved.base)
     model = fresh_state(setup, seed=0).model
     if saved.adapter is not None:
         try:

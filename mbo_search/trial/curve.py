@@ -68,14 +68,19 @@ def step_rows(steps: Iterable[StepMean], batch_tokens: int) -> tuple[StepRow, ..
 
 
 def _row(pending: Sequence[tuple[int, CurvePoint]], stage_index: int, loss: float) -> CurveRow:
-    num_tokens = sum(tokens for tokens, _ in pending)
     last = pending[-1][1]
     return CurveRow(
         step=last.step,
         tokens=last.tokens,
         stage=stage_index,
         lr=last.lr,
-        train_loss=sum(tokens * point.train_loss for tokens, point in pending) / num_tokens,
+        train_loss=_mean((tokens, point.train_loss) for tokens, point in pending),
         loss=loss,
-        grad_norm=sum(tokens * point.grad_norm for tokens, point in pending) / num_tokens,
+        grad_norm=_mean((tokens, point.grad_norm) for tokens, point in pending),
     )
+
+
+def _mean(weighted: Iterable[tuple[int, float | None]]) -> float | None:
+    """Mean of the numbers that were told, weighted; None if none was."""
+    told = [(weight, number) for weight, number in weighted if number is not None]
+    return sum(weight * number for weight, number in told) / sum(weight for weight, _ in told) if told else None

@@ -46,8 +46,8 @@ class Boundary(Description):
         tokens: Charged tokens done.
         loss: Validation loss, nats per token.
         averaged_loss: Loss of the averaged weights, nats per token.
-        accuracy: Next-token accuracy, in [0, 1].
-        bits_per_byte: Validation loss in bits per UTF-8 byte.
+        accuracy: Next-token accuracy, in [0, 1]; None where it was not measured.
+        bits_per_byte: Validation loss in bits per UTF-8 byte; None where it was not measured.
         node: Key of the node.
         shared: Whether another trial had trained it before.
     """
@@ -57,8 +57,8 @@ class Boundary(Description):
     tokens: int
     loss: float
     averaged_loss: float | None = None
-    accuracy: float
-    bits_per_byte: float
+    accuracy: float | None
+    bits_per_byte: float | None
     node: str
     shared: bool
 
@@ -71,18 +71,18 @@ class CurveRow(Description):
         tokens: Charged tokens done.
         stage: Position of the stage in force, from 0.
         lr: Learning rate of the last step.
-        train_loss: Mean training loss since the point before, nats per token.
+        train_loss: Mean training loss since the point before, nats per token; None where it was not told.
         loss: Validation loss, nats per token.
-        grad_norm: Mean gradient norm before clipping.
+        grad_norm: Mean gradient norm before clipping; None where it was not told.
     """
 
     step: int
     tokens: int
     stage: int
     lr: float
-    train_loss: float
+    train_loss: float | None
     loss: float
-    grad_norm: float
+    grad_norm: float | None
 
 
 class StepRow(Description):
@@ -93,7 +93,7 @@ class StepRow(Description):
         tokens: Charged tokens done.
         seconds: Training seconds up to here, as if nothing had been shared; evaluation is not counted.
         train_loss: Mean training loss since the row before, nats per token.
-        grad_norm: Mean gradient norm before clipping.
+        grad_norm: Mean gradient norm before clipping; None where it was not told.
         tokens_per_second: Training speed since the row before; None where it was too short to measure.
     """
 
@@ -101,7 +101,7 @@ class StepRow(Description):
     tokens: int
     seconds: float
     train_loss: float
-    grad_norm: float
+    grad_norm: float | None
     tokens_per_second: float | None
 
 

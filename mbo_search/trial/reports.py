@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
@@ -50,8 +50,8 @@ class Metrics:
 
     Attributes:
         loss: Mean nats per token.
-        accuracy: Share of next tokens predicted, in [0, 1].
-        bits_per_byte: The loss per UTF-8 byte of the text, in bits.
+        accuracy: Share of next tokens predicted, in [0, 1]; None where a trainer does not measure it.
+        bits_per_byte: The loss per UTF-8 byte of the text, in bits; None where a trainer does not measure it.
         num_tokens: Tokens that the means are over.
         averaged_loss: Loss of the mean of the weights over the last grid segment; None where none is measured, as
             at a schedule's end.
@@ -60,8 +60,8 @@ class Metrics:
     """
 
     loss: float
-    accuracy: float
-    bits_per_byte: float
+    accuracy: float | None
+    bits_per_byte: float | None
     num_tokens: int
     averaged_loss: float | None = None
     ema_loss: float | None = None
@@ -80,7 +80,7 @@ class StepMean:
         step: Optimizer steps of the schedule done.
         num_steps: Steps that the means are over.
         train_loss: Mean training loss, nats per token.
-        grad_norm: Mean gradient norm before clipping.
+        grad_norm: Mean gradient norm before clipping; None where a trainer does not tell it.
         seconds: Wall-clock seconds that the steps took, evaluation aside. Two equal runs differ in it, so it does
             not count when they are compared.
     """
@@ -88,7 +88,7 @@ class StepMean:
     step: int
     num_steps: int
     train_loss: float
-    grad_norm: float
+    grad_norm: float | None
     seconds: float = field(compare=False)
 
 
@@ -102,9 +102,9 @@ class CurvePoint:
         step: Optimizer steps of the schedule done.
         tokens: Charged tokens done.
         lr: Learning rate of the last step.
-        train_loss: Mean training loss of the segment, in nats per token.
+        train_loss: Mean training loss of the segment, in nats per token; None where a trainer does not tell it.
         loss: Validation loss in nats per token at the evaluation points that all schedules share; else None.
-        grad_norm: Mean gradient norm before clipping, over the segment's steps.
+        grad_norm: Mean gradient norm before clipping, over the segment's steps; None where it is not told.
         metrics: The full evaluation, where the segment ends a stage; else None.
         steps: The course of training within the segment, thinned; empty where a runner does not tell it.
     """
@@ -112,9 +112,9 @@ class CurvePoint:
     step: int
     tokens: int
     lr: float
-    train_loss: float
+    train_loss: float | None
     loss: float | None = None
-    grad_norm: float
+    grad_norm: float | None
     metrics: Metrics | None = None
     steps: tuple[StepMean, ...] = ()
 
@@ -146,6 +146,7 @@ class BoundaryReport:
     message: str = ""
 
 
+@runtime_checkable
 class StageRunner(Protocol):
     """Trains a span of a schedule. The search knows nothing else about training.
 

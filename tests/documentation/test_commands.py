@@ -71,6 +71,9 @@ NOT_RUN = {
     "mbo-search run study.yaml --set search.storage=postgresql": "needs a server; the tests of clusters start one",
     "mbo-search run studies/NAME.yaml": "stands for any study",
     "mbo-search fork DIR NEWDIR --set 'data.source=[FILES]'": "stands for any texts; the tests of forks do it",
+    "mbo-search judge --baseline untuned.yaml": "trains for minutes; the tests of judging train a short schedule",
+    "mbo-search run study.yaml --log mlflow": "needs a package; the tests of loggers install it",
+    "mbo-search log DIR --log lines": "needs the logger that the page defines; the tests of extensions add it",
     "mbo-search export DIR --to markdown": "needs the format that the page defines; the tests of extensions add it",
 }
 """Beginnings of commands that are not run here, and why."""

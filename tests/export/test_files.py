@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import jsonschema
 import pytest
 
 from mbo_search.errors import RunDirectoryError, UserError
@@ -14,6 +15,8 @@ from mbo_search.extensions import with_extensions
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.ranking.provenance import schedule_file_of
 from mbo_search.study.files.schedule_file import load_schedule_file, parse_schedule_file
+from mbo_search.study.files.schema import schedule_schema
+from mbo_search.study.files.yaml_document import read_document
 from mbo_search.testing.runs import build_run
 
 
@@ -49,6 +52,17 @@ def test_both_formats_hold_the_same(built, tmp_path):
             read = load_schedule_file(tmp_path / f"{row.trial}.{export_format}")
             created = {"created": wanted.provenance.created}
             assert read.model_copy(update={"provenance": read.provenance.model_copy(update=created)}) == wanted
+
+
+def test_exports_obey_the_published_schema(built, tmp_path):
+    validator = jsonschema.Draft202012Validator(schedule_schema())
+    for row in make_ranking(built).trials:
+        if row.state == "complete":
+            document = json.loads(text_of(built, row.trial, "json", tmp_path))
+            assert [error.message for error in validator.iter_errors(document)] == []
+            written = read_document(text_of(built, row.trial, "yaml", tmp_path), "").value
+            assert [error.message for error in validator.iter_errors(written)] == []
+    assert not validator.is_valid({**document, "schedule": {"stages": []}, "unheard_of": 1})
 
 
 def test_json_is_strict_json(built, tmp_path):

@@ -20,6 +20,7 @@ KINDS = {
     "readers": "csv",
     "exporters": "markdown",
     "figures": "final_losses",
+    "loggers": "lines",
 }
 
 
@@ -114,6 +115,12 @@ def test_the_report_shows_it(searched, workplace):
 def test_a_schedule_is_exported_in_its_format(searched, workplace):
     workplace.mbo("export", "run", "--to", "markdown", "--out", "best.md")
     assert "signum" in (workplace.folder / "best.md").read_text(encoding="utf-8")
+
+
+def test_a_run_is_sent_to_its_logger(searched, workplace):
+    workplace.mbo("log", "run", "--log", "lines=trials.txt")
+    lines = (workplace.folder / "trials.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.split()[0] for line in lines[:2]] == ["trial-0000", "trial-0001"]
 
 
 def test_every_extension_passes_its_conformance_suite(workplace):

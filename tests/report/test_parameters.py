@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mbo_search.report.parameters import parameter_axes
+from mbo_search.report.parameters import parameter_axes, parameter_name, stage_of
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.schedule import Schedule, Stage
 
@@ -52,3 +52,18 @@ def test_wide_positive_ranges_are_logarithmic():
 def test_a_setting_of_names_and_numbers_becomes_a_choice():
     (axis,) = parameter_axes([record(0, stage__0__clip="off"), record(1, stage__0__clip=1.0)])
     assert axis.choices == ("1.0", "off")
+
+
+def test_settings_of_the_user_s_own_keep_their_names_and_truth_is_a_choice():
+    own, common = "stage/1/custom/use_flash", "stage/0/study/mixture"
+    records = [
+        record(0, stage__1__custom__use_flash=True, stage__0__study__mixture="web"),
+        record(1, stage__1__custom__use_flash=False, stage__0__study__mixture="books"),
+    ]
+    first, second = parameter_axes(records)
+    assert (first.parameter, first.choices) == (common, ("books", "web"))
+    assert (second.parameter, second.choices) == (own, ("false", "true"))
+    assert [(parameter_name(name, {}), stage_of(name)) for name in (own, common)] == [
+        ("use_flash", 1),
+        ("mixture", -1),
+    ]

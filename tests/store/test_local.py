@@ -140,10 +140,10 @@ def test_only_folders_of_plain_files_are_states(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(StoreError, match="at least one file"):
         store.commit(key_of(1), tmp_path / "empty", report_of(1))
-    nested = state_of(tmp_path / "nested", 1)
-    (nested / "inner").mkdir()
+    linked = state_of(tmp_path / "linked", 1)
+    (linked / "inner").symlink_to(tmp_path)
     with pytest.raises(StoreError, match="plain files only"):
-        store.commit(key_of(1), nested, report_of(1))
+        store.commit(key_of(1), linked, report_of(1))
     with pytest.raises(StoreError, match="cannot be kept"):
         store.commit(key_of(1), tmp_path / "absent", report_of(1))
 

@@ -9,6 +9,7 @@ from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.defaults import with_defaults
+from mbo_search.study.spec.foreign.custom import CustomRange
 from mbo_search.study.spec.study import (
     BudgetSpec,
     ConfirmSpec,
@@ -52,9 +53,35 @@ NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True)
 
 def studies():
     """Any study that the rules accept, defaults filled in."""
-    return st.tuples(_sections(), _stages(), _strategy(is_first=False)).map(
-        lambda parts: with_defaults(Study(**parts[0], stages=parts[1], stage_defaults=parts[2]))
+    return st.tuples(_sections(), _stages(), _strategy(is_first=False), _custom()).map(
+        lambda parts: with_defaults(
+            Study(
+                **parts[0],
+                stages=[stage.model_copy(update={"custom": parts[3][2]}) for stage in parts[1]],
+                stage_defaults=parts[2].model_copy(update={"custom": parts[3][1]}),
+                custom=parts[3][0],
+            )
+        )
     )
+
+
+def _custom():
+    """Settings of the user's own: for the study, for all stages, and in place of the latter."""
+    whole = st.integers(-9, 2**53)
+    numbers = st.one_of(
+        whole,
+        _numbers(-1e9, 1e9),
+        st.lists(whole, min_size=1, max_size=2, unique=True).map(tuple),
+        st.sampled_from([CustomRange(low=1, high=8), CustomRange(low=0.1, high=8.0, log=True)]),
+    )
+    words = st.lists(WORDS.filter(str.isprintable), min_size=1, max_size=2, unique=True).map(tuple)
+    flags = st.sampled_from([True, False, (True, False)])
+    common = st.fixed_dictionaries({}, optional={"width": numbers, "mix": words, "flash": flags})
+    own = st.fixed_dictionaries({"size": numbers}, optional={"source": words})
+    return st.one_of(
+        st.just(({}, None, None)),
+        st.tuples(common, own, st.none() | own),
+    ).map(lambda found: (found[0], found[1], None if found[2] is None else {"size": found[2]["size"]}))
 
 
 def _numbers(low, high):

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from mbo_example import CONFIDENCE_PENALTY, EVOLUTION, EXPONENTIAL, SIGNUM
 from mbo_example.files import CSV, MARKDOWN
+from mbo_example.lines import LINES
 
 from mbo_search.testing import (
     check_exporter,
+    check_logger,
     check_lr_shape,
     check_optimizer,
     check_reader,
@@ -22,4 +24,5 @@ check_regularizer(CONFIDENCE_PENALTY)
 check_lr_shape(EXPONENTIAL)
 check_searcher(EVOLUTION)
 check_exporter(MARKDOWN)
+check_logger(LINES)
 check_reader(CSV, Path(sys.argv[1]))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from mbo_search.engine.backends.stop_signals import throttled
 from mbo_search.study.spec.segments import Segment
@@ -56,6 +57,13 @@ def _write(file: int, tokens: int) -> None:
         os.pwrite(file, f"{tokens:0{_DIGITS}d}".encode("ascii"), 0)
 
 
+@runtime_checkable
+class KnowsStep(Protocol):
+    """A runner that may be asked to stop more or less often than it takes steps, and says where it is."""
+
+    step_done: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TellingRunner:
     """A runner that tells how far it is: it is asked before every step whether to stop.
@@ -87,7 +95,8 @@ class TellingRunner:
 
         def stop_and_tell() -> bool:
             nonlocal num_steps
-            num_steps += 1
+            told = self.runner.step_done if isinstance(self.runner, KnowsStep) else None
+            num_steps = num_steps + 1 if told is None else told
             tell_sometimes()
             return stop()
 

@@ -29,7 +29,7 @@ from mbo_search.study.spec.generate import GenerateSpec
 from mbo_search.system.files import read_json, write_json
 from mbo_search.train.execution.execute import execute
 from mbo_search.train.execution.path import schedule_path
-from mbo_search.train.runners import close_runner, runner_for
+from mbo_search.train.runners import GivenRunner, LogsOutput, close_runner, runner_for
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import BoundaryEvent, TrialOutcome
 from mbo_search.trial.reports import StageRunner, Stop
@@ -70,7 +70,7 @@ class TrialWorker:
         plan: WorkerPlan,
         *,
         prepared: PreparedData | None = None,
-        runner: StageRunner | None = None,
+        runner: GivenRunner | None = None,
         mirror: PartialMirror | None = None,
     ) -> None:
         """Make a worker; this imports torch unless a runner is given."""
@@ -78,7 +78,7 @@ class TrialWorker:
         self._run = run
         self._plan = plan
         self._setup = plan.setup
-        self._prepared = load_prepared(Path(plan.setup.data_folder)) if prepared is None else prepared
+        self._prepared = prepared if plan.setup.runner is not None else prepared or _prepared_of(plan.setup)
         self._given = runner
         self._runner = self._new_runner()
         self._store = open_store(run, plan)
@@ -103,6 +103,8 @@ class TrialWorker:
                 self._log(task.trial) as log,
                 telling_position(self._run.trials, task.trial) as tell,
             ):
+                if isinstance(self._runner, LogsOutput):
+                    self._runner.log_to(self._run.trial_log(task.trial))
                 runner = TellingRunner(runner=self._runner_of(task), path=path, tell=tell)
                 outcome = execute(path, runner, self._store, stop=stop_and_beat, on_boundary=judge, log=log)
         except TrialError as error:
@@ -138,12 +140,17 @@ class TrialWorker:
 
     def _new_runner(self) -> StageRunner:
         return runner_for(
-            self._setup, self._run.scratch, prepared=self._prepared, given=self._given, mirror=self._mirror
+            self._setup,
+            self._run.scratch,
+            prepared=self._prepared,
+            given=self._given,
+            mirror=self._mirror,
+            hang_seconds=self._plan.hang_seconds,
         )
 
     def _with_test_losses(self, outcome: TrialOutcome, task: TrialTask, end: str) -> TrialOutcome:
         """Add what is measured of complete runs on fresh seeds only: losses on other text, passes over the text."""
-        if outcome.state != "complete" or task.is_search:
+        if outcome.state != "complete" or task.is_search or self._prepared is None:
             return outcome
         num_tokens = self._prepared.metadata.splits["train"].num_tokens
         found: dict[str, object] = {"epochs": self._setup.budget().total_tokens / num_tokens}
@@ -155,6 +162,8 @@ class TrialWorker:
     def _with_scores(self, outcome: TrialOutcome, task: TrialTask, end: str) -> TrialOutcome:
         """Add the metrics of a complete run: on validation examples, of runs on fresh seeds on judged ones."""
         if outcome.state != "complete" or not self._plan.metrics or self._given is not None:
+            return outcome
+        if self._prepared is None:
             return outcome
         from mbo_search.train.scoring import score_state
         from mbo_search.train.setup.eval_text import judged_examples, searched_examples
@@ -184,11 +193,16 @@ class TrialWorker:
         from mbo_search.train.held_out import evaluate_held_out, missing_losses
 
         try:
+            assert self._prepared is not None, "only the built-in trainer measures other text"
             return evaluate_held_out(self._store.load(end).node.path, self._setup, self._prepared, texts)
         except StoreError as error:
             return missing_losses(texts, error)
         finally:
             self._store.release()
+
+
+def _prepared_of(setup: TrainSetup) -> PreparedData:
+    return load_prepared(Path(setup.data_folder))
 
 
 def _held_out_texts(arm: Arm, setup: TrainSetup) -> tuple[HeldOutText, ...]:

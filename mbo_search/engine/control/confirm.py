@@ -14,6 +14,7 @@ from mbo_search.results.records.fitness import LOSS, ranked_by
 from mbo_search.results.records.records import Arm, TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns, group_by_schedule
 from mbo_search.study.space.ablations import PARTS, ablations_of
+from mbo_search.study.space.defaults import custom_of_stage
 from mbo_search.study.space.ladder import question_of, rungs_of
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.rungs import Rung
@@ -58,6 +59,7 @@ class Confirmation:
         question: The freedom that the study asks about; None: the highest that any schedule needs.
         ranked_by: What schedules are ordered by: `loss` or a metric.
         most_tokens: The most charged tokens that all of it may take.
+        common: Names of the settings of the user's own that hold for whole schedules.
     """
 
     spec: ConfirmSpec
@@ -67,6 +69,7 @@ class Confirmation:
     question: Rung | None = None
     ranked_by: str = LOSS
     most_tokens: int = 0
+    common: tuple[str, ...] = ()
 
     def runs(self, records: Sequence[TrialRecord]) -> Sequence[ConfirmRun]:
         """Everything that is to be trained on fresh seeds, the question's answer first.
@@ -98,9 +101,8 @@ class Confirmation:
     def _attribution(self, best: Champions) -> Sequence[_Draft]:
         if not self.spec.attribution or best.challenger is None or best.baseline is None:
             return []
-        swaps = ablations_of(
-            best.challenger.head.schedule, best.baseline.head.schedule, self.reference_lrs, self.budget
-        )
+        winner, baseline = best.challenger.head.schedule, best.baseline.head.schedule
+        swaps = ablations_of(winner, baseline, self.reference_lrs, self.budget, self.common)
         return [_Draft(arm="attribution", label=swap.label, schedule=swap.schedule) for swap in swaps.found]
 
 
@@ -133,7 +135,8 @@ def confirm_cost(study: Study, budget: BudgetSteps) -> ConfirmCost | None:
     by_loss = ranked_by(study.search.objectives) == LOSS
     with_tokens = by_loss and spec.equivalent_tokens and spec.seeds >= 2
     multiples = measured_multiples(budget) if with_tokens else ()
-    parts = len(PARTS) * len(study.stages) - 1 if spec.attribution and by_loss else 0
+    has_custom = any(custom_of_stage(study, index) for index in range(len(study.stages)))
+    parts = (len(PARTS) + has_custom) * len(study.stages) - 1 if spec.attribution and by_loss else 0
     budgets = study.search.repeats * spec.seeds * (schedules + sum(multiples) + parts)
     return ConfirmCost(
         seeds=spec.seeds,

@@ -13,6 +13,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from mbo_search.results.records.describe import part_settings
 from mbo_search.results.records.records import TrialSpec
+from mbo_search.study.checks.written import shown
+from mbo_search.study.spec.foreign.custom import CustomValue
 from mbo_search.study.spec.schedule import Schedule, Stage
 
 Value = float | str
@@ -32,7 +34,7 @@ def settings_of(schedule: Schedule) -> dict[str, Value]:
     return {
         f"{name}/{key}": value
         for name, stage in zip(names, schedule.stages, strict=True)
-        for key, value in _settings_of_stage(stage)
+        for key, value in settings_of_stage(stage)
     }
 
 
@@ -44,7 +46,8 @@ def _unique_names(schedule: Schedule) -> list[str]:
     return [f"{number}-{name}" for number, name in enumerate(names, start=1)]
 
 
-def _settings_of_stage(stage: Stage) -> Iterator[tuple[str, Value]]:
+def settings_of_stage(stage: Stage) -> Iterator[tuple[str, Value]]:
+    """All settings of a stage by name; those of a part of it stand below the part's name."""
     yield "optimizer", stage.optimizer
     yield "lr", stage.lr
     yield "share", stage.share
@@ -61,8 +64,14 @@ def _settings_of_stage(stage: Stage) -> Iterator[tuple[str, Value]]:
     yield "trainable", stage.trainable
     if stage.adapter is not None:
         yield "lora/targets", stage.adapter.targets
+    yield from ((f"custom/{name}", _plain(value)) for name, value in stage.custom.items())
     if stage.hand_over is not None:
         yield "hand_over", stage.hand_over
+
+
+def _plain(value: CustomValue) -> Value:
+    """Truth in a word: figures take it for a number otherwise."""
+    return shown(value) if isinstance(value, bool) else value
 
 
 def distributions_of(specs: Sequence[TrialSpec]) -> dict[str, BaseDistribution]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from mbo_search.model.size import num_parameters
+from mbo_search.model.size import num_parameters_told
 from mbo_search.report.comparison.comparability import Comparability, Difference, Pairing, pair
 from mbo_search.report.comparison.compared_runs import ComparedRun
 from mbo_search.report.style.i18n import Strings
@@ -77,11 +77,11 @@ def details(ordered: Sequence[ComparedRun], judged: Comparability, text: Strings
 def _difference(name: Difference, ordered: Sequence[ComparedRun], words: Mapping[str, str]) -> str:
     """Why they are not alike, with the values where a number says it."""
     setups = [one.source.setup for one in ordered]
-    values = {
-        "model": [num_parameters(setup.model, setup.vocab_size) for setup in setups],
+    values: Mapping[str, Sequence[int | None]] = {
+        "model": [num_parameters_told(setup.model, setup.vocab_size) for setup in setups],
         "budget": [setup.budget().total_tokens for setup in setups],
-    }.get(name, [])
-    told = list(dict.fromkeys(format_count(value) for value in values))
+    }
+    told = list(dict.fromkeys(format_count(value) for value in values.get(name, []) if value is not None))
     key = f"apart_{name}" if len(told) != 1 else f"apart_{name}_alike"
     return words[key].format(values=words["list"].join(told))
 

@@ -20,7 +20,8 @@ def draw_importance(
     """Draw horizontal bars, grouped by stage, each group with its sum."""
     rows: list[tuple[str, float, bool]] = []
     for stage in sorted({own for own, _, _ in info.shares}):
-        title = f"{names['stage']} {stage + 1}: {stage_names[stage] if 0 <= stage < len(stage_names) else ''}"
+        known = stage_names[stage] if 0 <= stage < len(stage_names) else ""
+        title = names["setting_study"] if stage < 0 else f"{names['stage']} {stage + 1}: {known}"
         rows.append((title, info.of_stage(stage), True))
         own = [(parameter_name(name, names), share, False) for at, name, share in info.shares if at == stage]
         rows += own[:most_rows]

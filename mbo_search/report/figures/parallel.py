@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, safe
 from mbo_search.report.figures.figure import Drawing, Figure
-from mbo_search.report.parameters import Axis, choice_name, parameter_axes, parameter_name, stage_of
+from mbo_search.report.parameters import Axis, choice_name, choice_text, parameter_axes, parameter_name, stage_of
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import format_number, format_perplexity
@@ -128,7 +128,7 @@ def _height(axis: Axis, value: float | int | str | None) -> float:
     if value is None:
         return MISSING_LANE
     if axis.choices:
-        return axis.choices.index(str(value)) / max(len(axis.choices) - 1, 1)
+        return axis.choices.index(choice_text(value)) / max(len(axis.choices) - 1, 1)
     number = float(value)
     if axis.high == axis.low:
         return 0.5

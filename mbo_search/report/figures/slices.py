@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, beyond, focus, perplexity_axis, round_ticks, rounded
 from mbo_search.report.figures.figure import Drawing, Figure
-from mbo_search.report.parameters import Axis, choice_name, parameter_axes, parameter_name, stage_of
+from mbo_search.report.parameters import Axis, choice_name, choice_text, parameter_axes, parameter_name, stage_of
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.palette import sequence
@@ -60,7 +60,7 @@ def _value(axis: Axis, record: TrialRecord) -> float | str | None:
     value = record.params.get(axis.parameter)
     if value is None:
         return None
-    return str(value) if axis.choices else float(value)
+    return choice_text(value) if axis.choices else float(value)
 
 
 def slice_label(axis: Axis, stage_names: Sequence[str], names: Mapping[str, str]) -> str:

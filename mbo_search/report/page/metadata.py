@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from mbo_search.report.data_block import DataBlock, data_block
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
+from mbo_search.study.spec.foreign.runner import RunnerSpec
 from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.study.spec.study import SizedModel
@@ -27,7 +28,9 @@ def shown_data(source: ReportSource, text: Strings) -> DataBlock | None:
 
 
 def data_facts(source: ReportSource, text: Strings) -> Facts:
-    """What turned the text into tokens, as (name, value) pairs."""
+    """What turned the text into tokens, as (name, value) pairs; nothing is known of a foreign trainer's text."""
+    if source.setup.runner is not None:
+        return []
     words, spec, setup = text["data"], source.study.data, source.setup
     versions = {} if source.metadata is None else source.metadata.versions
     return [
@@ -42,10 +45,12 @@ def data_facts(source: ReportSource, text: Strings) -> Facts:
 
 def environment_facts(source: ReportSource, text: Strings) -> Facts:
     """Environment of training, as (name, value) pairs."""
-    words, setup, model = text["environment"], source.setup, source.setup.model
+    if source.setup.runner is not None:
+        return _foreign_facts(source, source.setup.runner, text)
+    words, setup, model = text["environment"], source.setup, source.setup.own_model
     return [
         (words["model"], _shape(model, words)),
-        (words["parameters"], format_count(source.num_parameters)),
+        (words["parameters"], source.parameters_text(text)),
         (words["context"], str(model.context)),
         (words["budget"], format_count(source.budget.total_tokens)),
         (words["steps"], words["steps_value"].format(steps=source.budget.total_steps, tokens=setup.batch_tokens)),
@@ -53,6 +58,19 @@ def environment_facts(source: ReportSource, text: Strings) -> Facts:
         (words["precision"], setup.precision),
         (words["device"], setup.device),
         (words["threads"], str(setup.threads)),
+        (words["seed"], str(source.study.seed)),
+        *((name, value) for name, value in sorted(setup.numerics.items()) if name not in _SHOWN),
+    ]
+
+
+def _foreign_facts(source: ReportSource, runner: RunnerSpec, text: Strings) -> Facts:
+    """What is known of the training of a foreign trainer."""
+    words, setup = text["environment"], source.setup
+    return [
+        (words["runner"], f"{runner.name} {runner.version}".rstrip()),
+        (words["parameters"], words["untold_value"] if runner.parameters is None else source.parameters_text(text)),
+        (words["budget"], format_count(source.budget.total_tokens)),
+        (words["steps"], words["steps_value"].format(steps=source.budget.total_steps, tokens=setup.batch_tokens)),
         (words["seed"], str(source.study.seed)),
         *((name, value) for name, value in sorted(setup.numerics.items()) if name not in _SHOWN),
     ]
@@ -71,12 +89,13 @@ def commands(source: ReportSource) -> list[tuple[str, str]]:
     best = shlex.quote(str(source.path / "best.yaml"))
     study = shlex.quote(str(source.path / "study.yaml"))
     again = shlex.quote(f"{source.path}-again")
-    found = [("run", f"mbo-search run {study} --out {again}")]
+    allow = "" if source.study.runner is None else " --allow-code"
+    found = [("run", f"mbo-search run {study} --out {again}{allow}")]
     if source.ranked:
         found += [
-            ("replay", f"mbo-search replay {best}"),
-            ("train", f"mbo-search train {best} --out final-model"),
+            ("replay", f"mbo-search replay {best}{allow}"),
+            ("train", f"mbo-search train {best} --out final-model{allow}"),
         ]
     if source.ranked and not source.ranking.counts.confirm_runs:
-        found.append(("confirm", f"mbo-search confirm {folder}"))
+        found.append(("confirm", f"mbo-search confirm {folder}{allow}"))
     return found

@@ -31,7 +31,7 @@ from mbo_search.units import format_count
 
 _BEFORE_FIGURES = ("verdict", "ladder", "ranking")
 _DRAWN_BY_SCRIPT = ("timelines", "curves", "lr")
-_AFTER_FIGURES = ("samples", "failures", "data", "environment", "reproduce")
+_AFTER_FIGURES = ("failures", "data", "environment", "reproduce")
 _WIDE = frozenset({"timelines", "parallel", "tree", "attribution"})
 """Figures that need the whole width of a sheet of paper; the others stand side by side."""
 
@@ -89,14 +89,14 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
     values: dict[str, object] = {
         **page_context(text),
         **first_screen_values(source, text),
-        "sections": _sections(with_section, text),
+        "sections": _sections(with_section, text, has_samples=source.study.runner is None),
         "figure_sections": [block.key for block in with_section],
         "wide_figures": _WIDE,
         "title": page_title(source.study.study, source.ranking, text),
         "answer": answer_words(source.ranking, text),
         "icon": icon_of(outcome_of(source.ranking)),
         "scale_note": text["notes"]["scale"].format(
-            parameters=format_count(source.num_parameters), tokens=format_count(source.budget.total_tokens)
+            parameters=source.parameters_text(text), tokens=format_count(source.budget.total_tokens)
         ),
         "repeats": repeats_sentence(source.ranking.repeats, text),
         "warnings": warnings(source, text),
@@ -112,6 +112,7 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         },
         "schedules": schedule_lines(source),
         "samples": by_prompt(samples),
+        "is_foreign": source.study.runner is not None,
         "data": shown_data(source, text),
         "data_facts": data_facts(source, text),
         "environment_facts": environment_facts(source, text),
@@ -121,8 +122,9 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
     return render_page("page.html", values)
 
 
-def _sections(blocks: Sequence[FigureBlock], text: Strings) -> list[tuple[str, str]]:
+def _sections(blocks: Sequence[FigureBlock], text: Strings, *, has_samples: bool) -> list[tuple[str, str]]:
     """The sections of a report in their order, as (name, title) pairs."""
     titles = text["sections"]
     before, after = ([(key, titles[key]) for key in keys] for keys in (_BEFORE_FIGURES, _AFTER_FIGURES))
+    after = [("samples", titles["samples"]), *after] if has_samples else after
     return [*before, *((block.key, block.title) for block in blocks), *after]

@@ -168,7 +168,7 @@ def sentence(source: ReportSource, text: Strings) -> str:
     values = {
         "sentence": verdict.details,
         "trial": verdict.champion_trial,
-        "parameters": format_count(source.num_parameters),
+        "parameters": source.parameters_text(text),
         "tokens": format_count(source.budget.total_tokens),
     }
     kind = _kind(ranking)

@@ -35,6 +35,8 @@ _FACTS = (
     "hand_over",
     "hparams",
 )
+_CUSTOM = "custom"
+"""Beside them where a study has settings of the user's own."""
 
 
 class Column(TypedDict):
@@ -83,18 +85,28 @@ def ranking_table(source: ReportSource, text: Strings) -> Table:
         "memory": "bytes",
     }
     used = {key: kinds[key] for key in kinds if key == "stages" or any(row.get(key) is not None for row in rows)}
-    return _table(used, rows, [row.stages for row in source.ranked], text)
+    return _table(used, rows, [row.stages for row in source.ranked], _facts_of(source), text)
+
+
+def _facts_of(source: ReportSource) -> tuple[str, ...]:
+    """The facts of a stage, the same in all tables of a page."""
+    has_custom = any(stage.custom for record in source.records.values() for stage in record.schedule.stages)
+    return (*_FACTS, _CUSTOM) if has_custom else _FACTS
 
 
 def _table(
-    kinds: Mapping[str, str], rows: list[dict[str, Cell]], stages: Sequence[tuple[Stage, ...]], text: Strings
+    kinds: Mapping[str, str],
+    rows: list[dict[str, Cell]],
+    stages: Sequence[tuple[Stage, ...]],
+    facts: Sequence[str],
+    text: Strings,
 ) -> Table:
     """A table with these columns, by key with their kind, and the recipe of each row."""
     return {
         "columns": [{"key": key, "title": text["columns"][key], "kind": kind} for key, kind in kinds.items()],
-        "facts": _facts(text["facts"]),
+        "facts": [text["facts"][key] for key in facts],
         "rows": rows,
-        "stages": [_stages(own, text["names"]) for own in stages],
+        "stages": [_stages(own, facts, text["names"]) for own in stages],
     }
 
 
@@ -155,7 +167,8 @@ def failures_table(source: ReportSource, text: Strings) -> Table:
         "reached": "percent",
         "message": "text",
     }
-    return _table(kinds, [_failure_row(row, source, text) for row in rows], [row.stages for row in rows], text)
+    cells = [_failure_row(row, source, text) for row in rows]
+    return _table(kinds, cells, [row.stages for row in rows], _facts_of(source), text)
 
 
 def attribution_table(source: ReportSource, text: Strings) -> Table:
@@ -176,7 +189,8 @@ def attribution_table(source: ReportSource, text: Strings) -> Table:
         "remark": "text",
     }
     stages = [source.records[rows[0].trial].schedule.stages for rows in shown]
-    return _table(kinds, [_part_row(rows, source.question, text) for rows in shown], stages, text)
+    cells = [_part_row(rows, source.question, text) for rows in shown]
+    return _table(kinds, cells, stages, _facts_of(source), text)
 
 
 def _part_row(rows: Sequence[AttributionRow], rung: Rung, text: Strings) -> dict[str, Cell]:
@@ -218,14 +232,11 @@ def _failure_row(row: RankedTrial, source: ReportSource, text: Strings) -> dict[
     }
 
 
-def _facts(words: Mapping[str, str]) -> list[str]:
-    return [words[key] for key in _FACTS]
-
-
-def _stages(stages: tuple[Stage, ...], names: Mapping[str, str]) -> list[StageCell]:
+def _stages(stages: tuple[Stage, ...], keys: Sequence[str], names: Mapping[str, str]) -> list[StageCell]:
     facts = [stage_facts(stage, names) for stage in stages]
     return [
-        [stage.name, stage.share, *(own[key] for key in _FACTS)] for stage, own in zip(stages, facts, strict=True)
+        [stage.name, stage.share, *(own.get(key, "") for key in keys)]
+        for stage, own in zip(stages, facts, strict=True)
     ]
 
 

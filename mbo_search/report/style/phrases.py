@@ -28,10 +28,10 @@ def translated(sentence: str, text: Strings) -> str:
 
 def _setting(value: str, text: Strings) -> str:
     """The name of a searched setting in words; anything else stays."""
-    stage = stage_of(value)
+    stage, name = stage_of(value), parameter_name(value, text["names"])
     if stage < 0:
-        return value
-    return f"{text['names']['stage']} {stage + 1}, {parameter_name(value, text['names'])}"
+        return name if value.startswith("stage/") else value
+    return f"{text['names']['stage']} {stage + 1}, {name}"
 
 
 @functools.cache

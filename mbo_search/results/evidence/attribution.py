@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mbo_search.results.evidence.champions import Champions
-from mbo_search.results.records.describe import part_settings
+from mbo_search.results.records.describe import custom_settings, part_settings
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import ScheduleRuns, schedule_identity
 from mbo_search.results.statistics.paired import PairedTest, holm, paired_test
-from mbo_search.study.space.ablations import PARTS, Ablation, Ablations, Part, ablations_of
+from mbo_search.study.space.ablations import Ablation, Ablations, Part, ablations_of, parts_of
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps
@@ -21,6 +21,7 @@ _PART_WORDS = {
     "lr": "learning rate",
     "regularizers": "regularizers",
     "hand_over": "hand-over",
+    "custom": "own settings",
 }
 
 
@@ -88,11 +89,13 @@ class AttributionContext:
         reference_lrs: Reference learning rate of every optimizer at the study's width.
         budget: The study's budget in steps.
         is_asked: Whether the study asks for attribution.
+        common: Names of the settings of the user's own that hold for whole schedules.
     """
 
     reference_lrs: Mapping[str, float]
     budget: BudgetSteps
     is_asked: bool = False
+    common: tuple[str, ...] = ()
 
 
 def attribute(records: Sequence[TrialRecord], best: Champions, context: AttributionContext) -> Attribution | None:
@@ -102,7 +105,7 @@ def attribute(records: Sequence[TrialRecord], best: Champions, context: Attribut
     if challenger is None or best.baseline is None:
         return None
     winner = challenger.head.schedule
-    swaps = ablations_of(winner, best.baseline.head.schedule, context.reference_lrs, context.budget)
+    swaps = ablations_of(winner, best.baseline.head.schedule, context.reference_lrs, context.budget, context.common)
     if not runs and not (context.is_asked and not swaps.found and challenger.fresh):
         return None
     tested = {key: _test(challenger, found) for key, found in runs.items()}
@@ -117,7 +120,7 @@ def attribute(records: Sequence[TrialRecord], best: Champions, context: Attribut
         trial=challenger.head.trial,
         baseline_trial=best.baseline.head.trial,
         rows=tuple(rows),
-        unchanged=_unchanged(swaps, len(winner.stages)),
+        unchanged=_unchanged(swaps, winner, context.common),
         impossible=tuple(f"{swap.label}: {reason}" for swap, reason in swaps.impossible),
     )
 
@@ -197,6 +200,9 @@ def _shown(stage: Stage, part: str) -> tuple[str, ...]:
         return (f"{stage.lr:.4g}", *rates)
     if part == "hand_over":
         return (stage.hand_over or "start",)
+    custom = tuple(f"{name} {value}" for name, value in custom_settings(stage).items())
+    if part == "custom":
+        return custom
     clip = "no clipping" if stage.clip_norm is None else f"clipping {stage.clip_norm:g}"
     regularizers = (
         *(f"{one.kind} {one.strength:g}" for one in stage.regularizers),
@@ -207,10 +213,11 @@ def _shown(stage: Stage, part: str) -> tuple[str, ...]:
     if part == "regularizers":
         return regularizers
     optimizer = (f"{stage.optimizer} {stage.lr:.4g}", *rates)
-    return (*optimizer, *regularizers) if part == "stage" else optimizer
+    return (*optimizer, *regularizers, *custom) if part == "stage" else optimizer
 
 
-def _unchanged(swaps: Ablations, num_stages: int) -> tuple[str, ...]:
+def _unchanged(swaps: Ablations, winner: Schedule, common: Sequence[str]) -> tuple[str, ...]:
     known = {swap.label for swap in swaps.found} | {swap.label for swap, _ in swaps.impossible}
-    labels = [f"stage {stage + 1} {part}" for stage in range(num_stages) for part in PARTS]
+    parts = parts_of(winner.stages, common)
+    labels = [f"stage {stage + 1} {part}" for stage in range(len(winner.stages)) for part in parts]
     return tuple(label for label in labels if label not in known and label != "stage 1 hand_over")

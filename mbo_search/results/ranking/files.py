@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mbo_search.errors import RunDirectoryError, UserError
-from mbo_search.model.size import num_parameters
+from mbo_search.model.size import num_parameters_told
 from mbo_search.results.evidence.attribution import AttributionContext
 from mbo_search.results.evidence.ladder import charges_of, ladder_context
 from mbo_search.results.evidence.noise import EarlierNoise, noise_of_earlier
@@ -69,6 +69,7 @@ def _ranking_of_search(
         objectives=study.search.objectives,
         attribution=AttributionContext(
             reference_lrs=reference_lrs(study),
+            common=tuple(study.custom),
             budget=budget,
             is_asked=study.confirm is not None and study.confirm.attribution,
         ),
@@ -138,8 +139,9 @@ def _write_tables(run: RunDirectory, ranking: Ranking) -> None:
 
 def scale_of(setup: TrainSetup) -> str:
     """Describe the size at which a study's answer holds."""
-    parameters = num_parameters(setup.model, setup.vocab_size)
-    return f"at {_millions(parameters)} parameters, {_millions(setup.budget().total_tokens)} tokens"
+    parameters = num_parameters_told(setup.model, setup.vocab_size)
+    size = "" if parameters is None else f"{_millions(parameters)} parameters, "
+    return f"at {size}{_millions(setup.budget().total_tokens)} tokens"
 
 
 def _millions(count: int) -> str:

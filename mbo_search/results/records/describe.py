@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mbo_search.study.checks.written import shown
 from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.schedule import Stage
 
@@ -19,6 +20,7 @@ def describe_stage(stage: Stage) -> str:
     parts = [f"{stage.share * 100:.4g} %", stage.optimizer, f"{stage.lr:.4g}", stage.lr_shape.kind]
     parts += [f"{name}={value:g}" for name, value in part_settings(stage).items()]
     parts += [f"{regularizer.kind}={regularizer.strength:g}" for regularizer in stage.regularizers]
+    parts += [f"{name}={value}" for name, value in custom_settings(stage).items()]
     parts += [] if stage.trainable == "all" else [f"only {stage.trainable}"]
     parts += ["reset"] if stage.hand_over == "reset" else []
     return " ".join(parts)
@@ -38,6 +40,15 @@ def part_settings(stage: Stage) -> dict[str, float]:
         **{f"{kind}/weight_decay": decay for kind, decay in stage.weight_decays.items()},
         **({} if stage.adapter is None else _adapter(stage.adapter)),
     }
+
+
+def custom_settings(stage: Stage) -> dict[str, str]:
+    """Settings of the user's own trainer as they are written in files.
+
+    >>> custom_settings(Stage(name="cool", share=1, optimizer="adamw", lr=0.1, custom={"size": 8, "flash": True}))
+    {'size': '8', 'flash': 'true'}
+    """
+    return {name: shown(value) for name, value in stage.custom.items()}
 
 
 def _adapter(adapter: Adapter) -> dict[str, float]:

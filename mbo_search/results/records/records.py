@@ -24,7 +24,7 @@ SEARCH_ARMS: tuple[Arm, ...] = ("baseline", "control", "tuned", "line", "shape",
 LOWER_ARMS: tuple[Arm, ...] = ("control", "tuned", "line", "shape", "settings")
 """The searches of the opponents."""
 
-Params = dict[str, float | int | str]
+Params = dict[str, bool | float | int | str]
 """Choices of a searcher by parameter name."""
 
 _Seconds = Annotated[float, Field(ge=0, le=1e11)]

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mbo_search.data.metadata import DataMetadata
 from mbo_search.data.progress import PrepareReporter, tell_nobody
 from mbo_search.errors import DataError, Problem, RunDirectoryError, command_line
 from mbo_search.results.records.hostile_files import read_description
 from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.study.spec.foreign.runner import RunnerSpec
+from mbo_search.study.spec.study import DataSpec
 from mbo_search.study.study import Study
 from mbo_search.system.files import write_json
 from mbo_search.train.setup.setup import TrainSetup
@@ -42,6 +44,29 @@ def cached_data(setup: TrainSetup, cache: Path) -> PreparedData | None:
     return None
 
 
+class NamesText(Protocol):
+    """A study, or those sections of one that say which text it trains on."""
+
+    @property
+    def data(self) -> DataSpec:
+        """Section of the text."""
+
+    @property
+    def runner(self) -> RunnerSpec | None:
+        """Section of the trainer."""
+
+
+def prepared_data(study: NamesText, cache: Path, tell: PrepareReporter = tell_nobody) -> PreparedData | None:
+    """The text of a study, prepared; None where a trainer of its own has it.
+
+    Raises:
+        DataError: If it cannot be prepared.
+    """
+    from mbo_search.data.prepare import prepare
+
+    return None if study.runner is not None else prepare(study.data, cache, tell)
+
+
 def data_again(run: RunDirectory, study: Study, cache: Path, tell: PrepareReporter = tell_nobody) -> PreparedData:
     """Find the data of a run, or prepare what a study names now; the tokens may then be others.
 
@@ -66,11 +91,24 @@ def same_data(run: RunDirectory, cache: Path) -> PreparedData:
     Raises:
         DataError: If a source is missing, or gives other tokens than when the study began.
     """
+    refuse_foreign(run.study().runner, where=str(run.path))
     prepared = data_again(run, run.study(), cache)
     if prepared.metadata.fingerprint != run.setup().data_fingerprint:
         rule = f"needs its prepared text, which is not in the cache {cache}; made again it has other tokens"
         raise DataError([_lost(run, rule), *what_changed(run, prepared.metadata)])
     return prepared
+
+
+def refuse_foreign(runner: RunnerSpec | None, *, where: str) -> None:
+    """Refuse what needs text and weights of a study whose trainer keeps both to itself.
+
+    Raises:
+        DataError: If the study names a trainer.
+    """
+    if runner is not None:
+        rule = f"was trained by {runner.name}, whose text and weights only that trainer can read"
+        hint = "ask it; what a search found is in best.yaml, for people and for your own scripts"
+        raise DataError([Problem(key="runner", where=where, rule=rule, hint=hint)])
 
 
 def _lost(run: RunDirectory, rule: str) -> Problem:

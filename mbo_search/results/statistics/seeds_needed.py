@@ -113,19 +113,54 @@ def seeds_to_decide(
         Seeds in all, more than were used: a planned look, or a multiple of 24 beyond; None if more than 9,600 would
         be needed, and without a measured spread, which nothing can be planned with.
     """
+    return seeds_to_pass(test, nats_of_percent(worthwhile_percent), power=power)
+
+
+def seeds_to_pass(test: SequentialTest, goal: float, *, power: float = POWER) -> int | None:
+    """Number of seeds as `seeds_to_decide` says it, for differences in any unit.
+
+    Args:
+        test: The undecided test.
+        goal: Smallest gain worth having, in the unit of the differences.
+        power: Wanted probability of a decision.
+    """
     if not test.sd_nats:
         return None
-    state = _State(
+    candidates = [number for number in (*PLANNED_LOOKS, *_FURTHER_LOOKS) if number > test.num_seeds]
+    shares = _shares_decided(_measured(test), test.spending, goal)
+    index = bisect.bisect_left(candidates, power, key=shares)
+    return candidates[index] if index < len(candidates) else None
+
+
+def chance_to_pass(test: SequentialTest, goal: float, num_seeds: int) -> float:
+    """The probability that an undecided test is decided by a number of seeds, looking after every one.
+
+    Args:
+        test: The undecided test, with a measured spread.
+        goal: Smallest gain worth having, in the unit of the differences.
+        num_seeds: Seeds in all, at most 48 more than were used.
+
+    Returns:
+        A share of 20,000 simulated sequences, always the same ones.
+    """
+    assert test.sd_nats, "nothing can be planned without a measured spread"
+    state = _measured(test)
+    decided = np.zeros(_NUM_PATHS, dtype=bool)
+    for estimates in _future(state, num_seeds):
+        decided |= _passed(state, estimates, test.spending, goal)
+    return float(decided.mean())
+
+
+def _measured(test: SequentialTest) -> _State:
+    """What a test has measured, taken for the truth."""
+    assert test.sd_nats is not None, "without a spread there is no state"
+    return _State(
         num_seeds=test.num_seeds,
         mean=test.mean_nats,
         sd=test.sd_nats,
         documents=(test.document_se_nats or 0.0) ** 2,
         documents_freedom=0 if test.num_documents is None else test.num_documents - 1,
     )
-    goal = nats_of_percent(worthwhile_percent)
-    candidates = [number for number in (*PLANNED_LOOKS, *_FURTHER_LOOKS) if number > test.num_seeds]
-    index = bisect.bisect_left(candidates, power, key=_shares_decided(state, test.spending, goal))
-    return candidates[index] if index < len(candidates) else None
 
 
 def _shares_decided(state: _State, spending: Spending, goal: float) -> Callable[[int], float]:
@@ -134,23 +169,26 @@ def _shares_decided(state: _State, spending: Spending, goal: float) -> Callable[
     All numbers of seeds share the looks of the next 48 seeds, which are taken once.
     """
 
-    def passed(estimates: _Estimates) -> _Flags:
-        is_better = estimates.means - _half_widths(state, estimates, spending.better) > 0
-        is_worse = estimates.means + _half_widths(state, estimates, spending.worse) < goal
-        return is_better | is_worse
-
     by_seeds: dict[int, _Flags] = {}
     decided = np.zeros(_NUM_PATHS, dtype=bool)
     for estimates in _future(state, state.num_seeds + _NUM_STEPS):
-        decided = by_seeds[estimates.num_seeds] = decided | passed(estimates)
+        decided = by_seeds[estimates.num_seeds] = decided | _passed(state, estimates, spending, goal)
 
     def share(num_seeds: int) -> float:
         if num_seeds in by_seeds:
             return float(by_seeds[num_seeds].mean())
         num_new = num_seeds - state.num_seeds
-        return float((decided | passed(_with_more(state, num_new, *_jump(num_new)))).mean())
+        estimates = _with_more(state, num_new, *_jump(num_new))
+        return float((decided | _passed(state, estimates, spending, goal)).mean())
 
     return share
+
+
+def _passed(state: _State, estimates: _Estimates, spending: Spending, goal: float) -> _Flags:
+    """On which paths an end has passed 0 or the goal at one look."""
+    is_better = estimates.means - _half_widths(state, estimates, spending.better) > 0
+    is_worse = estimates.means + _half_widths(state, estimates, spending.worse) < goal
+    return is_better | is_worse
 
 
 def _half_widths(state: _State, estimates: _Estimates, level: float) -> _Array:

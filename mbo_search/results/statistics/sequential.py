@@ -344,8 +344,18 @@ def decide(test: SequentialTest, worthwhile_percent: float = WORTHWHILE_PERCENT)
         `no` if the interval excludes a worthwhile gain; else `yes` if the lower end lay above 0 at any look; else,
         and always with fewer than 6 seeds, `undecided`.
     """
+    return decide_against(test, nats_of_percent(worthwhile_percent))
+
+
+def decide_against(test: SequentialTest, goal: float) -> Answer:
+    """Answer as `decide` does, for differences in any unit.
+
+    Args:
+        test: The test after all seeds so far.
+        goal: Smallest gain worth having, in the unit of the differences.
+    """
     if test.num_seeds < FEWEST_SEEDS:
         return "undecided"
-    if test.high_nats is not None and test.high_nats < nats_of_percent(worthwhile_percent):
+    if test.high_nats is not None and test.high_nats < goal:
         return "no"
     return "yes" if test.better_at is not None else "undecided"

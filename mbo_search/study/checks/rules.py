@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from mbo_search.errors import Problem
 from mbo_search.study.checks import choices as check_choices
+from mbo_search.study.checks import custom as check_own
 from mbo_search.study.checks import metrics as check_metrics
 from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
+from mbo_search.study.checks import runners as check_runners
 from mbo_search.study.checks import sections as check_sections
 from mbo_search.study.checks import shares as check_shares
 from mbo_search.study.checks import tasks as check_tasks
@@ -44,6 +46,8 @@ _STRATEGIES = (
 
 RULES: tuple[Rule, ...] = (
     Rule(check=check_sections.check_name, reads=("study",)),
+    Rule(check=check_runners.check_runner, reads=("runner", "data", "model")),
+    Rule(check=check_runners.check_reuse, reads=("runner", "search.searcher", "search.pruner")),
     Rule(check=check_sections.check_words, reads=("data",)),
     Rule(check=check_sections.check_tokenizer, reads=("data.tokenizer",)),
     Rule(check=check_tasks.check_task, reads=("data.task", "data.text_field")),
@@ -60,6 +64,8 @@ RULES: tuple[Rule, ...] = (
     Rule(check=check_sections.check_reference_lrs, reads=()),
     Rule(check=check_sections.check_stage_names, reads=("stages.*.name",)),
     Rule(check=check_choices.check_choices, reads=("model.layers", "model.adapters")),
+    Rule(check=check_own.check_custom, reads=()),
+    Rule(check=check_own.check_custom_stages, reads=("custom", "stage_defaults.custom", "stages.*.custom")),
     Rule(check=check_sections.check_optimizers_named, reads=("stages.*.optimizer", "stage_defaults.optimizer")),
     Rule(check=check_sections.check_baselines, reads=()),
     Rule(

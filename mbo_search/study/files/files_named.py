@@ -29,7 +29,7 @@ def with_base(study: Study, base: Path) -> Study:
         absolute_path(name, base) if split_baseline(name) is None and is_schedule_path(name) else name
         for name in study.baselines
     )
-    sections = sections_with_base(study.data, study.model, base)
+    sections = sections_with_base(study, base)
     return study.model_copy(update={**sections, "baselines": baselines})
 
 
@@ -37,7 +37,12 @@ def file_problems(study: StudySpec, base: Path, already_wrong: Collection[str]) 
     """Report files that a study names but that do not exist, and schedule files that do not fit it."""
     budget_is_wrong = any(path.startswith(("budget", "train")) for path in already_wrong)
     budget = None if budget_is_wrong else _budget(study)
-    found = (*_missing(study, base), *_bad_model(study, base), *_bad_schedules(study, base, budget))
+    found = (
+        *_missing(study, base),
+        *_bad_model(study, base),
+        *_bad_runner(study, base),
+        *_bad_schedules(study, base, budget),
+    )
     return tuple(problem for problem in found if problem.key not in already_wrong)
 
 
@@ -87,6 +92,17 @@ def _bad_model(study: StudySpec, base: Path) -> Iterator[Problem]:
     )
     unusable = list(_unusable(name, base, missing))
     yield from unusable or _lacking(Path(absolute_path(name, base)), missing)
+
+
+def _bad_runner(study: StudySpec, base: Path) -> Iterator[Problem]:
+    """A folder in which no command can start, or code that is no file."""
+    runner = study.runner
+    if runner is None:
+        return
+    places = [("runner.code", runner.file)] if runner.code else [("runner.folder", runner.folder)]
+    for key, path in places:
+        hint = f"paths start at {base}"
+        yield from _unusable(path, base, Problem(key=key, value=path, rule="does not exist", hint=hint))
 
 
 def _lacking(folder: Path, missing: Problem) -> Iterator[Problem]:

@@ -17,7 +17,10 @@ Origin = Literal["file", "--set", "default", "stage_defaults"]
 
 
 def origins_in(document: YamlDocument, study: StudySpec) -> Mapping[str, Origin]:
-    """Say for each setting of a study whether it was written, set, or filled in."""
+    """Say for each setting of a study whether it was written, set, or filled in.
+
+    What only a trainer of the user's own has is left out where there is none.
+    """
     return {".".join(map(str, loc)): _origin(document, loc) for loc in _settings(study)}
 
 
@@ -25,11 +28,19 @@ def _settings(study: StudySpec) -> Iterator[Loc]:
     for name, value in study:
         if name == "stages":
             for index, stage in enumerate(study.stages):
-                yield from (("stages", index, field) for field in type(stage).model_fields)
+                inherits = study.stage_defaults.custom is not None
+                fields = type(stage).model_fields if inherits else _fields_told(stage)
+                yield from (("stages", index, field) for field in fields)
+        elif name == "custom":
+            yield from ((name, setting) for setting in value)
         elif isinstance(value, BaseModel):
-            yield from ((name, field) for field in type(value).model_fields)
-        else:
+            yield from ((name, field) for field in _fields_told(value))
+        elif name != "runner":
             yield (name,)
+
+
+def _fields_told(section: BaseModel) -> Iterator[str]:
+    return (field for field, value in section if field != "custom" or value is not None)
 
 
 def _origin(document: YamlDocument, loc: Loc) -> Origin:

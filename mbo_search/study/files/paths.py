@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.lookup import CORPORA
+from mbo_search.study.spec.foreign.runner import RunnerSpec
 from mbo_search.study.spec.study import AnyModel, DataSpec
 from mbo_search.units import printable
 
@@ -52,16 +54,34 @@ def _bad_path(path: str, rule: str) -> StudyError:
     return StudyError([Problem(key="", value=printable(path), rule=rule, hint=hint)])
 
 
-def sections_with_base(data: DataSpec, model: AnyModel, base: Path) -> dict[str, DataSpec | AnyModel]:
-    """Make every path in the sections of data and model absolute; returns both by their names."""
-    return sections_with_paths(data, model, lambda path: absolute_path(path, base))
+class NamesFiles(Protocol):
+    """A study, or those sections of one that name files and folders."""
+
+    @property
+    def data(self) -> DataSpec:
+        """Section of the text."""
+
+    @property
+    def model(self) -> AnyModel:
+        """Section of the model."""
+
+    @property
+    def runner(self) -> RunnerSpec | None:
+        """Section of the trainer."""
 
 
-def sections_with_paths(
-    data: DataSpec, model: AnyModel, change: Callable[[str], str]
-) -> dict[str, DataSpec | AnyModel]:
-    """Write every path in the sections of data and model in another way; returns both by their names."""
-    return {"data": _data_with_paths(data, change), "model": model.with_paths(change)}
+def sections_with_base(sections: NamesFiles, base: Path) -> dict[str, object]:
+    """Make every path in the sections of data, model and runner absolute; returns them by their names."""
+    return sections_with_paths(sections, lambda path: absolute_path(path, base))
+
+
+def sections_with_paths(sections: NamesFiles, change: Callable[[str], str]) -> dict[str, object]:
+    """Write every path in the sections of data, model and runner in another way; returns them by their names."""
+    return {
+        "data": _data_with_paths(sections.data, change),
+        "model": sections.model.with_paths(change),
+        "runner": sections.runner and sections.runner.with_paths(change),
+    }
 
 
 def _data_with_paths(data: DataSpec, change: Callable[[str], str]) -> DataSpec:

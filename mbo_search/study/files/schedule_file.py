@@ -12,12 +12,14 @@ from typing import Literal, TypeVar
 from pydantic import (
     BaseModel,
     Field,
+    SerializeAsAny,
     SerializerFunctionWrapHandler,
     StrictBool,
     StrictFloat,
     StrictInt,
     ValidationError,
     model_serializer,
+    model_validator,
 )
 
 from mbo_search.errors import Problem, StudyError
@@ -32,8 +34,18 @@ from mbo_search.study.files.read_text import read_text
 from mbo_search.study.files.yaml_document import YamlDocument, read_document
 from mbo_search.study.files.yaml_dump import dump_yaml
 from mbo_search.study.spec.base import Description, without_empty
+from mbo_search.study.spec.foreign.runner import ForeignModel, RunnerSpec
 from mbo_search.study.spec.schedule import BLOCK_KINDS, Schedule, Stage
-from mbo_search.study.spec.study import AnyModel, BudgetSpec, DataSpec, EvaluationSpec, StudySpec, TrainSpec
+from mbo_search.study.spec.study import (
+    AnyModel,
+    BudgetSpec,
+    DataSpec,
+    EvaluationSpec,
+    ForeignText,
+    StudySpec,
+    TrainSpec,
+    with_foreign_sections,
+)
 
 
 class StudySections(Description):
@@ -42,6 +54,7 @@ class StudySections(Description):
     Attributes:
         study: Name of the study.
         seed: Seed of every search trial.
+        runner: Who trains; None: the built-in trainer.
         data: Where the text comes from.
         model: What is trained.
         budget: What one full schedule costs.
@@ -51,11 +64,17 @@ class StudySections(Description):
 
     study: str
     seed: StrictInt = Field(ge=0, lt=2**31)
-    data: DataSpec
-    model: AnyModel
+    runner: RunnerSpec | None = Field(default=None, exclude_if=lambda runner: runner is None)
+    data: SerializeAsAny[DataSpec] = Field(exclude_if=lambda data: isinstance(data, ForeignText))
+    model: AnyModel = Field(exclude_if=lambda model: isinstance(model, ForeignModel))
     budget: BudgetSpec
     train: TrainSpec
     evaluation: EvaluationSpec
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_foreign_sections(cls, data: object) -> object:
+        return with_foreign_sections(data)
 
 
 class Provenance(Description):
@@ -120,6 +139,7 @@ def sections_of(study: StudySpec) -> StudySections:
     return StudySections(
         study=study.study,
         seed=study.seed,
+        runner=study.runner,
         data=study.data,
         model=study.model,
         budget=study.budget,
@@ -135,7 +155,7 @@ def load_schedule_file(path: Path) -> ScheduleFile:
         StudyError: If it cannot be read or breaks the format; with every problem found.
     """
     file = parse_schedule_file(read_text(path), str(path))
-    sections = sections_with_base(file.study.data, file.study.model, path.parent)
+    sections = sections_with_base(file.study, path.parent)
     return file.model_copy(update={"study": file.study.model_copy(update=sections)})
 
 

@@ -1,15 +1,17 @@
-"""The JSON Schema of a study file as people write it, short forms included, for editors and other programs.
+"""JSON Schemas of study files as people write them, and of exported schedules, for editors and other programs.
 
-The schema says what can be said without arithmetic: keys, types, ranges of single numbers, names. The rules between
-settings are in `checks`; a file that the schema accepts may still break those.
+A schema says what can be said without arithmetic: keys, types, ranges of single numbers, names. The rules between
+settings are in `checks`; a file that its schema accepts may still break those.
 """
 
 from __future__ import annotations
 
 import json
 
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from mbo_search.study.files.schedule_file import ScheduleFile
 from mbo_search.study.spec.json_forms import SHARED
 from mbo_search.study.spec.study import StudySpec
 
@@ -18,20 +20,46 @@ Schema = dict[str, object]
 
 def schema_text() -> str:
     """Write the schema as the text of `studies/study.schema.json`."""
-    return json.dumps(study_schema(), indent=1, ensure_ascii=True) + "\n"
+    return as_text(study_schema())
 
 
 def study_schema() -> Schema:
-    """Make the schema, JSON Schema 2020-12."""
+    """Make the schema of study files."""
+    return schema_of(StudySpec, "mbo-search study")
+
+
+def schedule_schema_text() -> str:
+    """Write the schema as the text of `docs/schemas/schedule.schema.json`."""
+    return as_text(schedule_schema())
+
+
+def schedule_schema() -> Schema:
+    """Make the schema of exported schedules, YAML or JSON."""
+    return schema_of(ScheduleFile, "mbo-search schedule")
+
+
+def schema_of(model: type[BaseModel], title: str) -> Schema:
+    """Make the schema of what a model reads, JSON Schema 2020-12.
+
+    Args:
+        model: The model.
+        title: What such a document is called.
+    """
     shared: Schema = {}
-    schema = _with_references(StudySpec.model_json_schema(mode="validation"), shared)
+    schema = _with_references(model.model_json_schema(mode="validation"), shared)
     assert isinstance(schema, dict)
+    definitions = {**schema.get("$defs", {}), **shared}
     return {
         "$schema": GenerateJsonSchema.schema_dialect,
         **schema,
-        "$defs": {**schema["$defs"], **shared},
-        "title": "mbo-search study",
+        **({"$defs": definitions} if definitions else {}),
+        "title": title,
     }
+
+
+def as_text(schema: Schema) -> str:
+    """Write a schema as it is published."""
+    return json.dumps(schema, indent=1, ensure_ascii=True) + "\n"
 
 
 def _with_references(schema: object, shared: Schema) -> object:

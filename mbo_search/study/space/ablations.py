@@ -5,7 +5,7 @@ An ablation changes one stage, whole or in one respect, and as little else as ke
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,11 +18,18 @@ from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage, make_groups
 from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
 
-Part = Literal["stage", "optimizer", "lr", "regularizers", "hand_over"]
+Part = Literal["stage", "optimizer", "lr", "regularizers", "hand_over", "custom"]
 """Part that is put back: the whole strategy of a stage, its optimizer with the learning rate, the learning rate
-alone, its regularizers with weight decay and clipping, or what happens to the optimizer's state at its start."""
+alone, its regularizers with weight decay and clipping, what happens to the optimizer's state at its start, or the
+settings of the user's own trainer."""
 
 PARTS: tuple[Part, ...] = ("stage", "optimizer", "lr", "regularizers", "hand_over")
+"""Parts that every stage has."""
+
+
+def parts_of(stages: Sequence[Stage], common: Collection[str]) -> tuple[Part, ...]:
+    """The parts of a schedule: `custom` is one only where a stage has settings of the user's own for itself."""
+    return (*PARTS, "custom") if any(stage.custom.keys() - set(common) for stage in stages) else PARTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,32 +68,33 @@ class Ablations:
 
 
 def ablations_of(
-    winner: Schedule, baseline: Schedule, reference_lrs: Mapping[str, float], budget: BudgetSteps
+    winner: Schedule,
+    baseline: Schedule,
+    reference_lrs: Mapping[str, float],
+    budget: BudgetSteps,
+    common: Collection[str] = (),
 ) -> Ablations:
     """Put each part of a schedule back to the baseline's, one at a time.
 
     Where the two have different numbers of stages, every stage of the winner is compared with the baseline's last
     one, keeps its own learning-rate shape, and the baseline counts as carrying its state on. A learning rate is put
-    back relative to the optimizer's reference.
+    back relative to the optimizer's reference. What all stages must have in common, the settings named in `common`,
+    stays the winner's.
     """
     found: list[Ablation] = []
     impossible: list[tuple[Ablation, str]] = []
     same_stages = len(winner.stages) == len(baseline.stages)
     for index, stage in enumerate(winner.stages):
         model = baseline.stages[index if same_stages else -1]
-        model = (
-            model
-            if same_stages
-            else model.model_copy(
-                update={
-                    "lr_shape": stage.lr_shape,
-                    "warmup": stage.warmup,
-                    "hand_over": "carry" if index else None,
-                    "adapter": stage.adapter,
-                }
-            )
-        )
-        for part in PARTS:
+        kept: dict[str, object] = {
+            "lr_shape": stage.lr_shape,
+            "warmup": stage.warmup,
+            "hand_over": "carry" if index else None,
+            "adapter": stage.adapter,
+        }
+        custom = {**model.custom, **{name: stage.custom[name] for name in common if name in stage.custom}}
+        model = model.model_copy(update={"custom": custom, **({} if same_stages else kept)})
+        for part in parts_of(winner.stages, common):
             ablation = _ablation(winner, index, part, _put_back(stage, model, part, reference_lrs), budget=budget)
             if _segments(ablation.schedule, budget) is None:
                 impossible.append((ablation, "its warm-up does not fit into the stage"))
@@ -117,6 +125,8 @@ def _put_back(stage: Stage, model: Stage, part: Part, reference_lrs: Mapping[str
         decay = model.weight_decay if OPTIMIZERS[stage.optimizer].decoupled_decay else stage.weight_decay
         changes = {"regularizers": model.regularizers, "weight_decay": decay, "clip_norm": model.clip_norm}
         changes |= {"groups": make_groups(stage.lr_ratios, model.weight_decays)}
+    elif part == "custom":
+        changes = {"custom": model.custom}
     else:
         changes = {"hand_over": model.hand_over}
     return stage.model_copy(update=changes)

@@ -14,6 +14,7 @@ from mbo_search.study.catalogue.hand_over import can_carry
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.space.custom_axes import OF_STAGE, OF_STUDY, CustomAxes, custom_parameters
 from mbo_search.study.space.parameters import Condition, Parameter, Value, numeric_parameter
 from mbo_search.study.spec.adapters import LoraSpec
 from mbo_search.study.spec.schedule import HandOver
@@ -53,6 +54,8 @@ class StageAxes:
         layer_decay: Learning rate of a layer over that of the layer above it; None: the same in all.
         groups: Settings of kinds of blocks, such as `embeddings/lr_ratio`; those that are not set are the stage's.
         adapter: Adapters that are put beside the weights when the first stage begins; None in later ones.
+        custom: Settings of the user's own that are chosen for this stage.
+        common: Settings of the user's own that are chosen once, for all stages of a schedule.
     """
 
     name: str
@@ -70,6 +73,8 @@ class StageAxes:
     layer_decay: Numeric | None = None
     groups: Mapping[str, Numeric] = field(default_factory=dict)
     adapter: LoraSpec | None = None
+    custom: CustomAxes = field(default_factory=dict)
+    common: CustomAxes = field(default_factory=dict)
 
 
 def set_label(regularizers: RegularizerSet) -> str:
@@ -102,6 +107,8 @@ def stage_parameters(axes: StageAxes, index: int, *, previous: StageAxes | None,
         *_regularizer_parameters(axes, at),
         Parameter(name=f"{at}/trainable", choices=axes.trainable),
         *_hand_over_parameter(axes, index, previous),
+        *custom_parameters(f"{at}/{OF_STUDY}", axes.common),
+        *custom_parameters(f"{at}/{OF_STAGE}", axes.custom),
     ]
 
 

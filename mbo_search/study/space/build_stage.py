@@ -9,8 +9,10 @@ from mbo_search.study.catalogue.hand_over import can_carry, carries_second_momen
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.axes import StageAxes, set_label
+from mbo_search.study.space.custom_axes import OF_STAGE, OF_STUDY, custom_values
 from mbo_search.study.space.parameters import Value
 from mbo_search.study.spec.adapters import Adapter, make_adapter
+from mbo_search.study.spec.foreign.custom import CustomValue
 from mbo_search.study.spec.reference_lr import LR_DIGITS
 from mbo_search.study.spec.schedule import BLOCK_KINDS, HandOver, LrShape, Regularizer, Stage, make_groups
 from mbo_search.study.spec.segments import BudgetSteps
@@ -61,6 +63,7 @@ def build_stage(
         layer_decay=float(values["layer_decay"]) if "layer_decay" in values else None,
         groups=make_groups(_of_blocks(values, "lr_ratio"), _of_blocks(values, "weight_decay")),
         adapter=None if axes.adapter is None else _adapter(values),
+        custom=_custom(axes, values),
     )
 
 
@@ -136,6 +139,12 @@ def _adapter(values: Mapping[str, Value]) -> Adapter:
         dropout=float(values["lora/dropout"]),
         targets=str(values["lora/targets"]),
     )
+
+
+def _custom(axes: StageAxes, values: Mapping[str, Value]) -> dict[str, CustomValue]:
+    """Settings of the user's own in order of their names, wherever they were chosen."""
+    common, own = custom_values(OF_STUDY, axes.common, values), custom_values(OF_STAGE, axes.custom, values)
+    return dict(sorted({**common, **own}.items()))
 
 
 def _regularizers(axes: StageAxes, values: Mapping[str, Value]) -> tuple[Regularizer, ...]:

@@ -1,12 +1,13 @@
 """Defaults of a study: built-in strategy settings, `stage_defaults`, and a stage's own keys.
 
-A stage's key replaces the default whole; nothing is merged below the level of a key.
+A stage's key replaces the default whole; nothing is merged below the level of a key but the names of `custom`.
 """
 
 from __future__ import annotations
 
 from typing import TypeVar
 
+from mbo_search.study.spec.foreign.custom import CustomChoice
 from mbo_search.study.spec.schedule import LORA
 from mbo_search.study.spec.study import (
     LrShapeChoice,
@@ -64,8 +65,14 @@ def stage_with_defaults(study: StudySpec, index: int) -> StageSpace:
         name: value if value is not None else _setting(filled.stage_defaults, name)
         for name, value in _settings(stage).items()
     }
+    merged["custom"] = custom_of_stage(filled, index) or None
     unused = _LATER_STAGES_ONLY if index == 0 else _FIRST_STAGE_ONLY
     return stage.model_copy(update=merged | dict.fromkeys(unused))
+
+
+def custom_of_stage(study: StudySpec, index: int) -> dict[str, CustomChoice]:
+    """Settings of the user's own that a stage has for itself: these alone are merged name by name."""
+    return {**(study.stage_defaults.custom or {}), **(study.stages[index].custom or {})}
 
 
 def _with_shape(stage: StageSpace, defaults: StageDefaults, *, is_last: bool) -> StageSpace:

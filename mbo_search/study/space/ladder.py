@@ -26,6 +26,7 @@ from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.axes import StageAxes, hparam_values
+from mbo_search.study.space.custom_axes import custom_may_change
 from mbo_search.study.space.single_strategy import control_axes
 from mbo_search.study.space.space import Space, resolved_stages, space_of, staged_space
 from mbo_search.study.spec.annealing import is_annealed
@@ -208,6 +209,7 @@ def _settings_may_change(stages: Sequence[StageAxes]) -> bool:
         or any(len(axes.regularizers) > 1 or _has_free_strength(axes) for axes in stages)
         or len(set(chain.from_iterable(axes.trainable for axes in stages))) > 1
         or _hparams_may_differ(stages)
+        or custom_may_change([axes.custom for axes in stages])
     )
 
 

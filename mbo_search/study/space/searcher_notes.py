@@ -40,6 +40,8 @@ def searcher_of(study: StudySpec, num_stages: int) -> str:
     The tree searcher has nothing to share in a space of one stage; its model there is TPE's. It learns from losses
     at the ends of stages, and so serves the loss alone.
     """
+    if study.runner is not None and not study.runner.reuse and study.search.searcher == "auto":
+        return "tpe"  # without states there is nothing to share, and the ends of stages come too late to probe
     if study.search.objectives != ("loss",) and study.search.searcher == "auto":
         return "tpe"
     if study.search.searcher in ("auto", "tree"):

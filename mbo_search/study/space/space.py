@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from mbo_search.study.space.axes import StageAxes, stage_parameters
 from mbo_search.study.space.build_stage import build_stage
+from mbo_search.study.space.custom_axes import stage_custom
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.space.parameters import Parameter, SpaceSize, Suggest, Value, choose, count_points, searched
 from mbo_search.study.space.tied import NOTHING, Tied, spread, tied_parameters
@@ -141,6 +142,8 @@ def _stage_axes(study: StudySpec, index: int) -> StageAxes:
         layer_decay=stage.layer_decay,
         groups=_group_axes(stage),
         adapter=None if index else study.model.lora,
+        custom=stage_custom(study, index),
+        common=dict(sorted(study.custom.items())),
     )
 
 

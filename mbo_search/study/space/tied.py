@@ -17,12 +17,15 @@ Tied = Literal["nothing", "optimizer", "strategy"]
 
 NOTHING: Tied = "nothing"
 
+_FOR_ALL_STAGES = "study"
+"""Settings of the user's own that hold for a whole schedule are chosen once whatever else is."""
+
 _OF_THE_LEARNING_RATE = ("lr", "lr_relative", "lr_shape", "rewarm", "share", "warmup")
 
 
 def tied_parameters(declared: Sequence[Parameter], tied: Tied) -> tuple[Parameter, ...]:
     """Parameters of stages that have something in common."""
-    if tied == NOTHING:
+    if tied == NOTHING and not any(_is_common(one.name) for one in declared):
         return tuple(declared)
     shapes = _shape_names(declared)
     later = {
@@ -37,7 +40,7 @@ def tied_parameters(declared: Sequence[Parameter], tied: Tied) -> tuple[Paramete
 
 def spread(values: Mapping[str, Value], tied: Tied, num_stages: int) -> dict[str, Value]:
     """Values of all stages out of those that were chosen."""
-    if tied == NOTHING:
+    if tied == NOTHING and not any(map(_is_common, values)):
         return dict(values)
     first = {name.removeprefix("stage/0/"): value for name, value in values.items() if name.startswith("stage/0/")}
     shapes = {str(value) for name, value in values.items() if name.endswith("/lr_shape")}
@@ -54,10 +57,16 @@ def _shape_names(declared: Sequence[Parameter]) -> set[str]:
 def _is_tied(name: str, tied: Tied, shapes: set[str]) -> bool:
     """Tell whether a parameter is chosen once; settings of a shape (`stage/1/wsd/decay`) belong to the rate."""
     _, _, setting = name.split("/", 2)
+    if _is_common(name) or tied == NOTHING:
+        return _is_common(name)
     if tied == "optimizer":
         return setting == "optimizer"
     owner = setting.partition("/")[0]
     return owner not in _OF_THE_LEARNING_RATE and owner not in shapes and owner != "hand_over"
+
+
+def _is_common(name: str) -> bool:
+    return name.split("/", 3)[2] == _FOR_ALL_STAGES
 
 
 def _on_first(condition: Condition, later: set[str]) -> Condition:

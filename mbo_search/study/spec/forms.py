@@ -23,6 +23,7 @@ KIND = "kind"
 
 NUMERIC = "a number|a list of numbers|{low: ..., high: ...}"
 LR = f"{NUMERIC}|{{relative: ...}}"
+CUSTOM = "a number|a name|true or false|a list of them|{low: ..., high: ...}"
 SETTING = "a number|a name|a list of them|{low: ..., high: ...}"
 
 PRESET_NUMBERS = ("layers", "width", "heads", "context")
@@ -49,6 +50,15 @@ def lr(value: object) -> str | None:
 def setting(value: object) -> str | None:
     """Tell which form of an optimizer's or a shape's setting was meant."""
     return "name" if isinstance(value, str) else numeric(value)
+
+
+def custom(value: object) -> str | None:
+    """Tell which form of a setting of the user's own was meant."""
+    if isinstance(value, bool | int | float | str):
+        return "value"
+    if isinstance(value, list | tuple):
+        return "choices"
+    return "CustomRange" if _keys(value) & {"low", "high"} else None
 
 
 def count(value: object) -> object:
@@ -144,6 +154,8 @@ def model(value: object) -> object:
 
 def model_kind(value: object) -> str:
     """Tell which kind of model was meant; what names no other one is a fresh decoder."""
+    if isinstance(value, BaseModel) and type(value).__name__ == "ForeignModel":
+        return "ForeignModel"
     kinds = {"pretrained": "PretrainedSpec", "architecture": "ArchitectureSpec", "code": "OwnModuleSpec"}
     return next((kind for key, kind in kinds.items() if key in _keys(value)), "ModelSpec")
 

@@ -20,7 +20,7 @@ from mbo_search.study.spec.task import FORMS
 Schema = dict[str, object]
 
 
-SHARED = ("optimizers", "optimizer settings", "lr_shapes", "lr_shape settings", "regularizers")
+SHARED = ("optimizers", "optimizer settings", "lr_shapes", "lr_shape settings", "regularizers", "custom settings")
 """Titles of schemas that are used more than once."""
 
 
@@ -63,9 +63,7 @@ class TaskForms:
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Answer pydantic."""
         required = [{"required": list(keys)} for keys in FORMS.values()]
-        section = handler(core)
-        handler.resolve_ref_schema(section)["oneOf"] = required
-        return section
+        return {"allOf": [handler(core)], "oneOf": required}
 
 
 def optimizers() -> Schema:
@@ -91,6 +89,20 @@ def regularizers() -> Schema:
     mapping: Schema = {**_object(strengths), "minProperties": 1}
     one_set: Schema = {"type": "array", "items": mapping}
     return {"title": "regularizers", "anyOf": [mapping, {"type": "array", "minItems": 1, "items": one_set}]}
+
+
+def custom() -> Schema:
+    """Settings of the user's own: each a value, a list of values of one kind, or a range."""
+    number: Schema = {"type": "number"}
+    interval = _object({"low": number, "high": number, "log": {"type": "boolean"}}, required=("low", "high"))
+    kinds: list[Schema] = [number, {"type": "boolean"}, {"type": "string", "minLength": 1}]
+    lists = [{"type": "array", "minItems": 1, "items": kind} for kind in kinds]
+    return {
+        "title": "custom settings",
+        "type": "object",
+        "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]{0,63}$"},
+        "additionalProperties": {"anyOf": [*kinds, *lists, interval]},
+    }
 
 
 def metrics() -> Schema:

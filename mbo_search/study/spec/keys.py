@@ -18,6 +18,7 @@ from mbo_search.extensions import Registry
 from mbo_search.study.catalogue.entries import OptimizerDefinition, RegularizerDefinition
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.spec.foreign.custom import key_material
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.segments import Segment
 
@@ -55,6 +56,16 @@ def segment_keys(root: str, segments: Sequence[Segment]) -> tuple[str, ...]:
     return tuple(keys)
 
 
+def whole_key(key: str, segments: Sequence[Segment]) -> str:
+    """Key of a schedule that is trained as a whole: it is evaluated at its own stage ends, and only there.
+
+    Args:
+        key: The key after its last segment.
+        segments: All of its segments.
+    """
+    return _hash({"whole": key, "ends": [segment.last_step for segment in segments if segment.ends_stage]})
+
+
 def _material(segment: Segment) -> Json:
     stage, info = segment.stage, OPTIMIZERS[segment.stage.optimizer]
     return {
@@ -71,6 +82,7 @@ def _material(segment: Segment) -> Json:
         "hand_over": segment.hand_over,
         **_rates(stage),
         **_adapter(stage),
+        **({"custom": key_material(stage.custom)} if stage.custom else {}),
         **({"ends_stage": True} if segment.ends_stage and _acts_at_stage_end(stage) else {}),
     }
 

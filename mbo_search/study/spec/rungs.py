@@ -22,6 +22,7 @@ from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.effective import groups_in_force, layer_decay_in_force
+from mbo_search.study.spec.foreign.custom import key_material
 from mbo_search.study.spec.lr_shapes import lr_factor
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
 
@@ -83,6 +84,7 @@ def _settings(stage: Stage) -> tuple[object, ...]:
         frozenset(stage.trainable.split("+")),
         layer_decay_in_force(stage),
         groups_in_force(stage),
+        key_material(stage.custom),
     )
 
 

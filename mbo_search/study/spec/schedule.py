@@ -12,7 +12,8 @@ from typing import Literal
 from pydantic import Field, SerializerFunctionWrapHandler, StrictFloat, model_serializer
 
 from mbo_search.study.spec.adapters import Adapter
-from mbo_search.study.spec.base import Description, without_unset
+from mbo_search.study.spec.base import Description, without_empty, without_unset
+from mbo_search.study.spec.foreign.custom import CustomValue
 
 HandOver = Literal["carry", "reset"]
 
@@ -83,6 +84,7 @@ class Strategy(Description):
         groups: Settings of the parameters of some kinds of blocks, by kind; None: those of the stage in all.
         adapter: Adapters that are put beside the weights when the first stage begins, and stay; None: none, and in
             later stages always.
+        custom: Settings of the user's own trainer, by name; those that hold for a whole study among them.
     """
 
     optimizer: str
@@ -98,10 +100,11 @@ class Strategy(Description):
     layer_decay: StrictFloat | None = Field(default=None, gt=0, le=1)
     groups: dict[str, BlockGroup] | None = None
     adapter: Adapter | None = None
+    custom: dict[str, CustomValue] = {}
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_unset(write(self), "layer_decay", "groups", "adapter")
+        return without_unset(without_empty(write(self), "custom"), "layer_decay", "groups", "adapter")
 
     @property
     def lr_ratios(self) -> dict[str, float]:

@@ -7,6 +7,7 @@ and ranges of single numbers are checked here, the rules between settings by `St
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeGuard
 
 from pydantic import (
@@ -15,11 +16,13 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SerializeAsAny,
     SerializerFunctionWrapHandler,
     StrictBool,
     StrictFloat,
     StrictInt,
     Tag,
+    ValidationError,
     model_serializer,
     model_validator,
 )
@@ -28,6 +31,8 @@ from pydantic.config import JsonDict
 from mbo_search.study.catalogue.searchers import SearcherName
 from mbo_search.study.spec import forms, json_forms
 from mbo_search.study.spec.base import Description, explain, without_empty, without_unset
+from mbo_search.study.spec.foreign.custom import CustomSpace
+from mbo_search.study.spec.foreign.runner import ForeignModel, RunnerSpec
 from mbo_search.study.spec.fresh_models import ArchitectureModel, ArchitectureSpec, OwnModule, OwnModuleSpec
 from mbo_search.study.spec.generate import GenerateSpec
 from mbo_search.study.spec.network_facts import ModelDescription
@@ -259,6 +264,7 @@ class StageDefaults(Description):
         rewarm: Warm-up of a later stage as a share of the budget; `auto` warms up where second moments are lost.
         layer_decay: Learning rate of a layer over that of the layer above it; 1 is the same in all.
         groups: Kinds of blocks with a learning rate or a weight decay of their own.
+        custom: Settings of your own trainer, by name; those of `stage_defaults` hold where a stage sets no other.
     """
 
     model_config = ConfigDict(json_schema_extra=_without_null)
@@ -285,10 +291,11 @@ class StageDefaults(Description):
     rewarm: Numeric | Auto | None = None
     layer_decay: Numeric | None = None
     groups: GroupSettings | None = None
+    custom: CustomSpace | None = None
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_unset(write(self), "layer_decay", "groups")
+        return without_unset(write(self), "layer_decay", "groups", "custom")
 
 
 class StageSpace(StageDefaults):
@@ -369,6 +376,12 @@ class DataSpec(Description):
         return without_unset(write(self), "task", "weights")
 
 
+class ForeignText(DataSpec):
+    """The text of a trainer that is not ours, which the study does not name."""
+
+    source: tuple[str, ...] = ()
+
+
 class ModelSpec(ModelDescription):
     """A Llama-style decoder. `{size: tiny}` is replaced by the preset's numbers when a study is read.
 
@@ -403,11 +416,13 @@ AnyModel = Annotated[
     Annotated[ModelSpec, json_forms.ModelForm(), Tag("ModelSpec")]
     | Annotated[PretrainedSpec, Tag("PretrainedSpec")]
     | Annotated[ArchitectureSpec, Tag("ArchitectureSpec")]
-    | Annotated[OwnModuleSpec, Tag("OwnModuleSpec")],
+    | Annotated[OwnModuleSpec, Tag("OwnModuleSpec")]
+    | Annotated[ForeignModel, Tag("ForeignModel")],
     Discriminator(forms.model_kind),
     BeforeValidator(forms.model),
 ]
-"""A fresh decoder, a model that training starts from, another architecture, or the user's own module."""
+"""A fresh decoder, a model that training starts from, another architecture, the user's own module, or that of a
+trainer that is not ours."""
 
 SizedModel = ModelSpec | PretrainedModel | ArchitectureModel | OwnModule
 """A model whose size is known without reading its weights."""
@@ -577,18 +592,31 @@ class ResourcesSpec(Description):
     store: StoreSpec = StoreSpec()
 
 
+def with_foreign_sections(study: object) -> object:
+    """Give a study that names its trainer the sections that it leaves to it, unless it has them."""
+    if not isinstance(study, Mapping) or study.get("runner") is None:
+        return study
+    try:
+        runner = RunnerSpec.model_validate(study["runner"])
+    except ValidationError:  # told by the section's own check
+        return {"data": ForeignText(), "model": ForeignModel(), **study}
+    return {"data": ForeignText(), "model": ForeignModel(parameters=runner.parameters, width=runner.width), **study}
+
+
 class StudySpec(Description):
     """A study as far as types go: data, model, budget, space, and how to search. `Study` obeys the rules as well.
 
     Attributes:
         study: Name, and default run directory under `reports/`.
         seed: Seed of initialisation, data order and noise of every search trial, and of the searcher.
+        runner: Who trains; None: the built-in trainer. With it, `data` and `model` are left out.
         data: Where the text comes from.
         model: What is trained.
         budget: What one full schedule may cost.
         train: How a step is computed.
         evaluation: How a trial is measured.
         reference_lr: Reference learning rates that replace the catalogue's, by optimizer.
+        custom: Settings of your own trainer, by name, with one value for all stages of a schedule.
         stage_defaults: Strategy settings of every stage that does not set its own.
         stages: The stages and their choices.
         search: How the space is searched.
@@ -600,12 +628,14 @@ class StudySpec(Description):
 
     study: str
     seed: StrictInt = Field(default=0, ge=0, lt=2**31)
-    data: DataSpec
-    model: AnyModel
+    runner: RunnerSpec | None = Field(default=None, exclude_if=lambda runner: runner is None)
+    data: SerializeAsAny[DataSpec] = Field(exclude_if=lambda data: isinstance(data, ForeignText))
+    model: AnyModel = Field(exclude_if=lambda model: isinstance(model, ForeignModel))
     budget: BudgetSpec
     train: TrainSpec
     evaluation: EvaluationSpec = EvaluationSpec()
     reference_lr: Annotated[dict[str, StrictFloat], json_forms.JsonForm(json_forms.reference_lrs)] = {}
+    custom: CustomSpace = Field(default={}, exclude_if=lambda custom: not custom)
     stage_defaults: StageDefaults = StageDefaults()
     stages: tuple[StageSpace, ...] = Field(min_length=1)
     search: SearchSpec = SearchSpec()
@@ -619,4 +649,4 @@ class StudySpec(Description):
     @model_validator(mode="before")
     @classmethod
     def _with_own_tokenizer(cls, data: object) -> object:
-        return forms.with_own_tokenizer(data)
+        return forms.with_own_tokenizer(with_foreign_sections(data))

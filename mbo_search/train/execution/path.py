@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING
 
-from mbo_search.study.spec.keys import segment_keys
+from mbo_search.study.spec.keys import segment_keys, whole_key
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import Segment, cut
 
@@ -23,12 +23,14 @@ class SchedulePath:
         keys: Key of the node at the end of each segment.
         seed: Seed of initialization, data order and noise.
         branch_points: Numbers of segments after which schedules of the study may leave a stage.
+        is_whole: Whether it is trained in one call, as its trainer keeps no states.
     """
 
     segments: tuple[Segment, ...]
     keys: tuple[str, ...]
     seed: int
     branch_points: frozenset[int] = frozenset()
+    is_whole: bool = False
 
     @property
     def tokens_done(self) -> tuple[int, ...]:
@@ -47,7 +49,9 @@ class SchedulePath:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Consecutive segments of one stage, trained in one call; the state at their end is kept.
+    """Consecutive segments, trained in one call; the state at their end is kept.
+
+    They are of one stage, unless their trainer keeps no states.
 
     Attributes:
         segments: At least one.
@@ -81,11 +85,14 @@ def schedule_path(schedule: Schedule, setup: TrainSetup, seed: int) -> ScheduleP
         StudyError: If the schedule does not fit the budget's grid.
     """
     segments = cut(schedule, setup.budget())
+    keys = segment_keys(setup.root_key(seed), segments)
+    is_whole = setup.runner is not None and not setup.runner.reuse
     return SchedulePath(
         segments=segments,
-        keys=segment_keys(setup.root_key(seed), segments),
+        keys=(*keys[:-1], whole_key(keys[-1], segments)) if is_whole else keys,
         seed=seed,
         branch_points=frozenset(setup.branch_points),
+        is_whole=is_whole,
     )
 
 
@@ -118,6 +125,8 @@ def next_spans(path: SchedulePath, num_done: int) -> list[Span]:
 
 def _kept(path: SchedulePath) -> set[int]:
     """Numbers of segments after which the state is kept."""
+    if path.is_whole:
+        return {len(path.segments)}
     kept = {segment.index + 1 for segment in path.segments if segment.ends_stage}
     for first, last in zip([0, *sorted(kept)], sorted(kept), strict=False):
         stage = path.segments[first:last]

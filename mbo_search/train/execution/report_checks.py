@@ -62,7 +62,7 @@ def is_finite(metrics: Metrics) -> bool:
     return _are_finite([metrics.loss, metrics.averaged_loss, metrics.ema_loss, *metrics.scores.values()])
 
 
-def _numbers_of(mean: StepMean) -> tuple[float, float, float]:
+def _numbers_of(mean: StepMean) -> tuple[float, float | None, float]:
     """Everything measured of a few steps."""
     return mean.train_loss, mean.grad_norm, mean.seconds
 

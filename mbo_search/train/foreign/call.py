@@ -59,6 +59,10 @@ class SpanCall:
             )
         )
 
+    def tell(self, line: ReportLine) -> None:
+        """Tell a line that somebody else wrote."""
+        self._tell(line)
+
     def should_stop(self) -> bool:
         """Return whether to save into `partial` and return None; to be asked before every step."""
         return self._stop()

@@ -8,19 +8,17 @@ after the request, or whether it is the last one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, StrictBool, StrictFloat, StrictInt, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, StrictFloat, model_serializer
 
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.base import Description, without_empty, without_unset
+from mbo_search.study.spec.foreign.custom import CustomValue
 from mbo_search.study.spec.schedule import BlockGroup, Regularizer
 from mbo_search.study.spec.segments import EffectiveHandOver, Segment
-
-CustomValue = StrictBool | StrictInt | StrictFloat | str
-"""A value of a setting of the user's own."""
 
 
 class SpanStrategy(Description):
@@ -67,7 +65,7 @@ class StagePart(Description):
         first_step: Optimizer steps of the schedule done before it.
         last_step: Optimizer steps of the schedule done after it.
         hand_over: What happens to the optimizer before its first step: `start` builds the first optimizer,
-            `continue` goes on with the same one, `carry` takes what the new optimizer can use of the old one's
+            `continue` keeps the same one, `carry` takes what the new optimizer can use of the old one's
             state, `reset` begins with an empty state.
         strategy: How it is trained.
         lrs: Learning rate of each of its steps, warm-up and decay included.
@@ -176,7 +174,6 @@ def _part(segments: Sequence[Segment]) -> StagePart:
     first = segments[0]
     stage = first.stage
     decays = OPTIMIZERS[stage.optimizer].decoupled_decay
-    custom: Mapping[str, CustomValue] = getattr(stage, "custom", None) or {}
     return StagePart(
         first_step=first.first_step,
         last_step=segments[-1].last_step,
@@ -191,7 +188,7 @@ def _part(segments: Sequence[Segment]) -> StagePart:
             layer_decay=stage.layer_decay,
             groups=stage.groups,
             adapter=stage.adapter,
-            custom=dict(custom),
+            custom=stage.custom,
         ),
         lrs=tuple(
             segment.lr(step) for segment in segments for step in range(segment.first_step, segment.last_step)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-from mbo_search.study.spec.base import Description, without_empty, without_unset
+from mbo_search.study.spec.base import Description, explain, without_empty, without_unset
 
 RESULT_FILE = "result.json"
 """Name of the file that a command writes last."""
@@ -29,7 +29,7 @@ class SpanResult(Description):
         peak_memory_bytes: Most memory that was in use; None where it is not measured.
     """
 
-    model_config = ConfigDict(allow_inf_nan=True)
+    model_config = ConfigDict(allow_inf_nan=True, ser_json_inf_nan="constants")
 
     schema_version: Literal["mbo-search/span-result/1"] = "mbo-search/span-result/1"
     val_loss: float
@@ -60,7 +60,13 @@ class ReportLine(BaseModel):
         val_loss: Validation loss; needed at the end of each part of a request with several parts.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="allow",
+        allow_inf_nan=True,
+        ser_json_inf_nan="constants",
+        json_schema_extra=explain,
+    )
 
     step: int = Field(ge=0)
     tokens: int | None = None

@@ -88,12 +88,12 @@ class CountedWeights:
 
 def count_weights(study: Study, setup: TrainSetup) -> CountedWeights:
     """Count the weights of a trial; of a fresh model all count as learning."""
-    total = num_parameters(setup.model, setup.vocab_size)
-    if not isinstance(setup.model, PretrainedModel):
+    total = num_parameters(setup.own_model, setup.vocab_size)
+    if not isinstance(setup.own_model, PretrainedModel):
         return CountedWeights(total, total)
     from mbo_search.model.learning import LearningWeights  # the door to transformers
 
-    counted = LearningWeights(setup.model, study.model.lora)
+    counted = LearningWeights(setup.own_model, study.model.lora)
     opponents = "all" if study.model.lora is None else LORA
     trainable = {opponents, *(chosen for axes in staged_space(study).stages for chosen in axes.trainable)}
     return CountedWeights(total + counted.in_adapters, max(map(counted.of, trainable)))
@@ -101,7 +101,7 @@ def count_weights(study: Study, setup: TrainSetup) -> CountedWeights:
 
 def trial_memory(study: Study, setup: TrainSetup, slots: int) -> TrialMemory:
     """Predict the memory of one trial of a study."""
-    model = setup.model
+    model = setup.own_model
     floats = _activation_floats(setup)
     size = _HALF_BYTES if setup.precision == "bfloat16" else _FLOAT_BYTES
     token_bytes = floats * size + 3 * setup.vocab_size * _FLOAT_BYTES
@@ -118,13 +118,13 @@ def trial_memory(study: Study, setup: TrainSetup, slots: int) -> TrialMemory:
 
 
 def _process_bytes(setup: TrainSetup) -> int:
-    has_library = isinstance(setup.model, NetworkFacts) and setup.model.library is not None
+    has_library = isinstance(setup.own_model, NetworkFacts) and setup.own_model.library is not None
     return _PROCESS_BYTES + (_LIBRARY_BYTES if has_library else 0)
 
 
 def _activation_floats(setup: TrainSetup) -> int:
     """What the backward pass keeps of a token, logits aside: all of every layer, or its input and all of one."""
-    model = setup.model
+    model = setup.own_model
     is_plain = isinstance(model, NetworkFacts) and model.architecture in _PLAIN
     layer = 9 * model.width + 2 * mlp_width(model) if is_plain else 11 * model.width + 4 * mlp_width(model)
     layers = layer + model.layers * model.width if setup.gradient_checkpointing else model.layers * layer

@@ -8,23 +8,33 @@ from mbo_search.metrics.library import check_libraries
 from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.study.spec.segments import resolve_budget
-from mbo_search.study.spec.study import Numeric, Range, SizedModel
+from mbo_search.study.spec.study import SizedModel
 from mbo_search.study.study import Study
 from mbo_search.system.cores import available_cores
 from mbo_search.system.device import Device
+from mbo_search.train.setup.branches import branch_points
 from mbo_search.train.setup.eval_text import validation_use
+from mbo_search.train.setup.foreign import foreign_numerics, foreign_setup
 from mbo_search.train.setup.memory import check_memory, trial_memory
 from mbo_search.train.setup.setup import TrainSetup
 
 
-def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSetup:
+def resolve_setup(study: Study, prepared: PreparedData | None, workers: int) -> TrainSetup:
     """Settle how a study trains here; loading torch and measuring take up to a few seconds.
+
+    Args:
+        study: The study.
+        prepared: Its text; None where a trainer of its own trains it.
+        workers: Trials at once.
 
     Raises:
         StudyError: If the batch does not fit the context, the budget does not fit the grid, or the library of a
             metric is missing.
         DataError: If there is too little text for the evaluation windows.
     """
+    if study.runner is not None:
+        return foreign_setup(study, study.runner)
+    assert prepared is not None, "the built-in trainer needs text"
     from mbo_search.train.setup.probe import choose_arithmetic, default_device
 
     _check_batch(study)
@@ -34,7 +44,7 @@ def resolve_setup(study: Study, prepared: PreparedData, workers: int) -> TrainSe
     smallest = _smallest_setup(study, prepared, device, workers)
     check_memory(study, smallest, workers)  # measuring builds the model, which must not end this process
     precision, micro_batch = choose_arithmetic(
-        study, smallest.model, smallest.vocab_size, device=device, threads=smallest.threads
+        study, smallest.own_model, smallest.vocab_size, device=device, threads=smallest.threads
     )
     setup = smallest.model_copy(update={"precision": precision, "micro_batch": micro_batch})
     setup = _within_memory(study, setup, workers)
@@ -100,6 +110,8 @@ def _within_memory(study: Study, setup: TrainSetup, workers: int) -> TrainSetup:
 
 def numerics_here(setup: TrainSetup) -> dict[str, str]:
     """The numerics of a setup on this machine; equal to its own where it trains to the same bits."""
+    if setup.runner is not None:
+        return foreign_numerics(setup.runner)
     from mbo_search.train.setup.arithmetic_fingerprint import numerics
 
     return numerics(setup)
@@ -146,24 +158,3 @@ def _check_batch(study: Study) -> None:
         problems.append(Problem(key="train.micro_batch", value=str(micro_batch), rule=rule, hint="or `auto`"))
     if problems:
         raise StudyError(problems)
-
-
-def branch_points(study: Study) -> tuple[int, ...]:
-    """Grid points at which some schedule of the study may leave a stage, the end of the budget aside."""
-    num_segments = round(1 / study.budget.grid)
-    reachable = {0}
-    found: set[int] = set()
-    for stage in study.stages:
-        if stage.share == "rest":
-            break
-        lengths = _lengths(stage.share, num_segments)
-        reachable = {start + length for start in reachable for length in lengths if start + length < num_segments}
-        found |= reachable
-    return tuple(sorted(found))
-
-
-def _lengths(share: Numeric, num_segments: int) -> set[int]:
-    if isinstance(share, Range):
-        return set(range(round(share.low * num_segments), round(share.high * num_segments) + 1))
-    shares = share if isinstance(share, tuple) else (share,)
-    return {round(choice * num_segments) for choice in shares}

@@ -14,11 +14,15 @@ from pydantic import Field
 
 from mbo_search.model.size import mlp_width
 from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.foreign.runner import ForeignModel, RunnerSpec
 from mbo_search.study.spec.keys import root_key
 from mbo_search.study.spec.network_facts import NetworkFacts, Predicted
 from mbo_search.study.spec.segments import BudgetSteps, scaled_budget
 from mbo_search.study.spec.study import SizedModel
 from mbo_search.system.device import Device, Precision
+
+RUNNER = "runner"
+"""Name among the numerics of a trainer that is not ours: states of two trainers never mix."""
 
 
 class TrainSetup(Description):
@@ -27,6 +31,8 @@ class TrainSetup(Description):
     Attributes:
         schema_version: Version of this format.
         model: What is trained.
+        runner: Who trains; None: the built-in trainer. With it, what is said of text, vocabulary, evaluation and
+            arithmetic has no meaning.
         vocab_size: Tokens of the vocabulary.
         data_folder: Where the prepared data lie; in `setup.json` only the name of that folder in the cache.
         data_fingerprint: Names the tokens.
@@ -52,7 +58,8 @@ class TrainSetup(Description):
     """
 
     schema_version: Literal["mbo-search/setup/1"] = "mbo-search/setup/1"
-    model: SizedModel
+    model: SizedModel | ForeignModel
+    runner: RunnerSpec | None = Field(default=None, exclude_if=lambda runner: runner is None)
     vocab_size: int = Field(gt=0)
     data_folder: str
     data_fingerprint: str
@@ -74,6 +81,12 @@ class TrainSetup(Description):
     judged_fingerprint: str | None = None
     branch_points: tuple[int, ...] = ()
     numerics: dict[str, str]
+
+    @property
+    def own_model(self) -> SizedModel:
+        """The model that the built-in trainer trains."""
+        assert not isinstance(self.model, ForeignModel), "the study is trained by a runner of its own"
+        return self.model
 
     @property
     def num_sequences(self) -> int:
@@ -128,8 +141,10 @@ class TrainSetup(Description):
         return (index + 1) * self.points // self.num_segments > index * self.points // self.num_segments
 
 
-def _material(model: SizedModel) -> dict[str, object]:
+def _material(model: SizedModel | ForeignModel) -> dict[str, object]:
     """What of a model decides its first weights, the seed aside; where a folder lies does not."""
+    if isinstance(model, ForeignModel):
+        return {}
     if isinstance(model, NetworkFacts):
         return model.key_material
     return model.model_dump(mode="json") | {"mlp_width": mlp_width(model)}

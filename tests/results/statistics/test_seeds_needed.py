@@ -10,7 +10,14 @@ import pytest
 from scipy import stats
 
 from mbo_search.results.statistics.documents import DocumentDifferences
-from mbo_search.results.statistics.seeds_needed import documents_to_decide, power, seeds_to_decide
+from mbo_search.results.statistics.paired import nats_of_percent
+from mbo_search.results.statistics.seeds_needed import (
+    chance_to_pass,
+    documents_to_decide,
+    power,
+    seeds_to_decide,
+    seeds_to_pass,
+)
 from mbo_search.results.statistics.sequential import (
     PLANNED_LOOKS,
     decide,
@@ -134,3 +141,14 @@ def test_more_text_is_not_asked_for_where_seeds_are_the_larger_part():
     assert small.larger_part == "seeds"
     assert documents_to_decide(seeds_only) is None
     assert documents_to_decide(small) is None
+
+
+def test_the_chance_of_a_decision_grows_with_seeds_and_is_what_the_plan_wants():
+    test = sequential_test([0.004, -0.002, 0.009, 0.001, 0.006, -0.003, 0.005], spending=FIRST)
+    goal = 0.005
+    needed = seeds_to_pass(test, goal)
+    assert needed is not None
+    assert seeds_to_pass(test, nats_of_percent(0.5)) == seeds_to_decide(test, 0.5)
+    chances = [chance_to_pass(test, goal, number) for number in (8, 12, 24, 48)]
+    assert chances == sorted(chances)
+    assert chance_to_pass(test, goal, min(needed, 55)) >= 0.8 or needed > 55

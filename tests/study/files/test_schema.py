@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from mbo_search.errors import StudyError
 from mbo_search.study.examples import example_names, example_path
 from mbo_search.study.files.long_form import study_mapping
-from mbo_search.study.files.schema import schema_text, study_schema
+from mbo_search.study.files.schema import schedule_schema, schema_text, study_schema
 from mbo_search.study.files.study_file import dump_study, parse_study
 from mbo_search.study.files.yaml_document import read_document
 from mbo_search.study.study import Study
@@ -40,6 +40,12 @@ def test_the_committed_schema_is_current():
 def test_the_schema_is_a_schema():
     rules = jsonschema.Draft202012Validator(jsonschema.Draft202012Validator.META_SCHEMA)
     assert [error.message for error in rules.iter_errors(study_schema())] == []
+
+
+def test_the_schema_of_schedules_is_a_schema_that_refuses_what_the_reader_refuses():
+    schema = schedule_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert not jsonschema.Draft202012Validator(schema).is_valid({"stages": []})
 
 
 @pytest.mark.parametrize("name", example_names())

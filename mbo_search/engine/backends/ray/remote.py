@@ -64,10 +64,13 @@ def _worker(folder: Path, plan_json: str, sent: SentRunner | None = None) -> Tri
     if changed:
         raise UserError(f"this machine's arithmetic differs from that of the study: {'; '.join(changed)}")
     store = ObjectFolder.at(store_url(plan.store_url))
-    prepared = fetch_prepared(plan.setup.data_fingerprint, store, user_cache() / "fetched")
+    prepared = None
+    if plan.setup.runner is None:
+        prepared = fetch_prepared(plan.setup.data_fingerprint, store, user_cache() / "fetched")
     if plan.memory_fraction < 1.0:
         cap_gpu_memory(plan.memory_fraction)
-    setup = plan.setup.model_copy(update={"data_folder": str(prepared.folder)})
+    data_folder = "" if prepared is None else str(prepared.folder)
+    setup = plan.setup.model_copy(update={"data_folder": data_folder})
     here_plan = plan.model_copy(update={"setup": setup})
     return TrialWorker(
         RunDirectory(folder), here_plan, prepared=prepared, runner=runner, mirror=PartialMirror(store)

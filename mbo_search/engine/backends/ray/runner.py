@@ -28,7 +28,7 @@ from mbo_search.engine.control.controller import SearchController
 from mbo_search.errors import Problem, UserError, command_line
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.system.same_code import code_here
-from mbo_search.trial.reports import StageRunner
+from mbo_search.train.runners import GivenRunner
 
 if TYPE_CHECKING:
     from mbo_search.engine.backends.ray.adapter import TuneAdapter
@@ -61,7 +61,7 @@ class RayJob:
     run: RunDirectory
     slots: RaySlots
     cluster: Cluster | None = None
-    runner: StageRunner | None = None
+    runner: GivenRunner | None = None
 
 
 def run_on_ray(
@@ -181,7 +181,7 @@ def _announce_remotely(run: RunDirectory) -> _Session:
     return _Session(train=train_remote_trial, config=config, stop=flags.stop, keep_log=_append(run))
 
 
-def _with_runner(train: Callable[..., None], runner: StageRunner) -> Callable[[dict[str, Any]], None]:
+def _with_runner(train: Callable[..., None], runner: GivenRunner) -> Callable[[dict[str, Any]], None]:
     """Send a runner to the workers, which keep it from trial to trial."""
     from ray import tune
 

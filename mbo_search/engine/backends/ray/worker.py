@@ -19,8 +19,9 @@ from mbo_search.engine.tasks import TrialTask, read_task
 from mbo_search.errors import UserError
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.system.same_code import Code, code_here
+from mbo_search.train.runners import GivenRunner
 from mbo_search.trial.outcome import BoundaryEvent
-from mbo_search.trial.reports import StageRunner, Stop
+from mbo_search.trial.reports import Stop
 
 BOUNDARY = "boundary"
 """Name under which a stage end is reported."""
@@ -53,7 +54,7 @@ class SentRunner:
         token: Names it.
     """
 
-    runner: StageRunner = field(compare=False)
+    runner: GivenRunner = field(compare=False)
     token: str
 
 

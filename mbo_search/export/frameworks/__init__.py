@@ -1,0 +1,1 @@
+"""Exports for other people's packages: a model that transformers loads, and scripts that their trainers run."""

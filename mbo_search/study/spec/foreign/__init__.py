@@ -1,0 +1,1 @@
+"""What a study says to a trainer that is not ours: who it is, and settings of its own."""

@@ -1,0 +1,61 @@
+"""Loggers of tests: one that keeps what it is given, and some that misbehave."""
+
+from __future__ import annotations
+
+import threading
+
+from mbo_search.export.loggers.logged import RunLogger
+
+
+class KeepingLogger(RunLogger):
+    def __init__(self):
+        self.searches, self.trials, self.results, self.num_closed = [], [], [], 0
+
+    def begin(self, search):
+        self.searches.append(search)
+        return search.sent
+
+    def trial(self, trial):
+        self.trials.append(trial)
+
+    def end(self, result):
+        self.results.append(result)
+
+    def close(self):
+        self.num_closed += 1
+
+
+class RaisingLogger(RunLogger):
+    """Raises in every method, or in one of them."""
+
+    def __init__(self, *methods):
+        self.methods = methods or ("begin", "trial", "end", "close")
+
+    @property
+    def name(self):
+        return "-".join(self.methods)
+
+    def begin(self, search):
+        return self._maybe("begin") or search.sent
+
+    def trial(self, trial):
+        self._maybe("trial")
+
+    def end(self, result):
+        self._maybe("end")
+
+    def close(self):
+        self._maybe("close")
+
+    def _maybe(self, method):
+        if method in self.methods:
+            raise SystemExit(method) if method == "end" else ConnectionError(f"no answer to {method}")
+
+
+class HangingLogger(RunLogger):
+    def __init__(self):
+        self.is_released = threading.Event()
+
+    def begin(self, search):
+        self.is_released.wait()
+        return ()
