@@ -62,15 +62,6 @@ def _json(file: ScheduleFile) -> str:
     return json.dumps(file.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
 
 
-<<<<<<< HEAD
-=======
-def _python(request: ExportRequest) -> Written:
-    from mbo_search.export.python.script import write_script
-
-    return write_script(request)
-
-
->>>>>>> pyexport
 def _hf(request: ExportRequest) -> Written:
     from mbo_search.export.frameworks.hub import write_hub
 
@@ -87,15 +78,12 @@ def _lightning(request: ExportRequest) -> Written:
     from mbo_search.export.frameworks.driver import LIGHTNING, write_driver
 
     return write_driver(request, LIGHTNING)
-<<<<<<< HEAD
 
 
 def _python(request: ExportRequest) -> Written:
     from mbo_search.export.python.script import write_script
 
     return write_script(request)
-=======
->>>>>>> pyexport
 
 
 EXPORTERS = Registry(
@@ -107,14 +95,6 @@ EXPORTERS = Registry(
         ),
         ExporterDefinition(name="json", summary="the same for programs", export=_json, can_be_trained=True),
         ExporterDefinition(
-<<<<<<< HEAD
-=======
-            name="python",
-            summary="a file of plain PyTorch that trains it, with its tokens beside it",
-            write=_python,
-        ),
-        ExporterDefinition(
->>>>>>> pyexport
             name="hf", summary="the model, as a folder that transformers loads", write=_hf, is_folder=True
         ),
         ExporterDefinition(
@@ -122,14 +102,11 @@ EXPORTERS = Registry(
         ),
         ExporterDefinition(
             name="lightning", summary="a script that trains with the Trainer of Lightning", write=_lightning
-<<<<<<< HEAD
         ),
         ExporterDefinition(
             name="python",
             summary="a file of plain PyTorch that trains it, with its tokens beside it",
             write=_python,
-=======
->>>>>>> pyexport
         ),
     ),
 )

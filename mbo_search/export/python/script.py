@@ -18,10 +18,6 @@ from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.study import ModelSpec
 from mbo_search.system.files import write_atomic
-<<<<<<< HEAD
-=======
-
->>>>>>> pyexport
 from mbo_search.train.setup.setup import RUNNER, TrainSetup
 
 if TYPE_CHECKING:
