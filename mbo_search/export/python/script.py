@@ -18,8 +18,7 @@ from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.study import ModelSpec
 from mbo_search.system.files import write_atomic
-from mbo_search.train.runners import RUNNER
-from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.train.setup.setup import RUNNER, TrainSetup
 
 if TYPE_CHECKING:
     from mbo_search.data.prepare import PreparedData
@@ -66,7 +65,7 @@ def _refusals(request: ExportRequest, setup: TrainSetup) -> Iterator[Problem]:
         "trains a model that is not the built-in decoder": not isinstance(setup.model, ModelSpec),
         "trains on a task, of whose examples only a part is asked": setup.packing is not None,
         f"is trained by {setup.ranks} processes together": setup.ranks > 1,
-        "was trained by a runner of its own": RUNNER in setup.numerics,
+        "was trained by a runner of its own": setup.runner is not None or RUNNER in setup.numerics,
     }
     for rule, is_there in reasons.items():
         if is_there:

@@ -45,7 +45,7 @@ def span_points(
 
 
 def _together(earlier: ReportLine, later: ReportLine) -> ReportLine:
-    """What two lines tell of one step."""
+    """What two lines say about one step."""
     return earlier.model_copy(update=later.model_dump(exclude_none=True))
 
 
