@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from itertools import pairwise
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from mbo_search.export.python.program import program
+from mbo_search.export.python.recipe import recipe_of
 from mbo_search.study.catalogue.hand_over import can_carry
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
@@ -187,3 +190,20 @@ def test_programs_are_short_and_know_nothing_of_this_package(lab):
         assert "mbo" not in text
         assert "# only" not in text
         assert text.isascii()
+
+
+def test_names_of_strangers_cannot_end_the_docstring(lab):
+    file = lab.file(Schedule(stages=(stage('a"""\\', 1.0),)))
+    hostile = file.study.model_copy(update={"study": 'x"""\nimport os\n"""'})
+    text = program(
+        recipe_of(file, lab.setup),
+        file.model_copy(update={"study": hostile}),
+        token_type="<u2",
+        name='"""best.py',
+        remarks=(),
+    )
+    tree = ast.parse(text)
+    assert "import os" in ast.get_docstring(tree)
+    assert not any(isinstance(node, ast.Import) and node.names[0].name == "os" for node in ast.walk(tree))
+    (literal,) = (node for node in tree.body if isinstance(node, ast.AnnAssign) and node.target.id == "STAGES")
+    assert ast.literal_eval(literal.value)[0]["name"] == 'a"""\\'
