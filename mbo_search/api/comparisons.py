@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mbo_search.api.runs import Run, paths_of
+from mbo_search.system.fragments import fragment, paragraphs
 
 if TYPE_CHECKING:
     from mbo_search.report.comparison.compared_runs import ComparedRun
@@ -62,6 +63,10 @@ class Comparison:
     def __repr__(self) -> str:
         """Say the verdict."""
         return f"<Comparison: {self.verdict}>"
+
+    def _repr_html_(self) -> str:
+        """Show verdict, details and warnings in a notebook."""
+        return fragment(self.verdict, paragraphs(*self.details), paragraphs(*self.warnings))
 
 
 def compare(runs: Sequence[Run | Path | str]) -> Comparison:

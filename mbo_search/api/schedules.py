@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
+from mbo_search.results.records.describe import describe_stage
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.files.schedule_file import Provenance, ScheduleFile, dump_schedule_file
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.system.files import write_atomic
+from mbo_search.system.fragments import fragment, grid, paragraphs
 
 if TYPE_CHECKING:
     from mbo_search.export.request import Exported
@@ -63,3 +65,14 @@ class FoundSchedule(Schedule):
         from mbo_search.export.files import Chosen, export_schedules
 
         return export_schedules(self._run, Chosen(trial=self.provenance.trial), to, Path(out))[0]
+
+    def _repr_html_(self) -> str:
+        """Show the stages and what was measured in a notebook."""
+        origin = self.provenance
+        measured = "mean over fresh seeds" if origin.confirmed else f"on seed {origin.seed}"
+        rows = [(stage.name, describe_stage(stage)) for stage in self.stages]
+        return fragment(
+            f"#{origin.trial} ({origin.arm})",
+            paragraphs(f"Validation loss {origin.val_loss:.4f}, {measured}"),
+            grid(rows),
+        )

@@ -182,6 +182,7 @@ def _running(options: Options, seams: Seams, folder: Path) -> Iterator[RunOption
         KeyboardInterrupt: At a second Ctrl-C, or before the search has begun, with what to do next.
     """
     from rich.console import Console
+    from rich.text import Text
 
     from mbo_search.api.data_text import data_lines
     from mbo_search.api.live import watch
@@ -195,8 +196,9 @@ def _running(options: Options, seams: Seams, folder: Path) -> Iterator[RunOption
 
     def begun(study: Study, data: DataSummary) -> None:
         start_loggers()
-        for line in () if options.quiet else data_lines(study, data):
-            console.print(line, soft_wrap=not console.is_terminal)
+        lines = [] if options.quiet else data_lines(study, data)
+        if lines:
+            console.print(Text("\n").join(lines), soft_wrap=not console.is_terminal)
 
     cluster = None if address is None else Cluster(address=address, may_be_insecure=options.insecure_cluster)
     allowed = {ALLOW_CODE: "1"} if options.allow_code else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from pydantic import Field
 
@@ -13,8 +14,10 @@ from mbo_search.results.records.records import Arm
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.study import Study
+from mbo_search.system.fragments import fragment, grid, paragraphs
 from mbo_search.train.setup.memory import TrialMemory
 from mbo_search.train.setup.setup import TrainSetup
+from mbo_search.units import format_count, format_seconds
 
 
 class ParameterPlan(Description):
@@ -178,3 +181,20 @@ class StudyPlan(Description):
     noise: EarlierNoise | None = None
     reference_reason: str = Field(default="", exclude_if=lambda found: not found)
     warnings: tuple[str, ...] = Field(default=(), exclude_if=lambda found: not found)
+
+    def _repr_html_(self) -> str:
+        """Show what it comes to in a notebook."""
+        return fragment(f"Plan of {self.study.study}", grid(self._rows()), paragraphs(*self.warnings))
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        yield "one schedule", f"{self.steps} steps, {format_count(self.schedule_tokens)} tokens"
+        if self.num_parameters is not None:
+            yield "parameters", format_count(self.num_parameters)
+        if self.epochs is not None:
+            yield "reads the training text", f"{self.epochs:.3g} times"
+        yield "schedules", "no limit" if self.trials is None else f"up to {self.trials}"
+        if self.most_tokens is not None:
+            yield "tokens", f"at most {format_count(self.most_tokens)}, without any sharing"
+        if self.expected_seconds is not None:
+            yield "time", f"about {format_seconds(self.expected_seconds)} for the search"
+        yield "runs", f"{self.backend}, {self.slots} at once"

@@ -55,7 +55,7 @@ class LightningSpan:
         self._module = module
         self._staged = StagedModel(call.request, module, loss_is_ours=False)
         read_start(call, self._staged)
-        self.callback = StageCallback(call, self._staged)
+        self.callback = LightningStages(call, self._staged)
 
     def batches(self, num_examples: int, batch_size: int, parts: int = 1) -> StepBatches:
         """Indices of the examples of every step that is still to be trained, for a `DataLoader`.
@@ -114,7 +114,7 @@ class LightningSpan:
         return range(step, request.part_of(min(step, request.last_step - 1)).last_step)
 
 
-class StageCallback(Callback):  # type: ignore[misc]
+class LightningStages(Callback):  # type: ignore[misc]
     """Puts a strategy in force before each step, reports, and stops where a call is told to.
 
     Attributes:

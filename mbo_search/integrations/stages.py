@@ -45,7 +45,7 @@ class StagedModel:
     """
 
     def __init__(self, request: SpanRequest, model: nn.Module, *, loss_is_ours: bool) -> None:
-        self.learning = LearningWeights(model)
+        self.learning = OwnersWeights(model)
         check_request(request, self.learning, model, loss_is_ours=loss_is_ours)
         self.request = request
         self.model = model
@@ -180,7 +180,7 @@ class StagedModel:
         )
 
 
-class LearningWeights(nn.Module):
+class OwnersWeights(nn.Module):
     """The parameters of a model that its owner lets learn, as a module: what is frozen stays so in every stage."""
 
     def __init__(self, model: nn.Module) -> None:

@@ -61,7 +61,7 @@ class TrainerSpan:
         self._staged = StagedModel(call.request, model, loss_is_ours=False)
         optimizer = StepOptimizer(self._staged)
         self.optimizers: tuple[StepOptimizer, LambdaLR] = (optimizer, shown_rates(optimizer, self._staged))
-        self.callback = StageCallback(call, self._staged)
+        self.callback = TrainerStages(call, self._staged)
 
     def train(self, trainer: Any, evaluate: Callable[[], Measured] | None = None) -> SpanResult | None:
         """Train to the last step that is asked for, keep the state, and measure the model.
@@ -114,7 +114,7 @@ class TrainerSpan:
         arguments.ignore_data_skip = False
 
 
-class StageCallback(TrainerCallback):
+class TrainerStages(TrainerCallback):
     """Puts a strategy in force before each step, reports, and stops where a call ends.
 
     Attributes:

@@ -9,6 +9,7 @@ from mbo_search.judging.decision import Decision, PairEvidence, Reason, seeds_mi
 from mbo_search.judging.pairs import JudgedPair
 from mbo_search.judging.question import JudgeQuestion
 from mbo_search.study.spec.base import Description
+from mbo_search.system.fragments import fragment, paragraphs
 
 
 class Judgement(Description):
@@ -64,6 +65,10 @@ class Judgement(Description):
     seeds_missing: int | None
     pairs: tuple[JudgedPair, ...]
     remarks: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        """Show it in words in a notebook."""
+        return fragment(self.decision, paragraphs(self.sentence, *self.remarks))
 
 
 def make_judgement(pairs: Sequence[JudgedPair], evidence: PairEvidence, question: JudgeQuestion) -> Judgement:

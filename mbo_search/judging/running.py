@@ -1,4 +1,4 @@
-"""One run: a command in a folder of its own, without a shell, killed with all its children when its time is up."""
+"""One run: a command in a folder of its own, without a shell; of one that fails or is stopped nothing is left."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from mbo_search.engine.backends.stop_signals import SessionWatch
 from mbo_search.judging.pairs import RunRecord
 from mbo_search.judging.results import NoResultError, read_result
 from mbo_search.system.end_with_parent import ending_with_parent
+from mbo_search.train.foreign.family import end_family
 from mbo_search.units import format_seconds, printable
 
 LOG = "run.log"
 """Name of the file that a run's output goes to."""
+
+FOLDER = "MBO_RUN_FOLDER"
+"""Variable with the folder of a run; by it all processes of a run are known, whatever sessions they are in."""
 
 _POLL_SECONDS = 0.05
 _GRACE_SECONDS = 5.0
@@ -54,6 +58,9 @@ class RunJob:
 def run_job(job: RunJob) -> RunRecord | None:
     """Run a command to its end; None if it was stopped before."""
     stop = SessionWatch(job.session_file, job.session)
+    if stop():
+        return None
+    end_family(FOLDER, str(job.folder))  # of an attempt whose judge was killed
     shutil.rmtree(job.folder, ignore_errors=True)
     job.folder.mkdir(parents=True)
     began = time.monotonic()
@@ -89,7 +96,7 @@ def _run(job: RunJob, stop: Callable[[], bool]) -> int | str:
         process = subprocess.Popen(
             job.words,
             cwd=job.folder,
-            env={**os.environ, **job.environment},
+            env={**os.environ, **job.environment, FOLDER: str(job.folder)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -101,6 +108,8 @@ def _run(job: RunJob, stop: Callable[[], bool]) -> int | str:
         finally:
             if process.returncode is None:
                 end_group(process)
+            if process.returncode:
+                end_family(FOLDER, str(job.folder))
 
 
 def _watch(process: subprocess.Popen[bytes], job: RunJob, stop: Callable[[], bool]) -> int | str:

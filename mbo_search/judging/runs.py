@@ -87,7 +87,8 @@ class RunMaker:
 
         Raises:
             RunsFailedError: If a command fails again and again.
-            UserError: If a result does not hold the metric, or Ray cannot be used.
+            UserError: If a result does not hold the metric, Ray cannot be used, or a worker does not see the
+                folder.
         """
         if is_decided(self.records):
             return "decided"
@@ -115,7 +116,7 @@ class RunMaker:
                 if not under_way:
                     return "budget" if self._missing else "done"
                 for future in wait(under_way, _POLL_SECONDS, FIRST_COMPLETED).done:
-                    self._keep(under_way.pop(future), future.result())
+                    self._keep(under_way.pop(future), self._result(future))
                     if is_decided(self.records):
                         return "decided"
                     self._refuse_what_fails()
@@ -125,6 +126,19 @@ class RunMaker:
             session.stop()
             for future, run in under_way.items():
                 self._keep(run, _ended(future))
+
+    def _result(self, future: Future[RunRecord | None]) -> RunRecord:
+        """How a run ended that nobody has told to stop.
+
+        Raises:
+            UserError: If its worker stopped it because it does not find the session.
+        """
+        record = future.result()
+        if record is None:
+            rule = "is not there for a worker, which therefore stopped its run"
+            hint = "choose a folder that all machines see under this path, and leave it alone while runs are made"
+            raise UserError([Problem(key="--out", value=str(self._folder.path), rule=rule, hint=hint)])
+        return record
 
     def _fits(self, deadline: float) -> bool:
         """Whether a run that takes as long as those before would end in time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,26 +61,31 @@ TRIALS = (
 )
 
 
-def write_texts(folder: Path, num_texts: int = 600) -> Path:
+WORDS = ("stage", "schedule", "loss", "trains", "the", "a", "slowly", "warm", "Schritt", "\u8bad\u7ec3")
+
+
+def write_texts(folder: Path, num_texts: int = 600, *, words: Sequence[str] = WORDS, between: str = " ") -> Path:
     """A folder of short texts over a small vocabulary, all of them different."""
     rng = np.random.default_rng(0)
-    words = ("stage", "schedule", "loss", "trains", "the", "a", "slowly", "warm", "Schritt", "\u8bad\u7ec3")
     folder.mkdir(parents=True, exist_ok=True)
     for index in range(num_texts):
-        text = " ".join(rng.choice(words, size=40))
-        (folder / f"{index}.txt").write_text(f"{index}: {text}.\n", encoding="utf-8")
+        text = between.join(rng.choice(words, size=40))
+        (folder / f"{index}.txt").write_text(f"{index}:{between}{text}.\n", encoding="utf-8")
     return folder
 
 
-def build_trained_run(root: Path, *, tokenizer: str = "{kind: bytes}", tied: bool = True) -> RunDirectory:
+def build_trained_run(
+    root: Path, *, tokenizer: str = "{kind: bytes}", tied: bool = True, texts: Path | None = None
+) -> RunDirectory:
     """Train both schedules of `TRIALS` and rank them.
 
     Args:
         root: An empty folder; gets `texts`, `cache` and `run`.
         tokenizer: The study's tokenizer, as YAML.
         tied: Whether the embeddings are tied.
+        texts: The texts; None: those of `write_texts`.
     """
-    texts = write_texts(root / "texts")
+    texts = write_texts(root / "texts") if texts is None else texts
     text = _STUDY.format(texts=texts, tokenizer=tokenizer, tied=str(tied).lower())
     study = parse_study(text, "test")
     setup = resolve_setup(study, prepare(study.data, root / "cache"), workers=1)

@@ -106,3 +106,11 @@ def test_a_stop_ends_even_those_that_do_not_listen(job, tmp_path, monkeypatch):
     stop.start()
     assert run_job(running) is None
     assert wait_for(lambda: not left(tmp_path / "run"), 10)
+
+
+def test_what_a_failed_run_has_left_in_a_session_of_its_own_is_ended_too(job, tmp_path):
+    leaves = _CHILD.replace('time.sleep(60)"])', 'time.sleep(60)"], start_new_session=True)')
+    record = run_job(job(leaves.rpartition("time.sleep")[0] + "sys.exit(1)"))
+    assert record is not None
+    assert record.state == "failed"
+    assert wait_for(lambda: not left(tmp_path / "run"), 10)

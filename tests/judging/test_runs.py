@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mbo_search.engine.backends.stop_signals import StopRequest
+from mbo_search.errors import UserError
 from mbo_search.judging.folder import JudgeFolder
 from mbo_search.judging.pool import PoolPlace
 from mbo_search.judging.question import JudgeQuestion
@@ -44,6 +45,15 @@ def test_a_stop_ends_it(make):
     ended, seeds = make(stop=True)
     assert ended == "stopped"
     assert len(seeds) <= 1
+
+
+def test_a_folder_that_a_worker_does_not_see_is_named(make, tmp_path):
+    def hide(records: object) -> bool:
+        (tmp_path / "out" / "session.json").unlink(missing_ok=True)
+        return False
+
+    with pytest.raises(UserError, match=r"--out: .*is not there for a worker"):
+        make(hide)
 
 
 def test_no_run_begins_that_would_not_end_in_time(make):

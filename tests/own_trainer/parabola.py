@@ -12,6 +12,9 @@ import time
 from pathlib import Path
 
 STATE, PARTIAL = "x.json", "on the way.json"
+ODDITIES = {"manifest.json": b"{", "result.json": b"\0", "deep/er/a b.pt": b"not a tensor", "empty": b""}
+"""Files that would be an error for whoever read them."""
+
 STEP_SECONDS = float(os.environ.get("MBO_TEST_STEP_SECONDS", "0"))
 
 
@@ -38,6 +41,10 @@ def main() -> None:
             _misbehave(part["strategy"].get("custom", {}).get("mode", "well"))
             report.write(json.dumps({"step": part["last_step"], "val_loss": 1 + state["x"] ** 2}) + "\n")
     _write(Path(os.environ["MBO_STATE_OUT"]) / STATE, state)
+    for name, content in ODDITIES.items():
+        file = Path(os.environ["MBO_STATE_OUT"]) / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
     _write(Path(os.environ["MBO_RESULT"]), {"val_loss": 1 + state["x"] ** 2, "metrics": {"x": state["x"]}})
 
 
@@ -46,6 +53,8 @@ def _state_before(seed: int) -> dict[str, float]:
     if partial.exists():
         return json.loads(partial.read_text(encoding="utf-8"))
     if os.environ["MBO_STATE_IN"]:
+        found = {name: (Path(os.environ["MBO_STATE_IN"]) / name).read_bytes() for name in ODDITIES}
+        assert found == ODDITIES, "a state comes back as it was left"
         return json.loads((Path(os.environ["MBO_STATE_IN"]) / STATE).read_text(encoding="utf-8"))
     return {"x": 3.0 + random.Random(seed).random(), "m": 0.0, "step": 0}
 

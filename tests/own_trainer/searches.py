@@ -47,7 +47,7 @@ class Searched:
     def words(self, study: Path, *settings: str) -> list[str]:
         """The command that begins the search, or goes on with it."""
         if (self.run / "study.yaml").exists():
-            return [*PROGRAM, "resume", str(self.run), "--allow-code"]
+            return [*PROGRAM, "resume", str(self.run), "--allow-code", "--retry-failed"]
         given = [word for setting in settings for word in ("--set", setting)]
         return [*PROGRAM, "run", str(study), "--out", str(self.run), "--allow-code", *given]
 

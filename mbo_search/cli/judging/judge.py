@@ -115,7 +115,7 @@ def _next(found: Judgement, asked: JudgeRequest) -> str:
     if found.reason == "budget":
         return "give it more time: the same command continues where this one ended"
     more = found.num_pairs + found.seeds_missing
-    return f"train more pairs; those that are there are not trained again: --max-seeds {more}"
+    return f"train more pairs, where those that are there are not trained again: the same with --max-seeds {more}"
 
 
 def _own_noise(asked: JudgeRequest, question: JudgeQuestion, options: Options) -> CommandResult:

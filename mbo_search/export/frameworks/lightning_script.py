@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from mbo_search.export.frameworks.stages_script import (
     Rows,
-    StageOptimizer,
+    ScriptOptimizer,
     objective,
     read_stages,
     set_dropout,
@@ -34,7 +34,7 @@ PADDING_ROW: int | None = None
 class StageModule(LightningModule):  # type: ignore[misc]
     """A language model in one stage: its loss, its optimizer and its learning rates."""
 
-    def __init__(self, model: Any, stage: Mapping[str, Any], optimizer: StageOptimizer) -> None:
+    def __init__(self, model: Any, stage: Mapping[str, Any], optimizer: ScriptOptimizer) -> None:
         super().__init__()
         self.model, self.stage, self.optimizer = model, stage, optimizer
 
@@ -69,11 +69,11 @@ def train(output: Path) -> float:
     seed_everything(ORDER["seed"])
     model = AutoModelForCausalLM.from_pretrained(DATA / "model", dtype=torch.float32)
     set_padding_row(model, PADDING_ROW)
-    optimizer: StageOptimizer | None = None
+    optimizer: ScriptOptimizer | None = None
     for stage in read_stages(DATA, STAGES):
         set_dropout(model, stage["regularizers"].get("dropout", 0.0))
         model.train()
-        optimizer = StageOptimizer(model, stage, optimizer)
+        optimizer = ScriptOptimizer(model, stage, optimizer)
         rows = Rows(DATA, ORDER, stage["first_step"] * ORDER["rows"], stage["steps"] * ORDER["rows"])
         trainer = Trainer(**arguments_of(stage))
         trainer.fit(StageModule(model, stage, optimizer), DataLoader(rows, batch_size=ORDER["micro_batch"]))

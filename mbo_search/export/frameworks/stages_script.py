@@ -60,7 +60,7 @@ def block_order(num_blocks: int, seed: int, epoch: int) -> Any:
     return np.argsort(numbers, kind="stable")
 
 
-class StageOptimizer(torch.optim.Optimizer):
+class ScriptOptimizer(torch.optim.Optimizer):
     """The optimizer of one stage, in as many parts as it needs; its learning rate is that of the stage.
 
     Args:
@@ -70,7 +70,7 @@ class StageOptimizer(torch.optim.Optimizer):
         previous: The optimizer of the stage before, whose state is carried if the stage says so.
     """
 
-    def __init__(self, model: nn.Module, stage: Mapping[str, Any], previous: StageOptimizer | None) -> None:
+    def __init__(self, model: nn.Module, stage: Mapping[str, Any], previous: ScriptOptimizer | None) -> None:
         self.stage, self.step_number = stage, stage["first_step"]
         self.named = {name: one for name, one in model.named_parameters() if name in stage["parameters"]}
         for name, parameter in model.named_parameters():
@@ -184,7 +184,7 @@ def build(kind: str, groups: list[dict[str, Any]], stage: Mapping[str, Any]) -> 
     raise ValueError(f"this script knows no optimizer {kind}")
 
 
-def carry(old: StageOptimizer, new: StageOptimizer) -> None:
+def carry(old: ScriptOptimizer, new: ScriptOptimizer) -> None:
     """Give each parameter what its new optimizer can use of what the old one remembers of it."""
     for name in new.named.keys() & old.named.keys():
         source, target = old.kind_of(name), new.kind_of(name)

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, Trainer, TrainingArguments, set_s
 
 from mbo_search.export.frameworks.stages_script import (
     Rows,
-    StageOptimizer,
+    ScriptOptimizer,
     objective,
     read_stages,
     set_dropout,
@@ -77,10 +77,10 @@ def train(output: Path) -> float:
     set_seed(ORDER["seed"])
     model = AutoModelForCausalLM.from_pretrained(DATA / "model", dtype=torch.float32)
     set_padding_row(model, PADDING_ROW)
-    optimizer: StageOptimizer | None = None
+    optimizer: ScriptOptimizer | None = None
     for stage in read_stages(DATA, STAGES):
         set_dropout(model, stage["regularizers"].get("dropout", 0.0))
-        optimizer = StageOptimizer(model, stage, optimizer)
+        optimizer = ScriptOptimizer(model, stage, optimizer)
         rates = [*stage["rates"], 0.0]
         trainer = StageTrainer(
             model,

@@ -21,6 +21,7 @@ from mbo_search.results.statistics.sequential import SequentialTest
 from mbo_search.study.spec.base import Description, without_empty
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Stage
+from mbo_search.system.fragments import fragment, paragraphs
 from mbo_search.trial.outcome import Scores, State
 from mbo_search.trial.reports import EndReason
 
@@ -227,6 +228,11 @@ class Verdict(Description):
     def __str__(self) -> str:
         """The verdict as its sentence."""
         return self.sentence
+
+    def _repr_html_(self) -> str:
+        """Show it in words in a notebook."""
+        following = f"Next: {self.next}" if self.next else ""
+        return fragment(self.headline, paragraphs(self.ladder_sentence, self.details, *self.objections, following))
 
 
 class SearchRepeats(Description):

@@ -31,14 +31,22 @@ def span_points(
 
     Args:
         segments: Those of the call.
-        lines: What was told on the way, in order; where a step was told twice, the later line counts.
+        lines: What was told on the way, in order; where a step was told twice, the later number counts.
         result: How it ended; None if it ended early.
     """
-    by_step = {line.step: line for line in lines}
+    by_step: dict[int, ReportLine] = {}
+    for line in lines:
+        told = by_step.get(line.step)
+        by_step[line.step] = line if told is None else _together(told, line)
     points = [_point(segment, by_step) for segment in segments]
     if result is not None:
         points[-1] = _with_metrics(points[-1], metrics_of(result))
     return points
+
+
+def _together(earlier: ReportLine, later: ReportLine) -> ReportLine:
+    """What two lines say about one step."""
+    return earlier.model_copy(update=later.model_dump(exclude_none=True))
 
 
 def _point(segment: Segment, by_step: dict[int, ReportLine]) -> CurvePoint:

@@ -34,6 +34,8 @@ from mbo_search.trial.reports import BoundaryReport, EndReason, Metrics, Node, S
 STATE = "state"
 """Folder of a trainer's own state in a node."""
 _PARTIAL = "partial"
+_NOT_FINITE = "a validation loss or a metric of the trainer is not finite"
+_SILENT = "the trainer told no validation loss at the end of a stage: report a line with val_loss at step {steps}"
 
 
 class ForeignRunner:
@@ -178,8 +180,20 @@ class _Span:
                 return self._report("signal")
             return self._report("exception", "the trainer gave no result, although it was not asked to stop")
         if not is_finite(metrics_of(self._result)):
-            return self._report("non_finite", "a validation loss or a metric of the trainer is not finite")
-        return self._report()
+            return self._report("non_finite", _NOT_FINITE)
+        return self._with_every_stage()
+
+    def _with_every_stage(self) -> BoundaryReport:
+        """The report of a finished span, if the trainer told how good each stage was."""
+        report = self._report()
+        points = zip(self._segments, report.curve, strict=True)
+        told = {segment.last_step: point.metrics for segment, point in points if segment.ends_stage}
+        silent = [str(step) for step, metrics in told.items() if metrics is None]
+        if silent:
+            return self._report("exception", _SILENT.format(steps=", ".join(silent)))
+        if not all(is_finite(metrics) for metrics in told.values() if metrics is not None):
+            return self._report("non_finite", _NOT_FINITE)
+        return report
 
     def result_kept(self) -> dict[str, object]:
         """The result as it is kept beside the state; what differs between equal runs is left out."""

@@ -92,7 +92,7 @@ def by_the_script(stages):
     model, optimizer = Tiny(), None
     for index, stage in enumerate(stages):
         settings = described(stage, index)
-        optimizer = stages_script.StageOptimizer(model, settings, optimizer)
+        optimizer = stages_script.ScriptOptimizer(model, settings, optimizer)
         for step in range(index * STEPS, (index + 1) * STEPS):
             optimizer.param_groups[0]["lr"] = 0.01 * (step + 1)
             ids, targets = batch(step)
@@ -162,10 +162,10 @@ def test_l2_sp_pulls_to_the_weights_before_the_first_stage():
         stage |= {"keep_first": True, "regularizers": {"l2_sp": 1.0}, "hand_over": "reset"}
     model = Tiny()
     first = model.layers[0].weight.detach().clone()
-    optimizer = stages_script.StageOptimizer(model, settings[0], None)
+    optimizer = stages_script.ScriptOptimizer(model, settings[0], None)
     with torch.no_grad():
         model.layers[0].weight.add_(1.0)
-    optimizer = stages_script.StageOptimizer(model, settings[1], optimizer)
+    optimizer = stages_script.ScriptOptimizer(model, settings[1], optimizer)
     optimizer.param_groups[0]["lr"] = 0.5
     model.layers[0].weight.grad = torch.zeros_like(first)
     before = model.layers[0].weight.detach().clone()

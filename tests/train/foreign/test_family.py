@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from mbo_search.study.spec.foreign.runner import RunnerSpec
 
 from mbo_search.errors import TrialError
+from mbo_search.study.spec.foreign.runner import RunnerSpec
 from mbo_search.train.foreign.call import SpanCall
 from mbo_search.train.foreign.command import PARTIAL, CommandTrainer
 from mbo_search.train.foreign.family import end_family

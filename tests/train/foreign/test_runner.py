@@ -170,3 +170,27 @@ def test_a_trainer_without_states_trains_whole_schedules(tmp_path):
 
     _, report = ForeignRunner(whole, setup, tmp_path).run(None, path.segments, 0, lambda: False)
     assert [(point.step, point.metrics.loss) for point in report.curve if point.metrics] == [(16, 3.0), (40, 2.0)]
+
+
+def test_a_whole_schedule_needs_a_loss_at_the_end_of_each_stage(tmp_path):
+    setup = small_setup(python="train", reuse=False)
+    path = small_path(setup)
+    told = {"nothing": None, "not a number": math.nan, "a loss": 3.0}
+
+    def train(told: float | None):
+        def whole(call: SpanCall):
+            call.report(call.request.evaluated_steps[0], val_loss=told)
+            call.report(
+                call.request.evaluated_steps[0], train_loss=1.0
+            )  # a second line of a step adds to the first
+            return 2.0
+
+        return whole
+
+    reports = {
+        name: ForeignRunner(train(loss), setup, tmp_path / name).run(None, path.segments, 0, lambda: False)[1]
+        for name, loss in told.items()
+    }
+    assert [report.reason for report in reports.values()] == ["exception", "non_finite", None]
+    assert "report a line with val_loss at step 16" in reports["nothing"].message
+    assert reports["a loss"].curve[3].train_loss == 1.0

@@ -42,6 +42,24 @@ def is_open_to_the_network() -> bool:
     return bool(ray_constants.ENABLE_RAY_CLUSTER)
 
 
+def silent_reporter() -> Any:
+    """A reporter for Tune that shows nothing; None where Tune shows nothing of its own and would warn of one.
+
+    In a notebook Tune clears the output of the cell, ours included, to show a table of its own, however little it
+    is asked to say.
+    """
+    from ray.tune import ProgressReporter
+    from ray.tune.experimental.output import IS_NOTEBOOK
+
+    class SilentReporter(ProgressReporter):
+        """Never has anything to report."""
+
+        def should_report(self, trials: Any, done: bool = False) -> bool:
+            return False
+
+    return SilentReporter() if IS_NOTEBOOK else None
+
+
 def job_settings() -> dict[str, Any]:
     """Arguments of `ray.init` that keep Ray from adding folders to the module path of the workers.
 

@@ -263,6 +263,7 @@ def _tuner(
 ) -> Any:
     from ray import tune
 
+    from mbo_search.engine.backends.ray import _compat
     from mbo_search.engine.backends.ray.adapter import (
         BoundaryScheduler,
         ControllerSearcher,
@@ -285,6 +286,7 @@ def _tuner(
             name=f"tune-{secrets.token_hex(4)}",
             storage_path=str(storage.resolve()),
             verbose=0,
+            progress_reporter=_compat.silent_reporter(),
             callbacks=[TrialCallback(adapter)],
             failure_config=tune.FailureConfig(max_failures=MOST_RETRIES),
             stop=HaltStopper(halt),

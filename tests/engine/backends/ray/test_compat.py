@@ -155,3 +155,16 @@ def test_a_cluster_of_our_own_ends_without_waiting_for_its_processes(monkeypatch
     _compat.end_at_once()
     node.kill_all_processes(check_alive=False, allow_graceful=True, wait=True)
     assert calls == [{"check_alive": False, "allow_graceful": False, "wait": True}]
+
+
+def test_tune_clears_no_notebook_and_warns_of_no_reporter_elsewhere(monkeypatch):
+    notebook = symbol(
+        "ray.tune.experimental.output:IS_NOTEBOOK", "know whether Tune clears the output", "silent_reporter"
+    )
+    with notebook.expected():
+        assert notebook.find() is False
+    assert _compat.silent_reporter() is None
+    monkeypatch.setattr("ray.tune.experimental.output.IS_NOTEBOOK", True)
+    reporter = _compat.silent_reporter()
+    assert isinstance(reporter, ray.tune.ProgressReporter)
+    assert reporter.should_report([], done=True) is False
