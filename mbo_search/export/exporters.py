@@ -62,12 +62,6 @@ def _json(file: ScheduleFile) -> str:
     return json.dumps(file.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
 
 
-def _python(request: ExportRequest) -> Written:
-    from mbo_search.export.python.script import write_script
-
-    return write_script(request)
-
-
 def _hf(request: ExportRequest) -> Written:
     from mbo_search.export.frameworks.hub import write_hub
 
@@ -86,6 +80,12 @@ def _lightning(request: ExportRequest) -> Written:
     return write_driver(request, LIGHTNING)
 
 
+def _python(request: ExportRequest) -> Written:
+    from mbo_search.export.python.script import write_script
+
+    return write_script(request)
+
+
 EXPORTERS = Registry(
     EXPORTER_GROUP,
     ExporterDefinition,
@@ -95,11 +95,6 @@ EXPORTERS = Registry(
         ),
         ExporterDefinition(name="json", summary="the same for programs", export=_json, can_be_trained=True),
         ExporterDefinition(
-            name="python",
-            summary="a file of plain PyTorch that trains it, with its tokens beside it",
-            write=_python,
-        ),
-        ExporterDefinition(
             name="hf", summary="the model, as a folder that transformers loads", write=_hf, is_folder=True
         ),
         ExporterDefinition(
@@ -107,6 +102,11 @@ EXPORTERS = Registry(
         ),
         ExporterDefinition(
             name="lightning", summary="a script that trains with the Trainer of Lightning", write=_lightning
+        ),
+        ExporterDefinition(
+            name="python",
+            summary="a file of plain PyTorch that trains it, with its tokens beside it",
+            write=_python,
         ),
     ),
 )
