@@ -187,8 +187,8 @@ def all_schedules():
 def test_programs_are_as_ruff_leaves_them(lab, tmp_path):
     on_gpu = lab.with_setup(device="cuda", precision="bfloat16")
     for number, schedule in enumerate(all_schedules()):
-        for place, one in (("cpu", lab), ("gpu", on_gpu)):
-            (tmp_path / f"{place}_{number}.py").write_text(one.text(schedule), encoding="utf-8")
+        one = on_gpu if number % 4 == 2 else lab
+        (tmp_path / f"program_{number}.py").write_text(one.text(schedule), encoding="utf-8")
     rules = "E,F,W,I,B,UP,C4,SIM,RUF,PT,RET,PTH,D101,D102,D103"
     for command in (["format", "--check", "--isolated"], ["check", "--isolated", "--select", rules]):
         done = subprocess.run([RUFF, *command, tmp_path], capture_output=True, text=True, check=False)
