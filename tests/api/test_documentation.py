@@ -28,3 +28,8 @@ def test_the_examples_of_loggers_run(study_file, capsys):
     assert Path("reports/logged/tensorboard/trial-0000").is_dir()
     assert len(list(Path("all-runs").glob("*/trial-*"))) >= 3
     assert "trial-0000 adamw" in capsys.readouterr().out
+
+
+def test_the_function_that_trains_runs(study_file, capsys):
+    assert run_blocks(DOCS / "own-trainer.md") == 2
+    assert "staged" in capsys.readouterr().out

@@ -70,6 +70,7 @@ NOT_RUN = {
     "mbo-search run study.yaml --address": "needs a Ray cluster; the tests of the Ray backend start one",
     "mbo-search run study.yaml --set search.storage=postgresql": "needs a server; the tests of clusters start one",
     "mbo-search run studies/NAME.yaml": "stands for any study",
+    "mbo-search run examples/own-trainer/": "takes minutes; tests/own_trainer searches it with fewer schedules",
     "mbo-search fork DIR NEWDIR --set 'data.source=[FILES]'": "stands for any texts; the tests of forks do it",
     "mbo-search judge --baseline untuned.yaml": "trains for minutes; the tests of judging train a short schedule",
     "mbo-search run study.yaml --log mlflow": "needs a package; the tests of loggers install it",
@@ -256,7 +257,8 @@ PROGRAM = str(Path(sys.executable).with_name("mbo-search"))
 
 
 def environment(folder: Path) -> dict[str, str]:
-    return {**os.environ, "MBO_SEARCH_CACHE": str(folder.parent / "cache"), "COLUMNS": "100"}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # as in an activated one
+    return {**os.environ, "MBO_SEARCH_CACHE": str(folder.parent / "cache"), "COLUMNS": "100", "PATH": path}
 
 
 def hear_interrupts() -> None:

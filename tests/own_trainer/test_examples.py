@@ -12,7 +12,7 @@ import pytest
 
 from tests.helpers.overlays import with_overlay
 from tests.helpers.processes import ended_at_last, wait_for
-from tests.own_trainer.searches import EXAMPLES, WITNESS_SCRIPT, Searched
+from tests.own_trainer.searches import EXAMPLES, ROOT, WITNESS_SCRIPT, Searched
 
 ALL = ["search.searcher=random", "baselines=[]", "resources.hang_minutes=2"]
 
@@ -61,6 +61,7 @@ def test_the_diff_shows_what_was_changed():
     if os.environ.get("WRITE_DIFF"):
         (folder / "train.diff").write_text(made, encoding="utf-8")
     assert (folder / "train.diff").read_text(encoding="utf-8") == made, "run this test with WRITE_DIFF=1"
+    assert f"```diff\n{made}```" in (ROOT / "docs" / "own-trainer.md").read_text(encoding="utf-8")
     changed = [line for line in made.splitlines() if line.startswith("+") and line[1:].strip()]
     assert len(changed) <= 30
 

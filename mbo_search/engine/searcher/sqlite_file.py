@@ -107,7 +107,9 @@ def _damage(database: Path) -> str | None:
 
 def _inspect(database: Path) -> tuple[object, object]:
     """Result of SQLite's own check, and a trigger or view in the file; each a row or None."""
-    connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=TRY_SECONDS)
+    # Nobody can read past the journal of a program that was killed in the midst of writing, but for its rollback.
+    mode = "rw" if any(database.with_name(database.name + suffix).exists() for suffix in _SIBLINGS) else "ro"
+    connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode={mode}", uri=True, timeout=TRY_SECONDS)
     try:
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()
         names = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('trigger', 'view')")
