@@ -1,4 +1,4 @@
-"""One run: a command in a folder of its own, without a shell; nothing is left of it when it fails or is stopped."""
+"""One run: a command in a folder of its own, without a shell; of one that fails or is stopped nothing is left."""
 
 from __future__ import annotations
 

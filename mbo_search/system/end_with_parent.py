@@ -15,8 +15,7 @@ def ending_with_parent() -> Callable[[], None] | None:
 
     The child gets SIGTERM when the thread that started it ends, so that thread has to wait for it.
     """
-    return _end_with_parent if sys.platform == "linux" else None
-
-
-def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if sys.platform != "linux":
+        return None
+    library = ctypes.CDLL(None)  # loaded before there are two processes
+    return lambda: library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -88,7 +88,7 @@ class StopRequest:
     def arm(self) -> None:
         """Let stop signals request a stop; a second Ctrl-C interrupts at once, further ones change nothing.
 
-        A search that was started to outlive its terminal (`nohup`) goes on without it. Call this again after a
+        A search that was started to outlive its terminal (`nohup`) continues without it. Call this again after a
         library has installed its own handlers, as Ray's core does when it starts.
         Outside the main thread Python allows no handlers, and nothing happens.
         """

@@ -65,7 +65,7 @@ def _refusals(request: ExportRequest, setup: TrainSetup) -> Iterator[Problem]:
         "trains a model that is not the built-in decoder": not isinstance(setup.model, ModelSpec),
         "trains on a task, of whose examples only a part is asked": setup.packing is not None,
         f"is trained by {setup.ranks} processes together": setup.ranks > 1,
-        "was trained by a runner of its own": RUNNER in setup.numerics,
+        "was trained by a runner of its own": setup.runner is not None or RUNNER in setup.numerics,
     }
     for rule, is_there in reasons.items():
         if is_there:

@@ -6,16 +6,13 @@ of its own, so that a Ctrl-C in the terminal reaches it only as the request to s
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import select
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +21,7 @@ from pydantic import ValidationError
 
 from mbo_search.errors import TrialError
 from mbo_search.study.spec.foreign.runner import RunnerSpec
+from mbo_search.system.end_with_parent import ending_with_parent
 from mbo_search.system.files import read_json
 from mbo_search.train.foreign.attempts import REPORT_FILE, read_lines
 from mbo_search.train.foreign.call import SpanCall
@@ -45,7 +43,6 @@ GRACE_SECONDS = 60.0
 _FIRST_POLL_SECONDS = 0.002
 _LONGEST_POLL_SECONDS = 0.2
 _TAIL_BYTES = 4000
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(slots=True)
@@ -109,7 +106,7 @@ class CommandTrainer:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_ending_with_parent() if sys.platform == "linux" else None,
+                preexec_fn=ending_with_parent(),
             )
         except OSError as error:
             raise TrialError("exception", f"{self.runner.words[0]} cannot be started: {error}") from error
@@ -269,9 +266,3 @@ def _began(pid: int) -> int | None:
         return int(text.rpartition(")")[2].split()[19])
     except (OSError, ValueError, IndexError):
         return None
-
-
-def _ending_with_parent() -> Callable[[], None]:
-    """Make what a new process calls to let the system ask it to end when its parent is killed."""
-    library = ctypes.CDLL(None)  # loaded before there are two processes
-    return lambda: library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 
 from mbo_search.export.loggers.logged import RunLogger
@@ -59,3 +60,14 @@ class HangingLogger(RunLogger):
     def begin(self, search):
         self.is_released.wait()
         return ()
+
+
+def with_repeats(folder, *, begun):
+    """Let a run directory be the first of two searches, of which some have begun."""
+    study = (folder / "study.yaml").read_text()
+    assert "repeats: 1" in study
+    if begun == 2:
+        shutil.copytree(folder, folder.parent / "second", ignore=shutil.ignore_patterns("loggers"))
+        (folder / "repeats").mkdir()
+        (folder.parent / "second").rename(folder / "repeats" / "02")
+    (folder / "study.yaml").write_text(study.replace("repeats: 1", "repeats: 2"))

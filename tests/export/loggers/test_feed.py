@@ -9,7 +9,7 @@ import pytest
 
 from mbo_search.export.loggers.feed import send_run
 from mbo_search.export.loggers.registry import NamedLogger
-from tests.export.loggers.kept import KeepingLogger, RaisingLogger
+from tests.export.loggers.kept import KeepingLogger, RaisingLogger, with_repeats
 
 
 @pytest.fixture
@@ -87,3 +87,11 @@ def test_the_notes_hold_no_address(folder):
     send_run(NamedLogger("mlflow=postgresql://me:secret@host/db", KeepingLogger()), folder)
     (notes,) = (folder / "loggers").iterdir()
     assert "secret" not in notes.name + notes.read_text()
+
+
+def test_independent_repeats_are_searches_of_their_own(folder, logged):
+    with_repeats(folder, begun=2)
+    kept = KeepingLogger()
+    assert send_run(NamedLogger("one", kept), folder) == 2 * len(logged.bare.trials)
+    assert [search.folder.name for search in kept.searches] == ["run", "02"]
+    assert kept.searches[0].key != kept.searches[1].key

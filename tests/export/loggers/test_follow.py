@@ -11,7 +11,7 @@ import mbo_search as mbo
 from mbo_search.export.loggers.follow import following
 from mbo_search.export.loggers.registry import NamedLogger
 from mbo_search.testing.studies import tiny_study
-from tests.export.loggers.kept import HangingLogger, KeepingLogger
+from tests.export.loggers.kept import HangingLogger, KeepingLogger, with_repeats
 
 
 def test_loggers_that_raise_disturb_no_search(logged):
@@ -74,3 +74,24 @@ def test_a_resumed_search_sends_only_what_is_new(logged, tmp_path, monkeypatch):
     assert {trial.number for trial in kept.trials} == set(longer.trials["trial"]) - before
     assert kept.searches[0].key == logged.kept.searches[0].key
     assert kept.trials[0].best_val_loss == pytest.approx(longer.trials["val_loss"].min())
+
+
+def test_a_repeat_that_begins_is_followed(logged, tmp_path, monkeypatch):
+    for pause in ("_PAUSE_SECONDS", "_REST"):
+        monkeypatch.setattr(f"mbo_search.export.loggers.follow.{pause}", 0.01)
+    folder, kept = tmp_path / "run", KeepingLogger()
+    shutil.copytree(logged.bare.path, folder)
+    with following([NamedLogger("kept", kept)], folder) as start:
+        start()
+        wait_for(lambda: len(kept.trials) == len(logged.bare.trials))
+        with_repeats(folder, begun=2)
+        wait_for(lambda: len(kept.trials) == 2 * len(logged.bare.trials))
+    assert [search.folder.name for search in kept.searches[:2]] == ["run", "02"]
+    assert len(kept.trials) == 2 * len(logged.bare.trials)
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
