@@ -48,7 +48,9 @@ class Example:
 NANOGPT = Example(
     "nanogpt_shaped", "python WITNESS train_searched.py", 2, ("stages.0.share=0.5", "stages.0.lr=0.01")
 )
-JAX = Example("jax_script", "python WITNESS train.py", 4, ("stages.0.share=0.5",), overlay="jax")
+JAX = Example(
+    "jax_script", "python WITNESS train.py", 2, ("stages.0.share=0.5", "stages.0.optimizer=adamw"), overlay="jax"
+)
 TORCHRUN = Example("torchrun", "torchrun --nproc-per-node 2 WITNESS train_ddp.py", 2)
 
 

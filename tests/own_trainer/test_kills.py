@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.helpers.processes import ended_at_last, wait_for
+from tests.helpers.processes import ended_at_last, family, wait_for
 from tests.own_trainer.searches import WITNESS_SCRIPT, Searched
 from tests.own_trainer.toys import SCRIPT, toy
 
@@ -79,7 +79,7 @@ def disturb(searched: Searched, study: Path, blow, lives: int) -> list[int]:
                 blow(driver, command_of(searched))
             driver.communicate(timeout=60)
             codes.append(driver.returncode)
-            time.sleep(0.2)  # what was asked to save and end does so
+            wait_for(lambda: not family(searched.run), seconds=60)  # what was asked to save and end does so
     return codes
 
 

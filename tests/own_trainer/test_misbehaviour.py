@@ -52,3 +52,21 @@ def test_each_misbehaviour_ends_its_trial_with_a_reason_and_the_search_goes_on(t
         assert (records[mode].state, records[mode].reason) == (state, reason), mode
         assert message in records[mode].message, mode
     assert len(list((tmp_path / "run" / "scratch").iterdir())) == 0, "nothing is kept of trials that failed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("searcher", ["auto", "grid"])
+def test_settings_that_always_fail_do_not_use_up_a_search(tmp_path, searcher):
+    def train(call: mbo.SpanCall) -> float:
+        if call.request.parts[-1].strategy.custom["mode"] != "well":
+            raise RuntimeError("no such mode")
+        (call.state_out / "state").touch()
+        return 1.0
+
+    study = toy("raises", "well", "exits", trials=12)
+    del study["runner"]
+    study["search"]["searcher"] = searcher
+    mbo.search(study, tmp_path / "run", train=train, options=QUIET)
+    records = RunDirectory(tmp_path / "run").records()
+    assert any(record.state == "complete" for record in records)
+    assert len([record for record in records if record.state == "failed"]) < len(records) - 1

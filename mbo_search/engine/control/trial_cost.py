@@ -14,7 +14,7 @@ from types import MappingProxyType
 from mbo_search.engine.control.trial_table import TrialTable
 from mbo_search.engine.tasks import HasNode, PathNode, TrialTask
 from mbo_search.results.evidence.counts import ending_of
-from mbo_search.results.records.records import TrialRecord
+from mbo_search.results.records.records import TRAINS_LIKE, TrialRecord
 from mbo_search.trial.cost import Cost
 from mbo_search.trial.outcome import Boundary, BoundaryEvent, TrialOutcome, TrialResult
 from mbo_search.trial.reports import BoundaryReport
@@ -180,7 +180,7 @@ def duplicate_record(task: TrialTask, known: TrialRecord, *, ended_at: float) ->
     """Record a task that trains exactly like an earlier one, without training it."""
     changes: dict[str, object] = {
         **task.spec_fields(),
-        "message": f"trains exactly like #{known.trial}, so its result is known",
+        "message": f"{TRAINS_LIKE} #{known.trial}, so its result is known",
         "boundaries": tuple(boundary.model_copy(update={"shared": True}) for boundary in known.boundaries),
         "produced": (),
         "cost": Cost(peak_memory_bytes=known.cost.peak_memory_bytes),

@@ -139,8 +139,12 @@ class OptunaStudyAdapter:
 
 
 def _optuna_state(record: TrialRecord) -> TrialState:
-    """State to report: pruned after divergence, because samplers ignore failed trials and would return there."""
+    """State to report: pruned after divergence, because samplers ignore failed trials and would return there.
+
+    So would they to one that failed by a fault: once they have, its repetition is reported as pruned, or a single
+    setting that a trainer cannot take would use up the search.
+    """
     if record.state == "complete":
         return TrialState.COMPLETE
-    is_bad_region = record.state == "pruned" or record.reason in BAD_REGION
+    is_bad_region = record.state == "pruned" or record.reason in BAD_REGION or record.is_repetition
     return TrialState.PRUNED if is_bad_region else TrialState.FAIL

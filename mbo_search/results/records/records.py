@@ -27,6 +27,9 @@ LOWER_ARMS: tuple[Arm, ...] = ("control", "tuned", "line", "shape", "settings")
 Params = dict[str, bool | float | int | str]
 """Choices of a searcher by parameter name."""
 
+TRAINS_LIKE = "trains exactly like"
+"""How the message of a trial begins that was not trained, because of another one."""
+
 _Seconds = Annotated[float, Field(ge=0, le=1e11)]
 
 
@@ -93,6 +96,11 @@ class TrialRecord(TrialSpec, TrialResult):
     def is_probe(self) -> bool:
         """True if it was meant to end after a stage, however it ended: nobody asked for its schedule."""
         return self.stop_after is not None or self.reason == "probe"
+
+    @property
+    def is_repetition(self) -> bool:
+        """True if it was not trained, because an earlier one trains exactly like it."""
+        return self.message.startswith(TRAINS_LIKE)
 
     @model_validator(mode="after")
     def _complete_means_measured(self) -> Self:
