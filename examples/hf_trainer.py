@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments, set_seed
 
+from mbo_search import SpanCall, SpanResult
+from mbo_search.integrations.script import answer_with
 from mbo_search.integrations.transformers import TrainerSpan
-from mbo_search.train.foreign.call import SpanCall
-from mbo_search.train.foreign.result import SpanResult
 
 CONTEXT = 32
 TEXT = torch.tensor(list("".join(pydoc_data.topics.topics.values()).encode()))
@@ -61,3 +61,7 @@ def train(call: SpanCall) -> SpanResult | None:
         optimizers=span.optimizers,
     )
     return span.train(trainer)
+
+
+if __name__ == "__main__":  # as a command: runner: {command: python hf_trainer.py}
+    answer_with(train)

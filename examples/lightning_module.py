@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
+from mbo_search import SpanCall, SpanResult
 from mbo_search.integrations.lightning import LightningSpan
-from mbo_search.train.foreign.call import SpanCall
-from mbo_search.train.foreign.result import SpanResult
+from mbo_search.integrations.script import answer_with
 
 CONTEXT = 8
 TEXT = torch.tensor(list("".join(pydoc_data.topics.topics.values()).encode()))
@@ -56,3 +56,7 @@ def train(call: SpanCall) -> SpanResult | None:
         enable_model_summary=False,
     )
     return span.train(trainer, loader, DataLoader(VALIDATION, batch_size=500))
+
+
+if __name__ == "__main__":  # as a command: runner: {command: python lightning_module.py}
+    answer_with(train)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from mbo_search import SpanCall, SpanResult
+from mbo_search.integrations.script import answer_with
 from mbo_search.integrations.torch import TorchSpan
-from mbo_search.train.foreign.call import SpanCall
-from mbo_search.train.foreign.result import SpanResult
 
 TEXT = torch.tensor(list("".join(pydoc_data.topics.topics.values()).encode()))
 TRAIN, VALIDATION, CONTEXT = TEXT[:-20_000], TEXT[-20_000:], 8
@@ -45,3 +45,7 @@ def train(call: SpanCall) -> SpanResult | None:
         span.loss(model(x), y).backward()
         span.update()
     return span.result()
+
+
+if __name__ == "__main__":  # as a command: runner: {command: python plain_loop.py}
+    answer_with(train)

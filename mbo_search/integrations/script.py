@@ -19,7 +19,7 @@ from types import FrameType
 
 from mbo_search.errors import MboError
 from mbo_search.system.files import read_json, write_atomic
-from mbo_search.train.foreign.call import SpanCall
+from mbo_search.train.foreign.call import SpanCall, TrainingFunction
 from mbo_search.train.foreign.command import PARTIAL, REPORT, RESULT, STAGE, STATE_IN, STATE_OUT
 from mbo_search.train.foreign.request import SpanRequest
 from mbo_search.train.foreign.result import ReportLine, SpanResult
@@ -67,6 +67,20 @@ def answer(
     found = fields if isinstance(fields, SpanResult) else SpanResult.model_validate(fields)
     write_atomic(Path(environment[RESULT]), found.model_dump_json())
     return found
+
+
+def answer_with(train: TrainingFunction) -> None:
+    """Answer the call of this process by a training function: all that a script of one function needs.
+
+        if __name__ == "__main__":
+            answer_with(train)
+
+    Args:
+        train: The function; where it was stopped it returns None, and nothing is answered.
+    """
+    result = train(open_call())
+    if result is not None:
+        answer(result)
 
 
 def _writer(report: Path) -> Callable[[ReportLine], None]:

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from mbo_search.errors import MboError
-from mbo_search.integrations.script import answer, open_call
+from mbo_search.integrations.script import answer, answer_with, open_call
 from mbo_search.train.foreign.request import span_request
 from tests.helpers.foreign import small_path, small_setup
 
@@ -61,6 +61,14 @@ def test_an_answer_is_a_file(environment, tmp_path, result):
 def test_a_loss_that_is_not_finite_can_be_answered(environment, tmp_path):
     answer(float("nan"), environment)
     assert "NaN" in (tmp_path / "result.json").read_text()
+
+
+@pytest.mark.parametrize("loss", [1.5, None])
+def test_a_function_answers_unless_it_was_stopped(environment, tmp_path, monkeypatch, loss):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    answer_with(lambda call: loss)
+    assert (tmp_path / "result.json").exists() == (loss is not None)
 
 
 def test_a_script_that_no_study_started_says_so():
