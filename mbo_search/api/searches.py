@@ -194,7 +194,7 @@ def _running(options: Options, seams: Seams, folder: Path) -> Iterator[RunOption
 
     address, console = options.address, Console(file=lasting(sys.stderr))
 
-    def begun(study: Study, data: DataSummary) -> None:
+    def begun(study: Study, data: DataSummary | None) -> None:
         start_loggers()
         lines = [] if options.quiet else data_lines(study, data)
         if lines:
@@ -214,7 +214,7 @@ def _running(options: Options, seams: Seams, folder: Path) -> Iterator[RunOption
                 cluster=cluster,
                 observe=observe,
                 preparing=Preparing(data=observe.data, step=observe.step),
-                show_data=begun,
+                begun=begun,
                 warm_start=tuple(map(Path, options.warm_start)),
                 runner=seams.runner,
                 searcher=seams.searcher,

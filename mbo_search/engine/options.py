@@ -43,7 +43,7 @@ class Preparing:
 NOBODY = Preparing()
 
 
-def _ignore_data(study: Study, data: DataSummary) -> None:
+def _ignore_begun(study: Study, data: DataSummary | None) -> None:
     """Show nothing."""
 
 
@@ -57,7 +57,8 @@ class RunOptions:
         cluster: An existing Ray cluster; None: start one if Ray is needed.
         observe: Called with a snapshot now and then.
         preparing: Told what is being done before the first snapshot.
-        show_data: Called once with the study and what became of its text, before anything is trained.
+        begun: Called once when the run directory is that of the search, before anything is trained, with the study
+            and what became of its text; None where another trainer reads one.
         warm_start: Run directories of earlier studies whose states and best schedules a new search starts from.
         runner: Trains in place of the built-in trainer. Its class name and its `version` attribute enter every
             node key, so that its states never mix with others. With Ray it must be picklable.
@@ -70,7 +71,7 @@ class RunOptions:
     cluster: Cluster | None = None
     observe: Callable[[Progress], None] = _ignore
     preparing: Preparing = NOBODY
-    show_data: Callable[[Study, DataSummary], None] = _ignore_data
+    begun: Callable[[Study, DataSummary | None], None] = _ignore_begun
     warm_start: Sequence[Path] = ()
     runner: GivenRunner | None = None
     retry_failed: bool = False

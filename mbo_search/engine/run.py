@@ -86,8 +86,7 @@ def resume_study(out: Path, options: RunOptions, overrides: Sequence[str] = ()) 
 
 def _search_all(first_run: OpenRun, options: RunOptions, overrides: Sequence[str]) -> RunSummary:
     """Run the search of a study, then its independent repeats; the ranking covers all of them."""
-    if (data := data_of(first_run)) is not None:
-        options.show_data(first_run.study, data)
+    options.begun(first_run.study, data_of(first_run))
     first = summary = _search(first_run, options)
     if first_run.study.search.repeats == 1:
         return first

@@ -137,6 +137,15 @@ def test_export_writes_the_best_ones_by_number(mbo, run, tmp_path):
     assert mbo("export", run, "--top", 2, "--trial", 1, "-o", tmp_path / "x.yaml").code == 2
 
 
+def test_a_format_that_needs_the_text_says_where_it_is_missing(mbo, run, tmp_path, monkeypatch):
+    monkeypatch.setenv("MBO_SEARCH_CACHE", str(tmp_path / "empty"))
+    ended = mbo("export", run, "--to", "python", "-o", tmp_path / "best.py")
+    assert ended.code == 2
+    assert "needs its prepared text" in ended.err
+    assert "must end in .py" in mbo("export", run, "--to", "python", "-o", tmp_path / "best").err
+    assert list(tmp_path.glob("best*")) == []
+
+
 def test_sample_says_where_weights_are_missing(mbo, run):
     ended = mbo("sample", run, "--prompt", "x")
     assert ended.code == 2

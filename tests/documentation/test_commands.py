@@ -74,6 +74,7 @@ NOT_RUN = {
     "mbo-search fork DIR NEWDIR --set 'data.source=[FILES]'": "stands for any texts; the tests of forks do it",
     "mbo-search judge --baseline untuned.yaml": "trains for minutes; the tests of judging train a short schedule",
     "mbo-search run study.yaml --log mlflow": "needs a package; the tests of loggers install it",
+    "mbo-search run examples/plain-loop.yaml": "trains for minutes; the tests of integrations train less of it",
     "mbo-search log DIR --log lines": "needs the logger that the page defines; the tests of extensions add it",
     "mbo-search export DIR --to markdown": "needs the format that the page defines; the tests of extensions add it",
 }

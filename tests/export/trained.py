@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +18,20 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.files.study_file import parse_study
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
 from mbo_search.study.study import Study
+from mbo_search.testing.pretrained import write_pretrained
 from mbo_search.train.execution.execute import execute
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.setup.resolve import resolve_setup
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
 
-__all__ = ["TRIALS", "build_trained_run", "write_texts"]
+__all__ = ["TRIALS", "build_pretrained_run", "build_trained_run", "write_texts"]
 
 _STUDY = """
 study: exported
 seed: 3
-data: {{source: [{texts}], tokenizer: {tokenizer}, min_characters: 1}}
-model: {{layers: 2, width: 32, heads: 2, context: 32, tie_embeddings: {tied}}}
+data: {{source: [{texts}], {tokenizer}min_characters: 1}}
+model: {model}
 budget: {{tokens: 10240, grid: 0.1}}
 train: {{batch_tokens: 256, micro_batch: 8, precision: float32, threads: 1, device: cpu}}
 evaluation: {{tokens: 1024, points: 2}}
@@ -85,12 +86,23 @@ def build_trained_run(
         tied: Whether the embeddings are tied.
         texts: The texts; None: those of `write_texts`.
     """
+    model = f"{{layers: 2, width: 32, heads: 2, context: 32, tie_embeddings: {str(tied).lower()}}}"
     texts = write_texts(root / "texts") if texts is None else texts
-    text = _STUDY.format(texts=texts, tokenizer=tokenizer, tied=str(tied).lower())
-    study = parse_study(text, "test")
+    return _build(root, {"texts": texts, "tokenizer": f"tokenizer: {tokenizer}, ", "model": model}, TRIALS)
+
+
+def build_pretrained_run(root: Path, schedule: Schedule) -> RunDirectory:
+    """Train one schedule that goes on from a small pretrained Llama, which lies in `root/base`."""
+    model = f"{{pretrained: {write_pretrained('llama', root / 'base')}, context: 32}}"
+    texts = write_texts(root / "texts")
+    return _build(root, {"texts": texts, "tokenizer": "", "model": model}, (("baseline", schedule),))
+
+
+def _build(root: Path, given: Mapping[str, object], trials: Sequence[tuple[str, Schedule]]) -> RunDirectory:
+    study = parse_study(_STUDY.format_map(given), "test")
     setup = resolve_setup(study, prepare(study.data, root / "cache"), workers=1)
     run = RunDirectory.create(root / "run", study, setup)
-    for trial, (arm, schedule) in enumerate(TRIALS):
+    for trial, (arm, schedule) in enumerate(trials):
         _train(run, study, setup, trial, arm, schedule)
     run.update_status({"wall_seconds": 1.0, "busy_fraction": 1.0, "finished": True})
     write_ranking(run, make_ranking(run, study=study, setup=setup))

@@ -16,6 +16,7 @@ from mbo_search.errors import StoreError, StudyError, UserError
 from mbo_search.integrations.step_batches import StepBatches
 from mbo_search.integrations.torch import TorchSpan
 from mbo_search.study.spec.schedule import BlockGroup, Regularizer, Schedule
+from mbo_search.testing import check_runner
 from tests.helpers.spans import LINEAR, Spans, check_parts_are_measured, check_trainer, full_stage, one_stage
 
 DROPOUT, EMA = Regularizer(kind="dropout", strength=0.2), Regularizer(kind="ema", strength=0.5)
@@ -82,7 +83,7 @@ def spans_of(tmp_path_factory):
 
 
 def test_the_example_keeps_all_that_matters_in_its_states(tmp_path):
-    spans = Spans(plain_loop.train, tmp_path, STAGED)
+    spans = Spans(plain_loop.train, tmp_path, STAGED, steps=2)
     check_trainer(spans, middle=1, interrupted_after=4, folder=tmp_path / "partial")
 
 
@@ -276,3 +277,17 @@ def test_the_reported_loss_is_plain_cross_entropy(spans_of):
     )
     assert plain.lines[0].train_loss == pytest.approx(smoothed.lines[0].train_loss)
     assert plain.lines[-1].train_loss != smoothed.lines[-1].train_loss
+
+
+def test_the_example_passes_the_suite_for_runners(tmp_path):
+    stages = [
+        {"name": "warm", "share": 0.5, "optimizer": ["muon"], "lr": 0.01},
+        {"name": "cool", "share": 0.5, "optimizer": ["adamw"], "lr": 0.01, "lr_shape": ["linear"]},
+    ]
+    study = {
+        "study": "loop",
+        "budget": {"tokens": 640, "grid": 0.25},
+        "train": {"batch_tokens": 16},
+        "stages": stages,
+    }
+    check_runner(study, tmp_path, train=plain_loop.train)

@@ -114,7 +114,7 @@ def write_driver(request: ExportRequest, framework: Framework) -> Written:
     remarks = remarks_on(stages, setup.own_model, val_loss_of(request))
     data = request.out.with_suffix(".data")
     _write_data(data, prepared, setup)
-    write_json(data / "stages.json", [_long_part(own, model, setup) for own in _by_stage(segments)])
+    write_json(data / "stages.json", _long_parts(segments, model))
     write_hub_folder(model, prepared.tokenizer_folder, _emptied(data / "model"))
     write_atomic(request.out, _script(request, framework, _constants(request, model, segments), remarks))
     return Written(files=(request.out, data), remarks=remarks, next=f"train: python {request.out}")
@@ -148,7 +148,15 @@ def _stages(segments: Sequence[Segment]) -> Iterator[dict[str, object]]:
         }
 
 
-def _long_part(own: Sequence[Segment], model: LanguageModel, setup: TrainSetup) -> dict[str, object]:
+def _long_parts(segments: Sequence[Segment], model: LanguageModel) -> list[dict[str, object]]:
+    keeps_first = any(one.kind == "l2_sp" for segment in segments for one in segment.stage.regularizers)
+    total_steps = segments[-1].last_step
+    return [_long_part(own, model, total_steps=total_steps, keeps_first=keeps_first) for own in _by_stage(segments)]
+
+
+def _long_part(
+    own: Sequence[Segment], model: LanguageModel, *, total_steps: int, keeps_first: bool
+) -> dict[str, object]:
     """Learning rates of all steps, and by parameter: which optimizer moves it, at which rate, with which decay."""
     stage = own[0].stage
     parameters = {
@@ -163,8 +171,8 @@ def _long_part(own: Sequence[Segment], model: LanguageModel, setup: TrainSetup) 
     return {
         "rates": [one.lr(step) for one in own for step in range(one.first_step, one.last_step)],
         "parameters": parameters,
-        "total_steps": setup.budget().total_steps,
-        "keep_first": any(one.kind == "l2_sp" for one in stage.regularizers),
+        "total_steps": total_steps,
+        "keep_first": keeps_first,
     }
 
 

@@ -14,6 +14,8 @@ from mbo_search.model.size import mlp_width
 from mbo_search.study.files.schedule_file import ScheduleFile
 
 _WIDTH = 88
+_TIED = "\0"
+"""A blank at which no line is broken."""
 _ALWAYS = ("numpy", "safetensors", "tokenizers", "torch")
 _OPTIMIZERS = "pytorch-optimizer"
 
@@ -48,23 +50,26 @@ def _version(recipe: Recipe, package: str) -> str:
 
 
 def _docstring(recipe: Recipe, file: ScheduleFile, name: str, remarks: Sequence[str]) -> str:
+    """What the file is, and what it leaves out; names in it, which may be anybody's, cannot end it."""
     origin = file.provenance
     loss = origin.val_loss if origin.search_loss is None else origin.search_loss
     optimizers = ", then ".join(next(iter(stage["optimizers"])) for stage in recipe.stages)
+    title = f"Schedule {origin.trial} of the study {file.study.study}: {optimizers}."
     about = (
         f"Run without arguments (`uv run {name}`, or python with the packages above) it trains, and prints the "
-        f"loss that the search recorded with this seed as its last line: val_loss {loss:.6f}. With the same "
+        f"loss that the search recorded with this seed as its last line: val_loss{_TIED}{loss:.6f}. With the same "
         "packages on the same kind of machine it is equal to the last bit. The folder beside this file, named "
         "like it, holds the tokens and the tokenizer."
     )
-    said = ["Left out here:", *(f"- {remark}" for remark in remarks)] if remarks else []
-    wrapped = [
-        textwrap.fill(text, _WIDTH, break_on_hyphens=False, subsequent_indent="  " if text.startswith("- ") else "")
-        for text in said
-    ]
-    about = textwrap.fill(about, _WIDTH, break_on_hyphens=False)
-    title = f"Schedule {origin.trial} of the study {file.study.study}: {optimizers}."
-    return '"""' + "\n\n".join([textwrap.shorten(title, _WIDTH - 4), about, "\n".join(wrapped)]).rstrip() + '\n"""'
+    noted = "\n".join([*(["Note:"] if remarks else []), *(_filled(f"- {remark}", "  ") for remark in remarks)])
+    text = "\n\n".join([textwrap.shorten(title, _WIDTH - 4), _filled(about), noted]).rstrip()
+    harmless = text.replace("\\", "/").replace('"', "'")
+    return f'"""{harmless}\n"""'
+
+
+def _filled(text: str, indent: str = "") -> str:
+    filled = textwrap.fill(text, _WIDTH, break_on_hyphens=False, subsequent_indent=indent)
+    return filled.replace(_TIED, " ")
 
 
 def _values(recipe: Recipe, token_type: str) -> Mapping[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +53,7 @@ def write_script(request: ExportRequest) -> Written:
     data = request.out.with_suffix(".data")
     write_data(data, prepared, setup)
     write_atomic(request.out, text)
-    following = f"train it: uv run {request.out}"
+    following = f"train it: uv run {shlex.quote(str(request.out))}"
     return Written(files=(request.out, data), remarks=remarks, next=following)
 
 

@@ -11,8 +11,11 @@ import pytest
 
 from mbo_search.errors import UserError
 from mbo_search.export.files import Chosen, export_schedules
+from mbo_search.study.spec.schedule import BlockGroup, Regularizer, Schedule
 from tests.export.frameworks.test_hub import recorded_loss
+from tests.export.trained import build_pretrained_run
 from tests.helpers.overlays import with_overlay
+from tests.helpers.spans import full_stage
 
 
 def written(run, form, folder, trial=0):
@@ -53,12 +56,30 @@ def loss_of(script, environment):
     return float(number)
 
 
-@pytest.mark.slow
-def test_the_trainer_of_transformers_trains_to_the_recorded_loss(run, tmp_path):
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    assert loss_of(written(run, "hf-trainer", tmp_path).out, environment) == pytest.approx(
-        recorded_loss(run, 0), abs=1e-5
+HARD = Schedule(
+    stages=(
+        full_stage("a", 0.5, lr=0.001, layer_decay=0.8, groups={"embeddings": BlockGroup(lr_ratio=0.5)}),
+        full_stage(
+            "b",
+            0.5,
+            optimizer="lion",
+            lr=3e-4,
+            hand_over="carry",
+            trainable="attention+norms",
+            regularizers=(Regularizer(kind="l2_sp", strength=0.01),),
+        ),
     )
+)
+"""A schedule whose every setting a script has to follow to come to the same weights."""
+
+
+@pytest.mark.slow
+def test_the_trainer_of_transformers_trains_a_pretrained_model_to_the_recorded_loss(tmp_path, monkeypatch):
+    monkeypatch.setenv("MBO_SEARCH_CACHE", str(tmp_path / "cache"))
+    run = build_pretrained_run(tmp_path, HARD)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    loss = loss_of(written(run, "hf-trainer", tmp_path).out, environment)
+    assert loss == pytest.approx(recorded_loss(run, 0), abs=1e-5)
 
 
 @pytest.mark.slow

@@ -55,11 +55,14 @@ class RaisingLogger(RunLogger):
 
 class HangingLogger(RunLogger):
     def __init__(self):
-        self.is_released = threading.Event()
+        self.is_released, self.is_closed = threading.Event(), False
 
     def begin(self, search):
         self.is_released.wait()
         return ()
+
+    def close(self):
+        self.is_closed = True
 
 
 def with_repeats(folder, *, begun):

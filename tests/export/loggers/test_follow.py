@@ -42,14 +42,16 @@ def test_a_logger_gets_the_verdict_and_the_ranking(logged):
     assert result.is_finished
 
 
-def test_a_logger_that_hangs_is_not_waited_for_forever(logged, caplog):
+def test_a_logger_that_hangs_is_not_waited_for_forever(logged, tmp_path, caplog):
     hanging = HangingLogger()
+    shutil.copytree(logged.bare.path, tmp_path / "run")
     began = time.monotonic()
-    with following([NamedLogger("hanging", hanging)], logged.run.path, longest_wait_seconds=0.05) as start:
+    with following([NamedLogger("hanging", hanging)], tmp_path / "run", longest_wait_seconds=0.05) as start:
         start()
     assert time.monotonic() - began < 5
     assert "the logger hanging is left out (it has not answered for 0.05 seconds)" in caplog.text
     hanging.is_released.set()
+    wait_for(lambda: hanging.is_closed)
 
 
 def test_a_search_that_is_refused_is_not_logged(logged, monkeypatch):
@@ -73,7 +75,7 @@ def test_a_resumed_search_sends_only_what_is_new(logged, tmp_path, monkeypatch):
     before = set(logged.run.trials["trial"])
     assert {trial.number for trial in kept.trials} == set(longer.trials["trial"]) - before
     assert kept.searches[0].key == logged.kept.searches[0].key
-    assert kept.trials[0].best_val_loss == pytest.approx(longer.trials["val_loss"].min())
+    assert min(trial.best_val_loss for trial in kept.trials) == pytest.approx(longer.trials["val_loss"].min())
 
 
 def test_a_repeat_that_begins_is_followed(logged, tmp_path, monkeypatch):
@@ -88,6 +90,21 @@ def test_a_repeat_that_begins_is_followed(logged, tmp_path, monkeypatch):
         wait_for(lambda: len(kept.trials) == 2 * len(logged.bare.trials))
     assert [search.folder.name for search in kept.searches[:2]] == ["run", "02"]
     assert len(kept.trials) == 2 * len(logged.bare.trials)
+
+
+def test_a_search_of_a_foreign_trainer_is_logged_with_settings_of_its_own(tmp_path):
+    def train(call):
+        return 4.0 - call.request.part_of(call.request.first_step).strategy.custom["dropout"]
+
+    stage = {"name": "all", "share": 1, "optimizer": ["adamw"], "custom": {"dropout": [0.0, 0.25]}}
+    study = {"study": "foreign", "budget": {"tokens": "20k"}, "train": {"batch_tokens": 256}, "stages": [stage]}
+    limits = {"search": {"trials": 2}, "resources": {"workers": 1}, "runner": {"python": "train", "reuse": False}}
+    kept = KeepingLogger()
+    options = mbo.Options(quiet=True, loggers=(kept,))
+    mbo.search({**study, **limits}, tmp_path / "run", train=train, options=options)
+    assert kept.trials
+    for trial in kept.trials:
+        assert trial.results["val_loss"] == 4.0 - trial.settings["stage1.custom.dropout"]
 
 
 def wait_for(condition):

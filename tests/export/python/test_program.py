@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -9,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from mbo_search.export.python import pieces
+from mbo_search.export.python.features import features_of
+from mbo_search.export.python.program import program
+from mbo_search.export.python.recipe import recipe_of
 from mbo_search.study.catalogue.hand_over import can_carry
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
@@ -17,6 +23,7 @@ from tests.export.python.conftest import stage
 
 NUM_STAGES = 10
 RUFF = Path(sys.executable).parent / "ruff"
+PIECES = Path(pieces.__file__).parent
 COSINE = LrShape(kind="cosine", hparams={"floor": 0.0})
 REGULARIZERS = {
     "clip_value": 0.01,
@@ -162,9 +169,11 @@ def test_the_text_is_shuffled_anew_in_every_epoch(lab, same_loss):
     same_loss(stage("all", 1.0), **steps)
 
 
-def test_programs_are_as_ruff_leaves_them(lab, tmp_path):
-    schedules = [
+def all_schedules():
+    """Schedules that together have everything a program can hold."""
+    found = [
         (stage("one", 1.0),),
+        (stage("unclipped", 1.0, clip_norm=None),),
         MUON_SOAP_ADAMW,
         MANY_REGULARIZERS,
         *(chain_of(number) for number in range(len(CHAINS))),
@@ -172,12 +181,26 @@ def test_programs_are_as_ruff_leaves_them(lab, tmp_path):
         *(regularized(kind) for kind in REGULARIZERS),
         *(frozen(optimizer) for optimizer in ("adamw", "muon", "sf_adamw")),
     ]
-    for number, stages in enumerate(schedules):
-        (tmp_path / f"program_{number}.py").write_text(lab.text(Schedule(stages=tuple(stages))), encoding="utf-8")
+    return [Schedule(stages=tuple(stages)) for stages in found]
+
+
+def test_programs_are_as_ruff_leaves_them(lab, tmp_path):
+    on_gpu = lab.with_setup(device="cuda", precision="bfloat16")
+    for number, schedule in enumerate(all_schedules()):
+        one = on_gpu if number % 4 == 2 else lab
+        (tmp_path / f"program_{number}.py").write_text(one.text(schedule), encoding="utf-8")
     rules = "E,F,W,I,B,UP,C4,SIM,RUF,PT,RET,PTH,D101,D102,D103"
     for command in (["format", "--check", "--isolated"], ["check", "--isolated", "--select", rules]):
         done = subprocess.run([RUFF, *command, tmp_path], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
+
+
+def test_pieces_ask_for_nothing_that_no_schedule_has(lab):
+    on_gpu = lab.with_setup(device="cuda", precision="bfloat16")
+    recipes = [recipe_of(lab.file(schedule), one.setup) for schedule in all_schedules() for one in (lab, on_gpu)]
+    known = frozenset().union(*(features_of(recipe) for recipe in recipes))
+    rules = re.findall(r"# only: (.*)", "".join(path.read_text("utf-8") for path in PIECES.glob("[a-z]*.py")))
+    assert {word for rule in rules for word in rule.split()} - {"and", "or", "not"} - known == set()
 
 
 def test_programs_are_short_and_know_nothing_of_this_package(lab):
@@ -187,3 +210,20 @@ def test_programs_are_short_and_know_nothing_of_this_package(lab):
         assert "mbo" not in text
         assert "# only" not in text
         assert text.isascii()
+
+
+def test_names_of_strangers_cannot_end_the_docstring(lab):
+    file = lab.file(Schedule(stages=(stage('a"""\\', 1.0),)))
+    hostile = file.study.model_copy(update={"study": 'x"""\nimport os\n"""'})
+    text = program(
+        recipe_of(file, lab.setup),
+        file.model_copy(update={"study": hostile}),
+        token_type="<u2",
+        name='"""best.py',
+        remarks=(),
+    )
+    tree = ast.parse(text)
+    assert "import os" in ast.get_docstring(tree)
+    assert not any(isinstance(node, ast.Import) and node.names[0].name == "os" for node in ast.walk(tree))
+    (literal,) = (node for node in tree.body if isinstance(node, ast.AnnAssign) and node.target.id == "STAGES")
+    assert ast.literal_eval(literal.value)[0]["name"] == 'a"""\\'

@@ -39,7 +39,6 @@ from mbo_search.export.python.pieces.settings import (
     TOKEN_TYPE,
     TOTAL_STEPS,
     Stage,
-    State,
 )
 from mbo_search.export.python.pieces.text import (
     evaluate,
@@ -109,10 +108,10 @@ def train(model: nn.Module) -> None:
     before, done = STAGES[0], 0  # only: handed
     done = 0  # only: not handed
     for stage in STAGES:
-        state: State = {}
-        if "hand_over" in stage:  # only: handed
-            state = hand_over(optimizers, before, stage)
-        optimizers = build_optimizers(model, stage, state)
+        # only: handed
+        state = hand_over(optimizers, before, stage) if "hand_over" in stage else {}
+        optimizers = build_optimizers(model, stage, state)  # only: handed
+        optimizers = build_optimizers(model, stage, {})  # only: not handed
         keep_average(model, before, stage, state)  # only: sf_to_sf
         set_dropout(model, stage.get("dropout", 0.0))  # only: dropout
         average = begin_average(model, stage, average)  # only: ema_fold

@@ -50,9 +50,9 @@ class LlamaLayer(nn.Module):
         mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True)
         # only: not dropout
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        mixed = attention["o_proj"](mixed.transpose(1, 2).reshape(x.shape))
-        x = x + self.dropout(mixed)  # only: dropout
-        x = x + mixed  # only: not dropout
+        mixed = mixed.transpose(1, 2).reshape(x.shape)
+        x = x + self.dropout(attention["o_proj"](mixed))  # only: dropout
+        x = x + attention["o_proj"](mixed)  # only: not dropout
         normed = self.post_attention_layernorm(x)
         gated = F.silu(mlp["gate_proj"](normed)) * mlp["up_proj"](normed)
         change: Tensor = mlp["down_proj"](gated)

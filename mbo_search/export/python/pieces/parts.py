@@ -107,8 +107,10 @@ def hand_over(optimizers: list[Optimizer], before: Stage, stage: Stage) -> State
                 names = ("precondition_frequency", "shampoo_beta")
                 slots |= {name: new[name] for name in names}
             # only: cuda
-            if way[1] in ("adam", "adamw"):  # where fused kernels want it
-                slots["step"] = slots["step"].to(DEVICE)
+            if "step" in slots and way[1] in ("adam", "adamw", "nadamw"):
+                # Fused kernels want it beside the weights, others on the CPU.
+                place = "cpu" if way[1] == "nadamw" else DEVICE
+                slots["step"] = slots["step"].to(place)
             kept[name] = slots
     return kept
 
