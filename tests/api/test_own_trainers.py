@@ -64,7 +64,7 @@ def test_another_script_is_another_trainer(tmp_path):
     small = sections(runner=runner, search={"trials": 2})
     mbo.search(small, tmp_path / "run", options=ALLOWED)
     write_script(tmp_path / "code", SCRIPT + "# changed\n")
-    with pytest.raises(mbo.UserError, match="other arithmetic"):
+    with pytest.raises(mbo.UserError, match="another trainer"):
         mbo.resume(tmp_path / "run", overrides=["search.trials=3"], options=ALLOWED)
 
 

@@ -22,7 +22,7 @@ class Example:
     """An example, and how it is made small.
 
     Attributes:
-        folder: Its folder.
+        folder: Its folder, or the name of its study beside those of adapters.
         command: Its command with the witness in it.
         trials: Schedules that share a beginning.
         settings: What is set beside that.
@@ -34,6 +34,12 @@ class Example:
     trials: int
     settings: tuple[str, ...] = ()
     overlay: str = ""
+
+    @property
+    def study(self) -> Path:
+        """Its study file."""
+        beside = ROOT / "examples" / f"{self.folder}.yaml"
+        return beside if beside.exists() else EXAMPLES / self.folder / "study.yaml"
 
     def set_for(self, trials: int) -> list[str]:
         """The settings of a search of so many schedules."""
@@ -54,6 +60,14 @@ JAX = Example(
 TORCHRUN = Example("torchrun", "torchrun --nproc-per-node 2 WITNESS train_ddp.py", 2)
 
 
+HF_TRAINER = Example(
+    "hf-trainer",
+    "python WITNESS hf_trainer.py",
+    2,
+    ("stages.0.share=0.5", "stages.0.optimizer=adamw", "stages.0.lr=0.01", "confirm=null"),
+)
+
+
 def test_the_diff_shows_what_was_changed():
     folder = EXAMPLES / "nanogpt_shaped"
     texts = [
@@ -69,9 +83,9 @@ def test_the_diff_shows_what_was_changed():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("example", [NANOGPT, JAX, TORCHRUN], ids=lambda example: example.folder)
+@pytest.mark.parametrize("example", [NANOGPT, JAX, TORCHRUN, HF_TRAINER], ids=lambda example: example.folder)
 def test_an_example_is_searched_with_shared_beginnings_and_survives_kills(example, tmp_path):
-    study = EXAMPLES / example.folder / "study.yaml"
+    study = example.study
     whole = Searched(tmp_path / "whole")
     whole.search(study, *example.set_for(example.trials), environment=example.environment(whole))
     assert [record.state for record in whole.records] == ["complete"] * example.trials

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -34,6 +35,7 @@ from mbo_search.trial.reports import BoundaryReport, EndReason, Metrics, Node, S
 STATE = "state"
 """Folder of a trainer's own state in a node."""
 _PARTIAL = "partial"
+_NO_STATE = "the trainer left no state to go on from; one that keeps none is named with runner.reuse: false"
 _NOT_FINITE = "a validation loss or a metric of the trainer is not finite"
 _SILENT = "the trainer told no validation loss at the end of a stage: report a line with val_loss at step {steps}"
 
@@ -72,7 +74,7 @@ class ForeignRunner:
             span = _Span(request, segments, attempts, stop, self._note_step)
             folder = unique_sibling(self._scratch / request.key)
             try:
-                ended = span.train(self._train, _states(node, folder, work))
+                ended = span.train(self._train, _states(node, folder, work, are_kept=self._keeps_states))
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
@@ -89,11 +91,14 @@ class ForeignRunner:
         """Give the evaluation that every call makes at its end; see `StageRunner.measure`."""
         return metrics_of(SpanResult.model_validate(read_json(node.path / RESULT_FILE)))
 
+    @property
+    def _keeps_states(self) -> bool:
+        return self._setup.runner is None or self._setup.runner.reuse
+
     def _request(self, node: Node | None, segments: Sequence[Segment], seed: int) -> SpanRequest:
         root = node.key if node else self._setup.root_key(seed)
         key = segment_keys(root, segments)[-1]
-        runner = self._setup.runner
-        if runner is not None and not runner.reuse:
+        if not self._keeps_states:
             key = whole_key(key, segments)
         return span_request(segments, key=key, seed=seed, total_steps=self._setup.budget().total_steps)
 
@@ -116,17 +121,24 @@ class ForeignRunner:
                 shutil.rmtree(other, ignore_errors=True)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _States:
     """The folders of one call: the state that it begins on, the one that it leaves, the one on the way."""
 
-    def __init__(self, before: Path | None, after: Path, partial: Path) -> None:
-        self.before = before
-        self.after = after
-        self.partial = partial
+    before: Path | None
+    after: Path
+    partial: Path
+    are_kept: bool
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether a trainer that keeps states has left none."""
+        return self.are_kept and not any(self.after.iterdir())
 
 
-def _states(node: Node | None, folder: Path, work: Path) -> _States:
-    found = _States(None if node is None else node.path / STATE, folder / STATE, work / _PARTIAL)
+def _states(node: Node | None, folder: Path, work: Path, *, are_kept: bool) -> _States:
+    before = None if node is None else node.path / STATE
+    found = _States(before=before, after=folder / STATE, partial=work / _PARTIAL, are_kept=are_kept)
     found.after.mkdir(parents=True)
     found.partial.mkdir(exist_ok=True)
     return found
@@ -181,6 +193,8 @@ class _Span:
             return self._report("exception", "the trainer gave no result, although it was not asked to stop")
         if not is_finite(metrics_of(self._result)):
             return self._report("non_finite", _NOT_FINITE)
+        if states.is_missing:
+            return self._report("exception", _NO_STATE)
         return self._with_every_stage()
 
     def _with_every_stage(self) -> BoundaryReport:

@@ -17,7 +17,11 @@ from mbo_search.testing import check_runner
 from mbo_search.train.foreign.command_runner import CommandRunner
 from tests.helpers.foreign import SCRIPT, sections, small_path, small_setup, write_script
 
-ANSWER = "import json, os\njson.dump({'val_loss': 1.0}, open(os.environ['MBO_RESULT'], 'w'))\n"
+ANSWER = (
+    "import json, os\n"
+    "open(os.path.join(os.environ['MBO_STATE_OUT'], 'state'), 'w').close()\n"
+    "json.dump({'val_loss': 1.0}, open(os.environ['MBO_RESULT'], 'w'))\n"
+)
 
 
 def run(folder: Path, text: str, *, stop=lambda: False, hang_seconds: float = 60.0):

@@ -31,7 +31,7 @@ def test_a_training_function_passes_the_conformance_suite(tmp_path):
 def test_the_suite_notices_a_trainer_that_is_not_determined(tmp_path):
     values = iter([1.0, 2.0])
     with pytest.raises(AssertionError, match="the same call twice"):
-        check_runner(sections(), tmp_path, train=lambda call: next(values))
+        check_runner(sections(), tmp_path, train=lambda call: kept(call, next(values)))
 
 
 def test_the_suite_notices_a_trainer_that_changes_the_state_before(tmp_path):
@@ -50,6 +50,18 @@ def test_the_suite_notices_a_trainer_that_does_not_stop(tmp_path):
 
     with pytest.raises(AssertionError, match="asked to stop"):
         check_runner(sections(), tmp_path, train=deaf)
+
+
+def kept(call: SpanCall, answer: object) -> object:
+    """Leave a state and answer."""
+    (call.state_out / "state").touch()
+    return answer
+
+
+def test_a_trainer_that_keeps_states_leaves_one(tmp_path):
+    folder, report = run(lambda call: 1.0, tmp_path)
+    assert folder is None
+    assert "left no state" in report.message
 
 
 def _fields(call: SpanCall) -> dict[str, object]:
@@ -100,7 +112,7 @@ def test_what_a_trainer_without_checkpoints_trains_again_is_waste(tmp_path):
             if call.should_stop():
                 return None
             call.report(step + 1)
-        return 1.0
+        return kept(call, 1.0)
 
     polls = iter(range(10))
     run(forgetful, tmp_path, stop=lambda: next(polls, None) is None)
@@ -152,7 +164,10 @@ def test_a_full_disk_is_not_the_trials_fault(tmp_path):
 
 def test_results_may_hold_other_numbers(tmp_path):
     _, report = run(
-        lambda call: {"val_loss": 2.0, "averaged_val_loss": 1.5, "accuracy": 0.5, "metrics": {"f": -3.0}}, tmp_path
+        lambda call: kept(
+            call, {"val_loss": 2.0, "averaged_val_loss": 1.5, "accuracy": 0.5, "metrics": {"f": -3.0}}
+        ),
+        tmp_path,
     )
     metrics = report.metrics
     assert (metrics.loss, metrics.averaged_loss, metrics.accuracy, metrics.bits_per_byte) == (2.0, 1.5, 0.5, None)
