@@ -53,7 +53,7 @@ class ForeignRunner:
         remove_leftovers(scratch)
         self._train = train
         self._setup = setup
-        self._scratch = scratch
+        self._scratch = scratch.absolute()  # a command starts in a folder of its own
         self.step_done: int | None = None
 
     def has_begun(self, key: str) -> bool:
@@ -137,7 +137,7 @@ class _States:
 
 
 def _states(node: Node | None, folder: Path, work: Path, *, are_kept: bool) -> _States:
-    before = None if node is None else node.path / STATE
+    before = None if node is None else node.path.absolute() / STATE
     found = _States(before=before, after=folder / STATE, partial=work / _PARTIAL, are_kept=are_kept)
     found.after.mkdir(parents=True)
     found.partial.mkdir(exist_ok=True)

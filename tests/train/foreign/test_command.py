@@ -15,6 +15,7 @@ import pytest
 from mbo_search.extensions import ALLOW_CODE
 from mbo_search.testing import check_runner
 from mbo_search.train.foreign.command_runner import CommandRunner
+from mbo_search.trial.reports import Node
 from tests.helpers.foreign import SCRIPT, sections, small_path, small_setup, write_script
 
 ANSWER = (
@@ -44,6 +45,19 @@ def test_a_command_is_told_where_its_files_are(tmp_path):
     assert told["MBO_SEED"] == "0"
     assert told["MBO_STATE_IN"] == ""
     assert {"MBO_STAGE", "MBO_STATE_OUT", "MBO_PARTIAL", "MBO_REPORT", "MBO_RESULT"} < set(told)
+
+
+def test_its_files_are_found_from_its_own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    setup = small_setup(**write_script(tmp_path / "code"))
+    runner = CommandRunner(setup.runner, setup, Path("scratch"), 60.0)
+    runner.log_to(Path("trial.log"))
+    path = small_path(setup)
+    folder, report = runner.run(None, path.segments[:4], 0, lambda: False)
+    assert folder is not None, report.message
+    node = Node(key=path.keys[3], path=Path(os.path.relpath(folder)))
+    folder, report = runner.run(node, path.segments[4:], 0, lambda: False)
+    assert folder is not None, report.message
 
 
 def test_its_lines_become_the_learning_curve(tmp_path):
