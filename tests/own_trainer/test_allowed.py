@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 import mbo_search as mbo
 from mbo_search.errors import UserError
 from mbo_search.results.records.run_directory import RunDirectory
+from tests.helpers.alone import run_alone
 from tests.own_trainer.toys import SCRIPT, toy
 
 LEAVE = mbo.Options(allow_code=True, backend="local", quiet=True)
@@ -55,10 +57,14 @@ def test_a_command_that_keeps_no_states_trains_whole_schedules_in_one_call(tmp_p
 
 @pytest.mark.ray
 def test_two_workers_train_by_commands_on_ray(tmp_path):
+    run_alone(check_two_workers, tmp_path)
+
+
+def check_two_workers(folder: Path) -> None:
     study = toy("well", "better", "nan", trials=6) | {"resources": {"workers": 2}}
     options = mbo.Options(allow_code=True, backend="ray", quiet=True)
-    mbo.search(study, tmp_path / "run", options=options)
-    records = RunDirectory(tmp_path / "run").records()
+    mbo.search(study, folder / "run", options=options)
+    records = RunDirectory(folder / "run").records()
     assert {record.state for record in records} <= {"complete", "pruned"}
     assert len([record for record in records if record.state == "complete"]) >= 2
     assert len({boundary.node for record in records for boundary in record.boundaries[:1]}) == 1
