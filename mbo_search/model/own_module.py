@@ -6,9 +6,6 @@ A study file may come from a stranger, so code that it names runs only where `--
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from mbo_search.errors import Problem, StudyError
-from mbo_search.extensions import ALLOW_CODE
 from mbo_search.model.blocks import layer_of
 from mbo_search.model.language_model import LanguageModel, set_dropout
 from mbo_search.study.spec.fresh_models import OwnModule, OwnModuleSpec
 from mbo_search.system.files import sha256_file
+from mbo_search.system.own_code import check_code_allowed, module_of_file
 
 _KEY = "model.code"
 
@@ -100,7 +97,7 @@ def file_digest(spec: OwnModuleSpec) -> str:
 
 def _network(spec: OwnModuleSpec, vocab_size: int, seed: int) -> nn.Module:
     """The user's module with fresh weights, drawn on the CPU."""
-    _check_allowed(spec)
+    check_code_allowed(_KEY, spec.code, "names code, which runs on this machine with all that you may do")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
@@ -115,28 +112,10 @@ def _network(spec: OwnModuleSpec, vocab_size: int, seed: int) -> nn.Module:
     return made.float()
 
 
-def _check_allowed(spec: OwnModuleSpec) -> None:
-    if os.environ.get(ALLOW_CODE) != "1":
-        rule = "names code, which runs on this machine with all that you may do"
-        hint = "read it, and give --allow-code if you trust it (in Python: allow_code=True)"
-        raise StudyError([Problem(key=_KEY, value=spec.code, rule=rule, hint=hint)])
-
-
 def _class(spec: OwnModuleSpec) -> Any:
-    """The class in the file, which is run once for every content that it has."""
-    name = f"mbo_search_own_{file_digest(spec)[:16]}"
-    if name not in sys.modules:
-        found = importlib.util.spec_from_file_location(name, spec.file)
-        assert found is not None
-        assert found.loader is not None
-        module = importlib.util.module_from_spec(found)
-        sys.modules[name] = module  # dataclasses and pickles in it look for it there
-        try:
-            found.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-    return getattr(sys.modules[name], spec.class_name)
+    """The class in the file."""
+    module = module_of_file(Path(spec.file), f"mbo_search_own_{file_digest(spec)[:16]}")
+    return getattr(module, spec.class_name)
 
 
 def _check_output(spec: OwnModuleSpec, network: nn.Module, vocab_size: int) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.spec.foreign.runner import RunnerSpec
 from mbo_search.system.files import sha256_file
+from mbo_search.system.own_code import module_of_file
 
 
 def load_code(runner: RunnerSpec) -> Any:
@@ -20,8 +19,9 @@ def load_code(runner: RunnerSpec) -> Any:
     Raises:
         StudyError: If the file fails, or holds nothing of the name that can be called.
     """
+    file = Path(runner.file)
     try:
-        found = getattr(_module(Path(runner.file)), runner.name)
+        found = getattr(module_of_file(file, f"mbo_search_runner_{sha256_file(file)[:16]}"), runner.name)
         made = found() if isinstance(found, type) else found
     except Exception as error:
         rule = f"cannot be loaded: {type(error).__name__}: {error}"
@@ -30,19 +30,3 @@ def load_code(runner: RunnerSpec) -> Any:
         rule = f"is {type(made).__name__}, neither a function nor a class of runners"
         raise StudyError([Problem(key="runner.code", value=str(runner.code), rule=rule)])
     return made
-
-
-def _module(file: Path) -> Any:
-    name = f"mbo_search_runner_{sha256_file(file)[:16]}"
-    if name not in sys.modules:
-        found = importlib.util.spec_from_file_location(name, file)
-        assert found is not None
-        assert found.loader is not None
-        module = importlib.util.module_from_spec(found)
-        sys.modules[name] = module  # dataclasses and pickles in it look for it there
-        try:
-            found.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-    return sys.modules[name]

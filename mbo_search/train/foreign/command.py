@@ -10,7 +10,6 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess
 import time
 from contextlib import suppress
@@ -22,11 +21,10 @@ from pydantic import ValidationError
 from mbo_search.errors import TrialError
 from mbo_search.study.spec.foreign.runner import RunnerSpec
 from mbo_search.system.end_with_parent import ending_with_parent
-from mbo_search.system.files import read_json
 from mbo_search.train.foreign.attempts import REPORT_FILE, read_lines
 from mbo_search.train.foreign.call import SpanCall
 from mbo_search.train.foreign.family import end_family
-from mbo_search.train.foreign.result import RESULT_FILE, SpanResult
+from mbo_search.train.foreign.result import RESULT_FILE, SpanResult, wrong_fields
 from mbo_search.units import format_seconds
 
 STAGE = "MBO_STAGE"
@@ -66,9 +64,9 @@ class CommandTrainer:
             TrialError: If the command fails, hangs, or leaves no result.
         """
         files = _Files(call.partial.parent)
-        if files.process.exists():  # an attempt was killed
+        if files.process.exists():  # an attempt was stopped or killed, and may have left processes
             end_family(PARTIAL, str(call.partial))
-        files.forget(_left_running(files))
+        files.forget()
         files.request.write_text(call.request.model_dump_json(), encoding="utf-8")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
@@ -155,19 +153,15 @@ class _Files:
         self.result = folder / RESULT_FILE
         self.process = folder / "process.json"
 
-    def forget(self, process: int | None) -> None:
-        """End what an attempt before this one left running, and remove what it left."""
-        if process is not None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process, signal.SIGKILL)
+    def forget(self) -> None:
+        """Remove what an attempt before this one left."""
         for path in (self.request, self.report, self.result, self.process):
             path.unlink(missing_ok=True)
         self.report.touch()
 
     def note(self, process: subprocess.Popen[bytes]) -> None:
-        """Note which process trains here, for an attempt after a crash."""
-        found = {"host": socket.gethostname(), "pid": process.pid, "began": _began(process.pid)}
-        self.process.write_text(json.dumps(found), encoding="utf-8")
+        """Note which process trains here: for people, and for an attempt after a crash, that there was one."""
+        self.process.write_text(json.dumps({"pid": process.pid}), encoding="utf-8")
 
 
 class _Signs:
@@ -241,28 +235,7 @@ def _result(files: _Files, tail: str) -> SpanResult:
     except FileNotFoundError:
         found = f"the command ended without writing the file that {RESULT} names; its last output:\n{tail}"
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        found = f"{RESULT_FILE} of the command is no result: {wrong}"
+        found = f"{RESULT_FILE} of the command is no result: {wrong_fields(error)}"
     except (OSError, ValueError) as error:
         found = f"{RESULT_FILE} of the command cannot be read: {error}"
     raise TrialError("exception", found)
-
-
-def _left_running(files: _Files) -> int | None:
-    """The process that an attempt on this machine left running when it was killed; None if there is none."""
-    try:
-        noted = read_json(files.process)
-        pid, began = int(noted["pid"]), noted["began"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    is_same = noted.get("host") == socket.gethostname() and began is not None and _began(pid) == began
-    return pid if is_same else None
-
-
-def _began(pid: int) -> int | None:
-    """When a process began, in ticks since the machine started; None where that cannot be known."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        return int(text.rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return None

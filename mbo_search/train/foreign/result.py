@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from mbo_search.study.spec.base import Description, explain, without_empty, without_unset
 
@@ -47,6 +47,11 @@ class SpanResult(Description):
 
 
 _MEASURED = ("averaged_val_loss", "accuracy", "bits_per_byte", "tokens", "seconds", "peak_memory_bytes")
+
+
+def wrong_fields(error: ValidationError) -> str:
+    """What is wrong with the fields of a result, in one line."""
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
 
 
 class ReportLine(BaseModel):

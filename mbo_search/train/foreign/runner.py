@@ -27,7 +27,7 @@ from mbo_search.train.foreign.attempts import Attempts
 from mbo_search.train.foreign.call import SpanCall, TrainingFunction
 from mbo_search.train.foreign.points import metrics_of, span_points
 from mbo_search.train.foreign.request import SpanRequest, span_request
-from mbo_search.train.foreign.result import RESULT_FILE, ReportLine, SpanResult
+from mbo_search.train.foreign.result import RESULT_FILE, ReportLine, SpanResult, wrong_fields
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.cost import Cost
 from mbo_search.trial.reports import BoundaryReport, EndReason, Metrics, Node, Stop
@@ -264,8 +264,7 @@ def _as_result(answer: SpanResult | Mapping[str, object] | float | None) -> Span
     try:
         return SpanResult.model_validate(fields)
     except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise TrialError("exception", f"the trainer's result is not one: {found}") from error
+        raise TrialError("exception", f"the trainer's result is not one: {wrong_fields(error)}") from error
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-from mbo_search.errors import Problem, StudyError
-from mbo_search.extensions import ALLOW_CODE
 from mbo_search.study.spec.foreign.runner import RunnerSpec
 from mbo_search.study.spec.segments import resolve_budget
 from mbo_search.study.study import Study
 from mbo_search.system.files import sha256_file
+from mbo_search.system.own_code import check_code_allowed
 from mbo_search.train.setup.branches import branch_points
 from mbo_search.train.setup.setup import RUNNER, TrainSetup
 
@@ -72,11 +70,9 @@ def check_allowed(runner: RunnerSpec) -> None:
     Raises:
         StudyError: If it was not.
     """
-    if runner.kind == "python" or os.environ.get(ALLOW_CODE) == "1":
-        return
-    rule = "is run on this machine with all that you may do"
-    hint = "read it, and give --allow-code if you trust it (in Python: allow_code=True)"
-    raise StudyError([Problem(key=f"runner.{runner.kind}", value=runner.name, rule=rule, hint=hint)])
+    if runner.kind != "python":
+        rule = "is run on this machine with all that you may do"
+        check_code_allowed(f"runner.{runner.kind}", runner.name, rule)
 
 
 def _named_files(runner: RunnerSpec) -> Iterator[Path]:
