@@ -23,6 +23,7 @@ from mbo_search.cli.options import (
     Example,
     Figures,
     InsecureCluster,
+    Kind,
     Language,
     Live,
     Log,
@@ -633,18 +634,7 @@ def note(
 @app.command(name="list", epilog=epilog("list"))
 def list_names(
     kind: Annotated[
-        Literal[
-            "optimizers",
-            "lr_shapes",
-            "regularizers",
-            "searchers",
-            "corpora",
-            "metrics",
-            "readers",
-            "exporters",
-            "figures",
-            "loggers",
-        ],
+        Kind,
         typer.Argument(
             metavar="KIND",
             help="optimizers, lr_shapes, regularizers, searchers, corpora, metrics, readers, exporters, figures or "
