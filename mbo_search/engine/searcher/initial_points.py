@@ -17,6 +17,7 @@ from mbo_search.engine.searcher.suggest import Draw, NearestSuggest, ReferenceSu
 from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.custom_axes import OF_STAGE, OF_STUDY
+from mbo_search.study.space.dimensions.table import dimension_values
 from mbo_search.study.space.parameters import Value
 from mbo_search.study.space.single_strategy import CONTROL_SHAPES
 from mbo_search.study.space.space import Space, propose
@@ -182,6 +183,7 @@ def _stage_values(stage: Stage, reference_lrs: Mapping[str, float]) -> dict[str,
         "trainable": stage.trainable,
         **_adapter_values(stage),
         **{f"{owner}/{name}": value for owner in (OF_STUDY, OF_STAGE) for name, value in stage.custom.items()},
+        **dimension_values(stage),
         "hand_over": stage.hand_over or "carry",
         "layer_decay": 1.0 if stage.layer_decay is None else stage.layer_decay,
         **{f"groups/{kind}/lr_ratio": stage.lr_ratios.get(kind, 1.0) for kind in BLOCK_KINDS},

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from mbo_search.errors import Problem, UserError
 from mbo_search.export.frameworks.stages_script import CARRIED
 from mbo_search.export.request import ExportRequest
+from mbo_search.study.spec.dimensions.table import dimensions_set
 from mbo_search.study.spec.fresh_models import OwnModule
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.study import ModelSpec, SizedModel
@@ -53,6 +54,9 @@ def refuse_inexpressible(request: ExportRequest, stages: Sequence[Stage], title:
         reasons.append(("model.adapters", "are beside the weights; such a script trains the weights"))
     strange = sorted({stage.optimizer for stage in stages} - _OPTIMIZERS)
     reasons += [("optimizer", f"{name} is an extension, whose code is not written out") for name in strange]
+    further = dict.fromkeys(name for stage in stages for name in dimensions_set(stage))
+    rule = "is a setting of a stage that such a script does not know"
+    reasons += [(f"stages.*.{name}", rule) for name in further]
     if reasons:
         hint = "export it as yaml, which `mbo-search train` reads"
         raise UserError([Problem(key=key, rule=f"{rule} ({title})", hint=hint) for key, rule in reasons])

@@ -17,6 +17,7 @@ from mbo_search.export.python.recipe import MEASURED_ONLY, Recipe, recipe_of
 from mbo_search.export.request import ExportRequest, Written
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.spec.dimensions.table import dimensions_set
 from mbo_search.study.spec.study import ModelSpec
 from mbo_search.system.files import write_atomic
 from mbo_search.train.setup.setup import RUNNER, TrainSetup
@@ -74,12 +75,12 @@ def _refusals(request: ExportRequest, setup: TrainSetup) -> Iterator[Problem]:
                 key="--to", value="python", rule=f"cannot express that it {rule}", hint=_INSTEAD, where=where
             )
     for name in _unknown(request):
-        rule = f"has no code for {name}, which is not built in"
+        rule = f"has no code for {name}"
         yield Problem(key="--to", value="python", rule=rule, hint=_INSTEAD, where=where)
 
 
 def _unknown(request: ExportRequest) -> Iterator[str]:
-    """Names of what other packages have brought."""
+    """Names of what other packages have brought, and of settings of a stage that no piece knows."""
     known = {*REGULARIZERS, *MEASURED_ONLY}
     found = [
         name
@@ -88,6 +89,7 @@ def _unknown(request: ExportRequest) -> Iterator[str]:
             (stage.optimizer, stage.optimizer in OPTIMIZERS.built_in),
             (stage.lr_shape.kind, stage.lr_shape.kind in LR_SHAPES.built_in),
             *((one.kind, one.kind in known) for one in stage.regularizers),
+            *((name, False) for name in dimensions_set(stage)),
         )
         if not is_known
     ]

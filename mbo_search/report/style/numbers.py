@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from mbo_search.results.evidence.ranking_values import Estimate
 from mbo_search.results.records.describe import custom_settings
+from mbo_search.study.spec.dimensions.table import dimension_words
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.units import format_count
 
@@ -128,7 +129,7 @@ def _signed(value: float) -> str:
 def stage_facts(stage: Stage, names: Mapping[str, str]) -> dict[str, str]:
     """All that a stage uses, by setting, in the order in which people ask for it; empty where nothing is set.
 
-    Settings of the user's own are there only where a stage has some.
+    Further settings and those of the user's own are there only where a stage has some.
 
     Choices are said in the words of a page where it has some; names of the catalogue stay.
 
@@ -148,6 +149,7 @@ def stage_facts(stage: Stage, names: Mapping[str, str]) -> dict[str, str]:
         "trainable": _trainable(stage),
         "hand_over": names.get(f"choice_{stage.hand_over}", stage.hand_over or ""),
         "hparams": ", ".join(f"{name} {format_number(value)}" for name, value in sorted(stage.hparams.items())),
+        **dimension_words(stage),
         **({"custom": _custom(stage)} if stage.custom else {}),
     }
 

@@ -12,6 +12,7 @@ from mbo_search.results.records.schedule_groups import ScheduleRuns, schedule_id
 from mbo_search.results.statistics.paired import PairedTest, holm, paired_test
 from mbo_search.study.space.ablations import Ablation, Ablations, Part, ablations_of, parts_of
 from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.dimensions.table import dimension_words
 from mbo_search.study.spec.schedule import Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps
 
@@ -213,7 +214,8 @@ def _shown(stage: Stage, part: str) -> tuple[str, ...]:
     if part == "regularizers":
         return regularizers
     optimizer = (f"{stage.optimizer} {stage.lr:.4g}", *rates)
-    return (*optimizer, *regularizers, *custom) if part == "stage" else optimizer
+    further = tuple(f"{name} {value}" for name, value in dimension_words(stage).items())
+    return (*optimizer, *regularizers, *further, *custom) if part == "stage" else optimizer
 
 
 def _unchanged(swaps: Ablations, winner: Schedule, common: Sequence[str]) -> tuple[str, ...]:

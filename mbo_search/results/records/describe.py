@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from mbo_search.study.checks.written import shown
 from mbo_search.study.spec.adapters import Adapter
+from mbo_search.study.spec.dimensions.table import dimension_words
 from mbo_search.study.spec.schedule import Stage
 
 
@@ -20,6 +21,7 @@ def describe_stage(stage: Stage) -> str:
     parts = [f"{stage.share * 100:.4g} %", stage.optimizer, f"{stage.lr:.4g}", stage.lr_shape.kind]
     parts += [f"{name}={value:g}" for name, value in part_settings(stage).items()]
     parts += [f"{regularizer.kind}={regularizer.strength:g}" for regularizer in stage.regularizers]
+    parts += [f"{name}={value}" for name, value in dimension_words(stage).items()]
     parts += [f"{name}={value}" for name, value in custom_settings(stage).items()]
     parts += [] if stage.trainable == "all" else [f"only {stage.trainable}"]
     parts += ["reset"] if stage.hand_over == "reset" else []

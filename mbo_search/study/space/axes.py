@@ -15,6 +15,7 @@ from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.custom_axes import OF_STAGE, OF_STUDY, CustomAxes, custom_parameters
+from mbo_search.study.space.dimensions.table import DimensionChoices, dimension_parameters
 from mbo_search.study.space.parameters import Condition, Parameter, Value, numeric_parameter
 from mbo_search.study.spec.adapters import LoraSpec
 from mbo_search.study.spec.schedule import HandOver
@@ -56,6 +57,7 @@ class StageAxes:
         adapter: Adapters that are put beside the weights when the first stage begins; None in later ones.
         custom: Settings of the user's own that are chosen for this stage.
         common: Settings of the user's own that are chosen once, for all stages of a schedule.
+        dimensions: Choices of the further settings that the stage sets.
     """
 
     name: str
@@ -75,6 +77,7 @@ class StageAxes:
     adapter: LoraSpec | None = None
     custom: CustomAxes = field(default_factory=dict)
     common: CustomAxes = field(default_factory=dict)
+    dimensions: DimensionChoices = field(default_factory=dict)
 
 
 def set_label(regularizers: RegularizerSet) -> str:
@@ -106,6 +109,7 @@ def stage_parameters(axes: StageAxes, index: int, *, previous: StageAxes | None,
         *_adapter_parameters(axes, at),
         *_regularizer_parameters(axes, at),
         Parameter(name=f"{at}/trainable", choices=axes.trainable),
+        *dimension_parameters(at, axes.dimensions),
         *_hand_over_parameter(axes, index, previous),
         *custom_parameters(f"{at}/{OF_STUDY}", axes.common),
         *custom_parameters(f"{at}/{OF_STAGE}", axes.custom),

@@ -10,6 +10,7 @@ from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.axes import StageAxes, set_label
 from mbo_search.study.space.custom_axes import OF_STAGE, OF_STUDY, custom_values
+from mbo_search.study.space.dimensions.table import built_dimensions
 from mbo_search.study.space.parameters import Value
 from mbo_search.study.spec.adapters import Adapter, make_adapter
 from mbo_search.study.spec.foreign.custom import CustomValue
@@ -64,6 +65,7 @@ def build_stage(
         groups=make_groups(_of_blocks(values, "lr_ratio"), _of_blocks(values, "weight_decay")),
         adapter=None if axes.adapter is None else _adapter(values),
         custom=_custom(axes, values),
+        **built_dimensions(axes.dimensions, values),
     )
 
 

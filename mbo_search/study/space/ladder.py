@@ -27,6 +27,7 @@ from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.axes import StageAxes, hparam_values
 from mbo_search.study.space.custom_axes import custom_may_change
+from mbo_search.study.space.dimensions.table import dimensions_may_change
 from mbo_search.study.space.single_strategy import control_axes
 from mbo_search.study.space.space import Space, resolved_stages, space_of, staged_space
 from mbo_search.study.spec.annealing import is_annealed
@@ -210,6 +211,7 @@ def _settings_may_change(stages: Sequence[StageAxes]) -> bool:
         or len(set(chain.from_iterable(axes.trainable for axes in stages))) > 1
         or _hparams_may_differ(stages)
         or custom_may_change([axes.custom for axes in stages])
+        or dimensions_may_change([axes.dimensions for axes in stages])
     )
 
 

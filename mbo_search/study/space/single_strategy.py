@@ -8,6 +8,7 @@ from itertools import chain
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.axes import RegularizerSet, StageAxes, hparam_values, set_label
 from mbo_search.study.space.custom_axes import union_of_custom
+from mbo_search.study.space.dimensions.table import united_dimensions
 from mbo_search.study.spec.reference_lr import LR_DIGITS
 from mbo_search.study.spec.schedule import LORA
 from mbo_search.study.spec.study import (
@@ -54,6 +55,7 @@ def control_axes(stages: Sequence[StageAxes], reference_lrs: Mapping[str, float]
         adapter=stages[0].adapter,
         custom=union_of_custom([axes.custom for axes in stages]),
         common=stages[0].common,
+        dimensions=united_dimensions([axes.dimensions for axes in stages]),
     )
 
 

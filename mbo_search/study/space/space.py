@@ -13,6 +13,7 @@ from mbo_search.study.space.axes import StageAxes, stage_parameters
 from mbo_search.study.space.build_stage import build_stage
 from mbo_search.study.space.custom_axes import stage_custom
 from mbo_search.study.space.defaults import stage_with_defaults
+from mbo_search.study.space.dimensions.table import dimension_choices
 from mbo_search.study.space.parameters import Parameter, SpaceSize, Suggest, Value, choose, count_points, searched
 from mbo_search.study.space.tied import NOTHING, Tied, spread, tied_parameters
 from mbo_search.study.spec.budget import study_budget
@@ -144,6 +145,7 @@ def _stage_axes(study: StudySpec, index: int) -> StageAxes:
         adapter=None if index else study.model.lora,
         custom=stage_custom(study, index),
         common=dict(sorted(study.custom.items())),
+        dimensions=dimension_choices(stage),
     )
 
 

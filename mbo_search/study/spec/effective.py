@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.adapters import Adapter
+from mbo_search.study.spec.dimensions.table import dimensions_in_force
 from mbo_search.study.spec.schedule import BLOCK_KINDS, LORA, BlockGroup, Regularizer, Stage, make_groups
 
 _LAYERS = re.compile(r"layers:(\d{1,9})-(\d{1,9})")
@@ -38,6 +39,7 @@ def stages_in_force(stages: Sequence[Stage]) -> tuple[Stage, ...]:
                 "layer_decay": layer_decay_in_force(stage),
                 "groups": groups_in_force(stage),
                 "adapter": None if index or stage.adapter is None else _targets_in_order(stage.adapter),
+                **dimensions_in_force(stage),
             }
         )
         for index, stage in enumerate(stages)

@@ -18,6 +18,7 @@ from mbo_search.extensions import Registry
 from mbo_search.study.catalogue.entries import OptimizerDefinition, RegularizerDefinition
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.spec.dimensions.table import dimensions_material
 from mbo_search.study.spec.foreign.custom import key_material
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.segments import Segment
@@ -83,6 +84,7 @@ def _material(segment: Segment) -> Json:
         **_rates(stage),
         **_adapter(stage),
         **({"custom": key_material(stage.custom)} if stage.custom else {}),
+        **dimensions_material(segment),
         **({"ends_stage": True} if segment.ends_stage and _acts_at_stage_end(stage) else {}),
     }
 

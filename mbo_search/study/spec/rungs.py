@@ -21,6 +21,7 @@ from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.spec.dimensions.table import dimensions_in_force
 from mbo_search.study.spec.effective import groups_in_force, layer_decay_in_force
 from mbo_search.study.spec.foreign.custom import key_material
 from mbo_search.study.spec.lr_shapes import lr_factor
@@ -85,6 +86,7 @@ def _settings(stage: Stage) -> tuple[object, ...]:
         layer_decay_in_force(stage),
         groups_in_force(stage),
         key_material(stage.custom),
+        dimensions_in_force(stage),
     )
 
 

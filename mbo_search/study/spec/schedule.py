@@ -17,6 +17,9 @@ from mbo_search.study.spec.foreign.custom import CustomValue
 
 HandOver = Literal["carry", "reset"]
 
+LEFT_OUT_UNSET = ("layer_decay", "groups", "adapter")
+"""Settings of a strategy that are written only where they are set."""
+
 BLOCK_KINDS = ("attention", "embeddings", "mlp", "norms")
 """Every parameter of a model belongs to exactly one of them."""
 
@@ -104,7 +107,7 @@ class Strategy(Description):
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_unset(without_empty(write(self), "custom"), "layer_decay", "groups", "adapter")
+        return without_unset(without_empty(write(self), "custom"), *LEFT_OUT_UNSET)
 
     @property
     def lr_ratios(self) -> dict[str, float]:

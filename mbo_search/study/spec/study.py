@@ -214,6 +214,10 @@ def _without_null(schema: JsonDict, model: type[BaseModel]) -> None:
             own["anyOf"] = [one for one in forms_allowed if one != {"type": "null"}]
 
 
+_LEFT_OUT_UNSET = ("layer_decay", "groups", "custom")
+"""Choices of a stage that are written only where they are set."""
+
+
 class BlockSettings(Description):
     """Settings of the parameters of one kind of block that are not those of the stage.
 
@@ -295,7 +299,7 @@ class StageDefaults(Description):
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_unset(write(self), "layer_decay", "groups", "custom")
+        return without_unset(write(self), *_LEFT_OUT_UNSET)
 
 
 class StageSpace(StageDefaults):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mbo_search.study.checks.written import shown
+from mbo_search.study.spec.dimensions.table import dimension_words
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.segments import Segment
 from mbo_search.train.execution.path import Span
@@ -62,6 +63,7 @@ def _describe(stage: Stage) -> dict[str, str]:
     words |= {f"lr ratio of {kind}": f"{ratio:g}" for kind, ratio in stage.lr_ratios.items()}
     words |= {f"weight decay of {kind}": f"{decay:g}" for kind, decay in stage.weight_decays.items()}
     words |= {regularizer.kind: f"{regularizer.strength:g}" for regularizer in stage.regularizers}
+    words |= dimension_words(stage)
     words |= {name: shown(value) for name, value in stage.custom.items()}
     words["trainable"] = stage.trainable
     if stage.adapter is not None:
