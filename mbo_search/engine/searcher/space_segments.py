@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 
+from mbo_search.engine.searcher.suggest import FixedSuggest
+from mbo_search.engine.tree.history import TrainedStages
 from mbo_search.study.space.parameters import Value
-from mbo_search.study.space.space import Space, share_reader
+from mbo_search.study.space.space import Space, chosen_stages, share_reader
 
 _SegmentCost = tuple[Hashable, float]
 
 MOST_CACHED = 4096
 """Settings of a stage whose segments are cached: candidates of one search differ in few stages."""
+
+_NOT_OF_STRATEGY = ("share", "hand_over", "warmup", "rewarm")
 
 _FREE_OF_LENGTH = frozenset({"constant", "inv_sqrt"})
 """Shapes that train in the same way in a longer stage."""
@@ -23,6 +28,8 @@ def space_segments(space: Space) -> Callable[[Mapping[str, Value]], Sequence[Seq
     Segments whose learning rate does not depend on the length of their stage are told apart by the stage's other
     settings alone, so that schedules share them. The stable part of a `wsd` stage is one of them.
     """
+    if space.has_routes:
+        return functools.partial(_route_segments, space)
     shares, num_segments = share_reader(space), space.budget.num_segments
     fixed = _by_stage({one.name: one.choices[0] for one in space.declared if one.is_fixed}, len(space.stages))
 
@@ -40,6 +47,17 @@ def space_segments(space: Space) -> Callable[[Mapping[str, Value]], Sequence[Seq
     return segments
 
 
+def trained_stages(space: Space) -> TrainedStages | None:
+    """Make a function that tells which stages a point of a space trains; None where that is always all."""
+    if not space.optional_stages:
+        return None
+
+    def trained(values: Mapping[str, Value]) -> tuple[int, ...]:
+        return tuple(chosen.index for chosen in chosen_stages(space, FixedSuggest(dict(values))))
+
+    return trained
+
+
 def _by_stage(values: Mapping[str, Value], num_stages: int) -> Sequence[tuple[tuple[str, Value], ...]]:
     """Values of each stage, by name without the stage."""
     found: list[list[tuple[str, Value]]] = [[] for _ in range(num_stages)]
@@ -47,6 +65,57 @@ def _by_stage(values: Mapping[str, Value], num_stages: int) -> Sequence[tuple[tu
         _, index, own = name.split("/", 2)
         found[int(index)].append((own, value))
     return [tuple(pairs) for pairs in found]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """A stage as far as later ones may continue it.
+
+    Attributes:
+        strategy: What it trains with, its learning rate's line aside.
+        shape: Its learning-rate shape.
+        beginning: How it began; that of the stage before where it continues that one.
+    """
+
+    strategy: frozenset[tuple[str, Value]]
+    shape: str
+    beginning: Hashable
+
+
+def _route_segments(space: Space, values: Mapping[str, Value]) -> Sequence[Sequence[_SegmentCost]]:
+    """Cut a point of a space in which stages may be left out.
+
+    There one schedule can be written in several ways: with the stage before left out, or with two stages that train
+    alike. So segments are told apart by what they train, in whichever stage.
+    """
+    found: list[Sequence[_SegmentCost]] = [[] for _ in space.stages]
+    before: _Part | None = None
+    cost = 1 / space.budget.num_segments
+    for chosen in chosen_stages(space, FixedSuggest(dict(values))):
+        own = {name: value for name, value in chosen.values.items() if not name.startswith(_NOT_OF_STRATEGY)}
+        shape = str(own.pop("lr_shape", "constant"))
+        line = frozenset((name, own.pop(name)) for name in [*own] if name.startswith(f"{shape}/"))
+        part = _part(frozenset(own.items()), shape, chosen.values, before)
+        count = chosen.num_segments
+        free = _free_segments(shape, chosen.values, count)
+        flat = "inv_sqrt" if shape == "inv_sqrt" else "flat"
+        whole = (part.strategy, shape, line, count, part.beginning)
+        trunk = (part.strategy, flat, part.beginning)
+        found[chosen.index] = [(trunk if number < free else whole, cost) for number in range(count)]
+        before = part
+    return found
+
+
+def _part(
+    strategy: frozenset[tuple[str, Value]], shape: str, values: Mapping[str, Value], before: _Part | None
+) -> _Part:
+    beginning: Hashable = ("start", values.get("warmup") or 0.0)
+    if before is not None:
+        hand_over, rewarm = values.get("hand_over"), values.get("rewarm")
+        is_alike = hand_over == "carry" and not rewarm and strategy == before.strategy
+        continues = is_alike and before.shape == "constant" and shape != "inv_sqrt"
+        beginning = before.beginning if continues else (hand_over, rewarm)
+    return _Part(strategy=strategy, shape=shape, beginning=beginning)
 
 
 def _stage_segments(chosen: Mapping[str, Value], count: int, cost: float) -> Sequence[_SegmentCost]:

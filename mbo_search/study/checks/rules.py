@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from mbo_search.errors import Problem
 from mbo_search.study.checks import choices as check_choices
 from mbo_search.study.checks import custom as check_own
+from mbo_search.study.checks import limits as check_limits
 from mbo_search.study.checks import metrics as check_metrics
 from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
@@ -38,7 +39,7 @@ class Rule:
 
 _GRID = ("budget.grid",)
 _BUDGET = (*_GRID, "budget.tokens", "train.batch_tokens")
-_SHARES = (*_GRID, "stages.*.share")
+_SHARES = (*_GRID, "stages.*.share", "at_most.stages")
 _STRATEGIES = (
     "stage_defaults",
     *(f"stages.*.{setting}" for setting in ("share", "optimizer", "lr_shape", "warmup", "hand_over", "rewarm")),
@@ -96,7 +97,8 @@ RULES: tuple[Rule, ...] = (
         check=check_shares.check_annealed,
         reads=(*_BUDGET, *_STRATEGIES),
     ),
-    Rule(check=check_sections.check_control, reads=("control", *_STRATEGIES)),
+    Rule(check=check_limits.check_limits, reads=("at_most", *_BUDGET, *_SHARES, *_STRATEGIES)),
+    Rule(check=check_sections.check_control, reads=("control", "at_most", *_STRATEGIES)),
 )
 """In the order of a study file, rules that build on others after them."""
 

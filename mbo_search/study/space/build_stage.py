@@ -58,7 +58,7 @@ def build_stage(
         hand_over=hand_over,
         layer_decay=float(values["layer_decay"]) if "layer_decay" in values else None,
         groups=make_groups(_of_blocks(values, "lr_ratio"), _of_blocks(values, "weight_decay")),
-        adapter=None if axes.adapter is None else _adapter(values),
+        adapter=None if axes.adapter is None or previous is not None else _adapter(values),
         custom=_custom(axes, values),
         **built_dimensions(axes.dimensions, values),
     )

@@ -44,7 +44,7 @@ def control_axes(stages: Sequence[StageAxes], reference_lrs: Mapping[str, float]
         relative_lr=union(relative) if all_relative else None,
         absolute_lr={} if all_relative else _absolute_lrs(stages, reference_lrs),
         lr_shapes=tuple(LrShapeChoice(kind=kind) for kind in CONTROL_SHAPES),
-        warmup=stages[0].warmup,
+        warmup=_warmup(stages),
         weight_decay=union([axes.weight_decay for axes in stages]),
         clip_norm=union(clip_norms) if clip_norms else None,
         regularizers=_regularizer_sets(stages),
@@ -71,6 +71,13 @@ def union(numerics: Sequence[Numeric]) -> Numeric:
     if any(isinstance(numeric, Range) for numeric in numerics):
         return Range(low=points[0], high=points[-1])
     return points if len(points) > 1 else points[0]
+
+
+def _warmup(stages: Sequence[StageAxes]) -> Numeric | None:
+    """The warm-ups of all stages that may be the first one."""
+    found = [stages[0].warmup, *(axes.first_warmup for axes in stages[1:])]
+    known = [numeric for numeric in found if numeric is not None]
+    return union(known) if known else None
 
 
 def _any_layer_decay(stages: Sequence[StageAxes]) -> bool:
