@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from mbo_search.errors import Problem
 from mbo_search.study.checks import choices as check_choices
 from mbo_search.study.checks import custom as check_own
+from mbo_search.study.checks import cycles as check_cycles
 from mbo_search.study.checks import metrics as check_metrics
 from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
@@ -95,6 +96,16 @@ RULES: tuple[Rule, ...] = (
     Rule(
         check=check_shares.check_annealed,
         reads=(*_BUDGET, *_STRATEGIES),
+    ),
+    Rule(
+        check=check_cycles.check_cycles,
+        reads=(
+            *_BUDGET,
+            *_SHARES,
+            "model.layers",
+            "model.adapters",
+            *(f"{at}.{name}" for at in ("stage_defaults", "stages.*") for name in ("cycle", "trainable")),
+        ),
     ),
     Rule(check=check_sections.check_control, reads=("control", *_STRATEGIES)),
 )

@@ -144,6 +144,11 @@ class Segment:
         """
         return self.stage.lr * lr_factor(self.stage.lr_shape, step - self.stage_first_step, self.clock)
 
+    def learning_blocks(self, step: int) -> tuple[int, ...] | None:
+        """Positions of the blocks of the stage's `cycle` that learn at a step; None if it has none."""
+        cycle = self.stage.cycle
+        return None if cycle is None else cycle.learning((step - self.stage_first_step) * self.batch_tokens)
+
 
 def cut(schedule: Schedule, budget: BudgetSteps) -> tuple[Segment, ...]:
     """Cut a schedule into its grid segments.
