@@ -9,6 +9,7 @@ from mbo_search.study.checks.choices import block_rule
 from mbo_search.study.checks.written import shown
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.spec.block_sets import meet
+from mbo_search.study.spec.budget import coarsest_budget
 from mbo_search.study.spec.dimensions.cycle import in_order
 from mbo_search.study.spec.dimensions.cycle_choices import CycleChoice, Off
 from mbo_search.study.spec.schedule import LORA
@@ -62,10 +63,10 @@ def _rule(block: str, study: StudySpec) -> str:
 
 
 def _check_turns(at: str, lengths: Sequence[int], study: StudySpec) -> Iterator[Problem]:
-    step = study.train.batch_tokens
+    step = coarsest_budget(study, study.stage_defaults, *study.stages).batch_tokens
     for tokens in lengths:
         if tokens < step:
-            yield Problem(key=at, value=str(tokens), rule=f"must be at least a step, which is {step} tokens")
+            yield Problem(key=at, value=str(tokens), rule=f"must be at least a step, which may be {step} tokens")
     if len(set(lengths)) < len(lengths):
         yield Problem(key=at, value=shown(lengths), rule="names a length twice")
 

@@ -104,7 +104,11 @@ RULES: tuple[Rule, ...] = (
             *_SHARES,
             "model.layers",
             "model.adapters",
-            *(f"{at}.{name}" for at in ("stage_defaults", "stages.*") for name in ("cycle", "trainable")),
+            *(
+                f"{at}.{name}"
+                for at in ("stage_defaults", "stages.*")
+                for name in ("cycle", "trainable", "optimizer", "regularizers")
+            ),
         ),
     ),
     Rule(check=check_sections.check_control, reads=("control", *_STRATEGIES)),

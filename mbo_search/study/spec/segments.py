@@ -234,7 +234,7 @@ class Segment:
     def learning_blocks(self, step: int) -> tuple[int, ...] | None:
         """Positions of the blocks of the stage's `cycle` that learn at a step; None if it has none."""
         cycle = self.stage.cycle
-        return None if cycle is None else cycle.learning((step - self.stage_first_step) * self.batch_tokens)
+        return None if cycle is None else cycle.learning((step - self.stage_first_step) * self.step_tokens)
 
 
 def cut(schedule: Schedule, budget: BudgetSteps) -> tuple[Segment, ...]:
