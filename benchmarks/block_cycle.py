@@ -3,8 +3,8 @@
     python benchmarks/block_cycle.py --cache build/cache -o benchmarks/results/block-cycle.json
 
 Nothing is searched but the learning rate: every arm trains at each of the same rates on one seed, and at its best
-one again on fresh seeds. The arms differ in `cycle` alone. Printed and written are the losses at the end, by seed, and
-the perplexity of each arm over that of joint training on the same seed. Seconds are of the processor.
+one again on fresh seeds. The arms differ in `cycle` alone. Printed and written are the losses at the end by seed,
+and the perplexity of each arm over that of joint training on the same seed. Seconds are of the processor.
 """
 
 from __future__ import annotations
