@@ -60,7 +60,7 @@ def finish_segment(state: TrainState, segment: Segment, eval_set: EvalSet) -> Cu
     state.sums, state.mean = SegmentSums(), None if segment.ends_stage else state.mean
     return CurvePoint(
         step=state.step,
-        tokens=state.step * segment.batch_tokens,
+        tokens=segment.tokens_at(state.step),
         lr=segment.lr(segment.last_step - 1),
         train_loss=sums.loss_sum / sums.num_tokens,
         grad_norm=sums.grad_norm_sum / sums.num_steps,

@@ -34,6 +34,7 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Stage
+from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.system.files import open_to_others, read_json
 from mbo_search.train.averages import SegmentMean, StageMean
 from mbo_search.train.kept_weights import (
@@ -151,7 +152,7 @@ def load_state(folder: Path, setup: TrainSetup) -> TrainState:
     """
     saved = _read_saved(folder / _STATE)
     state = TrainState(model=_read_model(saved, folder / _WEIGHTS, setup))
-    _load_optimizer(state, saved, folder, budget_steps=setup.budget().total_steps)
+    _load_optimizer(state, saved, folder, setup.budget())
     state.stage = saved.stage
     state.step, state.position_tokens = saved.step, saved.position_tokens
     state.segment_index, state.high_losses = saved.segment_index, saved.high_losses
@@ -162,12 +163,13 @@ def load_state(folder: Path, setup: TrainSetup) -> TrainState:
     return state
 
 
-def _load_optimizer(state: TrainState, saved: SavedState, folder: Path, *, budget_steps: int) -> None:
+def _load_optimizer(state: TrainState, saved: SavedState, folder: Path, budget: BudgetSteps) -> None:
     """Give a state its optimizer and regularizers; what was read is let go before the averages are."""
     tensors = _read_tensors(
         folder / _OPTIMIZER, lambda shapes: _check_optimizer(state.model, shapes, saved.optimizer_numbers)
     )
     try:
+        budget_steps = budget.of_stage(saved.stage).total_steps
         state.optimizer = build_optimizer(state.model, saved.stage, budget_steps=budget_steps)
         state.optimizer.import_state(OptimizerState(tensors, dict(saved.optimizer_numbers)))
         _check_trained(state.model, folder)

@@ -22,7 +22,7 @@ def begin_segment(state: TrainState, segment: Segment, setup: TrainSetup, seed: 
         state.model.attach(segment.stage.adapter, seed)
     assert state.step == segment.first_step, (state.step, segment.first_step)
     if state.optimizer is None or state.stage != segment.stage or segment.hand_over != "continue":
-        state.optimizer = _begin_stage(state, segment, setup.budget().total_steps)
+        state.optimizer = _begin_stage(state, segment)
     note_trained(state.model)
     state.regularizers = begin_regularizers(state.model, segment.stage, state.regularizers)
     state.stage = segment.stage
@@ -40,11 +40,12 @@ def needs_mean(segment: Segment, setup: TrainSetup) -> bool:
     schedule-free optimizers, whose evaluated weights are a mean already.
     """
     may_end = segment.ends_stage or segment.index + 1 in setup.branch_points
-    is_boundary = may_end and segment.last_step < setup.budget().total_steps
+    is_boundary = may_end and segment.index + 1 < setup.num_segments
     return is_boundary and not evaluates_a_mean(segment.stage.optimizer)
 
 
-def _begin_stage(state: TrainState, segment: Segment, budget_steps: int) -> StageOptimizer:
+def _begin_stage(state: TrainState, segment: Segment) -> StageOptimizer:
+    budget_steps = segment.clock.budget_steps
     if state.optimizer is None or state.stage is None:
         assert segment.hand_over == "start", segment.hand_over
         return build_optimizer(state.model, segment.stage, budget_steps=budget_steps)

@@ -98,8 +98,8 @@ def _bar(stage: Stage, segments: Sequence[Segment], scale: float) -> StageBar:
     rates = lr_path(segments)
     return StageBar(
         stage=stage,
-        start_tokens=segments[0].first_step * segments[0].batch_tokens,
-        end_tokens=segments[-1].last_step * segments[0].batch_tokens,
+        start_tokens=segments[0].tokens_at(segments[0].first_step),
+        end_tokens=segments[-1].tokens_at(segments[-1].last_step),
         rates=rates,
         path=tuple((tokens, lr * scale) for tokens, lr in rates),
     )
@@ -108,14 +108,14 @@ def _bar(stage: Stage, segments: Sequence[Segment], scale: float) -> StageBar:
 def lr_path(segments: Sequence[Segment]) -> tuple[tuple[int, float], ...]:
     """Learning rate along consecutive segments of one stage."""
     first, last = segments[0].first_step, segments[-1].last_step
-    batch_tokens, per_segment = segments[0].batch_tokens, segments[0].num_steps
     count = min(_POINTS_PER_STAGE, last - first)
     # The steps are dense around the warm-up's end, too: its corner must not be cut off.
     steps = {first + (last - 1 - first) * index // max(count - 1, 1) for index in range(count)}
     corner = segments[0].stage_first_step + segments[0].clock.warmup_steps
     steps |= {step for step in (corner - 1, corner) if first <= step < last}
-    path = [(step * batch_tokens, segments[(step - first) // per_segment].lr(step)) for step in sorted(steps)]
-    return (*path, (last * batch_tokens, path[-1][1]))
+    owners = ((step, segments[(step - first) // segments[0].num_steps]) for step in sorted(steps))
+    path = [(segment.tokens_at(step), segment.lr(step)) for step, segment in owners]
+    return (*path, (segments[-1].tokens_at(last), path[-1][1]))
 
 
 _ROW_PIXELS = 84

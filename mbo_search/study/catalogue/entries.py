@@ -57,6 +57,7 @@ class OptimizerDefinition:
         constant_lr_only: Whether it replaces lr decay, so only the constant shape is sensible (schedule-free).
         clocked_by_budget: Whether its update depends on the steps of the whole budget.
         decoupled_decay: Whether a stage's weight decay acts; where not, that setting is inactive.
+        passes: Forward-backward passes of one step, charged to the budget.
         pretrained_warning: What speaks against it where training starts from pretrained weights; empty if nothing.
     """
 
@@ -80,6 +81,7 @@ class OptimizerDefinition:
     constant_lr_only: bool = False
     clocked_by_budget: bool = False
     decoupled_decay: bool = True
+    passes: int = 1
     pretrained_warning: str = ""
 
 
@@ -90,7 +92,7 @@ class StageClock:
     Attributes:
         stage_steps: Steps of the stage, at least 1.
         warmup_steps: Steps of linear warm-up at its start, at most `stage_steps`.
-        budget_steps: Steps of the whole schedule.
+        budget_steps: Steps of the whole schedule, if all of them were as large as those of the stage.
     """
 
     stage_steps: int
