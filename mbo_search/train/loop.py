@@ -93,8 +93,17 @@ def train_segment(
             return False
         observe(_train_step(state, segment, context))
     if segment.ends_stage:
-        state.regularizers.at_stage_end(state.model, _optimizer(state))
+        _end_stage(state)
     return True
+
+
+def _end_stage(state: TrainState) -> None:
+    """Put the weights in place with which the stage ends."""
+    optimizer = _optimizer(state)
+    state.regularizers.at_stage_end(state.model, optimizer)
+    if state.stage_mean is not None:
+        optimizer.replace_weights(state.stage_mean.export_state())
+        state.stage_mean = None
 
 
 def _train_step(state: TrainState, segment: Segment, context: StepContext) -> StepReport:
@@ -117,6 +126,9 @@ def _train_step(state: TrainState, segment: Segment, context: StepContext) -> St
     state.regularizers.after_step(state.model, optimizer, lr)
     if state.mean is not None:
         state.mean.update()
+    share = segment.mean_share(step)
+    if state.stage_mean is not None and share:
+        state.stage_mean.move(share)
 
     state.step += 1
     state.position_tokens += segment.batch_tokens

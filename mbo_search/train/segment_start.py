@@ -7,7 +7,7 @@ from mbo_search.optim.implementation import evaluates_a_mean
 from mbo_search.optim.regularizers import begin_regularizers
 from mbo_search.optim.staged import StageOptimizer, build_optimizer
 from mbo_search.study.spec.segments import Segment
-from mbo_search.train.averages import SegmentMean
+from mbo_search.train.averages import SegmentMean, StageMean
 from mbo_search.train.kept_weights import note_trained
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import SegmentSums, TrainState
@@ -30,6 +30,7 @@ def begin_segment(state: TrainState, segment: Segment, setup: TrainSetup, seed: 
     state.stage = segment.stage
     state.sums = SegmentSums()
     state.mean = SegmentMean(state.model) if needs_mean(segment, setup) else None
+    state.stage_mean = (state.stage_mean or StageMean(state.model)) if segment.mean_shares else None
     state.segment_index = segment.index
 
 

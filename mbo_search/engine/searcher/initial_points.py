@@ -146,7 +146,8 @@ def _values(schedule: Schedule, num_stages: int, reference_lrs: Mapping[str, flo
 def _as_stages(stage: Stage, num_stages: int) -> tuple[Stage, ...]:
     """Split a strategy into several stages: its rate held, then falling over as long as its own shape decays."""
     shape = stage.lr_shape
-    decay = float(shape.hparams.get("decay", 1.0)) if shape.kind == "wsd" else 1.0
+    length = {"wsd": "decay", "average": "span"}.get(shape.kind)
+    decay = float(shape.hparams.get(length, 1.0)) if length else 1.0
     held = {
         "hand_over": "carry",
         "lr_shape": LrShape(kind="constant"),

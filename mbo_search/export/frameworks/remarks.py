@@ -11,6 +11,7 @@ from mbo_search.export.frameworks.stages_script import CARRIED
 from mbo_search.export.request import ExportRequest
 from mbo_search.study.spec.dimensions.table import dimensions_set
 from mbo_search.study.spec.fresh_models import OwnModule
+from mbo_search.study.spec.lr_shapes import averages_weights
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.study import ModelSpec, SizedModel
 
@@ -57,6 +58,9 @@ def refuse_inexpressible(request: ExportRequest, stages: Sequence[Stage], title:
     further = dict.fromkeys(name for stage in stages for name in dimensions_set(stage))
     rule = "is a setting of a stage that such a script does not know"
     reasons += [(f"stages.*.{name}", rule) for name in further]
+    means = dict.fromkeys(stage.lr_shape.kind for stage in stages if averages_weights(stage.lr_shape.kind))
+    rule = "ends with a mean of weights, which such a script does not keep"
+    reasons += [("stages.*.lr_shape", f"{kind} {rule}") for kind in means]
     if reasons:
         hint = "export it as yaml, which `mbo-search train` reads"
         raise UserError([Problem(key=key, rule=f"{rule} ({title})", hint=hint) for key, rule in reasons])

@@ -114,8 +114,10 @@ class LrShapeDefinition:
         summary: One line.
         paper: Authors, year, identifier.
         hparams: Its settings.
-        anneals: Whether it ends near its floor, so that it may end a schedule.
+        anneals: Whether it ends near its floor, or imitates a decay that does, so that it may end a schedule.
         factor: The function.
+        imitated: The factors of a decay that a mean of the weights imitates: 1 up to where the mean begins, then
+            falling. The mean takes the place of the weights where the stage ends. None: there is no mean.
     """
 
     group: ClassVar[str] = LR_SHAPE_GROUP
@@ -127,6 +129,7 @@ class LrShapeDefinition:
     hparams: Mapping[str, Hparam] = field(default_factory=lambda: MappingProxyType({}))
     anneals: bool
     factor: ShapeFunction
+    imitated: ShapeFunction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from mbo_search.errors import Problem
+from mbo_search.study.checks import averages as check_means
 from mbo_search.study.checks import choices as check_choices
 from mbo_search.study.checks import custom as check_own
 from mbo_search.study.checks import cycles as check_cycles
@@ -85,6 +86,7 @@ RULES: tuple[Rule, ...] = (
     Rule(check=check_places.check_places, reads=("resources.store.url", "search.storage")),
     Rule(check=check_shares.check_budget, reads=_BUDGET),
     Rule(check=check_shares.check_shares, reads=_SHARES),
+    Rule(check=check_means.check_averages, reads=(*_GRID, *_STRATEGIES, "stages.*.regularizers")),
     Rule(
         check=check_enough_steps,
         reads=(*_BUDGET, *_SHARES, *_STRATEGIES),

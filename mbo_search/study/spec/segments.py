@@ -19,7 +19,7 @@ from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.effective import stages_in_force
-from mbo_search.study.spec.lr_shapes import lr_factor
+from mbo_search.study.spec.lr_shapes import averages_weights, lr_factor, mean_share
 from mbo_search.study.spec.schedule import Schedule, Stage, Strategy
 
 EffectiveHandOver = Literal["start", "continue", "carry", "reset"]
@@ -235,6 +235,22 @@ class Segment:
         """Positions of the blocks of the stage's `cycle` that learn at a step; None if it has none."""
         cycle = self.stage.cycle
         return None if cycle is None else cycle.learning((step - self.stage_first_step) * self.step_tokens)
+
+    def mean_share(self, step: int) -> float:
+        """Share of the way that the mean of the weights moves to those after a step; 0 where there is no mean yet.
+
+        Args:
+            step: Optimizer steps of the schedule done before it, in [first_step, last_step).
+        """
+        return mean_share(self.stage.lr_shape, step - self.stage_first_step, self.clock)
+
+    @property
+    def mean_shares(self) -> tuple[float, ...]:
+        """Those of all its steps; empty where none of them belongs to a mean."""
+        if not averages_weights(self.stage.lr_shape.kind):
+            return ()
+        found = tuple(map(self.mean_share, range(self.first_step, self.last_step)))
+        return found if any(found) else ()
 
 
 def cut(schedule: Schedule, budget: BudgetSteps) -> tuple[Segment, ...]:

@@ -7,6 +7,7 @@ from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING
 
 from mbo_search.study.spec.keys import segment_keys, whole_key
+from mbo_search.study.spec.lr_shapes import averages_weights
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import Segment, cut
 
@@ -132,12 +133,19 @@ def _kept(path: SchedulePath) -> set[int]:
         stage = path.segments[first:last]
         flat = [segment.index + 1 for segment in takewhile(_is_free_of_length, stage)]
         kept.update(path.branch_points.intersection(flat))
-        if flat and len(flat) < len(stage) and stage[0].stage.lr_shape.kind == "wsd":
+        if flat and len(flat) < len(stage) and _falls_late(stage[0]):
             kept.add(flat[-1])
     return kept
 
 
+def _falls_late(segment: Segment) -> bool:
+    """Return whether its stage begins with a part that others of its shape share, behind which they differ."""
+    return segment.stage.lr_shape.kind == "wsd" or averages_weights(segment.stage.lr_shape.kind)
+
+
 def _is_free_of_length(segment: Segment) -> bool:
     """Return whether a longer stage of the same strategy would train the segment alike."""
+    if segment.mean_shares:
+        return False
     longer = replace(segment, clock=replace(segment.clock, stage_steps=10 * segment.clock.budget_steps))
     return all(segment.lr(step) == longer.lr(step) for step in range(segment.first_step, segment.last_step))

@@ -17,6 +17,7 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.lr_shapes import averages_weights
 from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.study.spec.schedule import LORA
@@ -108,6 +109,8 @@ def trial_memory(study: Study, setup: TrainSetup, slots: int) -> TrialMemory:
     counted = count_weights(study, setup)
     names = {choice.name for axes in staged_space(study).stages for choice in axes.optimizers}
     state_floats = max((OPTIMIZERS[name].state_floats for name in names), default=2.0)
+    kinds = {choice.kind for axes in staged_space(study).stages for choice in axes.lr_shapes}
+    state_floats += any(map(averages_weights, kinds))
     fixed = counted.all * (1 + _regularizer_floats(study)) + counted.learning * (_LEARNING_FLOATS + state_floats)
     return TrialMemory(
         fixed_bytes=int(fixed * _FLOAT_BYTES) + _process_bytes(setup),
