@@ -82,7 +82,8 @@ class Bowl(nn.Module):
         for parameter in self.parameters():
             nn.init.normal_(parameter, generator=generator)
         with torch.no_grad():
-            layer["mlp"].weight.mul_(0.3 * math.sqrt(20) / layer["mlp"].weight.norm())
+            hidden = layer["mlp"].get_parameter("weight")
+            hidden.mul_(0.3 * math.sqrt(hidden.numel()) / hidden.norm())
 
     def forward(self) -> Tensor:
         """Compute the height above the bottom."""

@@ -23,7 +23,7 @@ from mbo_search.study.spec.segments import Segment
 from mbo_search.train.asked import Asked, asked_on_device
 from mbo_search.train.device import autocast, seed_noise
 from mbo_search.train.distributed.team import Team
-from mbo_search.train.segment_start import begin_segment
+from mbo_search.train.segment_start import begin_segment, continue_within
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import TrainState
 from mbo_search.trial.reports import Stop
@@ -86,6 +86,8 @@ def train_segment(
     """
     if state.segment_index != segment.index:
         begin_segment(state, segment, context.setup, context.seed)
+    elif state.stage != segment.stage:
+        continue_within(state, segment, context.setup)
     while state.step < segment.last_step:
         if context.team.agree(stop):
             return False
@@ -109,6 +111,7 @@ def _train_step(state: TrainState, segment: Segment, context: StepContext) -> St
 
     lr = segment.lr(step)
     optimizer.set_lr(lr)
+    optimizer.set_learning(segment.learning_blocks(step))
 
     num_targets = _num_targets(state, segment, context)
     loss_sum = _forward_backward(state, segment, context)

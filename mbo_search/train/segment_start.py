@@ -21,6 +21,8 @@ def begin_segment(state: TrainState, segment: Segment, setup: TrainSetup, seed: 
     if segment.hand_over == "start" and segment.stage.adapter is not None and state.model.adapter is None:
         state.model.attach(segment.stage.adapter, seed)
     assert state.step == segment.first_step, (state.step, segment.first_step)
+    if state.optimizer is not None:
+        state.optimizer.set_learning(None)  # what rests now is trained by the stage all the same
     if state.optimizer is None or state.stage != segment.stage or segment.hand_over != "continue":
         state.optimizer = _begin_stage(state, segment)
     note_trained(state.model)
@@ -30,6 +32,19 @@ def begin_segment(state: TrainState, segment: Segment, setup: TrainSetup, seed: 
     state.mean = SegmentMean(state.model) if needs_mean(segment, setup) else None
     state.stage_mean = (state.stage_mean or StageMean(state.model)) if segment.mean_shares else None
     state.segment_index = segment.index
+
+
+def continue_within(state: TrainState, segment: Segment, setup: TrainSetup) -> None:
+    """Put a segment's strategy in force within it, on a state that another schedule left there.
+
+    The two train alike up to the segment's end, so nothing but the stage's own words and its division into blocks
+    changes.
+    """
+    assert state.optimizer is not None
+    exported = state.optimizer.export_state()
+    state.optimizer = build_optimizer(state.model, segment.stage, budget_steps=setup.budget().total_steps)
+    state.optimizer.import_state(exported)
+    state.stage = segment.stage
 
 
 def needs_mean(segment: Segment, setup: TrainSetup) -> bool:

@@ -28,6 +28,8 @@ _POINTS_PER_STAGE = 40
 
 Json = dict[str, object]
 
+_Points = tuple[tuple[float, float], ...]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageBar:
@@ -165,12 +167,7 @@ def _bar_traces(bar: StageBar, index: int, names: Mapping[str, str], *, first: b
     color = optimizer_color(bar.stage.optimizer)
     own = stage_facts(bar.stage, names).items()
     facts = [f"{names[f'setting_{key}']}: {safe(value)}" for key, value in own if value]
-    corners = [(left, floor), (left, index - _BAR_HALF), (right, index - _BAR_HALF), (right, floor)]
-    under = {
-        path: [(left, floor), *((x, floor - 2 * _BAR_HALF * y) for x, y in path), (right, floor)]
-        for path in (bar.path, bar.counted or bar.path)
-    }
-    areas = [(corners, 0.2), *zip(under.values(), (0.45, 1.0)[-len(under) :], strict=True)]
+    corners = ((left, floor), (left, index - _BAR_HALF), (right, index - _BAR_HALF), (right, floor))
     return [
         go.Scatter(
             x=[round(x) for x, _ in points],
@@ -187,7 +184,23 @@ def _bar_traces(bar: StageBar, index: int, names: Mapping[str, str], *, first: b
             legendgroup=bar.stage.optimizer,
             showlegend=first and opacity == 1,
         )
-        for points, opacity in areas
+        for points, opacity in ((corners, 0.2), *_areas(bar, floor))
+    ]
+
+
+def _areas(bar: StageBar, floor: float) -> list[tuple[_Points, float]]:
+    """What is filled under the learning rate of a stage, with its opacity; what counts in the end lies on top."""
+    paths = [(bar.path, 1.0)] if bar.counted is None else [(bar.path, 0.45), (bar.counted, 1.0)]
+    return [
+        (
+            (
+                (bar.start_tokens, floor),
+                *((tokens, floor - 2 * _BAR_HALF * height) for tokens, height in path),
+                (bar.end_tokens, floor),
+            ),
+            opacity,
+        )
+        for path, opacity in paths
     ]
 
 

@@ -52,6 +52,27 @@ def unknown_name(key: str, name: str, what: str, known: Iterable[str]) -> Proble
     return Problem(key=key, value=name, rule=f"is not {what}; known are {', '.join(sorted(names))}", hint=hint)
 
 
+_BLOCK = re.compile(r"embeddings|attention|mlp|norms|lora|layers:(\d{1,4})-(\d{1,4})")
+
+
+def block_rule(block: str, model: ModelDescription) -> str:
+    """What is wrong with a block of an expression; empty if nothing is."""
+    num_layers = model.num_layers
+    match = _BLOCK.fullmatch(block)
+    if match is None:
+        return "must be `all`, or blocks joined by + from embeddings, attention, mlp, norms, layers:A-B, lora"
+    if block == LORA and model.lora is None:
+        return "names adapters, and the model has none: it needs model.adapters"
+    if match[1] is None:
+        return ""
+    first, last = int(match[1]), int(match[2])
+    if num_layers is None:
+        return "must name the lower layer first" if first > last else ""
+    if first > last or last >= num_layers:
+        return f"must name layers from 0 to {num_layers - 1}, the first one first"
+    return ""
+
+
 def _check_strategy(at: str, settings: StageDefaults, model: ModelDescription) -> Iterator[Problem]:
     for name, infos, choices in (
         ("optimizer", OPTIMIZERS, [(c.name, c.hparams) for c in settings.optimizer or ()]),
@@ -226,35 +247,15 @@ def _check_adapters(lora: LoraSpec | None) -> Iterator[Problem]:
         yield from _check_distinct(f"model.adapters.lora.{name}", choices or ())
 
 
-_BLOCK = re.compile(r"embeddings|attention|mlp|norms|lora|layers:(\d{1,4})-(\d{1,4})")
-
-
 def _check_trainable(at: str, expressions: Sequence[str], model: ModelDescription) -> Iterator[Problem]:
     yield from _check_distinct(at, expressions)
     for index, expression in enumerate(expressions):
         if expression == "all":
             continue
         for block in expression.split("+"):
-            problem = _block_rule(block.strip(), model)
+            problem = block_rule(block.strip(), model)
             if problem:
                 yield Problem(key=f"{at}.{index}", value=expression, rule=problem)
-
-
-def _block_rule(block: str, model: ModelDescription) -> str:
-    num_layers = model.num_layers
-    match = _BLOCK.fullmatch(block)
-    if match is None:
-        return "must be `all`, or blocks joined by + from embeddings, attention, mlp, norms, layers:A-B, lora"
-    if block == LORA and model.lora is None:
-        return "names adapters, and the model has none: it needs model.adapters"
-    if match[1] is None:
-        return ""
-    first, last = int(match[1]), int(match[2])
-    if num_layers is None:
-        return "must name the lower layer first" if first > last else ""
-    if first > last or last >= num_layers:
-        return f"must name layers from 0 to {num_layers - 1}, the first one first"
-    return ""
 
 
 def _check_numeric(key: str, value: Numeric, *, rule: str, holds: Callable[[float], bool]) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from mbo_search.errors import Problem
 from mbo_search.study.checks import averages as check_means
 from mbo_search.study.checks import choices as check_choices
 from mbo_search.study.checks import custom as check_own
+from mbo_search.study.checks import cycles as check_cycles
 from mbo_search.study.checks import metrics as check_metrics
 from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
@@ -97,6 +98,20 @@ RULES: tuple[Rule, ...] = (
     Rule(
         check=check_shares.check_annealed,
         reads=(*_BUDGET, *_STRATEGIES),
+    ),
+    Rule(
+        check=check_cycles.check_cycles,
+        reads=(
+            *_BUDGET,
+            *_SHARES,
+            "model.layers",
+            "model.adapters",
+            *(
+                f"{at}.{name}"
+                for at in ("stage_defaults", "stages.*")
+                for name in ("cycle", "trainable", "optimizer", "regularizers")
+            ),
+        ),
     ),
     Rule(check=check_sections.check_control, reads=("control", *_STRATEGIES)),
 )

@@ -239,6 +239,11 @@ class Segment:
         """
         return self.stage.lr * annealing_factor(self.stage.lr_shape, step - self.stage_first_step, self.clock)
 
+    def learning_blocks(self, step: int) -> tuple[int, ...] | None:
+        """Positions of the blocks of the stage's `cycle` that learn at a step; None if it has none."""
+        cycle = self.stage.cycle
+        return None if cycle is None else cycle.learning((step - self.stage_first_step) * self.step_tokens)
+
     def mean_share(self, step: int) -> float:
         """Share of the way that the mean of the weights moves to those after a step; 0 where there is no mean yet.
 

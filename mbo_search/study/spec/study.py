@@ -31,6 +31,7 @@ from pydantic.config import JsonDict
 from mbo_search.study.catalogue.searchers import SearcherName
 from mbo_search.study.spec import forms, json_forms
 from mbo_search.study.spec.base import Description, explain, without_empty, without_unset
+from mbo_search.study.spec.dimensions.cycle_choices import CycleChoices
 from mbo_search.study.spec.foreign.custom import CustomSpace
 from mbo_search.study.spec.foreign.runner import ForeignModel, RunnerSpec
 from mbo_search.study.spec.fresh_models import ArchitectureModel, ArchitectureSpec, OwnModule, OwnModuleSpec
@@ -214,7 +215,7 @@ def _without_null(schema: JsonDict, model: type[BaseModel]) -> None:
             own["anyOf"] = [one for one in forms_allowed if one != {"type": "null"}]
 
 
-_LEFT_OUT_UNSET = ("layer_decay", "groups", "custom")
+_LEFT_OUT_UNSET = ("layer_decay", "groups", "custom", "cycle")
 """Choices of a stage that are written only where they are set."""
 
 
@@ -269,6 +270,7 @@ class StageDefaults(Description):
         layer_decay: Learning rate of a layer over that of the layer above it; 1 is the same in all.
         groups: Kinds of blocks with a learning rate or a weight decay of their own.
         custom: Settings of your own trainer, by name; those of `stage_defaults` hold where a stage sets no other.
+        cycle: Blocks that learn in turn, thaw or freeze within the stage; `off` for none.
     """
 
     model_config = ConfigDict(json_schema_extra=_without_null)
@@ -296,6 +298,7 @@ class StageDefaults(Description):
     layer_decay: Numeric | None = None
     groups: GroupSettings | None = None
     custom: CustomSpace | None = None
+    cycle: CycleChoices | None = None
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
