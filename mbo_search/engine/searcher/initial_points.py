@@ -16,6 +16,8 @@ from dataclasses import replace
 from mbo_search.engine.searcher.suggest import Draw, NearestSuggest, ReferenceSuggest, draw
 from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.space.axes import StageAxes
+from mbo_search.study.space.build_stage import lr_of_batch
 from mbo_search.study.space.custom_axes import OF_STAGE, OF_STUDY
 from mbo_search.study.space.dimensions.table import dimension_values
 from mbo_search.study.space.parameters import Value
@@ -23,6 +25,7 @@ from mbo_search.study.space.single_strategy import CONTROL_SHAPES
 from mbo_search.study.space.space import Space, propose
 from mbo_search.study.spec.rungs import default_shape
 from mbo_search.study.spec.schedule import BLOCK_KINDS, LrShape, Schedule, Stage
+from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.study.study import Study
 
 _LINES = ((0.5, 1.0), (0.5, 1.4), (0.3, 1.0), (0.7, 1.0))
@@ -146,7 +149,8 @@ def _values(schedule: Schedule, space: Space) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for index in range(num_stages):
         following = next(number for number, place in enumerate(places) if place >= index)
-        own = _stage_values(stages[following], space.reference_lrs)
+        stage = _in_space(stages[following], space.stages[index], space.budget)
+        own = _stage_values(stage, space.reference_lrs)
         own |= {} if places[following] == index else {"share": 0.0}
         found |= {f"stage/{index}/{name}": value for name, value in own.items()}
     return found
@@ -161,10 +165,18 @@ def _has_stages_of(schedule: Schedule, space: Space) -> bool:
     return bool(space.optional_stages) and always <= own <= {axes.name for axes in space.stages}
 
 
+def _in_space(stage: Stage, axes: StageAxes, budget: BudgetSteps) -> Stage:
+    """A stage whose plain batch and context are named, and its learning rate that of a plain batch."""
+    lr = stage.lr / lr_of_batch(axes, stage.batch_tokens, budget)
+    batch_tokens, context = stage.batch_tokens or budget.batch_tokens, stage.context or budget.context
+    return stage.model_copy(update={"lr": lr, "batch_tokens": batch_tokens, "context": context})
+
+
 def _as_stages(stage: Stage, num_stages: int) -> tuple[Stage, ...]:
     """Split a strategy into several stages: its rate held, then falling over as long as its own shape decays."""
     shape = stage.lr_shape
-    decay = float(shape.hparams.get("decay", 1.0)) if shape.kind == "wsd" else 1.0
+    length = {"wsd": "decay", "average": "span"}.get(shape.kind)
+    decay = float(shape.hparams.get(length, 1.0)) if length else 1.0
     held = {
         "hand_over": "carry",
         "lr_shape": LrShape(kind="constant"),

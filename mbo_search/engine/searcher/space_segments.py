@@ -22,11 +22,16 @@ _FREE_OF_LENGTH = frozenset({"constant", "inv_sqrt"})
 """Shapes that train in the same way in a longer stage."""
 
 
+_OF_THE_END = ("share", "lr_shape", "wsd/", "average/")
+"""Settings of a stage that only tell how long it is and how it ends."""
+
+
 def space_segments(space: Space) -> Callable[[Mapping[str, Value]], Sequence[Sequence[_SegmentCost]]]:
     """Make a function that cuts a point of a space into grid segments.
 
     Segments whose learning rate does not depend on the length of their stage are told apart by the stage's other
-    settings alone, so that schedules share them. The stable part of a `wsd` stage is one of them.
+    settings alone, so that schedules share them. So it is with the stable part of a `wsd` stage, and with an
+    `average` stage up to where its mean begins.
     """
     if space.has_routes:
         return functools.partial(_route_segments, space)
@@ -72,13 +77,15 @@ class _Part:
     """A stage as far as later ones may continue it.
 
     Attributes:
-        strategy: What it trains with, its learning rate's line aside.
+        strategy: What it trains with, the line of its learning rate aside.
         shape: Its learning-rate shape.
+        line: Settings of the shape.
         beginning: How it began; that of the stage before where it continues that one.
     """
 
     strategy: frozenset[tuple[str, Value]]
     shape: str
+    line: frozenset[tuple[str, Value]]
     beginning: Hashable
 
 
@@ -92,46 +99,47 @@ def _route_segments(space: Space, values: Mapping[str, Value]) -> Sequence[Seque
     before: _Part | None = None
     cost = 1 / space.budget.num_segments
     for chosen in chosen_stages(space, FixedSuggest(dict(values))):
-        own = {name: value for name, value in chosen.values.items() if not name.startswith(_NOT_OF_STRATEGY)}
-        shape = str(own.pop("lr_shape", "constant"))
-        line = frozenset((name, own.pop(name)) for name in [*own] if name.startswith(f"{shape}/"))
-        part = _part(frozenset(own.items()), shape, chosen.values, before)
-        count = chosen.num_segments
-        free = _free_segments(shape, chosen.values, count)
-        flat = "inv_sqrt" if shape == "inv_sqrt" else "flat"
-        whole = (part.strategy, shape, line, count, part.beginning)
-        trunk = (part.strategy, flat, part.beginning)
-        found[chosen.index] = [(trunk if number < free else whole, cost) for number in range(count)]
-        before = part
+        # some of the further settings begin anew with their stage
+        may_continue = not space.stages[chosen.index].dimensions
+        before = _part(chosen.values, before, may_continue=may_continue)
+        free = _free_segments(before.shape, chosen.values, chosen.num_segments, cost)
+        whole = (before, chosen.num_segments)
+        trunk = (before.strategy, before.shape == "inv_sqrt", before.beginning)
+        found[chosen.index] = [(trunk if number < free else whole, cost) for number in range(chosen.num_segments)]
     return found
 
 
-def _part(
-    strategy: frozenset[tuple[str, Value]], shape: str, values: Mapping[str, Value], before: _Part | None
-) -> _Part:
+def _part(values: Mapping[str, Value], before: _Part | None, *, may_continue: bool) -> _Part:
+    own = {name: value for name, value in values.items() if not name.startswith(_NOT_OF_STRATEGY)}
+    shape = str(own.pop("lr_shape", "constant"))
+    line = frozenset((name, own.pop(name)) for name in [*own] if name.startswith(f"{shape}/"))
+    strategy = frozenset(own.items())
     beginning: Hashable = ("start", values.get("warmup") or 0.0)
     if before is not None:
         hand_over, rewarm = values.get("hand_over"), values.get("rewarm")
         is_alike = hand_over == "carry" and not rewarm and strategy == before.strategy
-        continues = is_alike and before.shape == "constant" and shape != "inv_sqrt"
+        continues = may_continue and is_alike and before.shape == "constant" and shape != "inv_sqrt"
         beginning = before.beginning if continues else (hand_over, rewarm)
-    return _Part(strategy=strategy, shape=shape, beginning=beginning)
+    return _Part(strategy=strategy, shape=shape, line=line, beginning=beginning)
 
 
 def _stage_segments(chosen: Mapping[str, Value], count: int, cost: float) -> Sequence[_SegmentCost]:
     shape = str(chosen.get("lr_shape", "constant"))
-    free = _free_segments(shape, chosen, count)
+    free = _free_segments(shape, chosen, count, cost)
     whole = (frozenset(chosen.items()), count)
-    others = (pair for pair in chosen.items() if not pair[0].startswith(("share", "lr_shape", "wsd/")))
+    others = (pair for pair in chosen.items() if not pair[0].startswith(_OF_THE_END))
     trunk = (frozenset(others), "inv_sqrt" if shape == "inv_sqrt" else "flat")
     return [(trunk if number < free else whole, cost) for number in range(count)]
 
 
-def _free_segments(shape: str, chosen: Mapping[str, Value], count: int) -> int:
+def _free_segments(shape: str, chosen: Mapping[str, Value], count: int, share: float) -> int:
     """Leading segments of a stage that do not depend on its length."""
     if shape in _FREE_OF_LENGTH:
         return count
     if shape == "wsd":
         decay = chosen.get("wsd/decay")
         return 0 if decay is None else int(count * (1 - float(decay)) + 1e-9)
+    if shape == "average":
+        span = chosen.get("average/span")
+        return 0 if span is None else max(0, int(count - float(span) / share + 1e-9))
     return 0

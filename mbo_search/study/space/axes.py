@@ -61,6 +61,7 @@ class StageAxes:
         common: Settings of the user's own that are chosen once, for all stages of a schedule.
         dimensions: Choices of the further settings that the stage sets.
         first_warmup: Warm-up of a later stage where all before it are left out; None where one of them never is.
+        lr_with_batch: Whether learning rates grow with the square root of the batch.
     """
 
     name: str
@@ -81,6 +82,7 @@ class StageAxes:
     custom: CustomAxes = field(default_factory=dict)
     common: CustomAxes = field(default_factory=dict)
     dimensions: DimensionChoices = field(default_factory=dict)
+    lr_with_batch: bool = False
     first_warmup: Numeric | None = None
 
     @property

@@ -200,6 +200,7 @@ def _stage_axes(study: StudySpec, index: int) -> StageAxes:
         common=dict(sorted(study.custom.items())),
         dimensions=dimension_choices(stage),
         first_warmup=stage.warmup if index else None,
+        lr_with_batch=stage.lr_with_batch == "sqrt",
     )
 
 
