@@ -11,7 +11,9 @@ Every table is searched in three spaces through the real controller in simulated
 
 For each the mean of the best loss less the lowest of the space is given at the budget, and the share of the draws
 that came to nothing: `broken` because a schedule was not valid or broke a limit, `repeated` because it was known.
-`rejection` says which share of uniform draws without the limit would have broken it.
+The first line of a table says which share of its sequences the limit forbids. `--study` draws schedules of
+`three-stage-full`, with its first two stages optional, at random within limits and without, and counts what is not
+valid or breaks a limit: that is what a searcher that does not know the limits would have to throw away.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from mbo_search.engine.searcher.optuna_searcher import SearchEffort, SearchSpace
 from mbo_search.engine.searcher.registry import searcher_maker
 from mbo_search.engine.searcher.space_segments import space_segments, trained_stages
@@ -32,13 +36,16 @@ from mbo_search.engine.searcher.staged_space import StagedSpace
 from mbo_search.engine.simulation.simulate import SEGMENT_TOKENS, Simulation, simulate
 from mbo_search.engine.simulation.stage_table import OptionPath, StageTable, read_stage_table
 from mbo_search.errors import StudyError
+from mbo_search.study.examples import example_path
+from mbo_search.study.files.study_file import load_study
 from mbo_search.study.space.axes import StageAxes
 from mbo_search.study.space.parameters import Suggest, choose
-from mbo_search.study.space.space import Space, finite_size, propose
+from mbo_search.study.space.space import Space, finite_size, propose, staged_space
 from mbo_search.study.spec.reference_lr import LR_DIGITS
 from mbo_search.study.spec.schedule import Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps, cut
 from mbo_search.study.spec.study import AtMostSpec, LrShapeChoice, OptimizerChoice
+from mbo_search.testing.runs import RandomSuggest
 from mbo_search.units import round_significant
 
 TABLES = ("topics-three-by-twelve", "three-by-twelve", "three-by-eight-noisy", "four-by-five")
@@ -47,6 +54,8 @@ LIMITS = AtMostSpec(optimizer_changes=1)
 
 _REAL_NAMES = {"muon+adamw": "muon"}
 _STEPS_PER_RUN = 10
+
+_OPTIONAL = ("stages.0.share={low: 0, high: 0.3}", "stages.1.share={low: 0, high: 0.5}", "stages.0.warmup=0.02")
 
 
 @dataclass
@@ -211,6 +220,34 @@ def rows(table: StageTable, searchers: Sequence[str], *, seeds: int, budget: int
             }
 
 
+def study_draws(count: int) -> Iterator[dict[str, object]]:
+    """Draw schedules of a shipped study with optional stages, within limits and without."""
+    limits = AtMostSpec(stages=2, optimizer_changes=1, resets=0)
+    for kind, at_most in (("limited", limits), ("not limited", AtMostSpec())):
+        written = json.dumps(at_most.model_dump())
+        study = load_study(example_path("three-stage-full"), [*_OPTIONAL, f"at_most={written}"])
+        space = staged_space(study)
+        rng = np.random.default_rng(0)
+        broken = sum(not _is_good(space, RandomSuggest(rng), limits) for _ in range(count))
+        yield {
+            "study": study.study,
+            "space": kind,
+            "draws": count,
+            "broken_percent": round(100 * broken / count, 2),
+        }
+
+
+def _is_good(space: Space, suggest: Suggest, limits: AtMostSpec) -> bool:
+    try:
+        schedule = propose(space, suggest)
+        cut(schedule, space.budget)
+    except StudyError:
+        return False
+    num_resets = sum(stage.hand_over == "reset" for stage in schedule.stages)
+    counted = (len(schedule.stages), limits.stages), (num_resets, limits.resets)
+    return _keeps(schedule.optimizers, limits) and all(limit is None or own <= limit for own, limit in counted)
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -218,9 +255,14 @@ def main() -> None:
     parser.add_argument("--searcher", action="append", choices=SEARCHERS)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--budget", type=int, default=60, help="stage runs of a search")
+    parser.add_argument("--study", type=int, metavar="DRAWS", help="draw from a study instead")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     write = functools.partial(print, flush=True)
+    if arguments.study is not None:
+        for row in study_draws(arguments.study):
+            write(json.dumps(row))
+        return
     for name in arguments.table or TABLES:
         table = read_stage_table(Path(__file__).parent / "tables" / f"{name}.json")
         write(f"{name}: {rejection(table, LIMITS):.1%} of all sequences break the limit")
