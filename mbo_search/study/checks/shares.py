@@ -219,7 +219,9 @@ def _wrong_share(key: str, share: Numeric, *, is_last: bool) -> Problem:
     """A share of 0 is one choice among others, which leaves a stage out that is not the last one."""
     is_zero = min(numbers_of(share)) == 0
     hint = (
-        "the last stage ends every schedule: only others may be left out" if is_last else "offer other shares too"
+        "the last stage ends every schedule: only others may be left out"
+        if is_last
+        else "among other choices 0 leaves the stage out, as in [0, 0.2]"
     )
     rule = "must be greater than 0 and at most 1"
     return Problem(key=key, value=shown(share), rule=rule, hint=hint if is_zero else "")
