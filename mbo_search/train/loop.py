@@ -13,14 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mbo_search.data.batches import TrainingStream
 from mbo_search.errors import TrialError
 from mbo_search.optim.regularizers import NoiseSeed
 from mbo_search.optim.staged import StageOptimizer
 from mbo_search.study.spec.segments import Segment
-from mbo_search.train.asked import asked_on_device
+from mbo_search.train.asked import Asked, asked_on_device
 from mbo_search.train.device import autocast, seed_noise
 from mbo_search.train.distributed.team import Team
 from mbo_search.train.segment_start import begin_segment, continue_within
@@ -117,6 +117,9 @@ def _train_step(state: TrainState, segment: Segment, context: StepContext) -> St
     loss_sum = _forward_backward(state, segment, context)
     loss = loss_sum / num_targets
     learning = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
+    with state.regularizers.perturbed(learning) as has_second_pass:
+        if has_second_pass:
+            _forward_backward(state, segment, context)
     noise = NoiseSeed(seed=context.seed, step=step)
     grad_norm = state.regularizers.prepare_gradients(learning, clip_norm=stage.clip_norm, noise=noise)
     _guard(state, loss, grad_norm)
@@ -168,13 +171,19 @@ def _forward_backward(state: TrainState, segment: Segment, context: StepContext)
             seed_noise(setup.device, _noise_seed(context.seed, state.step, number))
         with team.averaging(state.model, is_last=last == len(part)) as model:
             with autocast(setup.device, setup.precision):
-                logits_BTV = model(micro.inputs_BT)
-            logits_NV = micro.of_asked(logits_BTV)
-            objective, cross_entropy_sum = state.regularizers.training_loss(logits_NV, micro.targets_N)
+                logits = _logits_of_copies(model, micro, state.regularizers.copies)
+            objective, cross_entropy_sum = state.regularizers.loss_of_copies(logits, micro.targets_N)
             share = len(micro.targets_N) / team_targets
             (objective * share).backward()  # type: ignore[no-untyped-call]
         sums.append(cross_entropy_sum)
     return team.sum(float(torch.stack(sums).double().sum()))
+
+
+def _logits_of_copies(model: nn.Module, micro: Asked, copies: int) -> list[Tensor]:
+    """Logits of the asked places of each copy of a batch; whatever is drawn at random differs between copies."""
+    if copies == 1:
+        return [micro.of_asked(model(micro.inputs_BT))]
+    return [micro.of_asked(logits_BTV) for logits_BTV in model(micro.inputs_BT.repeat(copies, 1)).chunk(copies)]
 
 
 def _guard(state: TrainState, loss: float, grad_norm: float) -> None:

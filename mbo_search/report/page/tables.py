@@ -106,7 +106,7 @@ def _table(
     """A table with these columns, by key with their kind, and the recipe of each row."""
     return {
         "columns": [{"key": key, "title": text["columns"][key], "kind": kind} for key, kind in kinds.items()],
-        "facts": [text["facts"].get(key, key) for key in facts],
+        "facts": [text["facts"].get(key, key.replace("_", " ")) for key in facts],
         "rows": rows,
         "stages": [_stages(own, facts, text["names"]) for own in stages],
     }

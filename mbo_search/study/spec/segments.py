@@ -19,7 +19,7 @@ from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.effective import stages_in_force
-from mbo_search.study.spec.lr_shapes import averages_weights, lr_factor, mean_share
+from mbo_search.study.spec.lr_shapes import annealing_factor, averages_weights, lr_factor, mean_share
 from mbo_search.study.spec.schedule import Schedule, Stage, Strategy
 
 EffectiveHandOver = Literal["start", "continue", "carry", "reset"]
@@ -246,6 +246,14 @@ class Segment:
             step: Optimizer steps of the schedule done before it, in [first_step, last_step).
         """
         return self.stage.lr * lr_factor(self.stage.lr_shape, step - self.stage_first_step, self.clock)
+
+    def counted_lr(self, step: int) -> float:
+        """Learning rate with which a step counts in the weights at the stage's end; another one in a mean of them.
+
+        Args:
+            step: Optimizer steps of the schedule done before it, in [first_step, last_step).
+        """
+        return self.stage.lr * annealing_factor(self.stage.lr_shape, step - self.stage_first_step, self.clock)
 
     def learning_blocks(self, step: int) -> tuple[int, ...] | None:
         """Positions of the blocks of the stage's `cycle` that learn at a step; None if it has none."""
