@@ -141,8 +141,12 @@ def _train_step(state: TrainState, segment: Segment, context: StepContext) -> St
 
 def _num_targets(state: TrainState, segment: Segment, context: StepContext) -> int:
     """Tokens that are predicted in a step, over all processes of the team."""
-    row_tokens = context.setup.own_model.context
+    row_tokens = _row_tokens(segment, context)
     return context.stream.num_targets(state.position_tokens, segment.batch_tokens // row_tokens, row_tokens)
+
+
+def _row_tokens(segment: Segment, context: StepContext) -> int:
+    return segment.stage.context or context.setup.own_model.context
 
 
 def _forward_backward(state: TrainState, segment: Segment, context: StepContext) -> float:
@@ -153,17 +157,17 @@ def _forward_backward(state: TrainState, segment: Segment, context: StepContext)
     Returns:
         The sum of the cross entropies of all targets, in nats.
     """
-    setup, team = context.setup, context.team
-    part = team.part(segment.batch_tokens // setup.own_model.context)
-    position_tokens = state.position_tokens + part.start * setup.own_model.context
-    batch = context.stream.batch(position_tokens, len(part), setup.own_model.context)
+    setup, team, row_tokens = context.setup, context.team, _row_tokens(segment, context)
+    part = team.part(segment.batch_tokens // row_tokens)
+    batch = context.stream.batch(state.position_tokens + part.start * row_tokens, len(part), row_tokens)
+    rows = setup.micro_batch * setup.own_model.context // row_tokens  # as many tokens, whatever the rows' length
     team_targets = _num_targets(state, segment, context) / team.size
     sums: list[Tensor] = []
-    for first in range(0, len(part), setup.micro_batch):
-        last = min(first + setup.micro_batch, len(part))
+    for first in range(0, len(part), rows):
+        last = min(first + rows, len(part))
         micro = asked_on_device(batch.rows(first, last), setup.device)
         if state.regularizers.draws_in_forward or state.model.draws_in_forward:
-            number = (part.start + first) // setup.micro_batch
+            number = (part.start + first) // rows
             seed_noise(setup.device, _noise_seed(context.seed, state.step, number))
         with team.averaging(state.model, is_last=last == len(part)) as model:
             with autocast(setup.device, setup.precision):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mbo_search.study.spec.dimensions.batch import BatchDimension, ContextDimension
 from mbo_search.study.spec.dimensions.cycle import CycleDimension
 from mbo_search.study.spec.dimensions.dimension import StageDimension
 
@@ -11,7 +12,11 @@ if TYPE_CHECKING:
     from mbo_search.study.spec.schedule import Stage
     from mbo_search.study.spec.segments import Segment
 
-STAGE_DIMENSIONS: tuple[StageDimension, ...] = (CycleDimension(),)
+STAGE_DIMENSIONS: tuple[StageDimension, ...] = (
+    BatchDimension(),
+    ContextDimension(),
+    CycleDimension(),
+)
 """In the order in which people read them."""
 
 
