@@ -150,7 +150,8 @@ def _bar_traces(bar: StageBar, index: int, names: Mapping[str, str], *, first: b
     left, right = bar.start_tokens, bar.end_tokens
     color = optimizer_color(bar.stage.optimizer)
     own = stage_facts(bar.stage, names).items()
-    facts = [f"{names[f'setting_{key}']}: {safe(value)}" for key, value in own if value]
+    words = ((names.get(f"setting_{key}", key.replace("_", " ")), value) for key, value in own if value)
+    facts = [f"{word}: {safe(value)}" for word, value in words]
     corners = [(left, floor), (left, index - _BAR_HALF), (right, index - _BAR_HALF), (right, floor)]
     under_lr = [(left, floor), *((x, floor - 2 * _BAR_HALF * y) for x, y in bar.path), (right, floor)]
     return [
