@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from mbo_search.engine.searcher.suggest import Draw, NearestSuggest, ReferenceSuggest, draw
@@ -23,6 +23,7 @@ from mbo_search.study.space.single_strategy import CONTROL_SHAPES
 from mbo_search.study.space.space import Space, propose
 from mbo_search.study.spec.rungs import default_shape
 from mbo_search.study.spec.schedule import BLOCK_KINDS, LrShape, Schedule, Stage
+from mbo_search.study.spec.timescale import timescale_of_decay
 from mbo_search.study.study import Study
 
 _LINES = ((0.5, 1.0), (0.5, 1.4), (0.3, 1.0), (0.7, 1.0))
@@ -125,21 +126,22 @@ def _untuned(study: Study, optimizer: str) -> Schedule:
 
 
 def _nearest(space: Space, schedule: Schedule) -> Draw:
-    wanted = _values(schedule, len(space.stages), space.reference_lrs)
+    wanted = _values(schedule, space)
     source = NearestSuggest(wanted, otherwise=ReferenceSuggest(schedule.stages[-1].optimizer))
     return draw(functools.partial(propose, space), source)
 
 
-def _values(schedule: Schedule, num_stages: int, reference_lrs: Mapping[str, float]) -> dict[str, Value]:
-    """Values that make a schedule in a space of so many stages.
+def _values(schedule: Schedule, space: Space) -> dict[str, Value]:
+    """Values that make a schedule in a space.
 
     A schedule with another number of stages uses its last stage for all of them, and carries its state over.
     """
+    num_stages = len(space.stages)
     stages = schedule.stages if len(schedule.stages) == num_stages else _as_stages(schedule.stages[-1], num_stages)
     return {
         f"stage/{index}/{name}": value
         for index, stage in enumerate(stages)
-        for name, value in _stage_values(stage, reference_lrs).items()
+        for name, value in _stage_values(stage, space).items()
     }
 
 
@@ -165,19 +167,22 @@ def _adapter_values(stage: Stage) -> dict[str, Value]:
     return {**numbers, "lora/targets": adapter.targets}
 
 
-def _stage_values(stage: Stage, reference_lrs: Mapping[str, float]) -> dict[str, Value]:
+def _stage_values(stage: Stage, space: Space) -> dict[str, Value]:
     label = "+".join(sorted(regularizer.kind for regularizer in stage.regularizers)) or "none"
     return {
         "share": stage.share,
         "optimizer": stage.optimizer,
         **{f"{stage.optimizer}/{name}": value for name, value in stage.hparams.items()},
-        "lr_relative": stage.lr / reference_lrs[stage.optimizer],
+        "lr_relative": stage.lr / space.reference_lrs[stage.optimizer],
         f"lr/{stage.optimizer}": stage.lr,
         "lr_shape": stage.lr_shape.kind,
         **{f"{stage.lr_shape.kind}/{name}": value for name, value in stage.lr_shape.hparams.items()},
         "warmup": stage.warmup,
         "rewarm": stage.warmup,
         "weight_decay": stage.weight_decay,
+        "weight_decay_timescale": timescale_of_decay(
+            stage.weight_decay, stage.lr, space.budget.of_stage(stage).total_steps
+        ),
         "clip_norm": math.inf if stage.clip_norm is None else stage.clip_norm,
         "regularizers": label,
         **{f"regularizers/{label}/{item.kind}": item.strength for item in stage.regularizers},

@@ -18,7 +18,7 @@ from mbo_search.study.spec.foreign.custom import CustomValue
 
 HandOver = Literal["carry", "reset"]
 
-LEFT_OUT_UNSET = ("layer_decay", "groups", "adapter", "cycle")
+LEFT_OUT_UNSET = ("layer_decay", "groups", "adapter", "shapes", "cycle")
 """Settings of a strategy that are written only where they are set."""
 
 BLOCK_KINDS = ("attention", "embeddings", "mlp", "norms")
@@ -88,6 +88,8 @@ class Strategy(Description):
         groups: Settings of the parameters of some kinds of blocks, by kind; None: those of the stage in all.
         adapter: Adapters that are put beside the weights when the first stage begins, and stay; None: none, and in
             later stages always.
+        shapes: How other settings than the learning rate move within the stage, by setting: `weight_decay`, one of
+            the optimizer, or a regularizer; None: none does.
         custom: Settings of the user's own trainer, by name; those that hold for a whole study among them.
         cycle: Blocks that learn in turn; None: all that is trainable learns at every step.
     """
@@ -105,6 +107,7 @@ class Strategy(Description):
     layer_decay: StrictFloat | None = Field(default=None, gt=0, le=1)
     groups: dict[str, BlockGroup] | None = None
     adapter: Adapter | None = None
+    shapes: dict[str, LrShape] | None = None
     custom: dict[str, CustomValue] = {}
     cycle: BlockCycle | None = None
 

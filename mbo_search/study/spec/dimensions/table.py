@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from mbo_search.study.spec.dimensions.cycle import CycleDimension
 from mbo_search.study.spec.dimensions.dimension import StageDimension
+from mbo_search.study.spec.dimensions.shapes import ShapesWithin
 
 if TYPE_CHECKING:
     from mbo_search.study.spec.schedule import Stage
     from mbo_search.study.spec.segments import Segment
 
-STAGE_DIMENSIONS: tuple[StageDimension, ...] = (CycleDimension(),)
+STAGE_DIMENSIONS: tuple[StageDimension, ...] = (CycleDimension(), ShapesWithin())
 """In the order in which people read them."""
 
 
