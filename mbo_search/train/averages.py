@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -17,11 +17,11 @@ class WeightMean:
     Of a model that began with trained weights only those that learn are averaged: the others equal their mean.
     """
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: LanguageModel, learning: Collection[str]) -> None:
         self._parameters = {
             name: parameter
             for name, parameter in model.named_parameters()
-            if parameter.requires_grad or not model.spec.starts_trained
+            if name in learning or not model.spec.starts_trained
         }
         self._means = {name: torch.zeros_like(weight.detach()) for name, weight in self._parameters.items()}
 
@@ -51,7 +51,7 @@ class SegmentMean(WeightMean):
     """
 
     def __init__(self, model: LanguageModel) -> None:
-        super().__init__(model)
+        super().__init__(model, {name for name, one in model.named_parameters() if one.requires_grad})
         self._count = 0
 
     @property
@@ -76,6 +76,9 @@ class StageMean(WeightMean):
     References:
         Tian et al. 2025, arXiv:2507.17634. Differs from the paper: every step is merged, in a running mean.
     """
+
+    def __init__(self, model: LanguageModel) -> None:
+        super().__init__(model, model.trained)  # blocks that rest at the moment among them
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mbo_search.data.batches import TrainingStream
 from mbo_search.errors import TrialError
@@ -22,7 +22,7 @@ from mbo_search.optim.staged import StageOptimizer
 from mbo_search.study.catalogue.within_stage import WEIGHT_DECAY
 from mbo_search.study.spec.dimensions.shapes import hparams_at, shape_factor, strengths_at
 from mbo_search.study.spec.segments import Segment
-from mbo_search.train.asked import asked_on_device
+from mbo_search.train.asked import Asked, asked_on_device
 from mbo_search.train.device import autocast, seed_noise
 from mbo_search.train.distributed.team import Team
 from mbo_search.train.segment_start import begin_segment, continue_within
@@ -122,6 +122,9 @@ def _train_step(state: TrainState, segment: Segment, context: StepContext) -> St
     loss_sum = _forward_backward(state, segment, context)
     loss = loss_sum / num_targets
     learning = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
+    with state.regularizers.perturbed(learning) as has_second_pass:
+        if has_second_pass:
+            _forward_backward(state, segment, context)
     noise = NoiseSeed(seed=context.seed, step=step)
     grad_norm = state.regularizers.prepare_gradients(learning, clip_norm=stage.clip_norm, noise=noise)
     _guard(state, loss, grad_norm)
@@ -143,8 +146,12 @@ def _train_step(state: TrainState, segment: Segment, context: StepContext) -> St
 
 def _num_targets(state: TrainState, segment: Segment, context: StepContext) -> int:
     """Tokens that are predicted in a step, over all processes of the team."""
-    row_tokens = context.setup.own_model.context
+    row_tokens = _row_tokens(segment, context)
     return context.stream.num_targets(state.position_tokens, segment.batch_tokens // row_tokens, row_tokens)
+
+
+def _row_tokens(segment: Segment, context: StepContext) -> int:
+    return segment.stage.context or context.setup.own_model.context
 
 
 def _forward_backward(state: TrainState, segment: Segment, context: StepContext) -> float:
@@ -155,27 +162,33 @@ def _forward_backward(state: TrainState, segment: Segment, context: StepContext)
     Returns:
         The sum of the cross entropies of all targets, in nats.
     """
-    setup, team = context.setup, context.team
-    part = team.part(segment.batch_tokens // setup.own_model.context)
-    position_tokens = state.position_tokens + part.start * setup.own_model.context
-    batch = context.stream.batch(position_tokens, len(part), setup.own_model.context)
+    setup, team, row_tokens = context.setup, context.team, _row_tokens(segment, context)
+    part = team.part(segment.batch_tokens // row_tokens)
+    batch = context.stream.batch(state.position_tokens + part.start * row_tokens, len(part), row_tokens)
+    rows = setup.micro_batch * setup.own_model.context // row_tokens  # as many tokens, whatever the rows' length
     team_targets = _num_targets(state, segment, context) / team.size
     sums: list[Tensor] = []
-    for first in range(0, len(part), setup.micro_batch):
-        last = min(first + setup.micro_batch, len(part))
+    for first in range(0, len(part), rows):
+        last = min(first + rows, len(part))
         micro = asked_on_device(batch.rows(first, last), setup.device)
         if state.regularizers.draws_in_forward or state.model.draws_in_forward:
-            number = (part.start + first) // setup.micro_batch
+            number = (part.start + first) // rows
             seed_noise(setup.device, _noise_seed(context.seed, state.step, number))
         with team.averaging(state.model, is_last=last == len(part)) as model:
             with autocast(setup.device, setup.precision):
-                logits_BTV = model(micro.inputs_BT)
-            logits_NV = micro.of_asked(logits_BTV)
-            objective, cross_entropy_sum = state.regularizers.training_loss(logits_NV, micro.targets_N)
+                logits = _logits_of_copies(model, micro, state.regularizers.copies)
+            objective, cross_entropy_sum = state.regularizers.loss_of_copies(logits, micro.targets_N)
             share = len(micro.targets_N) / team_targets
             (objective * share).backward()  # type: ignore[no-untyped-call]
         sums.append(cross_entropy_sum)
     return team.sum(float(torch.stack(sums).double().sum()))
+
+
+def _logits_of_copies(model: nn.Module, micro: Asked, copies: int) -> list[Tensor]:
+    """Logits of the asked places of each copy of a batch; whatever is drawn at random differs between copies."""
+    if copies == 1:
+        return [micro.of_asked(model(micro.inputs_BT))]
+    return [micro.of_asked(logits_BTV) for logits_BTV in model(micro.inputs_BT.repeat(copies, 1)).chunk(copies)]
 
 
 def _guard(state: TrainState, loss: float, grad_norm: float) -> None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from mbo_search.engine.searcher.suggest import Draw, NearestSuggest, ReferenceSuggest, draw
 from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.space.axes import StageAxes
+from mbo_search.study.space.build_stage import lr_of_batch
 from mbo_search.study.space.custom_axes import OF_STAGE, OF_STUDY
 from mbo_search.study.space.dimensions.table import dimension_values
 from mbo_search.study.space.parameters import Value
@@ -23,6 +25,7 @@ from mbo_search.study.space.single_strategy import CONTROL_SHAPES
 from mbo_search.study.space.space import Space, propose
 from mbo_search.study.spec.rungs import default_shape
 from mbo_search.study.spec.schedule import BLOCK_KINDS, LrShape, Schedule, Stage
+from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.study.spec.timescale import timescale_of_decay
 from mbo_search.study.study import Study
 
@@ -140,9 +143,23 @@ def _values(schedule: Schedule, space: Space) -> dict[str, Value]:
     stages = schedule.stages if len(schedule.stages) == num_stages else _as_stages(schedule.stages[-1], num_stages)
     return {
         f"stage/{index}/{name}": value
-        for index, stage in enumerate(stages)
-        for name, value in _stage_values(stage, space).items()
+        for index, (axes, stage) in enumerate(zip(space.stages, stages, strict=True))
+        for name, value in {
+            **_stage_values(_in_space(stage, axes, space.budget), space.reference_lrs),
+            "weight_decay_timescale": _timescale(stage, space.budget),
+        }.items()
     }
+
+
+def _timescale(stage: Stage, budget: BudgetSteps) -> float:
+    return timescale_of_decay(stage.weight_decay, stage.lr, budget.of_stage(stage).total_steps)
+
+
+def _in_space(stage: Stage, axes: StageAxes, budget: BudgetSteps) -> Stage:
+    """A stage whose plain batch and context are named, and its learning rate that of a plain batch."""
+    lr = stage.lr / lr_of_batch(axes, stage.batch_tokens, budget)
+    batch_tokens, context = stage.batch_tokens or budget.batch_tokens, stage.context or budget.context
+    return stage.model_copy(update={"lr": lr, "batch_tokens": batch_tokens, "context": context})
 
 
 def _as_stages(stage: Stage, num_stages: int) -> tuple[Stage, ...]:
@@ -167,22 +184,19 @@ def _adapter_values(stage: Stage) -> dict[str, Value]:
     return {**numbers, "lora/targets": adapter.targets}
 
 
-def _stage_values(stage: Stage, space: Space) -> dict[str, Value]:
+def _stage_values(stage: Stage, reference_lrs: Mapping[str, float]) -> dict[str, Value]:
     label = "+".join(sorted(regularizer.kind for regularizer in stage.regularizers)) or "none"
     return {
         "share": stage.share,
         "optimizer": stage.optimizer,
         **{f"{stage.optimizer}/{name}": value for name, value in stage.hparams.items()},
-        "lr_relative": stage.lr / space.reference_lrs[stage.optimizer],
+        "lr_relative": stage.lr / reference_lrs[stage.optimizer],
         f"lr/{stage.optimizer}": stage.lr,
         "lr_shape": stage.lr_shape.kind,
         **{f"{stage.lr_shape.kind}/{name}": value for name, value in stage.lr_shape.hparams.items()},
         "warmup": stage.warmup,
         "rewarm": stage.warmup,
         "weight_decay": stage.weight_decay,
-        "weight_decay_timescale": timescale_of_decay(
-            stage.weight_decay, stage.lr, space.budget.of_stage(stage).total_steps
-        ),
         "clip_norm": math.inf if stage.clip_norm is None else stage.clip_norm,
         "regularizers": label,
         **{f"regularizers/{label}/{item.kind}": item.strength for item in stage.regularizers},

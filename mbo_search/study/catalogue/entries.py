@@ -159,6 +159,8 @@ class RegularizerDefinition:
         moves_weights: Whether it changes what is trained; if not, it is only in force where it is measured, at the
             end of a schedule.
         state_floats: What it keeps per parameter, in floats (for the memory of a trial).
+        copies: Copies of each sequence that one forward pass takes (for the memory of a trial).
+        needs: Another regularizer without which it would do nothing; empty if there is none.
         acts_at_stage_end: Whether it changes the weights where a stage ends; that a segment is a stage's last is
             then part of its node key.
         within_stage: How its strength may change from step to step.
@@ -180,6 +182,8 @@ class RegularizerDefinition:
     off_at_zero: bool = True
     moves_weights: bool = True
     state_floats: float = 0.0
+    copies: int = 1
+    needs: str = ""
     acts_at_stage_end: bool = False
     within_stage: WithinStage = "fixed"
 

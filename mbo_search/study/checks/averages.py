@@ -10,7 +10,15 @@ from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.checks.written import shown
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.spec.lr_shapes import averages_weights
-from mbo_search.study.spec.study import LrShapeChoice, Range, StageDefaults, StudySpec, is_numeric, numbers_of
+from mbo_search.study.spec.study import (
+    LrShapeChoice,
+    Numeric,
+    Range,
+    StageDefaults,
+    StudySpec,
+    is_numeric,
+    numbers_of,
+)
 
 _SPAN = "span"
 
@@ -44,12 +52,11 @@ def _averages(choice: LrShapeChoice) -> bool:
     return choice.kind in LR_SHAPES and averages_weights(choice.kind) and _SPAN in LR_SHAPES[choice.kind].hparams
 
 
-def _check_span(key: str, span: object, grid: float) -> Iterator[Problem]:
+def _check_span(key: str, span: Numeric, grid: float) -> Iterator[Problem]:
     if isinstance(span, Range):
         rule = "must be a number or a list of numbers, multiples of the grid: a mean begins where a state is kept"
         yield Problem(key=key, value=shown(span), rule=rule)
         return
-    assert is_numeric(span)
     if any(abs(number / grid - round(number / grid)) > 1e-6 for number in numbers_of(span)):
         hint = "or make budget.grid finer"
         yield Problem(key=key, value=shown(span), rule=f"must be a multiple of the grid, {grid:g}", hint=hint)

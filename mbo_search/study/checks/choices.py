@@ -21,6 +21,7 @@ from mbo_search.study.spec.study import (
     HparamValue,
     Numeric,
     Range,
+    RegularizerChoice,
     RelativeLr,
     StageDefaults,
     StudySpec,
@@ -226,11 +227,24 @@ def _check_regularizers(at: str, settings: StageDefaults) -> Iterator[Problem]:
             if choice.kind in kinds[:index]:
                 yield Problem(key=key, value=choice.kind, rule="appears twice in one set")
             yield from _check_strength(f"{key}.strength", choice.kind, choice.strength)
+            yield from _check_needed(key, choice.kind, choices)
         label = "+".join(sorted(kinds)) or "none"
         if label in labels:
             hint = "list the numbers inside one set, as in [{dropout: [0.1, 0.2]}]"
             yield Problem(key=f"{at}.{position}", value=label, rule="is a set that appears twice", hint=hint)
         labels.append(label)
+
+
+def _check_needed(key: str, kind: str, choices: Sequence[RegularizerChoice]) -> Iterator[Problem]:
+    """What a regularizer does nothing without is in its set, and never switched off."""
+    needed = REGULARIZERS[kind].needs
+    if not needed:
+        return
+    strengths = [number for one in choices if one.kind == needed for number in numbers_of(one.strength)]
+    if not strengths or min(strengths) == 0:
+        low = REGULARIZERS[needed].search_low
+        hint = f"write both into one set, such as [{{{kind}: 1.0, {needed}: {low:g}}}]"
+        yield Problem(key=key, value=kind, rule=f"does nothing without {needed}, which must be above 0", hint=hint)
 
 
 def _check_strength(key: str, kind: str, strength: Numeric) -> Iterator[Problem]:

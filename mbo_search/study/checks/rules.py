@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from mbo_search.errors import Problem
 from mbo_search.study.checks import averages as check_means
+from mbo_search.study.checks import batches as check_batches
 from mbo_search.study.checks import choices as check_choices
 from mbo_search.study.checks import custom as check_own
 from mbo_search.study.checks import cycles as check_cycles
@@ -41,7 +42,8 @@ class Rule:
 
 
 _GRID = ("budget.grid",)
-_BUDGET = (*_GRID, "budget.tokens", "train.batch_tokens")
+_BATCHES = ("stage_defaults.batch_tokens", "stages.*.batch_tokens")
+_BUDGET = (*_GRID, "budget.tokens", "train.batch_tokens", *_BATCHES)
 _SHARES = (*_GRID, "stages.*.share")
 _STRATEGIES = (
     "stage_defaults",
@@ -93,6 +95,11 @@ RULES: tuple[Rule, ...] = (
         check=check_sections.check_ranks,
         reads=("train.batch_tokens", "model.context", "resources.workers_per_trial", "resources.gpus_per_trial"),
     ),
+    Rule(
+        check=check_batches.check_batches,
+        reads=("train.batch_tokens", "model.context", "data.task", "resources.workers_per_trial", *_BATCHES),
+    ),
+    Rule(check=check_batches.check_lr_with_batch, reads=_BATCHES),
     Rule(check=check_places.check_places, reads=("resources.store.url", "search.storage")),
     Rule(check=check_shares.check_budget, reads=_BUDGET),
     Rule(check=check_shares.check_shares, reads=_SHARES),

@@ -57,6 +57,7 @@ def control_axes(stages: Sequence[StageAxes], reference_lrs: Mapping[str, float]
         custom=union_of_custom([axes.custom for axes in stages]),
         common=stages[0].common,
         dimensions=united_dimensions([axes.dimensions for axes in stages]),
+        lr_with_batch=any(axes.lr_with_batch for axes in stages),
     )
 
 

@@ -87,6 +87,11 @@ def count(value: object) -> object:
         raise _refusal("must be a whole number, such as 400000, 400k, 2M or 1B") from None
 
 
+def one_or_more_numbers(value: object) -> object:
+    """Read a single number as a list of one."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
 def one_or_more(value: object) -> object:
     """Read a single word as a list of one."""
     return [value] if isinstance(value, str) else value

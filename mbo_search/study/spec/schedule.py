@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, StrictFloat, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, StrictFloat, StrictInt, model_serializer
 
 from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.base import Description, without_empty, without_unset
@@ -18,7 +18,7 @@ from mbo_search.study.spec.foreign.custom import CustomValue
 
 HandOver = Literal["carry", "reset"]
 
-LEFT_OUT_UNSET = ("layer_decay", "groups", "adapter", "shapes", "cycle")
+LEFT_OUT_UNSET = ("layer_decay", "groups", "adapter", "shapes", "batch_tokens", "context", "cycle")
 """Settings of a strategy that are written only where they are set."""
 
 BLOCK_KINDS = ("attention", "embeddings", "mlp", "norms")
@@ -90,6 +90,8 @@ class Strategy(Description):
             later stages always.
         shapes: How other settings than the learning rate move within the stage, by setting: `weight_decay`, one of
             the optimizer, or a regularizer; None: none does.
+        batch_tokens: Tokens of one optimizer step; None: as many as the study says.
+        context: Tokens of one row of a batch, at most what the model sees at once; None: just as many.
         custom: Settings of the user's own trainer, by name; those that hold for a whole study among them.
         cycle: Blocks that learn in turn; None: all that is trainable learns at every step.
     """
@@ -108,6 +110,8 @@ class Strategy(Description):
     groups: dict[str, BlockGroup] | None = None
     adapter: Adapter | None = None
     shapes: dict[str, LrShape] | None = None
+    batch_tokens: StrictInt | None = Field(default=None, gt=0, le=10**9)
+    context: StrictInt | None = Field(default=None, gt=0, le=10**9)
     custom: dict[str, CustomValue] = {}
     cycle: BlockCycle | None = None
 

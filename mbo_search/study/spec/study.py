@@ -106,6 +106,20 @@ BatchTokens = Annotated[StrictInt, Field(gt=0, le=10**9), _COUNT]
 """Tokens of one optimizer step."""
 
 
+_Count = Annotated[int, Field(gt=0)] | _Suffixed
+
+_COUNTS = BeforeValidator(
+    forms.one_or_more_numbers,
+    json_schema_input_type=_Count | Annotated[tuple[_Count, ...], Field(min_length=1)],
+)
+
+BatchChoices = Annotated[tuple[BatchTokens, ...], Field(min_length=1), _COUNTS]
+"""Tokens of one optimizer step, or a list of choices."""
+
+ContextChoices = Annotated[tuple[Count, ...], Field(min_length=1), _COUNTS]
+"""Tokens of one row, or a list of choices."""
+
+
 def is_numeric(value: HparamValue) -> TypeGuard[Numeric]:
     """Tell whether a setting is a number, an interval or a list of numbers, rather than a name or names."""
     if isinstance(value, tuple):
@@ -231,7 +245,7 @@ def _without_null(schema: JsonDict, model: type[BaseModel]) -> None:
             own["anyOf"] = [one for one in forms_allowed if one != {"type": "null"}]
 
 
-_LEFT_OUT_UNSET = ("layer_decay", "groups", "shapes", "custom", "cycle")
+_LEFT_OUT_UNSET = ("layer_decay", "groups", "shapes", "batch_tokens", "context", "lr_with_batch", "custom", "cycle")
 """Choices of a stage that are written only where they are set."""
 
 
@@ -286,6 +300,10 @@ class StageDefaults(Description):
         layer_decay: Learning rate of a layer over that of the layer above it; 1 is the same in all.
         groups: Kinds of blocks with a learning rate or a weight decay of their own.
         shapes: Shapes of other settings than the learning rate to choose from, by setting.
+        batch_tokens: Tokens of one optimizer step in place of `train.batch_tokens`, multiples of `model.context`.
+        context: Tokens of one row in place of `model.context`, which they divide.
+        lr_with_batch: `sqrt` multiplies the learning rate by the square root of a batch's tokens over
+            `train.batch_tokens`; `off` leaves it.
         custom: Settings of your own trainer, by name; those of `stage_defaults` hold where a stage sets no other.
         cycle: Blocks that learn in turn, thaw or freeze within the stage; `off` for none.
     """
@@ -315,6 +333,9 @@ class StageDefaults(Description):
     layer_decay: Numeric | None = None
     groups: GroupSettings | None = None
     shapes: Annotated[dict[str, LrShapes], json_forms.JsonForm(json_forms.shapes)] | None = None
+    batch_tokens: BatchChoices | None = None
+    context: ContextChoices | None = None
+    lr_with_batch: Literal["sqrt", "off"] | None = None
     custom: CustomSpace | None = None
     cycle: CycleChoices | None = None
 

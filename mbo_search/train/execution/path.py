@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING
 
+from mbo_search.errors import Problem, StudyError
 from mbo_search.study.spec.keys import segment_keys, whole_key
 from mbo_search.study.spec.lr_shapes import averages_weights
 from mbo_search.study.spec.schedule import Schedule
@@ -86,6 +88,7 @@ def schedule_path(schedule: Schedule, setup: TrainSetup, seed: int) -> ScheduleP
         StudyError: If the schedule does not fit the budget's grid.
     """
     segments = cut(schedule, setup.budget())
+    _check_rows_of_task(segments, setup)
     keys = segment_keys(setup.root_key(seed), segments)
     is_whole = setup.runner is not None and not setup.runner.reuse
     return SchedulePath(
@@ -95,6 +98,12 @@ def schedule_path(schedule: Schedule, setup: TrainSetup, seed: int) -> ScheduleP
         branch_points=frozenset(setup.branch_points),
         is_whole=is_whole,
     )
+
+
+def _check_rows_of_task(segments: Sequence[Segment], setup: TrainSetup) -> None:
+    if setup.packing is not None and any(segment.stage.context is not None for segment in segments):
+        rule = "is for running text: the examples of a task are laid out in rows of model.context"
+        raise StudyError([Problem(key="stages.*.context", rule=rule)])
 
 
 def spans(path: SchedulePath) -> tuple[Span, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mbo_search.study.space.dimensions.batch import WholeNumberSpace
 from mbo_search.study.space.dimensions.cycle import CycleSpace
 from mbo_search.study.space.dimensions.dimension import DimensionSpace, ReadsStage
 from mbo_search.study.space.dimensions.shapes import ShapesSpace
@@ -15,7 +16,12 @@ from mbo_search.study.spec.study import StageDefaults
 DimensionChoices = Mapping[str, Any]
 """Choices of a stage's further settings by name; those that a stage does not set are not in it."""
 
-DIMENSION_SPACES: tuple[DimensionSpace[Any], ...] = (CycleSpace(), ShapesSpace())
+DIMENSION_SPACES: tuple[DimensionSpace[Any], ...] = (
+    WholeNumberSpace("batch_tokens"),
+    WholeNumberSpace("context"),
+    CycleSpace(),
+    ShapesSpace(),
+)
 """In the order in which their parameters are chosen."""
 
 

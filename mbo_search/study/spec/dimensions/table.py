@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mbo_search.study.spec.dimensions.batch import BatchDimension, ContextDimension
 from mbo_search.study.spec.dimensions.cycle import CycleDimension
 from mbo_search.study.spec.dimensions.dimension import StageDimension
 from mbo_search.study.spec.dimensions.shapes import ShapesWithin
@@ -12,7 +13,12 @@ if TYPE_CHECKING:
     from mbo_search.study.spec.schedule import Stage
     from mbo_search.study.spec.segments import Segment
 
-STAGE_DIMENSIONS: tuple[StageDimension, ...] = (CycleDimension(), ShapesWithin())
+STAGE_DIMENSIONS: tuple[StageDimension, ...] = (
+    BatchDimension(),
+    ContextDimension(),
+    CycleDimension(),
+    ShapesWithin(),
+)
 """In the order in which people read them."""
 
 

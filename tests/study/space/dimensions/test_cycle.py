@@ -7,6 +7,7 @@ import pytest
 
 from mbo_search.engine.searcher.initial_points import points_near
 from mbo_search.errors import StudyError
+from mbo_search.export.dashboard.settings import settings_of
 from mbo_search.results.records.describe import describe_stage
 from mbo_search.study.files.study_file import dump_study, parse_study
 from mbo_search.study.space.dimensions.cycle import CycleSpace
@@ -98,6 +99,7 @@ def test_a_file_reads_back_as_it_was_written():
 def test_they_are_told_where_a_stage_is_described():
     cycle = BlockCycle(blocks=("attention", "mlp"), tokens=20_000)
     assert "cycle=attention > mlp every 20k tokens" in describe_stage(stage(cycle=cycle))
+    assert settings_of(schedule(stage(cycle=cycle)))["a/cycle"] == "attention > mlp every 20k tokens"
     thaw = cycle.model_copy(update={"mode": "thaw"})
     assert "cycle=thaw attention > mlp every 20k tokens" in describe_stage(stage(cycle=thaw))
 
