@@ -26,6 +26,7 @@ from mbo_search.study.space.space import Space, propose
 from mbo_search.study.spec.rungs import default_shape
 from mbo_search.study.spec.schedule import BLOCK_KINDS, LrShape, Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps
+from mbo_search.study.spec.timescale import timescale_of_decay
 from mbo_search.study.study import Study
 
 _LINES = ((0.5, 1.0), (0.5, 1.4), (0.3, 1.0), (0.7, 1.0))
@@ -149,8 +150,8 @@ def _values(schedule: Schedule, space: Space) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for index in range(num_stages):
         following = next(number for number, place in enumerate(places) if place >= index)
-        stage = _in_space(stages[following], space.stages[index], space.budget)
-        own = _stage_values(stage, space.reference_lrs)
+        own = _stage_values(_in_space(stages[following], space.stages[index], space.budget), space.reference_lrs)
+        own["weight_decay_timescale"] = _timescale(stages[following], space.budget)
         own |= {} if places[following] == index else {"share": 0.0}
         found |= {f"stage/{index}/{name}": value for name, value in own.items()}
     return found
@@ -163,6 +164,10 @@ def _has_stages_of(schedule: Schedule, space: Space) -> bool:
     own = {stage.name for stage in schedule.stages}
     always = {axes.name for axes in space.stages if not axes.is_optional}
     return bool(space.optional_stages) and always <= own <= {axes.name for axes in space.stages}
+
+
+def _timescale(stage: Stage, budget: BudgetSteps) -> float:
+    return timescale_of_decay(stage.weight_decay, stage.lr, budget.of_stage(stage).total_steps)
 
 
 def _in_space(stage: Stage, axes: StageAxes, budget: BudgetSteps) -> Stage:
