@@ -127,7 +127,7 @@ RULES: tuple[Rule, ...] = (
             *(
                 f"{at}.{name}"
                 for at in ("stage_defaults", "stages.*")
-                for name in ("cycle", "trainable", "optimizer", "regularizers")
+                for name in ("cycle", "trainable", "batch_tokens", "optimizer", "regularizers")
             ),
         ),
     ),
