@@ -9,11 +9,11 @@ Simon & Bernstein 2023, arXiv:2310.17813). At width 96 no rate on the grids arou
 them by more than 0.06 nats. The ranges lie around the optima published for 130 M parameters (Wen et al. 2025,
 arXiv:2509.02046; Semenov et al. 2025, arXiv:2509.01440).
 
-Weight decay is decoupled everywhere: weights shrink by lr * weight_decay at each step. Two have none: `adam`, whose
-decay is the regularizer `l2`, and `muonh`, whose matrices keep their norms. A step of `muonh` is an angle and one of
-`adafactor` a share of the weights' size, which do not depend on the width; but that of `muonh` also sets the rate of
-its AdamW part, so it follows 1 / sqrt(width). At width 96 (120 steps of 512 tokens, linear decay, one seed) `muonh`
-was best at or above 0.04, with `aux_lr_ratio` from 0.3 to 0.6, and `adafactor` at 0.15.
+Weight decay is decoupled everywhere: weights shrink by lr * weight_decay at each step. Two have none: `adam`,
+whose decay is the regularizer `l2`, and `muonh`, whose matrices keep their norms. A step of `muonh` is an angle
+and one of `adafactor` a share of the weights' size, which do not depend on the width; but that of `muonh` also
+sets the rate of its AdamW part, so it follows 1 / sqrt(width). At width 96 (120 steps of 512 tokens, linear decay,
+one seed) `muonh` was best at or above 0.04, with `aux_lr_ratio` from 0.3 to 0.6, and `adafactor` at 0.15.
 """
 
 from __future__ import annotations
