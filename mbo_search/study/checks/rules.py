@@ -20,8 +20,10 @@ from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
 from mbo_search.study.checks import runners as check_runners
 from mbo_search.study.checks import sections as check_sections
+from mbo_search.study.checks import shapes as check_within
 from mbo_search.study.checks import shares as check_shares
 from mbo_search.study.checks import tasks as check_tasks
+from mbo_search.study.checks import timescales as check_decay
 from mbo_search.study.checks.enough_steps import check_enough_steps
 from mbo_search.study.spec.study import StudySpec
 
@@ -68,6 +70,14 @@ RULES: tuple[Rule, ...] = (
     Rule(check=check_sections.check_reference_lrs, reads=()),
     Rule(check=check_sections.check_stage_names, reads=("stages.*.name",)),
     Rule(check=check_choices.check_choices, reads=("model.layers", "model.adapters")),
+    Rule(
+        check=check_within.check_shapes,
+        reads=("stage_defaults", *(f"stages.*.{name}" for name in ("optimizer", "regularizers", "weight_decay"))),
+    ),
+    Rule(
+        check=check_decay.check_timescales,
+        reads=("stage_defaults", *(f"stages.*.{name}" for name in ("optimizer", "weight_decay", "groups"))),
+    ),
     Rule(check=check_own.check_custom, reads=()),
     Rule(check=check_own.check_custom_stages, reads=("custom", "stage_defaults.custom", "stages.*.custom")),
     Rule(check=check_sections.check_optimizers_named, reads=("stages.*.optimizer", "stage_defaults.optimizer")),
