@@ -104,7 +104,6 @@ def begin_average(
 
 def average_share(stage: Stage, step: int) -> float:
     """How far an average moves to the weights after a step."""
-    if "ema_fold" in stage:  # only: ema_fold and average
-        return 1.0 - float(stage["ema_fold"])
-    return 1.0 - float(stage["ema_fold"])  # only: not average
-    return mean_share(stage, step)  # only: average
+    if stage["lr"]["shape"] == "average":  # only: average
+        return mean_share(stage, step)
+    return 1.0 - float(stage.get("ema_fold", 1.0))
