@@ -89,7 +89,7 @@ def train_segment(
     if state.segment_index != segment.index:
         begin_segment(state, segment, context.setup, context.seed)
     elif state.stage != segment.stage:
-        continue_within(state, segment, context.setup)
+        continue_within(state, segment)
     while state.step < segment.last_step:
         if context.team.agree(stop):
             return False
