@@ -23,10 +23,10 @@ from mbo_search.study.space.dimensions.table import dimension_values
 from mbo_search.study.space.parameters import Value
 from mbo_search.study.space.single_strategy import CONTROL_SHAPES
 from mbo_search.study.space.space import Space, propose
+from mbo_search.study.space.timescale import timescale_of_decay
 from mbo_search.study.spec.rungs import default_shape
 from mbo_search.study.spec.schedule import BLOCK_KINDS, LrShape, Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps
-from mbo_search.study.spec.timescale import timescale_of_decay
 from mbo_search.study.study import Study
 
 _LINES = ((0.5, 1.0), (0.5, 1.4), (0.3, 1.0), (0.7, 1.0))

@@ -14,12 +14,12 @@ from mbo_search.study.space.custom_axes import OF_STAGE, OF_STUDY, custom_values
 from mbo_search.study.space.dimensions.table import built_dimensions
 from mbo_search.study.space.parameters import Value
 from mbo_search.study.space.settings import set_label
+from mbo_search.study.space.timescale import decay_of_timescale
 from mbo_search.study.spec.adapters import Adapter, make_adapter
 from mbo_search.study.spec.foreign.custom import CustomValue
 from mbo_search.study.spec.reference_lr import LR_DIGITS
 from mbo_search.study.spec.schedule import BLOCK_KINDS, HandOver, LrShape, Regularizer, Stage, make_groups
 from mbo_search.study.spec.segments import BudgetSteps
-from mbo_search.study.spec.timescale import decay_of_timescale
 from mbo_search.units import round_significant
 
 REWARM_SHARE = 0.02
