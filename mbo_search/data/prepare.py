@@ -36,6 +36,7 @@ from mbo_search.data.metadata import (
     WrittenSplits,
     data_fingerprint,
 )
+from mbo_search.data.mixing.owners import named_runs
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.shards import write_shard_splits
 from mbo_search.data.sources import Source, resolve_sources
@@ -247,7 +248,7 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: Prepar
     files = _file_metadata(folder)
     tokenizer_sha256 = files[f"{_TOKENIZER}/tokenizer.json"].sha256
     metadata = DataMetadata(
-        fingerprint=data_fingerprint(written.splits, dtype=width, tokenizer_sha256=tokenizer_sha256),
+        fingerprint=data_fingerprint(written, dtype=width, tokenizer_sha256=tokenizer_sha256),
         tokenizer_kind=spec.tokenizer.kind,
         vocab_size=tokenizer.vocab_size,
         eos_id=tokenizer.eos_id,
@@ -258,6 +259,7 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: Prepar
         dedup=written.dedup,
         versions=_versions(),
         labels=written.labels,
+        runs=written.runs,
     )
     write_json(folder / METADATA, metadata.model_dump(mode="json"))
 
@@ -271,12 +273,16 @@ def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: P
         _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER, tell)
         written = _encode(spec.tokenizer, text, folder, tell)
         splits = {split: found.metadata for split, found in written.items()}
+        names = None if spec.source_names is None else [source.given_name or "" for source in sources]
         if spec.weights is None:
-            return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup)
+            runs = names and named_runs(names, text.train_owners, written["train"].lengths)
+            return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup, runs=runs)
         weights = {number: source.weight for number, source in enumerate(sources) if source.weight is not None}
         weighted = weigh(folder, written["train"], text, weights, load_tokenizer(folder / _TOKENIZER))
         splits["train"] = weighted.metadata
-        return WrittenSplits(splits=splits, sources=weighted.sources, dedup=text.dedup)
+        order = weighted.order
+        runs = names and named_runs(names, text.train_owners[order], written["train"].lengths[order])
+        return WrittenSplits(splits=splits, sources=weighted.sources, dedup=text.dedup, runs=runs)
 
 
 def _encode(

@@ -64,6 +64,7 @@ class Source:
         passed_over: Files that were found but are not read.
         notices: What a reader of the study may not expect.
         weight: The part of the training tokens that it gets, in any unit; None: what it has.
+        given_name: What the study calls it; None: the study does not tell its sources apart.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Source:
     passed_over: tuple[PassedOver, ...] = ()
     notices: tuple[Notice, ...] = ()
     weight: float | None = None
+    given_name: str | None = None
 
     @property
     def is_shards(self) -> bool:
@@ -92,6 +94,7 @@ class _Entry:
     notices: tuple[Notice, ...] = ()
     corpus: Corpus | None = None
     weight: float | None = None
+    given_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +136,14 @@ def resolve_sources(
     found = _find_all(spec.source, "data.source", _wanted(spec), problems)
     if problems:
         raise DataError(problems)
-    for name, (_, entry) in zip(spec.source, found, strict=True):
-        entry.weight = (spec.weights or {}).get(name)
+    names = spec.source_names or (None,) * len(spec.source)
+    for source, given_name, (_, entry) in zip(spec.source, names, found, strict=True):
+        entry.weight = (spec.weights or {}).get(source)
+        entry.given_name = given_name
     for _, entry in held_out:
         entry.files = {"validation": tuple(file for files in entry.files.values() for file in files)}
     sources = _without_repeats([*held_out, *found], has_validation=bool(spec.validation), problems=problems)
-    problems.extend([*_clashes(sources, spec), *_badly_weighted(sources, spec)])
+    problems.extend([*_clashes(sources, spec), *_badly_weighted(sources, spec), *_badly_named(sources, spec)])
     if problems:
         raise DataError(problems)
     return tuple(_with_digest(source, sha256) for source in counted(sources, "digest", len(sources), tell))
@@ -195,6 +200,7 @@ def _sources_of(number: int, entry: _Entry, kept: Mapping[tuple[int, Split], tup
             digest="",
             corpus=entry.corpus,
             weight=entry.weight if split == "train" else None,
+            given_name=entry.given_name if split == "train" else None,
         )
         for split in ("train", "validation", "test")
         if (number, split) in kept
@@ -361,6 +367,13 @@ def _badly_weighted(sources: Sequence[Source], spec: DataSpec) -> Iterator[Probl
     if missing:
         rule = f"must name every entry of data.source; missing: {', '.join(missing)}"
         yield Problem(key="data.weights", rule=rule, hint="weights are parts in any unit, such as 3 and 1")
+
+
+def _badly_named(sources: Sequence[Source], spec: DataSpec) -> Iterator[Problem]:
+    """Refuse names of sources whose text nobody can tell apart."""
+    if spec.source_names is not None and any(source.is_shards for source in sources):
+        hint = "give running text, or leave the names and mixtures out"
+        yield Problem(key="data.source_names", rule="needs running text, not token shards", hint=hint)
 
 
 def _own_files(source: Source) -> tuple[Path, ...]:

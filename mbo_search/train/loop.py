@@ -23,6 +23,7 @@ from mbo_search.study.spec.segments import Segment
 from mbo_search.train.asked import asked_on_device
 from mbo_search.train.device import autocast, seed_noise
 from mbo_search.train.distributed.team import Team
+from mbo_search.train.reading import next_reading
 from mbo_search.train.segment_start import begin_segment
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import TrainState
@@ -85,6 +86,9 @@ def train_segment(
         TrialError: If a loss or gradient is not finite, or the loss explodes.
     """
     if state.segment_index != segment.index:
+        state.reading = next_reading(
+            state.reading, state.stage, segment.stage, context.stream, state.position_tokens
+        )
         begin_segment(state, segment, context.setup, context.seed)
     while state.step < segment.last_step:
         if context.team.agree(stop):
@@ -124,7 +128,8 @@ def _train_step(state: TrainState, segment: Segment, context: StepContext) -> St
 def _num_targets(state: TrainState, segment: Segment, context: StepContext) -> int:
     """Tokens that are predicted in a step, over all processes of the team."""
     row_tokens = context.setup.own_model.context
-    return context.stream.num_targets(state.position_tokens, segment.batch_tokens // row_tokens, row_tokens)
+    stream = context.stream.at(state.reading)
+    return stream.num_targets(state.position_tokens, segment.batch_tokens // row_tokens, row_tokens)
 
 
 def _forward_backward(state: TrainState, segment: Segment, context: StepContext) -> float:
@@ -138,7 +143,7 @@ def _forward_backward(state: TrainState, segment: Segment, context: StepContext)
     setup, team = context.setup, context.team
     part = team.part(segment.batch_tokens // setup.own_model.context)
     position_tokens = state.position_tokens + part.start * setup.own_model.context
-    batch = context.stream.batch(position_tokens, len(part), setup.own_model.context)
+    batch = context.stream.at(state.reading).batch(position_tokens, len(part), setup.own_model.context)
     team_targets = _num_targets(state, segment, context) / team.size
     sums: list[Tensor] = []
     for first in range(0, len(part), setup.micro_batch):

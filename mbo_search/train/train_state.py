@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mbo_search.data.mixing.reading import Reading
 from mbo_search.model.language_model import LanguageModel
 from mbo_search.optim.regularizers import Ema, Regularizers
 from mbo_search.optim.staged import StageOptimizer
@@ -50,6 +51,7 @@ class TrainState:
         sums: Sums of the segment so far.
         regularizers: Those of the stage in force, with what they remember.
         mean: Mean of the weights over the segment, where one is measured at its end.
+        reading: Where the shares of the sources last changed; None: all text is read in its order, from the start.
     """
 
     model: LanguageModel
@@ -62,6 +64,7 @@ class TrainState:
     sums: SegmentSums = field(default_factory=SegmentSums)
     regularizers: Regularizers = field(default_factory=Regularizers)
     mean: SegmentMean | None = None
+    reading: Reading | None = None
 
     @property
     def ema(self) -> Ema | None:

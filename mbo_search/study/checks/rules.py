@@ -13,6 +13,7 @@ from mbo_search.errors import Problem
 from mbo_search.study.checks import choices as check_choices
 from mbo_search.study.checks import custom as check_own
 from mbo_search.study.checks import metrics as check_metrics
+from mbo_search.study.checks import mixtures as check_mixing
 from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
 from mbo_search.study.checks import runners as check_runners
@@ -52,6 +53,7 @@ RULES: tuple[Rule, ...] = (
     Rule(check=check_sections.check_tokenizer, reads=("data.tokenizer",)),
     Rule(check=check_tasks.check_task, reads=("data.task", "data.text_field")),
     Rule(check=check_tasks.check_corpora_of_task, reads=("data.task", "data.source", "data.validation")),
+    Rule(check=check_mixing.check_source_names, reads=("data",)),
     Rule(check=check_sections.check_attention, reads=("model.width", "model.heads")),
     Rule(check=check_metrics.check_metrics, reads=("evaluation.metrics", "data.task")),
     Rule(check=check_metrics.check_generate, reads=("evaluation.metrics", "evaluation.generate", "model.context")),
@@ -64,6 +66,10 @@ RULES: tuple[Rule, ...] = (
     Rule(check=check_sections.check_reference_lrs, reads=()),
     Rule(check=check_sections.check_stage_names, reads=("stages.*.name",)),
     Rule(check=check_choices.check_choices, reads=("model.layers", "model.adapters")),
+    Rule(
+        check=check_mixing.check_mixtures,
+        reads=("data.source", "data.source_names", "stage_defaults.mixture", "stages.*.mixture"),
+    ),
     Rule(check=check_own.check_custom, reads=()),
     Rule(check=check_own.check_custom_stages, reads=("custom", "stage_defaults.custom", "stages.*.custom")),
     Rule(check=check_sections.check_optimizers_named, reads=("stages.*.optimizer", "stage_defaults.optimizer")),

@@ -9,6 +9,7 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.axes import RegularizerSet, StageAxes, hparam_values, set_label
 from mbo_search.study.space.custom_axes import union_of_custom
 from mbo_search.study.space.dimensions.table import united_dimensions
+from mbo_search.study.space.unions import union
 from mbo_search.study.spec.reference_lr import LR_DIGITS
 from mbo_search.study.spec.schedule import LORA
 from mbo_search.study.spec.study import (
@@ -20,7 +21,6 @@ from mbo_search.study.spec.study import (
     Range,
     RegularizerChoice,
     is_numeric,
-    numbers_of,
 )
 from mbo_search.units import round_significant
 
@@ -57,20 +57,6 @@ def control_axes(stages: Sequence[StageAxes], reference_lrs: Mapping[str, float]
         common=stages[0].common,
         dimensions=united_dimensions([axes.dimensions for axes in stages]),
     )
-
-
-def union(numerics: Sequence[Numeric]) -> Numeric:
-    """The smallest value, list or interval that holds all the given ones.
-
-    >>> union([0.1, (0.1, 0.2)]), union([0.1, 0.1])
-    ((0.1, 0.2), 0.1)
-    >>> union([Range(low=0.1, high=0.5), 1.0])
-    Range(low=0.1, high=1.0)
-    """
-    points = tuple(sorted(set(chain.from_iterable(numbers_of(numeric) for numeric in numerics))))
-    if any(isinstance(numeric, Range) for numeric in numerics):
-        return Range(low=points[0], high=points[-1])
-    return points if len(points) > 1 else points[0]
 
 
 def _any_layer_decay(stages: Sequence[StageAxes]) -> bool:

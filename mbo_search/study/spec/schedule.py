@@ -13,11 +13,12 @@ from pydantic import Field, SerializerFunctionWrapHandler, StrictFloat, model_se
 
 from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.base import Description, without_empty, without_unset
+from mbo_search.study.spec.dimensions.mixture import Mixture
 from mbo_search.study.spec.foreign.custom import CustomValue
 
 HandOver = Literal["carry", "reset"]
 
-LEFT_OUT_UNSET = ("layer_decay", "groups", "adapter")
+LEFT_OUT_UNSET = ("layer_decay", "groups", "adapter", "mixture")
 """Settings of a strategy that are written only where they are set."""
 
 BLOCK_KINDS = ("attention", "embeddings", "mlp", "norms")
@@ -88,6 +89,7 @@ class Strategy(Description):
         adapter: Adapters that are put beside the weights when the first stage begins, and stay; None: none, and in
             later stages always.
         custom: Settings of the user's own trainer, by name; those that hold for a whole study among them.
+        mixture: The part of the text that each source gets, by name, in any unit; None: what it has of the text.
     """
 
     optimizer: str
@@ -104,6 +106,7 @@ class Strategy(Description):
     groups: dict[str, BlockGroup] | None = None
     adapter: Adapter | None = None
     custom: dict[str, CustomValue] = {}
+    mixture: Mixture | None = None
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:

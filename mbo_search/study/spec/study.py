@@ -74,6 +74,33 @@ HparamValue = Annotated[
 ]
 """One setting; a tuple is always a list of choices."""
 
+Mixtures = Annotated[
+    tuple[
+        Annotated[
+            Annotated[Literal["natural"], Tag("natural")]
+            | Annotated[
+                dict[
+                    str,
+                    Annotated[
+                        _Number | Annotated[Literal["rest"], Tag("rest")] | _Interval | _Numbers,
+                        Discriminator(
+                            forms.weight, custom_error_type=forms.KIND, custom_error_message=forms.WEIGHT
+                        ),
+                    ],
+                ],
+                Field(min_length=1),
+                Tag("weights"),
+            ],
+            Discriminator(forms.mixture),
+        ],
+        ...,
+    ],
+    Field(min_length=1),
+    BeforeValidator(forms.mixtures),
+    json_forms.JsonForm(json_forms.mixtures),
+]
+"""Shares of sources by name, or `natural`: those that the text has; a list is a choice."""
+
 HparamSpace = dict[str, HparamValue]
 """Settings by name."""
 
@@ -85,6 +112,14 @@ Words = Annotated[
     ),
 ]
 """A word or a list of words."""
+
+NamedWords = Annotated[
+    tuple[str, ...],
+    Field(min_length=1),
+    BeforeValidator(forms.one_or_more),
+    json_forms.JsonForm(json_forms.sources),
+]
+"""Words that may have names, which a section keeps apart from them."""
 
 MaybeWords = Annotated[
     tuple[str, ...], BeforeValidator(forms.one_or_more, json_schema_input_type=str | tuple[str, ...])
@@ -214,7 +249,7 @@ def _without_null(schema: JsonDict, model: type[BaseModel]) -> None:
             own["anyOf"] = [one for one in forms_allowed if one != {"type": "null"}]
 
 
-_LEFT_OUT_UNSET = ("layer_decay", "groups", "custom")
+_LEFT_OUT_UNSET = ("layer_decay", "groups", "custom", "mixture")
 """Choices of a stage that are written only where they are set."""
 
 
@@ -269,6 +304,8 @@ class StageDefaults(Description):
         layer_decay: Learning rate of a layer over that of the layer above it; 1 is the same in all.
         groups: Kinds of blocks with a learning rate or a weight decay of their own.
         custom: Settings of your own trainer, by name; those of `stage_defaults` hold where a stage sets no other.
+        mixture: Shares of the sources in the text that the stage reads, by name: numbers in any unit, or `rest` for
+            one of them; `natural` for those that the text has. A list is a choice.
     """
 
     model_config = ConfigDict(json_schema_extra=_without_null)
@@ -296,6 +333,7 @@ class StageDefaults(Description):
     layer_decay: Numeric | None = None
     groups: GroupSettings | None = None
     custom: CustomSpace | None = None
+    mixture: Mixtures | None = None
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
@@ -339,7 +377,8 @@ class DataSpec(Description):
     """Text of a study: its sources, and how it is prepared.
 
     Attributes:
-        source: Names of built-in corpora, files, folders, globs, or pre-tokenized `.bin` shards.
+        source: Names of built-in corpora, files, folders, globs, or pre-tokenized `.bin` shards; in a file with
+            names of your own where you like, such as `{docs: ./docs, chat: [a.txt, b.txt]}`.
         tokenizer: How text becomes tokens.
         dedup: Which duplicates are dropped before the split.
         text_field: Field or column of tables and .jsonl files that holds the text; `a.b` is a field in a field.
@@ -350,9 +389,12 @@ class DataSpec(Description):
         task: What is asked of the model about rows with columns; None: it learns running text. Corpora of pairs
             bring a task of their own. With a task `min_characters` is 1 unless it is set.
         weights: The part of the training tokens that each entry of `source` gets, in any unit; None: what it has.
+        source_names: Name of each entry of `source`, by which mixtures name it; several may have one. None: the
+            text of the entries is not told apart. A study with mixtures calls entries without names as they are
+            written.
     """
 
-    source: Words
+    source: NamedWords
     tokenizer: Annotated[
         TokenizerSpec,
         BeforeValidator(forms.tokenizer, json_schema_input_type=Literal["bytes"] | TokenizerSpec),
@@ -364,6 +406,7 @@ class DataSpec(Description):
     validation_share: StrictFloat = Field(default=0.05, gt=0, lt=0.5)
     task: Annotated[TaskSpec, json_forms.TaskForms()] | None = None
     weights: dict[str, Annotated[StrictFloat, Field(gt=0, le=1e9)]] | None = None
+    source_names: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -373,11 +416,11 @@ class DataSpec(Description):
     @model_validator(mode="before")
     @classmethod
     def _with_task(cls, data: object) -> object:
-        return forms.with_task(data)
+        return forms.with_task(forms.with_source_names(data))
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_unset(write(self), "task", "weights")
+        return without_unset(write(self), "task", "weights", "source_names")
 
 
 class ForeignText(DataSpec):

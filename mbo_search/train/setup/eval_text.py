@@ -51,7 +51,7 @@ def training_stream(prepared: PreparedData, setup: TrainSetup, seed: int) -> Tra
     """
     masking = masking_of(setup)
     if setup.packing is None:
-        stream = TokenStream(prepared.tokens("train"), setup.block_tokens, seed)
+        stream = TokenStream(prepared.tokens("train"), setup.block_tokens, seed, prepared.metadata.runs or ())
         return stream if masking is None else MaskedStream(stream, masking)
     examples = _examples(prepared, "train", setup.model.context)
     return ExampleStream(examples, context=setup.block_tokens, is_packed=setup.packing, seed=seed)

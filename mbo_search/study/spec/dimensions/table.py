@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mbo_search.study.spec.dimensions.dimension import StageDimension
+from mbo_search.study.spec.dimensions.mixture import MixtureDimension
 
 if TYPE_CHECKING:
     from mbo_search.study.spec.schedule import Stage
     from mbo_search.study.spec.segments import Segment
 
-STAGE_DIMENSIONS: tuple[StageDimension, ...] = ()
+STAGE_DIMENSIONS: tuple[StageDimension, ...] = (MixtureDimension(),)
 """In the order in which people read them."""
 
 
