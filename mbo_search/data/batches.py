@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mbo_search.data.metadata import OwnedRun
+from mbo_search.data.mixing.curriculum import Curriculum, Floats, mean_scores
 from mbo_search.data.mixing.orders import SeededOrder, TextOrders
 from mbo_search.data.mixing.owners import block_owners
 from mbo_search.data.mixing.reading import Reading
@@ -72,12 +73,32 @@ class TrainingStream(Protocol):
         """The same text with the sources mixed from some position on; None: in the order of all text."""
         ...
 
+    def in_order(self, curriculum: Curriculum | None) -> TrainingStream:
+        """The same text with a stretch in the order of a score; None: as it is."""
+        ...
+
     def read_tokens(self, position_tokens: int) -> dict[str, int]:
         """Tokens of each source before a position, by name; empty where nobody tells sources apart."""
         ...
 
     def source_tokens(self) -> dict[str, int]:
         """Tokens of one epoch of each source, by name; empty where nobody tells sources apart."""
+        ...
+
+
+class ScoredDocuments(Protocol):
+    """The documents of a training text with their scores."""
+
+    def ends(self) -> npt.NDArray[np.int64]:
+        """Ends of the documents, ascending; the last one ends the text."""
+        ...
+
+    def scores(self, name: str) -> Floats:
+        """A score of each document.
+
+        Raises:
+            DataError: If they have no such score.
+        """
         ...
 
 
@@ -111,6 +132,7 @@ class TokenStream:
         block_tokens: Length of a block, at least 1.
         seed: Seed of the order, at least 0.
         runs: Whose the tokens are; without them sources cannot be mixed.
+        scored: Scores of the documents; without them no stretch is put in order.
 
     Raises:
         DataError: If the tokens fill no single block.
@@ -123,7 +145,14 @@ class TokenStream:
     (True, [0, 1, 2, 3, 4, 5, 6, 7])
     """
 
-    def __init__(self, tokens: TokenArray, block_tokens: int, seed: int, runs: Sequence[OwnedRun] = ()) -> None:
+    def __init__(
+        self,
+        tokens: TokenArray,
+        block_tokens: int,
+        seed: int,
+        runs: Sequence[OwnedRun] = (),
+        scored: ScoredDocuments | None = None,
+    ) -> None:
         assert block_tokens >= 1
         assert seed >= 0
         if len(tokens) < block_tokens + 1:
@@ -137,7 +166,9 @@ class TokenStream:
         self._num_blocks = (len(tokens) - 1) // block_tokens
         starts = np.arange(self._num_blocks, dtype=np.int64) * block_tokens
         owners = block_owners(runs, starts) if runs else None
-        self._orders = TextOrders(SeededOrder(self._num_blocks, block_tokens, seed), owners)
+        self._scored = scored
+        seeded = SeededOrder(self._num_blocks, block_tokens, seed)
+        self._orders = TextOrders(seeded, owners, None if scored is None else self._block_scores)
 
     @property
     def epoch_tokens(self) -> int:
@@ -165,6 +196,12 @@ class TokenStream:
         stream._orders = self._orders.at(reading)
         return stream
 
+    def in_order(self, curriculum: Curriculum | None) -> TokenStream:
+        """The same text with a stretch in the order of a score; None: as it is."""
+        stream = copy.copy(self)
+        stream._orders = self._orders.in_order(curriculum)
+        return stream
+
     def read_tokens(self, position_tokens: int) -> dict[str, int]:
         """Tokens of each source before a position, by name; empty where nobody tells sources apart."""
         return self._orders.read_tokens(position_tokens)
@@ -178,3 +215,7 @@ class TokenStream:
         blocks, offsets = self._orders.locate(position_tokens, num_tokens)
         places: npt.NDArray[np.int64] = blocks * self._block_tokens + offsets
         return places
+
+    def _block_scores(self, name: str) -> Floats:
+        assert self._scored is not None
+        return mean_scores(self._scored.ends(), self._scored.scores(name), self._num_blocks, self._block_tokens)

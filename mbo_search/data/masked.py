@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from mbo_search.data.batches import IGNORED, Batch, MeasuredRows, TrainingStream
 from mbo_search.data.judged import JudgedRows
+from mbo_search.data.mixing.curriculum import Curriculum
 from mbo_search.data.mixing.reading import Reading
 
 MASKED_SHARE = 0.15
@@ -98,6 +99,10 @@ class MaskedStream:
     def at(self, reading: Reading | None) -> MaskedStream:
         """The same text with the sources mixed from some position on, under the same masks."""
         return MaskedStream(self._stream.at(reading), self._masking)
+
+    def in_order(self, curriculum: Curriculum | None) -> MaskedStream:
+        """The same text with a stretch in the order of a score, under the same masks."""
+        return MaskedStream(self._stream.in_order(curriculum), self._masking)
 
     def read_tokens(self, position_tokens: int) -> dict[str, int]:
         """Tokens of each source before a position, by name."""

@@ -23,7 +23,7 @@ from mbo_search.study.spec.segments import Segment
 from mbo_search.train.asked import asked_on_device
 from mbo_search.train.device import autocast, seed_noise
 from mbo_search.train.distributed.team import Team
-from mbo_search.train.reading import next_reading
+from mbo_search.train.reading import curriculum_of, next_reading
 from mbo_search.train.segment_start import begin_segment
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import TrainState
@@ -128,8 +128,15 @@ def _train_step(state: TrainState, segment: Segment, context: StepContext) -> St
 def _num_targets(state: TrainState, segment: Segment, context: StepContext) -> int:
     """Tokens that are predicted in a step, over all processes of the team."""
     row_tokens = context.setup.own_model.context
-    stream = context.stream.at(state.reading)
-    return stream.num_targets(state.position_tokens, segment.batch_tokens // row_tokens, row_tokens)
+    return _stream(state, segment, context).num_targets(
+        state.position_tokens, segment.batch_tokens // row_tokens, row_tokens
+    )
+
+
+def _stream(state: TrainState, segment: Segment, context: StepContext) -> TrainingStream:
+    """The text as the segment reads it."""
+    curriculum = curriculum_of(segment, state.step, state.position_tokens)
+    return context.stream.at(state.reading).in_order(curriculum)
 
 
 def _forward_backward(state: TrainState, segment: Segment, context: StepContext) -> float:
@@ -143,7 +150,7 @@ def _forward_backward(state: TrainState, segment: Segment, context: StepContext)
     setup, team = context.setup, context.team
     part = team.part(segment.batch_tokens // setup.own_model.context)
     position_tokens = state.position_tokens + part.start * setup.own_model.context
-    batch = context.stream.at(state.reading).batch(position_tokens, len(part), setup.own_model.context)
+    batch = _stream(state, segment, context).batch(position_tokens, len(part), setup.own_model.context)
     team_targets = _num_targets(state, segment, context) / team.size
     sums: list[Tensor] = []
     for first in range(0, len(part), setup.micro_batch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mbo_search.data.batches import TrainingStream
+from mbo_search.data.mixing.curriculum import Curriculum
 from mbo_search.data.mixing.reading import Reading
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.segments import Segment
@@ -26,6 +27,25 @@ def next_reading(
         return reading
     begun = stream.at(reading).read_tokens(position_tokens)
     return Reading(first_tokens=position_tokens, begun=begun, weights=stage.mixture or {})
+
+
+def curriculum_of(segment: Segment, step: int, position_tokens: int) -> Curriculum | None:
+    """The stretch that a segment's stage reads by its score; None where its text is shuffled.
+
+    Args:
+        segment: The segment.
+        step: A step of its stage.
+        position_tokens: Where in the stream that step begins.
+    """
+    order = segment.stage.order
+    if order is None:
+        return None
+    return Curriculum(
+        first_tokens=position_tokens - (step - segment.stage_first_step) * segment.batch_tokens,
+        num_tokens=segment.clock.stage_steps * segment.batch_tokens,
+        by=order.by,
+        ascending=order.ascending,
+    )
 
 
 def tokens_by_source(segments: Sequence[Segment], stream: TrainingStream) -> dict[str, int]:

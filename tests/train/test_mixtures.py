@@ -63,9 +63,27 @@ def winding() -> Schedule:
     )
 
 
+def in_order() -> Schedule:
+    """By length in a mixture, shuffled in the same one, and by length from the other end in the text's shares."""
+    weights, longest = {"few": 1.0, "many": 2.0}, {"by": "length", "ascending": False}
+    return make_schedule(
+        make_stage("a", 0.4, "adamw", mixture=weights, order={"by": "length"}),
+        make_stage("b", 0.2, "adamw", mixture=weights, hand_over="carry"),
+        make_stage("c", 0.4, "adamw", order=longest, hand_over="carry", lr_shape=LINEAR),
+    )
+
+
+def without_order() -> Schedule:
+    stages = [stage.model_copy(update={"order": None}) for stage in in_order().stages]
+    return make_schedule(*stages)
+
+
+@pytest.mark.parametrize("schedule", [winding(), in_order()], ids=["mixtures", "orders"])
 @pytest.mark.parametrize("pieces", [[0, 1, 1, 1, 2, 2, 2, 1], [3, 2, 2, 1, 2]])
-def test_interrupted_and_resumed_equals_uninterrupted(setup: TrainSetup, tmp_path: Path, pieces: list[int]) -> None:
-    whole, path = run_whole(setup, winding(), tmp_path / "whole", seed=SEED)
+def test_interrupted_and_resumed_equals_uninterrupted(
+    setup: TrainSetup, tmp_path: Path, pieces: list[int], schedule: Schedule
+) -> None:
+    whole, path = run_whole(setup, schedule, tmp_path / "whole", seed=SEED)
     for number_of_steps in pieces:
         polls = iter([*[False] * number_of_steps, True])
         runner = TorchStageRunner(setup, tmp_path / "scratch")
@@ -116,6 +134,23 @@ def test_every_stage_reads_the_shares_that_it_asks_for(
     blocks = [block for is_few, block in pairs if is_few]
     num_few = tokens["few"] // BLOCK
     assert len(set(blocks[:num_few])) == min(num_few, len(blocks))  # none twice before all once
+
+
+def test_a_stage_reads_the_same_blocks_by_the_length_of_their_documents(
+    setup: TrainSetup, data: PreparedData, tmp_path: Path
+) -> None:
+    steps = places_read(setup, data, in_order(), tmp_path)
+    plain = places_read(setup, data, without_order(), tmp_path / "plain")
+    lengths = np.diff(data.ends("train"), prepend=0)
+    by_token = np.repeat(lengths, lengths)
+    scores = by_token[: len(by_token) // BLOCK * BLOCK].reshape(-1, BLOCK).mean(axis=1)
+    for first, last, sign in ((0, 4, 1), (6, 10, -1)):
+        blocks = [block for step in steps[first:last] for block in step]
+        assert sorted(blocks) == sorted(block for step in plain[first:last] for block in step)
+        own = [(blocks[:index].count(block), sign * scores[block]) for index, block in enumerate(blocks)]
+        assert own == sorted(own)
+    assert steps[4:6] == plain[4:6]  # what follows a stage does not depend on its order
+    assert steps[:4] != plain[:4]
 
 
 def test_a_mixture_after_a_shared_trunk_equals_unshared_training(setup: TrainSetup, tmp_path: Path) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
+from mbo_search.data.mixing.curriculum import Curriculum, Floats, SortedOrder
 from mbo_search.data.mixing.dealing import Deal, Integers
 from mbo_search.data.mixing.owners import BlockOwners
 from mbo_search.data.mixing.reading import Reading
 from mbo_search.errors import DataError, Problem
+
+BlockScores = Callable[[str], Floats]
+"""Scores of all blocks by the name of a score."""
 
 _KEPT_EPOCHS = 2
 _WEIGHT_UNITS = 10**9
@@ -29,15 +36,17 @@ class SeededOrder:
         self._seed = seed
         self._epochs: dict[int, Integers] = {}
 
-    def locate(self, position_tokens: int, num_tokens: int) -> tuple[Integers, Integers]:
-        """Find consecutive positions: the block of each, and its place in the block."""
-        positions = np.arange(position_tokens, position_tokens + num_tokens, dtype=np.int64)
+    def locate(self, positions: Integers) -> tuple[Integers, Integers]:
+        """Find positions: the block of each, and its place in the block."""
         slots, offsets = np.divmod(positions, self.block_tokens)
-        first_epoch = int(slots[0]) // self._num_blocks
-        last_epoch = int(slots[-1]) // self._num_blocks
-        orders = [self.epoch(epoch) for epoch in range(first_epoch, last_epoch + 1)]
-        order = orders[0] if len(orders) == 1 else np.concatenate(orders)
-        return order[slots - first_epoch * self._num_blocks], offsets
+        epochs, places = np.divmod(slots, self._num_blocks)
+        if epochs[0] == epochs[-1] and (epochs == epochs[0]).all():
+            return self.epoch(int(epochs[0]))[places], offsets
+        blocks = np.empty(len(positions), dtype=np.int64)
+        for epoch in np.unique(epochs).tolist():
+            own = epochs == epoch
+            blocks[own] = self.epoch(epoch)[places[own]]
+        return blocks, offsets
 
     def read_tokens(self, position_tokens: int, owners: BlockOwners) -> Integers:
         """Tokens of each source that lie before a position."""
@@ -80,14 +89,12 @@ class MixedOrder:
         self._deal = Deal(_whole_weights(reading, owners))
         self._epochs: dict[tuple[int, int], Integers] = {}
 
-    def locate(self, position_tokens: int, num_tokens: int) -> tuple[Integers, Integers]:
-        """Find consecutive positions: the block of each, and its place in the block."""
-        first = position_tokens - self._first_tokens
-        positions = np.arange(first, first + num_tokens, dtype=np.int64)
-        slots, offsets = np.divmod(positions, self._seeded.block_tokens)
-        sources, ranks = (turns[slots] for turns in self._deal.turns(int(slots[-1]) + 1))
+    def locate(self, positions: Integers) -> tuple[Integers, Integers]:
+        """Find positions: the block of each, and its place in the block."""
+        slots, offsets = np.divmod(positions - self._first_tokens, self._seeded.block_tokens)
+        sources, ranks = (turns[slots] for turns in self._deal.turns(int(slots.max()) + 1))
         read = self._begun[sources] + ranks * self._seeded.block_tokens + offsets
-        blocks = np.empty(num_tokens, dtype=np.int64)
+        blocks = np.empty(len(positions), dtype=np.int64)
         for source in np.unique(sources).tolist():
             own = sources == source
             blocks[own], offsets[own] = self._of_source(source, read[own])
@@ -127,39 +134,62 @@ class TextOrders:
     Args:
         seeded: The order of all text.
         owners: Whose the blocks are; None: nobody tells sources apart.
-        current: The order that is read; None: that of all text.
+        scores: Scores of the blocks by name; None: nobody scores them.
+        mixed: The mixture that is read; None: all text.
     """
 
     def __init__(
-        self, seeded: SeededOrder, owners: BlockOwners | None, current: SeededOrder | MixedOrder | None = None
+        self,
+        seeded: SeededOrder,
+        owners: BlockOwners | None,
+        scores: BlockScores | None = None,
+        mixed: MixedOrder | None = None,
     ) -> None:
         self._seeded = seeded
         self._owners = owners
-        self._current = seeded if current is None else current
+        self._scores = scores
+        self._read: SeededOrder | MixedOrder = mixed or seeded
+        self._current: SeededOrder | MixedOrder | SortedOrder = self._read
         self._latest: tuple[Reading, TextOrders] | None = None
+        self._latest_sorted: tuple[Curriculum, TextOrders] | None = None
 
     def at(self, reading: Reading | None) -> TextOrders:
-        """The orders with another one to be read; the latest mixture is kept, as every step asks for it.
+        """The orders with a mixture to be read; the latest one is kept, as every step asks for it.
 
         Raises:
             DataError: If the mixture cannot be read.
         """
         if reading is None:
-            return self if self._current is self._seeded else TextOrders(self._seeded, self._owners)
+            return self if self._read is self._seeded else TextOrders(self._seeded, self._owners, self._scores)
         if self._latest is None or self._latest[0] != reading:
             mixed = MixedOrder(self._seeded, _told_apart(self._owners), reading)
-            self._latest = reading, TextOrders(self._seeded, self._owners, mixed)
+            self._latest = reading, TextOrders(self._seeded, self._owners, self._scores, mixed)
         return self._latest[1]
+
+    def in_order(self, curriculum: Curriculum | None) -> TextOrders:
+        """The orders with a stretch by its score; the latest one is kept, too.
+
+        Raises:
+            DataError: If the text has no such score.
+        """
+        if curriculum is None:
+            return self
+        if self._latest_sorted is None or self._latest_sorted[0] != curriculum:
+            found = copy.copy(self)
+            scores = _scored(self._scores, curriculum.by)
+            found._current = SortedOrder(self._read, curriculum, self._seeded.block_tokens, scores)
+            self._latest_sorted = curriculum, found
+        return self._latest_sorted[1]
 
     def locate(self, position_tokens: int, num_tokens: int) -> tuple[Integers, Integers]:
         """Find consecutive positions: the block of each, and its place in the block."""
-        return self._current.locate(position_tokens, num_tokens)
+        return self._current.locate(np.arange(position_tokens, position_tokens + num_tokens, dtype=np.int64))
 
     def read_tokens(self, position_tokens: int) -> dict[str, int]:
         """Tokens of each source before a position, by name; empty where nobody tells sources apart."""
         if self._owners is None:
             return {}
-        read = self._current.read_tokens(position_tokens, self._owners)
+        read = self._read.read_tokens(position_tokens, self._owners)
         return dict(zip(self._owners.names, read.tolist(), strict=True))
 
     def source_tokens(self) -> dict[str, int]:
@@ -168,6 +198,13 @@ class TextOrders:
             return {}
         counts = self._owners.num_blocks * self._seeded.block_tokens
         return dict(zip(self._owners.names, counts.tolist(), strict=True))
+
+
+def _scored(scores: BlockScores | None, name: str) -> Floats:
+    if scores is None:
+        rule = "needs running text, whose documents have scores"
+        raise DataError([Problem(key="order.by", value=name, rule=rule)])
+    return scores(name)
 
 
 def _told_apart(owners: BlockOwners | None) -> BlockOwners:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mbo_search.data.batches import IGNORED, Batch, TokenArray
+from mbo_search.data.mixing.curriculum import Curriculum
 from mbo_search.data.mixing.orders import SeededOrder, TextOrders
 from mbo_search.data.mixing.reading import Reading
 from mbo_search.data.token_files import document_ends
@@ -197,6 +198,12 @@ class ExampleStream:
         """The same examples in the order of all of them; nobody tells their sources apart."""
         stream = copy.copy(self)
         stream._orders = self._orders.at(reading)
+        return stream
+
+    def in_order(self, curriculum: Curriculum | None) -> ExampleStream:
+        """The same examples as they are; nobody scores them."""
+        stream = copy.copy(self)
+        stream._orders = self._orders.in_order(curriculum)
         return stream
 
     def read_tokens(self, position_tokens: int) -> dict[str, int]:

@@ -16,6 +16,7 @@ from mbo_search.study.checks import metrics as check_metrics
 from mbo_search.study.checks import mixtures as check_mixing
 from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
+from mbo_search.study.checks import reading_orders as check_reading
 from mbo_search.study.checks import runners as check_runners
 from mbo_search.study.checks import sections as check_sections
 from mbo_search.study.checks import shares as check_shares
@@ -70,6 +71,7 @@ RULES: tuple[Rule, ...] = (
         check=check_mixing.check_mixtures,
         reads=("data.source", "data.source_names", "stage_defaults.mixture", "stages.*.mixture"),
     ),
+    Rule(check=check_reading.check_orders, reads=("stage_defaults.order", "stages.*.order", "data.task")),
     Rule(check=check_own.check_custom, reads=()),
     Rule(check=check_own.check_custom_stages, reads=("custom", "stage_defaults.custom", "stages.*.custom")),
     Rule(check=check_sections.check_optimizers_named, reads=("stages.*.optimizer", "stage_defaults.optimizer")),

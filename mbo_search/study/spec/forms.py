@@ -197,9 +197,14 @@ def _named_sources(source: object) -> Iterator[tuple[object, object]]:
             yield from ((name, entry) for entry in (entries if isinstance(entries, list | tuple) else [entries]))
 
 
-def mixtures(value: object) -> object:
-    """Read a single mixture as the only choice."""
-    return [value] if isinstance(value, str | Mapping) else value
+def one_or_more_settings(value: object) -> object:
+    """Read a single word or mapping as the only choice."""
+    return [value] if isinstance(value, str | Mapping | BaseModel) else value
+
+
+def order(value: object) -> str:
+    """Tell a score from the word for none."""
+    return "shuffled" if isinstance(value, str) else "ReadingOrder"
 
 
 def mixture(value: object) -> str:

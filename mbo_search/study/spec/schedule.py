@@ -14,11 +14,12 @@ from pydantic import Field, SerializerFunctionWrapHandler, StrictFloat, model_se
 from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.base import Description, without_empty, without_unset
 from mbo_search.study.spec.dimensions.mixture import Mixture
+from mbo_search.study.spec.dimensions.order import ReadingOrder
 from mbo_search.study.spec.foreign.custom import CustomValue
 
 HandOver = Literal["carry", "reset"]
 
-LEFT_OUT_UNSET = ("layer_decay", "groups", "adapter", "mixture")
+LEFT_OUT_UNSET = ("layer_decay", "groups", "adapter", "mixture", "order")
 """Settings of a strategy that are written only where they are set."""
 
 BLOCK_KINDS = ("attention", "embeddings", "mlp", "norms")
@@ -90,6 +91,7 @@ class Strategy(Description):
             later stages always.
         custom: Settings of the user's own trainer, by name; those that hold for a whole study among them.
         mixture: The part of the text that each source gets, by name, in any unit; None: what it has of the text.
+        order: A score by which the stage's text is read; None: it is shuffled.
     """
 
     optimizer: str
@@ -107,6 +109,7 @@ class Strategy(Description):
     adapter: Adapter | None = None
     custom: dict[str, CustomValue] = {}
     mixture: Mixture | None = None
+    order: ReadingOrder | None = None
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:

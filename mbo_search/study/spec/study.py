@@ -31,6 +31,7 @@ from pydantic.config import JsonDict
 from mbo_search.study.catalogue.searchers import SearcherName
 from mbo_search.study.spec import forms, json_forms
 from mbo_search.study.spec.base import Description, explain, without_empty, without_unset
+from mbo_search.study.spec.dimensions.order import ReadingOrder
 from mbo_search.study.spec.foreign.custom import CustomSpace
 from mbo_search.study.spec.foreign.runner import ForeignModel, RunnerSpec
 from mbo_search.study.spec.fresh_models import ArchitectureModel, ArchitectureSpec, OwnModule, OwnModuleSpec
@@ -96,10 +97,28 @@ Mixtures = Annotated[
         ...,
     ],
     Field(min_length=1),
-    BeforeValidator(forms.mixtures),
+    BeforeValidator(forms.one_or_more_settings),
     json_forms.JsonForm(json_forms.mixtures),
 ]
 """Shares of sources by name, or `natural`: those that the text has; a list is a choice."""
+
+Orders = Annotated[
+    tuple[
+        Annotated[
+            Annotated[Literal["shuffled"], Tag("shuffled")] | Annotated[ReadingOrder, Tag("ReadingOrder")],
+            Discriminator(forms.order),
+        ],
+        ...,
+    ],
+    Field(min_length=1),
+    BeforeValidator(
+        forms.one_or_more_settings,
+        json_schema_input_type=Literal["shuffled"]
+        | ReadingOrder
+        | Annotated[tuple[Literal["shuffled"] | ReadingOrder, ...], Field(min_length=1)],
+    ),
+]
+"""A score by which text is read, or `shuffled`; a list is a choice."""
 
 HparamSpace = dict[str, HparamValue]
 """Settings by name."""
@@ -249,7 +268,7 @@ def _without_null(schema: JsonDict, model: type[BaseModel]) -> None:
             own["anyOf"] = [one for one in forms_allowed if one != {"type": "null"}]
 
 
-_LEFT_OUT_UNSET = ("layer_decay", "groups", "custom", "mixture")
+_LEFT_OUT_UNSET = ("layer_decay", "groups", "custom", "mixture", "order")
 """Choices of a stage that are written only where they are set."""
 
 
@@ -306,6 +325,8 @@ class StageDefaults(Description):
         custom: Settings of your own trainer, by name; those of `stage_defaults` hold where a stage sets no other.
         mixture: Shares of the sources in the text that the stage reads, by name: numbers in any unit, or `rest` for
             one of them; `natural` for those that the text has. A list is a choice.
+        order: A score by which the stage reads its text, `{by: length, ascending: true}`, or `shuffled`. A list is
+            a choice.
     """
 
     model_config = ConfigDict(json_schema_extra=_without_null)
@@ -334,6 +355,7 @@ class StageDefaults(Description):
     groups: GroupSettings | None = None
     custom: CustomSpace | None = None
     mixture: Mixtures | None = None
+    order: Orders | None = None
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:

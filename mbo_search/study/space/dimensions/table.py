@@ -7,6 +7,7 @@ from typing import Any
 
 from mbo_search.study.space.dimensions.dimension import DimensionSpace
 from mbo_search.study.space.dimensions.mixture import MixtureSpace
+from mbo_search.study.space.dimensions.order import OrderSpace
 from mbo_search.study.space.parameters import Parameter, Value
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.study import StageDefaults
@@ -14,7 +15,7 @@ from mbo_search.study.spec.study import StageDefaults
 DimensionChoices = Mapping[str, Any]
 """Choices of a stage's further settings by name; those that a stage does not set are not in it."""
 
-DIMENSION_SPACES: tuple[DimensionSpace[Any], ...] = (MixtureSpace(),)
+DIMENSION_SPACES: tuple[DimensionSpace[Any], ...] = (MixtureSpace(), OrderSpace())
 """In the order in which their parameters are chosen."""
 
 

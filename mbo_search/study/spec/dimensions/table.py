@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from mbo_search.study.spec.dimensions.dimension import StageDimension
 from mbo_search.study.spec.dimensions.mixture import MixtureDimension
+from mbo_search.study.spec.dimensions.order import OrderDimension
 
 if TYPE_CHECKING:
     from mbo_search.study.spec.schedule import Stage
     from mbo_search.study.spec.segments import Segment
 
-STAGE_DIMENSIONS: tuple[StageDimension, ...] = (MixtureDimension(),)
+STAGE_DIMENSIONS: tuple[StageDimension, ...] = (MixtureDimension(), OrderDimension())
 """In the order in which people read them."""
 
 
