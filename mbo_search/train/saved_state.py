@@ -37,7 +37,7 @@ from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.system.files import open_to_others, read_json
-from mbo_search.train.averages import SegmentMean
+from mbo_search.train.averages import SegmentMean, StageMean
 from mbo_search.train.kept_weights import (
     Shapes,
     base_of,
@@ -56,6 +56,7 @@ _OPTIMIZER = "optimizer.safetensors"
 _AVERAGES = "averages.safetensors"
 _STATE = "state.json"
 _MEAN = "mean/"
+_STAGE_MEAN = "stage_mean/"
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
@@ -81,6 +82,7 @@ class SavedState(Description):
         high_losses: Steps in a row with a high loss.
         sums: Sums of the segment so far.
         mean_steps: Steps in the mean of the weights over the segment; None where none is kept.
+        has_stage_mean: Whether it holds a mean of the weights that is to take their place.
         optimizer_numbers: What of the optimizer's state is a number.
         adapter: Adapters beside the model's weights; None: it has none.
         base: Digest of the pretrained weights that are not in it, as no stage has trained them; None: all are.
@@ -95,6 +97,7 @@ class SavedState(Description):
     high_losses: int = Field(ge=0)
     sums: SavedSums
     mean_steps: int | None = Field(default=None, ge=0)
+    has_stage_mean: bool = Field(default=False, exclude_if=lambda found: not found)
     optimizer_numbers: dict[str, bool | int | float]
     adapter: Adapter | None = Field(default=None, exclude_if=lambda found: found is None)
     base: str | None = Field(default=None, exclude_if=lambda found: found is None)
@@ -136,6 +139,7 @@ def save_state(state: TrainState, folder: Path) -> None:
             num_steps=state.sums.num_steps,
         ),
         mean_steps=state.mean.count if state.mean else None,
+        has_stage_mean=state.stage_mean is not None,
         optimizer_numbers=exported.numbers,
         adapter=state.model.adapter,
         base=base_of(state.model),
@@ -159,6 +163,7 @@ def load_state(folder: Path, setup: TrainSetup) -> TrainState:
     state.reading = saved.reading
     state.sums = SegmentSums(**saved.sums.model_dump())
     state.mean = None if saved.mean_steps is None else SegmentMean(state.model)
+    state.stage_mean = StageMean(state.model) if saved.has_stage_mean else None
     _load_averages(state, saved.mean_steps or 0, folder / _AVERAGES)
     return state
 
@@ -218,8 +223,13 @@ def _read_model(saved: SavedState, path: Path, setup: TrainSetup) -> LanguageMod
 
 
 def _averages(state: TrainState) -> dict[str, Tensor]:
-    mean = {} if state.mean is None else state.mean.export_state()
-    return state.regularizers.export_state() | {f"{_MEAN}{name}": tensor for name, tensor in mean.items()}
+    means = {_MEAN: state.mean, _STAGE_MEAN: state.stage_mean}
+    return state.regularizers.export_state() | {
+        f"{prefix}{name}": tensor
+        for prefix, mean in means.items()
+        if mean is not None
+        for name, tensor in mean.export_state().items()
+    }
 
 
 def _load_averages(state: TrainState, mean_steps: int, path: Path) -> None:
@@ -230,8 +240,13 @@ def _load_averages(state: TrainState, mean_steps: int, path: Path) -> None:
     averages = left_out | _read_tensors(path, lambda shapes: _check_averages(left_out, needed, shapes))
     state.regularizers.import_state(averages)
     if state.mean is not None:
-        mean = {name.removeprefix(_MEAN): average for name, average in averages.items() if name.startswith(_MEAN)}
-        state.mean.import_state(mean, mean_steps)
+        state.mean.import_state(_without_prefix(averages, _MEAN), mean_steps)
+    if state.stage_mean is not None:
+        state.stage_mean.import_means(_without_prefix(averages, _STAGE_MEAN))
+
+
+def _without_prefix(averages: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): one for name, one in averages.items() if name.startswith(prefix)}
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mbo_search.errors import Problem
+from mbo_search.study.checks.averages import written_averages
 from mbo_search.study.spec.budget import charged_twice
 from mbo_search.study.spec.dimensions.table import dimensions_set
 from mbo_search.study.spec.foreign.runner import ForeignModel
@@ -53,5 +54,6 @@ def _changed_settings(study: StudySpec) -> Iterator[str]:
         yield from (f"stages.{index}.{name}" for name in (*dimensions_set(stage), *charged_twice(stage)))
     defaults = study.stage_defaults
     yield from (f"stage_defaults.{name}" for name in (*dimensions_set(defaults), *charged_twice(defaults)))
+    yield from (f"{key}.{place}" for key, place, _ in written_averages(study))
     if study.resources.workers_per_trial != 1:
         yield "resources.workers_per_trial"

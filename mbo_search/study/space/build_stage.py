@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from mbo_search.study.catalogue.entries import Hparam
@@ -49,7 +50,7 @@ def build_stage(
         share=share,
         optimizer=optimizer,
         hparams=hparams,
-        lr=_lr(values, optimizer, reference_lrs),
+        lr=_lr(axes, values, budget, reference_lrs[optimizer]),
         lr_shape=_lr_shape(values),
         weight_decay=float(values.get("weight_decay", 0.0)),
         clip_norm=float(values["clip_norm"]) if "clip_norm" in values else None,
@@ -102,12 +103,18 @@ def _hand_over(values: Mapping[str, Value], previous: Stage | None, optimizer: s
     return "carry" if values["hand_over"] == "carry" else "reset"
 
 
-def _lr(values: Mapping[str, Value], optimizer: str, reference_lrs: Mapping[str, float]) -> float:
+def lr_of_batch(axes: StageAxes, batch_tokens: int | None, budget: BudgetSteps) -> float:
+    """Factor of the learning rates of a stage with such a batch; None is a plain one."""
+    return math.sqrt(batch_tokens / budget.batch_tokens) if axes.lr_with_batch and batch_tokens else 1.0
+
+
+def _lr(axes: StageAxes, values: Mapping[str, Value], budget: BudgetSteps, reference_lr: float) -> float:
     if "lr_relative" in values:
-        lr = float(values["lr_relative"]) * reference_lrs[optimizer]
+        lr = float(values["lr_relative"]) * reference_lr
     else:
-        lr = float(values[f"lr/{optimizer}"])
-    return round_significant(lr, LR_DIGITS)
+        lr = float(values[f"lr/{values['optimizer']}"])
+    batch_tokens = int(values["batch_tokens"]) if "batch_tokens" in values else None
+    return round_significant(lr * lr_of_batch(axes, batch_tokens, budget), LR_DIGITS)
 
 
 def _lr_shape(values: Mapping[str, Value]) -> LrShape:

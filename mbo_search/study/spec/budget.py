@@ -17,7 +17,13 @@ def study_budget(study: StudySpec) -> BudgetSteps:
     Raises:
         StudyError: If not even one step fits into a grid segment.
     """
-    return resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens, _unit_steps(study))
+    return resolve_budget(
+        study.budget.tokens,
+        study.budget.grid,
+        study.train.batch_tokens,
+        _unit_steps(study),
+        context=study.model.context,
+    )
 
 
 def coarsest_budget(study: StudySpec, *strategies: StageDefaults) -> BudgetSteps:
@@ -32,7 +38,16 @@ def coarsest_budget(study: StudySpec, *strategies: StageDefaults) -> BudgetSteps
     """
     budget = study_budget(study)
     passes = max((1, *_optimizer_passes(strategies))) * max((1, *_regularizer_passes(strategies)))
-    return budget.in_steps_of(passes * budget.batch_tokens)
+    batches = [batch for strategy in strategies for batch in strategy.batch_tokens or (budget.batch_tokens,)]
+    return budget.in_steps_of(passes * max(batches))
+
+
+def charged_steps(study: StudySpec) -> tuple[int, ...]:
+    """Charged tokens of the smallest and of the largest step of a study's schedules; once if they are equal."""
+    strategies = (study.stage_defaults, *study.stages)
+    batches = [batch for strategy in strategies for batch in strategy.batch_tokens or ()]
+    smallest = min([study.train.batch_tokens, *batches])
+    return tuple(sorted({smallest, coarsest_budget(study, *strategies).batch_tokens}))
 
 
 def charged_twice(strategy: StageDefaults) -> Iterator[str]:
@@ -49,7 +64,10 @@ def _unit_steps(study: StudySpec) -> int:
     Opponents may combine what any stage offers, so that each choice counts with each other one.
     """
     strategies = (study.stage_defaults, *study.stages)
-    return math.lcm(*_optimizer_passes(strategies)) * math.lcm(*_regularizer_passes(strategies))
+    plain = study.train.batch_tokens
+    batches = (batch for strategy in strategies for batch in strategy.batch_tokens or ())
+    passes = math.lcm(*_optimizer_passes(strategies)) * math.lcm(*_regularizer_passes(strategies))
+    return math.lcm(plain, *batches) // plain * passes
 
 
 def _optimizer_passes(strategies: Iterable[StageDefaults]) -> Iterator[int]:

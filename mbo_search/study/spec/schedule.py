@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, StrictFloat, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, StrictFloat, StrictInt, model_serializer
 
 from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.base import Description, without_empty, without_unset
+from mbo_search.study.spec.dimensions.cycle import BlockCycle
 from mbo_search.study.spec.dimensions.mixture import Mixture
 from mbo_search.study.spec.dimensions.order import ReadingOrder
 from mbo_search.study.spec.foreign.custom import CustomValue
 
 HandOver = Literal["carry", "reset"]
 
-LEFT_OUT_UNSET = ("layer_decay", "groups", "adapter", "mixture", "order")
+LEFT_OUT_UNSET = ("layer_decay", "groups", "adapter", "mixture", "order", "batch_tokens", "context", "cycle")
 """Settings of a strategy that are written only where they are set."""
 
 BLOCK_KINDS = ("attention", "embeddings", "mlp", "norms")
@@ -89,9 +90,12 @@ class Strategy(Description):
         groups: Settings of the parameters of some kinds of blocks, by kind; None: those of the stage in all.
         adapter: Adapters that are put beside the weights when the first stage begins, and stay; None: none, and in
             later stages always.
+        batch_tokens: Tokens of one optimizer step; None: as many as the study says.
+        context: Tokens of one row of a batch, at most what the model sees at once; None: just as many.
         custom: Settings of the user's own trainer, by name; those that hold for a whole study among them.
         mixture: The part of the text that each source gets, by name, in any unit; None: what it has of the text.
         order: A score by which the stage's text is read; None: it is shuffled.
+        cycle: Blocks that learn in turn; None: all that is trainable learns at every step.
     """
 
     optimizer: str
@@ -107,9 +111,12 @@ class Strategy(Description):
     layer_decay: StrictFloat | None = Field(default=None, gt=0, le=1)
     groups: dict[str, BlockGroup] | None = None
     adapter: Adapter | None = None
+    batch_tokens: StrictInt | None = Field(default=None, gt=0, le=10**9)
+    context: StrictInt | None = Field(default=None, gt=0, le=10**9)
     custom: dict[str, CustomValue] = {}
     mixture: Mixture | None = None
     order: ReadingOrder | None = None
+    cycle: BlockCycle | None = None
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:

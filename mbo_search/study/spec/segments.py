@@ -19,7 +19,7 @@ from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.effective import stages_in_force
-from mbo_search.study.spec.lr_shapes import lr_factor
+from mbo_search.study.spec.lr_shapes import annealing_factor, averages_weights, lr_factor, mean_share
 from mbo_search.study.spec.schedule import Schedule, Stage, Strategy
 
 EffectiveHandOver = Literal["start", "continue", "carry", "reset"]
@@ -35,12 +35,14 @@ class BudgetSteps:
         batch_tokens: Charged tokens of one optimizer step.
         unit_steps: What `steps_per_segment` is a multiple of, so that a segment is a whole number of larger steps,
             too.
+        context: Tokens of a row where a stage sets no other; None where that is not known.
     """
 
     num_segments: int
     steps_per_segment: int
     batch_tokens: int
     unit_steps: int = field(default=1, repr=False)
+    context: int | None = field(default=None, repr=False)
 
     @property
     def total_steps(self) -> int:
@@ -63,10 +65,16 @@ class BudgetSteps:
         Raises:
             StudyError: If a grid segment is no whole number of them.
         """
-        charged = passes_of(strategy) * self.batch_tokens
+        charged = passes_of(strategy) * (strategy.batch_tokens or self.batch_tokens)
         if self.segment_tokens % charged:
             raise StudyError([_no_whole_steps(strategy, charged, self)])
         return self.in_steps_of(charged)
+
+    def without_plain(self, stage: Stage) -> Stage:
+        """A stage without what it sets to the plain step's tokens, and to those of a plain row."""
+        plain = {"batch_tokens": self.batch_tokens, "context": self.context}
+        kept = {name: None for name, value in plain.items() if getattr(stage, name) == value}
+        return stage.model_copy(update=kept)
 
     def in_steps_of(self, tokens: int) -> BudgetSteps:
         """The same budget in steps of another size.
@@ -87,7 +95,9 @@ def passes_of(strategy: Strategy) -> int:
     return math.prod(acting, start=1 if optimizer is None else optimizer.passes)
 
 
-def resolve_budget(tokens: int, grid: float, batch_tokens: int, unit_steps: int = 1) -> BudgetSteps:
+def resolve_budget(
+    tokens: int, grid: float, batch_tokens: int, unit_steps: int = 1, *, context: int | None = None
+) -> BudgetSteps:
     """Round a token budget down to a whole number of optimizer steps in each grid segment.
 
     Args:
@@ -95,6 +105,7 @@ def resolve_budget(tokens: int, grid: float, batch_tokens: int, unit_steps: int 
         grid: Share of the budget between two grid points; 1 / grid is a whole number.
         batch_tokens: Charged tokens of one optimizer step.
         unit_steps: What the steps of a grid segment are a multiple of.
+        context: Tokens of a row.
 
     Returns:
         The budget in steps; its `total_tokens` is at most `tokens`.
@@ -110,19 +121,24 @@ def resolve_budget(tokens: int, grid: float, batch_tokens: int, unit_steps: int 
     num_segments = round(1 / grid)
     steps_per_segment = tokens // (num_segments * batch_tokens * unit_steps) * unit_steps
     if steps_per_segment < 1:
-        raise StudyError([_too_small(tokens, num_segments, unit_tokens=batch_tokens * unit_steps)])
+        raise StudyError([_too_small(tokens, num_segments, batch_tokens, batch_tokens * unit_steps)])
     return BudgetSteps(
         num_segments=num_segments,
         steps_per_segment=steps_per_segment,
         batch_tokens=batch_tokens,
         unit_steps=unit_steps,
+        context=context,
     )
 
 
-def _too_small(tokens: int, num_segments: int, *, unit_tokens: int) -> Problem:
+def _too_small(tokens: int, num_segments: int, batch_tokens: int, unit_tokens: int) -> Problem:
     needed = num_segments * unit_tokens
     rule = f"is below one optimizer step per grid segment; it must be at least {needed} tokens"
     hint = "raise budget.tokens, or lower train.batch_tokens or the number of grid segments"
+    if unit_tokens > batch_tokens:
+        rule = f"is too small for grid segments of {unit_tokens} tokens, which all offered steps divide; "
+        rule += f"it must be at least {needed} tokens"
+        hint = "or offer batches of which each is a multiple of the next smaller one"
     return Problem(key="budget.tokens", value=str(tokens), rule=rule, hint=hint)
 
 
@@ -231,6 +247,35 @@ class Segment:
         """
         return self.stage.lr * lr_factor(self.stage.lr_shape, step - self.stage_first_step, self.clock)
 
+    def counted_lr(self, step: int) -> float:
+        """Learning rate with which a step counts in the weights at the stage's end; another one in a mean of them.
+
+        Args:
+            step: Optimizer steps of the schedule done before it, in [first_step, last_step).
+        """
+        return self.stage.lr * annealing_factor(self.stage.lr_shape, step - self.stage_first_step, self.clock)
+
+    def learning_blocks(self, step: int) -> tuple[int, ...] | None:
+        """Positions of the blocks of the stage's `cycle` that learn at a step; None if it has none."""
+        cycle = self.stage.cycle
+        return None if cycle is None else cycle.learning((step - self.stage_first_step) * self.step_tokens)
+
+    def mean_share(self, step: int) -> float:
+        """Share of the way that the mean of the weights moves to those after a step; 0 where there is no mean yet.
+
+        Args:
+            step: Optimizer steps of the schedule done before it, in [first_step, last_step).
+        """
+        return mean_share(self.stage.lr_shape, step - self.stage_first_step, self.clock)
+
+    @property
+    def mean_shares(self) -> tuple[float, ...]:
+        """Those of all its steps; empty where none of them belongs to a mean."""
+        if not averages_weights(self.stage.lr_shape.kind):
+            return ()
+        found = tuple(map(self.mean_share, range(self.first_step, self.last_step)))
+        return found if any(found) else ()
+
 
 def cut(schedule: Schedule, budget: BudgetSteps) -> tuple[Segment, ...]:
     """Cut a schedule into its grid segments.
@@ -245,7 +290,7 @@ def cut(schedule: Schedule, budget: BudgetSteps) -> tuple[Segment, ...]:
     Raises:
         StudyError: If the shares do not fill the grid exactly, or a warm-up fills its stage.
     """
-    stages = stages_in_force(schedule.stages)
+    stages = tuple(map(budget.without_plain, stages_in_force(schedule.stages)))
     counts = [round(stage.share * budget.num_segments) for stage in stages]
     off_grid = any(
         abs(stage.share * budget.num_segments - count) > 1e-6 for stage, count in zip(stages, counts, strict=True)
@@ -266,6 +311,7 @@ def _cut_stage(
     """Segments of a stage; `before` are all of the stages before it."""
     stage = stages[stage_index]
     previous = stages[stage_index - 1] if stage_index else None
+    _check_rows(stage, budget)
     own, passes = budget.of_stage(stage), passes_of(stage)
     stage_first_step = before[-1].last_step if before else 0
     clock = _clock(stage, count * own.steps_per_segment, own.total_steps)
@@ -285,6 +331,15 @@ def _cut_stage(
         )
         for position in range(count)
     ]
+
+
+def _check_rows(stage: Stage, budget: BudgetSteps) -> None:
+    """A schedule that nobody checked against a study may hold any batch and any context."""
+    rows, plain = stage.context or budget.context, budget.context
+    if rows is not None and plain is not None and (plain % rows or (stage.batch_tokens or plain) % plain):
+        rule = f"has batches of {stage.batch_tokens or budget.batch_tokens} tokens in rows of {rows}: rows must "
+        rule += f"divide model.context, {plain}, and batches be multiples of it"
+        raise StudyError([Problem(key=f"stages.{stage.name}", rule=rule)])
 
 
 def _clock(stage: Stage, stage_steps: int, budget_steps: int) -> StageClock:

@@ -31,6 +31,7 @@ from pydantic.config import JsonDict
 from mbo_search.study.catalogue.searchers import SearcherName
 from mbo_search.study.spec import forms, json_forms
 from mbo_search.study.spec.base import Description, explain, without_empty, without_unset
+from mbo_search.study.spec.dimensions.cycle_choices import CycleChoices
 from mbo_search.study.spec.dimensions.order import ReadingOrder
 from mbo_search.study.spec.foreign.custom import CustomSpace
 from mbo_search.study.spec.foreign.runner import ForeignModel, RunnerSpec
@@ -159,6 +160,20 @@ BatchTokens = Annotated[StrictInt, Field(gt=0, le=10**9), _COUNT]
 """Tokens of one optimizer step."""
 
 
+_Count = Annotated[int, Field(gt=0)] | _Suffixed
+
+_COUNTS = BeforeValidator(
+    forms.one_or_more_numbers,
+    json_schema_input_type=_Count | Annotated[tuple[_Count, ...], Field(min_length=1)],
+)
+
+BatchChoices = Annotated[tuple[BatchTokens, ...], Field(min_length=1), _COUNTS]
+"""Tokens of one optimizer step, or a list of choices."""
+
+ContextChoices = Annotated[tuple[Count, ...], Field(min_length=1), _COUNTS]
+"""Tokens of one row, or a list of choices."""
+
+
 def is_numeric(value: HparamValue) -> TypeGuard[Numeric]:
     """Tell whether a setting is a number, an interval or a list of numbers, rather than a name or names."""
     if isinstance(value, tuple):
@@ -268,7 +283,17 @@ def _without_null(schema: JsonDict, model: type[BaseModel]) -> None:
             own["anyOf"] = [one for one in forms_allowed if one != {"type": "null"}]
 
 
-_LEFT_OUT_UNSET = ("layer_decay", "groups", "custom", "mixture", "order")
+_LEFT_OUT_UNSET = (
+    "layer_decay",
+    "groups",
+    "mixture",
+    "order",
+    "batch_tokens",
+    "context",
+    "lr_with_batch",
+    "custom",
+    "cycle",
+)
 """Choices of a stage that are written only where they are set."""
 
 
@@ -322,11 +347,16 @@ class StageDefaults(Description):
         rewarm: Warm-up of a later stage as a share of the budget; `auto` warms up where second moments are lost.
         layer_decay: Learning rate of a layer over that of the layer above it; 1 is the same in all.
         groups: Kinds of blocks with a learning rate or a weight decay of their own.
+        batch_tokens: Tokens of one optimizer step in place of `train.batch_tokens`, multiples of `model.context`.
+        context: Tokens of one row in place of `model.context`, which they divide.
+        lr_with_batch: `sqrt` multiplies the learning rate by the square root of a batch's tokens over
+            `train.batch_tokens`; `off` leaves it.
         custom: Settings of your own trainer, by name; those of `stage_defaults` hold where a stage sets no other.
         mixture: Shares of the sources in the text that the stage reads, by name: numbers in any unit, or `rest` for
             one of them; `natural` for those that the text has. A list is a choice.
         order: A score by which the stage reads its text, `{by: length, ascending: true}`, or `shuffled`. A list is
             a choice.
+        cycle: Blocks that learn in turn, thaw or freeze within the stage; `off` for none.
     """
 
     model_config = ConfigDict(json_schema_extra=_without_null)
@@ -353,9 +383,13 @@ class StageDefaults(Description):
     rewarm: Numeric | Auto | None = None
     layer_decay: Numeric | None = None
     groups: GroupSettings | None = None
+    batch_tokens: BatchChoices | None = None
+    context: ContextChoices | None = None
+    lr_with_batch: Literal["sqrt", "off"] | None = None
     custom: CustomSpace | None = None
     mixture: Mixtures | None = None
     order: Orders | None = None
+    cycle: CycleChoices | None = None
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:

@@ -109,6 +109,7 @@ class TrainSetup(Description):
             steps_per_segment=self.steps_per_segment,
             batch_tokens=self.batch_tokens,
             unit_steps=self.unit_steps,
+            context=None if isinstance(self.model, ForeignModel) else self.model.context,
         )
 
     def scaled(self, multiple: float) -> TrainSetup:

@@ -16,7 +16,7 @@ from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.budget import rounding_note, study_budget
 from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.schedule import Regularizer
-from mbo_search.study.spec.segments import BudgetSteps, cut, passes_of
+from mbo_search.study.spec.segments import cut, passes_of
 from mbo_search.study.spec.study import BudgetSpec, RegularizerChoice
 from mbo_search.study.study import Study
 from tests.helpers.foreign import sections
@@ -83,7 +83,8 @@ def test_a_budget_leaves_whole_steps_to_every_combination():
         stage_space("b", regularizers=((), dear)),
         budget=BudgetSpec(tokens=64 * 20 * 13),
     )
-    assert study_budget(found) == BudgetSteps(num_segments=20, steps_per_segment=12, batch_tokens=64, unit_steps=6)
+    budget = study_budget(found)
+    assert (budget.num_segments, budget.steps_per_segment, budget.unit_steps) == (20, 12, 6)
     assert "12 steps of 64 tokens" in rounding_note(found)
     assert staged_space(found).budget.of_stage(twice("a", 1.0, optimizer="thrice")).steps_per_segment == 2
 

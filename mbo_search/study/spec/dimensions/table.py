@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mbo_search.study.spec.dimensions.batch import BatchDimension, ContextDimension
+from mbo_search.study.spec.dimensions.cycle import CycleDimension
 from mbo_search.study.spec.dimensions.dimension import StageDimension
 from mbo_search.study.spec.dimensions.mixture import MixtureDimension
 from mbo_search.study.spec.dimensions.order import OrderDimension
@@ -12,7 +14,13 @@ if TYPE_CHECKING:
     from mbo_search.study.spec.schedule import Stage
     from mbo_search.study.spec.segments import Segment
 
-STAGE_DIMENSIONS: tuple[StageDimension, ...] = (MixtureDimension(), OrderDimension())
+STAGE_DIMENSIONS: tuple[StageDimension, ...] = (
+    MixtureDimension(),
+    OrderDimension(),
+    BatchDimension(),
+    ContextDimension(),
+    CycleDimension(),
+)
 """In the order in which people read them."""
 
 
