@@ -230,6 +230,18 @@ class OwnedRun(Description):
     num_tokens: int = Field(ge=1)
 
 
+class ScoresMetadata(Description):
+    """Scores of the training documents.
+
+    Attributes:
+        names: Their names, in the order of the columns of the file.
+        sha256: SHA-256 of the file.
+    """
+
+    names: tuple[str, ...]
+    sha256: str
+
+
 class WrittenSplits(Description):
     """What was written to the token files.
 
@@ -239,6 +251,7 @@ class WrittenSplits(Description):
         dedup: What was dropped.
         labels: Labels of the training text, sorted; None unless the task is one of labels.
         runs: Whose the training tokens are, in their order; None unless the study names its sources.
+        scores: Scores of the training documents; None unless the study names columns of them.
     """
 
     splits: dict[Split, SplitMetadata]
@@ -246,6 +259,7 @@ class WrittenSplits(Description):
     dedup: DedupMetadata
     labels: tuple[str, ...] | None = None
     runs: tuple[OwnedRun, ...] | None = None
+    scores: ScoresMetadata | None = None
 
 
 class FileMetadata(Description):
@@ -277,6 +291,7 @@ class DataMetadata(Description):
         versions: Versions of what may change the tokens.
         labels: Labels of the training text, sorted; None unless the task is one of labels.
         runs: Whose the training tokens are, in their order; None unless the study names its sources.
+        scores: Scores of the training documents; None unless the study names columns of them.
     """
 
     schema_version: Literal["mbo-search/data/1"] = "mbo-search/data/1"
@@ -292,10 +307,11 @@ class DataMetadata(Description):
     versions: dict[str, str]
     labels: tuple[str, ...] | None = None
     runs: tuple[OwnedRun, ...] | None = None
+    scores: ScoresMetadata | None = None
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_unset(write(self), "labels", "runs")
+        return without_unset(write(self), "labels", "runs", "scores")
 
     @property
     def source_tokens(self) -> dict[str, int]:
@@ -307,9 +323,11 @@ class DataMetadata(Description):
 
 
 def data_fingerprint(written: WrittenSplits, *, dtype: TokenWidth, tokenizer_sha256: str) -> str:
-    """Name tokens by their content, with what is asked about them, and whose they are if sources have names."""
+    """Name tokens by their content, with what is asked about them, whose they are, and scores, where known."""
     material: dict[str, object] = {name: split.digest for name, split in written.splits.items()}
     material |= {"dtype": dtype, "tokenizer": tokenizer_sha256}
     if written.runs is not None:
         material["runs"] = [[run.source, run.num_tokens] for run in written.runs]
+    if written.scores is not None:
+        material["scores"] = written.scores.model_dump(mode="json")
     return hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()

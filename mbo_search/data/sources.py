@@ -99,18 +99,19 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """Columns that a study reads: that of its text, or those of its task, which need files with columns."""
+    """Columns that a study reads: that of its text, or those of its task or with its scores, which need files with
+    columns; the section that names these is empty where there are none."""
 
     columns: tuple[str, ...]
-    is_task: bool
+    named_by: str
 
     def is_lacking(self, file: Path) -> bool:
-        has_none = self.is_task and file.suffix.lower() != SHARD_SUFFIX and not has_columns(file)
-        return has_none or lacks_field(file, self.columns)
+        has_none = self.named_by and file.suffix.lower() != SHARD_SUFFIX and not has_columns(file)
+        return bool(has_none) or lacks_field(file, self.columns)
 
 
 def _wanted(spec: DataSpec) -> _Wanted:
-    return _Wanted(spec.columns, spec.task is not None)
+    return _Wanted(spec.columns, "data.task" if spec.task is not None else "data.scores" if spec.scores else "")
 
 
 def resolve_sources(
@@ -132,7 +133,8 @@ def resolve_sources(
         DataError: With every entry that cannot be read.
     """
     problems: list[Problem] = []
-    held_out = _find_all(spec.validation or (), "data.validation", _wanted(spec), problems)
+    unscored = _wanted(spec.model_copy(update={"scores": None}))
+    held_out = _find_all(spec.validation or (), "data.validation", unscored, problems)
     found = _find_all(spec.source, "data.source", _wanted(spec), problems)
     if problems:
         raise DataError(problems)
@@ -268,8 +270,9 @@ def _single_file(name: str, path: Path, entry: str, wanted: _Wanted) -> _Entry:
         raise _problem(entry, "has a suffix that is not read", _how_to_convert(path))
     if is_other_xml(path):
         raise _problem(entry, "is XML, but no dump of a MediaWiki", _how_to_convert(path))
-    if wanted.is_task and suffix_of(path) != SHARD_SUFFIX and not has_columns(path):
-        raise _problem(entry, "has no columns, which data.task names", f"files with columns are {_with_columns()}")
+    if wanted.named_by and suffix_of(path) != SHARD_SUFFIX and not has_columns(path):
+        hint = f"files with columns are {_with_columns()}"
+        raise _problem(entry, f"has no columns, which {wanted.named_by} names", hint)
     return _Entry(name, path.parent, {"train": (path,)}, defaultdict(list))
 
 
@@ -314,7 +317,7 @@ def _other_columns(lacking: Sequence[Path], wanted: _Wanted) -> str:
     """Say which columns the first table has instead of those that are wanted."""
     table = next((file for file in lacking if is_separated(file)), None)
     if table is None:
-        return f"files with columns are {_with_columns()}" if wanted.is_task else ""
+        return f"files with columns are {_with_columns()}" if wanted.named_by else ""
     names = ", ".join(printable(name) for name in columns_in(table, wanted.columns)[:20])
     return f"read is {', '.join(wanted.columns)}; {shown(table.name)} has the columns {names}"
 
@@ -370,10 +373,15 @@ def _badly_weighted(sources: Sequence[Source], spec: DataSpec) -> Iterator[Probl
 
 
 def _badly_named(sources: Sequence[Source], spec: DataSpec) -> Iterator[Problem]:
-    """Refuse names of sources whose text nobody can tell apart."""
-    if spec.source_names is not None and any(source.is_shards for source in sources):
+    """Refuse names of sources whose text nobody can tell apart, and scores of what has no columns."""
+    if not any(source.is_shards for source in sources):
+        return
+    if spec.source_names is not None:
         hint = "give running text, or leave the names and mixtures out"
         yield Problem(key="data.source_names", rule="needs running text, not token shards", hint=hint)
+    if spec.scores is not None:
+        hint = "give the text as .jsonl, .csv or .parquet"
+        yield Problem(key="data.scores", rule="needs files with columns, not token shards", hint=hint)
 
 
 def _own_files(source: Source) -> tuple[Path, ...]:

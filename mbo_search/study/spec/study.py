@@ -445,6 +445,7 @@ class DataSpec(Description):
         task: What is asked of the model about rows with columns; None: it learns running text. Corpora of pairs
             bring a task of their own. With a task `min_characters` is 1 unless it is set.
         weights: The part of the training tokens that each entry of `source` gets, in any unit; None: what it has.
+        scores: Columns of tables and .jsonl files that hold a number for each document, by which stages may read.
         source_names: Name of each entry of `source`, by which mixtures name it; several may have one. None: the
             text of the entries is not told apart. A study with mixtures calls entries without names as they are
             written.
@@ -462,12 +463,13 @@ class DataSpec(Description):
     validation_share: StrictFloat = Field(default=0.05, gt=0, lt=0.5)
     task: Annotated[TaskSpec, json_forms.TaskForms()] | None = None
     weights: dict[str, Annotated[StrictFloat, Field(gt=0, le=1e9)]] | None = None
+    scores: Words | None = None
     source_names: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns that are read where there are any: that of the text, or those of the task."""
-        return (self.text_field,) if self.task is None else tuple(self.task.columns)
+        """Columns that are read where there are any: that of the text and its scores, or those of the task."""
+        return (self.text_field, *(self.scores or ())) if self.task is None else tuple(self.task.columns)
 
     @model_validator(mode="before")
     @classmethod
@@ -476,7 +478,7 @@ class DataSpec(Description):
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_unset(write(self), "task", "weights", "source_names")
+        return without_unset(write(self), "task", "weights", "scores", "source_names")
 
 
 class ForeignText(DataSpec):

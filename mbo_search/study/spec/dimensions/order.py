@@ -20,7 +20,7 @@ class ReadingOrder(Description):
     """A score by which a stage reads its text.
 
     Attributes:
-        by: Score of a document: `length`, its tokens.
+        by: Score of a document: `length`, its tokens, or a column of `data.scores`.
         ascending: Whether the lowest score comes first.
     """
 
