@@ -151,6 +151,8 @@ def _strategy(*, is_first, stage=False):
         "trainable": st.lists(
             st.sampled_from(["all", "norms", "attention+mlp", "layers:0-0"]), min_size=1, unique=True
         ).map(tuple),
+        "batch_tokens": st.lists(st.sampled_from([256, 512, 2048]), min_size=1, unique=True).map(tuple),
+        "context": st.lists(st.sampled_from([16, 64]), min_size=1, unique=True).map(tuple),
     }
     if is_first or not stage:
         settings["warmup"] = numerics(0.0, 0.04)

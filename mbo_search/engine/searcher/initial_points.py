@@ -26,6 +26,7 @@ from mbo_search.study.space.space import Space, propose
 from mbo_search.study.spec.rungs import default_shape
 from mbo_search.study.spec.schedule import BLOCK_KINDS, LrShape, Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps
+from mbo_search.study.spec.timescale import timescale_of_decay
 from mbo_search.study.study import Study
 
 _LINES = ((0.5, 1.0), (0.5, 1.4), (0.3, 1.0), (0.7, 1.0))
@@ -143,8 +144,15 @@ def _values(schedule: Schedule, space: Space) -> dict[str, Value]:
     return {
         f"stage/{index}/{name}": value
         for index, (axes, stage) in enumerate(zip(space.stages, stages, strict=True))
-        for name, value in _stage_values(_in_space(stage, axes, space.budget), space.reference_lrs).items()
+        for name, value in {
+            **_stage_values(_in_space(stage, axes, space.budget), space.reference_lrs),
+            "weight_decay_timescale": _timescale(stage, space.budget),
+        }.items()
     }
+
+
+def _timescale(stage: Stage, budget: BudgetSteps) -> float:
+    return timescale_of_decay(stage.weight_decay, stage.lr, budget.of_stage(stage).total_steps)
 
 
 def _in_space(stage: Stage, axes: StageAxes, budget: BudgetSteps) -> Stage:

@@ -19,15 +19,22 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from mbo_search.extensions import OPTIMIZER_GROUP, Registry, by_name
-from mbo_search.study.catalogue.entries import Hparam, OptimizerDefinition
+from mbo_search.study.catalogue.entries import Hparam, OptimizerDefinition, WithinStage
 
 
-def _beta1(default: float, summary: str = "decay of the mean of gradients") -> Hparam:
-    return Hparam(default=default, low=0.0, high=0.999, summary=summary)
+def _beta1(
+    default: float, summary: str = "decay of the mean of gradients", *, within_stage: WithinStage = "distance"
+) -> Hparam:
+    return Hparam(default=default, low=0.0, high=0.999, within_stage=within_stage, summary=summary)
 
 
-def _beta2(default: float, summary: str = "decay of the mean of squared gradients") -> Hparam:
-    return Hparam(default=default, low=0.5, high=0.99999, summary=summary)
+def _beta2(
+    default: float,
+    summary: str = "decay of the mean of squared gradients",
+    *,
+    within_stage: WithinStage = "distance",
+) -> Hparam:
+    return Hparam(default=default, low=0.5, high=0.99999, within_stage=within_stage, summary=summary)
 
 
 _AUX_LR_RATIO = Hparam(
@@ -112,7 +119,7 @@ OPTIMIZERS = Registry(
                     "beta1": Hparam(
                         default=0.9, low=0.1, high=0.999, summary="decay of the fast mean of gradients"
                     ),
-                    "beta2": _beta2(0.99),
+                    "beta2": _beta2(0.99, within_stage="fixed"),
                     "beta3": Hparam(
                         default=0.999, low=0.9, high=0.99999, summary="decay of the slow mean at the end"
                     ),
@@ -160,7 +167,11 @@ OPTIMIZERS = Registry(
                     "beta1": _beta1(0.9, "decay of the mean of gradients, AdamW part"),
                     "beta2": _beta2(0.95, "decay of the mean of squared gradients, AdamW part"),
                     "momentum": Hparam(
-                        default=0.95, low=0.0, high=0.999, summary="decay of the momentum, matrices"
+                        default=0.95,
+                        low=0.0,
+                        high=0.999,
+                        within_stage="distance",
+                        summary="decay of the momentum, matrices",
                     ),
                 }
             ),
@@ -194,7 +205,11 @@ OPTIMIZERS = Registry(
                     "beta1": _beta1(0.9, "decay of the mean of gradients, AdamW part"),
                     "beta2": _beta2(0.95, "decay of the mean of squared gradients, AdamW part"),
                     "momentum": Hparam(
-                        default=0.95, low=0.0, high=0.999, summary="decay of the momentum, matrices"
+                        default=0.95,
+                        low=0.0,
+                        high=0.999,
+                        within_stage="distance",
+                        summary="decay of the momentum, matrices",
                     ),
                 }
             ),
@@ -241,7 +256,7 @@ OPTIMIZERS = Registry(
                     "beta1": Hparam(
                         default=0.9, low=0.1, high=0.999, summary="share of the average in the weights that learn"
                     ),
-                    "beta2": _beta2(0.99),
+                    "beta2": _beta2(0.99, within_stage="fixed"),
                 }
             ),
             state_floats=2.0,
@@ -260,7 +275,15 @@ OPTIMIZERS = Registry(
             lr_high=1.0,
             width_exponent=0.0,
             hparams=MappingProxyType(
-                {"momentum": Hparam(default=0.9, low=0.1, high=0.999, summary="decay of the sum of gradients")}
+                {
+                    "momentum": Hparam(
+                        default=0.9,
+                        low=0.1,
+                        high=0.999,
+                        within_stage="distance",
+                        summary="decay of the sum of gradients",
+                    )
+                }
             ),
             state_floats=1.0,
             second_moments=False,
@@ -280,8 +303,8 @@ OPTIMIZERS = Registry(
             hparams=MappingProxyType(
                 {
                     "aux_lr_ratio": _AUX_LR_RATIO,
-                    "beta1": _beta1(0.95),
-                    "beta2": _beta2(0.95),
+                    "beta1": _beta1(0.95, within_stage="fixed"),
+                    "beta2": _beta2(0.95, within_stage="fixed"),
                     "precondition_frequency": Hparam(
                         default=10.0, low=1.0, high=1000.0, whole=True, summary="steps between updates of the basis"
                     ),

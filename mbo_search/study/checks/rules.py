@@ -22,8 +22,10 @@ from mbo_search.study.checks import places as check_places
 from mbo_search.study.checks import reading_orders as check_reading
 from mbo_search.study.checks import runners as check_runners
 from mbo_search.study.checks import sections as check_sections
+from mbo_search.study.checks import shapes as check_within
 from mbo_search.study.checks import shares as check_shares
 from mbo_search.study.checks import tasks as check_tasks
+from mbo_search.study.checks import timescales as check_decay
 from mbo_search.study.checks.enough_steps import check_enough_steps
 from mbo_search.study.spec.study import StudySpec
 
@@ -77,6 +79,14 @@ RULES: tuple[Rule, ...] = (
         reads=("data.source", "data.source_names", "stage_defaults.mixture", "stages.*.mixture"),
     ),
     Rule(check=check_reading.check_orders, reads=("stage_defaults.order", "stages.*.order", "data")),
+    Rule(
+        check=check_within.check_shapes,
+        reads=("stage_defaults", *(f"stages.*.{name}" for name in ("optimizer", "regularizers", "weight_decay"))),
+    ),
+    Rule(
+        check=check_decay.check_timescales,
+        reads=("stage_defaults", *(f"stages.*.{name}" for name in ("optimizer", "weight_decay", "groups"))),
+    ),
     Rule(check=check_own.check_custom, reads=()),
     Rule(check=check_own.check_custom_stages, reads=("custom", "stage_defaults.custom", "stages.*.custom")),
     Rule(check=check_sections.check_optimizers_named, reads=("stages.*.optimizer", "stage_defaults.optimizer")),

@@ -12,9 +12,9 @@ from mbo_search.study.catalogue.hand_over import can_carry, carries_second_momen
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.checks.written import shown
-from mbo_search.study.space.axes import hparam_values
 from mbo_search.study.space.build_stage import rewarm_steps
 from mbo_search.study.space.defaults import stage_with_defaults
+from mbo_search.study.space.settings import hparam_values
 from mbo_search.study.spec.annealing import LAST_FACTOR, SHORTEST_DECAY, decay_share, is_annealed, last_factor
 from mbo_search.study.spec.budget import coarsest_budget, study_budget
 from mbo_search.study.spec.schedule import LrShape

@@ -25,10 +25,11 @@ from typing import Literal
 from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
-from mbo_search.study.space.axes import StageAxes, hparam_values
+from mbo_search.study.space.axes import StageAxes
 from mbo_search.study.space.custom_axes import custom_may_change
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.space.dimensions.table import dimensions_may_change
+from mbo_search.study.space.settings import hparam_values
 from mbo_search.study.space.single_strategy import averages_of, control_axes
 from mbo_search.study.space.space import Space, resolved_stages, space_of, staged_space
 from mbo_search.study.spec.annealing import is_annealed
@@ -212,6 +213,7 @@ def _settings_may_change(stages: Sequence[StageAxes]) -> bool:
     ]
     return (
         any("reset" in axes.hand_over for axes in stages)
+        or any(axes.timescale is not None for axes in stages)  # its decay follows the stage's learning rate
         or any(_differ(values) for values in numerics)
         or len({_strengths(axes) for axes in stages}) > 1
         or any(len(axes.regularizers) > 1 or _has_free_strength(axes) for axes in stages)

@@ -20,7 +20,7 @@ from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.schedule import Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps
-from mbo_search.study.spec.study import Numeric, RelativeLr, StageSpace, StudySpec
+from mbo_search.study.spec.study import Numeric, RelativeLr, StageSpace, StudySpec, Timescale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ def propose(space: Space, suggest: Suggest) -> Schedule:
             budget=space.budget,
             reference_lrs=space.reference_lrs,
         )
-        stages.append(stage)
+        stages.append(_with_one_decay(stage, stages) if space.tied == "strategy" else stage)
     return Schedule(stages=tuple(stages))
 
 
@@ -125,6 +125,7 @@ def _stage_axes(study: StudySpec, index: int) -> StageAxes:
     stage = stage_with_defaults(study, index)
     optimizers = stage.optimizer or ()
     warmup = stage.warmup if index == 0 else stage.rewarm
+    decay = 0.0 if stage.weight_decay is None else stage.weight_decay
     return StageAxes(
         name=stage.name,
         share=None if stage.share == "rest" else stage.share,
@@ -135,11 +136,12 @@ def _stage_axes(study: StudySpec, index: int) -> StageAxes:
         else {choice.name: stage.lr for choice in optimizers},
         lr_shapes=stage.lr_shape or (),
         warmup=None if warmup == "auto" else warmup,
-        weight_decay=0.0 if stage.weight_decay is None else stage.weight_decay,
+        weight_decay=None if isinstance(decay, Timescale) else decay,
         clip_norm=None if stage.clip_norm == "off" else stage.clip_norm,
         regularizers=stage.regularizers or ((),),
         trainable=stage.trainable or ("all",),
         hand_over=stage.hand_over or (),
+        timescale=decay.timescale if isinstance(decay, Timescale) else None,
         layer_decay=stage.layer_decay,
         groups=_group_axes(stage),
         adapter=None if index else study.model.lora,
@@ -148,6 +150,11 @@ def _stage_axes(study: StudySpec, index: int) -> StageAxes:
         dimensions=dimension_choices(stage),
         lr_with_batch=stage.lr_with_batch == "sqrt",
     )
+
+
+def _with_one_decay(stage: Stage, earlier: list[Stage]) -> Stage:
+    """A stage of a single strategy: one timescale is one decay, whatever the learning rates of the stages are."""
+    return stage.model_copy(update={"weight_decay": earlier[0].weight_decay}) if earlier else stage
 
 
 def _group_axes(stage: StageSpace) -> dict[str, Numeric]:

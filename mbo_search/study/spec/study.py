@@ -202,6 +202,16 @@ class RelativeLr(Description):
     relative: Numeric
 
 
+class Timescale(Description):
+    """Weight decay as the share of the budget over which weights forget, so that it need not follow the rate.
+
+    Attributes:
+        timescale: The share, an interval of shares, or choices; searched on a logarithmic scale.
+    """
+
+    timescale: Numeric
+
+
 class OptimizerChoice(Description):
     """One optimizer that a stage may use, and which of its settings are searched.
 
@@ -272,6 +282,12 @@ Lr = Annotated[
 ]
 """An absolute learning rate, or a relative one."""
 
+WeightDecay = Annotated[
+    _Number | _Interval | _Numbers | Annotated[Timescale, Tag("Timescale")],
+    Discriminator(forms.weight_decay, custom_error_type=forms.KIND, custom_error_message=forms.WEIGHT_DECAY),
+]
+"""A decoupled weight decay, or its timescale."""
+
 
 def _without_null(schema: JsonDict, model: type[BaseModel]) -> None:
     """A file leaves out what it does not set."""
@@ -288,6 +304,7 @@ _LEFT_OUT_UNSET = (
     "groups",
     "mixture",
     "order",
+    "shapes",
     "batch_tokens",
     "context",
     "lr_with_batch",
@@ -339,7 +356,7 @@ class StageDefaults(Description):
         lr: Peak learning rate, absolute or relative to the optimizer's reference.
         lr_shape: The shapes to choose from.
         warmup: Warm-up of the first stage as a share of the whole budget.
-        weight_decay: Decoupled weight decay.
+        weight_decay: Decoupled weight decay, or its timescale as a share of the budget.
         clip_norm: Largest gradient norm; `off` for none.
         regularizers: The sets of regularizers to choose from; one set is chosen as a whole.
         trainable: The parameter blocks to choose from.
@@ -347,6 +364,7 @@ class StageDefaults(Description):
         rewarm: Warm-up of a later stage as a share of the budget; `auto` warms up where second moments are lost.
         layer_decay: Learning rate of a layer over that of the layer above it; 1 is the same in all.
         groups: Kinds of blocks with a learning rate or a weight decay of their own.
+        shapes: Shapes of other settings than the learning rate to choose from, by setting.
         batch_tokens: Tokens of one optimizer step in place of `train.batch_tokens`, multiples of `model.context`.
         context: Tokens of one row in place of `model.context`, which they divide.
         lr_with_batch: `sqrt` multiplies the learning rate by the square root of a batch's tokens over
@@ -365,7 +383,7 @@ class StageDefaults(Description):
     lr: Lr | None = None
     lr_shape: LrShapes | None = None
     warmup: Numeric | None = None
-    weight_decay: Numeric | None = None
+    weight_decay: WeightDecay | None = None
     clip_norm: Numeric | Literal["off"] | None = None
     regularizers: RegularizerSets | None = None
     trainable: Words | None = None
@@ -383,6 +401,7 @@ class StageDefaults(Description):
     rewarm: Numeric | Auto | None = None
     layer_decay: Numeric | None = None
     groups: GroupSettings | None = None
+    shapes: Annotated[dict[str, LrShapes], json_forms.JsonForm(json_forms.shapes)] | None = None
     batch_tokens: BatchChoices | None = None
     context: ContextChoices | None = None
     lr_with_batch: Literal["sqrt", "off"] | None = None

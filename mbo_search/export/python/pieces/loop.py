@@ -19,9 +19,10 @@ from mbo_search.export.python.pieces.parts import (
     hand_over,
     keep_average,
 )
-from mbo_search.export.python.pieces.rates import learning_rate
+from mbo_search.export.python.pieces.rates import learning_rate, mean_share
 from mbo_search.export.python.pieces.regularizing import (
     FoldedAverage,
+    StageMean,
     begin_average,
     change_gradients,
     set_dropout,
@@ -115,6 +116,8 @@ def train(model: nn.Module) -> None:
         keep_average(model, before, stage, state)  # only: sf_to_sf
         set_dropout(model, stage.get("dropout", 0.0))  # only: dropout
         average = begin_average(model, stage, average)  # only: ema_fold
+        # only: average
+        merged = StageMean(model) if stage["lr"]["shape"] == "average" else None
         for step in range(stage["steps"]):
             lr = learning_rate(stage, step)
             loss = gradients(model, tokens, stage, done)
@@ -128,12 +131,16 @@ def train(model: nn.Module) -> None:
                 shrink(optimizers, lr * stage["l1"])
             if average is not None:  # only: ema_fold
                 average.follow(model)
+            if merged is not None:  # only: average
+                merged.follow(model, mean_share(stage, step))
             model.zero_grad()
             done += 1
             if done % max(1, TOTAL_STEPS // 20) == 0:
                 print(f"step {done}/{TOTAL_STEPS}: {stage['name']}, loss {loss:.4f}")
         if average is not None:  # only: ema_fold
             average.fold(model, optimizers)
+        if merged is not None:  # only: average
+            merged.end(model, optimizers)
         before = stage  # only: handed
     for optimizer in optimizers:  # only: sf_adamw
         if hasattr(optimizer, "eval"):  # puts the average of the weights in their place

@@ -78,15 +78,39 @@ class FoldedAverage:
         for average, p in zip(self.averages, model.parameters(), strict=True):
             average.lerp_(p.detach(), 1.0 - self.decay)
 
-    @torch.no_grad()
     def fold(self, model: nn.Module, optimizers: list[Optimizer]) -> None:
         """Train on from the average."""
-        for average, p in zip(self.averages, model.parameters(), strict=True):
-            if p.requires_grad:
-                p.copy_(average)
-            for optimizer in optimizers:  # only: sf_adamw
-                if "z" in optimizer.state.get(p, {}):
-                    optimizer.state[p]["z"].copy_(p)
+        put_in_place(self.averages, model, optimizers)
+
+
+class StageMean:
+    """The mean of a stage's last weights, which takes their place where it ends."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.means = [p.detach().clone() for p in model.parameters()]
+
+    @torch.no_grad()
+    def follow(self, model: nn.Module, share: float) -> None:
+        """Move a share of the way to the weights after a step; 1 begins there."""
+        for mean, p in zip(self.means, model.parameters(), strict=True):
+            mean.lerp_(p.detach(), share)
+
+    def end(self, model: nn.Module, optimizers: list[Optimizer]) -> None:
+        """Go on from the mean."""
+        put_in_place(self.means, model, optimizers)
+
+
+@torch.no_grad()
+def put_in_place(
+    weights: list[torch.Tensor], model: nn.Module, optimizers: list[Optimizer]
+) -> None:
+    """Give a model other weights where it learns."""
+    for weight, p in zip(weights, model.parameters(), strict=True):
+        if p.requires_grad:
+            p.copy_(weight)
+        for optimizer in optimizers:  # only: sf_adamw
+            if "z" in optimizer.state.get(p, {}):
+                optimizer.state[p]["z"].copy_(p)
 
 
 def begin_average(

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Literal
 
 from mbo_search.study.space.parameters import Condition, Parameter, Value, numeric_parameter
-from mbo_search.study.space.unions import union
+from mbo_search.study.space.settings import union
 from mbo_search.study.spec.dimensions.mixture import mixture_words, shares
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.study import Mixtures, Numeric, Range, numbers_of

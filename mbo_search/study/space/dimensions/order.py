@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from mbo_search.study.space.parameters import Parameter, Value
 from mbo_search.study.spec.dimensions.order import ReadingOrder, order_words
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.study import Orders
 
-SHUFFLED = "shuffled"
+SHUFFLED: Literal["shuffled"] = "shuffled"
 """The order of a text without one of its own."""
 
 

@@ -9,6 +9,7 @@ from mbo_search.study.spec.dimensions.cycle import CycleDimension
 from mbo_search.study.spec.dimensions.dimension import StageDimension
 from mbo_search.study.spec.dimensions.mixture import MixtureDimension
 from mbo_search.study.spec.dimensions.order import OrderDimension
+from mbo_search.study.spec.dimensions.shapes import ShapesWithin
 
 if TYPE_CHECKING:
     from mbo_search.study.spec.schedule import Stage
@@ -20,6 +21,7 @@ STAGE_DIMENSIONS: tuple[StageDimension, ...] = (
     BatchDimension(),
     ContextDimension(),
     CycleDimension(),
+    ShapesWithin(),
 )
 """In the order in which people read them."""
 
