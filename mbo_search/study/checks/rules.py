@@ -15,6 +15,7 @@ from mbo_search.study.checks import batches as check_batches
 from mbo_search.study.checks import choices as check_choices
 from mbo_search.study.checks import custom as check_own
 from mbo_search.study.checks import cycles as check_cycles
+from mbo_search.study.checks import limits as check_limits
 from mbo_search.study.checks import metrics as check_metrics
 from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
@@ -46,7 +47,7 @@ class Rule:
 _GRID = ("budget.grid",)
 _BATCHES = ("stage_defaults.batch_tokens", "stages.*.batch_tokens")
 _BUDGET = (*_GRID, "budget.tokens", "train.batch_tokens", *_BATCHES)
-_SHARES = (*_GRID, "stages.*.share")
+_SHARES = (*_GRID, "stages.*.share", "at_most.stages")
 _STRATEGIES = (
     "stage_defaults",
     *(f"stages.*.{setting}" for setting in ("share", "optimizer", "lr_shape", "warmup", "hand_over", "rewarm")),
@@ -135,11 +136,12 @@ RULES: tuple[Rule, ...] = (
             *(
                 f"{at}.{name}"
                 for at in ("stage_defaults", "stages.*")
-                for name in ("cycle", "trainable", "optimizer", "regularizers")
+                for name in ("cycle", "trainable", "batch_tokens", "optimizer", "regularizers")
             ),
         ),
     ),
-    Rule(check=check_sections.check_control, reads=("control", *_STRATEGIES)),
+    Rule(check=check_limits.check_limits, reads=("at_most", *_BUDGET, *_SHARES, *_STRATEGIES)),
+    Rule(check=check_sections.check_control, reads=("control", "at_most", *_STRATEGIES)),
 )
 """In the order of a study file, rules that build on others after them."""
 

@@ -355,7 +355,7 @@ class StageDefaults(Description):
         optimizer: The optimizers to choose from.
         lr: Peak learning rate, absolute or relative to the optimizer's reference.
         lr_shape: The shapes to choose from.
-        warmup: Warm-up of the first stage as a share of the whole budget.
+        warmup: Warm-up of the first stage that is trained, as a share of the whole budget.
         weight_decay: Decoupled weight decay, or its timescale as a share of the budget.
         clip_norm: Largest gradient norm; `off` for none.
         regularizers: The sets of regularizers to choose from; one set is chosen as a whole.
@@ -420,11 +420,32 @@ class StageSpace(StageDefaults):
 
     Attributes:
         name: Unique within the study.
-        share: Share of the budget: a number, choices, an interval on the grid, or `rest`.
+        share: Share of the budget: a number, choices, an interval on the grid, or `rest`. With a share of 0 the
+            stage is left out, and its other settings are not chosen.
     """
 
     name: str
     share: Numeric | Literal["rest"]
+
+
+class AtMostSpec(Description):
+    """Limits of every schedule of a study; None: no limit. Searchers propose nothing that breaks them.
+
+    Attributes:
+        stages: Stages that are trained; those whose `share` may be 0 can be left out.
+        optimizer_changes: Boundaries at which the optimizer changes.
+        resets: Stages that begin with an empty optimizer state, because they reset it or can take nothing over.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_without_null)
+
+    stages: StrictInt | None = Field(default=None, ge=1, le=1000)
+    optimizer_changes: StrictInt | None = Field(default=None, ge=0, le=1000)
+    resets: StrictInt | None = Field(default=None, ge=0, le=1000)
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_unset(write(self), "stages", "optimizer_changes", "resets")
 
 
 class TokenizerSpec(Description):
@@ -743,6 +764,7 @@ class StudySpec(Description):
         custom: Settings of your own trainer, by name, with one value for all stages of a schedule.
         stage_defaults: Strategy settings of every stage that does not set its own.
         stages: The stages and their choices.
+        at_most: Limits of every schedule.
         search: How the space is searched.
         control: What the study asks about, and the share of the effort that its opponents get.
         baselines: Untuned schedules to start with: `<optimizer>_<lr_shape>`, or schedule files.
@@ -762,6 +784,7 @@ class StudySpec(Description):
     custom: CustomSpace = Field(default={}, exclude_if=lambda custom: not custom)
     stage_defaults: StageDefaults = StageDefaults()
     stages: tuple[StageSpace, ...] = Field(min_length=1)
+    at_most: AtMostSpec = Field(default=AtMostSpec(), exclude_if=lambda limits: limits == AtMostSpec())
     search: SearchSpec = SearchSpec()
     control: Annotated[
         ControlSpec, BeforeValidator(forms.control, json_schema_input_type=OpponentShare | ControlSpec)

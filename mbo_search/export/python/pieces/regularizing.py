@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mbo_search.export.python.pieces.rates import mean_share
 from mbo_search.export.python.pieces.settings import DEVICE, SEED, Stage
 
 FirstWeights = dict[nn.Parameter, Tensor]
@@ -66,58 +67,43 @@ def shrink(optimizers: list[Optimizer], threshold: float) -> None:
 
 
 class FoldedAverage:
-    """A moving average of the weights that takes their place where a stage ends."""
+    """A mean of the weights that takes their place where a stage ends."""
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float | None) -> None:
         self.decay = decay
         self.averages = [p.detach().clone() for p in model.parameters()]
 
     @torch.no_grad()
-    def follow(self, model: nn.Module) -> None:
-        """Move towards the weights after a step."""
+    def follow(self, model: nn.Module, share: float) -> None:
+        """Move a share of the way to the weights after a step."""
         for average, p in zip(self.averages, model.parameters(), strict=True):
-            average.lerp_(p.detach(), 1.0 - self.decay)
-
-    def fold(self, model: nn.Module, optimizers: list[Optimizer]) -> None:
-        """Train on from the average."""
-        put_in_place(self.averages, model, optimizers)
-
-
-class StageMean:
-    """The mean of a stage's last weights, which takes their place where it ends."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.means = [p.detach().clone() for p in model.parameters()]
+            average.lerp_(p.detach(), share)
 
     @torch.no_grad()
-    def follow(self, model: nn.Module, share: float) -> None:
-        """Move a share of the way to the weights after a step; 1 begins there."""
-        for mean, p in zip(self.means, model.parameters(), strict=True):
-            mean.lerp_(p.detach(), share)
-
-    def end(self, model: nn.Module, optimizers: list[Optimizer]) -> None:
-        """Go on from the mean."""
-        put_in_place(self.means, model, optimizers)
-
-
-@torch.no_grad()
-def put_in_place(
-    weights: list[torch.Tensor], model: nn.Module, optimizers: list[Optimizer]
-) -> None:
-    """Give a model other weights where it learns."""
-    for weight, p in zip(weights, model.parameters(), strict=True):
-        if p.requires_grad:
-            p.copy_(weight)
-        for optimizer in optimizers:  # only: sf_adamw
-            if "z" in optimizer.state.get(p, {}):
-                optimizer.state[p]["z"].copy_(p)
+    def fold(self, model: nn.Module, optimizers: list[Optimizer]) -> None:
+        """Train on from the average."""
+        for average, p in zip(self.averages, model.parameters(), strict=True):
+            if p.requires_grad:
+                p.copy_(average)
+            for optimizer in optimizers:  # only: sf_adamw
+                if "z" in optimizer.state.get(p, {}):
+                    optimizer.state[p]["z"].copy_(p)
 
 
 def begin_average(
     model: nn.Module, stage: Stage, average: FoldedAverage | None
 ) -> FoldedAverage | None:
     """Continue an average with the same decay; else begin one at the weights."""
+    if stage["lr"]["shape"] == "average":  # only: average
+        return FoldedAverage(model, None)
     decay = stage.get("ema_fold")
     if decay is None or (average is not None and average.decay == decay):
         return None if decay is None else average
     return FoldedAverage(model, decay)
+
+
+def average_share(stage: Stage, step: int) -> float:
+    """How far an average moves to the weights after a step."""
+    if stage["lr"]["shape"] == "average":  # only: average
+        return mean_share(stage, step)
+    return 1.0 - float(stage.get("ema_fold", 1.0))
