@@ -12,12 +12,12 @@ from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.files.schedule_file import load_schedule
 from mbo_search.study.space.custom_axes import stage_custom
 from mbo_search.study.space.defaults import stage_with_defaults
+from mbo_search.study.space.timescale import decay_of_timescale
 from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.foreign.custom import CustomChoice, first_value
 from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.schedule import LORA, LrShape, Schedule, Stage
 from mbo_search.study.spec.study import Numeric, Range, StudySpec, Timescale
-from mbo_search.study.spec.timescale import decay_of_timescale
 
 _WEIGHT_DECAY = 0.1
 _CLIP_NORM = 1.0

@@ -13,6 +13,7 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.checks.written import shown
+from mbo_search.study.space.optional import may_be_first
 from mbo_search.study.spec.adapters import LoraSpec
 from mbo_search.study.spec.network_facts import ModelDescription
 from mbo_search.study.spec.schedule import LORA
@@ -43,7 +44,7 @@ def check_choices(study: StudySpec) -> Iterator[Problem]:
     yield from _check_adapters(study.model.lora)
     for index, stage in enumerate(study.stages):
         yield from _check_strategy(f"stages.{index}", stage, study.model)
-        yield from _check_misplaced(f"stages.{index}", stage, is_first=index == 0)
+        yield from _check_misplaced(f"stages.{index}", stage, is_first=index == 0, leads=may_be_first(study, index))
 
 
 def unknown_name(key: str, name: str, what: str, known: Iterable[str]) -> Problem:
@@ -90,12 +91,12 @@ def _check_strategy(at: str, settings: StageDefaults, model: ModelDescription) -
     yield from _check_distinct(f"{at}.hand_over", settings.hand_over or ())
 
 
-def _check_misplaced(at: str, stage: StageDefaults, *, is_first: bool) -> Iterator[Problem]:
+def _check_misplaced(at: str, stage: StageDefaults, *, is_first: bool, leads: bool) -> Iterator[Problem]:
     if is_first and stage.hand_over is not None:
         yield Problem(key=f"{at}.hand_over", rule="has no meaning in the first stage, which takes nothing over")
     if is_first and stage.rewarm is not None:
         yield Problem(key=f"{at}.rewarm", rule="has no meaning in the first stage", hint="its warm-up is `warmup`")
-    if not is_first and stage.warmup is not None:
+    if not leads and stage.warmup is not None:
         hint = "the warm-up of a later stage is `rewarm`"
         yield Problem(key=f"{at}.warmup", rule="has a meaning in the first stage only", hint=hint)
 

@@ -15,6 +15,7 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.custom_axes import OF_STAGE, OF_STUDY, CustomAxes, custom_parameters
 from mbo_search.study.space.dimensions.table import DimensionChoices, dimension_parameters
+from mbo_search.study.space.optional import may_be_left_out
 from mbo_search.study.space.parameters import Condition, Parameter, numeric_parameter
 from mbo_search.study.space.settings import (
     RegularizerSet,
@@ -44,7 +45,7 @@ class StageAxes:
 
     Attributes:
         name: For people.
-        share: Choices as numbers of grid segments; an interval of them; None for the rest.
+        share: Choices, or an interval on the grid, where 0 leaves the stage out; None for the rest.
         optimizers: The optimizers to choose from.
         relative_lr: Factor of the reference learning rate, shared by the optimizers; None if `absolute_lr` counts.
         absolute_lr: Peak learning rate by optimizer; empty if `relative_lr` counts.
@@ -58,10 +59,12 @@ class StageAxes:
         timescale: Timescale of the weight decay as a share of the budget; None if `weight_decay` counts.
         layer_decay: Learning rate of a layer over that of the layer above it; None: the same in all.
         groups: Settings of kinds of blocks, such as `embeddings/lr_ratio`; those that are not set are the stage's.
-        adapter: Adapters that are put beside the weights when the first stage begins; None in later ones.
+        adapter: Adapters that are put beside the weights when the first stage begins; None in those that never are
+            the first.
         custom: Settings of the user's own that are chosen for this stage.
         common: Settings of the user's own that are chosen once, for all stages of a schedule.
         dimensions: Choices of the further settings that the stage sets.
+        first_warmup: Warm-up of a later stage where all before it are left out; None where one of them never is.
         lr_with_batch: Whether learning rates grow with the square root of the batch.
     """
 
@@ -85,6 +88,12 @@ class StageAxes:
     common: CustomAxes = field(default_factory=dict)
     dimensions: DimensionChoices = field(default_factory=dict)
     lr_with_batch: bool = False
+    first_warmup: Numeric | None = None
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether it may be left out of a schedule."""
+        return may_be_left_out(self.share)
 
 
 def stage_parameters(axes: StageAxes, index: int, *, previous: StageAxes | None, grid: float) -> list[Parameter]:

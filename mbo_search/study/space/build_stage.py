@@ -14,12 +14,12 @@ from mbo_search.study.space.custom_axes import OF_STAGE, OF_STUDY, custom_values
 from mbo_search.study.space.dimensions.table import built_dimensions
 from mbo_search.study.space.parameters import Value
 from mbo_search.study.space.settings import set_label
+from mbo_search.study.space.timescale import decay_of_timescale
 from mbo_search.study.spec.adapters import Adapter, make_adapter
 from mbo_search.study.spec.foreign.custom import CustomValue
 from mbo_search.study.spec.reference_lr import LR_DIGITS
 from mbo_search.study.spec.schedule import BLOCK_KINDS, HandOver, LrShape, Regularizer, Stage, make_groups
 from mbo_search.study.spec.segments import BudgetSteps
-from mbo_search.study.spec.timescale import decay_of_timescale
 from mbo_search.units import round_significant
 
 REWARM_SHARE = 0.02
@@ -61,7 +61,7 @@ def build_stage(
         hand_over=hand_over,
         layer_decay=float(values["layer_decay"]) if "layer_decay" in values else None,
         groups=make_groups(_of_blocks(values, "lr_ratio"), _of_blocks(values, "weight_decay")),
-        adapter=None if axes.adapter is None else _adapter(values),
+        adapter=None if axes.adapter is None or previous is not None else _adapter(values),
         custom=_custom(axes, values),
         **built_dimensions(axes.dimensions, values),
     )

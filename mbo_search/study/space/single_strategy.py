@@ -44,7 +44,7 @@ def control_axes(stages: Sequence[StageAxes], reference_lrs: Mapping[str, float]
         relative_lr=union(relative) if all_relative else None,
         absolute_lr={} if all_relative else _absolute_lrs(stages, reference_lrs),
         lr_shapes=tuple(LrShapeChoice(kind=kind) for kind in (*CONTROL_SHAPES, *averages_of(stages))),
-        warmup=stages[0].warmup,
+        warmup=_warmup(stages),
         weight_decay=None if timescales else union([_or(axes.weight_decay, 0.0) for axes in stages]),
         clip_norm=union(clip_norms) if clip_norms else None,
         regularizers=_regularizer_sets(stages),
@@ -65,6 +65,13 @@ def averages_of(stages: Sequence[StageAxes]) -> tuple[str, ...]:
     """Shapes of a study's stages that average weights: whoever is compared with them may do so, too."""
     kinds = dict.fromkeys(choice.kind for axes in stages for choice in axes.lr_shapes)
     return tuple(kind for kind in kinds if averages_weights(kind))
+
+
+def _warmup(stages: Sequence[StageAxes]) -> Numeric | None:
+    """The warm-ups of all stages that may be the first one."""
+    found = [stages[0].warmup, *(axes.first_warmup for axes in stages[1:])]
+    known = [numeric for numeric in found if numeric is not None]
+    return union(known) if known else None
 
 
 def _any_layer_decay(stages: Sequence[StageAxes]) -> bool:

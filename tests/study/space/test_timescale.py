@@ -16,8 +16,8 @@ from mbo_search.study.files.study_file import dump_study, parse_study
 from mbo_search.study.space.ladder import lower_spaces, top_rung
 from mbo_search.study.space.parameters import searched
 from mbo_search.study.space.space import propose, staged_space
+from mbo_search.study.space.timescale import decay_of_timescale, timescale_of_decay
 from mbo_search.study.spec.rungs import RUNGS, rung_of
-from mbo_search.study.spec.timescale import decay_of_timescale, timescale_of_decay
 from tests.helpers.suggest import FixedSuggest, RandomSuggest
 from tests.study.builders import stage_space, study
 from tests.study.studies import SMALL

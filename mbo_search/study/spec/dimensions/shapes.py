@@ -87,7 +87,8 @@ def _acts(stage: Stage, setting: str) -> bool:
         decays = max((stage.weight_decay, *stage.weight_decays.values())) > 0
         return decays and (optimizer is None or optimizer.decoupled_decay)
     if setting in stage.hparams:
-        return optimizer is None or optimizer.hparams[setting].within_stage != "fixed"
+        hparam = None if optimizer is None else optimizer.hparams.get(setting)
+        return hparam is None or hparam.within_stage != "fixed"
     regularizer, strength = REGULARIZERS.get(setting), stage.strength(setting)
     if strength is None or regularizer is None:
         return strength is not None
