@@ -97,12 +97,19 @@ class Simulation:
 
 def simulate(table: StageTable, what: Simulation) -> SimulatedSearch:
     """Search a table."""
+    return simulate_in(table, TableSpace(table), what)[0]
+
+
+def simulate_in(
+    table: StageTable, space: TableSpace, what: Simulation
+) -> tuple[SimulatedSearch, tuple[TrialRecord, ...]]:
+    """Search a space over a table, which need not hold all of it; the course and the records of its trials."""
     world = _World(table=table)
-    controller = _controller(world, what)
+    controller = _controller(world, space, what)
     _run(world, controller, what)
     best = world.best[: what.budget_stage_runs]
     best += [best[-1] if best else None] * (what.budget_stage_runs - len(best))
-    return SimulatedSearch(
+    course = SimulatedSearch(
         table=table.name,
         searcher=what.searcher,
         seed=what.seed,
@@ -112,6 +119,7 @@ def simulate(table: StageTable, what: Simulation) -> SimulatedSearch:
         hours=world.now,
         regret=None if best[-1] is None else best[-1] - table.best_loss,
     )
+    return course, tuple(controller.table.records)
 
 
 @dataclass(kw_only=True)
@@ -221,8 +229,8 @@ def _judged(controller: SearchController, task: TrialTask, outcome: TrialOutcome
     return outcome
 
 
-def _controller(world: _World, what: Simulation) -> SearchController:
-    table, space = world.table, TableSpace(world.table)
+def _controller(world: _World, space: TableSpace, what: Simulation) -> SearchController:
+    table = world.table
 
     def function(suggest: Suggest) -> Schedule:
         return _schedule(table, space(suggest))
@@ -236,7 +244,7 @@ def _controller(world: _World, what: Simulation) -> SearchController:
         SearchSpace(
             function=function,
             sampler=searcher_maker(what.searcher, staged),
-            size=len(table.options) ** table.stages,
+            size=space.size,
             effort=SearchEffort(tokens=float(tokens)),
         ),
         seed=what.seed,
