@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mbo_search.study.space.axes import set_label
+from mbo_search.study.space.dimensions.dimension import DimensionSpace
+from mbo_search.study.space.dimensions.table import DIMENSION_SPACES
 from mbo_search.study.space.parameters import Value
 from mbo_search.study.spec.study import (
     BlockSettings,
@@ -64,6 +67,8 @@ def _whole(stage: StageSpace, head: str, offer: Offer) -> StageKey | None:
         return StageKey(key="lr", value=RelativeLr.model_validate({"relative": _short(offer)}))
     if not isinstance(offer, tuple):
         return None
+    if (space := next((one for one in DIMENSION_SPACES if one.name == head), None)) is not None:
+        return _of_dimension(space, getattr(stage, head), offer)
     kept: Mapping[str, Callable[[], object]] = {
         "optimizer": lambda: tuple(one for one in stage.optimizer or () if one.name in offer),
         "lr_shape": lambda: tuple(one for one in stage.lr_shape or () if one.kind in offer),
@@ -71,6 +76,16 @@ def _whole(stage: StageSpace, head: str, offer: Offer) -> StageKey | None:
         **{word: lambda: offer for word in _WORDS},
     }
     return StageKey(key=head, value=kept[head]()) if head in kept else None
+
+
+def _of_dimension(space: DimensionSpace[Any], held: object, offer: tuple[Value, ...]) -> StageKey | None:
+    """A further setting that is a list: its entries by the names that the searcher chooses from."""
+    if not isinstance(held, tuple):
+        return None
+    if all(isinstance(entry, int) for entry in held):
+        return StageKey(key=space.name, value=tuple(int(number) for number in offer))
+    named = {entry: space.parameters("stage/0", (entry,))[0].choices for entry in held}
+    return StageKey(key=space.name, value=tuple(entry for entry in held if set(named[entry]) & set(offer)))
 
 
 def _strength(stage: StageSpace, label: str, kind: str, offer: Offer) -> StageKey:

@@ -20,6 +20,7 @@ from mbo_search.study.files.long_form import study_mapping
 from mbo_search.study.files.study_file import explain_study
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.space.ladder import rungs_of
+from mbo_search.study.spec.budget import charged_steps
 from mbo_search.study.spec.reference_lr import reference_reason
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.study import Study
@@ -103,9 +104,19 @@ def _head(plan: StudyPlan) -> list[RenderableType]:
     budget = plan.study.budget.tokens
     rounded = "" if plan.schedule_tokens == budget else f", rounded down from {budget} to whole steps"
     schedule = f"{plan.schedule_tokens} tokens in {plan.steps} steps of {plan.setup.batch_tokens}{rounded}"
+    schedule += _other_batches(plan)
     grid = f"{plan.setup.num_segments} segments of {plan.setup.steps_per_segment} steps"
     pairs = [("study", plan.study.study), *_trainer(plan), ("schedule", schedule), ("grid", grid)]
     return [facts([*pairs, *([("evaluation", _evaluation(plan))] if plan.data is not None else [])])]
+
+
+def _other_batches(plan: StudyPlan) -> str:
+    """What else a step may cost; the length of a schedule in steps follows from it."""
+    charged = charged_steps(plan.study)
+    if len(charged) == 1:
+        return ""
+    tokens = plan.schedule_tokens
+    return f"; {tokens // charged[-1]} to {tokens // charged[0]} as stages choose batches and passes"
 
 
 def _trainer(plan: StudyPlan) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from mbo_search.data.summary.data_summary import DataSummary, summarize
 from mbo_search.data.summary.document_samples import DocumentSample, document_samples
 from mbo_search.study.files.files_named import with_base
 from mbo_search.study.spec.base import Description
-from mbo_search.study.spec.segments import resolve_budget
+from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.study import Study
 
 
@@ -35,7 +35,7 @@ def overview_data(study: Study, *, cache: Path, progress: PrepareReporter = tell
         StudyError: If the budget is no whole number of steps and segments.
     """
     study = with_base(study, Path())
-    budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
+    budget = study_budget(study)
     prepared = prepare(study.data, cache, progress)
     summary = summarize(prepared.metadata, study.data, schedule_tokens=budget.total_tokens)
     return DataOverview(summary=summary, samples={split: document_samples(prepared, split) for split in SPLITS})

@@ -21,9 +21,10 @@ from mbo_search.study.checks.custom import refuse_unread
 from mbo_search.study.files.files_named import with_base
 from mbo_search.study.space.ladder import lower_spaces
 from mbo_search.study.space.space import staged_space
+from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.segments import cut, resolve_budget
+from mbo_search.study.spec.segments import cut
 from mbo_search.study.study import Study
 from mbo_search.system.files import remove_leftovers
 from mbo_search.train.runners import GivenRunner, close_runner, runner_for, runner_numerics
@@ -210,7 +211,7 @@ def check_schedules(study: Study) -> None:
     Raises:
         StudyError: If one does not.
     """
-    budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
+    budget = study_budget(study)
     staged_space(study)
     lower_spaces(study)
     for schedule in baselines_of(study).values():

@@ -209,11 +209,12 @@ def _lr_previews(space: Space) -> Sequence[LrPreview]:
 
 def _factors(schedule: Schedule, index: int, space: Space) -> tuple[float, ...]:
     stage = schedule.stages[index]
-    stage_steps = round(stage.share * space.budget.num_segments) * space.budget.steps_per_segment
+    budget = space.budget.of_stage(stage)
+    stage_steps = round(stage.share * budget.num_segments) * budget.steps_per_segment
     clock = StageClock(
         stage_steps=stage_steps,
-        warmup_steps=round(stage.warmup * space.budget.total_steps),
-        budget_steps=space.budget.total_steps,
+        warmup_steps=round(stage.warmup * budget.total_steps),
+        budget_steps=budget.total_steps,
     )
     points = min(_PREVIEW_POINTS, stage_steps)
     steps = (round(point * (stage_steps - 1) / max(1, points - 1)) for point in range(points))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -64,18 +65,22 @@ def measure_speed(
         _, report = trainer.run(None, path.segments, seed, stop)
     if report.reason == "out_of_memory":
         raise _too_large(setup)
-    step_tokens = path.segments[0].tokens // path.segments[0].num_steps
-    return _of_steps(times, step_tokens, report, setup)
+    charged = (segment.step_tokens for segment in path.segments for _ in range(segment.num_steps))
+    return _of_steps(times, charged, report, setup)
 
 
-def _of_steps(times: list[float], step_tokens: int, report: BoundaryReport, setup: TrainSetup) -> SpeedEstimate:
+def _of_steps(
+    times: list[float], charged: Iterable[int], report: BoundaryReport, setup: TrainSetup
+) -> SpeedEstimate:
     """The median step, or all that was trained where there were too few of them."""
-    durations = [after - before for before, after in pairwise(times)][_FIRST_STEPS:]
-    if len(durations) < _LEAST_STEPS:
+    steps = zip(pairwise(times), charged, strict=False)  # those of stages with other batches among them
+    pairs = [((after - before) / tokens, tokens) for (before, after), tokens in steps][_FIRST_STEPS:]
+    if len(pairs) < _LEAST_STEPS:
         # A span that was stopped early may not have been worth saving: its tokens are wasted, and were trained.
         tokens = report.cost.executed_tokens + report.cost.wasted_tokens
         return SpeedEstimate(tokens=tokens, seconds=report.cost.train_seconds)
-    return _with_evaluations(SpeedEstimate(tokens=step_tokens, seconds=statistics.median(durations)), setup)
+    token_seconds, tokens = statistics.median(seconds for seconds, _ in pairs), pairs[0][1]
+    return _with_evaluations(SpeedEstimate(tokens=tokens, seconds=token_seconds * tokens), setup)
 
 
 def _measure_piece(setup: TrainSetup) -> SpeedEstimate | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from mbo_search.store.local import StageStore
 from mbo_search.study.checks.custom import refuse_unread_schedule
 from mbo_search.study.files.schedule_file import ScheduleFile, StudySections
 from mbo_search.study.spec.schedule import Schedule
+from mbo_search.study.spec.segments import passes_of, resolve_budget
 from mbo_search.study.spec.study import LrShapeChoice, OptimizerChoice, StageSpace
 from mbo_search.study.study import Study
 from mbo_search.train.execution.execute import execute
@@ -70,10 +72,19 @@ def setup_of_file(file: ScheduleFile, study: Study, prepared: PreparedData | Non
         StudyError: If the sections contradict each other.
         DataError: If there is too little text for the evaluation windows.
     """
-    setup = resolve_setup(study, prepared, workers=1)
+    setup = _on_whole_steps(resolve_setup(study, prepared, workers=1), file)
     if prepared is None or file.provenance.judged_fingerprint is not None:
         return setup
     return over_whole_split(setup, prepared)
+
+
+def _on_whole_steps(setup: TrainSetup, file: ScheduleFile) -> TrainSetup:
+    """The setup with a budget of which each grid segment is a whole number of every stage's steps."""
+    plain, spec = setup.batch_tokens, file.study.budget
+    charged = (passes_of(stage) * (stage.batch_tokens or plain) for stage in file.schedule.stages)
+    budget = resolve_budget(spec.tokens, spec.grid, plain, math.lcm(plain, *charged) // plain)
+    changes = {"steps_per_segment": budget.steps_per_segment, "unit_steps": budget.unit_steps}
+    return setup.model_copy(update=changes)
 
 
 def train_schedule(

@@ -87,6 +87,8 @@ def _reason(kind: str, model: nn.Module, loss_is_ours: bool) -> str:
     hooks = resolve(named) if isinstance(named, str) else named
     if definition.acts_at_stage_end:
         return "acts where a stage ends, which a request for some steps does not tell"
+    if definition.passes > 1:
+        return "takes two passes over the tokens of a step, where this training takes one"
     if kind == "l2_sp":
         return "needs the first weights of the schedule, which are kept for models of ours only"
     if kind == "dropout" and not dropouts_of(model):

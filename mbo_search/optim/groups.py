@@ -7,7 +7,8 @@ part at all.
 
 Within a part, parameters with one learning rate and one weight decay form a group. A stage may give kinds of blocks
 their own of both (`groups`), and each layer a part of the learning rate of the layer above it (`layer_decay`); the
-factors are multiplied.
+factors are multiplied. Where blocks learn in turn (`cycle`), each has groups of its own, and so optimizers of its
+own: whatever they count stands still while it rests.
 
 References:
     Howard & Ruder 2018, arXiv:1801.06146 (discriminative fine-tuning, each layer at 1 / 2.6 of the rate above it);
@@ -17,11 +18,12 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
+from mbo_search.errors import Problem, StudyError
 from mbo_search.model.blocks import block_of, layers_above, trainable_names
 from mbo_search.optim.implementation import Implementation, implementation_of
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
@@ -36,11 +38,14 @@ class Member:
         name: Its name in the model.
         parameter: Itself.
         decays: Whether weight decay shrinks it.
+        blocks: Positions of the blocks of the stage's `cycle` that hold it; it learns when one of them does, and at
+            every step if there are none.
     """
 
     name: str
     parameter: nn.Parameter
     decays: bool
+    blocks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,7 @@ class ParamGroup:
         implementation: The class that updates them.
         lr_ratio: Their learning rate over the stage's.
         weight_decay: Decoupled weight decay of those that decay.
-        members: At least one.
+        members: At least one; all are in the same blocks of the stage's `cycle`.
     """
 
     part: str
@@ -60,6 +65,11 @@ class ParamGroup:
     lr_ratio: float
     weight_decay: float
     members: tuple[Member, ...]
+
+    def learns(self, blocks: Collection[int] | None) -> bool:
+        """Tell whether they learn while these blocks do; None: all blocks do."""
+        own = self.members[0].blocks
+        return blocks is None or not own or any(block in blocks for block in own)
 
 
 def acting_optimizer(optimizer: str, name: str, num_dimensions: int) -> str:
@@ -82,16 +92,16 @@ def partition_parameters(model: nn.Module, stage: Stage) -> tuple[ParamGroup, ..
         The groups of one or two parts, none of them empty, part by part.
 
     Raises:
-        StudyError: If the stage names blocks that the model does not have.
+        StudyError: If the stage names blocks that the model does not have, or that it does not train.
     """
     names = trainable_names(model, stage.trainable)
-    above = layers_above(model)
+    above, blocks = layers_above(model), _blocks(model, stage, names)
     own: list[Member] = []
     rest: list[Member] = []
     for name, parameter in model.named_parameters():
         if name in names:
             acting = acting_optimizer(stage.optimizer, name, parameter.ndim)
-            member = Member(name=name, parameter=parameter, decays=parameter.ndim >= 2)
+            member = Member(name=name, parameter=parameter, decays=parameter.ndim >= 2, blocks=blocks[name])
             (own if acting == stage.optimizer else rest).append(member)
     _check(names, (*own, *rest))
     auxiliary = OPTIMIZERS[stage.optimizer].auxiliary
@@ -105,12 +115,13 @@ def partition_parameters(model: nn.Module, stage: Stage) -> tuple[ParamGroup, ..
 def _groups(
     part: str, optimizer: str, lr_ratio: float, members: Sequence[Member], stage: Stage, above: Mapping[str, int]
 ) -> Iterator[ParamGroup]:
-    """Members of a part by learning rate and weight decay, in the order of the first of each."""
-    found: dict[tuple[float, float], list[Member]] = {}
+    """Members of a part by learning rate, weight decay and blocks, in the order of the first of each."""
+    found: dict[tuple[float, float, tuple[int, ...]], list[Member]] = {}
     for member in members:
         own = _lr_ratio(stage, member.name, above[member.name])
-        found.setdefault((lr_ratio * own, _weight_decay(stage, member.name)), []).append(member)
-    for (ratio, weight_decay), together in found.items():
+        key = (lr_ratio * own, _weight_decay(stage, member.name), member.blocks)
+        found.setdefault(key, []).append(member)
+    for (ratio, weight_decay, _), together in found.items():
         yield ParamGroup(
             part=part,
             implementation=implementation_of(optimizer),
@@ -118,6 +129,20 @@ def _groups(
             weight_decay=weight_decay,
             members=tuple(together),
         )
+
+
+def _blocks(model: nn.Module, stage: Stage, names: frozenset[str]) -> dict[str, tuple[int, ...]]:
+    """Positions of the blocks of the stage's `cycle` that hold each parameter; each block holds one that learns."""
+    blocks = () if stage.cycle is None else stage.cycle.blocks
+    members = [trainable_names(model, block) & names for block in blocks]
+    problems = [
+        Problem(key="cycle", value=block, rule="names nothing that the stage trains", hint="see its `trainable`")
+        for block, held in zip(blocks, members, strict=True)
+        if not held
+    ]
+    if problems:
+        raise StudyError(problems)
+    return {name: tuple(index for index, held in enumerate(members) if name in held) for name in names}
 
 
 def _lr_ratio(stage: Stage, name: str, layers_above_it: int) -> float:

@@ -94,9 +94,11 @@ def _carry(slots: OptimizerState, name: str, row: HandOverRow, change: _Change, 
         carried.numbers.update({f"{name}/{slot}": number for slot, number in slots.numbers.items()})
         return
     tensors = {
-        slot.target: _CONVERSIONS[slot.conversion](slots.tensors[slot.source], change.old, change.new)
+        slot.target: converted
         for slot in row.carried
         if slot.source in slots.tensors
+        if (converted := _CONVERSIONS[slot.conversion](slots.tensors[slot.source], change.old, change.new))
+        is not None
     }
     if not tensors:
         return
@@ -119,12 +121,19 @@ def _as_first_gradient(gradient: Tensor, change: _Change) -> tuple[dict[str, Ten
     return {"exp_avg": first, "exp_avg_sq": gradient.square() * (1 - change.new["beta2"])}, 1
 
 
-_CONVERSIONS: Mapping[Conversion, Callable[[Tensor, Hparams, Hparams], Tensor]] = MappingProxyType(
+def _mean_along(dimension: int) -> Callable[[Tensor, Hparams, Hparams], Tensor | None]:
+    return lambda tensor, old, new: tensor.mean(dimension, keepdim=True) if tensor.ndim > 1 else None
+
+
+_CONVERSIONS: Mapping[Conversion, Callable[[Tensor, Hparams, Hparams], Tensor | None]] = MappingProxyType(
     {
         "copy": lambda tensor, old, new: tensor,
         "mean_to_sum": lambda tensor, old, new: tensor / (1 - new["momentum"]),
         "mean_to_gradient": lambda tensor, old, new: tensor,
         "sum_to_gradient": lambda tensor, old, new: tensor * (1 - old["momentum"]),
+        "row_means": _mean_along(-1),
+        "column_means": _mean_along(-2),
+        "of_vectors": lambda tensor, old, new: tensor if tensor.ndim < 2 else None,
     }
 )
 

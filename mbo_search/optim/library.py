@@ -2,6 +2,7 @@
 
 Muon      torch.optim.Muon iterates in bfloat16, which a CPU without that arithmetic emulates about twenty
           times slower than float32. Ours iterates in float32 on a CPU and in bfloat16 elsewhere.
+MuonH     torch.optim has no Muon that keeps the norms of the weights.
 Soap      pytorch_optimizer.SOAP keeps its bases column by column, so a base read from a file (row by row) would
           multiply in another order and round otherwise. Ours keeps them row by row. It also accepts a first
           moment that another optimizer left.
@@ -68,13 +69,37 @@ class Muon(torch.optim.Muon):
                     self._update(parameter, parameter.grad, group)
 
     def _update(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        direction = self._direction(parameter, grad, group)
+        parameter.add_(direction, alpha=-group["lr"] * 0.2 * math.sqrt(max(parameter.shape)))
+
+    def _direction(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> Tensor:
+        """Add a gradient to the momentum, and orthogonalize that with a look ahead."""
         slots = self.state[parameter]
         if "momentum_buffer" not in slots:
             slots["momentum_buffer"] = torch.zeros_like(parameter)
         momentum = slots["momentum_buffer"].lerp_(grad, 1 - group["momentum"])
         ahead = grad.lerp(momentum, group["momentum"])
-        direction = orthogonalize(ahead if parameter.device.type == "cpu" else ahead.bfloat16())
-        parameter.add_(direction, alpha=-group["lr"] * 0.2 * math.sqrt(max(parameter.shape)))
+        return orthogonalize(ahead if parameter.device.type == "cpu" else ahead.bfloat16())
+
+
+class MuonH(Muon):
+    """Muon on a sphere: a step of lr times a matrix's norm along the direction, then back to that norm.
+
+    The norm is the Frobenius norm that the matrix has before the step, so all steps keep the first one.
+
+    References:
+        Wen et al. 2026, Fantastic Pretraining Optimizers and Where to Find Them II: Hyperball Optimization,
+        arXiv:2606.16899. Differs from the paper: the norm is read off the weights and not kept beside them, so that
+        a stage goes on from whatever norms it finds.
+    """
+
+    def _update(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        direction = self._direction(parameter, grad, group).to(parameter.dtype)
+        radius, length = parameter.norm(), direction.norm()
+        if group["lr"] == 0 or radius == 0 or length == 0:
+            return
+        parameter.add_(direction * (radius / length), alpha=-group["lr"])
+        parameter.mul_(radius / parameter.norm())
 
 
 class Soap(pytorch_optimizer.SOAP):

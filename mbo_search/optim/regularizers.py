@@ -6,7 +6,8 @@ one, derive from `RegularizerHooks`, override what acts, and name the class in a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar, cast
@@ -77,6 +78,9 @@ class RegularizerHooks:
     draws_in_forward: ClassVar[bool] = False
     """Whether the forward pass draws random numbers, so that the loop seeds them before every micro-batch."""
 
+    copies: ClassVar[int] = 1
+    """Copies of each sequence that a forward pass takes, which are compared."""
+
     def __init__(self, strength: float) -> None:
         self.strength = strength
 
@@ -89,6 +93,16 @@ class RegularizerHooks:
     def objective(self, objective: Tensor, tokens: TokenLosses) -> Tensor:
         """Change the training loss of each token, [N] -> [N]; the reported loss stays plain cross entropy."""
         return objective
+
+    def compare(self, logits: Tensor, others: Tensor) -> Tensor:
+        """A term of the training loss of each token, [N], from the logits of two copies of it, each [N, V]."""
+        raise NotImplementedError("only regularizers that ask for copies compare them")
+
+    def perturb(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Move the weights to where the gradients that count are taken, by those of a first pass.
+
+        The weights are put back behind the second pass. A definition whose class does so has two `passes`.
+        """
 
     def on_gradients(self, parameters: Sequence[nn.Parameter], noise: NoiseSeed) -> None:
         """Change the gradients in place, before they are clipped by their norm; all parameters have one."""
@@ -265,7 +279,14 @@ class Regularizers:
         self.in_force: Mapping[str, RegularizerHooks] = in_force or {}
         self._terms = [one for one in self.in_force.values() if _overrides(one, "objective")]
         self._on_gradients = [one for one in self.in_force.values() if _overrides(one, "on_gradients")]
+        self._perturbing = [one for one in self.in_force.values() if _overrides(one, "perturb")]
+        self._comparing = [one for one in self.in_force.values() if one.copies > 1]
         self.draws_in_forward = any(one.draws_in_forward for one in self.in_force.values())
+
+    @property
+    def copies(self) -> int:
+        """Copies of each sequence that a forward pass takes, one behind the other along the batch."""
+        return max((one.copies for one in self._comparing), default=1)
 
     @property
     def ema(self) -> Ema | None:
@@ -276,6 +297,53 @@ class Regularizers:
     def has_terms(self) -> bool:
         """Return whether the training loss is more than cross entropy."""
         return bool(self._terms)
+
+    def loss_of_copies(self, logits: Sequence[Tensor], targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute what is minimized and what is reported, from the logits of each copy of a batch.
+
+        Args:
+            logits: As in `training_loss`, one a copy.
+            targets: Those of one copy.
+
+        Returns:
+            The mean over the copies of what `training_loss` returns; to the objective is added what comparing the
+            first two copies costs.
+        """
+        if len(logits) == 1:
+            return self.training_loss(logits[0], targets)
+        found = [self.training_loss(one, targets) for one in logits]
+        objective = torch.stack([one for one, _ in found]).mean()
+        rows = [one.flatten(0, -2).float() for one in logits]
+        for one in self._comparing:
+            compared = one.compare(rows[0], rows[1])
+            objective = objective + (compared.mean() if compared.numel() else compared.sum())
+        return objective, torch.stack([loss for _, loss in found]).mean()
+
+    @contextmanager
+    def perturbed(self, parameters: Sequence[nn.Parameter]) -> Iterator[bool]:
+        """Put the weights in place at which a second pass takes its gradients, within the block.
+
+        Args:
+            parameters: Those that learn, with the gradients of a first pass, which are dropped.
+
+        Yields:
+            Whether there is a second pass.
+        """
+        if not self._perturbing:
+            yield False
+            return
+        with torch.no_grad():
+            own = [parameter.detach().clone() for parameter in parameters]
+            for one in self._perturbing:
+                one.perturb(parameters)
+        for parameter in parameters:
+            parameter.grad = None
+        try:
+            yield True
+        finally:
+            with torch.no_grad():
+                for parameter, weight in zip(parameters, own, strict=True):
+                    parameter.copy_(weight)
 
     def training_loss(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Compute what is minimized, and beside it the plain cross entropy that is reported.

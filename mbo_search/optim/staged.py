@@ -52,6 +52,7 @@ class StageOptimizer:
         self._param_groups = param_groups
         self._settings = settings
         self._lr: float | None = None
+        self._learning: tuple[int, ...] | None = None
         self._training_weights: dict[Tensor, Tensor] | None = None
         self._parts = self._build(OptimizerState())
 
@@ -66,11 +67,26 @@ class StageOptimizer:
             for group in part.optimizer.param_groups:
                 group["lr"] = lr * part.param_group.lr_ratio
 
+    def set_learning(self, blocks: tuple[int, ...] | None) -> None:
+        """Let these blocks of the stage's `cycle` learn in the next steps, and the others rest.
+
+        What rests has no gradient, does not decay, and its state and step count stay as they are.
+
+        Args:
+            blocks: Their positions; None: all that the stage trains learns.
+        """
+        if blocks != self._learning:
+            self._learning = blocks
+            for param_group in self._param_groups:
+                learns = param_group.learns(blocks)
+                for member in param_group.members:
+                    member.parameter.requires_grad_(learns)
+
     def step(self) -> None:
         """Shrink the weights by the weight decay, then update them from their gradients, which it may overwrite."""
         assert self._lr is not None, "set_lr comes before the first step after building or importing"
         assert self._training_weights is None, "train_mode comes before a step"
-        for part in self._parts:
+        for part in self._learning_parts():
             lr = self._lr * part.param_group.lr_ratio
             assert all(group["lr"] == lr for group in part.optimizer.param_groups)
             self._decay(part.param_group, lr)
@@ -110,8 +126,9 @@ class StageOptimizer:
         return found
 
     def decayed_weights(self) -> list[Tensor]:
-        """The matrices that regularizers of the weights act on; for schedule-free both y and z."""
-        members = [member for member in self._members() if member.decays]
+        """The matrices that learn, on which regularizers of the weights act; for schedule-free both y and z."""
+        parts = self._learning_parts()
+        members = [member for part in parts for member in part.param_group.members if member.decays]
         weights = [member.parameter.detach() for member in members]
         for optimizer, evaluated in self._with_evaluated_weights():
             weights += twins(optimizer, evaluated, [member.parameter for member in members])
@@ -162,6 +179,9 @@ class StageOptimizer:
             matrices = [member.parameter.detach() for member in param_group.members if member.decays]
             if matrices:
                 torch._foreach_mul_(matrices, 1.0 - lr * param_group.weight_decay)
+
+    def _learning_parts(self) -> list[_Part]:
+        return [part for part in self._parts if part.param_group.learns(self._learning)]
 
     def _members(self) -> Iterator[Member]:
         for param_group in self._param_groups:

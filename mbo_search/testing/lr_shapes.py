@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 from mbo_search.study.catalogue.entries import LrShapeDefinition, StageClock
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
@@ -22,8 +23,24 @@ def check_lr_shape(shape: LrShapeDefinition) -> None:
     for stage_steps, warmup_steps in itertools.product((1, 2, 17, 100), (0, 1, 16)):
         if warmup_steps < stage_steps:
             _check_factors(shape, StageClock(stage_steps=stage_steps, warmup_steps=warmup_steps, budget_steps=200))
-    end = _factors(shape, StageClock(stage_steps=1000, warmup_steps=0, budget_steps=1000))[-1]
+    if shape.imitated is not None:
+        _check_imitated(shape)
+    counted = shape if shape.imitated is None else replace(shape, factor=shape.imitated)
+    end = _factors(counted, StageClock(stage_steps=1000, warmup_steps=0, budget_steps=1000))[-1]
     assert (end < _ANNEALED) == shape.anneals, f"anneals is {shape.anneals}, but the last factor is {end:.3g}"
+
+
+def _check_imitated(shape: LrShapeDefinition) -> None:
+    """The decay that a mean imitates begins at exactly 1 and never rises, so that no coefficient is negative."""
+    assert shape.imitated is not None
+    imitated = replace(shape, factor=shape.imitated)
+    for stage_steps, warmup_steps in itertools.product((1, 2, 17, 100), (0, 1, 16)):
+        if warmup_steps < stage_steps:
+            clock = StageClock(stage_steps=stage_steps, warmup_steps=warmup_steps, budget_steps=200)
+            _check_factors(imitated, clock)
+            factors = _factors(imitated, clock)
+            assert factors[0] == 1.0, f"the imitated decay begins at {factors[0]!r} with {clock}, not at 1"
+            assert factors == sorted(factors, reverse=True), f"the imitated decay rises with {clock}"
 
 
 def _check_factors(shape: LrShapeDefinition, clock: StageClock) -> None:

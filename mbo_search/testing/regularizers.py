@@ -70,17 +70,26 @@ class _Run:
         return self
 
     def _step(self, step: int) -> None:
-        tokens = self.lab.tokens(step)
-        torch.manual_seed(step if self.regularizers.draws_in_forward else self._drawn_before)
-        objective, cross_entropy_sum = self.regularizers.training_loss(self.model(tokens[:, :-1]), tokens[:, 1:])
-        objective.backward()  # type: ignore[no-untyped-call]
+        cross_entropy_sum = self._backward(step)
+        with self.regularizers.perturbed(list(self.model.parameters())) as has_second_pass:
+            if has_second_pass:
+                self._backward(step)
         self.optimizer.set_lr(self.stage.lr)
         noise = NoiseSeed(seed=7, step=step)
         self.regularizers.prepare_gradients(self.model.parameters(), clip_norm=1.0, noise=noise)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.regularizers.after_step(self.model, self.optimizer, self.stage.lr)
-        self.losses.append(float(cross_entropy_sum))
+        self.losses.append(cross_entropy_sum)
+
+    def _backward(self, step: int) -> float:
+        """Add up the gradients of a batch."""
+        tokens, copies = self.lab.tokens(step), self.regularizers.copies
+        torch.manual_seed(step if self.regularizers.draws_in_forward else self._drawn_before)
+        logits = self.model(tokens[:, :-1].repeat(copies, 1)).chunk(copies)
+        objective, cross_entropy_sum = self.regularizers.loss_of_copies(logits, tokens[:, 1:])
+        objective.backward()  # type: ignore[no-untyped-call]
+        return float(cross_entropy_sum)
 
     @property
     def weights(self) -> dict[str, Tensor]:
@@ -89,8 +98,15 @@ class _Run:
 
 
 def _stage(lab: Lab, regularizer: RegularizerDefinition | None, strength: float = 0.0) -> Stage:
-    chosen = () if regularizer is None else (Regularizer(kind=regularizer.name, strength=strength),)
-    return lab.stage("adamw", {"regularizers": chosen})
+    chosen = [] if regularizer is None else [Regularizer(kind=regularizer.name, strength=strength)]
+    return lab.stage("adamw", {"regularizers": [*chosen, *_needed(regularizer)]})
+
+
+def _needed(regularizer: RegularizerDefinition | None) -> list[Regularizer]:
+    """The regularizer without which one would do nothing, if there is any."""
+    if regularizer is None or not regularizer.needs:
+        return []
+    return [Regularizer(kind=regularizer.needs, strength=REGULARIZERS[regularizer.needs].search_high)]
 
 
 def definition_is_sound(regularizer: RegularizerDefinition, lab: Lab) -> None:
@@ -100,12 +116,15 @@ def definition_is_sound(regularizer: RegularizerDefinition, lab: Lab) -> None:
     assert not regularizer.log or regularizer.search_low > 0, "a logarithmic range cannot begin at 0"
     assert regularizer.passes >= 1
     run = _Run(_stage(lab, regularizer, regularizer.search_high), lab)
-    assert isinstance(run.regularizers.in_force[regularizer.name], RegularizerHooks)
+    hooks = run.regularizers.in_force[regularizer.name]
+    assert isinstance(hooks, RegularizerHooks)
+    assert hooks.copies == regularizer.copies, f"copies is {regularizer.copies}, but its class says {hooks.copies}"
 
 
 def acts_as_it_says(regularizer: RegularizerDefinition, lab: Lab) -> None:
     """It changes what is trained if its definition says so, and not by a bit if not."""
-    plain = _Run(_stage(lab, None), lab).train(range(_STEPS)).weights
+    without = lab.stage("adamw", {"regularizers": _needed(regularizer)})
+    plain = _Run(without, lab).train(range(_STEPS)).weights
     strength = regularizer.search_low if regularizer.name == "clip_value" else regularizer.search_high
     regularized = _Run(_stage(lab, regularizer, strength), lab).train(range(_STEPS)).ended().weights
     moved = any(not torch.equal(weight, plain[name]) for name, weight in regularized.items())
@@ -123,7 +142,7 @@ def says_that_it_acts_at_a_stage_end(regularizer: RegularizerDefinition, lab: La
 def is_off_at_zero(regularizer: RegularizerDefinition, lab: Lab) -> None:
     """If strength 0 is the same as not having it, nothing is in force."""
     if regularizer.off_at_zero and regularizer.low == 0:
-        assert not _Run(_stage(lab, regularizer, 0.0), lab).regularizers.in_force
+        assert regularizer.name not in _Run(_stage(lab, regularizer, 0.0), lab).regularizers.in_force
 
 
 def weights_stay_finite(regularizer: RegularizerDefinition, lab: Lab) -> None:

@@ -25,9 +25,10 @@ from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.space.defaults import with_defaults
 from mbo_search.study.space.ladder import SearchName, search_spaces
 from mbo_search.study.space.space import Space, propose
+from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.segments import BudgetSteps, Segment, cut, resolve_budget
+from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
 from mbo_search.study.spec.study import (
     BudgetSpec,
     DataSpec,
@@ -85,7 +86,7 @@ def make_study(num_stages: int = 3, name: str = "built") -> Study:
 
 def make_setup(study: Study) -> TrainSetup:
     """What resolving the study on some machine might have given; its data folder does not exist."""
-    budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
+    budget = study_budget(study)
     return TrainSetup(
         model=study.model,
         vocab_size=1024,
@@ -95,6 +96,7 @@ def make_setup(study: Study) -> TrainSetup:
         num_segments=budget.num_segments,
         steps_per_segment=budget.steps_per_segment,
         batch_tokens=budget.batch_tokens,
+        unit_steps=budget.unit_steps,
         block_tokens=study.model.context,
         micro_batch=8,
         precision="float32",
@@ -198,11 +200,11 @@ def _confirmed(
 
 
 def _record(study: Study, schedule: Schedule, fields: dict[str, Any]) -> tuple[TrialRecord, list[CurveRow]]:
-    budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
+    budget = study_budget(study)
     fields = {"seed": study.seed, **fields}
     segments = cut(schedule, budget)
     end = _end(fields)
-    kept = [segment for segment in segments if segment.last_step <= end["share"] * budget.total_steps]
+    kept = [segment for segment in segments if segment.index + 1 <= end["share"] * budget.num_segments]
     final = _final_loss(schedule, fields["seed"])
     curve = [_row(segment, final, budget) for segment in kept]
     keys = segment_keys(f"{fields['seed']:064x}", segments)
@@ -285,11 +287,11 @@ def _final_loss(schedule: Schedule, seed: int) -> float:
 
 
 def _row(segment: Segment, final: float, budget: BudgetSteps) -> CurveRow:
-    progress = segment.last_step / budget.total_steps
+    progress = (segment.index + 1) / budget.num_segments
     loss = final + 3.5 * (1 - progress) ** 2 * math.exp(-2.5 * progress)
     return CurveRow(
         step=segment.last_step,
-        tokens=segment.last_step * budget.batch_tokens,
+        tokens=segment.tokens_at(segment.last_step),
         stage=segment.stage_index,
         lr=segment.lr(segment.last_step - 1),
         train_loss=loss - 0.04,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,7 +16,7 @@ from mbo_search.model.language_model import LanguageModel
 from mbo_search.optim.implementation import evaluates_a_mean
 from mbo_search.study.spec.segments import Segment
 from mbo_search.train.asked import asked_on_device
-from mbo_search.train.averages import weights_in_place
+from mbo_search.train.averages import WeightMean, weights_in_place
 from mbo_search.train.device import autocast
 from mbo_search.train.setup.eval_text import evaluation_rows
 from mbo_search.train.setup.setup import TrainSetup
@@ -59,7 +60,7 @@ def finish_segment(state: TrainState, segment: Segment, eval_set: EvalSet) -> Cu
     state.sums, state.mean = SegmentSums(), None if segment.ends_stage else state.mean
     return CurvePoint(
         step=state.step,
-        tokens=state.step * segment.batch_tokens,
+        tokens=segment.tokens_at(state.step),
         lr=segment.lr(segment.last_step - 1),
         train_loss=sums.loss_sum / sums.num_tokens,
         grad_norm=sums.grad_norm_sum / sums.num_steps,
@@ -71,24 +72,31 @@ def finish_segment(state: TrainState, segment: Segment, eval_set: EvalSet) -> Cu
 def measure(state: TrainState, segment: Segment, eval_set: EvalSet) -> Metrics:
     """Evaluate the weights that would be exported, and at a stage end the averaged ones as well.
 
+    Those are a mean that imitates a decay, as far as it has come, where a stage keeps one.
+
     Raises:
         TrialError: If a loss is not finite.
     """
     assert state.optimizer is not None
     state.optimizer.eval_mode()
-    metrics = _evaluate(state, eval_set)
+    with nullcontext() if state.stage_mean is None else _in_place(state, state.stage_mean):
+        metrics = _evaluate(state, eval_set)
     state.optimizer.train_mode()
     if not segment.ends_stage:
         return metrics
     averaged_loss = metrics.loss if evaluates_a_mean(segment.stage.optimizer) else None
     ema_loss = None
     if state.mean is not None:
-        with weights_in_place(state.model, state.mean.export_state()):
+        with _in_place(state, state.mean):
             averaged_loss = _evaluate(state, eval_set).loss
     if state.ema is not None:
         with weights_in_place(state.model, state.ema.export_state()):
             ema_loss = _evaluate(state, eval_set).loss
     return replace(metrics, averaged_loss=averaged_loss, ema_loss=ema_loss)
+
+
+def _in_place(state: TrainState, mean: WeightMean) -> AbstractContextManager[None]:
+    return weights_in_place(state.model, mean.export_state())
 
 
 def _evaluate(state: TrainState, eval_set: EvalSet) -> Metrics:

@@ -13,17 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mbo_search.data.batches import TrainingStream
 from mbo_search.errors import TrialError
 from mbo_search.optim.regularizers import NoiseSeed
 from mbo_search.optim.staged import StageOptimizer
 from mbo_search.study.spec.segments import Segment
-from mbo_search.train.asked import asked_on_device
+from mbo_search.train.asked import Asked, asked_on_device
 from mbo_search.train.device import autocast, seed_noise
 from mbo_search.train.distributed.team import Team
-from mbo_search.train.segment_start import begin_segment
+from mbo_search.train.segment_start import begin_segment, continue_within
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import TrainState
 from mbo_search.trial.reports import Stop
@@ -86,13 +86,24 @@ def train_segment(
     """
     if state.segment_index != segment.index:
         begin_segment(state, segment, context.setup, context.seed)
+    elif state.stage != segment.stage:
+        continue_within(state, segment, context.setup)
     while state.step < segment.last_step:
         if context.team.agree(stop):
             return False
         observe(_train_step(state, segment, context))
     if segment.ends_stage:
-        state.regularizers.at_stage_end(state.model, _optimizer(state))
+        _end_stage(state)
     return True
+
+
+def _end_stage(state: TrainState) -> None:
+    """Put the weights in place with which the stage ends."""
+    optimizer = _optimizer(state)
+    state.regularizers.at_stage_end(state.model, optimizer)
+    if state.stage_mean is not None:
+        optimizer.replace_weights(state.stage_mean.export_state())
+        state.stage_mean = None
 
 
 def _train_step(state: TrainState, segment: Segment, context: StepContext) -> StepReport:
@@ -100,11 +111,15 @@ def _train_step(state: TrainState, segment: Segment, context: StepContext) -> St
 
     lr = segment.lr(step)
     optimizer.set_lr(lr)
+    optimizer.set_learning(segment.learning_blocks(step))
 
     num_targets = _num_targets(state, segment, context)
     loss_sum = _forward_backward(state, segment, context)
     loss = loss_sum / num_targets
     learning = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
+    with state.regularizers.perturbed(learning) as has_second_pass:
+        if has_second_pass:
+            _forward_backward(state, segment, context)
     noise = NoiseSeed(seed=context.seed, step=step)
     grad_norm = state.regularizers.prepare_gradients(learning, clip_norm=stage.clip_norm, noise=noise)
     _guard(state, loss, grad_norm)
@@ -114,6 +129,9 @@ def _train_step(state: TrainState, segment: Segment, context: StepContext) -> St
     state.regularizers.after_step(state.model, optimizer, lr)
     if state.mean is not None:
         state.mean.update()
+    share = segment.mean_share(step)
+    if state.stage_mean is not None and share:
+        state.stage_mean.move(share)
 
     state.step += 1
     state.position_tokens += segment.batch_tokens
@@ -123,8 +141,12 @@ def _train_step(state: TrainState, segment: Segment, context: StepContext) -> St
 
 def _num_targets(state: TrainState, segment: Segment, context: StepContext) -> int:
     """Tokens that are predicted in a step, over all processes of the team."""
-    row_tokens = context.setup.own_model.context
+    row_tokens = _row_tokens(segment, context)
     return context.stream.num_targets(state.position_tokens, segment.batch_tokens // row_tokens, row_tokens)
+
+
+def _row_tokens(segment: Segment, context: StepContext) -> int:
+    return segment.stage.context or context.setup.own_model.context
 
 
 def _forward_backward(state: TrainState, segment: Segment, context: StepContext) -> float:
@@ -135,27 +157,33 @@ def _forward_backward(state: TrainState, segment: Segment, context: StepContext)
     Returns:
         The sum of the cross entropies of all targets, in nats.
     """
-    setup, team = context.setup, context.team
-    part = team.part(segment.batch_tokens // setup.own_model.context)
-    position_tokens = state.position_tokens + part.start * setup.own_model.context
-    batch = context.stream.batch(position_tokens, len(part), setup.own_model.context)
+    setup, team, row_tokens = context.setup, context.team, _row_tokens(segment, context)
+    part = team.part(segment.batch_tokens // row_tokens)
+    batch = context.stream.batch(state.position_tokens + part.start * row_tokens, len(part), row_tokens)
+    rows = setup.micro_batch * setup.own_model.context // row_tokens  # as many tokens, whatever the rows' length
     team_targets = _num_targets(state, segment, context) / team.size
     sums: list[Tensor] = []
-    for first in range(0, len(part), setup.micro_batch):
-        last = min(first + setup.micro_batch, len(part))
+    for first in range(0, len(part), rows):
+        last = min(first + rows, len(part))
         micro = asked_on_device(batch.rows(first, last), setup.device)
         if state.regularizers.draws_in_forward or state.model.draws_in_forward:
-            number = (part.start + first) // setup.micro_batch
+            number = (part.start + first) // rows
             seed_noise(setup.device, _noise_seed(context.seed, state.step, number))
         with team.averaging(state.model, is_last=last == len(part)) as model:
             with autocast(setup.device, setup.precision):
-                logits_BTV = model(micro.inputs_BT)
-            logits_NV = micro.of_asked(logits_BTV)
-            objective, cross_entropy_sum = state.regularizers.training_loss(logits_NV, micro.targets_N)
+                logits = _logits_of_copies(model, micro, state.regularizers.copies)
+            objective, cross_entropy_sum = state.regularizers.loss_of_copies(logits, micro.targets_N)
             share = len(micro.targets_N) / team_targets
             (objective * share).backward()  # type: ignore[no-untyped-call]
         sums.append(cross_entropy_sum)
     return team.sum(float(torch.stack(sums).double().sum()))
+
+
+def _logits_of_copies(model: nn.Module, micro: Asked, copies: int) -> list[Tensor]:
+    """Logits of the asked places of each copy of a batch; whatever is drawn at random differs between copies."""
+    if copies == 1:
+        return [micro.of_asked(model(micro.inputs_BT))]
+    return [micro.of_asked(logits_BTV) for logits_BTV in model(micro.inputs_BT.repeat(copies, 1)).chunk(copies)]
 
 
 def _guard(state: TrainState, loss: float, grad_norm: float) -> None:

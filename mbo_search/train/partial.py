@@ -164,9 +164,9 @@ class PartialSaver:
 
     NOTE_SECONDS = 0.2
 
-    def __init__(self, partial: Partial, *, step: int, span_steps: int, batch_tokens: int) -> None:
+    def __init__(self, partial: Partial, *, step: int, span_steps: int, step_tokens: int) -> None:
         came_to_step, lost_tokens = partial.read_progress()
-        self.wasted_tokens = lost_tokens + max(0, came_to_step - step) * batch_tokens
+        self.wasted_tokens = lost_tokens + max(0, came_to_step - step) * step_tokens
         self.write_seconds = 0.0
         self._partial = partial
         self._first_step = step

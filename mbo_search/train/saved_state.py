@@ -34,8 +34,9 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.schedule import Stage
+from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.system.files import open_to_others, read_json
-from mbo_search.train.averages import SegmentMean
+from mbo_search.train.averages import SegmentMean, StageMean
 from mbo_search.train.kept_weights import (
     Shapes,
     base_of,
@@ -54,6 +55,7 @@ _OPTIMIZER = "optimizer.safetensors"
 _AVERAGES = "averages.safetensors"
 _STATE = "state.json"
 _MEAN = "mean/"
+_STAGE_MEAN = "stage_mean/"
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
@@ -79,6 +81,7 @@ class SavedState(Description):
         high_losses: Steps in a row with a high loss.
         sums: Sums of the segment so far.
         mean_steps: Steps in the mean of the weights over the segment; None where none is kept.
+        has_stage_mean: Whether it holds a mean of the weights that is to take their place.
         optimizer_numbers: What of the optimizer's state is a number.
         adapter: Adapters beside the model's weights; None: it has none.
         base: Digest of the pretrained weights that are not in it, as no stage has trained them; None: all are.
@@ -92,6 +95,7 @@ class SavedState(Description):
     high_losses: int = Field(ge=0)
     sums: SavedSums
     mean_steps: int | None = Field(default=None, ge=0)
+    has_stage_mean: bool = Field(default=False, exclude_if=lambda found: not found)
     optimizer_numbers: dict[str, bool | int | float]
     adapter: Adapter | None = Field(default=None, exclude_if=lambda found: found is None)
     base: str | None = Field(default=None, exclude_if=lambda found: found is None)
@@ -132,6 +136,7 @@ def save_state(state: TrainState, folder: Path) -> None:
             num_steps=state.sums.num_steps,
         ),
         mean_steps=state.mean.count if state.mean else None,
+        has_stage_mean=state.stage_mean is not None,
         optimizer_numbers=exported.numbers,
         adapter=state.model.adapter,
         base=base_of(state.model),
@@ -147,22 +152,24 @@ def load_state(folder: Path, setup: TrainSetup) -> TrainState:
     """
     saved = _read_saved(folder / _STATE)
     state = TrainState(model=_read_model(saved, folder / _WEIGHTS, setup))
-    _load_optimizer(state, saved, folder, budget_steps=setup.budget().total_steps)
+    _load_optimizer(state, saved, folder, setup.budget())
     state.stage = saved.stage
     state.step, state.position_tokens = saved.step, saved.position_tokens
     state.segment_index, state.high_losses = saved.segment_index, saved.high_losses
     state.sums = SegmentSums(**saved.sums.model_dump())
     state.mean = None if saved.mean_steps is None else SegmentMean(state.model)
+    state.stage_mean = StageMean(state.model) if saved.has_stage_mean else None
     _load_averages(state, saved.mean_steps or 0, folder / _AVERAGES)
     return state
 
 
-def _load_optimizer(state: TrainState, saved: SavedState, folder: Path, *, budget_steps: int) -> None:
+def _load_optimizer(state: TrainState, saved: SavedState, folder: Path, budget: BudgetSteps) -> None:
     """Give a state its optimizer and regularizers; what was read is let go before the averages are."""
     tensors = _read_tensors(
         folder / _OPTIMIZER, lambda shapes: _check_optimizer(state.model, shapes, saved.optimizer_numbers)
     )
     try:
+        budget_steps = budget.of_stage(saved.stage).total_steps
         state.optimizer = build_optimizer(state.model, saved.stage, budget_steps=budget_steps)
         state.optimizer.import_state(OptimizerState(tensors, dict(saved.optimizer_numbers)))
         _check_trained(state.model, folder)
@@ -211,8 +218,13 @@ def _read_model(saved: SavedState, path: Path, setup: TrainSetup) -> LanguageMod
 
 
 def _averages(state: TrainState) -> dict[str, Tensor]:
-    mean = {} if state.mean is None else state.mean.export_state()
-    return state.regularizers.export_state() | {f"{_MEAN}{name}": tensor for name, tensor in mean.items()}
+    means = {_MEAN: state.mean, _STAGE_MEAN: state.stage_mean}
+    return state.regularizers.export_state() | {
+        f"{prefix}{name}": tensor
+        for prefix, mean in means.items()
+        if mean is not None
+        for name, tensor in mean.export_state().items()
+    }
 
 
 def _load_averages(state: TrainState, mean_steps: int, path: Path) -> None:
@@ -223,8 +235,13 @@ def _load_averages(state: TrainState, mean_steps: int, path: Path) -> None:
     averages = left_out | _read_tensors(path, lambda shapes: _check_averages(left_out, needed, shapes))
     state.regularizers.import_state(averages)
     if state.mean is not None:
-        mean = {name.removeprefix(_MEAN): average for name, average in averages.items() if name.startswith(_MEAN)}
-        state.mean.import_state(mean, mean_steps)
+        state.mean.import_state(_without_prefix(averages, _MEAN), mean_steps)
+    if state.stage_mean is not None:
+        state.stage_mean.import_means(_without_prefix(averages, _STAGE_MEAN))
+
+
+def _without_prefix(averages: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): one for name, one in averages.items() if name.startswith(prefix)}
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -7,7 +7,7 @@ from mbo_search.optim.implementation import evaluates_a_mean
 from mbo_search.optim.regularizers import begin_regularizers
 from mbo_search.optim.staged import StageOptimizer, build_optimizer
 from mbo_search.study.spec.segments import Segment
-from mbo_search.train.averages import SegmentMean
+from mbo_search.train.averages import SegmentMean, StageMean
 from mbo_search.train.kept_weights import note_trained
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import SegmentSums, TrainState
@@ -21,14 +21,30 @@ def begin_segment(state: TrainState, segment: Segment, setup: TrainSetup, seed: 
     if segment.hand_over == "start" and segment.stage.adapter is not None and state.model.adapter is None:
         state.model.attach(segment.stage.adapter, seed)
     assert state.step == segment.first_step, (state.step, segment.first_step)
+    if state.optimizer is not None:
+        state.optimizer.set_learning(None)  # what rests now is trained by the stage all the same
     if state.optimizer is None or state.stage != segment.stage or segment.hand_over != "continue":
-        state.optimizer = _begin_stage(state, segment, setup.budget().total_steps)
+        state.optimizer = _begin_stage(state, segment)
     note_trained(state.model)
     state.regularizers = begin_regularizers(state.model, segment.stage, state.regularizers)
     state.stage = segment.stage
     state.sums = SegmentSums()
     state.mean = SegmentMean(state.model) if needs_mean(segment, setup) else None
+    state.stage_mean = (state.stage_mean or StageMean(state.model)) if segment.mean_shares else None
     state.segment_index = segment.index
+
+
+def continue_within(state: TrainState, segment: Segment, setup: TrainSetup) -> None:
+    """Put a segment's strategy in force within it, on a state that another schedule left there.
+
+    The two train alike up to the segment's end, so nothing but the stage's own words and its division into blocks
+    changes.
+    """
+    assert state.optimizer is not None
+    exported = state.optimizer.export_state()
+    state.optimizer = build_optimizer(state.model, segment.stage, budget_steps=setup.budget().total_steps)
+    state.optimizer.import_state(exported)
+    state.stage = segment.stage
 
 
 def needs_mean(segment: Segment, setup: TrainSetup) -> bool:
@@ -39,11 +55,12 @@ def needs_mean(segment: Segment, setup: TrainSetup) -> bool:
     schedule-free optimizers, whose evaluated weights are a mean already.
     """
     may_end = segment.ends_stage or segment.index + 1 in setup.branch_points
-    is_boundary = may_end and segment.last_step < setup.budget().total_steps
+    is_boundary = may_end and segment.index + 1 < setup.num_segments
     return is_boundary and not evaluates_a_mean(segment.stage.optimizer)
 
 
-def _begin_stage(state: TrainState, segment: Segment, budget_steps: int) -> StageOptimizer:
+def _begin_stage(state: TrainState, segment: Segment) -> StageOptimizer:
+    budget_steps = segment.clock.budget_steps
     if state.optimizer is None or state.stage is None:
         assert segment.hand_over == "start", segment.hand_over
         return build_optimizer(state.model, segment.stage, budget_steps=budget_steps)

@@ -32,7 +32,6 @@ class SpanTrainer:
         self.partial = partial
         self.key = key
         self._eval_set = eval_set
-        self._batch_tokens = segments[0].batch_tokens
         self._state: TrainState | None = None
         self._saver: PartialSaver | None = None
         self._points: list[CurvePoint] = []
@@ -68,9 +67,8 @@ class SpanTrainer:
         """Start the clock on a state."""
         self._state = state
         steps_left = self.segments[-1].last_step - state.step
-        self._saver = PartialSaver(
-            self.partial, step=state.step, span_steps=steps_left, batch_tokens=self._batch_tokens
-        )
+        step_tokens = self.segments[0].step_tokens  # a span is of one stage
+        self._saver = PartialSaver(self.partial, step=state.step, span_steps=steps_left, step_tokens=step_tokens)
         self._began = time.monotonic()
 
     def segments_left(self) -> list[Segment]:
@@ -119,7 +117,7 @@ class SpanTrainer:
 
     def _observe(self, segment: Segment, report: StepReport) -> None:
         assert self._saver is not None
-        self._executed_tokens += self._batch_tokens
+        self._executed_tokens += segment.step_tokens
         self._series.add(segment, report)
         if self._saver.is_due(report.step):
             self._saver.save(self.state, self._record())

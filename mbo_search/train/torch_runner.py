@@ -201,7 +201,7 @@ class TorchStageRunner:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        if state.step < self._setup.budget().total_steps:
+        if state.segment_index + 1 < self._setup.num_segments:
             self._kept = KeptState(key, state)
         return folder
 

@@ -8,7 +8,7 @@ from mbo_search.model.language_model import LanguageModel
 from mbo_search.optim.regularizers import Ema, Regularizers
 from mbo_search.optim.staged import StageOptimizer
 from mbo_search.study.spec.schedule import Stage
-from mbo_search.train.averages import SegmentMean
+from mbo_search.train.averages import SegmentMean, StageMean
 
 
 @dataclass(slots=True)
@@ -50,6 +50,7 @@ class TrainState:
         sums: Sums of the segment so far.
         regularizers: Those of the stage in force, with what they remember.
         mean: Mean of the weights over the segment, where one is measured at its end.
+        stage_mean: Mean of the weights that takes their place at the stage's end, from where it has begun.
     """
 
     model: LanguageModel
@@ -62,6 +63,7 @@ class TrainState:
     sums: SegmentSums = field(default_factory=SegmentSums)
     regularizers: Regularizers = field(default_factory=Regularizers)
     mean: SegmentMean | None = None
+    stage_mean: StageMean | None = None
 
     @property
     def ema(self) -> Ema | None:

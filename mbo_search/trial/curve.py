@@ -48,20 +48,22 @@ def curve_rows(segments: Sequence[Segment], points: Iterable[CurvePoint]) -> tup
     return tuple(rows)
 
 
-def step_rows(steps: Iterable[StepMean], batch_tokens: int) -> tuple[StepRow, ...]:
-    """The course of a schedule's training, as thin as it was recorded."""
+def step_rows(segments: Sequence[Segment], steps: Iterable[StepMean]) -> tuple[StepRow, ...]:
+    """The course of a schedule's training, as thin as it was recorded; no mean reaches over a segment's end."""
     rows: list[StepRow] = []
     seconds = 0.0
     for found in steps:
         seconds += found.seconds
+        segment = next(segment for segment in segments if found.step <= segment.last_step)
+        num_tokens = found.num_steps * segment.step_tokens
         rows.append(
             StepRow(
                 step=found.step,
-                tokens=found.step * batch_tokens,
+                tokens=segment.tokens_at(found.step),
                 seconds=seconds,
                 train_loss=found.train_loss,
                 grad_norm=found.grad_norm,
-                tokens_per_second=found.num_steps * batch_tokens / found.seconds if found.seconds > 0 else None,
+                tokens_per_second=num_tokens / found.seconds if found.seconds > 0 else None,
             )
         )
     return tuple(rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mbo_search.advising.next_study import dump_next, follow
 from mbo_search.advising.offers import NewOffer
 from mbo_search.advising.places import new_setting
@@ -28,8 +30,9 @@ def halved(parameter):
     return NewOffer(parameter=parameter, offer=Range(low=parameter.low, high=middle), reasons=(WHY,))
 
 
-def test_every_setting_has_a_key():
-    study = load_study(example_path("three-stage-full"))
+@pytest.mark.parametrize("name", ["three-stage-full", "batch-ramp"])
+def test_every_setting_has_a_key(name):
+    study = load_study(example_path(name))
     for parameter in searched(study).values():
         stage = stage_with_defaults(study, int(parameter.name.split("/")[1]))
         assert new_setting(stage, parameter.name, halved(parameter).offer), parameter.name
@@ -49,6 +52,19 @@ def test_a_setting_changes_alone():
             *after,
             f"stage/{int(stage[-1]) + 1}/hand_over",
         }
+
+
+def test_further_settings_of_a_stage_change_as_well():
+    cycles = [{"blocks": ["attention", "mlp"], "tokens": [5120, 10240]}, "off"]
+    study = load_study(
+        example_path("quickstart"), [f"stages.1.cycle={cycles}", "stages.0.batch_tokens=[512, 1024]"]
+    )
+    known = searched(study)
+    shorter = [halved(one) for name, one in known.items() if name.endswith(("/cycle", "/batch_tokens"))]
+    assert len(shorter) == 2
+    found = follow(study, shorter, None)
+    assert len(found.changes) == 2, found.kept
+    assert not {one.parameter.name for one in shorter} & searched(found.study).keys()
 
 
 def test_settings_go_with_what_they_belong_to():

@@ -34,7 +34,7 @@ def test_the_first_steps_do_not_count(tiny_root):
     study = tiny_study(tiny_root)
     plan = make_plan(study, cache=tiny_root / "cache", backend="local")
     times = [0.0, 9.0, 12.0, 12.1, 12.2, 12.3, 20.0, 20.1]
-    found = module._of_steps(times, 64, None, plan.setup)
+    found = module._of_steps(times, [64] * 7, None, plan.setup)
     share = plan.setup.points * plan.setup.evaluation_tokens / plan.setup.budget().total_tokens
     assert found.tokens == 64
     assert found.seconds == pytest.approx(0.1 * (1 + 0.4 * share))

@@ -52,11 +52,14 @@ def expected_slots(source, target, old, weight):
             "lion": lambda: tensors["exp_avg"],
             "soap": lambda: tensors["exp_avg"],
             "muon": lambda: tensors["momentum_buffer"],
+            "muonh": lambda: tensors["momentum_buffer"],
             "sgd_nesterov": lambda: tensors["momentum_buffer"] * (1 - 0.9),
         }
         mean = means[source]()
         beta1, beta2 = (OPTIMIZERS[target].hparams[beta].default for beta in ("beta1", "beta2"))
         return with_product(target, 1, {"exp_avg": mean * (1 - beta1), "exp_avg_sq": mean.square() * (1 - beta2)})
+    if {source, target} == {"muon", "muonh"}:
+        return {"momentum_buffer": tensors["momentum_buffer"]}, {}
     assert source in ADAM
     first, second, step = tensors["exp_avg"], tensors["exp_avg_sq"], numbers["step"]
     return {
@@ -68,8 +71,16 @@ def expected_slots(source, target, old, weight):
         "lion": ({"exp_avg": first}, {}),
         "sgd_nesterov": ({"momentum_buffer": first / (1 - 0.9)}, {}),
         "muon": ({"momentum_buffer": first}, {}),
+        "muonh": ({"momentum_buffer": first}, {}),
+        "adafactor": (factored(second), {"step": step}),
         "soap": ({"exp_avg": first * (1 - 0.95)}, {"step": 1}),
     }[target]
+
+
+def factored(second):
+    if second.ndim < 2:
+        return {"variance": second}
+    return {"row_var": second.mean(1, keepdim=True), "col_var": second.mean(0, keepdim=True)}
 
 
 def with_product(target, step, tensors):

@@ -57,6 +57,7 @@ def adam_step(weight, grad, slots, t, *, beta1=0.9, beta2=0.95):
     ("name", "library"),
     [
         ("sgd_nesterov", lambda groups: torch.optim.SGD(groups, lr=LR, momentum=0.9, nesterov=True)),
+        ("adafactor", lambda groups: torch.optim.Adafactor(groups, lr=LR)),
         ("adam", lambda groups: torch.optim.Adam(groups, lr=LR, betas=(0.9, 0.95))),
         ("adamw", lambda groups: torch.optim.AdamW(groups, lr=LR, betas=(0.9, 0.95))),
         (
@@ -75,7 +76,7 @@ def test_agrees_with_torch(name, library, lab):
     for step in range(STEPS):
         optimizer.zero_grad()
         lab.loss(model, step).backward()
-        if name == "sgd_nesterov":
+        if name in ("adafactor", "sgd_nesterov"):
             for matrix in matrices:
                 matrix.data.mul_(1 - LR * DECAY)
         optimizer.step()
@@ -103,6 +104,27 @@ def test_muon_is_the_orthogonalized_momentum_and_adamw_for_the_rest(lab):
         return shrunk(weight) - LR * 0.2 * math.sqrt(max(weight.shape)) * (u @ s.diag() @ v)
 
     assert_same(run_ours(lab, "muon"), run_reference(lab, update), rtol=1e-5)
+
+
+def test_muonh_turns_hidden_matrices_and_keeps_their_norms(lab):
+    lengths = {}
+
+    def update(name, weight, grad, slots, t):
+        if not hidden(name, weight):
+            ratio = 0.2 * LR
+            slots["m"] = 0.9 * slots.get("m", 0.0) + 0.1 * grad
+            slots["v"] = 0.95 * slots.get("v", 0.0) + 0.05 * grad**2
+            return weight - ratio * (slots["m"] / (1 - 0.9**t)) / ((slots["v"] / (1 - 0.95**t)).sqrt() + 1e-8)
+        slots["b"] = 0.95 * slots.get("b", 0.0) + 0.05 * grad
+        direction = orthogonalize(0.95 * slots["b"] + 0.05 * grad)
+        radius = lengths.setdefault(name, weight.norm())
+        turned = weight - LR * radius * direction / direction.norm()
+        return radius * turned / turned.norm()
+
+    ours = run_ours(lab, "muonh")
+    assert_same(ours, run_reference(lab, update))
+    for name, length in lengths.items():
+        torch.testing.assert_close(ours[name].norm(), length)
 
 
 def test_muon_agrees_with_torch_up_to_its_bfloat16(lab):

@@ -50,12 +50,13 @@ def test_an_example_begins_with_what_it_asks(name):
     assert text.count("#") > 10
 
 
-def test_the_full_example_uses_the_whole_catalogue():
-    study = load_study(example_path("three-stage-full"))
-    assert {choice.name for choice in study.stage_defaults.optimizer} == set(OPTIMIZERS)
-    kinds = {choice.kind for choices in study.stage_defaults.regularizers for choice in choices}
+def test_the_full_example_and_that_of_averages_use_the_whole_catalogue():
+    full, averaging = (load_study(example_path(name)) for name in ("three-stage-full", "averaging"))
+    settings = (full.stage_defaults, *averaging.stages)
+    assert {choice.name for one in settings for choice in one.optimizer} == set(OPTIMIZERS)
+    kinds = {choice.kind for one in settings for choices in one.regularizers or () for choice in choices}
     assert kinds == set(REGULARIZERS) - OF_PRETRAINED_MODELS
-    assert (study.search.trials, study.confirm.seeds) == (60, 6)
+    assert (full.search.trials, full.confirm.seeds) == (60, 6)
 
 
 def test_the_texts_of_the_own_text_example_are_english_and_chinese():

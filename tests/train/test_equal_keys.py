@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.spec.dimensions.cycle import BlockCycle
 from mbo_search.study.spec.schedule import Regularizer, Schedule, Stage
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.setup.setup import TrainSetup
@@ -22,16 +23,25 @@ def pairs(draw: st.DrawFn) -> tuple[Schedule, Schedule]:
     optimizers = draw(st.lists(st.sampled_from(["adamw", "muon", "lion", "sf_adamw"]), min_size=2, max_size=2))
     blocks = draw(st.lists(st.sampled_from(["embeddings", "attention", "mlp", "norms"]), min_size=1, unique=True))
     kept = draw(st.sets(st.sampled_from(_OFF), max_size=2))
+    cycle = draw(_cycles(blocks)) if len(blocks) > 1 else None
     plain, other = [], []
     for index, optimizer in enumerate(optimizers):
         more = {
             "hand_over": draw(st.sampled_from(["carry", "reset"])) if optimizers[0] == optimizers[1] else "reset"
         }
-        stage = make_stage(f"s{index}", 0.5, optimizer, trainable="+".join(blocks), **(more if index else {}))
+        stage = make_stage(
+            f"s{index}", 0.5, optimizer, trainable="+".join(blocks), cycle=cycle, **(more if index else {})
+        )
         regularizers = tuple(Regularizer(kind=kind, strength=1e-3) for kind in sorted(kept))
         plain.append(stage.model_copy(update={"regularizers": regularizers}))
         other.append(draw(_otherwise(plain[-1], is_last=index == 1)))
     return make_schedule(*plain), make_schedule(*other)
+
+
+def _cycles(blocks: list[str]) -> st.SearchStrategy[BlockCycle | None]:
+    divided = ("+".join(blocks[:-1]), blocks[-1])
+    mode = st.sampled_from(["turns", "thaw", "freeze"])
+    return st.none() | st.builds(BlockCycle, blocks=st.just(divided), tokens=st.sampled_from([96, 250]), mode=mode)
 
 
 def _otherwise(stage: Stage, *, is_last: bool) -> st.SearchStrategy[Stage]:
@@ -39,12 +49,16 @@ def _otherwise(stage: Stage, *, is_last: bool) -> st.SearchStrategy[Stage]:
     off = st.sets(st.sampled_from([kind for kind in _OFF if kind not in kinds]), max_size=3)
     ema = st.just(()) if is_last else st.sampled_from([(), (Regularizer(kind="ema", strength=0.9),)])
     blocks = st.permutations(stage.trainable.split("+")).map("+".join)
+    first, last = ("", "") if stage.cycle is None else stage.cycle.blocks
+    turns = st.permutations(first.split("+")).map(lambda parts: (" + ".join([*parts, parts[0]]), last))
 
-    def build(off: set[str], ema: tuple[Regularizer, ...], trainable: str) -> Stage:
+    def build(off: set[str], ema: tuple[Regularizer, ...], trainable: str, turns: tuple[str, ...]) -> Stage:
         more = (*ema, *(Regularizer(kind=kind, strength=0.0) for kind in sorted(off)))
-        return stage.model_copy(update={"regularizers": (*more, *stage.regularizers), "trainable": trainable})
+        cycle = None if stage.cycle is None else stage.cycle.model_copy(update={"blocks": turns})
+        changes = {"regularizers": (*more, *stage.regularizers), "trainable": trainable, "cycle": cycle}
+        return stage.model_copy(update=changes)
 
-    return st.builds(build, off, ema, blocks)
+    return st.builds(build, off, ema, blocks, turns)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

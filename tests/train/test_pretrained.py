@@ -45,6 +45,7 @@ SCHEDULE = make_schedule(
         regularizers=(Regularizer(kind="l2_sp", strength=0.01),),
         layer_decay=0.8,
         groups={"attention": {"lr_ratio": 0.5, "weight_decay": 0.0}},
+        cycle={"blocks": ("attention", "mlp"), "tokens": 300},
     ),
 )
 

@@ -52,10 +52,13 @@ def together(data: PreparedData) -> TrainSetup:
 
 
 def noisy(optimizer: str) -> Schedule:
-    """Every regularizer, dropout included, frozen blocks, and a hand-over."""
+    """Every regularizer, dropout included, frozen blocks, blocks in turn, and a hand-over."""
+    turns = {"blocks": ("attention", "mlp+norms"), "tokens": 300}
     return make_schedule(
         make_stage("a", 0.5, optimizer, warmup=0.2, regularizers=every_regularizer()),
-        make_stage("b", 0.5, "adamw", hand_over="reset", trainable="attention+mlp+norms", lr_shape=LINEAR),
+        make_stage(
+            "b", 0.5, "adamw", hand_over="reset", trainable="attention+mlp+norms", lr_shape=LINEAR, cycle=turns
+        ),
     )
 
 

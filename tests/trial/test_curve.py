@@ -64,6 +64,6 @@ def test_the_course_of_training_adds_up_seconds_and_tells_the_speed() -> None:
         StepMean(step=2, num_steps=2, train_loss=3.0, grad_norm=1.0, seconds=0.5),
         StepMean(step=3, num_steps=1, train_loss=2.0, grad_norm=0.5, seconds=0.0),
     ]
-    first, second = step_rows(means, batch_tokens=8)
+    first, second = step_rows(segments(), means)
     assert (first.step, first.tokens, first.seconds, first.tokens_per_second) == (2, 16, 0.5, 32.0)
     assert (second.tokens, second.seconds, second.tokens_per_second) == (24, 0.5, None)

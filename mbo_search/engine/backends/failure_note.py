@@ -65,7 +65,7 @@ class FailureNotingRunner:
         lost_steps, wasted_tokens = forget_span(self._scratch / key, first.first_step)
         return None, BoundaryReport(
             step=first.first_step + lost_steps,
-            cost=Cost(wasted_tokens=wasted_tokens + lost_steps * first.batch_tokens),
+            cost=Cost(wasted_tokens=wasted_tokens + lost_steps * first.step_tokens),
             metrics=None,
             curve=(),
             reason=self._note.reason,

@@ -19,7 +19,7 @@ from mbo_search.study.space.ladder import question_of, rungs_of
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.segments import BudgetSteps, scaled_budget
+from mbo_search.study.spec.segments import BudgetSteps, scaled_budget, scaled_segment_steps
 from mbo_search.study.spec.study import ConfirmSpec
 from mbo_search.study.study import Study
 
@@ -172,7 +172,7 @@ def measured_multiples(budget: BudgetSteps, num_stages: int = 1) -> tuple[float,
     ((0.8, 1.25), [15, 24])
     """
     steps = budget.steps_per_segment
-    on_the_grid = {max(1, round(multiple * steps)) / steps for multiple in TOKEN_MULTIPLES}
+    on_the_grid = {scaled_segment_steps(budget, multiple) / steps for multiple in TOKEN_MULTIPLES}
     nearest = {scaled_budget(budget, multiple).total_steps / budget.total_steps for multiple in TOKEN_MULTIPLES}
     return tuple(sorted((nearest if num_stages == 1 else on_the_grid) - {1.0}))
 

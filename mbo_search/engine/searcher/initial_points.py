@@ -17,6 +17,8 @@ from mbo_search.engine.searcher.suggest import Draw, NearestSuggest, ReferenceSu
 from mbo_search.errors import MboError
 from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.space.axes import StageAxes
+from mbo_search.study.space.build_stage import lr_of_batch
 from mbo_search.study.space.custom_axes import OF_STAGE, OF_STUDY
 from mbo_search.study.space.dimensions.table import dimension_values
 from mbo_search.study.space.parameters import Value
@@ -24,6 +26,7 @@ from mbo_search.study.space.single_strategy import CONTROL_SHAPES
 from mbo_search.study.space.space import Space, propose
 from mbo_search.study.spec.rungs import default_shape
 from mbo_search.study.spec.schedule import BLOCK_KINDS, LrShape, Schedule, Stage
+from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.study.study import Study
 
 _LINES = ((0.5, 1.0), (0.5, 1.4), (0.3, 1.0), (0.7, 1.0))
@@ -146,28 +149,37 @@ def _untuned(study: Study, optimizer: str) -> Schedule:
 
 
 def _nearest(space: Space, schedule: Schedule) -> Draw:
-    wanted = _values(schedule, len(space.stages), space.reference_lrs)
+    wanted = _values(schedule, space)
     source = NearestSuggest(wanted, otherwise=ReferenceSuggest(schedule.stages[-1].optimizer))
     return draw(functools.partial(propose, space), source)
 
 
-def _values(schedule: Schedule, num_stages: int, reference_lrs: Mapping[str, float]) -> dict[str, Value]:
-    """Values that make a schedule in a space of so many stages.
+def _values(schedule: Schedule, space: Space) -> dict[str, Value]:
+    """Values that make a schedule in a space.
 
     A schedule with another number of stages uses its last stage for all of them, and carries its state over.
     """
+    num_stages = len(space.stages)
     stages = schedule.stages if len(schedule.stages) == num_stages else _as_stages(schedule.stages[-1], num_stages)
     return {
         f"stage/{index}/{name}": value
-        for index, stage in enumerate(stages)
-        for name, value in _stage_values(stage, reference_lrs).items()
+        for index, (axes, stage) in enumerate(zip(space.stages, stages, strict=True))
+        for name, value in _stage_values(_in_space(stage, axes, space.budget), space.reference_lrs).items()
     }
+
+
+def _in_space(stage: Stage, axes: StageAxes, budget: BudgetSteps) -> Stage:
+    """A stage whose plain batch and context are named, and its learning rate that of a plain batch."""
+    lr = stage.lr / lr_of_batch(axes, stage.batch_tokens, budget)
+    batch_tokens, context = stage.batch_tokens or budget.batch_tokens, stage.context or budget.context
+    return stage.model_copy(update={"lr": lr, "batch_tokens": batch_tokens, "context": context})
 
 
 def _as_stages(stage: Stage, num_stages: int) -> tuple[Stage, ...]:
     """Split a strategy into several stages: its rate held, then falling over as long as its own shape decays."""
     shape = stage.lr_shape
-    decay = float(shape.hparams.get("decay", 1.0)) if shape.kind == "wsd" else 1.0
+    length = {"wsd": "decay", "average": "span"}.get(shape.kind)
+    decay = float(shape.hparams.get(length, 1.0)) if length else 1.0
     held = {
         "hand_over": "carry",
         "lr_shape": LrShape(kind="constant"),

@@ -14,6 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from mbo_search.results.records.describe import part_settings
 from mbo_search.results.records.records import TrialSpec
 from mbo_search.study.checks.written import shown
+from mbo_search.study.spec.dimensions.table import dimension_words
 from mbo_search.study.spec.foreign.custom import CustomValue
 from mbo_search.study.spec.schedule import Schedule, Stage
 
@@ -62,6 +63,7 @@ def settings_of_stage(stage: Stage) -> Iterator[tuple[str, Value]]:
     yield "regularizers", " + ".join(one.kind for one in stage.regularizers) or "none"
     yield from ((f"{one.kind}/strength", one.strength) for one in stage.regularizers)
     yield "trainable", stage.trainable
+    yield from dimension_words(stage).items()
     if stage.adapter is not None:
         yield "lora/targets", stage.adapter.targets
     yield from ((f"custom/{name}", _plain(value)) for name, value in stage.custom.items())

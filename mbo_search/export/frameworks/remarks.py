@@ -9,8 +9,10 @@ from types import MappingProxyType
 from mbo_search.errors import Problem, UserError
 from mbo_search.export.frameworks.stages_script import CARRIED
 from mbo_search.export.request import ExportRequest
+from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.dimensions.table import dimensions_set
 from mbo_search.study.spec.fresh_models import OwnModule
+from mbo_search.study.spec.lr_shapes import averages_weights
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.study import ModelSpec, SizedModel
 
@@ -53,13 +55,24 @@ def refuse_inexpressible(request: ExportRequest, stages: Sequence[Stage], title:
     if stages[0].adapter is not None:
         reasons.append(("model.adapters", "are beside the weights; such a script trains the weights"))
     strange = sorted({stage.optimizer for stage in stages} - _OPTIMIZERS)
-    reasons += [("optimizer", f"{name} is an extension, whose code is not written out") for name in strange]
+    reasons += [("optimizer", f"{name} has no code that is written out") for name in strange]
+    kinds = dict.fromkeys(one.kind for stage in stages for one in stage.regularizers)
+    rule = "takes two passes over the tokens of a step, where such a script takes one"
+    reasons += [("regularizers", f"{kind} {rule}") for kind in kinds if _passes(kind) > 1]
     further = dict.fromkeys(name for stage in stages for name in dimensions_set(stage))
     rule = "is a setting of a stage that such a script does not know"
     reasons += [(f"stages.*.{name}", rule) for name in further]
+    means = dict.fromkeys(stage.lr_shape.kind for stage in stages if averages_weights(stage.lr_shape.kind))
+    rule = "ends with a mean of weights, which such a script does not keep"
+    reasons += [("stages.*.lr_shape", f"{kind} {rule}") for kind in means]
     if reasons:
         hint = "export it as yaml, which `mbo-search train` reads"
         raise UserError([Problem(key=key, rule=f"{rule} ({title})", hint=hint) for key, rule in reasons])
+
+
+def _passes(kind: str) -> int:
+    info = REGULARIZERS.get(kind)
+    return 1 if info is None else info.passes
 
 
 def remarks_on(stages: Sequence[Stage], model: SizedModel, val_loss: float) -> tuple[str, ...]:

@@ -21,6 +21,12 @@ REGULARIZERS = (
 )
 """Regularizers that a program can hold."""
 
+SHAPES = ("constant", "cosine", "inv_sqrt", "linear", "one_cycle", "poly", "wsd")
+"""Learning-rate shapes that a program can hold."""
+
+OPTIMIZERS = ("adam", "adamw", "ademamix", "lion", "muon", "nadamw", "sf_adamw", "sgd_nesterov", "soap")
+"""Optimizers that a program can hold."""
+
 _COUNTED = frozenset({"ademamix", "sf_adamw", "soap"})
 _WITHOUT_SQUARES = frozenset({"lion", "muon", "sgd_nesterov", "soap"})
 _OF_GRADIENTS = ("clip_value", "gradient_noise", "l2", "l2_sp")

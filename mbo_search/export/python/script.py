@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mbo_search.errors import Problem, UserError
-from mbo_search.export.python.features import REGULARIZERS
+from mbo_search.export.python.features import OPTIMIZERS, REGULARIZERS, SHAPES
 from mbo_search.export.python.program import program
 from mbo_search.export.python.recipe import MEASURED_ONLY, Recipe, recipe_of
 from mbo_search.export.request import ExportRequest, Written
-from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
-from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.dimensions.table import dimensions_set
 from mbo_search.study.spec.study import ModelSpec
 from mbo_search.system.files import write_atomic
@@ -86,8 +84,8 @@ def _unknown(request: ExportRequest) -> Iterator[str]:
         name
         for stage in request.file.schedule.stages
         for name, is_known in (
-            (stage.optimizer, stage.optimizer in OPTIMIZERS.built_in),
-            (stage.lr_shape.kind, stage.lr_shape.kind in LR_SHAPES.built_in),
+            (stage.optimizer, stage.optimizer in OPTIMIZERS),
+            (stage.lr_shape.kind, stage.lr_shape.kind in SHAPES),
             *((one.kind, one.kind in known) for one in stage.regularizers),
             *((name, False) for name in dimensions_set(stage)),
         )

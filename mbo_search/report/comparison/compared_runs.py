@@ -142,7 +142,8 @@ def field_rows(runs: Sequence[ComparedRun], names: Mapping[str, str]) -> tuple[F
 def _fields(run: ComparedRun, names: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], str]]:
     for index, stage in enumerate(run.row.stages, start=1):
         for fact, value in stage_facts(stage, names).items():
-            yield ("schedule", f"{names['stage']} {index}: {names[fact]}"), value
+            word = names.get(fact, fact.replace("_", " "))
+            yield ("schedule", f"{names['stage']} {index}: {word}"), value
     study = study_mapping(run.source.study)
     for name, value in _flat("", {key: value for key, value in study.items() if key != "study"}):
         yield ("study", name), value

@@ -1,12 +1,13 @@
 """Stage timelines: schedules one below the other on a token axis, each stage in its optimizer's color.
 
 The filled height within a stage is the learning rate of each step, relative to the optimizer's reference, so the
-figure shows in one look which optimizer works when and how hard.
+figure shows in one look which optimizer works when and how hard. Where a mean of the weights imitates a decay, the
+decay is filled, and what the learning rate has above it is paler.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import plotly.graph_objects as go
@@ -18,6 +19,7 @@ from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import format_lr, format_perplexity, stage_facts
 from mbo_search.report.style.palette import optimizer_color
 from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.spec.lr_shapes import averages_weights
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
@@ -25,6 +27,8 @@ from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
 _POINTS_PER_STAGE = 40
 
 Json = dict[str, object]
+
+_Points = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,8 @@ class StageBar:
         end_tokens: Charged tokens after it.
         rates: (charged tokens, learning rate) along it.
         path: (charged tokens, height in [0, 1]) of the learning rate along it.
+        counted: The same of the learning rate with which its steps count in its last weights; None where that is
+            the learning rate itself.
     """
 
     stage: Stage
@@ -44,6 +50,7 @@ class StageBar:
     end_tokens: int
     rates: tuple[tuple[int, float], ...]
     path: tuple[tuple[float, float], ...]
+    counted: tuple[tuple[float, float], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,27 +102,36 @@ def _bars(record: TrialRecord, budget: BudgetSteps, reference_lrs: Mapping[str, 
 
 
 def _bar(stage: Stage, segments: Sequence[Segment], scale: float) -> StageBar:
-    rates = lr_path(segments)
+    rates, has_mean = lr_path(segments), averages_weights(stage.lr_shape.kind)
     return StageBar(
         stage=stage,
-        start_tokens=segments[0].first_step * segments[0].batch_tokens,
-        end_tokens=segments[-1].last_step * segments[0].batch_tokens,
+        start_tokens=segments[0].tokens_at(segments[0].first_step),
+        end_tokens=segments[-1].tokens_at(segments[-1].last_step),
         rates=rates,
-        path=tuple((tokens, lr * scale) for tokens, lr in rates),
+        path=_scaled(rates, scale),
+        counted=_scaled(_path(segments, Segment.counted_lr), scale) if has_mean else None,
     )
+
+
+def _scaled(rates: Sequence[tuple[int, float]], scale: float) -> tuple[tuple[float, float], ...]:
+    return tuple((tokens, lr * scale) for tokens, lr in rates)
 
 
 def lr_path(segments: Sequence[Segment]) -> tuple[tuple[int, float], ...]:
     """Learning rate along consecutive segments of one stage."""
+    return _path(segments, Segment.lr)
+
+
+def _path(segments: Sequence[Segment], rate: Callable[[Segment, int], float]) -> tuple[tuple[int, float], ...]:
     first, last = segments[0].first_step, segments[-1].last_step
-    batch_tokens, per_segment = segments[0].batch_tokens, segments[0].num_steps
     count = min(_POINTS_PER_STAGE, last - first)
     # The steps are dense around the warm-up's end, too: its corner must not be cut off.
     steps = {first + (last - 1 - first) * index // max(count - 1, 1) for index in range(count)}
     corner = segments[0].stage_first_step + segments[0].clock.warmup_steps
     steps |= {step for step in (corner - 1, corner) if first <= step < last}
-    path = [(step * batch_tokens, segments[(step - first) // per_segment].lr(step)) for step in sorted(steps)]
-    return (*path, (last * batch_tokens, path[-1][1]))
+    owners = ((step, segments[(step - first) // segments[0].num_steps]) for step in sorted(steps))
+    path = [(segment.tokens_at(step), rate(segment, step)) for step, segment in owners]
+    return (*path, (segments[-1].tokens_at(last), path[-1][1]))
 
 
 _ROW_PIXELS = 84
@@ -150,9 +166,9 @@ def _bar_traces(bar: StageBar, index: int, names: Mapping[str, str], *, first: b
     left, right = bar.start_tokens, bar.end_tokens
     color = optimizer_color(bar.stage.optimizer)
     own = stage_facts(bar.stage, names).items()
-    facts = [f"{names[f'setting_{key}']}: {safe(value)}" for key, value in own if value]
-    corners = [(left, floor), (left, index - _BAR_HALF), (right, index - _BAR_HALF), (right, floor)]
-    under_lr = [(left, floor), *((x, floor - 2 * _BAR_HALF * y) for x, y in bar.path), (right, floor)]
+    words = ((names.get(f"setting_{key}", key.replace("_", " ")), value) for key, value in own if value)
+    facts = [f"{word}: {safe(value)}" for word, value in words]
+    corners = ((left, floor), (left, index - _BAR_HALF), (right, index - _BAR_HALF), (right, floor))
     return [
         go.Scatter(
             x=[round(x) for x, _ in points],
@@ -167,9 +183,25 @@ def _bar_traces(bar: StageBar, index: int, names: Mapping[str, str], *, first: b
             hoverinfo="text",
             name=bar.stage.optimizer,
             legendgroup=bar.stage.optimizer,
-            showlegend=legend,
+            showlegend=first and opacity == 1,
         )
-        for points, opacity, legend in ((corners, 0.2, False), (under_lr, 1.0, first))
+        for points, opacity in ((corners, 0.2), *_areas(bar, floor))
+    ]
+
+
+def _areas(bar: StageBar, floor: float) -> list[tuple[_Points, float]]:
+    """What is filled under the learning rate of a stage, with its opacity; what counts in the end lies on top."""
+    paths = [(bar.path, 1.0)] if bar.counted is None else [(bar.path, 0.45), (bar.counted, 1.0)]
+    return [
+        (
+            (
+                (bar.start_tokens, floor),
+                *((tokens, floor - 2 * _BAR_HALF * height) for tokens, height in path),
+                (bar.end_tokens, floor),
+            ),
+            opacity,
+        )
+        for path, opacity in paths
     ]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from mbo_search.report.data_block import DataBlock, data_block
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
+from mbo_search.study.spec.budget import charged_steps
 from mbo_search.study.spec.foreign.runner import RunnerSpec
 from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
@@ -53,7 +54,7 @@ def environment_facts(source: ReportSource, text: Strings) -> Facts:
         (words["parameters"], source.parameters_text(text)),
         (words["context"], str(model.context)),
         (words["budget"], format_count(source.budget.total_tokens)),
-        (words["steps"], words["steps_value"].format(steps=source.budget.total_steps, tokens=setup.batch_tokens)),
+        (words["steps"], _steps(source, words)),
         (words["micro_batch"], str(setup.micro_batch)),
         (words["precision"], setup.precision),
         (words["device"], setup.device),
@@ -70,10 +71,18 @@ def _foreign_facts(source: ReportSource, runner: RunnerSpec, text: Strings) -> F
         (words["runner"], f"{runner.name} {runner.version}".rstrip()),
         (words["parameters"], words["untold_value"] if runner.parameters is None else source.parameters_text(text)),
         (words["budget"], format_count(source.budget.total_tokens)),
-        (words["steps"], words["steps_value"].format(steps=source.budget.total_steps, tokens=setup.batch_tokens)),
+        (words["steps"], _steps(source, words)),
         (words["seed"], str(source.study.seed)),
         *((name, value) for name, value in sorted(setup.numerics.items()) if name not in _SHOWN),
     ]
+
+
+def _steps(source: ReportSource, words: Mapping[str, str]) -> str:
+    """Plain steps of a schedule, and how many they may be where stages choose what a step costs."""
+    charged, budget = charged_steps(source.study), source.budget
+    form = words["steps_value"] if len(charged) == 1 else words["steps_between_value"]
+    fewest, most = (budget.total_tokens // tokens for tokens in (charged[-1], charged[0]))
+    return form.format(steps=budget.total_steps, tokens=budget.batch_tokens, fewest=fewest, most=most)
 
 
 def _shape(model: SizedModel, words: Mapping[str, str]) -> str:

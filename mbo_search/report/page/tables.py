@@ -17,6 +17,7 @@ from mbo_search.report.style.numbers import change_percent, stage_facts
 from mbo_search.results.evidence.attribution import AttributionRow
 from mbo_search.results.evidence.ranking_values import RankedTrial
 from mbo_search.study.catalogue.metrics import METRICS, MetricInfo
+from mbo_search.study.spec.dimensions.table import dimension_words
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Stage
 
@@ -90,8 +91,9 @@ def ranking_table(source: ReportSource, text: Strings) -> Table:
 
 def _facts_of(source: ReportSource) -> tuple[str, ...]:
     """The facts of a stage, the same in all tables of a page."""
-    has_custom = any(stage.custom for record in source.records.values() for stage in record.schedule.stages)
-    return (*_FACTS, _CUSTOM) if has_custom else _FACTS
+    stages = [stage for record in source.records.values() for stage in record.schedule.stages]
+    further = dict.fromkeys(name for stage in stages for name in dimension_words(stage))
+    return (*_FACTS, *further, *([_CUSTOM] if any(stage.custom for stage in stages) else []))
 
 
 def _table(
@@ -104,7 +106,7 @@ def _table(
     """A table with these columns, by key with their kind, and the recipe of each row."""
     return {
         "columns": [{"key": key, "title": text["columns"][key], "kind": kind} for key, kind in kinds.items()],
-        "facts": [text["facts"][key] for key in facts],
+        "facts": [text["facts"].get(key, key.replace("_", " ")) for key in facts],
         "rows": rows,
         "stages": [_stages(own, facts, text["names"]) for own in stages],
     }

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
-from mbo_search.study.files.schedule_file import Provenance, ScheduleFile, sections_of
+from mbo_search.study.files.schedule_file import Provenance, ScheduleFile, StudySections, sections_of
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.study import Study
 from mbo_search.train.setup.setup import TrainSetup
@@ -26,7 +26,7 @@ def schedule_file_of(ranking: Ranking, trial: int, *, study: Study, setup: Train
     seed = row.runs[0].seed
     assert row.val_loss is not None, "a row with a rank has a loss"
     return ScheduleFile(
-        study=sections_of(study),
+        study=_sections(study, setup),
         schedule=Schedule(stages=row.stages),
         provenance=Provenance(
             trial=row.trial,
@@ -45,6 +45,15 @@ def schedule_file_of(ranking: Ranking, trial: int, *, study: Study, setup: Train
             scores=row.scores,
         ),
     )
+
+
+def _sections(study: Study, setup: TrainSetup) -> StudySections:
+    """The sections of a study; where its budget was rounded for steps that only others take, as it was rounded."""
+    sections = sections_of(study)
+    if setup.unit_steps == 1:
+        return sections
+    budget = sections.budget.model_copy(update={"tokens": setup.budget().total_tokens})
+    return sections.model_copy(update={"budget": budget})
 
 
 def package_versions() -> dict[str, str]:

@@ -57,6 +57,7 @@ class OptimizerDefinition:
         constant_lr_only: Whether it replaces lr decay, so only the constant shape is sensible (schedule-free).
         clocked_by_budget: Whether its update depends on the steps of the whole budget.
         decoupled_decay: Whether a stage's weight decay acts; where not, that setting is inactive.
+        passes: Forward-backward passes of one step, charged to the budget.
         pretrained_warning: What speaks against it where training starts from pretrained weights; empty if nothing.
     """
 
@@ -80,6 +81,7 @@ class OptimizerDefinition:
     constant_lr_only: bool = False
     clocked_by_budget: bool = False
     decoupled_decay: bool = True
+    passes: int = 1
     pretrained_warning: str = ""
 
 
@@ -90,7 +92,7 @@ class StageClock:
     Attributes:
         stage_steps: Steps of the stage, at least 1.
         warmup_steps: Steps of linear warm-up at its start, at most `stage_steps`.
-        budget_steps: Steps of the whole schedule.
+        budget_steps: Steps of the whole schedule, if all of them were as large as those of the stage.
     """
 
     stage_steps: int
@@ -112,8 +114,10 @@ class LrShapeDefinition:
         summary: One line.
         paper: Authors, year, identifier.
         hparams: Its settings.
-        anneals: Whether it ends near its floor, so that it may end a schedule.
+        anneals: Whether it ends near its floor, or imitates a decay that does, so that it may end a schedule.
         factor: The function.
+        imitated: The factors of a decay that a mean of the weights imitates: 1 up to where the mean begins, then
+            falling. The mean takes the place of the weights where the stage ends. None: there is no mean.
     """
 
     group: ClassVar[str] = LR_SHAPE_GROUP
@@ -125,6 +129,7 @@ class LrShapeDefinition:
     hparams: Mapping[str, Hparam] = field(default_factory=lambda: MappingProxyType({}))
     anneals: bool
     factor: ShapeFunction
+    imitated: ShapeFunction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +153,8 @@ class RegularizerDefinition:
         moves_weights: Whether it changes what is trained; if not, it is only in force where it is measured, at the
             end of a schedule.
         state_floats: What it keeps per parameter, in floats (for the memory of a trial).
+        copies: Copies of each sequence that one forward pass takes (for the memory of a trial).
+        needs: Another regularizer without which it would do nothing; empty if there is none.
         acts_at_stage_end: Whether it changes the weights where a stage ends; that a segment is a stage's last is
             then part of its node key.
     """
@@ -168,6 +175,8 @@ class RegularizerDefinition:
     off_at_zero: bool = True
     moves_weights: bool = True
     state_floats: float = 0.0
+    copies: int = 1
+    needs: str = ""
     acts_at_stage_end: bool = False
 
 

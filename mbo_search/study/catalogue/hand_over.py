@@ -20,12 +20,15 @@ from typing import Literal
 
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 
-Conversion = Literal["copy", "mean_to_sum", "mean_to_gradient", "sum_to_gradient"]
+Conversion = Literal[
+    "copy", "mean_to_sum", "mean_to_gradient", "sum_to_gradient", "row_means", "column_means", "of_vectors"
+]
 """Change of the numbers on the way. `mean_to_sum` divides by 1 - momentum of the new stage, where a running mean of
 gradients becomes SGD's running sum. `mean_to_gradient` lets the mean count as the first gradient that the new
 optimizer sees, in both of its moments and in its step count: a first moment beside an empty second one would be
 divided by too little, and its bias corrected by up to 1 / (1 - beta1). `sum_to_gradient` does the same with SGD's
-running sum, times 1 - momentum of the old stage."""
+running sum, times 1 - momentum of the old stage. `row_means` and `column_means` are those of a matrix's second
+moments, and `of_vectors` copies those of everything else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +106,23 @@ _SOAP_TO_ADAM = HandOverRow(carried=(_AS_FIRST_GRADIENT,), second_moments=False)
 """SOAP keeps the first moment in the original basis, the second one in the rotated basis."""
 
 
+_ADAM_TO_ADAFACTOR = HandOverRow(
+    carried=(
+        CarriedSlot(source="exp_avg_sq", target="row_var", conversion="row_means"),
+        CarriedSlot(source="exp_avg_sq", target="col_var", conversion="column_means"),
+        CarriedSlot(source="exp_avg_sq", target="variance", conversion="of_vectors"),
+        _STEP,
+    ),
+    second_moments=True,
+)
+
+_MUON_TO_MUON = HandOverRow(carried=(_same("momentum_buffer"),), second_moments=True)
+"""Both keep a running mean of gradients, whatever they do to the norms."""
+
 _FAMILY_ROWS: Mapping[tuple[str, str], HandOverRow] = MappingProxyType(
     {
         ("adam", "adam"): _ADAM_TO_ADAM,
+        ("adam", "adafactor"): _ADAM_TO_ADAFACTOR,
         ("adam", "ademamix"): _ADAM_TO_ADEMAMIX,
         ("adam", "schedule_free"): _ADAM_TO_SCHEDULE_FREE,
         ("schedule_free", "adam"): _SCHEDULE_FREE_TO_ADAM,
@@ -115,6 +132,7 @@ _FAMILY_ROWS: Mapping[tuple[str, str], HandOverRow] = MappingProxyType(
         ("sgd", "adam"): _SGD_TO_ADAM,
         ("adam", "muon"): _ADAM_TO_MUON,
         ("muon", "adam"): _MUON_TO_ADAM,
+        ("muon", "muon"): _MUON_TO_MUON,
         ("adam", "soap"): _ADAM_TO_SOAP,
         ("soap", "adam"): _SOAP_TO_ADAM,
     }

@@ -10,6 +10,9 @@ References:
     cosine: Loshchilov & Hutter 2017, "SGDR", arXiv:1608.03983 (one half period, no restarts).
     inv_sqrt: Vaswani et al. 2017, "Attention Is All You Need", arXiv:1706.03762 (normalised to start at 1).
     one_cycle: Smith & Topin 2017, arXiv:1708.07120 (learning rate only, momentum untouched).
+    average: Tian et al. 2025, "WSM", arXiv:2507.17634 (coefficients of a mean from the factors of a decay). Differs
+        from the paper: the weights of every step are in the mean, so that it equals the decay for gradient descent
+        whose gradients do not change.
 """
 
 from __future__ import annotations
@@ -50,12 +53,26 @@ def _cosine(step: int, hparams: Hparams, clock: StageClock) -> float:
 
 def _wsd(step: int, hparams: Hparams, clock: StageClock) -> float:
     """Stable, then decay over the last `decay` of the stage, or over all that the warm-up leaves."""
-    decay_steps = min(round(float(hparams["decay"]) * clock.stage_steps), clock.stage_steps - clock.warmup_steps)
-    into_decay = step + clock.warmup_steps - (clock.stage_steps - decay_steps)
-    if into_decay <= 0:
+    done = _decayed(step, round(float(hparams["decay"]) * clock.stage_steps), clock)
+    if done <= 0:
         return 1.0  # exactly: the stable part meets the trunk of a constant stage bit for bit
-    done = into_decay / decay_steps
-    return _above_floor(1.0 - (math.sqrt(done) if hparams["kind"] == "sqrt" else done), hparams)
+    return _above_floor(_falling(done, hparams["kind"]), hparams)
+
+
+def _imitated_decay(step: int, hparams: Hparams, clock: StageClock) -> float:
+    """The decay that a mean of the weights imitates, over a share of the whole budget or all that there is."""
+    done = _decayed(step, round(float(hparams["span"]) * clock.budget_steps), clock)
+    return _falling(done, hparams["like"]) if done > 0 else 1.0
+
+
+def _decayed(step: int, decay_steps: int, clock: StageClock) -> float:
+    """Progress of a decay over the last steps of a stage; it takes no more than the warm-up leaves."""
+    decay_steps = min(decay_steps, clock.stage_steps - clock.warmup_steps)
+    return max(0, step + clock.warmup_steps - (clock.stage_steps - decay_steps)) / max(1, decay_steps)
+
+
+def _falling(done: float, line: object) -> float:
+    return 1.0 - (math.sqrt(done) if line == "sqrt" else done)
 
 
 def _inv_sqrt(step: int, hparams: Hparams, clock: StageClock) -> float:
@@ -83,6 +100,24 @@ LR_SHAPES = Registry(
     LR_SHAPE_GROUP,
     LrShapeDefinition,
     by_name(
+        LrShapeDefinition(
+            name="average",
+            factor=_constant,
+            imitated=_imitated_decay,
+            summary="the peak to the end; a mean of the last weights imitates a decay and takes their place",
+            paper="Tian et al. 2025, arXiv:2507.17634",
+            hparams=MappingProxyType(
+                {
+                    "span": Hparam(
+                        default=0.2, low=0.01, high=1.0, summary="share of the budget whose weights are averaged"
+                    ),
+                    "like": Hparam(
+                        default="linear", choices=("linear", "sqrt"), summary="line of the decay that is imitated"
+                    ),
+                }
+            ),
+            anneals=True,
+        ),
         LrShapeDefinition(
             name="constant",
             factor=_constant,

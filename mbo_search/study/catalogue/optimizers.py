@@ -9,8 +9,9 @@ Simon & Bernstein 2023, arXiv:2310.17813). At width 96 no rate on the grids arou
 them by more than 0.06 nats. The ranges lie around the optima published for 130 M parameters (Wen et al. 2025,
 arXiv:2509.02046; Semenov et al. 2025, arXiv:2509.01440).
 
-Weight decay is decoupled everywhere: weights shrink by lr * weight_decay at each step. `adam` alone has none; its
-decay is the regularizer `l2`.
+Weight decay is decoupled everywhere: weights shrink by lr * weight_decay at each step. Two have none: `adam`, whose
+decay is the regularizer `l2`, and `muonh`, whose matrices keep their norms. The rates of `muonh` and `adafactor`
+are relative to the size of the weights, so their references do not depend on the width.
 """
 
 from __future__ import annotations
@@ -40,6 +41,30 @@ OPTIMIZERS = Registry(
     OPTIMIZER_GROUP,
     OptimizerDefinition,
     by_name(
+        OptimizerDefinition(
+            name="adafactor",
+            implementation="mbo_search.optim.constructors:ADAFACTOR",
+            summary="second moments by rows and columns; steps relative to a weight's size, at most step ** -0.5",
+            paper="Shazeer & Stern 2018, arXiv:1804.04235",
+            library="torch.optim.Adafactor",
+            reference_lr=5.0e-2,
+            lr_low=5.0e-3,
+            lr_high=2.0e-1,
+            width_exponent=0.0,
+            hparams=MappingProxyType(
+                {
+                    "decay_power": Hparam(
+                        default=0.8,
+                        low=0.1,
+                        high=1.0,
+                        summary="second moments forget by step ** -this; 1 is their plain mean",
+                    )
+                }
+            ),
+            state_floats=0.1,
+            second_moments=True,
+            family="adafactor",
+        ),
         OptimizerDefinition(
             name="adam",
             implementation="mbo_search.optim.constructors:ADAM",
@@ -146,6 +171,37 @@ OPTIMIZERS = Registry(
                 "is reported to lose to AdamW in full training of models that AdamW has pretrained, and by less "
                 "with adapters (Qu, Huang & Horvath 2026, arXiv:2605.10468)"
             ),
+        ),
+        OptimizerDefinition(
+            name="muonh",
+            implementation="mbo_search.optim.constructors:MUONH",
+            auxiliary="adamw",
+            summary="Muon that turns hidden matrices and keeps their norms; AdamW for the rest; nothing decays",
+            paper="Wen et al. 2026, Hyperball, arXiv:2606.16899",
+            library="mbo_search.optim.library.MuonH",
+            reference_lr=2.0e-2,
+            lr_low=2.0e-3,
+            lr_high=6.0e-2,
+            width_exponent=0.0,
+            hparams=MappingProxyType(
+                {
+                    "aux_lr_ratio": Hparam(
+                        default=0.2,
+                        low=0.01,
+                        high=10.0,
+                        summary="lr of the AdamW part (embeddings, head, norms) over the angle of a step",
+                    ),
+                    "beta1": _beta1(0.9, "decay of the mean of gradients, AdamW part"),
+                    "beta2": _beta2(0.95, "decay of the mean of squared gradients, AdamW part"),
+                    "momentum": Hparam(
+                        default=0.95, low=0.0, high=0.999, summary="decay of the momentum, matrices"
+                    ),
+                }
+            ),
+            state_floats=1.2,
+            second_moments=True,
+            family="muon",
+            decoupled_decay=False,
         ),
         OptimizerDefinition(
             name="nadamw",

@@ -21,6 +21,7 @@ from mbo_search.study.spec.study import (
     HparamValue,
     Numeric,
     Range,
+    RegularizerChoice,
     RelativeLr,
     StageDefaults,
     StudySpec,
@@ -49,6 +50,27 @@ def unknown_name(key: str, name: str, what: str, known: Iterable[str]) -> Proble
     names = tuple(known)
     hint = nearest_hint(name, names)
     return Problem(key=key, value=name, rule=f"is not {what}; known are {', '.join(sorted(names))}", hint=hint)
+
+
+_BLOCK = re.compile(r"embeddings|attention|mlp|norms|lora|layers:(\d{1,4})-(\d{1,4})")
+
+
+def block_rule(block: str, model: ModelDescription) -> str:
+    """What is wrong with a block of an expression; empty if nothing is."""
+    num_layers = model.num_layers
+    match = _BLOCK.fullmatch(block)
+    if match is None:
+        return "must be `all`, or blocks joined by + from embeddings, attention, mlp, norms, layers:A-B, lora"
+    if block == LORA and model.lora is None:
+        return "names adapters, and the model has none: it needs model.adapters"
+    if match[1] is None:
+        return ""
+    first, last = int(match[1]), int(match[2])
+    if num_layers is None:
+        return "must name the lower layer first" if first > last else ""
+    if first > last or last >= num_layers:
+        return f"must name layers from 0 to {num_layers - 1}, the first one first"
+    return ""
 
 
 def _check_strategy(at: str, settings: StageDefaults, model: ModelDescription) -> Iterator[Problem]:
@@ -187,11 +209,24 @@ def _check_regularizers(at: str, settings: StageDefaults) -> Iterator[Problem]:
             if choice.kind in kinds[:index]:
                 yield Problem(key=key, value=choice.kind, rule="appears twice in one set")
             yield from _check_strength(f"{key}.strength", choice.kind, choice.strength)
+            yield from _check_needed(key, choice.kind, choices)
         label = "+".join(sorted(kinds)) or "none"
         if label in labels:
             hint = "list the numbers inside one set, as in [{dropout: [0.1, 0.2]}]"
             yield Problem(key=f"{at}.{position}", value=label, rule="is a set that appears twice", hint=hint)
         labels.append(label)
+
+
+def _check_needed(key: str, kind: str, choices: Sequence[RegularizerChoice]) -> Iterator[Problem]:
+    """What a regularizer does nothing without is in its set, and never switched off."""
+    needed = REGULARIZERS[kind].needs
+    if not needed:
+        return
+    strengths = [number for one in choices if one.kind == needed for number in numbers_of(one.strength)]
+    if not strengths or min(strengths) == 0:
+        low = REGULARIZERS[needed].search_low
+        hint = f"write both into one set, such as [{{{kind}: 1.0, {needed}: {low:g}}}]"
+        yield Problem(key=key, value=kind, rule=f"does nothing without {needed}, which must be above 0", hint=hint)
 
 
 def _check_strength(key: str, kind: str, strength: Numeric) -> Iterator[Problem]:
@@ -212,35 +247,15 @@ def _check_adapters(lora: LoraSpec | None) -> Iterator[Problem]:
         yield from _check_distinct(f"model.adapters.lora.{name}", choices or ())
 
 
-_BLOCK = re.compile(r"embeddings|attention|mlp|norms|lora|layers:(\d{1,4})-(\d{1,4})")
-
-
 def _check_trainable(at: str, expressions: Sequence[str], model: ModelDescription) -> Iterator[Problem]:
     yield from _check_distinct(at, expressions)
     for index, expression in enumerate(expressions):
         if expression == "all":
             continue
         for block in expression.split("+"):
-            problem = _block_rule(block.strip(), model)
+            problem = block_rule(block.strip(), model)
             if problem:
                 yield Problem(key=f"{at}.{index}", value=expression, rule=problem)
-
-
-def _block_rule(block: str, model: ModelDescription) -> str:
-    num_layers = model.num_layers
-    match = _BLOCK.fullmatch(block)
-    if match is None:
-        return "must be `all`, or blocks joined by + from embeddings, attention, mlp, norms, layers:A-B, lora"
-    if block == LORA and model.lora is None:
-        return "names adapters, and the model has none: it needs model.adapters"
-    if match[1] is None:
-        return ""
-    first, last = int(match[1]), int(match[2])
-    if num_layers is None:
-        return "must name the lower layer first" if first > last else ""
-    if first > last or last >= num_layers:
-        return f"must name layers from 0 to {num_layers - 1}, the first one first"
-    return ""
 
 
 def _check_numeric(key: str, value: Numeric, *, rule: str, holds: Callable[[float], bool]) -> Iterator[Problem]:

@@ -39,7 +39,8 @@ def _first_problem(study: StudySpec) -> Problem | None:
 def _smallest_budget(study: StudySpec) -> int | None:
     """Tokens of the smallest budget with which nothing is wrong; None if the budget is not the reason."""
     budget = study_budget(study)
-    for steps in range(budget.steps_per_segment + 1, _MOST_STEPS_PER_SEGMENT + 1):
+    unit = budget.unit_steps
+    for steps in range(budget.steps_per_segment + unit, _MOST_STEPS_PER_SEGMENT + 1, unit):
         tokens = steps * budget.num_segments * budget.batch_tokens
         larger = study.budget.model_copy(update={"tokens": tokens})
         if _first_problem(study.model_copy(update={"budget": larger})) is None:

@@ -10,8 +10,11 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from mbo_search.errors import Problem
+from mbo_search.study.checks import averages as check_means
+from mbo_search.study.checks import batches as check_batches
 from mbo_search.study.checks import choices as check_choices
 from mbo_search.study.checks import custom as check_own
+from mbo_search.study.checks import cycles as check_cycles
 from mbo_search.study.checks import metrics as check_metrics
 from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
@@ -37,7 +40,8 @@ class Rule:
 
 
 _GRID = ("budget.grid",)
-_BUDGET = (*_GRID, "budget.tokens", "train.batch_tokens")
+_BATCHES = ("stage_defaults.batch_tokens", "stages.*.batch_tokens")
+_BUDGET = (*_GRID, "budget.tokens", "train.batch_tokens", *_BATCHES)
 _SHARES = (*_GRID, "stages.*.share")
 _STRATEGIES = (
     "stage_defaults",
@@ -81,9 +85,15 @@ RULES: tuple[Rule, ...] = (
         check=check_sections.check_ranks,
         reads=("train.batch_tokens", "model.context", "resources.workers_per_trial", "resources.gpus_per_trial"),
     ),
+    Rule(
+        check=check_batches.check_batches,
+        reads=("train.batch_tokens", "model.context", "data.task", "resources.workers_per_trial", *_BATCHES),
+    ),
+    Rule(check=check_batches.check_lr_with_batch, reads=_BATCHES),
     Rule(check=check_places.check_places, reads=("resources.store.url", "search.storage")),
     Rule(check=check_shares.check_budget, reads=_BUDGET),
     Rule(check=check_shares.check_shares, reads=_SHARES),
+    Rule(check=check_means.check_averages, reads=(*_GRID, *_STRATEGIES, "stages.*.regularizers")),
     Rule(
         check=check_enough_steps,
         reads=(*_BUDGET, *_SHARES, *_STRATEGIES),
@@ -95,6 +105,20 @@ RULES: tuple[Rule, ...] = (
     Rule(
         check=check_shares.check_annealed,
         reads=(*_BUDGET, *_STRATEGIES),
+    ),
+    Rule(
+        check=check_cycles.check_cycles,
+        reads=(
+            *_BUDGET,
+            *_SHARES,
+            "model.layers",
+            "model.adapters",
+            *(
+                f"{at}.{name}"
+                for at in ("stage_defaults", "stages.*")
+                for name in ("cycle", "trainable", "optimizer", "regularizers")
+            ),
+        ),
     ),
     Rule(check=check_sections.check_control, reads=("control", *_STRATEGIES)),
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mbo_search.errors import Problem
+from mbo_search.study.checks.averages import written_averages
+from mbo_search.study.spec.budget import charged_twice
 from mbo_search.study.spec.dimensions.table import dimensions_set
 from mbo_search.study.spec.foreign.runner import ForeignModel
 from mbo_search.study.spec.study import EvaluationSpec, ForeignText, StudySpec, TrainSpec
@@ -49,7 +51,9 @@ def _changed_settings(study: StudySpec) -> Iterator[str]:
         f"evaluation.{name}" for name, value in study.evaluation if value != getattr(plain_evaluation, name)
     )
     for index, stage in enumerate(study.stages):
-        yield from (f"stages.{index}.{name}" for name in dimensions_set(stage))
-    yield from (f"stage_defaults.{name}" for name in dimensions_set(study.stage_defaults))
+        yield from (f"stages.{index}.{name}" for name in (*dimensions_set(stage), *charged_twice(stage)))
+    defaults = study.stage_defaults
+    yield from (f"stage_defaults.{name}" for name in (*dimensions_set(defaults), *charged_twice(defaults)))
+    yield from (f"{key}.{place}" for key, place, _ in written_averages(study))
     if study.resources.workers_per_trial != 1:
         yield "resources.workers_per_trial"

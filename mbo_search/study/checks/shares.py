@@ -16,7 +16,7 @@ from mbo_search.study.space.axes import hparam_values
 from mbo_search.study.space.build_stage import rewarm_steps
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.spec.annealing import LAST_FACTOR, SHORTEST_DECAY, decay_share, is_annealed, last_factor
-from mbo_search.study.spec.budget import study_budget
+from mbo_search.study.spec.budget import coarsest_budget, study_budget
 from mbo_search.study.spec.schedule import LrShape
 from mbo_search.study.spec.segments import BudgetSteps
 from mbo_search.study.spec.study import (
@@ -65,8 +65,8 @@ def check_shares(study: StudySpec) -> Iterator[Problem]:
 
 def check_warmups(study: StudySpec) -> Iterator[Problem]:
     """Every warm-up is shorter than the shortest form of its stage."""
-    budget = study_budget(study)
     for index, stage in _stages(study):
+        budget = coarsest_budget(study, stage)
         setting = "warmup" if index == 0 else "rewarm"
         longest = _largest(stage.warmup if index == 0 else stage.rewarm)
         if longest is None:
@@ -133,7 +133,7 @@ def _length(shares: Sequence[float], num_segments: int) -> _Length:
 
 
 def _shortest_clock(study: StudySpec, index: int, stage: StageSpace) -> StageClock:
-    budget = study_budget(study)
+    budget = coarsest_budget(study, stage)
     stage_steps = _lengths(study)[index].shortest * budget.steps_per_segment
     longest = _largest(stage.warmup if index == 0 else stage.rewarm)
     if longest is not None:

@@ -12,7 +12,7 @@ from typing import Literal
 from mbo_search.errors import StudyError
 from mbo_search.study.catalogue.hand_over import can_carry
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
-from mbo_search.study.space.build_stage import auto_rewarm, rewarm_steps
+from mbo_search.study.space.build_stage import auto_rewarm
 from mbo_search.study.spec.annealing import is_annealed
 from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage, make_groups
@@ -179,15 +179,8 @@ def _handed_over(
     before = (winner.stages[place - 1].optimizer, winner.stages[place].optimizer, winner.stages[place].hand_over)
     if (previous.optimizer, stage.optimizer, hand_over) == before:
         return stage.model_copy(update={"hand_over": hand_over})
-    warmup = auto_rewarm(
-        previous,
-        stage.optimizer,
-        hand_over,
-        share=stage.share,
-        steps=rewarm_steps(stage.hparams, budget),
-        budget=budget,
-    )
-    return stage.model_copy(update={"hand_over": hand_over, "warmup": warmup})
+    handed_over = stage.model_copy(update={"hand_over": hand_over})
+    return handed_over.model_copy(update={"warmup": auto_rewarm(previous, handed_over, budget)})
 
 
 def _differs(schedule: Schedule, winner: Schedule, budget: BudgetSteps) -> bool:

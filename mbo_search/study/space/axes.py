@@ -58,6 +58,7 @@ class StageAxes:
         custom: Settings of the user's own that are chosen for this stage.
         common: Settings of the user's own that are chosen once, for all stages of a schedule.
         dimensions: Choices of the further settings that the stage sets.
+        lr_with_batch: Whether learning rates grow with the square root of the batch.
     """
 
     name: str
@@ -78,6 +79,7 @@ class StageAxes:
     custom: CustomAxes = field(default_factory=dict)
     common: CustomAxes = field(default_factory=dict)
     dimensions: DimensionChoices = field(default_factory=dict)
+    lr_with_batch: bool = False
 
 
 def set_label(regularizers: RegularizerSet) -> str:

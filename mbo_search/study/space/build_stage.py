@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from mbo_search.study.catalogue.entries import Hparam
@@ -44,18 +45,13 @@ def build_stage(
     hand_over = _hand_over(values, previous, optimizer)
     settings = _settings(values, optimizer, OPTIMIZERS[optimizer].hparams)
     hparams = {name: float(value) for name, value in settings.items()}
-    warmup = values.get("warmup" if previous is None else "rewarm")
-    if warmup is None:
-        wanted_steps = rewarm_steps(hparams, budget)
-        warmup = auto_rewarm(previous, optimizer, hand_over, share=share, steps=wanted_steps, budget=budget)
-    return Stage(
+    stage = Stage(
         name=axes.name,
         share=share,
         optimizer=optimizer,
         hparams=hparams,
-        lr=_lr(values, optimizer, reference_lrs),
+        lr=_lr(axes, values, budget, reference_lrs[optimizer]),
         lr_shape=_lr_shape(values),
-        warmup=float(warmup),
         weight_decay=float(values.get("weight_decay", 0.0)),
         clip_norm=float(values["clip_norm"]) if "clip_norm" in values else None,
         regularizers=_regularizers(axes, values),
@@ -67,10 +63,13 @@ def build_stage(
         custom=_custom(axes, values),
         **built_dimensions(axes.dimensions, values),
     )
+    warmup = values.get("warmup" if previous is None else "rewarm")
+    warmup = auto_rewarm(previous, stage, budget) if warmup is None else float(warmup)
+    return stage.model_copy(update={"warmup": warmup})
 
 
 def rewarm_steps(hparams: Mapping[str, float], budget: BudgetSteps) -> int:
-    """Steps that an automatic re-warm-up takes where the stage leaves room for it.
+    """Steps that an automatic re-warm-up takes where the stage leaves room for it; the budget is in such steps.
 
     2 % of the budget and at least 10 steps; with an optimizer that turns its basis every `precondition_frequency`
     steps at least two of these updates.
@@ -79,15 +78,7 @@ def rewarm_steps(hparams: Mapping[str, float], budget: BudgetSteps) -> int:
     return max(round(REWARM_SHARE * budget.total_steps), REWARM_STEPS, bases)
 
 
-def auto_rewarm(
-    previous: Stage | None,
-    optimizer: str,
-    hand_over: HandOver | None,
-    *,
-    share: float,
-    steps: int,
-    budget: BudgetSteps,
-) -> float:
+def auto_rewarm(previous: Stage | None, stage: Stage, budget: BudgetSteps) -> float:
     """Length of an automatic re-warm-up as a share of the budget.
 
     It takes the steps that are wanted, at most half of the stage, after a reset or where the optimizer keeps second
@@ -95,11 +86,13 @@ def auto_rewarm(
     """
     if previous is None:
         return 0.0
+    optimizer = stage.optimizer
     arrive = carries_second_moments(previous.optimizer, optimizer) or not OPTIMIZERS[optimizer].second_moments
-    if hand_over != "reset" and arrive:
+    if stage.hand_over != "reset" and arrive:
         return 0.0
-    stage_steps = round(share * budget.num_segments) * budget.steps_per_segment
-    return round_significant(min(steps, stage_steps // 2) / budget.total_steps, 6)
+    own = budget.of_stage(stage)
+    stage_steps = round(stage.share * own.num_segments) * own.steps_per_segment
+    return round_significant(min(rewarm_steps(stage.hparams, own), stage_steps // 2) / own.total_steps, 6)
 
 
 def _hand_over(values: Mapping[str, Value], previous: Stage | None, optimizer: str) -> HandOver | None:
@@ -110,12 +103,18 @@ def _hand_over(values: Mapping[str, Value], previous: Stage | None, optimizer: s
     return "carry" if values["hand_over"] == "carry" else "reset"
 
 
-def _lr(values: Mapping[str, Value], optimizer: str, reference_lrs: Mapping[str, float]) -> float:
+def lr_of_batch(axes: StageAxes, batch_tokens: int | None, budget: BudgetSteps) -> float:
+    """Factor of the learning rates of a stage with such a batch; None is a plain one."""
+    return math.sqrt(batch_tokens / budget.batch_tokens) if axes.lr_with_batch and batch_tokens else 1.0
+
+
+def _lr(axes: StageAxes, values: Mapping[str, Value], budget: BudgetSteps, reference_lr: float) -> float:
     if "lr_relative" in values:
-        lr = float(values["lr_relative"]) * reference_lrs[optimizer]
+        lr = float(values["lr_relative"]) * reference_lr
     else:
-        lr = float(values[f"lr/{optimizer}"])
-    return round_significant(lr, LR_DIGITS)
+        lr = float(values[f"lr/{values['optimizer']}"])
+    batch_tokens = int(values["batch_tokens"]) if "batch_tokens" in values else None
+    return round_significant(lr * lr_of_batch(axes, batch_tokens, budget), LR_DIGITS)
 
 
 def _lr_shape(values: Mapping[str, Value]) -> LrShape:

@@ -65,9 +65,17 @@ def stage_with_defaults(study: StudySpec, index: int) -> StageSpace:
         name: value if value is not None else _setting(filled.stage_defaults, name)
         for name, value in _settings(stage).items()
     }
+    merged |= {name: (plain,) for name, plain in _plain_choices(filled).items() if merged[name] is None}
     merged["custom"] = custom_of_stage(filled, index) or None
     unused = _LATER_STAGES_ONLY if index == 0 else _FIRST_STAGE_ONLY
     return stage.model_copy(update=merged | dict.fromkeys(unused))
+
+
+def _plain_choices(study: StudySpec) -> dict[str, int]:
+    """What stages have that leave out a setting which others set: schedules name it for all of their stages."""
+    plain = {"batch_tokens": study.train.batch_tokens, "context": study.model.context}
+    places = (study.stage_defaults, *study.stages)
+    return {name: value for name, value in plain.items() if any(_setting(place, name) for place in places)}
 
 
 def custom_of_stage(study: StudySpec, index: int) -> dict[str, CustomChoice]:

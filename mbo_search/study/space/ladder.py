@@ -27,10 +27,12 @@ from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.axes import StageAxes, hparam_values
 from mbo_search.study.space.custom_axes import custom_may_change
+from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.space.dimensions.table import dimensions_may_change
-from mbo_search.study.space.single_strategy import control_axes
+from mbo_search.study.space.single_strategy import averages_of, control_axes
 from mbo_search.study.space.space import Space, resolved_stages, space_of, staged_space
 from mbo_search.study.spec.annealing import is_annealed
+from mbo_search.study.spec.budget import coarsest_budget
 from mbo_search.study.spec.rungs import RUNGS, Rung, rungs_below
 from mbo_search.study.spec.schedule import LrShape
 from mbo_search.study.spec.segments import BudgetSteps
@@ -131,11 +133,16 @@ def _tuned_space(study: StudySpec) -> Space:
 
 
 def _line_space(study: StudySpec) -> Space:
-    """One stage whose decay has any length on the grid, either line and a floor."""
+    """One stage whose decay has any length on the grid, either line and a floor; averages, where there are any."""
     staged = staged_space(study)
     axes = control_axes(staged.stages, staged.reference_lrs)
-    hparams = {"wsd": {"decay": _decays(staged.budget), "kind": LR_SHAPES["wsd"].hparams["kind"].choices}}
+    stages = [stage_with_defaults(study, index) for index in range(len(study.stages))]
+    decays = _decays(coarsest_budget(study, *stages))
+    hparams = {"wsd": {"decay": decays, "kind": LR_SHAPES["wsd"].hparams["kind"].choices}}
     shapes = [LrShapeChoice(kind=kind, hparams={"floor": _FLOORS, **hparams.get(kind, {})}) for kind in _LINES]
+    if "average" in averages_of(staged.stages):
+        lines = LR_SHAPES["average"].hparams["like"].choices
+        shapes.append(LrShapeChoice(kind="average", hparams={"span": decays, "like": lines}))
     return space_of(study, (replace(axes, lr_shapes=tuple(shapes)),))
 
 

@@ -9,6 +9,7 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.axes import RegularizerSet, StageAxes, hparam_values, set_label
 from mbo_search.study.space.custom_axes import union_of_custom
 from mbo_search.study.space.dimensions.table import united_dimensions
+from mbo_search.study.spec.lr_shapes import averages_weights
 from mbo_search.study.spec.reference_lr import LR_DIGITS
 from mbo_search.study.spec.schedule import LORA
 from mbo_search.study.spec.study import (
@@ -43,7 +44,7 @@ def control_axes(stages: Sequence[StageAxes], reference_lrs: Mapping[str, float]
         optimizers=_optimizers(stages),
         relative_lr=union(relative) if all_relative else None,
         absolute_lr={} if all_relative else _absolute_lrs(stages, reference_lrs),
-        lr_shapes=tuple(LrShapeChoice(kind=kind) for kind in CONTROL_SHAPES),
+        lr_shapes=tuple(LrShapeChoice(kind=kind) for kind in (*CONTROL_SHAPES, *averages_of(stages))),
         warmup=stages[0].warmup,
         weight_decay=union([axes.weight_decay for axes in stages]),
         clip_norm=union(clip_norms) if clip_norms else None,
@@ -56,7 +57,14 @@ def control_axes(stages: Sequence[StageAxes], reference_lrs: Mapping[str, float]
         custom=union_of_custom([axes.custom for axes in stages]),
         common=stages[0].common,
         dimensions=united_dimensions([axes.dimensions for axes in stages]),
+        lr_with_batch=any(axes.lr_with_batch for axes in stages),
     )
+
+
+def averages_of(stages: Sequence[StageAxes]) -> tuple[str, ...]:
+    """Shapes of a study's stages that average weights: whoever is compared with them may do so, too."""
+    kinds = dict.fromkeys(choice.kind for axes in stages for choice in axes.lr_shapes)
+    return tuple(kind for kind in kinds if averages_weights(kind))
 
 
 def union(numerics: Sequence[Numeric]) -> Numeric:

@@ -146,6 +146,7 @@ def _stage_axes(study: StudySpec, index: int) -> StageAxes:
         custom=stage_custom(study, index),
         common=dict(sorted(study.custom.items())),
         dimensions=dimension_choices(stage),
+        lr_with_batch=stage.lr_with_batch == "sqrt",
     )
 
 

@@ -1,14 +1,14 @@
 """Annealing: a schedule ends with a small learning rate after a real decay.
 
 Losses of schedules that stop at a high learning rate cannot be compared with those of schedules that decayed, so
-every schedule of a space must end annealed.
+every schedule of a space must end annealed. A mean of the weights that imitates a decay counts as that decay.
 """
 
 from __future__ import annotations
 
 from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
-from mbo_search.study.spec.lr_shapes import lr_factor
+from mbo_search.study.spec.lr_shapes import annealing_factor
 from mbo_search.study.spec.schedule import LrShape
 
 LAST_FACTOR = 0.1
@@ -43,15 +43,15 @@ def is_annealed(optimizer: str, shape: LrShape, clock: StageClock) -> bool:
 
 
 def last_factor(shape: LrShape, clock: StageClock) -> float:
-    """Factor of the peak at the stage's last step."""
-    return lr_factor(shape, clock.stage_steps - 1, clock)
+    """Factor of the peak with which the stage's last step counts."""
+    return annealing_factor(shape, clock.stage_steps - 1, clock)
 
 
 def decay_share(shape: LrShape, clock: StageClock) -> float:
     """Share of the budget between the last step at the peak and the stage's end, to about 0.1 % of the stage."""
     num_samples = min(clock.stage_steps, _SAMPLES)
     steps = [index * clock.stage_steps // num_samples for index in range(num_samples)]
-    factors = [lr_factor(shape, step, clock) for step in steps]
+    factors = [annealing_factor(shape, step, clock) for step in steps]
     peak = max(factors)
     last_at_peak = max(step for step, factor in zip(steps, factors, strict=True) if factor >= peak - 1e-12)
     return (clock.stage_steps - last_at_peak) / clock.budget_steps

@@ -24,6 +24,7 @@ KIND = "kind"
 NUMERIC = "a number|a list of numbers|{low: ..., high: ...}"
 LR = f"{NUMERIC}|{{relative: ...}}"
 CUSTOM = "a number|a name|true or false|a list of them|{low: ..., high: ...}"
+CYCLE = "{blocks: ..., tokens: ...}|off"
 SETTING = "a number|a name|a list of them|{low: ..., high: ...}"
 
 PRESET_NUMBERS = ("layers", "width", "heads", "context")
@@ -61,6 +62,13 @@ def custom(value: object) -> str | None:
     return "CustomRange" if _keys(value) & {"low", "high"} else None
 
 
+def cycle(value: object) -> str | None:
+    """Tell whether blocks in turn were meant, or none."""
+    if _keys(value):
+        return "CycleChoice"
+    return "off" if value == "off" else None
+
+
 def count(value: object) -> object:
     """Read `400k`, `2M`, `1B` and `1e5`."""
     if isinstance(value, float) and value.is_integer():
@@ -73,9 +81,19 @@ def count(value: object) -> object:
         raise _refusal("must be a whole number, such as 400000, 400k, 2M or 1B") from None
 
 
+def one_or_more_numbers(value: object) -> object:
+    """Read a single number as a list of one."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
 def one_or_more(value: object) -> object:
     """Read a single word as a list of one."""
     return [value] if isinstance(value, str) else value
+
+
+def listed(value: object) -> object:
+    """Read anything but a list as a list of one."""
+    return value if isinstance(value, list | tuple) else [value]
 
 
 def names(value: object) -> object:

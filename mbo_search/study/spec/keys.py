@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mbo_search.extensions import Registry
 from mbo_search.study.catalogue.entries import OptimizerDefinition, RegularizerDefinition
@@ -20,6 +20,7 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.dimensions.table import dimensions_material
 from mbo_search.study.spec.foreign.custom import key_material
+from mbo_search.study.spec.lr_shapes import averages_weights
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.segments import Segment
 
@@ -85,12 +86,15 @@ def _material(segment: Segment) -> Json:
         **_adapter(stage),
         **({"custom": key_material(stage.custom)} if stage.custom else {}),
         **dimensions_material(segment),
+        **({"mean_shares": _digest(segment.mean_shares)} if segment.mean_shares else {}),
         **({"ends_stage": True} if segment.ends_stage and _acts_at_stage_end(stage) else {}),
     }
 
 
 def _acts_at_stage_end(stage: Stage) -> bool:
-    """Whether a regularizer changes the weights at the end of the stage, so that a longer one trains otherwise."""
+    """Whether something changes the weights at the end of the stage, so that a longer one trains otherwise."""
+    if averages_weights(stage.lr_shape.kind):
+        return True
     infos = (REGULARIZERS.get(regularizer.kind) for regularizer in stage.regularizers)
     return any(info is not None and info.acts_at_stage_end for info in infos)
 
@@ -126,8 +130,11 @@ def _versioned(name: str, known: Registry[OptimizerDefinition] | Registry[Regula
 
 def _lr_digest(segment: Segment) -> str:
     """Digest of the exact learning rate of every step: shapes that agree on a span share it."""
-    lrs = (segment.lr(step).hex() for step in range(segment.first_step, segment.last_step))
-    return hashlib.sha256(" ".join(lrs).encode()).hexdigest()
+    return _digest(map(segment.lr, range(segment.first_step, segment.last_step)))
+
+
+def _digest(numbers: Iterable[float]) -> str:
+    return hashlib.sha256(" ".join(number.hex() for number in numbers).encode()).hexdigest()
 
 
 def _hash(value: Json) -> str:

@@ -24,7 +24,7 @@ from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.spec.dimensions.table import dimensions_in_force
 from mbo_search.study.spec.effective import groups_in_force, layer_decay_in_force
 from mbo_search.study.spec.foreign.custom import key_material
-from mbo_search.study.spec.lr_shapes import lr_factor
+from mbo_search.study.spec.lr_shapes import annealing_factor, lr_factor
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
 
 Rung = Literal["untuned", "tuned", "shape", "settings", "switch"]
@@ -97,7 +97,7 @@ def _moves_weights(kind: str) -> bool:
 
 
 def _has_named_shape(schedule: Schedule) -> bool:
-    """Tell whether its learning rate is at every step that of a single stage with a shape in default settings."""
+    """Tell whether it trains at every step like a single stage with a shape in default settings."""
     first = schedule.stages[0]
     if len(schedule.stages) == 1 and first.lr_shape == default_shape(first.lr_shape.kind):
         return True
@@ -107,12 +107,13 @@ def _has_named_shape(schedule: Schedule) -> bool:
 
 
 def _trains_alike(schedule: Schedule, other: Schedule, *, tolerance: float) -> bool:
-    """Tell whether two schedules have the same learning rates; a few steps tell most apart."""
+    """Tell whether two schedules have the same learning rates and means of weights; a few steps tell most apart."""
     steps = _compared_steps(schedule)
     return all(
-        abs(lr - others) <= tolerance
+        abs(number - others) <= tolerance
         for chosen in (steps[:: len(steps) // _FIRST_SAMPLES], steps)
-        for lr, others in zip(_lrs(schedule, chosen), _lrs(other, chosen), strict=True)
+        for mine, theirs in zip(_lines(schedule, chosen), _lines(other, chosen), strict=True)
+        for number, others in zip(mine, theirs, strict=True)
     )
 
 
@@ -124,9 +125,12 @@ def _compared_steps(schedule: Schedule) -> Sequence[int]:
     return sorted({*range(0, _STEPS, _STEPS // _SAMPLES), *(step for step in near if 0 <= step < _STEPS)})
 
 
-def _lrs(schedule: Schedule, steps: Sequence[int]) -> list[float]:
-    """Learning rates of a schedule of `_STEPS` steps, at ascending steps."""
-    found: list[float] = []
+def _lines(schedule: Schedule, steps: Sequence[int]) -> list[tuple[float, float]]:
+    """Learning rates of a schedule of `_STEPS` steps at ascending steps, and those that count in the end.
+
+    The two differ where a mean of the weights imitates a decay.
+    """
+    found: list[tuple[float, float]] = []
     begin, remaining = 0, list(steps)
     for stage in schedule.stages:
         stage_steps = round(stage.share * _STEPS)
@@ -137,7 +141,13 @@ def _lrs(schedule: Schedule, steps: Sequence[int]) -> list[float]:
         )
         own = [step for step in remaining if step < begin + stage_steps]
         remaining = remaining[len(own) :]
-        found += [stage.lr * lr_factor(stage.lr_shape, step - begin, clock) for step in own]
+        found += [
+            (
+                stage.lr * lr_factor(stage.lr_shape, step - begin, clock),
+                stage.lr * annealing_factor(stage.lr_shape, step - begin, clock),
+            )
+            for step in own
+        ]
         begin += stage_steps
     # Shares that lie on no grid of these steps may leave the last few of them to nobody: the last stage has them.
     return found + [found[-1]] * len(remaining)

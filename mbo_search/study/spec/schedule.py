@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, StrictFloat, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, StrictFloat, StrictInt, model_serializer
 
 from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.base import Description, without_empty, without_unset
+from mbo_search.study.spec.dimensions.cycle import BlockCycle
 from mbo_search.study.spec.foreign.custom import CustomValue
 
 HandOver = Literal["carry", "reset"]
 
-LEFT_OUT_UNSET = ("layer_decay", "groups", "adapter")
+LEFT_OUT_UNSET = ("layer_decay", "groups", "adapter", "batch_tokens", "context", "cycle")
 """Settings of a strategy that are written only where they are set."""
 
 BLOCK_KINDS = ("attention", "embeddings", "mlp", "norms")
@@ -87,7 +88,10 @@ class Strategy(Description):
         groups: Settings of the parameters of some kinds of blocks, by kind; None: those of the stage in all.
         adapter: Adapters that are put beside the weights when the first stage begins, and stay; None: none, and in
             later stages always.
+        batch_tokens: Tokens of one optimizer step; None: as many as the study says.
+        context: Tokens of one row of a batch, at most what the model sees at once; None: just as many.
         custom: Settings of the user's own trainer, by name; those that hold for a whole study among them.
+        cycle: Blocks that learn in turn; None: all that is trainable learns at every step.
     """
 
     optimizer: str
@@ -103,7 +107,10 @@ class Strategy(Description):
     layer_decay: StrictFloat | None = Field(default=None, gt=0, le=1)
     groups: dict[str, BlockGroup] | None = None
     adapter: Adapter | None = None
+    batch_tokens: StrictInt | None = Field(default=None, gt=0, le=10**9)
+    context: StrictInt | None = Field(default=None, gt=0, le=10**9)
     custom: dict[str, CustomValue] = {}
+    cycle: BlockCycle | None = None
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:

@@ -31,6 +31,7 @@ from pydantic.config import JsonDict
 from mbo_search.study.catalogue.searchers import SearcherName
 from mbo_search.study.spec import forms, json_forms
 from mbo_search.study.spec.base import Description, explain, without_empty, without_unset
+from mbo_search.study.spec.dimensions.cycle_choices import CycleChoices
 from mbo_search.study.spec.foreign.custom import CustomSpace
 from mbo_search.study.spec.foreign.runner import ForeignModel, RunnerSpec
 from mbo_search.study.spec.fresh_models import ArchitectureModel, ArchitectureSpec, OwnModule, OwnModuleSpec
@@ -103,6 +104,20 @@ ScheduleTokens = Annotated[StrictInt, Field(gt=0, le=10**12), _COUNT]
 
 BatchTokens = Annotated[StrictInt, Field(gt=0, le=10**9), _COUNT]
 """Tokens of one optimizer step."""
+
+
+_Count = Annotated[int, Field(gt=0)] | _Suffixed
+
+_COUNTS = BeforeValidator(
+    forms.one_or_more_numbers,
+    json_schema_input_type=_Count | Annotated[tuple[_Count, ...], Field(min_length=1)],
+)
+
+BatchChoices = Annotated[tuple[BatchTokens, ...], Field(min_length=1), _COUNTS]
+"""Tokens of one optimizer step, or a list of choices."""
+
+ContextChoices = Annotated[tuple[Count, ...], Field(min_length=1), _COUNTS]
+"""Tokens of one row, or a list of choices."""
 
 
 def is_numeric(value: HparamValue) -> TypeGuard[Numeric]:
@@ -214,7 +229,7 @@ def _without_null(schema: JsonDict, model: type[BaseModel]) -> None:
             own["anyOf"] = [one for one in forms_allowed if one != {"type": "null"}]
 
 
-_LEFT_OUT_UNSET = ("layer_decay", "groups", "custom")
+_LEFT_OUT_UNSET = ("layer_decay", "groups", "batch_tokens", "context", "lr_with_batch", "custom", "cycle")
 """Choices of a stage that are written only where they are set."""
 
 
@@ -268,7 +283,12 @@ class StageDefaults(Description):
         rewarm: Warm-up of a later stage as a share of the budget; `auto` warms up where second moments are lost.
         layer_decay: Learning rate of a layer over that of the layer above it; 1 is the same in all.
         groups: Kinds of blocks with a learning rate or a weight decay of their own.
+        batch_tokens: Tokens of one optimizer step in place of `train.batch_tokens`, multiples of `model.context`.
+        context: Tokens of one row in place of `model.context`, which they divide.
+        lr_with_batch: `sqrt` multiplies the learning rate by the square root of a batch's tokens over
+            `train.batch_tokens`; `off` leaves it.
         custom: Settings of your own trainer, by name; those of `stage_defaults` hold where a stage sets no other.
+        cycle: Blocks that learn in turn, thaw or freeze within the stage; `off` for none.
     """
 
     model_config = ConfigDict(json_schema_extra=_without_null)
@@ -295,7 +315,11 @@ class StageDefaults(Description):
     rewarm: Numeric | Auto | None = None
     layer_decay: Numeric | None = None
     groups: GroupSettings | None = None
+    batch_tokens: BatchChoices | None = None
+    context: ContextChoices | None = None
+    lr_with_batch: Literal["sqrt", "off"] | None = None
     custom: CustomSpace | None = None
+    cycle: CycleChoices | None = None
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:

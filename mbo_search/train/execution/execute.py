@@ -186,7 +186,7 @@ class _Trial:
 
     def _step_rows(self, points: Iterable[CurvePoint]) -> tuple[StepRow, ...]:
         finished = (mean for point in points for mean in point.steps)
-        return step_rows((*finished, *self._position.unfinished), self._path.segments[0].batch_tokens)
+        return step_rows(self._path.segments, (*finished, *self._position.unfinished))
 
     def close(self) -> None:
         """Remove a state that could not be stored."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING
 
+from mbo_search.errors import Problem, StudyError
 from mbo_search.study.spec.keys import segment_keys, whole_key
+from mbo_search.study.spec.lr_shapes import averages_weights
 from mbo_search.study.spec.schedule import Schedule
 from mbo_search.study.spec.segments import Segment, cut
 
@@ -85,6 +88,7 @@ def schedule_path(schedule: Schedule, setup: TrainSetup, seed: int) -> ScheduleP
         StudyError: If the schedule does not fit the budget's grid.
     """
     segments = cut(schedule, setup.budget())
+    _check_rows_of_task(segments, setup)
     keys = segment_keys(setup.root_key(seed), segments)
     is_whole = setup.runner is not None and not setup.runner.reuse
     return SchedulePath(
@@ -94,6 +98,12 @@ def schedule_path(schedule: Schedule, setup: TrainSetup, seed: int) -> ScheduleP
         branch_points=frozenset(setup.branch_points),
         is_whole=is_whole,
     )
+
+
+def _check_rows_of_task(segments: Sequence[Segment], setup: TrainSetup) -> None:
+    if setup.packing is not None and any(segment.stage.context is not None for segment in segments):
+        rule = "is for running text: the examples of a task are laid out in rows of model.context"
+        raise StudyError([Problem(key="stages.*.context", rule=rule)])
 
 
 def spans(path: SchedulePath) -> tuple[Span, ...]:
@@ -132,12 +142,19 @@ def _kept(path: SchedulePath) -> set[int]:
         stage = path.segments[first:last]
         flat = [segment.index + 1 for segment in takewhile(_is_free_of_length, stage)]
         kept.update(path.branch_points.intersection(flat))
-        if flat and len(flat) < len(stage) and stage[0].stage.lr_shape.kind == "wsd":
+        if flat and len(flat) < len(stage) and _falls_late(stage[0]):
             kept.add(flat[-1])
     return kept
 
 
+def _falls_late(segment: Segment) -> bool:
+    """Return whether its stage begins with a part that others of its shape share, behind which they differ."""
+    return segment.stage.lr_shape.kind == "wsd" or averages_weights(segment.stage.lr_shape.kind)
+
+
 def _is_free_of_length(segment: Segment) -> bool:
     """Return whether a longer stage of the same strategy would train the segment alike."""
+    if segment.mean_shares:
+        return False
     longer = replace(segment, clock=replace(segment.clock, stage_steps=10 * segment.clock.budget_steps))
     return all(segment.lr(step) == longer.lr(step) for step in range(segment.first_step, segment.last_step))

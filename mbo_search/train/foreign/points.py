@@ -54,7 +54,7 @@ def _point(segment: Segment, by_step: dict[int, ReportLine]) -> CurvePoint:
     last = by_step.get(segment.last_step)
     point = CurvePoint(
         step=segment.last_step,
-        tokens=segment.last_step * segment.batch_tokens,
+        tokens=segment.tokens_at(segment.last_step),
         lr=segment.lr(segment.last_step - 1),
         train_loss=_mean(line.train_loss for line in told),
         grad_norm=_mean(line.grad_norm for line in told),

@@ -13,10 +13,12 @@ from typing import Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, StrictFloat, model_serializer
 
+from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.base import Description, without_empty, without_unset
 from mbo_search.study.spec.foreign.custom import CustomValue
+from mbo_search.study.spec.lr_shapes import averages_weights
 from mbo_search.study.spec.schedule import BlockGroup, Regularizer
 from mbo_search.study.spec.segments import EffectiveHandOver, Segment
 
@@ -157,7 +159,15 @@ def span_request(segments: Sequence[Segment], *, key: str, seed: int, total_step
         key: Key of the node at their end.
         seed: Seed of the schedule.
         total_steps: Optimizer steps of the whole schedule.
+
+    Raises:
+        StudyError: If a stage ends with a mean of its weights, which no foreign trainer keeps.
     """
+    kinds = dict.fromkeys(segment.stage.lr_shape.kind for segment in segments)
+    rule = "ends with a mean of weights, which only the built-in trainer keeps"
+    problems = [Problem(key="lr_shape", value=kind, rule=rule) for kind in kinds if averages_weights(kind)]
+    if problems:
+        raise StudyError(problems)
     by_stage: dict[int, list[Segment]] = {}
     for segment in segments:
         by_stage.setdefault(segment.stage_index, []).append(segment)

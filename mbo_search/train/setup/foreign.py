@@ -7,8 +7,8 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
+from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.foreign.runner import RunnerSpec
-from mbo_search.study.spec.segments import resolve_budget
 from mbo_search.study.study import Study
 from mbo_search.system.files import sha256_file
 from mbo_search.system.own_code import check_code_allowed
@@ -23,7 +23,7 @@ _NOTHING = "the trainer's own"
 
 def foreign_setup(study: Study, runner: RunnerSpec) -> TrainSetup:
     """Settle what can be known of how a foreign trainer trains; what only our trainer has is filled in."""
-    budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
+    budget = study_budget(study)
     return TrainSetup(
         model=study.model,
         runner=runner,
@@ -34,6 +34,7 @@ def foreign_setup(study: Study, runner: RunnerSpec) -> TrainSetup:
         num_segments=budget.num_segments,
         steps_per_segment=budget.steps_per_segment,
         batch_tokens=budget.batch_tokens,
+        unit_steps=budget.unit_steps,
         block_tokens=1,
         micro_batch=1,
         precision="float32",

@@ -17,6 +17,7 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.base import Description
+from mbo_search.study.spec.lr_shapes import averages_weights
 from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.study.spec.schedule import LORA
@@ -108,10 +109,12 @@ def trial_memory(study: Study, setup: TrainSetup, slots: int) -> TrialMemory:
     counted = count_weights(study, setup)
     names = {choice.name for axes in staged_space(study).stages for choice in axes.optimizers}
     state_floats = max((OPTIMIZERS[name].state_floats for name in names), default=2.0)
+    kinds = {choice.kind for axes in staged_space(study).stages for choice in axes.lr_shapes}
+    state_floats += any(map(averages_weights, kinds))
     fixed = counted.all * (1 + _regularizer_floats(study)) + counted.learning * (_LEARNING_FLOATS + state_floats)
     return TrialMemory(
         fixed_bytes=int(fixed * _FLOAT_BYTES) + _process_bytes(setup),
-        sequence_bytes=token_bytes * model.context,
+        sequence_bytes=token_bytes * model.context * _copies(study),
         micro_batch=setup.micro_batch,
         available_bytes=_available_bytes(setup, slots),
     )
@@ -135,6 +138,12 @@ def _regularizer_floats(study: Study) -> float:
     """Most floats a parameter that the regularizers of a stage keep together."""
     sets = (chosen for axes in staged_space(study).stages for chosen in axes.regularizers)
     return max((sum(REGULARIZERS[one.kind].state_floats for one in chosen) for chosen in sets), default=0.0)
+
+
+def _copies(study: Study) -> int:
+    """Most copies of a sequence that the regularizers of a stage compare."""
+    chosen = (one for axes in staged_space(study).stages for sets in axes.regularizers for one in sets)
+    return max((REGULARIZERS[one.kind].copies for one in chosen), default=1)
 
 
 def _available_bytes(setup: TrainSetup, slots: int) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import Problem, StudyError
 from mbo_search.metrics.library import check_libraries
+from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
-from mbo_search.study.spec.segments import resolve_budget
 from mbo_search.study.spec.study import SizedModel
 from mbo_search.study.study import Study
 from mbo_search.system.cores import available_cores
@@ -54,7 +54,7 @@ def resolve_setup(study: Study, prepared: PreparedData | None, workers: int) -> 
 def _smallest_setup(study: Study, prepared: PreparedData, device: Device, workers: int) -> TrainSetup:
     """Everything that need not be measured; with one sequence at a time, in full precision."""
     use = validation_use(prepared, context=study.model.context, num_tokens=study.evaluation.tokens)
-    budget = resolve_budget(study.budget.tokens, study.budget.grid, study.train.batch_tokens)
+    budget = study_budget(study)
     vocab_size = prepared.metadata.vocab_size
     return TrainSetup(
         model=_checked_model(study, vocab_size),
@@ -65,6 +65,7 @@ def _smallest_setup(study: Study, prepared: PreparedData, device: Device, worker
         num_segments=budget.num_segments,
         steps_per_segment=budget.steps_per_segment,
         batch_tokens=budget.batch_tokens,
+        unit_steps=budget.unit_steps,
         block_tokens=study.model.context,
         micro_batch=1,
         precision="float32",

@@ -39,7 +39,8 @@ class TrainSetup(Description):
         bytes_per_token: UTF-8 bytes per token of the validation split.
         num_segments: Grid segments of a full schedule.
         steps_per_segment: Optimizer steps of each.
-        batch_tokens: Tokens of one optimizer step.
+        batch_tokens: Tokens of one optimizer step where a stage sets no other.
+        unit_steps: What the steps of a segment are a multiple of.
         block_tokens: Length of the blocks in which the training text is shuffled.
         micro_batch: Sequences of one forward pass.
         precision: Arithmetic of the forward pass.
@@ -67,6 +68,7 @@ class TrainSetup(Description):
     num_segments: int = Field(gt=0)
     steps_per_segment: int = Field(gt=0)
     batch_tokens: int = Field(gt=0)
+    unit_steps: int = Field(default=1, gt=0, exclude_if=lambda steps: steps == 1)
     block_tokens: int = Field(gt=0)
     micro_batch: int = Field(gt=0)
     precision: Precision
@@ -106,6 +108,8 @@ class TrainSetup(Description):
             num_segments=self.num_segments,
             steps_per_segment=self.steps_per_segment,
             batch_tokens=self.batch_tokens,
+            unit_steps=self.unit_steps,
+            context=None if isinstance(self.model, ForeignModel) else self.model.context,
         )
 
     def scaled(self, multiple: float) -> TrainSetup:

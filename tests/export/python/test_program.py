@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from mbo_search.export.python import pieces
-from mbo_search.export.python.features import features_of
+from mbo_search.export.python.features import OPTIMIZERS as WRITTEN
+from mbo_search.export.python.features import SHAPES, features_of
 from mbo_search.export.python.program import program
 from mbo_search.export.python.recipe import recipe_of
 from mbo_search.study.catalogue.hand_over import can_carry
@@ -68,7 +69,7 @@ def test_the_model_may_have_other_sizes_and_precision(lab, same_loss):
 
 def chains():
     """Walks along all pairs of optimizers that can carry state, in schedules of ten stages."""
-    left = {(old, new) for old in OPTIMIZERS for new in OPTIMIZERS if can_carry(old, new)}
+    left = {(old, new) for old in WRITTEN for new in WRITTEN if can_carry(old, new)}
     while left:
         walk = [(min(left)[0], None)]
         while left and len(walk) < NUM_STAGES:
@@ -103,7 +104,7 @@ def settings(optimizer, place):
 
 def test_every_pair_that_can_carry_is_in_a_chain():
     found = {(old[0], new[0]) for chain in CHAINS for old, new in pairwise(chain) if new[1] == "carry"}
-    assert found == {(old, new) for old in OPTIMIZERS for new in OPTIMIZERS if can_carry(old, new)}
+    assert found == {(old, new) for old in WRITTEN for new in WRITTEN if can_carry(old, new)}
 
 
 @pytest.mark.slow
@@ -122,7 +123,7 @@ def shaped(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LR_SHAPES.built_in)
+@pytest.mark.parametrize("name", SHAPES)
 def test_learning_rates_have_every_shape(name, same_loss):
     same_loss(*shaped(name))
 
@@ -177,7 +178,7 @@ def all_schedules():
         MUON_SOAP_ADAMW,
         MANY_REGULARIZERS,
         *(chain_of(number) for number in range(len(CHAINS))),
-        *(shaped(name) for name in LR_SHAPES.built_in),
+        *(shaped(name) for name in SHAPES),
         *(regularized(kind) for kind in REGULARIZERS),
         *(frozen(optimizer) for optimizer in ("adamw", "muon", "sf_adamw")),
     ]

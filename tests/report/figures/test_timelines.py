@@ -6,6 +6,7 @@ import pytest
 
 from mbo_search.report.figures.timelines import draw_timelines, lr_path, timelines_info
 from mbo_search.report.style.i18n import load_strings
+from mbo_search.study.spec.schedule import LrShape
 from mbo_search.study.spec.segments import cut
 from mbo_search.testing.records import BUDGET, make_record, make_stage
 
@@ -53,6 +54,18 @@ def test_every_stage_is_drawn_and_every_optimizer_named_once():
     figure = draw_timelines(rows, names=NAMES)
     assert len(figure.data) == 2 * 3, "each stage has a background and its learning rate"
     assert sorted(trace.name for trace in figure.data if trace.showlegend) == ["adamw", "lion"]
+
+
+def test_a_mean_of_weights_is_drawn_as_the_decay_that_it_imitates():
+    average = LrShape(kind="average", hparams={"span": 0.5, "like": "linear"})
+    (row,) = info(make_record(0, make_stage("adamw", 1.0).model_copy(update={"lr_shape": average})))
+    (bar,) = row.bars
+    assert {height for _, height in bar.path} == {1.0}
+    assert bar.counted[0] == (0, 1.0)
+    assert bar.counted[-1] == (4000, pytest.approx(1 / 20))
+    figure = draw_timelines((row,), names=NAMES)
+    assert [trace.opacity for trace in figure.data] == [0.2, 0.45, 1.0]
+    assert [trace.showlegend for trace in figure.data] == [False, False, True]
 
 
 def test_names_cannot_become_markup():

@@ -11,7 +11,7 @@ from mbo_search.study.catalogue.lookup import CORPORA, MODEL_SIZES
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
-from mbo_search.study.spec.lr_shapes import lr_factor
+from mbo_search.study.spec.lr_shapes import annealing_factor
 from mbo_search.study.spec.study import ModelSpec
 from tests.study.builders import lr_shape
 
@@ -53,7 +53,7 @@ def test_sensible_strengths_are_allowed_and_can_be_searched(name):
 @pytest.mark.parametrize("name", LR_SHAPES)
 def test_shapes_that_are_said_to_anneal_end_close_to_zero(name):
     clock = StageClock(stage_steps=1000, warmup_steps=0, budget_steps=1000)
-    assert (lr_factor(lr_shape(name), 999, clock) < 0.05) == LR_SHAPES[name].anneals
+    assert (annealing_factor(lr_shape(name), 999, clock) < 0.05) == LR_SHAPES[name].anneals
 
 
 @pytest.mark.parametrize("name", MODEL_SIZES)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mbo_search.study.spec.dimensions.batch import BatchDimension, ContextDimension
+from mbo_search.study.spec.dimensions.cycle import CycleDimension
 from mbo_search.study.spec.dimensions.dimension import StageDimension
 
 if TYPE_CHECKING:
     from mbo_search.study.spec.schedule import Stage
     from mbo_search.study.spec.segments import Segment
 
-STAGE_DIMENSIONS: tuple[StageDimension, ...] = ()
+STAGE_DIMENSIONS: tuple[StageDimension, ...] = (
+    BatchDimension(),
+    ContextDimension(),
+    CycleDimension(),
+)
 """In the order in which people read them."""
 
 

@@ -1,0 +1,286 @@
+"""Make the texts of studies/scarce-text.yaml, and answer its question from the run directories.
+
+    python benchmarks/scarce_text.py texts build/scarce-text
+    python benchmarks/scarce_text.py answer DIR [DIR ...] -o benchmarks/results/scarce-text.json
+
+Computes what docs/scarce-text.md declared, and nothing else: one primary test, of the mean over the cells of the
+gain of a search; each cell by itself beside it, and what each rung of the ladder adds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import itertools
+import json
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mbo_search.data.built_in.corpora import open_corpus
+from mbo_search.data.document import Document
+from mbo_search.data.tokenizer import Tokenizer, load_tokenizer, train_bpe_tokenizer
+from mbo_search.results.evidence.champions import champions
+from mbo_search.results.ranking.repeats import repeat_folder
+from mbo_search.results.records.run_directory import RunDirectory
+from mbo_search.results.records.schedule_groups import ScheduleRuns, group_by_schedule
+from mbo_search.results.statistics.paired import ALPHA, WORTHWHILE_PERCENT, nats_of_percent, percent_lower
+from mbo_search.system.files import write_json
+
+LANGUAGES = (
+    *("bengali", "chinese", "dutch", "english", "french", "german", "hebrew", "hindi", "indonesian", "italian"),
+    *("japanese", "korean", "marathi", "oriya", "persian", "portuguese", "russian", "spanish", "swedish", "tamil"),
+    *("telugu", "thai", "turkish", "ukrainian", "urdu", "yoruba"),
+)
+
+CORPORA: Mapping[str, tuple[str, ...]] = {
+    "docs": ("docs",),
+    "prose": ("prose",),
+    "dialogue": tuple(f"qa:{language}" for language in LANGUAGES),
+}
+"""Sources of each corpus: documentation, a book, and short dialogues in 26 languages."""
+
+EPOCHS = (4, 16)
+SCHEDULE_TOKENS = 1_024_000
+VALIDATION_TOKENS = 72_000
+TEST_TOKENS = 24_000
+VOCAB_SIZE = 1024
+SEARCHES = 3
+STAGED = ("settings", "switch")
+SINGLE = ("untuned", "tuned", "shape")
+FEWEST_CELLS = 2
+
+
+def main() -> None:
+    """Make the texts, or answer."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    texts = commands.add_parser("texts", help="write the texts of all cells")
+    texts.add_argument("folder", type=Path)
+    answer = commands.add_parser("answer", help="compute the declared test")
+    answer.add_argument("runs", metavar="DIR", nargs="+", type=Path, help="run directories, one a cell")
+    answer.add_argument("-o", "--out", type=Path, help="where to write the numbers as JSON")
+    arguments = parser.parse_args()
+    if arguments.command == "texts":
+        for corpus in CORPORA:
+            print(write_texts(corpus, arguments.folder))
+        return
+    cells = [read_cell(folder) for folder in arguments.runs]
+    print("\n".join(lines(cells)))
+    if arguments.out is not None:
+        write_json(arguments.out, result(cells))
+
+
+def write_texts(corpus: str, folder: Path) -> str:
+    """Write the splits and the tokenizer of a corpus; the short text is the beginning of the long one.
+
+    Documents are in the order of their hashes: validation first, then test, then training text.
+    """
+    documents = sorted(_documents(corpus), key=lambda document: hashlib.sha256(document.text.encode()).digest())
+    tokenizer_folder = folder / corpus
+    tokenizer_folder.mkdir(parents=True, exist_ok=True)
+    train_bpe_tokenizer((document.text for document in documents), vocab_size=VOCAB_SIZE, folder=tokenizer_folder)
+    tokenizer = load_tokenizer(tokenizer_folder)
+    remaining = iter(documents)
+    validation = _taken(remaining, tokenizer, VALIDATION_TOKENS)
+    test = _taken(remaining, tokenizer, TEST_TOKENS)
+    train: list[Document] = []
+    num_tokens = 0
+    for epochs in sorted(EPOCHS, reverse=True):
+        train += _taken(remaining, tokenizer, SCHEDULE_TOKENS // epochs - num_tokens)
+        num_tokens = sum(_num_tokens(tokenizer, document) for document in train)
+        for split, chosen in (("train", train), ("validation", validation), ("test", test)):
+            _write(folder / f"{corpus}-{epochs}" / f"{split}.jsonl", chosen)
+    return f"{corpus}: {len(train)} documents, {num_tokens:,} training tokens; {len(validation)} for validation"
+
+
+def _documents(corpus: str) -> Iterator[Document]:
+    seen = set()
+    for source in CORPORA[corpus]:
+        opened = open_corpus(source)
+        assert opened is not None, source
+        for document in opened.read():
+            if document.text not in seen:
+                seen.add(document.text)
+                yield document
+
+
+def _taken(documents: Iterator[Document], tokenizer: Tokenizer, num_tokens: int) -> list[Document]:
+    """Documents of at least so many tokens, or all that are left."""
+    found: list[Document] = []
+    while num_tokens > 0 and (document := next(documents, None)) is not None:
+        found.append(document)
+        num_tokens -= _num_tokens(tokenizer, document)
+    return found
+
+
+def _num_tokens(tokenizer: Tokenizer, document: Document) -> int:
+    return len(tokenizer.encode(document.text)) + 1
+
+
+def _write(path: Path, documents: Sequence[Document]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps({"text": document.text}) + "\n" for document in documents), encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """One search of a cell, with what its fresh seeds say.
+
+    Attributes:
+        losses: Mean loss of each rung's champion over the fresh seeds, nats.
+        staged: Rung of the better champion by the search among those that change settings.
+        single: Rung of the better one among those with one strategy.
+        tokens: Tokens trained.
+    """
+
+    losses: Mapping[str, float]
+    staged: str
+    single: str
+    tokens: int
+
+    @property
+    def gain(self) -> float:
+        """Loss of the single strategy minus that of the staged schedule, nats."""
+        return self.losses[self.single] - self.losses[self.staged]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A corpus, a number of epochs and a width, with its searches."""
+
+    name: str
+    searches: tuple[Search, ...]
+
+    @property
+    def gains(self) -> list[float]:
+        """One a search, nats."""
+        return [search.gain for search in self.searches]
+
+
+def read_cell(folder: Path) -> Cell:
+    """Read a cell whose searches are all confirmed."""
+    run = RunDirectory.open(folder)
+    searches = [_search(RunDirectory.open(repeat_folder(folder, number))) for number in range(1, SEARCHES + 1)]
+    return Cell(name=run.study().study, searches=tuple(searches))
+
+
+def _search(run: RunDirectory) -> Search:
+    records = run.records()
+    best = champions(group_by_schedule(records), "settings")
+    by_rung = {str(rung): runs for rung, runs in best.by_rung.items() if runs.is_confirmed}
+    order = sorted(by_rung, key=lambda rung: by_rung[rung].search_loss or math.inf)
+    return Search(
+        losses={rung: _fresh_loss(runs) for rung, runs in by_rung.items()},
+        staged=next(rung for rung in order if rung in STAGED),
+        single=next(rung for rung in order if rung in SINGLE),
+        tokens=sum(record.cost.tokens for record in records),
+    )
+
+
+def _fresh_loss(runs: ScheduleRuns) -> float:
+    losses = [one.judged_loss if runs.is_judged else one.val_loss for one in runs.fresh]
+    return statistics.fmean(loss for loss in losses if loss is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrimaryTest:
+    """The one declared test. Cells are fixed, searches are drawn.
+
+    Attributes:
+        mean_nats: Mean over the cells of the mean gain of their searches.
+        low_nats: Lower end of the 95 % interval.
+        high_nats: Upper end.
+        p_value: Two-sided.
+        sd_nats: Standard deviation from search to search within a cell, pooled.
+    """
+
+    mean_nats: float
+    low_nats: float
+    high_nats: float
+    p_value: float
+    sd_nats: float
+
+    @property
+    def answer(self) -> str:
+        """As the protocol says."""
+        if self.high_nats < nats_of_percent(WORTHWHILE_PERCENT):
+            return "no"
+        return "yes" if self.low_nats > 0 else "undecided"
+
+
+def primary_test(cells: Sequence[Cell]) -> PrimaryTest:
+    """Student's t over the searches within cells, with their pooled variance."""
+    from scipy.stats import t
+
+    mean = statistics.fmean(statistics.fmean(cell.gains) for cell in cells)
+    freedom = sum(len(cell.gains) - 1 for cell in cells)
+    squares = sum((gain - statistics.fmean(cell.gains)) ** 2 for cell in cells for gain in cell.gains)
+    sd = math.sqrt(squares / freedom)
+    error = sd * math.sqrt(sum(1 / len(cell.gains) for cell in cells)) / len(cells)
+    half_width = float(t.ppf(1 - ALPHA / 2, freedom)) * error
+    p_value = 2 * float(t.sf(abs(mean) / error, freedom))
+    return PrimaryTest(
+        mean_nats=mean, low_nats=mean - half_width, high_nats=mean + half_width, p_value=p_value, sd_nats=sd
+    )
+
+
+def rung_gains(cells: Sequence[Cell]) -> dict[str, float]:
+    """What each rung's champion gains over the one below, nats: means over searches, then over cells."""
+    rungs = [rung for rung in (*SINGLE, *STAGED) if all(rung in one.losses for c in cells for one in c.searches)]
+    return {
+        f"{below} -> {above}": statistics.fmean(
+            statistics.fmean(one.losses[below] - one.losses[above] for one in cell.searches) for cell in cells
+        )
+        for below, above in itertools.pairwise(rungs)
+    }
+
+
+def lines(cells: Sequence[Cell]) -> list[str]:
+    """The answer for people."""
+    test = primary_test(cells)
+    answer = test.answer if len(cells) >= FEWEST_CELLS else "undecided"
+    found = [
+        f"{answer}: {test.mean_nats:+.4f} nats ({test.low_nats:+.4f} to {test.high_nats:+.4f}), "
+        f"{percent_lower(test.mean_nats):+.2f} % perplexity, p = {test.p_value:.2g}; {len(cells)} cells, "
+        f"{SEARCHES} searches each, which vary by {test.sd_nats:.4f} nats"
+    ]
+    found += [f"  {step}: {gain:+.4f} nats" for step, gain in rung_gains(cells).items()]
+    for cell in cells:
+        gains = ", ".join(f"{search.gain:+.4f} ({search.single} -> {search.staged})" for search in cell.searches)
+        found.append(f"{cell.name}: mean {statistics.fmean(cell.gains):+.4f}; {gains}")
+        for search in cell.searches:
+            losses = ", ".join(f"{rung} {loss:.4f}" for rung, loss in search.losses.items())
+            found.append(f"  {losses}; {search.tokens:,} tokens")
+    return found
+
+
+def result(cells: Sequence[Cell]) -> dict[str, object]:
+    """Everything as plain values."""
+    test = primary_test(cells)
+    return {
+        "answer": test.answer if len(cells) >= FEWEST_CELLS else "undecided",
+        "mean_nats": test.mean_nats,
+        "low_nats": test.low_nats,
+        "high_nats": test.high_nats,
+        "p_value": test.p_value,
+        "sd_nats": test.sd_nats,
+        "rung_gains_nats": rung_gains(cells),
+        "cells": [
+            {
+                "name": cell.name,
+                "gains_nats": cell.gains,
+                "searches": [
+                    {"losses": dict(one.losses), "staged": one.staged, "single": one.single, "tokens": one.tokens}
+                    for one in cell.searches
+                ],
+            }
+            for cell in cells
+        ],
+    }
+
+
+if __name__ == "__main__":
+    main()
