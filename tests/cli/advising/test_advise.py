@@ -55,4 +55,4 @@ def test_a_study_follows_with_states_and_schedules_of_the_one_before(mbo, tmp_pa
     assert "2 schedules to try first" in document["warm_start"][0]
     assert document["totals"]["executed_tokens"] == 0
     record = json.loads(Path("reports/tiny-next/trials/0000.json").read_text())
-    assert record["schedule"]["stages"][0]["name"] == "a"
+    assert (record["arm"], record["state"]) == ("baseline", "complete")
