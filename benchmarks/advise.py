@@ -22,7 +22,7 @@ from pathlib import Path
 from mbo_search.advising.advice import advise_on
 from mbo_search.advising.offers import new_offers
 from mbo_search.advising.told import Margin, Told, ToldTrial, best_first
-from mbo_search.engine.simulation.simulate import Simulation, simulate_in
+from mbo_search.engine.simulation.simulate import Simulation, simulate_in, table_space
 from mbo_search.engine.simulation.stage_table import StageTable, TableSpace, read_stage_table
 from mbo_search.results.records.records import Params, TrialRecord
 from mbo_search.results.records.run_directory import RunDirectory
@@ -144,7 +144,7 @@ def row_of_table(table: StageTable, *, seed: int, budget: int, margin: float) ->
 
     def search(space: TableSpace, own_seed: int) -> tuple[TrialRecord, ...]:
         what = Simulation(searcher="tree", budget_stage_runs=budget, seed=own_seed)
-        return simulate_in(table, space, what)[1]
+        return simulate_in(table, what, table_space(table, what, space))[1]
 
     space, named = space_of(table)
     records = search(TableSpace(table), seed)

@@ -1,4 +1,4 @@
-"""Make the texts of studies/scarce-text.yaml, and answer its question from the run directories.
+"""Make the texts of benchmarks/scarce-text.yaml, and answer its question from the run directories.
 
     python benchmarks/scarce_text.py texts build/scarce-text
     python benchmarks/scarce_text.py answer DIR [DIR ...] -o benchmarks/results/scarce-text.json

@@ -26,13 +26,14 @@ from typer.main import get_command
 import mbo_search
 from mbo_search.cli.app import app
 from mbo_search.cli.console import run_app
-from mbo_search.study.catalogue.entries import Hparam
+from mbo_search.study.catalogue.entries import Hparam, RegularizerDefinition
 from mbo_search.study.catalogue.hand_over import CarriedSlot, hand_over_table
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.metrics import METRICS, NEEDS
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.catalogue.within_stage import WEIGHT_DECAY
 from mbo_search.study.files.schema import as_text, schedule_schema_text, schema_text
 from mbo_search.train.foreign.schemas import report_line_schema, span_request_schema, span_result_schema
 
@@ -153,6 +154,10 @@ def catalogue_page() -> str:
                 for name, info in sorted(REGULARIZERS.built_in.items())
             ],
         ),
+        "## Shapes within a stage",
+        "Settings that a [shape](stages.md#shapes-within-a-stage) may move from step to step. Of those marked with "
+        "(1) the distance from 1 is multiplied, of all others the number itself.",
+        _table(["of", "settings"], _changing_rows()),
         "## Hand-over",
         "What `hand_over: carry` keeps, for the parameters that both optimizers update themselves. The parameters "
         "that `muon` and `soap` leave to AdamW follow the row of AdamW. Pairs that are not listed can only be "
@@ -272,6 +277,23 @@ def _help(command: Sequence[str]) -> str:
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     cells = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells)
+
+
+def _changing_rows() -> list[list[str]]:
+    """What may change within a stage: with every optimizer, with some, and of regularizers."""
+    rows = [[f"`{name}`", _changing(info.hparams)] for name, info in sorted(OPTIMIZERS.built_in.items())]
+    strengths = {name: info for name, info in REGULARIZERS.built_in.items() if info.within_stage != "fixed"}
+    decaying = ", ".join(f"`{name}`" for name, info in sorted(OPTIMIZERS.built_in.items()) if info.decoupled_decay)
+    return [
+        [decaying, f"`{WEIGHT_DECAY}`"],
+        *(row for row in rows if row[1]),
+        ["regularizers", _changing(strengths)],
+    ]
+
+
+def _changing(known: Mapping[str, Hparam] | Mapping[str, RegularizerDefinition]) -> str:
+    changing = {name: info.within_stage for name, info in known.items() if info.within_stage != "fixed"}
+    return ", ".join(f"`{name}`{' (1)' if how == 'distance' else ''}" for name, how in sorted(changing.items()))
 
 
 def _settings(hparams: Mapping[str, Hparam]) -> str:

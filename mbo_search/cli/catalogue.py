@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mbo_search.study.catalogue.entries import Hparam
 
 _CODE = frozenset(
-    {"implementation", "factor", "make", "read", "rows", "export", "info", "draw", "missing", "write"}
+    {"implementation", "factor", "imitated", "make", "read", "rows", "export", "info", "draw", "missing", "write"}
 )
 """Attributes of definitions that hold code."""
 

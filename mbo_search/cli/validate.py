@@ -11,6 +11,7 @@ from mbo_search.study.checks.custom import refuse_unread
 from mbo_search.study.examples import example_path
 from mbo_search.study.files.study_file import load_study
 from mbo_search.study.space.optimizer_warnings import optimizer_warnings
+from mbo_search.study.space.optional import may_be_left_out
 from mbo_search.study.space.searcher_notes import ModelNote, model_notes
 from mbo_search.study.spec.budget import rounding_note, study_budget
 from mbo_search.study.study import Study
@@ -76,4 +77,6 @@ def _sentence(note: ModelNote) -> str:
 
 def _stages(study: Study) -> str:
     names = ", ".join(stage.name for stage in study.stages)
-    return f"stage {names}" if len(study.stages) == 1 else f"{len(study.stages)} stages ({names})"
+    optional = ", ".join(stage.name for stage in study.stages if may_be_left_out(stage.share))
+    left_out = f"; {optional} may be left out" if optional else ""
+    return f"stage {names}" if len(study.stages) == 1 else f"{len(study.stages)} stages ({names}{left_out})"

@@ -21,6 +21,7 @@ from mbo_search.engine.plan_values import (
     SpeedEstimate,
     StudyPlan,
 )
+from mbo_search.engine.searcher.space_segments import trained_stages
 from mbo_search.engine.searcher.suggest import FixedChoices, ReferenceSuggest, draw
 from mbo_search.engine.speed import measure_speed
 from mbo_search.model.size import flops_per_token, num_parameters_told
@@ -33,7 +34,7 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.checks.custom import refuse_unread
 from mbo_search.study.space.ladder import search_spaces
 from mbo_search.study.space.optimizer_warnings import optimizer_warnings
-from mbo_search.study.space.parameters import SpaceSize
+from mbo_search.study.space.parameters import SpaceSize, Value
 from mbo_search.study.space.space import Space, parameters, propose, space_size, staged_space
 from mbo_search.study.spec.lr_shapes import lr_factor
 from mbo_search.study.spec.reference_lr import reference_reason
@@ -198,11 +199,16 @@ def _ends(numeric: Numeric) -> tuple[float, float]:
 def _lr_previews(space: Space) -> Sequence[LrPreview]:
     """Each shape of each stage, everything else at its reference."""
     found = []
+    trained = trained_stages(space)
     for index, axes in enumerate(space.stages):
+        left_out = {f"stage/{other}/share": 0.0 for other in space.optional_stages if other != index}
         for choice in axes.lr_shapes:
-            fixed = FixedChoices({f"stage/{index}/lr_shape": choice.kind}, otherwise=ReferenceSuggest("adamw"))
-            schedule = draw(functools.partial(propose, space), fixed).schedule
-            factors = _factors(schedule, index, space)
+            chosen: dict[str, Value] = {**left_out, f"stage/{index}/lr_shape": choice.kind}
+            drawn = draw(
+                functools.partial(propose, space), FixedChoices(chosen, otherwise=ReferenceSuggest("adamw"))
+            )
+            place = index if trained is None else list(trained(drawn.params)).index(index)
+            factors = _factors(drawn.schedule, place, space)
             found.append(LrPreview(stage=axes.name, lr_shape=choice.kind, factors=factors))
     return found
 

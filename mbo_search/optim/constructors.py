@@ -97,6 +97,14 @@ def _ademamix(groups: list[Group], settings: Settings) -> Optimizer:
     )
 
 
+def _set_betas(group: Group, hparams: Hparams) -> None:
+    group["betas"] = (hparams["beta1"], hparams["beta2"])
+
+
+def _set_momentum(group: Group, hparams: Hparams) -> None:
+    group["momentum"] = hparams["momentum"]
+
+
 def _nadam_product(parameter: Tensor, hparams: Hparams, step: int) -> Tensor:
     """NAdam's product of momenta after a number of steps (Dozat 2016, with torch's momentum schedule)."""
     decay = hparams["momentum_decay"]
@@ -104,7 +112,10 @@ def _nadam_product(parameter: Tensor, hparams: Hparams, step: int) -> Tensor:
     return torch.tensor(product, dtype=torch.float32)
 
 
+_BOTH = ("beta1", "beta2")
 _MOMENTS: Mapping[str, Start] = MappingProxyType({"exp_avg": "zeros", "exp_avg_sq": "zeros"})
+
+_ADAM_LAYOUT = Layout(slots=_MOMENTS, has_step=True, moment_decays=_BOTH)
 
 ADAFACTOR = Implementation(
     build=_adafactor,
@@ -112,8 +123,8 @@ ADAFACTOR = Implementation(
         slots=MappingProxyType({"row_var": "library", "col_var": "library", "variance": "library"}), has_step=True
     ),
 )
-ADAM = Implementation(build=_adam, layout=Layout(slots=_MOMENTS, has_step=True), step_on_gpu=True)
-ADAMW = Implementation(build=_adamw, layout=Layout(slots=_MOMENTS, has_step=True), step_on_gpu=True)
+ADAM = Implementation(build=_adam, layout=_ADAM_LAYOUT, step_on_gpu=True, set_hparams=_set_betas)
+ADAMW = Implementation(build=_adamw, layout=_ADAM_LAYOUT, step_on_gpu=True, set_hparams=_set_betas)
 ADEMAMIX = Implementation(
     build=_ademamix,
     layout=Layout(
@@ -121,15 +132,28 @@ ADEMAMIX = Implementation(
         group_numbers=MappingProxyType({"step": 0, "slow_steps": 0}),
     ),
 )
-LION = Implementation(build=_lion, layout=Layout(slots=MappingProxyType({"exp_avg": "zeros"})))
-MUON = Implementation(build=_muon, layout=Layout(slots=MappingProxyType({"momentum_buffer": "zeros"})))
-MUONH = Implementation(build=_muonh, layout=Layout(slots=MappingProxyType({"momentum_buffer": "zeros"})))
+LION = Implementation(
+    build=_lion, layout=Layout(slots=MappingProxyType({"exp_avg": "zeros"})), set_hparams=_set_betas
+)
+MUON = Implementation(
+    build=_muon, layout=Layout(slots=MappingProxyType({"momentum_buffer": "zeros"})), set_hparams=_set_momentum
+)
+MUONH = Implementation(
+    build=_muonh, layout=Layout(slots=MappingProxyType({"momentum_buffer": "zeros"})), set_hparams=_set_momentum
+)
 NADAMW = Implementation(
     build=_nadamw,
-    layout=Layout(slots=MappingProxyType({**_MOMENTS, "mu_product": _nadam_product}), has_step=True),
+    layout=Layout(
+        slots=MappingProxyType({**_MOMENTS, "mu_product": _nadam_product}),
+        has_step=True,
+        moment_decays=("beta2",),  # the bias of the mean is in the product of momenta, which follows beta1
+    ),
+    set_hparams=_set_betas,
 )
 SGD_NESTEROV = Implementation(
-    build=_sgd_nesterov, layout=Layout(slots=MappingProxyType({"momentum_buffer": "zeros"}))
+    build=_sgd_nesterov,
+    layout=Layout(slots=MappingProxyType({"momentum_buffer": "zeros"})),
+    set_hparams=_set_momentum,
 )
 SOAP = Implementation(
     build=_soap,

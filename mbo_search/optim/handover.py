@@ -91,7 +91,8 @@ def _carry(slots: OptimizerState, name: str, row: HandOverRow, change: _Change, 
     """Put into `carried` what a row carries of one parameter, completed by what the target needs beside it."""
     if row.everything:
         carried.tensors.update({f"{name}/{slot}": tensor for slot, tensor in slots.tensors.items()})
-        carried.numbers.update({f"{name}/{slot}": number for slot, number in slots.numbers.items()})
+        kept = {slot: number for slot, number in slots.numbers.items() if slot not in change.layout.decay_products}
+        carried.numbers.update({f"{name}/{slot}": number for slot, number in kept.items()})
         return
     tensors = {
         slot.target: converted

@@ -68,6 +68,8 @@ class Implementation:
         decays_itself: Whether it applies the groups' weight decay within its own update.
         step_on_gpu: Whether it keeps step counts beside the parameters.
         evaluated: Where it evaluates other weights than it trains.
+        set_hparams: Gives a group other values of its settings, for those that may change within a stage; it gets
+            all settings of the stage's optimizer.
     """
 
     build: Callable[[list[Group], Settings], Optimizer]
@@ -75,6 +77,7 @@ class Implementation:
     decays_itself: bool = False
     step_on_gpu: bool = False
     evaluated: EvaluatedWeights | None = None
+    set_hparams: Callable[[Group, Hparams], None] | None = None
 
 
 def implementation_of(optimizer: str) -> Implementation:

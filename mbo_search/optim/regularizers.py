@@ -90,6 +90,10 @@ class RegularizerHooks:
     def end(self, model: nn.Module) -> None:
         """Go out of force; undo what `begin` did to the model."""
 
+    def set_strength(self, model: nn.Module, strength: float) -> None:
+        """Take another number for the next steps; overridden where more than `strength` holds it."""
+        self.strength = strength
+
     def objective(self, objective: Tensor, tokens: TokenLosses) -> Tensor:
         """Change the training loss of each token, [N] -> [N]; the reported loss stays plain cross entropy."""
         return objective
@@ -136,6 +140,11 @@ class Dropout(RegularizerHooks):
     def begin(self, model: nn.Module) -> None:
         """Switch the model's dropout on."""
         set_dropout(model, self.strength)
+
+    def set_strength(self, model: nn.Module, strength: float) -> None:
+        """Take another probability, which the model holds."""
+        super().set_strength(model, strength)
+        set_dropout(model, strength)
 
     def end(self, model: nn.Module) -> None:
         """Switch it off."""
@@ -273,10 +282,12 @@ class Regularizers:
 
     Attributes:
         in_force: Each by its name, in the order in which they act.
+        strengths: The stage's number of each; a shape may give it another one at a step.
     """
 
     def __init__(self, in_force: Mapping[str, RegularizerHooks] | None = None) -> None:
         self.in_force: Mapping[str, RegularizerHooks] = in_force or {}
+        self.strengths = {kind: one.strength for kind, one in self.in_force.items()}
         self._terms = [one for one in self.in_force.values() if _overrides(one, "objective")]
         self._on_gradients = [one for one in self.in_force.values() if _overrides(one, "on_gradients")]
         self._perturbing = [one for one in self.in_force.values() if _overrides(one, "perturb")]
@@ -369,6 +380,12 @@ class Regularizers:
         mean = objective.mean() if flat_targets.numel() else objective.sum()
         return mean, losses.detach().sum()
 
+    def set_strengths(self, model: nn.Module, strengths: Mapping[str, float]) -> None:
+        """Set the numbers of the next steps, of some or all by name; what is not in force has none."""
+        for kind, strength in strengths.items():
+            if kind in self.in_force:
+                self.in_force[kind].set_strength(model, strength)
+
     @torch.no_grad()
     def prepare_gradients(
         self, parameters: Iterable[nn.Parameter], *, clip_norm: float | None, noise: NoiseSeed
@@ -432,7 +449,8 @@ def begin_regularizers(model: nn.Module, stage: Strategy, previous: Regularizers
         StudyError: If there is no regularizer of a name.
     """
     strengths = {one.kind: one.strength for one in stage.regularizers if not _is_off(one)}
-    kept = {kind: one for kind, one in previous.in_force.items() if strengths.get(kind) == one.strength}
+    kept = {k: one for k, one in previous.in_force.items() if strengths.get(k) == previous.strengths[k]}
+    previous.set_strengths(model, {kind: strengths[kind] for kind in kept})
     for kind, one in previous.in_force.items():
         if kind not in kept:
             one.end(model)

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mbo_search.model.blocks import set_trainable
+from mbo_search.optim.changing_decays import has_products, products_of, unbiased, with_products
 from mbo_search.optim.groups import Member, ParamGroup, partition_parameters
 from mbo_search.optim.implementation import EvaluatedWeights, Group, Settings, twins
-from mbo_search.optim.state import OptimizerState, known_keys, read_slots, restore_slots
+from mbo_search.optim.state import Hparams, OptimizerState, known_keys, read_slots, restore_slots
 from mbo_search.study.spec.schedule import Stage
 
 
@@ -51,6 +52,8 @@ class StageOptimizer:
     def __init__(self, param_groups: tuple[ParamGroup, ...], settings: Settings) -> None:
         self._param_groups = param_groups
         self._settings = settings
+        self._hparams = settings.hparams
+        self._decay_factor = 1.0
         self._lr: float | None = None
         self._learning: tuple[int, ...] | None = None
         self._training_weights: dict[Tensor, Tensor] | None = None
@@ -66,6 +69,23 @@ class StageOptimizer:
         for part in self._parts:
             for group in part.optimizer.param_groups:
                 group["lr"] = lr * part.param_group.lr_ratio
+
+    def set_hparams(self, hparams: Hparams, *, decay_factor: float = 1.0) -> None:
+        """Set the other settings of the next steps.
+
+        Args:
+            hparams: All settings of the stage's optimizer; those that may not change are the stage's.
+            decay_factor: Factor of every weight decay.
+        """
+        self._keep_products(hparams)
+        self._hparams, self._decay_factor = hparams, decay_factor
+        for part in self._parts:
+            implementation = part.param_group.implementation
+            for group in part.optimizer.param_groups:
+                if implementation.set_hparams is not None:
+                    implementation.set_hparams(group, hparams)
+                if group["weight_decay"]:
+                    group["weight_decay"] = part.param_group.weight_decay * decay_factor
 
     def set_learning(self, blocks: tuple[int, ...] | None) -> None:
         """Let these blocks of the stage's `cycle` learn in the next steps, and the others rest.
@@ -90,7 +110,8 @@ class StageOptimizer:
             lr = self._lr * part.param_group.lr_ratio
             assert all(group["lr"] == lr for group in part.optimizer.param_groups)
             self._decay(part.param_group, lr)
-            part.optimizer.step()
+            with unbiased(part.optimizer, part.param_group.implementation.layout, self._hparams):
+                part.optimizer.step()
 
     def zero_grad(self) -> None:
         """Drop all gradients."""
@@ -166,7 +187,23 @@ class StageOptimizer:
         unknown = (state.tensors.keys() | state.numbers.keys()) - known
         assert not unknown, f"foreign optimizer state: {sorted(unknown)[:5]}"
         self._parts = self._build(state)
-        self._lr = None
+        self._lr, self._hparams, self._decay_factor = None, self._settings.hparams, 1.0
+
+    def _keep_products(self, hparams: Hparams) -> None:
+        """Begin to keep the products of the decays of moments where one of them is no longer the stage's."""
+        own = self._settings.hparams
+        state: OptimizerState | None = None
+        for part in self._parts:
+            layout = part.param_group.implementation.layout
+            changes = any(hparams[decay] != own[decay] for decay in layout.moment_decays)
+            if changes and not has_products(part.optimizer):
+                names = [member.name for member in part.param_group.members]
+                state = with_products(state or self.export_state(), layout, names, own)
+        if state is not None:
+            lr = self._lr
+            self.import_state(state)
+            if lr is not None:
+                self.set_lr(lr)
 
     def _build(self, state: OptimizerState) -> tuple[_Part, ...]:
         return tuple(
@@ -178,7 +215,7 @@ class StageOptimizer:
         if param_group.weight_decay and not param_group.implementation.decays_itself:
             matrices = [member.parameter.detach() for member in param_group.members if member.decays]
             if matrices:
-                torch._foreach_mul_(matrices, 1.0 - lr * param_group.weight_decay)
+                torch._foreach_mul_(matrices, 1.0 - lr * (param_group.weight_decay * self._decay_factor))
 
     def _learning_parts(self) -> list[_Part]:
         return [part for part in self._parts if part.param_group.learns(self._learning)]
@@ -201,6 +238,7 @@ def _build_part(param_group: ParamGroup, settings: Settings, state: OptimizerSta
         numbers = {
             slot: state.numbers.get(f"{member.name}/{slot}", start) for slot, start in layout.group_numbers.items()
         }
+        numbers |= products_of(state, layout, member.name)
         decay = param_group.weight_decay if implementation.decays_itself and member.decays else 0.0
         group: Group = {"params": [], "lr": 0.0, "weight_decay": decay, **numbers}
         groups.setdefault((decay, *numbers.values()), group)["params"].append(member.parameter)
@@ -218,7 +256,7 @@ def _read(part: _Part) -> Iterator[OptimizerState]:
     names = {member.parameter: member.name for member in part.param_group.members}
     layout = part.param_group.implementation.layout
     for group in part.optimizer.param_groups:
-        numbers = {slot: group[slot] for slot in layout.group_numbers}
+        numbers = {slot: group[slot] for slot in (*layout.group_numbers, *layout.decay_products) if slot in group}
         for parameter in group["params"]:
             name = names[parameter]
             slots = part.optimizer.state.get(parameter, {})

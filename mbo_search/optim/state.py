@@ -48,17 +48,25 @@ class Layout:
         lists: Slots that hold one matrix per dimension of the parameter, or an empty list for a dimension.
         has_step: Whether each parameter has a `step` tensor of its own.
         group_numbers: Numbers that a group of parameters shares, and what they start with.
+        moment_decays: Settings `beta1` and `beta2` that decay moments whose bias the class divides out as
+            1 - decay ** step.
     """
 
     slots: Mapping[str, Start]
     lists: tuple[str, ...] = ()
     has_step: bool = False
     group_numbers: Mapping[str, Number] = field(default_factory=lambda: MappingProxyType({}))
+    moment_decays: tuple[str, ...] = ()
 
     @property
     def counts_steps(self) -> bool:
         """True if the state holds a step count at all."""
         return self.has_step or "step" in self.group_numbers
+
+    @property
+    def decay_products(self) -> tuple[str, ...]:
+        """Numbers of a parameter once a decay has changed within a stage: the products of all decays so far."""
+        return tuple(f"{decay}_product" for decay in self.moment_decays)
 
 
 def read_slots(name: str, slots: Mapping[str, Any], layout: Layout) -> OptimizerState:
@@ -114,7 +122,7 @@ def restore_slots(
 
 def known_keys(names: Iterable[str], layout: Layout) -> frozenset[str]:
     """Every key that the state of these parameters may have, matrices of two dimensions included."""
-    slots = [*layout.slots, *layout.group_numbers, *(["step"] if layout.has_step else [])]
+    slots = [*layout.slots, *layout.group_numbers, *(["step"] if layout.has_step else []), *layout.decay_products]
     slots += [f"{slot}.{dimension}" for slot in layout.lists for dimension in range(2)]
     return frozenset(f"{name}/{slot}" for name in names for slot in slots)
 

@@ -12,10 +12,12 @@ from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.files.schedule_file import load_schedule
 from mbo_search.study.space.custom_axes import stage_custom
 from mbo_search.study.space.defaults import stage_with_defaults
+from mbo_search.study.space.timescale import decay_of_timescale
+from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.foreign.custom import CustomChoice, first_value
 from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.schedule import LORA, LrShape, Schedule, Stage
-from mbo_search.study.spec.study import Numeric, Range, StudySpec
+from mbo_search.study.spec.study import Numeric, Range, StudySpec, Timescale
 
 _WEIGHT_DECAY = 0.1
 _CLIP_NORM = 1.0
@@ -25,10 +27,10 @@ def baseline_schedule(study: StudySpec, name: str) -> Schedule:
     """The schedule of one of a study's baselines.
 
     A named baseline is a single stage: the optimizer's reference learning rate, its and the shape's default
-    settings, no regularizers, the warm-up of the study's first stage, and weight decay and clipping of
-    `stage_defaults` where they are fixed numbers, else 0.1 and 1.0. Where the study has adapters, it trains those
-    of the first choices. Settings of the user's own have the first value of a list or the middle of a range: of the
-    study's, and of its first stage's. A file must set the same ones as the study.
+    settings, no regularizers, the warm-up of the study's first stage, and weight decay (or its timescale) and
+    clipping of `stage_defaults` where they are fixed numbers, else 0.1 and 1.0. Where the study has adapters, it
+    trains those of the first choices. Settings of the user's own have the first value of a list or the middle of a
+    range: of the study's, and of its first stage's. A file must set the same ones as the study.
 
     Raises:
         StudyError: If the name is unknown, the file cannot be read, or it lacks a setting or has one too many.
@@ -50,18 +52,19 @@ def _single_stage(study: StudySpec, optimizer: str, shape: str) -> Stage:
     info = OPTIMIZERS[optimizer]
     first = stage_with_defaults(study, 0)
     defaults, lora = study.stage_defaults, study.model.lora
+    lr = reference_lr(study, optimizer)
     clip_norm = None if defaults.clip_norm == "off" else _fixed(defaults.clip_norm, _CLIP_NORM)
     return Stage(
         name="single",
         share=1.0,
         optimizer=optimizer,
         hparams={key: float(known.default) for key, known in info.hparams.items()},
-        lr=reference_lr(study, optimizer),
+        lr=lr,
         lr_shape=LrShape(
             kind=shape, hparams={key: known.default for key, known in LR_SHAPES[shape].hparams.items()}
         ),
         warmup=_middle(first.warmup),
-        weight_decay=_fixed(defaults.weight_decay, _WEIGHT_DECAY) if info.decoupled_decay else 0.0,
+        weight_decay=_weight_decay(study, lr) if info.decoupled_decay else 0.0,
         clip_norm=clip_norm,
         trainable="all" if lora is None else LORA,
         adapter=None if lora is None else lora.first,
@@ -83,6 +86,16 @@ def _with_same_custom(study: StudySpec, schedule: Schedule, file: str) -> Schedu
             value = ", ".join(sorted(stage.custom)) or "nothing"
             raise StudyError([Problem(key=f"stages.{index}.custom", value=value, rule=rule, where=file)])
     return schedule
+
+
+def _weight_decay(study: StudySpec, lr: float) -> float:
+    """That of the defaults where it is a number or a timescale that is one."""
+    decay = study.stage_defaults.weight_decay
+    if not isinstance(decay, Timescale):
+        return _fixed(decay, _WEIGHT_DECAY)
+    if not isinstance(decay.timescale, float | int):
+        return _WEIGHT_DECAY
+    return decay_of_timescale(decay.timescale, lr, study_budget(study).total_steps)
 
 
 def _fixed(numeric: Numeric | None, otherwise: float) -> float:

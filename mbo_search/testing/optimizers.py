@@ -24,6 +24,7 @@ from mbo_search.optim.state import OptimizerState
 from mbo_search.study.catalogue.entries import OptimizerDefinition
 from mbo_search.study.catalogue.hand_over import can_carry
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.within_stage import changed, changing_hparams
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.testing.definitions import check_definition, check_hparams
 from mbo_search.testing.lab import VOCAB, Lab, assert_equal
@@ -292,6 +293,22 @@ def parts_of_the_model_continue_bit_for_bit(optimizer: OptimizerDefinition, lab:
     assert_equal(lab.weights(resumed), lab.weights(model), "resumed with settings of parts")
 
 
+def settings_change_within_a_stage_as_declared(optimizer: OptimizerDefinition, lab: Lab) -> None:
+    """Steps after a setting was changed are those of an optimizer built with it, where a description allows it."""
+    stage = lab.stage(optimizer.name)
+    for name in changing_hparams(optimizer.hparams):
+        other = {**stage.hparams, name: changed(stage.hparams[name], 0.25, optimizer.hparams[name].within_stage)}
+        model, built_with = lab.model(), lab.model()
+        built = lab.optimizer(model, stage)
+        built.set_hparams(other)
+        lab.train(model, built, range(2), stage.lr)
+        expected = lab.optimizer(built_with, stage.model_copy(update={"hparams": other}))
+        lab.train(built_with, expected, range(2), stage.lr)
+        found, wanted = lab.weights(model), lab.weights(built_with)
+        for key, weight in found.items():
+            torch.testing.assert_close(weight, wanted[key], rtol=1e-5, atol=1e-8, msg=f"{name} is not set")
+
+
 def steps_need_a_learning_rate(optimizer: OptimizerDefinition, lab: Lab) -> None:
     """A step before the learning rate is set is refused, also after a state was imported."""
     model, stage = lab.model(), lab.stage(optimizer.name)
@@ -415,6 +432,7 @@ OPTIMIZER_CHECKS: tuple[Callable[[OptimizerDefinition, Lab], None], ...] = (
     parts_of_the_model_have_their_own_rates,
     parts_of_the_model_decay_by_their_own_numbers,
     parts_of_the_model_continue_bit_for_bit,
+    settings_change_within_a_stage_as_declared,
     steps_need_a_learning_rate,
     evaluating_changes_nothing,
     evaluated_weights_are_declared,

@@ -180,6 +180,19 @@ def equal_strength_continues(regularizer: RegularizerDefinition, lab: Lab) -> No
     assert other.in_force[regularizer.name] is not own
 
 
+def strength_changes_within_a_stage(regularizer: RegularizerDefinition, lab: Lab) -> None:
+    """A strength that is set before the first step is the strength, where the description allows other ones."""
+    if regularizer.within_stage == "fixed":
+        return
+    strengths = (regularizer.search_low, regularizer.search_high)
+    changed, expected = (_Run(_stage(lab, regularizer, strength), lab) for strength in strengths)
+    changed.regularizers.set_strengths(changed.model, {regularizer.name: regularizer.search_high})
+    assert changed.train(range(_STEPS)).losses == expected.train(range(_STEPS)).losses
+    assert_equal(changed.ended().weights, expected.ended().weights, "the strength that was set is not in force")
+    again = begin_regularizers(changed.model, changed.stage, changed.regularizers)
+    assert again.in_force[regularizer.name].strength == regularizer.search_low
+
+
 def leaves_no_trace(regularizer: RegularizerDefinition, lab: Lab) -> None:
     """Out of force again before the first step, it changes nothing."""
     plain = _Run(_stage(lab, None), lab).train(range(_STEPS))
@@ -210,6 +223,7 @@ REGULARIZER_CHECKS: tuple[Callable[[RegularizerDefinition, Lab], None], ...] = (
     follows_from_seed_and_step,
     exported_state_continues_bit_for_bit,
     equal_strength_continues,
+    strength_changes_within_a_stage,
     leaves_no_trace,
     reported_loss_is_plain,
 )

@@ -19,6 +19,8 @@ from mbo_search.data.batches import TrainingStream
 from mbo_search.errors import TrialError
 from mbo_search.optim.regularizers import NoiseSeed
 from mbo_search.optim.staged import StageOptimizer
+from mbo_search.study.catalogue.within_stage import WEIGHT_DECAY
+from mbo_search.study.spec.dimensions.shapes import hparams_at, shape_factor, strengths_at
 from mbo_search.study.spec.segments import Segment
 from mbo_search.train.asked import Asked, asked_on_device
 from mbo_search.train.device import autocast, seed_noise
@@ -87,7 +89,7 @@ def train_segment(
     if state.segment_index != segment.index:
         begin_segment(state, segment, context.setup, context.seed)
     elif state.stage != segment.stage:
-        continue_within(state, segment, context.setup)
+        continue_within(state, segment)
     while state.step < segment.last_step:
         if context.team.agree(stop):
             return False
@@ -111,6 +113,9 @@ def _train_step(state: TrainState, segment: Segment, context: StepContext) -> St
 
     lr = segment.lr(step)
     optimizer.set_lr(lr)
+    if stage.shapes is not None:
+        optimizer.set_hparams(hparams_at(segment, step), decay_factor=shape_factor(segment, WEIGHT_DECAY, step))
+        state.regularizers.set_strengths(state.model, strengths_at(segment, step))
     optimizer.set_learning(segment.learning_blocks(step))
 
     num_targets = _num_targets(state, segment, context)

@@ -317,7 +317,7 @@ def _check_averages(known: Mapping[str, Tensor], needed: Collection[str], found:
 
 
 def _check_optimizer(model: nn.Module, found: Shapes, numbers: Iterable[str]) -> None:
-    """A slot belongs to a parameter; it has its shape, or is one number, or a square as long as one side."""
+    """A slot belongs to a parameter: of its shape, one number, a row or column, or a square as long as one side."""
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     for key in (*found, *numbers):
         name = key.rpartition("/")[0]
@@ -329,4 +329,7 @@ def _check_optimizer(model: nn.Module, found: Shapes, numbers: Iterable[str]) ->
 
 def _fits(shape: tuple[int, ...], parameter: tuple[int, ...]) -> bool:
     is_square = len(shape) == 2 and shape[0] == shape[1] and shape[0] in parameter
-    return shape == parameter or len(shape) == 0 or is_square
+    is_part = len(shape) == len(parameter) and all(
+        found in (1, whole) for found, whole in zip(shape, parameter, strict=True)
+    )
+    return is_part or len(shape) == 0 or is_square

@@ -34,16 +34,14 @@ def begin_segment(state: TrainState, segment: Segment, setup: TrainSetup, seed: 
     state.segment_index = segment.index
 
 
-def continue_within(state: TrainState, segment: Segment, setup: TrainSetup) -> None:
+def continue_within(state: TrainState, segment: Segment) -> None:
     """Put a segment's strategy in force within it, on a state that another schedule left there.
 
     The two train alike up to the segment's end, so nothing but the stage's own words and its division into blocks
     changes.
     """
     assert state.optimizer is not None
-    exported = state.optimizer.export_state()
-    state.optimizer = build_optimizer(state.model, segment.stage, budget_steps=setup.budget().total_steps)
-    state.optimizer.import_state(exported)
+    state.optimizer = _continued(state, state.optimizer, segment)
     state.stage = segment.stage
 
 
@@ -64,17 +62,22 @@ def _begin_stage(state: TrainState, segment: Segment) -> StageOptimizer:
     if state.optimizer is None or state.stage is None:
         assert segment.hand_over == "start", segment.hand_over
         return build_optimizer(state.model, segment.stage, budget_steps=budget_steps)
-    exported = state.optimizer.export_state()
     if segment.hand_over == "continue":
-        optimizer = build_optimizer(state.model, segment.stage, budget_steps=budget_steps)
-        optimizer.import_state(exported)
-        return optimizer
+        return _continued(state, state.optimizer, segment)
     assert segment.hand_over != "start"
     return hand_over(
-        exported,
+        state.optimizer.export_state(),
         model=state.model,
         previous=state.stage,
         stage=segment.stage,
         mode=segment.hand_over,
         budget_steps=budget_steps,
     )
+
+
+def _continued(state: TrainState, optimizer: StageOptimizer, segment: Segment) -> StageOptimizer:
+    """The optimizer of a segment's stage, which goes on where another one stands."""
+    exported = optimizer.export_state()
+    found = build_optimizer(state.model, segment.stage, budget_steps=segment.clock.budget_steps)
+    found.import_state(exported)
+    return found

@@ -57,7 +57,9 @@ def test_batches_vary_at_equal_cost_and_all_is_told(run, study, cache):
     assert {record.boundaries[-1].tokens for record in staged} == {2304}
     curves = [run.curve(record.trial) for record in records]  # a repeated proposal has none of its own
     assert {rows[-1].tokens for rows in curves if rows} == {2304}
-    assert "72 of 32 tokens; 24 to 144" in write_report(run).read_text(encoding="utf-8")
+    page = write_report(run).read_text(encoding="utf-8")
+    assert "72 of 32 tokens; 24 to 144" in page
+    assert '"optimizer state", "settings", "batch", "context"]' in page.replace('","', '", "')
     plan = make_plan(study, cache=cache, backend="local")
     assert plan.schedule_tokens == 2304
     declared = {parameter.name for arm in plan.arms for parameter in arm.parameters}

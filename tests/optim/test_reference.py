@@ -111,7 +111,7 @@ def test_muonh_turns_hidden_matrices_and_keeps_their_norms(lab):
 
     def update(name, weight, grad, slots, t):
         if not hidden(name, weight):
-            ratio = 0.2 * LR
+            ratio = 0.3 * LR
             slots["m"] = 0.9 * slots.get("m", 0.0) + 0.1 * grad
             slots["v"] = 0.95 * slots.get("v", 0.0) + 0.05 * grad**2
             return weight - ratio * (slots["m"] / (1 - 0.9**t)) / ((slots["v"] / (1 - 0.95**t)).sqrt() + 1e-8)

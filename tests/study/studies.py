@@ -118,7 +118,8 @@ def _optimizers():
 
 
 def _lr_shapes():
-    choice = st.sampled_from(sorted(LR_SHAPES)).flatmap(
+    """Shapes with any settings; a mean of the weights begins on the grid, and in the last stage alone."""
+    choice = st.sampled_from(sorted({*LR_SHAPES} - {"average"})).flatmap(
         lambda kind: st.builds(LrShapeChoice, kind=st.just(kind), hparams=_hparams(LR_SHAPES[kind].hparams))
     )
     return st.lists(choice, min_size=1, max_size=2, unique_by=lambda c: c.kind).map(tuple)
@@ -151,6 +152,8 @@ def _strategy(*, is_first, stage=False):
         "trainable": st.lists(
             st.sampled_from(["all", "norms", "attention+mlp", "layers:0-0"]), min_size=1, unique=True
         ).map(tuple),
+        "batch_tokens": st.lists(st.sampled_from([256, 512, 2048]), min_size=1, unique=True).map(tuple),
+        "context": st.lists(st.sampled_from([16, 64]), min_size=1, unique=True).map(tuple),
     }
     if is_first or not stage:
         settings["warmup"] = numerics(0.0, 0.04)

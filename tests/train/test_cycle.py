@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from mbo_search.data.prepare import PreparedData
+from mbo_search.study.catalogue.optimizers import OPTIMIZERS
+from mbo_search.study.catalogue.within_stage import changing_hparams
 from mbo_search.study.spec.dimensions.cycle import BlockCycle
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule
 from mbo_search.train.execution.path import schedule_path
@@ -41,11 +43,14 @@ def setup(data: PreparedData) -> TrainSetup:
 
 
 def turning(optimizer: str) -> Schedule:
-    """Into blocks in turn, on to others with the same state, and out of them to another optimizer."""
+    """Into blocks in turn, on to others whose settings move, with the same state, and out to another optimizer."""
+    moving = dict.fromkeys(("weight_decay", *changing_hparams(OPTIMIZERS[optimizer].hparams)), LINEAR)
     return make_schedule(
         make_stage("a", 0.2, optimizer),
         make_stage("b", 0.3, optimizer, hand_over="carry", cycle=TURNS, regularizers=every_regularizer()),
-        make_stage("c", 0.3, optimizer, hand_over="carry", cycle=THAW, groups={"mlp": {"lr_ratio": 0.5}}),
+        make_stage(
+            "c", 0.3, optimizer, hand_over="carry", cycle=THAW, groups={"mlp": {"lr_ratio": 0.5}}, shapes=moving
+        ),
         make_stage(
             "d", 0.2, "nadamw", hand_over="reset", lr_shape=LINEAR, trainable="layers:0-1", cycle=TURNS_AT_END
         ),

@@ -12,7 +12,7 @@ from mbo_search.study.spec.dimensions.cycle import BlockCycle
 from mbo_search.study.spec.schedule import Regularizer, Schedule, Stage
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.setup.setup import TrainSetup
-from tests.train.builder import differing, make_schedule, make_stage, run_whole
+from tests.train.builder import LINEAR, differing, make_schedule, make_stage, run_whole
 
 _OFF = sorted(kind for kind, info in REGULARIZERS.items() if info.low == 0 and kind != "ema")
 
@@ -52,13 +52,22 @@ def _otherwise(stage: Stage, *, is_last: bool) -> st.SearchStrategy[Stage]:
     first, last = ("", "") if stage.cycle is None else stage.cycle.blocks
     turns = st.permutations(first.split("+")).map(lambda parts: (" + ".join([*parts, parts[0]]), last))
 
-    def build(off: set[str], ema: tuple[Regularizer, ...], trainable: str, turns: tuple[str, ...]) -> Stage:
+    plain = st.sampled_from([{}, {"batch_tokens": 96}, {"context": 16}])  # those of the setup
+
+    def build(
+        off: set[str],
+        ema: tuple[Regularizer, ...],
+        trainable: str,
+        turns: tuple[str, ...],
+        plain: dict[str, int],
+    ) -> Stage:
         more = (*ema, *(Regularizer(kind=kind, strength=0.0) for kind in sorted(off)))
         cycle = None if stage.cycle is None else stage.cycle.model_copy(update={"blocks": turns})
+        shapes = dict.fromkeys(sorted(off), LINEAR) | {"aux_lr_ratio": LINEAR}  # of what does not act
         changes = {"regularizers": (*more, *stage.regularizers), "trainable": trainable, "cycle": cycle}
-        return stage.model_copy(update=changes)
+        return stage.model_copy(update={**changes, "shapes": shapes, **plain})
 
-    return st.builds(build, off, ema, blocks, turns)
+    return st.builds(build, off, ema, blocks, turns, plain)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -148,8 +148,10 @@ def _wilson_interval(successes: int, total: int) -> tuple[float, float]:
 
 def _observations(records: Sequence[TrialRecord], stage: int) -> Iterator[PrunerObservation]:
     for record in records:
-        if record.arm == "staged" and record.val_loss is not None and stage < len(record.boundaries) - 1:
-            yield PrunerObservation(boundary_loss=_fitness(record.boundaries[stage]), final_loss=record.val_loss)
+        if record.arm == "staged" and record.val_loss is not None:
+            for boundary in record.boundaries[:-1]:
+                if boundary.stage == stage:
+                    yield PrunerObservation(boundary_loss=_fitness(boundary), final_loss=record.val_loss)
 
 
 def _fitness(boundary: Boundary) -> float:

@@ -6,8 +6,9 @@ what it cost in all, and must not call a node shared that an earlier attempt of 
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -181,7 +182,7 @@ def duplicate_record(task: TrialTask, known: TrialRecord, *, ended_at: float) ->
     changes: dict[str, object] = {
         **task.spec_fields(),
         "message": f"{TRAINS_LIKE} #{known.trial}, so its result is known",
-        "boundaries": tuple(boundary.model_copy(update={"shared": True}) for boundary in known.boundaries),
+        "boundaries": tuple(_boundaries_for(task, known)),
         "produced": (),
         "cost": Cost(peak_memory_bytes=known.cost.peak_memory_bytes),
         "attempts": 1,
@@ -191,6 +192,25 @@ def duplicate_record(task: TrialTask, known: TrialRecord, *, ended_at: float) ->
         "stop_after": task.stop_after,
     }
     return known.model_copy(update=changes | dict(_UNEXAMINED if task.is_search else {}))
+
+
+def _boundaries_for(task: TrialTask, known: TrialRecord) -> Iterator[Boundary]:
+    """The boundaries of an equal schedule; if it has other stages, those at which a stage of the task ends."""
+    has_other_stages = len(known.schedule.stages) != len(task.schedule.stages)
+    ends = _ends_of_stages(task) if has_other_stages else {}
+    for boundary in known.boundaries:
+        if boundary.node in ends or not has_other_stages:
+            stage = ends.get(boundary.node, boundary.stage)
+            yield boundary.model_copy(update={"shared": True, "stage": stage})
+
+
+def _ends_of_stages(task: TrialTask) -> dict[str, int]:
+    """The stage that ends with a node, by the node's key."""
+    stages = task.schedule.stages if task.stop_after is None else task.schedule.stages[: task.stop_after + 1]
+    ends = list(itertools.accumulate(stage.share for stage in stages))
+    by_tokens = {node.tokens: node.key for node in task.nodes}
+    tokens = [round(end / ends[-1] * task.nodes[-1].tokens) for end in ends]
+    return {by_tokens[count]: stage for stage, count in enumerate(tokens) if count in by_tokens}
 
 
 def sentence_of(record: TrialRecord) -> str:

@@ -24,6 +24,7 @@ from mbo_search.study.space.dimensions.table import dimension_values
 from mbo_search.study.space.parameters import Value
 from mbo_search.study.space.single_strategy import CONTROL_SHAPES
 from mbo_search.study.space.space import Space, propose
+from mbo_search.study.space.timescale import timescale_of_decay
 from mbo_search.study.spec.rungs import default_shape
 from mbo_search.study.spec.schedule import BLOCK_KINDS, LrShape, Schedule, Stage
 from mbo_search.study.spec.segments import BudgetSteps
@@ -122,7 +123,7 @@ def _at_other_rates(schedule: Schedule, factor: float) -> Schedule:
 def _with_one_optimizer(space: Space, schedule: Schedule) -> Sequence[Schedule]:
     """Use a schedule's last optimizer in all of its stages, at the same rates relative to the reference."""
     last = schedule.stages[-1]
-    if len(set(schedule.optimizers)) == 1 or len(schedule.stages) != len(space.stages):
+    if len(set(schedule.optimizers)) == 1 or not _has_stages_of(schedule, space):
         return ()
     kept = {"optimizer": last.optimizer, "hparams": last.hparams}
     references = space.reference_lrs
@@ -149,23 +150,45 @@ def _untuned(study: Study, optimizer: str) -> Schedule:
 
 
 def _nearest(space: Space, schedule: Schedule) -> Draw:
-    wanted = _values(schedule, space)
-    source = NearestSuggest(wanted, otherwise=ReferenceSuggest(schedule.stages[-1].optimizer))
+    source = NearestSuggest(_values(schedule, space), otherwise=ReferenceSuggest(schedule.stages[-1].optimizer))
     return draw(functools.partial(propose, space), source)
 
 
 def _values(schedule: Schedule, space: Space) -> dict[str, Value]:
     """Values that make a schedule in a space.
 
-    A schedule with another number of stages uses its last stage for all of them, and carries its state over.
+    A schedule of other stages uses its last one for all of them, and carries its state over. A stage that is left
+    out has what the next one has, for the sake of what is chosen once for all.
     """
     num_stages = len(space.stages)
-    stages = schedule.stages if len(schedule.stages) == num_stages else _as_stages(schedule.stages[-1], num_stages)
-    return {
-        f"stage/{index}/{name}": value
-        for index, (axes, stage) in enumerate(zip(space.stages, stages, strict=True))
-        for name, value in _stage_values(_in_space(stage, axes, space.budget), space.reference_lrs).items()
-    }
+    places: Sequence[int] = range(num_stages)
+    stages: Sequence[Stage] = schedule.stages
+    if _has_stages_of(schedule, space):
+        names = [axes.name for axes in space.stages]
+        places = places if len(stages) == num_stages else [names.index(stage.name) for stage in stages]
+    else:
+        stages = _as_stages(schedule.stages[-1], num_stages)
+    found: dict[str, Value] = {}
+    for index in range(num_stages):
+        following = next(number for number, place in enumerate(places) if place >= index)
+        own = _stage_values(_in_space(stages[following], space.stages[index], space.budget), space.reference_lrs)
+        own["weight_decay_timescale"] = _timescale(stages[following], space.budget)
+        own |= {} if places[following] == index else {"share": 0.0}
+        found |= {f"stage/{index}/{name}": value for name, value in own.items()}
+    return found
+
+
+def _has_stages_of(schedule: Schedule, space: Space) -> bool:
+    """Tell whether a schedule has the stages of a space, or those that it does not leave out."""
+    if len(schedule.stages) == len(space.stages):
+        return True
+    own = {stage.name for stage in schedule.stages}
+    always = {axes.name for axes in space.stages if not axes.is_optional}
+    return bool(space.optional_stages) and always <= own <= {axes.name for axes in space.stages}
+
+
+def _timescale(stage: Stage, budget: BudgetSteps) -> float:
+    return timescale_of_decay(stage.weight_decay, stage.lr, budget.of_stage(stage).total_steps)
 
 
 def _in_space(stage: Stage, axes: StageAxes, budget: BudgetSteps) -> Stage:

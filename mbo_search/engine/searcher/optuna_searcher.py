@@ -21,6 +21,7 @@ from mbo_search.engine.searcher.sqlite_file import TRY_SECONDS, open_or_rebuild
 from mbo_search.engine.searcher.staged_space import SamplerMaker
 from mbo_search.engine.searcher.suggest import Draw, FixedSuggest, SpaceFunction, draw
 from mbo_search.engine.tasks import TrialTask
+from mbo_search.engine.tree.history import TrainedStages
 from mbo_search.errors import Problem, RunDirectoryError, StudyError
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.schedule import Schedule
@@ -104,6 +105,7 @@ class SearchSpace:
         effort: Limits of the search.
         objectives: Objectives to minimize.
         nearest: Points near a schedule that was found elsewhere, the nearest first.
+        trained_stages: Tells which stages of the space a point trains; None: always all.
     """
 
     function: SpaceFunction
@@ -113,6 +115,7 @@ class SearchSpace:
     effort: SearchEffort = SearchEffort()
     objectives: tuple[Objective, ...] = ("loss",)
     nearest: Callable[[Schedule], Sequence[Draw]] = _nothing_near
+    trained_stages: TrainedStages | None = None
 
 
 class OptunaSearcher:
@@ -140,9 +143,13 @@ class OptunaSearcher:
         self._seed = seed
         self._initial = tuple(space.initial)
         self._nearest = space.nearest
-        self._database = OptunaStudyAdapter(database, space.objectives, where=f"database of the {name} search")
+        self._database = OptunaStudyAdapter(
+            database, space.objectives, where=f"database of the {name} search", trained_stages=space.trained_stages
+        )
         mirror = quiet_study(space.sampler(seed, 0.0), len(space.objectives))
-        self._mirror = OptunaStudyAdapter(mirror, space.objectives, where="memory")
+        self._mirror = OptunaStudyAdapter(
+            mirror, space.objectives, where="memory", trained_stages=space.trained_stages
+        )
         self._begun: list[dict[str, float | int | str]] = []
         self._num_schedules = 0
         self._tokens: dict[int, int] = {}

@@ -20,12 +20,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from mbo_search.engine.searcher._compat import add_trial, trial_id
 from mbo_search.engine.searcher.sqlite_file import retry_on_lock
 from mbo_search.engine.searcher.suggest import Draw, OptunaSuggest, SpaceFunction, draw
-from mbo_search.engine.tree.history import STOP_AFTER
+from mbo_search.engine.tree.history import STOP_AFTER, TrainedStages
 from mbo_search.engine.tree.planned_trial import EXPECTED_GAIN
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.ranking.pareto import objective_values
 from mbo_search.results.records.fitness import LOSS
-from mbo_search.results.records.records import TrialRecord
+from mbo_search.results.records.records import Params, TrialRecord
 from mbo_search.study.spec.study import Objective
 from mbo_search.trial.outcome import BAD_REGION
 
@@ -39,14 +39,25 @@ ResultT = TypeVar("ResultT")
 class OptunaStudyAdapter:
     """Optuna study whose trials carry the numbers of ours.
 
+    Our stages are those of a schedule; those of the Optuna study are the ones of the space, of which a schedule may
+    leave some out.
+
     Attributes:
         study: The Optuna study.
         num_trials: Its trials, discarded draws included.
     """
 
-    def __init__(self, study: optuna.Study, objectives: Sequence[Objective], *, where: str) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        objectives: Sequence[Objective],
+        *,
+        where: str,
+        trained_stages: TrainedStages | None = None,
+    ) -> None:
         """Read the study."""
         self.study = study
+        self._trained_stages = trained_stages
         self._objectives = tuple(objectives)
         self._where = where
         trials = study.get_trials(deepcopy=False)
@@ -65,7 +76,8 @@ class OptunaStudyAdapter:
         """
         if trial in self._ids:
             return
-        marks = {} if proposal.stop_after is None else {STOP_AFTER: proposal.stop_after}
+        stop_after = proposal.stop_after
+        marks = {} if stop_after is None else {STOP_AFTER: self._stage_of_space(proposal.params, stop_after)}
         frozen = create_trial(
             state=TrialState.RUNNING,
             params=dict(proposal.params),
@@ -102,7 +114,8 @@ class OptunaStudyAdapter:
         try:
             drawn = draw(space, OptunaSuggest(trial))
             notes = trial.user_attrs
-            return replace(drawn, stop_after=notes.get(STOP_AFTER), expected_gain=notes.get(EXPECTED_GAIN))
+            stop_after = self._stage_of_schedule(drawn.params, notes.get(STOP_AFTER))
+            return replace(drawn, stop_after=stop_after, expected_gain=notes.get(EXPECTED_GAIN))
         finally:
             self.study.tell(trial, state=TrialState.FAIL)
 
@@ -123,8 +136,19 @@ class OptunaStudyAdapter:
     def _report_boundaries(self, running: optuna.Trial, record: TrialRecord) -> None:
         reported = self._reported.get(record.trial, frozenset())
         for boundary in record.boundaries:
-            if boundary.stage not in reported:
-                self._write(functools.partial(running.report, boundary.loss, boundary.stage))
+            stage = self._stage_of_space(record.params, boundary.stage)
+            if stage not in reported:
+                self._write(functools.partial(running.report, boundary.loss, stage))
+
+    def _stage_of_space(self, params: Params, stage: int) -> int:
+        return stage if self._trained_stages is None else self._trained_stages(params)[stage]
+
+    def _stage_of_schedule(self, params: Params, stage: int | None) -> int | None:
+        """The stage of a schedule that is one of the space; None, the whole schedule, where it is left out."""
+        if stage is None or self._trained_stages is None:
+            return stage
+        trained = self._trained_stages(params)
+        return trained.index(stage) if stage in trained[:-1] else None
 
     def _write(self, transaction: Callable[[], ResultT]) -> ResultT:
         """Wait for a lock that another program holds; one that does not pass ends the search, and loses nothing."""

@@ -96,7 +96,8 @@ def tree_sampler(
 def beam_sampler(define: Define, design: InitialDesign, *, width: int, seed: int) -> PlannedSampler:
     """Make an Optuna sampler that searches stage by stage."""
     planner = BeamPlanner(define, design, width=width, seed=seed)
-    return PlannedSampler(planner=planner, reader=HistoryReader(design.num_stages), seed=seed)
+    reader = HistoryReader(design.num_stages, design.left_out)
+    return PlannedSampler(planner=planner, reader=reader, seed=seed)
 
 
 def grid_sampler(points: list[Params], *, num_stages: int, seed: int) -> PlannedSampler:

@@ -13,6 +13,7 @@ from mbo_search.engine.searcher.planned_sampler import beam_sampler, grid_sample
 from mbo_search.engine.searcher.staged_space import SamplerMaker, StagedSpace
 from mbo_search.engine.tree.beam import BEAM_POINTS
 from mbo_search.engine.tree.grid import grid_points
+from mbo_search.engine.tree.history import left_out_of
 from mbo_search.engine.tree.initial_design import InitialDesign
 from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings, initial_design_size
 from mbo_search.errors import Problem, StudyError
@@ -65,7 +66,11 @@ def given_sampler_maker(given: GivenSearcher) -> SamplerMaker:
 
 def make_tree(space: StagedSpace) -> SamplerMaker:
     """Weigh the expected gain of schedules against their cost."""
-    settings = TreeSettings(num_stages=space.num_stages, sweep_size=initial_design_size(space.schedules))
+    settings = TreeSettings(
+        num_stages=space.num_stages,
+        sweep_size=initial_design_size(space.schedules),
+        left_out=left_out_of(space.trained_stages, space.num_stages),
+    )
     state = PlannerState(space.define, settings, space.segments, seed=space.seed)
     return lambda seed, spent: tree_sampler(space.define, settings, seed=seed, spent=lambda: spent, state=state)
 
@@ -77,7 +82,13 @@ def make_grid(space: StagedSpace) -> SamplerMaker:
 
 
 def _make_beam(space: StagedSpace, width: int) -> SamplerMaker:
-    design = InitialDesign(space.define, num_stages=space.num_stages, size=BEAM_POINTS, seed=space.seed)
+    design = InitialDesign(
+        space.define,
+        num_stages=space.num_stages,
+        size=BEAM_POINTS,
+        seed=space.seed,
+        left_out=left_out_of(space.trained_stages, space.num_stages),
+    )
     return lambda seed, spent: beam_sampler(space.define, design, width=width, seed=seed)
 
 

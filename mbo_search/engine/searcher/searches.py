@@ -18,7 +18,7 @@ from mbo_search.engine.searcher.initial_points import control_points, initial_po
 from mbo_search.engine.searcher.optuna_searcher import OptunaSearcher, SearchEffort, SearchSpace
 from mbo_search.engine.searcher.registry import GivenSearcher, definition_of, given_sampler_maker, searcher_maker
 from mbo_search.engine.searcher.samplers import STARTUP_TRIALS
-from mbo_search.engine.searcher.space_segments import space_segments
+from mbo_search.engine.searcher.space_segments import space_segments, trained_stages
 from mbo_search.engine.searcher.staged_space import SamplerMaker, StagedSpace
 from mbo_search.engine.searcher.storage import open_optuna_study
 from mbo_search.engine.searcher.suggest import Draw
@@ -104,6 +104,7 @@ def space_of_search(study: Study, arm: Arm, share: float) -> SearchSpace:
         effort=effort,
         objectives=search.objectives,
         nearest=functools.partial(points_near, space),
+        trained_stages=trained_stages(space),
     )
 
 
@@ -129,7 +130,7 @@ def _num_initial(study: Study, share: float, share_of_trials: float) -> int:
 
 
 def _maker(searcher: str, study: Study, space: Space, effort: SearchEffort) -> SamplerMaker:
-    chosen = parameters(space)
+    chosen = space.walk if space.has_routes else parameters(space)
     schedules = effort.schedules
     if effort.tokens is not None:
         schedules = min(schedules or math.inf, effort.tokens / space.budget.total_tokens)
@@ -143,5 +144,6 @@ def _maker(searcher: str, study: Study, space: Space, effort: SearchEffort) -> S
         schedules=schedules,
         segments=space_segments(space),
         seed=study.seed,
+        trained_stages=trained_stages(space),
     )
     return searcher_maker(searcher, tree)

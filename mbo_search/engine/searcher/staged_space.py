@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from optuna.samplers import BaseSampler
 
+from mbo_search.engine.tree.history import TrainedStages
 from mbo_search.engine.tree.points import Define
 from mbo_search.engine.tree.prefix_cost import CutSegments
 
@@ -24,6 +25,7 @@ class StagedSpace:
         schedules: Whole schedules that the search may train; None: no limit.
         segments: Cuts a schedule into segments that others may share; None: whole stages of equal cost.
         seed: Seed of the order in which the strategies of a stage are tried.
+        trained_stages: Tells which stages a schedule trains; None: always all.
     """
 
     define: Define
@@ -31,3 +33,4 @@ class StagedSpace:
     schedules: float | None = None
     segments: CutSegments | None = None
     seed: int = 0
+    trained_stages: TrainedStages | None = None

@@ -48,6 +48,19 @@ class Draw:
     reuses_result: bool = False
 
 
+def is_optimizer(name: str) -> bool:
+    """Whether a parameter is the optimizer of a stage, whichever of its optimizers are left to choose from.
+
+    >>> is_optimizer("stage/1/optimizer"), is_optimizer("stage/1/optimizer/adamw+lion"), is_optimizer("stage/1/lr")
+    (True, True, False)
+    """
+    return name.split("/")[2:3] == ["optimizer"]
+
+
+def _asked_optimizer(name: str) -> str:
+    return "/".join(name.split("/")[:3])
+
+
 def fits(value: str | float, distribution: BaseDistribution) -> bool:
     """Whether a value is one that a distribution offers."""
     if isinstance(distribution, CategoricalDistribution):
@@ -138,6 +151,8 @@ class FixedSuggest:
 class ReferenceSuggest:
     """Untuned values: one optimizer wherever it is offered, reference learning rates, otherwise first or middle.
 
+    Stages that may be left out are trained.
+
     A few such schedules teach a searcher more about a space than random ones: each optimizer is tried once where
     people would start with it.
     """
@@ -147,8 +162,10 @@ class ReferenceSuggest:
 
     def categorical(self, name: str, choices: Sequence[str | float]) -> str | float:
         """Choose the optimizer where it is offered, a learning rate at the reference, else the first choice."""
-        if name.endswith("/optimizer") and self._optimizer in choices:
+        if is_optimizer(name) and self._optimizer in choices:
             return self._optimizer
+        if name.endswith("/share"):
+            return next(choice for choice in choices if choice)
         if name.endswith("/lr_relative"):
             return min(choices, key=lambda choice: abs(math.log(float(choice))))
         return choices[0]
@@ -158,7 +175,8 @@ class ReferenceSuggest:
         if name.endswith("/lr_relative"):
             return min(max(1.0, low), high)
         middle = math.sqrt(low * high) if log else (low + high) / 2
-        return low + step * round((middle - low) / step) if step else middle
+        on_grid = low + step * round((middle - low) / step) if step else middle
+        return high if name.endswith("/share") and not on_grid else on_grid
 
 
 class NearestSuggest:
@@ -170,7 +188,7 @@ class NearestSuggest:
 
     def categorical(self, name: str, choices: Sequence[str | float]) -> str | float:
         """Choose the wanted value, or the nearest number, or else the value of the other source."""
-        wanted = self._wanted.get(name)
+        wanted = self._wanted.get(_asked_optimizer(name) if is_optimizer(name) else name)
         if wanted is not None and wanted in choices:
             return wanted
         numbers = [choice for choice in choices if not isinstance(choice, str)]

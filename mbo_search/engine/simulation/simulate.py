@@ -7,6 +7,7 @@ study, because nothing but the training is replaced.
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -95,17 +96,24 @@ class Simulation:
     ends_at_best: bool = False
 
 
-def simulate(table: StageTable, what: Simulation) -> SimulatedSearch:
-    """Search a table."""
-    return simulate_in(table, TableSpace(table), what)[0]
+def simulate(table: StageTable, what: Simulation, space: SearchSpace | None = None) -> SimulatedSearch:
+    """Search a table.
+
+    Args:
+        table: The table.
+        what: Settings of the simulation.
+        space: The space with its searcher; None: all sequences of the table's strategies. The stages of its
+            schedules are named by their strategies' positions in the table, and their shares are whole stage runs.
+    """
+    return simulate_in(table, what, space or table_space(table, what, TableSpace(table)))[0]
 
 
 def simulate_in(
-    table: StageTable, space: TableSpace, what: Simulation
+    table: StageTable, what: Simulation, space: SearchSpace
 ) -> tuple[SimulatedSearch, tuple[TrialRecord, ...]]:
-    """Search a space over a table, which need not hold all of it; the course and the records of its trials."""
+    """Search a space over a table as `simulate` does; the course, and the records of its trials."""
     world = _World(table=table)
-    controller = _controller(world, space, what)
+    controller = _controller(world, what, space)
     _run(world, controller, what)
     best = world.best[: what.budget_stage_runs]
     best += [best[-1] if best else None] * (what.budget_stage_runs - len(best))
@@ -139,7 +147,7 @@ class _World:
 
     def nodes_of(self, schedule: Schedule, seed: int, multiple: float = 1.0) -> tuple[PathNode, ...]:
         """A node after every stage."""
-        path = _path(schedule)
+        path = _path(schedule, self.table.stages)
         return tuple(
             PathNode(key=",".join(map(str, path[:length])), tokens=length * SEGMENT_TOKENS)
             for length in range(1, len(path) + 1)
@@ -149,14 +157,16 @@ class _World:
         """Look a task up; what is cached costs nothing, and a stage run that diverges is never cached."""
         boundaries: list[Boundary] = []
         produced: list[str] = []
-        for stage, node in enumerate(task.nodes):
-            loss = self.table.losses[_path(task.schedule)[: stage + 1]]
+        path, ends = _path(task.schedule, self.table.stages), _ends(task.schedule, self.table.stages)
+        for length, node in enumerate(task.nodes, 1):
+            loss = self.table.losses[path[:length]]
             if loss >= DIVERGED_NATS:
                 return self._outcome(task, boundaries, produced, reason="non_finite")
             is_new = node.key not in self.nodes
             if is_new:
                 produced.append(node.key)
-            boundaries.append(_boundary(stage, node, loss, shared=not is_new))
+            if length in ends:
+                boundaries.append(_boundary(ends.index(length), node, loss, shared=not is_new))
         return self._outcome(task, boundaries, produced, reason=None if task.stop_after is None else "probe")
 
     def _outcome(
@@ -215,40 +225,42 @@ def _judged(controller: SearchController, task: TrialTask, outcome: TrialOutcome
     """End a trial at the boundary at which the pruner gives it up."""
     for index, boundary in enumerate(outcome.boundaries[:-1]):
         if controller.boundary(task.trial, boundary):
-            kept = tuple(node.key for node in task.nodes[: index + 1] if node.key in outcome.produced)
+            runs = boundary.tokens // SEGMENT_TOKENS
+            kept = tuple(node.key for node in task.nodes[:runs] if node.key in outcome.produced)
             return outcome.model_copy(
                 update={
                     "state": "pruned",
                     "reason": "pruner",
                     "boundaries": outcome.boundaries[: index + 1],
                     "produced": kept,
-                    "requested_tokens": (index + 1) * SEGMENT_TOKENS,
+                    "requested_tokens": boundary.tokens,
                     "cost": Cost(executed_tokens=len(kept) * SEGMENT_TOKENS),
                 }
             )
     return outcome
 
 
-def _controller(world: _World, space: TableSpace, what: Simulation) -> SearchController:
-    table = world.table
+def table_space(table: StageTable, what: Simulation, space: TableSpace) -> SearchSpace:
+    """The space over a table, which need not hold all of it, with its searcher."""
 
     def function(suggest: Suggest) -> Schedule:
         return _schedule(table, space(suggest))
 
-    tokens = what.budget_stage_runs * SEGMENT_TOKENS
     staged = StagedSpace(
         define=space, num_stages=table.stages, schedules=what.budget_stage_runs / table.stages, seed=what.seed
     )
+    return SearchSpace(
+        function=function,
+        sampler=searcher_maker(what.searcher, staged),
+        size=space.size,
+        effort=SearchEffort(tokens=float(what.budget_stage_runs * SEGMENT_TOKENS)),
+    )
+
+
+def _controller(world: _World, what: Simulation, space: SearchSpace) -> SearchController:
+    tokens = what.budget_stage_runs * SEGMENT_TOKENS
     searcher = OptunaSearcher(
-        "staged",
-        SearchSpace(
-            function=function,
-            sampler=searcher_maker(what.searcher, staged),
-            size=space.size,
-            effort=SearchEffort(tokens=float(tokens)),
-        ),
-        seed=what.seed,
-        database=quiet_study(optuna.samplers.RandomSampler(seed=0)),
+        "staged", space, seed=what.seed, database=quiet_study(optuna.samplers.RandomSampler(seed=0))
     )
     dependencies = SearchDependencies(
         recorder=world,
@@ -282,8 +294,14 @@ def _schedule(table: StageTable, path: OptionPath) -> Schedule:
     )
 
 
-def _path(schedule: Schedule) -> OptionPath:
-    return tuple(int(stage.name) for stage in schedule.stages)
+def _path(schedule: Schedule, num_runs: int) -> OptionPath:
+    """The strategy of each stage run; a stage may take several of them."""
+    return tuple(int(stage.name) for stage in schedule.stages for _ in range(round(stage.share * num_runs)))
+
+
+def _ends(schedule: Schedule, num_runs: int) -> Sequence[int]:
+    """Stage runs up to the end of each stage."""
+    return tuple(itertools.accumulate(round(stage.share * num_runs) for stage in schedule.stages))
 
 
 def _boundary(stage: int, node: PathNode, loss: float, *, shared: bool) -> Boundary:

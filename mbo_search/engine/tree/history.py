@@ -7,9 +7,9 @@ that stage and of those before it; trials with equal prefixes share their traini
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -58,6 +58,28 @@ def prefix_params(params: Params, stage: int) -> dict[str, str | float | int]:
     return {name: value for name, value in params.items() if stage_of(name) <= stage}
 
 
+TrainedStages = Callable[[Params], Sequence[int]]
+"""Tells by its parameters which stages of the space a schedule trains, by their positions."""
+
+LeftOut = Callable[[Prefix], frozenset[int]]
+"""Tells by its blocks which stages a whole schedule leaves out."""
+
+_MOST_KNOWN = 2**14
+
+
+def left_out_of(trained_stages: TrainedStages | None, num_stages: int) -> LeftOut | None:
+    """Make a function that tells which stages schedules leave out; None where they never do."""
+    if trained_stages is None:
+        return None
+
+    @lru_cache(maxsize=_MOST_KNOWN)
+    def left_out(blocks: Prefix) -> frozenset[int]:
+        params = {name: value for block in blocks for name, value in block}
+        return frozenset(range(num_stages)) - frozenset(trained_stages(params))
+
+    return left_out
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialView:
     """One trial of the study.
@@ -90,9 +112,10 @@ class TrialView:
 class History:
     """All informative trials of a study, oldest first."""
 
-    def __init__(self, trials: Sequence[TrialView], num_stages: int) -> None:
+    def __init__(self, trials: Sequence[TrialView], num_stages: int, left_out: LeftOut | None = None) -> None:
         self.trials = tuple(trials)
         self.num_stages = num_stages
+        self._left_out = left_out
 
     @cached_property
     def complete(self) -> tuple[TrialView, ...]:
@@ -107,7 +130,9 @@ class History:
     def dead_end(self, one: TrialView) -> Prefix:
         """First prefix of a failed trial that no trial has finished."""
         reached = max(one.boundaries, default=-1) + 1
-        while reached < self.num_stages - 1 and one.blocks[: reached + 1] in self.cached:
+        while reached < self.num_stages - 1 and (
+            self.leaves_out(one.blocks, reached) or one.blocks[: reached + 1] in self.cached
+        ):
             reached += 1
         return one.blocks[: reached + 1]
 
@@ -142,9 +167,19 @@ class History:
     def cached_stages(self, blocks: Prefix) -> int:
         """Number of leading stages whose training is done."""
         done = 0
-        while done < self.num_stages and blocks[: done + 1] in self.cached:
+        while done < self.num_stages and (self.leaves_out(blocks, done) or blocks[: done + 1] in self.cached):
             done += 1
         return done
+
+    def leaves_out(self, blocks: Prefix, stage: int) -> bool:
+        """Whether a schedule leaves a stage out, so that there is nothing to train."""
+        return self._left_out is not None and stage in self._left_out(blocks)
+
+    def first_stage(self, blocks: Prefix) -> int:
+        """The first stage that a schedule trains; the last one always is."""
+        if self._left_out is None:
+            return 0
+        return next(stage for stage in range(self.num_stages) if not self.leaves_out(blocks, stage))
 
     def waits(self, blocks: Prefix) -> bool:
         """Whether a running trial is producing the first stage that a schedule lacks."""
@@ -155,38 +190,43 @@ class History:
 class HistoryReader:
     """Reader of one study; finished trials are read once."""
 
-    def __init__(self, num_stages: int) -> None:
+    def __init__(self, num_stages: int, left_out: LeftOut | None = None) -> None:
         """Make a reader."""
         self._num_stages = num_stages
+        self._left_out = left_out
         self._finished: dict[int, TrialView | None] = {}
 
     def read(self, study: optuna.Study) -> History:
         """Read all trials of the study."""
         seen = [self._read(trial) for trial in study.get_trials(deepcopy=False)]
-        return History([one for one in seen if one is not None], self._num_stages)
+        return History([one for one in seen if one is not None], self._num_stages, self._left_out)
 
     def _read(self, trial: FrozenTrial) -> TrialView | None:
         if trial.number in self._finished:
             return self._finished[trial.number]
         is_informative = bool(trial.params) and trial.state != TrialState.FAIL
-        found = _view(trial, self._num_stages) if is_informative else None
+        found = _view(trial, self._num_stages, self._left_out) if is_informative else None
         if trial.state.is_finished():
             self._finished[trial.number] = found
         return found
 
 
-def _view(trial: FrozenTrial, num_stages: int) -> TrialView:
+def _view(trial: FrozenTrial, num_stages: int, left_out: LeftOut | None) -> TrialView:
     stop_after: int | None = trial.user_attrs.get(STOP_AFTER)
     boundaries = {stage: loss for stage, loss in trial.intermediate_values.items() if math.isfinite(loss)}
     has_ended = trial.state == TrialState.COMPLETE and trial.value is not None
     is_complete = has_ended and math.isfinite(trial.value or 0.0)
     if is_complete and trial.value is not None:
         boundaries[num_stages - 1] = trial.value
+    blocks = blocks_of(trial.params, num_stages)
+    for stage in () if left_out is None else sorted(left_out(blocks)):
+        if stage - 1 in boundaries:
+            boundaries[stage] = boundaries[stage - 1]  # nothing was trained in between
     reached = max(boundaries, default=-1)
     return TrialView(
         number=trial.number,
         params=trial.params,
-        blocks=blocks_of(trial.params, num_stages),
+        blocks=blocks,
         loss=trial.value if is_complete else None,
         boundaries=boundaries,
         is_running=trial.state == TrialState.RUNNING,

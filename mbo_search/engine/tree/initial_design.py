@@ -10,7 +10,7 @@ import numpy as np
 
 from mbo_search.engine.tree.candidates import complete_params
 from mbo_search.engine.tree.features import Encoder
-from mbo_search.engine.tree.history import History, Params, Prefix, blocks_of, prefix_params, stage_of
+from mbo_search.engine.tree.history import History, LeftOut, Params, Prefix, blocks_of, prefix_params, stage_of
 from mbo_search.engine.tree.planned_trial import PlannedTrial
 from mbo_search.engine.tree.points import Define, stage_points
 
@@ -34,14 +34,24 @@ class InitialDesign:
 
     Attributes:
         num_stages: Stages of a whole schedule.
+        left_out: Tells which of them a schedule leaves out; None: never any.
     """
 
-    def __init__(self, define: Define, *, num_stages: int, size: int, seed: int) -> None:
-        """Make a design."""
+    def __init__(
+        self,
+        define: Define,
+        *,
+        num_stages: int,
+        size: int,
+        seed: int,
+        left_out: LeftOut | None = None,
+    ) -> None:
+        """Make a design; to leave a stage out needs no trial."""
         self._define = define
         self.num_stages = num_stages
         self._size = size
         self._seed = seed
+        self.left_out = left_out
         self._designs: dict[tuple[Prefix, int], list[Params]] = {}
 
     def points(self, base: Params, stage: int) -> list[Params]:
@@ -69,7 +79,9 @@ class InitialDesign:
         """Choose points greedily so that all others are near a chosen one: middles, never corners."""
         rng = np.random.default_rng([self._seed, stage])
         listed = stage_points(self._define, base, stage, self._size * DRAWS_PER_POINT)
-        pool = self._drawn(base, stage, rng) if listed is None else listed
+        pool = self._trained(self._drawn(base, stage, rng) if listed is None else listed, stage)
+        if not pool:
+            return []
         order = [pool[int(index)] for index in rng.permutation(len(pool))]
         varied = [{name: value for name, value in params.items() if stage_of(name) == stage} for params in order]
         encoded = Encoder(varied).encode(varied)
@@ -81,6 +93,11 @@ class InitialDesign:
             nearest = np.minimum(nearest, apart[chosen[-1]])
             apart[chosen[-1]] = np.inf
         return [order[index] for index in chosen]
+
+    def _trained(self, pool: list[Params], stage: int) -> list[Params]:
+        if self.left_out is None:
+            return pool
+        return [params for params in pool if stage not in self.left_out(blocks_of(params, self.num_stages))]
 
     def _drawn(self, base: Params, stage: int, rng: np.random.Generator) -> list[Params]:
         distinct: dict[Prefix, Params] = {}

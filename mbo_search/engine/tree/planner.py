@@ -16,7 +16,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,10 +26,11 @@ from mbo_search.engine.tree.gp import PathModel, observed_losses
 from mbo_search.engine.tree.history import History, Params, Prefix, blocks_of
 from mbo_search.engine.tree.improvement import log_expected_improvement
 from mbo_search.engine.tree.initial_design import best_prefixes
-from mbo_search.engine.tree.paths import Floats
+from mbo_search.engine.tree.paths import Floats, Ints
 from mbo_search.engine.tree.planned_trial import PlannedTrial
 from mbo_search.engine.tree.planner_state import PlannerState, TreeSettings
 from mbo_search.engine.tree.points import Define
+from mbo_search.engine.tree.prefix_cost import MissingCost
 
 NUM_CENTERS = 10
 """Best candidates of the first round, near which the second round looks."""
@@ -159,11 +160,13 @@ class TreePlanner:
 
     def _scored(self, history: History, model: PathModel, drawn: Candidates, *, wants_root: bool) -> list[_Scored]:
         """Score the candidates that may be trained now; the most promising ones, best first."""
-        done = np.array([history.cached_stages(blocks) for blocks in drawn])
-        missing = self._missing_costs(history, drawn)
+        costs = [self._state.prefix_costs.cost(blocks, params) for blocks, params in drawn.items()]
+        done = self._trained_stages(history, drawn, costs)
+        is_root = done == np.array([history.first_stage(blocks) for blocks in drawn])
+        missing = self._missing_costs(history, drawn, costs)
         eligible = missing > 0
-        if wants_root and (eligible & (done == 0)).any():
-            eligible &= done == 0
+        if wants_root and (eligible & is_root).any():
+            eligible &= is_root
         if not eligible.any():
             return []
         mean, spread = self._state.predicted(model, drawn)
@@ -179,13 +182,17 @@ class TreePlanner:
             if eligible[i]
         ]
 
-    def _missing_costs(self, history: History, drawn: Candidates) -> Floats:
+    def _trained_stages(self, history: History, drawn: Candidates, costs: Sequence[MissingCost]) -> Ints:
+        """Leading stages whose training is done; where stages are optional it may be under another description."""
+        if self._settings.left_out is not None:
+            return np.array([cost.stage for cost in costs])
+        return np.array([history.cached_stages(blocks) for blocks in drawn])
+
+    def _missing_costs(self, history: History, drawn: Candidates, costs: Sequence[MissingCost]) -> Floats:
         """Cost of what is still to be trained; 0 where another trial is producing it, or for a known dead end."""
-        prefix_costs = self._state.prefix_costs
-        found = [prefix_costs.cost(blocks, params) for blocks, params in drawn.items()]
         excluded = np.array([history.is_dead(blocks) for blocks in drawn])
-        coming = np.array([cost.is_coming for cost in found])
-        return np.where(excluded | coming, 0.0, np.array([cost.missing for cost in found]))
+        coming = np.array([cost.is_coming for cost in costs])
+        return np.where(excluded | coming, 0.0, np.array([cost.missing for cost in costs]))
 
     def _root_share(self, history: History) -> float:
         """Share of the cost so far that went to trials whose first stage was new."""
@@ -194,7 +201,7 @@ class TreePlanner:
         for one in history.trials:
             costs = self._state.prefix_costs.stage_costs(one.blocks, one.params)
             reached = [one.blocks[: stage + 1] for stage in range(one.last_stage(history.num_stages) + 1)]
-            is_root = reached[0] not in done
+            is_root = one.blocks[: history.first_stage(one.blocks) + 1] not in done
             spent[is_root] += sum(cost for cost, node in zip(costs, reached, strict=False) if node not in done)
             done.update(reached)
         return spent[True] / sum(spent) if sum(spent) else 1.0

@@ -10,14 +10,17 @@ import numpy as np
 
 from mbo_search.engine.tree.candidates import Candidates, ends
 from mbo_search.engine.tree.gp import PathModel, choose_hyperparams, fit_path_model, observed_losses
-from mbo_search.engine.tree.history import History, HistoryReader, Params, Prefix, blocks_of
+from mbo_search.engine.tree.history import History, HistoryReader, LeftOut, Params, Prefix, blocks_of
 from mbo_search.engine.tree.initial_design import InitialDesign
 from mbo_search.engine.tree.paths import Floats, PathEncoder, Paths
 from mbo_search.engine.tree.points import Define, all_points
 from mbo_search.engine.tree.prefix_cost import CutSegments, PrefixCosts, equal_segments
 
 MOST_LISTED = 2000
-"""Spaces with at most so many points are scored whole; of larger ones candidates are drawn."""
+"""Spaces with at most so many points are scored whole; of larger ones candidates are drawn.
+
+Where stages may be left out the points that do so come on top: as many again at most.
+"""
 
 HYPERPARAMS_GROWTH = 1.3
 """The model's hyperparameters are chosen again when the number of observed losses grew by this factor."""
@@ -40,6 +43,7 @@ class TreeSettings:
         num_candidates: Candidates drawn for each decision.
         min_root_share: Least share of the cost that goes to schedules with a new first stage.
         refit_growth: The model is fitted again when the number of observed losses grew by this share.
+        left_out: Tells which stages a schedule leaves out; None: never any.
     """
 
     num_stages: int
@@ -50,6 +54,7 @@ class TreeSettings:
     num_candidates: int = 512
     min_root_share: float = 0.2
     refit_growth: float = 0.03
+    left_out: LeftOut | None = None
 
 
 def initial_design_size(schedules: float | None) -> int:
@@ -77,13 +82,20 @@ class PlannerState:
         self, define: Define, settings: TreeSettings, segments: CutSegments | None = None, *, seed: int = 0
     ) -> None:
         """Start the state of one space and one study."""
-        self.reader = HistoryReader(settings.num_stages)
-        self.design = InitialDesign(define, num_stages=settings.num_stages, size=settings.sweep_size, seed=seed)
+        self.reader = HistoryReader(settings.num_stages, settings.left_out)
+        self.design = InitialDesign(
+            define,
+            num_stages=settings.num_stages,
+            size=settings.sweep_size,
+            seed=seed,
+            left_out=settings.left_out,
+        )
         self.settings = settings
         self.swept: set[int] = set()
         self._seed = seed
         self.prefix_costs = PrefixCosts(segments or equal_segments(settings.num_stages), settings.num_stages)
-        points = all_points(define, MOST_LISTED, num_stages=settings.num_stages)
+        most = MOST_LISTED if settings.left_out is None else 2 * MOST_LISTED
+        points = all_points(define, most, num_stages=settings.num_stages)
         self.listed: Candidates | None = (
             None if points is None else {blocks_of(one, settings.num_stages): one for one in points}
         )

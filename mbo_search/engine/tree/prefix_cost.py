@@ -35,10 +35,12 @@ class MissingCost:
     Attributes:
         missing: Cost of the missing segments.
         is_coming: Whether a trial in flight is producing the first of them.
+        stage: Stage of the first of them; the number of stages if none is missing.
     """
 
     missing: float
     is_coming: bool
+    stage: int
 
 
 class PrefixCosts:
@@ -81,17 +83,18 @@ class PrefixCosts:
     def cost(self, blocks: Prefix, params: Params) -> MissingCost:
         """Cost of the missing part of a schedule."""
         before: int | None = -1
-        missing, is_coming = 0.0, False
-        for stage in self._known.get(blocks) or self._cut(params):
-            for identity, cost in stage:
+        missing, is_coming, first = 0.0, False, self._num_stages
+        for stage, own in enumerate(self._known.get(blocks) or self._cut(params)):
+            for identity, cost in own:
                 number = None if before is None else self._numbers.get((before, identity))
                 if number is not None and number in self._done and not missing:
                     before = number
                     continue
+                first = min(first, stage)
                 is_coming = is_coming or (not missing and number is not None and number in self._coming)
                 missing += cost
                 before = None
-        return MissingCost(missing=missing, is_coming=is_coming)
+        return MissingCost(missing=missing, is_coming=is_coming, stage=first)
 
     def _numbered(self, stages: Sequence[Sequence[SegmentCost]]) -> list[list[int]]:
         before, found = -1, []

@@ -21,7 +21,7 @@ REGULARIZERS = (
 )
 """Regularizers that a program can hold."""
 
-SHAPES = ("constant", "cosine", "inv_sqrt", "linear", "one_cycle", "poly", "wsd")
+SHAPES = ("average", "constant", "cosine", "inv_sqrt", "linear", "one_cycle", "poly", "wsd")
 """Learning-rate shapes that a program can hold."""
 
 OPTIMIZERS = ("adam", "adamw", "ademamix", "lion", "muon", "nadamw", "sf_adamw", "sgd_nesterov", "soap")

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from mbo_search.extensions import LR_SHAPE_GROUP, OPTIMIZER_GROUP, REGULARIZER_GROUP, SEARCHER_GROUP
+
+WithinStage = Literal["fixed", "factor", "distance"]
+"""How a shape changes a setting from step to step: not at all, as a factor of it, or of its distance from 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +23,8 @@ class Hparam:
         high: Largest allowed value; for names, None.
         choices: Allowed names, for settings that are not numbers.
         whole: Whether it must be a whole number.
+        within_stage: How it may change from step to step; what is not `fixed` must be settable by the
+            implementation's `set_hparams`.
         summary: What it does, in a few words.
     """
 
@@ -28,6 +33,7 @@ class Hparam:
     high: float | None = None
     choices: tuple[str, ...] = ()
     whole: bool = False
+    within_stage: WithinStage = "fixed"
     summary: str
 
 
@@ -157,6 +163,7 @@ class RegularizerDefinition:
         needs: Another regularizer without which it would do nothing; empty if there is none.
         acts_at_stage_end: Whether it changes the weights where a stage ends; that a segment is a stage's last is
             then part of its node key.
+        within_stage: How its strength may change from step to step.
     """
 
     group: ClassVar[str] = REGULARIZER_GROUP
@@ -178,6 +185,7 @@ class RegularizerDefinition:
     copies: int = 1
     needs: str = ""
     acts_at_stage_end: bool = False
+    within_stage: WithinStage = "fixed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ REGULARIZERS = Registry(
             search_low=1.0e-3,
             search_high=1.0e-1,
             log=True,
+            within_stage="factor",
         ),
         RegularizerDefinition(
             name="dropout",
@@ -33,6 +34,7 @@ REGULARIZERS = Registry(
             search_low=0.02,
             search_high=0.2,
             log=False,
+            within_stage="factor",
         ),
         RegularizerDefinition(
             name="ema",
@@ -47,6 +49,7 @@ REGULARIZERS = Registry(
             off_at_zero=False,  # a decay of 0 measures the last weights
             moves_weights=False,
             state_floats=1.0,
+            within_stage="distance",
         ),
         RegularizerDefinition(
             name="ema_fold",
@@ -60,6 +63,7 @@ REGULARIZERS = Registry(
             log=False,
             state_floats=1.0,
             acts_at_stage_end=True,
+            within_stage="distance",
         ),
         RegularizerDefinition(
             name="gradient_noise",
@@ -71,6 +75,7 @@ REGULARIZERS = Registry(
             search_low=1.0e-10,
             search_high=1.0e-6,
             log=True,
+            within_stage="factor",
         ),
         RegularizerDefinition(
             name="l1",
@@ -82,6 +87,7 @@ REGULARIZERS = Registry(
             search_low=1.0e-5,
             search_high=1.0e-2,
             log=True,
+            within_stage="factor",
         ),
         RegularizerDefinition(
             name="l2",
@@ -93,6 +99,7 @@ REGULARIZERS = Registry(
             search_low=1.0e-6,
             search_high=1.0e-3,
             log=True,
+            within_stage="factor",
         ),
         RegularizerDefinition(
             name="l2_sp",
@@ -105,6 +112,7 @@ REGULARIZERS = Registry(
             search_high=1.0e-1,
             log=True,
             state_floats=1.0,
+            within_stage="factor",
         ),
         RegularizerDefinition(
             name="label_smoothing",
@@ -116,6 +124,7 @@ REGULARIZERS = Registry(
             search_low=0.01,
             search_high=0.1,
             log=False,
+            within_stage="factor",
         ),
         RegularizerDefinition(
             name="r_drop",
@@ -130,6 +139,7 @@ REGULARIZERS = Registry(
             passes=2,
             copies=2,
             needs="dropout",
+            within_stage="factor",
         ),
         RegularizerDefinition(
             name="sam",
@@ -143,6 +153,7 @@ REGULARIZERS = Registry(
             log=True,
             passes=2,
             state_floats=1.0,
+            within_stage="factor",
         ),
         RegularizerDefinition(
             name="z_loss",
@@ -154,6 +165,7 @@ REGULARIZERS = Registry(
             search_low=1.0e-5,
             search_high=1.0e-3,
             log=True,
+            within_stage="factor",
         ),
     ),
 )

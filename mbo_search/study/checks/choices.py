@@ -13,6 +13,7 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.checks.written import shown
+from mbo_search.study.space.optional import may_be_first
 from mbo_search.study.spec.adapters import LoraSpec
 from mbo_search.study.spec.network_facts import ModelDescription
 from mbo_search.study.spec.schedule import LORA
@@ -25,6 +26,7 @@ from mbo_search.study.spec.study import (
     RelativeLr,
     StageDefaults,
     StudySpec,
+    Timescale,
     is_numeric,
     numbers_of,
 )
@@ -42,7 +44,7 @@ def check_choices(study: StudySpec) -> Iterator[Problem]:
     yield from _check_adapters(study.model.lora)
     for index, stage in enumerate(study.stages):
         yield from _check_strategy(f"stages.{index}", stage, study.model)
-        yield from _check_misplaced(f"stages.{index}", stage, is_first=index == 0)
+        yield from _check_misplaced(f"stages.{index}", stage, is_first=index == 0, leads=may_be_first(study, index))
 
 
 def unknown_name(key: str, name: str, what: str, known: Iterable[str]) -> Problem:
@@ -79,7 +81,7 @@ def _check_strategy(at: str, settings: StageDefaults, model: ModelDescription) -
         ("lr_shape", LR_SHAPES, [(c.kind, c.hparams) for c in settings.lr_shape or ()]),
     ):
         known = {key: info.hparams for key, info in infos.items()}
-        yield from _check_named(
+        yield from check_named(
             f"{at}.{name}", choices, known, what="an optimizer" if name == "optimizer" else "a learning-rate shape"
         )
     yield from _check_numbers(at, settings)
@@ -89,19 +91,27 @@ def _check_strategy(at: str, settings: StageDefaults, model: ModelDescription) -
     yield from _check_distinct(f"{at}.hand_over", settings.hand_over or ())
 
 
-def _check_misplaced(at: str, stage: StageDefaults, *, is_first: bool) -> Iterator[Problem]:
+def _check_misplaced(at: str, stage: StageDefaults, *, is_first: bool, leads: bool) -> Iterator[Problem]:
     if is_first and stage.hand_over is not None:
         yield Problem(key=f"{at}.hand_over", rule="has no meaning in the first stage, which takes nothing over")
     if is_first and stage.rewarm is not None:
         yield Problem(key=f"{at}.rewarm", rule="has no meaning in the first stage", hint="its warm-up is `warmup`")
-    if not is_first and stage.warmup is not None:
+    if not leads and stage.warmup is not None:
         hint = "the warm-up of a later stage is `rewarm`"
         yield Problem(key=f"{at}.warmup", rule="has a meaning in the first stage only", hint=hint)
 
 
-def _check_named(
+def check_named(
     at: str, choices: Sequence[tuple[str, HparamSpace]], known: Mapping[str, Mapping[str, Hparam]], *, what: str
 ) -> Iterator[Problem]:
+    """Check choices by name: each is known and appears once, and so are its settings and their numbers.
+
+    Args:
+        at: Key path of the list of choices.
+        choices: Names with their settings.
+        known: The settings of everything that may be named.
+        what: What the names are, for people.
+    """
     names = [name for name, _ in choices]
     for index, (name, hparams) in enumerate(choices):
         if name not in known:
@@ -147,13 +157,17 @@ def _check_setting(key: str, value: HparamValue, known: Hparam) -> Iterator[Prob
 
 
 def _check_numbers(at: str, settings: StageDefaults) -> Iterator[Problem]:
-    lr = settings.lr
+    lr, decay = settings.lr, settings.weight_decay
     positive = (
         f"must be greater than 0 and at most {MOST_LR:g}",
         lambda number: 0 < number <= MOST_LR,
     )
     decay_rule = (f"must not be negative, and at most {MOST_LR:g}", lambda number: 0 <= number <= MOST_LR)
     share = ("must be a share of the budget in [0, 1)", lambda number: 0 <= number < 1)
+    timescale = (
+        f"must be a share of the budget, above 0 and at most {_MOST_RATIO}",
+        lambda number: 0 < number <= _MOST_RATIO,
+    )
     checks: list[tuple[str, object, tuple[str, Callable[[float], bool]]]] = [
         (
             "lr.relative" if isinstance(lr, RelativeLr) else "lr",
@@ -162,14 +176,19 @@ def _check_numbers(at: str, settings: StageDefaults) -> Iterator[Problem]:
         ),
         ("warmup", settings.warmup, share),
         ("rewarm", settings.rewarm, share),
-        ("weight_decay", settings.weight_decay, decay_rule),
+        (
+            "weight_decay.timescale" if isinstance(decay, Timescale) else "weight_decay",
+            decay.timescale if isinstance(decay, Timescale) else decay,
+            timescale if isinstance(decay, Timescale) else decay_rule,
+        ),
         ("clip_norm", settings.clip_norm, positive),
         ("layer_decay", settings.layer_decay, ("must be above 0 and at most 1", lambda number: 0 < number <= 1)),
     ]
     for name, value, (rule, holds) in checks:
         if isinstance(value, float | int | Range | tuple):
             yield from _check_numeric(f"{at}.{name}", value, rule=rule, holds=holds)
-    yield from _check_decay_range(f"{at}.weight_decay", settings.weight_decay)
+    if not isinstance(decay, Timescale):
+        yield from _check_decay_range(f"{at}.weight_decay", decay)
 
 
 def _check_decay_range(key: str, decay: Numeric | None) -> Iterator[Problem]:

@@ -8,8 +8,8 @@ from mbo_search.errors import Problem
 from mbo_search.study.checks.choices import block_rule
 from mbo_search.study.checks.written import shown
 from mbo_search.study.space.defaults import stage_with_defaults
-from mbo_search.study.spec.block_sets import meet
 from mbo_search.study.spec.budget import coarsest_budget
+from mbo_search.study.spec.dimensions.block_sets import meet
 from mbo_search.study.spec.dimensions.cycle import in_order
 from mbo_search.study.spec.dimensions.cycle_choices import CycleChoice, Off
 from mbo_search.study.spec.schedule import LORA

@@ -17,6 +17,8 @@ Loc = tuple[str | int, ...]
 """A key path in pieces."""
 
 _NAMES = ("optimizer", "lr_shape")
+_BY_SETTING = "shapes"
+"""Key of a mapping whose values have the form of such names."""
 _IMPLIED = ("hparams", "kind", "name", "strength")
 """Keys of the long form that short forms of names do without."""
 
@@ -136,6 +138,8 @@ def _position(values: Sequence[object], index: int) -> int:
 def _long_form(key: str | int, value: object) -> object:
     if key in _NAMES:
         return _Items(places=tuple(_entries(value)), written=value)
+    if key == _BY_SETTING and isinstance(value, Mapping):
+        return {name: _long_form(_NAMES[-1], own) for name, own in value.items()}
     return _regularizer_sets(value) if key == "regularizers" else value
 
 
@@ -179,4 +183,6 @@ def _one_set(value: object) -> object:
 def _as_written(value: object) -> object:
     if isinstance(value, _Items):
         return value.written
+    if isinstance(value, Mapping) and any(isinstance(own, _Items) for own in value.values()):
+        return {name: _as_written(own) for name, own in value.items()}
     return value.settings if isinstance(value, _Named) else value

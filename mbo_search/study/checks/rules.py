@@ -15,13 +15,16 @@ from mbo_search.study.checks import batches as check_batches
 from mbo_search.study.checks import choices as check_choices
 from mbo_search.study.checks import custom as check_own
 from mbo_search.study.checks import cycles as check_cycles
+from mbo_search.study.checks import limits as check_limits
 from mbo_search.study.checks import metrics as check_metrics
 from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
 from mbo_search.study.checks import runners as check_runners
 from mbo_search.study.checks import sections as check_sections
+from mbo_search.study.checks import shapes as check_within
 from mbo_search.study.checks import shares as check_shares
 from mbo_search.study.checks import tasks as check_tasks
+from mbo_search.study.checks import timescales as check_decay
 from mbo_search.study.checks.enough_steps import check_enough_steps
 from mbo_search.study.spec.study import StudySpec
 
@@ -42,7 +45,7 @@ class Rule:
 _GRID = ("budget.grid",)
 _BATCHES = ("stage_defaults.batch_tokens", "stages.*.batch_tokens")
 _BUDGET = (*_GRID, "budget.tokens", "train.batch_tokens", *_BATCHES)
-_SHARES = (*_GRID, "stages.*.share")
+_SHARES = (*_GRID, "stages.*.share", "at_most.stages")
 _STRATEGIES = (
     "stage_defaults",
     *(f"stages.*.{setting}" for setting in ("share", "optimizer", "lr_shape", "warmup", "hand_over", "rewarm")),
@@ -68,6 +71,14 @@ RULES: tuple[Rule, ...] = (
     Rule(check=check_sections.check_reference_lrs, reads=()),
     Rule(check=check_sections.check_stage_names, reads=("stages.*.name",)),
     Rule(check=check_choices.check_choices, reads=("model.layers", "model.adapters")),
+    Rule(
+        check=check_within.check_shapes,
+        reads=("stage_defaults", *(f"stages.*.{name}" for name in ("optimizer", "regularizers", "weight_decay"))),
+    ),
+    Rule(
+        check=check_decay.check_timescales,
+        reads=("stage_defaults", *(f"stages.*.{name}" for name in ("optimizer", "weight_decay", "groups"))),
+    ),
     Rule(check=check_own.check_custom, reads=()),
     Rule(check=check_own.check_custom_stages, reads=("custom", "stage_defaults.custom", "stages.*.custom")),
     Rule(check=check_sections.check_optimizers_named, reads=("stages.*.optimizer", "stage_defaults.optimizer")),
@@ -116,11 +127,12 @@ RULES: tuple[Rule, ...] = (
             *(
                 f"{at}.{name}"
                 for at in ("stage_defaults", "stages.*")
-                for name in ("cycle", "trainable", "optimizer", "regularizers")
+                for name in ("cycle", "trainable", "batch_tokens", "optimizer", "regularizers")
             ),
         ),
     ),
-    Rule(check=check_sections.check_control, reads=("control", *_STRATEGIES)),
+    Rule(check=check_limits.check_limits, reads=("at_most", *_BUDGET, *_SHARES, *_STRATEGIES)),
+    Rule(check=check_sections.check_control, reads=("control", "at_most", *_STRATEGIES)),
 )
 """In the order of a study file, rules that build on others after them."""
 

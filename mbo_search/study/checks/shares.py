@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mbo_search.errors import Problem, StudyError
@@ -12,9 +12,10 @@ from mbo_search.study.catalogue.hand_over import can_carry, carries_second_momen
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.checks.written import shown
-from mbo_search.study.space.axes import hparam_values
 from mbo_search.study.space.build_stage import rewarm_steps
 from mbo_search.study.space.defaults import stage_with_defaults
+from mbo_search.study.space.optional import may_be_left_out
+from mbo_search.study.space.settings import hparam_values
 from mbo_search.study.spec.annealing import LAST_FACTOR, SHORTEST_DECAY, decay_share, is_annealed, last_factor
 from mbo_search.study.spec.budget import coarsest_budget, study_budget
 from mbo_search.study.spec.schedule import LrShape
@@ -65,10 +66,9 @@ def check_shares(study: StudySpec) -> Iterator[Problem]:
 
 def check_warmups(study: StudySpec) -> Iterator[Problem]:
     """Every warm-up is shorter than the shortest form of its stage."""
-    for index, stage in _stages(study):
+    for (index, stage), setting in itertools.product(_stages(study), ("warmup", "rewarm")):
         budget = coarsest_budget(study, stage)
-        setting = "warmup" if index == 0 else "rewarm"
-        longest = _largest(stage.warmup if index == 0 else stage.rewarm)
+        longest = _largest(stage.warmup if setting == "warmup" else stage.rewarm)
         if longest is None:
             continue
         warmup_steps = round(longest * budget.total_steps)
@@ -111,7 +111,7 @@ def _not_annealed(shape: LrShape, clock: StageClock) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Length:
-    """Grid segments that a stage has at least and at most."""
+    """Grid segments that a stage has at least and at most, if it is trained at all."""
 
     shortest: int
     longest: int
@@ -119,30 +119,51 @@ class _Length:
 
 def _lengths(study: StudySpec) -> list[_Length]:
     num_segments = round(1 / study.budget.grid)
-    shares = [None if isinstance(stage.share, str) else numbers_of(stage.share) for stage in study.stages]
+    shares = [None if isinstance(stage.share, str) else stage.share for stage in study.stages]
     known = [None if share is None else _length(share, num_segments) for share in shares]
     rest = _Length(
-        shortest=num_segments - sum(length.longest for length in known if length is not None),
-        longest=num_segments - sum(length.shortest for length in known if length is not None),
+        shortest=num_segments - round(_largest_sum(study) * num_segments),
+        longest=num_segments
+        - sum(round(min(numbers_of(share)) * num_segments) for share in shares if share is not None),
     )
     return [rest if length is None else length for length in known]
 
 
-def _length(shares: Sequence[float], num_segments: int) -> _Length:
-    return _Length(shortest=round(min(shares) * num_segments), longest=round(max(shares) * num_segments))
+def _length(share: Numeric, num_segments: int) -> _Length:
+    counts = [round(number * num_segments) for number in numbers_of(share)]
+    is_range_from_zero = isinstance(share, Range) and min(counts) == 0
+    shortest = 1 if is_range_from_zero else min((count for count in counts if count > 0), default=1)
+    return _Length(shortest=shortest, longest=max(counts))
+
+
+def _largest_sum(study: StudySpec) -> float:
+    """The largest share that all stages but one with `rest` can have together, within `at_most.stages`."""
+    given = [stage.share for stage in study.stages if not isinstance(stage.share, str)]
+    always = [max(numbers_of(share)) for share in given if not may_be_left_out(share)]
+    optional = sorted((max(numbers_of(share)) for share in given if may_be_left_out(share)), reverse=True)
+    limit = study.at_most.stages
+    num_always = len(study.stages) - len(optional)
+    return sum(always) + sum(optional if limit is None else optional[: max(0, limit - num_always)])
 
 
 def _shortest_clock(study: StudySpec, index: int, stage: StageSpace) -> StageClock:
     budget = coarsest_budget(study, stage)
     stage_steps = _lengths(study)[index].shortest * budget.steps_per_segment
-    longest = _largest(stage.warmup if index == 0 else stage.rewarm)
-    if longest is not None:
-        warmup_steps = min(round(longest * budget.total_steps), stage_steps - 1)
-    elif index and _may_rewarm(stage_with_defaults(study, index - 1), stage):
-        warmup_steps = min(_longest_rewarm(stage, budget), stage_steps // 2)
-    else:
-        warmup_steps = 0
+    given = [_largest(stage.warmup), _largest(stage.rewarm)]
+    longest = max((share for share in given if share is not None), default=0.0)
+    warmup_steps = min(round(longest * budget.total_steps), stage_steps - 1)
+    automatic = stage.rewarm == "auto" and any(_may_rewarm(before, stage) for before in _before(study, index))
+    if automatic:
+        warmup_steps = max(warmup_steps, min(_longest_rewarm(stage, budget), stage_steps // 2))
     return StageClock(stage_steps=stage_steps, warmup_steps=warmup_steps, budget_steps=budget.total_steps)
+
+
+def _before(study: StudySpec, index: int) -> Iterator[StageSpace]:
+    """The stages that may come directly before one."""
+    for other in reversed(range(index)):
+        yield stage_with_defaults(study, other)
+        if not may_be_left_out(study.stages[other].share):
+            return
 
 
 def _longest_rewarm(stage: StageSpace, budget: BudgetSteps) -> int:
@@ -186,16 +207,29 @@ def _off_grid(study: StudySpec) -> Iterator[Problem]:
         key = f"stages.{index}.share"
         if isinstance(stage.share, Range) and stage.share.low >= stage.share.high:
             yield Problem(key=key, value=shown(stage.share), rule="must have low below high")
-        if any(not 0 < share <= 1 for share in shares):
-            yield Problem(key=key, value=shown(stage.share), rule="must be greater than 0 and at most 1")
+        can_be_zero = _is_choice(stage.share) and index != len(study.stages) - 1
+        if any(not 0 <= share <= 1 or (share == 0 and not can_be_zero) for share in shares):
+            yield _wrong_share(key, stage.share, is_last=index == len(study.stages) - 1)
         elif not all(_is_whole(share * num_segments) for share in shares):
             rule = f"must be a multiple of the grid, {study.budget.grid:g}"
             yield Problem(key=key, value=shown(stage.share), rule=rule, hint="or make budget.grid finer")
 
 
+def _wrong_share(key: str, share: Numeric, *, is_last: bool) -> Problem:
+    """A share of 0 is one choice among others, which leaves a stage out that is not the last one."""
+    is_zero = min(numbers_of(share)) == 0
+    hint = (
+        "the last stage ends every schedule: only others may be left out"
+        if is_last
+        else "among other choices 0 leaves the stage out, as in [0, 0.2]"
+    )
+    rule = "must be greater than 0 and at most 1"
+    return Problem(key=key, value=shown(share), rule=rule, hint=hint if is_zero else "")
+
+
 def _check_sum(study: StudySpec, *, has_rest: bool) -> Iterator[Problem]:
     fixed = [max(numbers_of(stage.share)) for stage in study.stages if not isinstance(stage.share, str)]
-    total = sum(fixed)
+    total = _largest_sum(study)
     if not has_rest and abs(total - 1) > 1e-9:
         shares = " + ".join(f"{share:g}" for share in fixed)
         rule = f"have shares that sum to {total:g}; they must sum to 1"

@@ -32,7 +32,9 @@ def _short(value: Plain) -> Plain:
     """Write names with their settings as people do."""
     if isinstance(value, list):
         return [_short(item) for item in value]
-    if not (isinstance(value, dict) and is_long(value)):
+    if not isinstance(value, dict):
         return value
+    if not is_long(value):
+        return {key: _short(own) for key, own in value.items()}
     name, settings = value.values()
     return name if settings == {} else {name: settings}

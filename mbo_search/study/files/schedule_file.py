@@ -28,6 +28,7 @@ from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.checks.choices import unknown_name
+from mbo_search.study.checks.shapes import stage_shape_problems
 from mbo_search.study.checks.type_errors import type_problems
 from mbo_search.study.files.paths import sections_with_base
 from mbo_search.study.files.read_text import read_text
@@ -35,7 +36,7 @@ from mbo_search.study.files.yaml_document import YamlDocument, read_document
 from mbo_search.study.files.yaml_dump import dump_yaml
 from mbo_search.study.spec.base import Description, without_empty
 from mbo_search.study.spec.foreign.runner import ForeignModel, RunnerSpec
-from mbo_search.study.spec.schedule import BLOCK_KINDS, Schedule, Stage
+from mbo_search.study.spec.schedule import BLOCK_KINDS, LrShape, Schedule, Stage
 from mbo_search.study.spec.study import (
     AnyModel,
     BudgetSpec,
@@ -236,17 +237,23 @@ def _stage_problems(at: str, stage: Stage) -> Iterator[Problem]:
         yield unknown_name(f"{at}.optimizer", stage.optimizer, "an optimizer", OPTIMIZERS)
     else:
         yield from _setting_problems(f"{at}.hparams", stage.hparams, OPTIMIZERS[stage.optimizer].hparams)
-    if stage.lr_shape.kind not in LR_SHAPES:
-        yield unknown_name(f"{at}.lr_shape.kind", stage.lr_shape.kind, "a learning-rate shape", LR_SHAPES)
-    else:
-        known = LR_SHAPES[stage.lr_shape.kind].hparams
-        yield from _setting_problems(f"{at}.lr_shape.hparams", stage.lr_shape.hparams, known)
+    yield from _shape_problems(f"{at}.lr_shape", stage.lr_shape)
+    for setting, shape in (stage.shapes or {}).items():
+        yield from _shape_problems(f"{at}.shapes.{setting}", shape)
+    yield from stage_shape_problems(f"{at}.shapes", stage)
     for kind in stage.groups or {}:
         if kind not in BLOCK_KINDS:
             yield unknown_name(f"{at}.groups.{kind}", kind, "a kind of block", BLOCK_KINDS)
     for index, regularizer in enumerate(stage.regularizers):
         if regularizer.kind not in REGULARIZERS:
             yield unknown_name(f"{at}.regularizers.{index}", regularizer.kind, "a regularizer", REGULARIZERS)
+
+
+def _shape_problems(at: str, shape: LrShape) -> Iterator[Problem]:
+    if shape.kind not in LR_SHAPES:
+        yield unknown_name(f"{at}.kind", shape.kind, "a learning-rate shape", LR_SHAPES)
+    else:
+        yield from _setting_problems(f"{at}.hparams", shape.hparams, LR_SHAPES[shape.kind].hparams)
 
 
 def _setting_problems(

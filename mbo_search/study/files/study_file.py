@@ -105,7 +105,7 @@ def _is_told(document: YamlDocument, key: str) -> bool:
     return document.is_dropped(key) or key in document.blank
 
 
-_NAME_WITHOUT_SETTINGS = re.compile(r"(stage_defaults|stages\.\d+)\.(optimizer|lr_shape)\..+")
+_NAME_WITHOUT_SETTINGS = re.compile(r"(stage_defaults|stages\.\d+)\.(optimizer|lr_shape|shapes\.[^.]+)\..+")
 """A name with nothing behind it, such as `adamw:` in a mapping of optimizers, stands for its defaults."""
 
 

@@ -7,32 +7,36 @@ parameters by their names, and `build_stage` turns chosen values into a stage.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from mbo_search.study.catalogue.entries import Hparam
 from mbo_search.study.catalogue.hand_over import can_carry
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.custom_axes import OF_STAGE, OF_STUDY, CustomAxes, custom_parameters
 from mbo_search.study.space.dimensions.table import DimensionChoices, dimension_parameters
-from mbo_search.study.space.parameters import Condition, Parameter, Value, numeric_parameter
+from mbo_search.study.space.optional import may_be_left_out
+from mbo_search.study.space.parameters import Condition, Parameter, numeric_parameter
+from mbo_search.study.space.settings import (
+    RegularizerSet,
+    equals,
+    hparam_values,
+    one_of,
+    set_label,
+    setting_parameters,
+)
 from mbo_search.study.spec.adapters import LoraSpec
 from mbo_search.study.spec.schedule import HandOver
 from mbo_search.study.spec.study import (
-    HparamSpace,
     LrShapeChoice,
     Numeric,
     OptimizerChoice,
     Range,
-    RegularizerChoice,
     numbers_of,
 )
 
 AbsoluteLr = Mapping[str, Numeric]
 """Peak learning rate by optimizer."""
-
-RegularizerSet = tuple[RegularizerChoice, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,23 +45,26 @@ class StageAxes:
 
     Attributes:
         name: For people.
-        share: Choices as numbers of grid segments; an interval of them; None for the rest.
+        share: Choices, or an interval on the grid, where 0 leaves the stage out; None for the rest.
         optimizers: The optimizers to choose from.
         relative_lr: Factor of the reference learning rate, shared by the optimizers; None if `absolute_lr` counts.
         absolute_lr: Peak learning rate by optimizer; empty if `relative_lr` counts.
         lr_shapes: The shapes to choose from.
         warmup: Warm-up as a share of the budget; None: automatic (later stages only).
-        weight_decay: Decoupled weight decay.
+        weight_decay: Decoupled weight decay; None if `timescale` counts.
         clip_norm: Largest gradient norm; None: no clipping.
         regularizers: The sets to choose from.
         trainable: The parameter blocks to choose from.
         hand_over: What may happen to the optimizer state; empty for the first stage.
+        timescale: Timescale of the weight decay as a share of the budget; None if `weight_decay` counts.
         layer_decay: Learning rate of a layer over that of the layer above it; None: the same in all.
         groups: Settings of kinds of blocks, such as `embeddings/lr_ratio`; those that are not set are the stage's.
-        adapter: Adapters that are put beside the weights when the first stage begins; None in later ones.
+        adapter: Adapters that are put beside the weights when the first stage begins; None in those that never are
+            the first.
         custom: Settings of the user's own that are chosen for this stage.
         common: Settings of the user's own that are chosen once, for all stages of a schedule.
         dimensions: Choices of the further settings that the stage sets.
+        first_warmup: Warm-up of a later stage where all before it are left out; None where one of them never is.
         lr_with_batch: Whether learning rates grow with the square root of the batch.
     """
 
@@ -68,11 +75,12 @@ class StageAxes:
     absolute_lr: AbsoluteLr
     lr_shapes: tuple[LrShapeChoice, ...]
     warmup: Numeric | None
-    weight_decay: Numeric
+    weight_decay: Numeric | None
     clip_norm: Numeric | None
     regularizers: tuple[RegularizerSet, ...]
     trainable: tuple[str, ...]
     hand_over: tuple[HandOver, ...]
+    timescale: Numeric | None = None
     layer_decay: Numeric | None = None
     groups: Mapping[str, Numeric] = field(default_factory=dict)
     adapter: LoraSpec | None = None
@@ -80,20 +88,12 @@ class StageAxes:
     common: CustomAxes = field(default_factory=dict)
     dimensions: DimensionChoices = field(default_factory=dict)
     lr_with_batch: bool = False
+    first_warmup: Numeric | None = None
 
-
-def set_label(regularizers: RegularizerSet) -> str:
-    """Name of a set of regularizers among the sets of a stage.
-
-    >>> set_label(()), set_label((RegularizerChoice(kind="z_loss", strength=1e-4),))
-    ('none', 'z_loss')
-    """
-    return "+".join(sorted(choice.kind for choice in regularizers)) or "none"
-
-
-def hparam_values(known: Mapping[str, Hparam], chosen: HparamSpace) -> HparamSpace:
-    """All settings of an optimizer or a shape: the study's, and the catalogue's defaults for the others."""
-    return {name: chosen.get(name, info.default) for name, info in known.items()}
+    @property
+    def is_optional(self) -> bool:
+        """Whether it may be left out of a schedule."""
+        return may_be_left_out(self.share)
 
 
 def stage_parameters(axes: StageAxes, index: int, *, previous: StageAxes | None, grid: float) -> list[Parameter]:
@@ -131,9 +131,9 @@ def _share_parameter(axes: StageAxes, at: str, grid: float) -> list[Parameter]:
 def _hparam_parameters(axes: StageAxes, at: str) -> list[Parameter]:
     found: list[Parameter] = []
     for choice in axes.optimizers:
-        when = (_equals(f"{at}/optimizer", choice.name),)
+        when = (equals(f"{at}/optimizer", choice.name),)
         values = hparam_values(OPTIMIZERS[choice.name].hparams, choice.hparams)
-        found += _settings(f"{at}/{choice.name}", values, OPTIMIZERS[choice.name].hparams, when)
+        found += setting_parameters(f"{at}/{choice.name}", values, OPTIMIZERS[choice.name].hparams, when)
     return found
 
 
@@ -141,7 +141,7 @@ def _lr_parameters(axes: StageAxes, at: str) -> list[Parameter]:
     if axes.relative_lr is not None:
         return [numeric_parameter(f"{at}/lr_relative", axes.relative_lr, log=True)]
     return [
-        numeric_parameter(f"{at}/lr/{name}", numeric, log=True, when=(_equals(f"{at}/optimizer", name),))
+        numeric_parameter(f"{at}/lr/{name}", numeric, log=True, when=(equals(f"{at}/optimizer", name),))
         for name, numeric in axes.absolute_lr.items()
     ]
 
@@ -153,11 +153,11 @@ def _shape_parameters(axes: StageAxes, at: str) -> list[Parameter]:
         return []
     name = f"{at}/lr_shape"
     kinds = tuple(choice.kind for choice in axes.lr_shapes)
-    found = [Parameter(name=name, choices=kinds, when=(_one_of(f"{at}/optimizer", free),))]
+    found = [Parameter(name=name, choices=kinds, when=(one_of(f"{at}/optimizer", free),))]
     for choice in axes.lr_shapes:
         values = hparam_values(LR_SHAPES[choice.kind].hparams, choice.hparams)
-        when = (_equals(name, choice.kind),)
-        found += _settings(f"{at}/{choice.kind}", values, LR_SHAPES[choice.kind].hparams, when)
+        when = (equals(name, choice.kind),)
+        found += setting_parameters(f"{at}/{choice.kind}", values, LR_SHAPES[choice.kind].hparams, when)
     return found
 
 
@@ -166,8 +166,9 @@ def _number_parameters(axes: StageAxes, at: str, *, is_first: bool) -> list[Para
     if axes.warmup is not None:
         found.append(numeric_parameter(f"{at}/warmup" if is_first else f"{at}/rewarm", axes.warmup))
     when = _where_weights_decay(axes, at)
-    if when is not None:
-        found.append(numeric_parameter(f"{at}/weight_decay", axes.weight_decay, log=True, when=when))
+    for name, numeric in (("weight_decay", axes.weight_decay), ("weight_decay_timescale", axes.timescale)):
+        if when is not None and numeric is not None:
+            found.append(numeric_parameter(f"{at}/{name}", numeric, log=True, when=when))
     if axes.clip_norm is not None:
         found.append(numeric_parameter(f"{at}/clip_norm", axes.clip_norm))
     return found
@@ -203,7 +204,7 @@ def _adapter_parameters(axes: StageAxes, at: str) -> list[Parameter]:
 def _where_weights_decay(axes: StageAxes, at: str) -> tuple[Condition, ...] | None:
     """The optimizers whose weight decay acts; None if there are none."""
     decaying = [choice.name for choice in axes.optimizers if OPTIMIZERS[choice.name].decoupled_decay]
-    return (_one_of(f"{at}/optimizer", decaying),) if decaying else None
+    return (one_of(f"{at}/optimizer", decaying),) if decaying else None
 
 
 def _regularizer_parameters(axes: StageAxes, at: str) -> list[Parameter]:
@@ -217,7 +218,7 @@ def _regularizer_parameters(axes: StageAxes, at: str) -> list[Parameter]:
                     f"{name}/{label}/{choice.kind}",
                     choice.strength,
                     log=REGULARIZERS[choice.kind].log,
-                    when=(_equals(name, label),),
+                    when=(equals(name, label),),
                 )
             )
     return found
@@ -236,25 +237,3 @@ def _hand_over_parameter(axes: StageAxes, index: int, previous: StageAxes | None
     names = (f"stage/{index - 1}/optimizer", f"stage/{index}/optimizer")
     when = (Condition(names=names, allowed=pairs),)
     return [Parameter(name=f"stage/{index}/hand_over", choices=axes.hand_over, when=when)]
-
-
-def _settings(
-    prefix: str, values: HparamSpace, known: Mapping[str, Hparam], when: tuple[Condition, ...]
-) -> list[Parameter]:
-    found: list[Parameter] = []
-    for name, value in values.items():
-        if isinstance(value, Range):
-            parameter = numeric_parameter(f"{prefix}/{name}", value, when=when)
-            found.append(replace(parameter, step=1.0) if known[name].whole else parameter)
-        else:
-            choices = value if isinstance(value, tuple) else (value,)
-            found.append(Parameter(name=f"{prefix}/{name}", choices=choices, when=when))
-    return found
-
-
-def _equals(name: str, value: Value) -> Condition:
-    return Condition(names=(name,), allowed=frozenset({(value,)}))
-
-
-def _one_of(name: str, values: list[str]) -> Condition:
-    return Condition(names=(name,), allowed=frozenset((value,) for value in values))

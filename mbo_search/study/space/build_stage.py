@@ -9,10 +9,12 @@ from mbo_search.study.catalogue.entries import Hparam
 from mbo_search.study.catalogue.hand_over import can_carry, carries_second_moments
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
-from mbo_search.study.space.axes import StageAxes, set_label
+from mbo_search.study.space.axes import StageAxes
 from mbo_search.study.space.custom_axes import OF_STAGE, OF_STUDY, custom_values
 from mbo_search.study.space.dimensions.table import built_dimensions
 from mbo_search.study.space.parameters import Value
+from mbo_search.study.space.settings import set_label
+from mbo_search.study.space.timescale import decay_of_timescale
 from mbo_search.study.spec.adapters import Adapter, make_adapter
 from mbo_search.study.spec.foreign.custom import CustomValue
 from mbo_search.study.spec.reference_lr import LR_DIGITS
@@ -59,13 +61,13 @@ def build_stage(
         hand_over=hand_over,
         layer_decay=float(values["layer_decay"]) if "layer_decay" in values else None,
         groups=make_groups(_of_blocks(values, "lr_ratio"), _of_blocks(values, "weight_decay")),
-        adapter=None if axes.adapter is None else _adapter(values),
+        adapter=None if axes.adapter is None or previous is not None else _adapter(values),
         custom=_custom(axes, values),
         **built_dimensions(axes.dimensions, values),
     )
     warmup = values.get("warmup" if previous is None else "rewarm")
     warmup = auto_rewarm(previous, stage, budget) if warmup is None else float(warmup)
-    return stage.model_copy(update={"warmup": warmup})
+    return stage.model_copy(update={"warmup": warmup, "weight_decay": _weight_decay(values, stage, budget)})
 
 
 def rewarm_steps(hparams: Mapping[str, float], budget: BudgetSteps) -> int:
@@ -115,6 +117,14 @@ def _lr(axes: StageAxes, values: Mapping[str, Value], budget: BudgetSteps, refer
         lr = float(values[f"lr/{values['optimizer']}"])
     batch_tokens = int(values["batch_tokens"]) if "batch_tokens" in values else None
     return round_significant(lr * lr_of_batch(axes, batch_tokens, budget), LR_DIGITS)
+
+
+def _weight_decay(values: Mapping[str, Value], stage: Stage, budget: BudgetSteps) -> float:
+    """That of the stage, or what a timescale means at its rate, counted in its own steps."""
+    timescale = values.get("weight_decay_timescale")
+    if timescale is None:
+        return stage.weight_decay
+    return decay_of_timescale(float(timescale), stage.lr, budget.of_stage(stage).total_steps)
 
 
 def _lr_shape(values: Mapping[str, Value]) -> LrShape:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from mbo_search.study.space.optional import may_be_first
 from mbo_search.study.spec.foreign.custom import CustomChoice
 from mbo_search.study.spec.schedule import LORA
 from mbo_search.study.spec.study import (
@@ -67,7 +68,8 @@ def stage_with_defaults(study: StudySpec, index: int) -> StageSpace:
     }
     merged |= {name: (plain,) for name, plain in _plain_choices(filled).items() if merged[name] is None}
     merged["custom"] = custom_of_stage(filled, index) or None
-    unused = _LATER_STAGES_ONLY if index == 0 else _FIRST_STAGE_ONLY
+    never_first = () if may_be_first(study, index) else _FIRST_STAGE_ONLY
+    unused = _LATER_STAGES_ONLY if index == 0 else never_first
     return stage.model_copy(update=merged | dict.fromkeys(unused))
 
 

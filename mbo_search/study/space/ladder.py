@@ -25,10 +25,11 @@ from typing import Literal
 from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
-from mbo_search.study.space.axes import StageAxes, hparam_values
+from mbo_search.study.space.axes import StageAxes
 from mbo_search.study.space.custom_axes import custom_may_change
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.space.dimensions.table import dimensions_may_change
+from mbo_search.study.space.settings import hparam_values
 from mbo_search.study.space.single_strategy import averages_of, control_axes
 from mbo_search.study.space.space import Space, resolved_stages, space_of, staged_space
 from mbo_search.study.spec.annealing import is_annealed
@@ -59,9 +60,9 @@ def top_rung(study: StudySpec) -> Rung:
     stages = resolved_stages(study)
     if len(stages) == 1:
         return "shape" if any(_is_shaped(choice) for choice in stages[0].lr_shapes) else "tuned"
-    if len({choice.name for axes in stages for choice in axes.optimizers}) > 1:
+    if study.at_most.optimizer_changes != 0 and len({c.name for axes in stages for c in axes.optimizers}) > 1:
         return "switch"
-    return "settings" if _settings_may_change(stages) else "shape"
+    return "settings" if _settings_may_change(study, stages) else "shape"
 
 
 def question_of(study: StudySpec) -> Rung:
@@ -111,7 +112,7 @@ def lower_spaces(study: StudySpec) -> dict[LowerSearch, Space]:
         spaces["line"] = _line_space(study)
         if len(study.stages) > 1:
             spaces["shape"] = _shape_space(study)
-    if "settings" in below and _settings_may_change(resolved_stages(study)):
+    if "settings" in below and _settings_may_change(study, resolved_stages(study)):
         spaces["settings"] = _settings_space(study)
     return spaces
 
@@ -168,6 +169,7 @@ def _shape_space(study: StudySpec) -> Space:
             share=axes.share,
             lr_shapes=axes.lr_shapes,
             warmup=axes.warmup,
+            first_warmup=axes.first_warmup,
             hand_over=("carry",) if axes.hand_over else (),
             adapter=axes.adapter,
         )
@@ -199,7 +201,7 @@ def _is_shaped(choice: LrShapeChoice) -> bool:
     return hparam_values(known, choice.hparams) != {name: info.default for name, info in known.items()}
 
 
-def _settings_may_change(stages: Sequence[StageAxes]) -> bool:
+def _settings_may_change(study: StudySpec, stages: Sequence[StageAxes]) -> bool:
     """Tell whether two stages can differ in more than learning rate and optimizer."""
     if len(stages) == 1:
         return False
@@ -211,7 +213,8 @@ def _settings_may_change(stages: Sequence[StageAxes]) -> bool:
         *([axes.groups.get(name) for axes in stages] for name in groups),
     ]
     return (
-        any("reset" in axes.hand_over for axes in stages)
+        (study.at_most.resets != 0 and any("reset" in axes.hand_over for axes in stages))
+        or any(axes.timescale is not None for axes in stages)  # its decay follows the stage's learning rate
         or any(_differ(values) for values in numerics)
         or len({_strengths(axes) for axes in stages}) > 1
         or any(len(axes.regularizers) > 1 or _has_free_strength(axes) for axes in stages)

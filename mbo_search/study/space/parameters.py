@@ -7,7 +7,7 @@ gives a point of the space. Whoever answers (Optuna, a random generator, a recor
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -59,6 +59,9 @@ class Parameter:
         log: Whether the interval is searched on a logarithmic scale.
         step: Distance of the allowed numbers; None: any number.
         when: Conditions that must all hold for it to exist.
+        asked_as: Name under which it is asked for; None: its own. A parameter may be declared several times with
+            different choices, under conditions that exclude each other; a searcher must see one name with one list
+            of choices.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Parameter:
     log: bool = False
     step: float | None = None
     when: tuple[Condition, ...] = ()
+    asked_as: str | None = None
 
     @property
     def is_fixed(self) -> bool:
@@ -80,6 +84,27 @@ class Parameter:
         if self.choices:
             return len(self.choices)
         return round((self.high - self.low) / self.step) + 1 if self.step is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived:
+    """A value that follows from earlier ones: it is never asked for, but conditions may name it.
+
+    Attributes:
+        name: Unique in its space, such as `route/1/before`.
+        reads: Earlier values that it depends on.
+        values: All values that it can have.
+        follow: Works it out of the values chosen so far.
+    """
+
+    name: str
+    reads: tuple[str, ...]
+    values: tuple[Value, ...]
+    follow: Callable[[Mapping[str, Value]], Value]
+
+
+Declaration = Parameter | Derived
+"""Step of the walk through a space."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,21 +134,39 @@ def numeric_parameter(
     return Parameter(name=name, choices=tuple(float(choice) for choice in choices), when=when)
 
 
-def choose(parameters: Iterable[Parameter], suggest: Suggest) -> dict[str, Value]:
+def choose(declared: Iterable[Declaration], suggest: Suggest) -> dict[str, Value]:
     """Ask for every parameter that exists, in order."""
     values: dict[str, Value] = {}
-    for parameter in parameters:
-        if _exists(parameter, values):
-            values[parameter.name] = _ask(parameter, suggest)
+    for one in declared:
+        if isinstance(one, Derived):
+            values[one.name] = one.follow(values)
+        elif _exists(one, values):
+            values[one.name] = _ask(one, suggest)
     return values
 
 
-def searched(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
-    """The parameters that a search really chooses.
+def searched(declared: Sequence[Declaration]) -> tuple[Parameter, ...]:
+    """The parameters that a search really chooses, by the names under which they are asked for.
 
     Fixed parameters and those that can never exist are left out, and so are conditions that always hold. Conditions
-    name searched parameters only.
+    name searched parameters only, unless some name values that follow from others.
     """
+    if any(isinstance(one, Derived) for one in declared):
+        return tuple(_searched_of_routes(declared))
+    return _searched([one for one in declared if isinstance(one, Parameter)])
+
+
+def _searched_of_routes(declared: Sequence[Declaration]) -> Iterator[Parameter]:
+    """Conditions on values that follow from others cannot be written as simpler ones: they stay as they are."""
+    for one, states in zip(declared, _states(declared), strict=False):
+        if isinstance(one, Derived) or one.is_fixed:
+            continue
+        exists = [_exists(one, dict(state)) for state in states]
+        if any(exists):
+            yield replace(one, name=one.asked_as or one.name, asked_as=None, when=() if all(exists) else one.when)
+
+
+def _searched(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
     found: list[Parameter] = []
     choices: dict[str, tuple[Value, ...]] = {}
     open_conditions: dict[str, tuple[Condition, ...]] = {}
@@ -139,9 +182,9 @@ def searched(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
     return tuple(found)
 
 
-def count_points(parameters: Sequence[Parameter]) -> SpaceSize:
+def count_points(declared: Sequence[Declaration]) -> SpaceSize:
     """Count the points of a space without listing them."""
-    *_, states = _states(parameters)
+    *_, states = _states(declared)
     return SpaceSize(
         combinations=sum(count for count, _ in states.values()),
         free_numbers=max(numbers for _, numbers in states.values()),
@@ -162,10 +205,11 @@ def round_sampled(value: float) -> float:
 def _ask(parameter: Parameter, suggest: Suggest) -> Value:
     if parameter.is_fixed:
         return parameter.choices[0]
+    name = parameter.asked_as or parameter.name
     if parameter.choices:
-        return suggest.categorical(parameter.name, parameter.choices)
+        return suggest.categorical(name, parameter.choices)
     low, high = parameter.low, parameter.high
-    sampled = suggest.number(parameter.name, low, high, log=parameter.log, step=parameter.step)
+    sampled = suggest.number(name, low, high, log=parameter.log, step=parameter.step)
     return sampled if parameter.step is not None else min(max(round_sampled(sampled), low), high)
 
 
@@ -173,20 +217,24 @@ _States = dict[frozenset[tuple[str, Value]], tuple[int, int]]
 """Partial points as far as later conditions look at them: number of such points, most free numbers of one."""
 
 
-def _states(parameters: Sequence[Parameter]) -> Iterator[_States]:
-    """The partial points before each parameter and after the last one."""
+def _states(declared: Sequence[Declaration]) -> Iterator[_States]:
+    """The partial points before each declaration and after the last one."""
     states: _States = {frozenset(): (1, 0)}
-    for index, parameter in enumerate(parameters):
+    for index, one in enumerate(declared):
         yield states
-        needed = {name for later in parameters[index + 1 :] for c in later.when for name in c.names}
+        needed = {name for later in declared[index + 1 :] for name in _names_read(later)}
         following: _States = {}
         for state, (count, numbers) in states.items():
-            for added, factor, free in _branches(parameter, dict(state), needed):
+            for added, factor, free in _branches(one, dict(state), needed):
                 key = frozenset((name, value) for name, value in {*state, *added} if name in needed)
                 old_count, old_numbers = following.get(key, (0, 0))
                 following[key] = (old_count + count * factor, max(old_numbers, numbers + free))
         states = following
     yield states
+
+
+def _names_read(one: Declaration) -> Iterable[str]:
+    return one.reads if isinstance(one, Derived) else (name for c in one.when for name in c.names)
 
 
 def _exists(parameter: Parameter, values: Mapping[str, Value]) -> bool:
@@ -214,13 +262,23 @@ def _simplify(
 
 
 def _branches(
-    parameter: Parameter, values: Mapping[str, Value], needed: set[str]
+    one: Declaration, values: Mapping[str, Value], needed: set[str]
 ) -> list[tuple[tuple[tuple[str, Value], ...], int, int]]:
     """(pair to remember, number of points, free numbers) of each way on from a partial point."""
-    if not _exists(parameter, values):
+    if isinstance(one, Derived):
+        return [(((one.name, one.follow(values)),), 1, 0)]
+    if not _exists(one, values):
         return [((), 1, 0)]
-    if parameter.name in needed:
-        return [(((parameter.name, choice),), 1, 0) for choice in parameter.choices]
-    if parameter.num_values is None:
+    if one.name in needed:
+        return [(((one.name, choice),), 1, 0) for choice in one.choices or _grid_of(one)]
+    if one.num_values is None:
         return [((), 1, 1)]
-    return [((), parameter.num_values, 0)]
+    return [((), one.num_values, 0)]
+
+
+def _grid_of(parameter: Parameter) -> list[float]:
+    """The numbers of an interval with a step."""
+    step, count = parameter.step, parameter.num_values
+    assert step is not None, "nothing depends on a free number"
+    assert count is not None, "it has a step"
+    return [parameter.low + step * number for number in range(count)]

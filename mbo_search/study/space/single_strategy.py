@@ -6,22 +6,20 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
-from mbo_search.study.space.axes import RegularizerSet, StageAxes, hparam_values, set_label
+from mbo_search.study.space.axes import StageAxes
 from mbo_search.study.space.custom_axes import union_of_custom
 from mbo_search.study.space.dimensions.table import united_dimensions
+from mbo_search.study.space.settings import RegularizerSet, hparam_values, set_label, union, united_setting
 from mbo_search.study.spec.lr_shapes import averages_weights
 from mbo_search.study.spec.reference_lr import LR_DIGITS
 from mbo_search.study.spec.schedule import LORA
 from mbo_search.study.spec.study import (
     HparamSpace,
-    HparamValue,
     LrShapeChoice,
     Numeric,
     OptimizerChoice,
     Range,
     RegularizerChoice,
-    is_numeric,
-    numbers_of,
 )
 from mbo_search.units import round_significant
 
@@ -37,6 +35,7 @@ def control_axes(stages: Sequence[StageAxes], reference_lrs: Mapping[str, float]
     """
     relative = [axes.relative_lr for axes in stages if axes.relative_lr is not None]
     all_relative = len(relative) == len(stages)
+    timescales = [axes.timescale for axes in stages if axes.timescale is not None]
     clip_norms = [axes.clip_norm for axes in stages if axes.clip_norm is not None]
     return StageAxes(
         name="single",
@@ -45,12 +44,13 @@ def control_axes(stages: Sequence[StageAxes], reference_lrs: Mapping[str, float]
         relative_lr=union(relative) if all_relative else None,
         absolute_lr={} if all_relative else _absolute_lrs(stages, reference_lrs),
         lr_shapes=tuple(LrShapeChoice(kind=kind) for kind in (*CONTROL_SHAPES, *averages_of(stages))),
-        warmup=stages[0].warmup,
-        weight_decay=union([axes.weight_decay for axes in stages]),
+        warmup=_warmup(stages),
+        weight_decay=None if timescales else union([_or(axes.weight_decay, 0.0) for axes in stages]),
         clip_norm=union(clip_norms) if clip_norms else None,
         regularizers=_regularizer_sets(stages),
         trainable=("all",) if stages[0].adapter is None else (LORA,),
         hand_over=(),
+        timescale=union(timescales) if timescales else None,
         layer_decay=union([_or(axes.layer_decay, 1.0) for axes in stages]) if _any_layer_decay(stages) else None,
         groups=_groups(stages),
         adapter=stages[0].adapter,
@@ -67,18 +67,11 @@ def averages_of(stages: Sequence[StageAxes]) -> tuple[str, ...]:
     return tuple(kind for kind in kinds if averages_weights(kind))
 
 
-def union(numerics: Sequence[Numeric]) -> Numeric:
-    """The smallest value, list or interval that holds all the given ones.
-
-    >>> union([0.1, (0.1, 0.2)]), union([0.1, 0.1])
-    ((0.1, 0.2), 0.1)
-    >>> union([Range(low=0.1, high=0.5), 1.0])
-    Range(low=0.1, high=1.0)
-    """
-    points = tuple(sorted(set(chain.from_iterable(numbers_of(numeric) for numeric in numerics))))
-    if any(isinstance(numeric, Range) for numeric in numerics):
-        return Range(low=points[0], high=points[-1])
-    return points if len(points) > 1 else points[0]
+def _warmup(stages: Sequence[StageAxes]) -> Numeric | None:
+    """The warm-ups of all stages that may be the first one."""
+    found = [stages[0].warmup, *(axes.first_warmup for axes in stages[1:])]
+    known = [numeric for numeric in found if numeric is not None]
+    return union(known) if known else None
 
 
 def _any_layer_decay(stages: Sequence[StageAxes]) -> bool:
@@ -92,7 +85,7 @@ def _groups(stages: Sequence[StageAxes]) -> dict[str, Numeric]:
 
 
 def _group_setting(axes: StageAxes, name: str) -> Numeric:
-    return _or(axes.groups.get(name), axes.weight_decay if name.endswith("/weight_decay") else 1.0)
+    return _or(axes.groups.get(name), _or(axes.weight_decay, 0.0) if name.endswith("/weight_decay") else 1.0)
 
 
 def _or(numeric: Numeric | None, otherwise: Numeric) -> Numeric:
@@ -105,17 +98,8 @@ def _optimizers(stages: Sequence[StageAxes]) -> tuple[OptimizerChoice, ...]:
     for choice in chain.from_iterable(axes.optimizers for axes in stages):
         hparams = hparam_values(OPTIMIZERS[choice.name].hparams, choice.hparams)
         known = found.get(choice.name, hparams)
-        found[choice.name] = {name: _unite_setting(known[name], hparams[name]) for name in hparams}
+        found[choice.name] = {name: united_setting(known[name], hparams[name]) for name in hparams}
     return tuple(OptimizerChoice(name=name, hparams=hparams) for name, hparams in found.items())
-
-
-def _unite_setting(one: HparamValue, other: HparamValue) -> HparamValue:
-    numerics = [value for value in (one, other) if is_numeric(value)]
-    if len(numerics) == 2:
-        return union(numerics)
-    names = chain.from_iterable(value if isinstance(value, tuple) else (value,) for value in (one, other))
-    distinct = tuple(dict.fromkeys(name for name in names if not isinstance(name, Range)))
-    return distinct if len(distinct) > 1 else distinct[0]
 
 
 def _absolute_lrs(stages: Sequence[StageAxes], reference_lrs: Mapping[str, float]) -> dict[str, Numeric]:

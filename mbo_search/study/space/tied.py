@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from mbo_search.study.space.parameters import Condition, Parameter, Value
+from mbo_search.study.space.parameters import Condition, Declaration, Derived, Parameter, Value
 
 Tied = Literal["nothing", "optimizer", "strategy"]
 """Settings that all stages have in common; of a strategy everything but learning rate, its shape and warm-up."""
@@ -20,22 +20,30 @@ NOTHING: Tied = "nothing"
 _FOR_ALL_STAGES = "study"
 """Settings of the user's own that hold for a whole schedule are chosen once whatever else is."""
 
+_FIRST_IS_TRAINED = "route/0/trained"
+
 _OF_THE_LEARNING_RATE = ("lr", "lr_relative", "lr_shape", "rewarm", "share", "warmup")
 
 
-def tied_parameters(declared: Sequence[Parameter], tied: Tied) -> tuple[Parameter, ...]:
-    """Parameters of stages that have something in common."""
-    if tied == NOTHING and not any(_is_common(one.name) for one in declared):
+def tied_parameters(declared: Sequence[Declaration], tied: Tied) -> tuple[Declaration, ...]:
+    """Declarations of stages that have something in common."""
+    own = [one for one in declared if isinstance(one, Parameter)]
+    if tied == NOTHING and not any(_is_common(one.name) for one in own):
         return tuple(declared)
-    shapes = _shape_names(declared)
-    later = {
-        one.name for one in declared if not one.name.startswith("stage/0/") and _is_tied(one.name, tied, shapes)
-    }
+    shapes = _shape_names(own)
+    is_tied = {one.name: _is_tied(one.name, tied, shapes) for one in own}
+    later = {name for name, holds in is_tied.items() if holds and not name.startswith("stage/0/")}
     return tuple(
-        replace(parameter, when=tuple(_on_first(condition, later) for condition in parameter.when))
-        for parameter in declared
-        if parameter.name not in later
+        one if isinstance(one, Derived) else _among_tied(one, later, is_tied=is_tied[one.name])
+        for one in declared
+        if one.name not in later
     )
+
+
+def _among_tied(parameter: Parameter, later: set[str], *, is_tied: bool) -> Parameter:
+    """A parameter with its conditions on the first stage; what holds for all stages is chosen even without it."""
+    when = (condition for condition in parameter.when if not (is_tied and _FIRST_IS_TRAINED in condition.names))
+    return replace(parameter, when=tuple(_on_first(condition, later) for condition in when))
 
 
 def spread(values: Mapping[str, Value], tied: Tied, num_stages: int) -> dict[str, Value]:

@@ -23,6 +23,7 @@ KIND = "kind"
 
 NUMERIC = "a number|a list of numbers|{low: ..., high: ...}"
 LR = f"{NUMERIC}|{{relative: ...}}"
+WEIGHT_DECAY = f"{NUMERIC}|{{timescale: ...}}"
 CUSTOM = "a number|a name|true or false|a list of them|{low: ..., high: ...}"
 CYCLE = "{blocks: ..., tokens: ...}|off"
 SETTING = "a number|a name|a list of them|{low: ..., high: ...}"
@@ -46,6 +47,11 @@ def numeric(value: object) -> str | None:
 def lr(value: object) -> str | None:
     """Tell which form of a learning rate was meant."""
     return "RelativeLr" if "relative" in _keys(value) else numeric(value)
+
+
+def weight_decay(value: object) -> str | None:
+    """Tell which form of a weight decay was meant."""
+    return "Timescale" if "timescale" in _keys(value) else numeric(value)
 
 
 def setting(value: object) -> str | None:

@@ -15,6 +15,7 @@ from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.metrics import METRICS
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.catalogue.within_stage import changing_settings
 from mbo_search.study.spec.task import FORMS
 
 Schema = dict[str, object]
@@ -74,6 +75,11 @@ def optimizers() -> Schema:
 def lr_shapes() -> Schema:
     """Names of learning-rate shapes, with their settings."""
     return _named("lr_shape", {name: info.hparams for name, info in LR_SHAPES.items()})
+
+
+def shapes() -> Schema:
+    """Shapes by setting."""
+    return _object({name: lr_shapes() for name in changing_settings()})
 
 
 def reference_lrs() -> Schema:

@@ -18,7 +18,7 @@ from mbo_search.study.spec.foreign.custom import CustomValue
 
 HandOver = Literal["carry", "reset"]
 
-LEFT_OUT_UNSET = ("layer_decay", "groups", "adapter", "batch_tokens", "context", "cycle")
+LEFT_OUT_UNSET = ("layer_decay", "groups", "adapter", "shapes", "batch_tokens", "context", "cycle")
 """Settings of a strategy that are written only where they are set."""
 
 BLOCK_KINDS = ("attention", "embeddings", "mlp", "norms")
@@ -88,6 +88,8 @@ class Strategy(Description):
         groups: Settings of the parameters of some kinds of blocks, by kind; None: those of the stage in all.
         adapter: Adapters that are put beside the weights when the first stage begins, and stay; None: none, and in
             later stages always.
+        shapes: How other settings than the learning rate move within the stage, by setting: `weight_decay`, one of
+            the optimizer, or a regularizer; None: none does.
         batch_tokens: Tokens of one optimizer step; None: as many as the study says.
         context: Tokens of one row of a batch, at most what the model sees at once; None: just as many.
         custom: Settings of the user's own trainer, by name; those that hold for a whole study among them.
@@ -107,6 +109,7 @@ class Strategy(Description):
     layer_decay: StrictFloat | None = Field(default=None, gt=0, le=1)
     groups: dict[str, BlockGroup] | None = None
     adapter: Adapter | None = None
+    shapes: dict[str, LrShape] | None = None
     batch_tokens: StrictInt | None = Field(default=None, gt=0, le=10**9)
     context: StrictInt | None = Field(default=None, gt=0, le=10**9)
     custom: dict[str, CustomValue] = {}

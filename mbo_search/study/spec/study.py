@@ -148,6 +148,16 @@ class RelativeLr(Description):
     relative: Numeric
 
 
+class Timescale(Description):
+    """Weight decay as the share of the budget over which weights forget, so that it need not follow the rate.
+
+    Attributes:
+        timescale: The share, an interval of shares, or choices; searched on a logarithmic scale.
+    """
+
+    timescale: Numeric
+
+
 class OptimizerChoice(Description):
     """One optimizer that a stage may use, and which of its settings are searched.
 
@@ -218,6 +228,12 @@ Lr = Annotated[
 ]
 """An absolute learning rate, or a relative one."""
 
+WeightDecay = Annotated[
+    _Number | _Interval | _Numbers | Annotated[Timescale, Tag("Timescale")],
+    Discriminator(forms.weight_decay, custom_error_type=forms.KIND, custom_error_message=forms.WEIGHT_DECAY),
+]
+"""A decoupled weight decay, or its timescale."""
+
 
 def _without_null(schema: JsonDict, model: type[BaseModel]) -> None:
     """A file leaves out what it does not set."""
@@ -229,7 +245,7 @@ def _without_null(schema: JsonDict, model: type[BaseModel]) -> None:
             own["anyOf"] = [one for one in forms_allowed if one != {"type": "null"}]
 
 
-_LEFT_OUT_UNSET = ("layer_decay", "groups", "batch_tokens", "context", "lr_with_batch", "custom", "cycle")
+_LEFT_OUT_UNSET = ("layer_decay", "groups", "shapes", "batch_tokens", "context", "lr_with_batch", "custom", "cycle")
 """Choices of a stage that are written only where they are set."""
 
 
@@ -274,8 +290,8 @@ class StageDefaults(Description):
         optimizer: The optimizers to choose from.
         lr: Peak learning rate, absolute or relative to the optimizer's reference.
         lr_shape: The shapes to choose from.
-        warmup: Warm-up of the first stage as a share of the whole budget.
-        weight_decay: Decoupled weight decay.
+        warmup: Warm-up of the first stage that is trained, as a share of the whole budget.
+        weight_decay: Decoupled weight decay, or its timescale as a share of the budget.
         clip_norm: Largest gradient norm; `off` for none.
         regularizers: The sets of regularizers to choose from; one set is chosen as a whole.
         trainable: The parameter blocks to choose from.
@@ -283,6 +299,7 @@ class StageDefaults(Description):
         rewarm: Warm-up of a later stage as a share of the budget; `auto` warms up where second moments are lost.
         layer_decay: Learning rate of a layer over that of the layer above it; 1 is the same in all.
         groups: Kinds of blocks with a learning rate or a weight decay of their own.
+        shapes: Shapes of other settings than the learning rate to choose from, by setting.
         batch_tokens: Tokens of one optimizer step in place of `train.batch_tokens`, multiples of `model.context`.
         context: Tokens of one row in place of `model.context`, which they divide.
         lr_with_batch: `sqrt` multiplies the learning rate by the square root of a batch's tokens over
@@ -297,7 +314,7 @@ class StageDefaults(Description):
     lr: Lr | None = None
     lr_shape: LrShapes | None = None
     warmup: Numeric | None = None
-    weight_decay: Numeric | None = None
+    weight_decay: WeightDecay | None = None
     clip_norm: Numeric | Literal["off"] | None = None
     regularizers: RegularizerSets | None = None
     trainable: Words | None = None
@@ -315,6 +332,7 @@ class StageDefaults(Description):
     rewarm: Numeric | Auto | None = None
     layer_decay: Numeric | None = None
     groups: GroupSettings | None = None
+    shapes: Annotated[dict[str, LrShapes], json_forms.JsonForm(json_forms.shapes)] | None = None
     batch_tokens: BatchChoices | None = None
     context: ContextChoices | None = None
     lr_with_batch: Literal["sqrt", "off"] | None = None
@@ -331,11 +349,32 @@ class StageSpace(StageDefaults):
 
     Attributes:
         name: Unique within the study.
-        share: Share of the budget: a number, choices, an interval on the grid, or `rest`.
+        share: Share of the budget: a number, choices, an interval on the grid, or `rest`. With a share of 0 the
+            stage is left out, and its other settings are not chosen.
     """
 
     name: str
     share: Numeric | Literal["rest"]
+
+
+class AtMostSpec(Description):
+    """Limits of every schedule of a study; None: no limit. Searchers propose nothing that breaks them.
+
+    Attributes:
+        stages: Stages that are trained; those whose `share` may be 0 can be left out.
+        optimizer_changes: Boundaries at which the optimizer changes.
+        resets: Stages that begin with an empty optimizer state, because they reset it or can take nothing over.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_without_null)
+
+    stages: StrictInt | None = Field(default=None, ge=1, le=1000)
+    optimizer_changes: StrictInt | None = Field(default=None, ge=0, le=1000)
+    resets: StrictInt | None = Field(default=None, ge=0, le=1000)
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_unset(write(self), "stages", "optimizer_changes", "resets")
 
 
 class TokenizerSpec(Description):
@@ -647,6 +686,7 @@ class StudySpec(Description):
         custom: Settings of your own trainer, by name, with one value for all stages of a schedule.
         stage_defaults: Strategy settings of every stage that does not set its own.
         stages: The stages and their choices.
+        at_most: Limits of every schedule.
         search: How the space is searched.
         control: What the study asks about, and the share of the effort that its opponents get.
         baselines: Untuned schedules to start with: `<optimizer>_<lr_shape>`, or schedule files.
@@ -666,6 +706,7 @@ class StudySpec(Description):
     custom: CustomSpace = Field(default={}, exclude_if=lambda custom: not custom)
     stage_defaults: StageDefaults = StageDefaults()
     stages: tuple[StageSpace, ...] = Field(min_length=1)
+    at_most: AtMostSpec = Field(default=AtMostSpec(), exclude_if=lambda limits: limits == AtMostSpec())
     search: SearchSpec = SearchSpec()
     control: Annotated[
         ControlSpec, BeforeValidator(forms.control, json_schema_input_type=OpponentShare | ControlSpec)

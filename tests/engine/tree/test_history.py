@@ -7,7 +7,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
-from mbo_search.engine.tree.history import STOP_AFTER, History, HistoryReader, blocks_of
+from mbo_search.engine.tree.history import STOP_AFTER, History, HistoryReader, blocks_of, left_out_of
 
 CHOICES = CategoricalDistribution(("a", "b", "c"))
 
@@ -96,3 +96,22 @@ def test_the_best_schedule_comes_first(study):
     for names, value in (("ab", 2.0), ("ac", 1.0), ("bb", 3.0)):
         add(study, names, TrialState.COMPLETE, 2, value=value)
     assert [one.loss for one in read(study).complete] == [1.0, 2.0, 3.0]
+
+
+def test_a_stage_that_is_left_out_changes_nothing_between_its_neighbors(study):
+    """`c` leaves a stage out: what was reached before it is reached after it, and nothing ends in it."""
+
+    def trained(params):
+        return [stage for stage in range(3) if params[f"stage/{stage}/optimizer"] != "c"]
+
+    def three(names):
+        return blocks_of({f"stage/{stage}/optimizer": name for stage, name in enumerate(names)}, 3)
+
+    add(study, "aca", TrialState.PRUNED, 1)
+    add(study, "cba", TrialState.PRUNED)
+    history = HistoryReader(3, left_out_of(trained, 3)).read(study)
+    assert history.trials[0].boundaries == {0: 3.0, 1: 3.0}
+    assert [history.dead_end(one) for one in history.trials] == [three("aca"), three("cba")[:2]]
+    found = [history.cached_stages(three(names)) for names in ("aca", "acb", "aba", "cab", "cca")]
+    assert found == [2, 2, 1, 1, 2]
+    assert [history.first_stage(three(names)) for names in ("aca", "cba", "cca")] == [0, 1, 2]

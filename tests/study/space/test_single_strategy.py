@@ -6,7 +6,8 @@ import pytest
 
 from mbo_search.study.space.ladder import lower_spaces
 from mbo_search.study.space.parameters import searched
-from mbo_search.study.space.single_strategy import CONTROL_SHAPES, union
+from mbo_search.study.space.settings import union
+from mbo_search.study.space.single_strategy import CONTROL_SHAPES
 from mbo_search.study.space.space import propose, staged_space
 from mbo_search.study.spec.rungs import default_shape
 from mbo_search.study.spec.study import (

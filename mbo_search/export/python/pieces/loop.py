@@ -22,6 +22,7 @@ from mbo_search.export.python.pieces.parts import (
 from mbo_search.export.python.pieces.rates import learning_rate
 from mbo_search.export.python.pieces.regularizing import (
     FoldedAverage,
+    average_share,
     begin_average,
     change_gradients,
     set_dropout,
@@ -103,7 +104,7 @@ def train(model: nn.Module) -> None:
     tokens = np.memmap(DATA / "train.tokens", dtype=TOKEN_TYPE, mode="r")
     first = {}  # only: changed and not l2_sp
     first = {p: p.detach().clone() for p in model.parameters()}  # only: l2_sp
-    average: FoldedAverage | None = None  # only: ema_fold
+    average: FoldedAverage | None = None  # only: ema_fold or average
     optimizers: list[Optimizer] = []
     before, done = STAGES[0], 0  # only: handed
     done = 0  # only: not handed
@@ -114,7 +115,7 @@ def train(model: nn.Module) -> None:
         optimizers = build_optimizers(model, stage, {})  # only: not handed
         keep_average(model, before, stage, state)  # only: sf_to_sf
         set_dropout(model, stage.get("dropout", 0.0))  # only: dropout
-        average = begin_average(model, stage, average)  # only: ema_fold
+        average = begin_average(model, stage, average)  # only: ema_fold or average
         for step in range(stage["steps"]):
             lr = learning_rate(stage, step)
             loss = gradients(model, tokens, stage, done)
@@ -126,13 +127,13 @@ def train(model: nn.Module) -> None:
             update(optimizers, lr)
             if "l1" in stage:  # only: l1
                 shrink(optimizers, lr * stage["l1"])
-            if average is not None:  # only: ema_fold
-                average.follow(model)
+            if average is not None:  # only: ema_fold or average
+                average.follow(model, average_share(stage, step))
             model.zero_grad()
             done += 1
             if done % max(1, TOTAL_STEPS // 20) == 0:
                 print(f"step {done}/{TOTAL_STEPS}: {stage['name']}, loss {loss:.4f}")
-        if average is not None:  # only: ema_fold
+        if average is not None:  # only: ema_fold or average
             average.fold(model, optimizers)
         before = stage  # only: handed
     for optimizer in optimizers:  # only: sf_adamw

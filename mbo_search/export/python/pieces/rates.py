@@ -32,6 +32,7 @@ def one_cycle(done: float, step: int, stage: Stage) -> float:
 
 # From the part of the stage that is done, its steps after the warm-up, and the stage.
 SHAPES = {
+    "average": lambda done, step, stage: 1.0,  # only: average
     "constant": lambda done, step, stage: 1.0,  # only: constant
     # only: cosine
     "cosine": lambda done, step, stage: 0.5 * (1.0 + math.cos(math.pi * done)),
@@ -57,3 +58,22 @@ def learning_rate(stage: Stage, step: int) -> float:
     factor = SHAPES[lr["shape"]](done, step - warmup, stage)
     floor = lr.get("floor", 0.0)
     return float(lr["peak"] * (floor + (1.0 - floor) * factor))
+
+
+def mean_share(stage: Stage, step: int) -> float:
+    """How far the mean of the weights moves to those after a step.
+
+    Weights count as much as a decay at the stage's end would let their gradients count.
+    """
+    following = 0.0 if step + 1 == stage["steps"] else imitated(stage, step + 1)
+    if following == 1.0:
+        return 0.0
+    return (imitated(stage, step) - following) / (1.0 - following)
+
+
+def imitated(stage: Stage, step: int) -> float:
+    """The decay that a mean of the weights imitates."""
+    lr, steps, warmup = stage["lr"], stage["steps"], stage["lr"].get("warmup_steps", 0)
+    span: int = min(round(lr["span"] * TOTAL_STEPS), steps - warmup)
+    done = max(0, step - (steps - span)) / span
+    return 1.0 - (math.sqrt(done) if lr["like"] == "sqrt" else done)

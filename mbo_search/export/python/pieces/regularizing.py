@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mbo_search.export.python.pieces.rates import mean_share
 from mbo_search.export.python.pieces.settings import DEVICE, SEED, Stage
 
 FirstWeights = dict[nn.Parameter, Tensor]
@@ -66,17 +67,17 @@ def shrink(optimizers: list[Optimizer], threshold: float) -> None:
 
 
 class FoldedAverage:
-    """A moving average of the weights that takes their place where a stage ends."""
+    """A mean of the weights that takes their place where a stage ends."""
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float | None) -> None:
         self.decay = decay
         self.averages = [p.detach().clone() for p in model.parameters()]
 
     @torch.no_grad()
-    def follow(self, model: nn.Module) -> None:
-        """Move towards the weights after a step."""
+    def follow(self, model: nn.Module, share: float) -> None:
+        """Move a share of the way to the weights after a step."""
         for average, p in zip(self.averages, model.parameters(), strict=True):
-            average.lerp_(p.detach(), 1.0 - self.decay)
+            average.lerp_(p.detach(), share)
 
     @torch.no_grad()
     def fold(self, model: nn.Module, optimizers: list[Optimizer]) -> None:
@@ -93,7 +94,16 @@ def begin_average(
     model: nn.Module, stage: Stage, average: FoldedAverage | None
 ) -> FoldedAverage | None:
     """Continue an average with the same decay; else begin one at the weights."""
+    if stage["lr"]["shape"] == "average":  # only: average
+        return FoldedAverage(model, None)
     decay = stage.get("ema_fold")
     if decay is None or (average is not None and average.decay == decay):
         return None if decay is None else average
     return FoldedAverage(model, decay)
+
+
+def average_share(stage: Stage, step: int) -> float:
+    """How far an average moves to the weights after a step."""
+    if stage["lr"]["shape"] == "average":  # only: average
+        return mean_share(stage, step)
+    return 1.0 - float(stage.get("ema_fold", 1.0))

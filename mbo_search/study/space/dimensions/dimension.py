@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from mbo_search.study.space.parameters import Parameter, Value
 from mbo_search.study.spec.schedule import Stage
+from mbo_search.study.spec.study import StageDefaults
 
 C = TypeVar("C")
 
@@ -42,4 +43,13 @@ class DimensionSpace(Protocol[C]):
         Args:
             choices: Those of each stage; None where a stage sets nothing.
         """
+        ...
+
+
+@runtime_checkable
+class ReadsStage(Protocol):
+    """A setting whose choices depend on other settings of the stage, such as one of a regularizer."""
+
+    def choices(self, stage: StageDefaults) -> object | None:
+        """Return the choices of a stage with its defaults filled in; None where it sets nothing."""
         ...

@@ -7,7 +7,8 @@ from typing import Any
 
 from mbo_search.study.space.dimensions.batch import WholeNumberSpace
 from mbo_search.study.space.dimensions.cycle import CycleSpace
-from mbo_search.study.space.dimensions.dimension import DimensionSpace
+from mbo_search.study.space.dimensions.dimension import DimensionSpace, ReadsStage
+from mbo_search.study.space.dimensions.shapes import ShapesSpace
 from mbo_search.study.space.parameters import Parameter, Value
 from mbo_search.study.spec.schedule import Stage
 from mbo_search.study.spec.study import StageDefaults
@@ -19,14 +20,19 @@ DIMENSION_SPACES: tuple[DimensionSpace[Any], ...] = (
     WholeNumberSpace("batch_tokens"),
     WholeNumberSpace("context"),
     CycleSpace(),
+    ShapesSpace(),
 )
 """In the order in which their parameters are chosen."""
 
 
 def dimension_choices(stage: StageDefaults) -> dict[str, Any]:
     """The choices of a stage with its defaults filled in."""
-    found = {space.name: getattr(stage, space.name) for space in DIMENSION_SPACES}
+    found = {space.name: _choices(space, stage) for space in DIMENSION_SPACES}
     return {name: choices for name, choices in found.items() if choices is not None}
+
+
+def _choices(space: DimensionSpace[Any], stage: StageDefaults) -> object | None:
+    return space.choices(stage) if isinstance(space, ReadsStage) else getattr(stage, space.name)
 
 
 def dimension_parameters(at: str, choices: DimensionChoices) -> list[Parameter]:

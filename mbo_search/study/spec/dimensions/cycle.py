@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, StrictInt
 
 from mbo_search.study.spec.base import Description
-from mbo_search.study.spec.block_sets import BlockSet, described, names_cell
+from mbo_search.study.spec.dimensions.block_sets import BlockSet, described, names_cell
 from mbo_search.units import format_count
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mbo_search.study.spec.dimensions.batch import BatchDimension, ContextDimension
 from mbo_search.study.spec.dimensions.cycle import CycleDimension
 from mbo_search.study.spec.dimensions.dimension import StageDimension
+from mbo_search.study.spec.dimensions.shapes import ShapesWithin
 
 if TYPE_CHECKING:
     from mbo_search.study.spec.schedule import Stage
@@ -16,6 +17,7 @@ STAGE_DIMENSIONS: tuple[StageDimension, ...] = (
     BatchDimension(),
     ContextDimension(),
     CycleDimension(),
+    ShapesWithin(),
 )
 """In the order in which people read them."""
 

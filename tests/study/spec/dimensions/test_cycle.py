@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mbo_search.model.blocks import block_of, layer_of
-from mbo_search.study.spec.block_sets import meet, names_cell
+from mbo_search.study.spec.dimensions.block_sets import meet, names_cell
 from mbo_search.study.spec.dimensions.cycle import BlockCycle
 from mbo_search.study.spec.effective import stages_in_force
 from mbo_search.study.spec.keys import segment_keys
