@@ -137,3 +137,13 @@ def round_significant(value: float, digits: int = 3) -> float:
     (0.00123, 0.0)
     """
     return float(f"{value:.{digits - 1}e}") if value else 0.0
+
+
+def format_times(times: tuple[float, float]) -> str:
+    """Write how often a text is read at least and at most.
+
+    >>> format_times((0.5, 0.5)), format_times((0.25, 2.0))
+    ('0.5 times', '0.25 to 2 times')
+    """
+    low, high = (f"{number:.3g}" for number in times)
+    return f"{low} times" if low == high else f"{low} to {high} times"

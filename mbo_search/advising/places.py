@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mbo_search.study.space.axes import set_label
 from mbo_search.study.space.dimensions.dimension import DimensionSpace
+from mbo_search.study.space.dimensions.mixture import names_label
 from mbo_search.study.space.dimensions.table import DIMENSION_SPACES
 from mbo_search.study.space.parameters import Value
+from mbo_search.study.space.settings import set_label
 from mbo_search.study.spec.study import (
     BlockSettings,
     GroupSettings,
@@ -18,6 +19,7 @@ from mbo_search.study.spec.study import (
     Range,
     RelativeLr,
     StageSpace,
+    Timescale,
 )
 
 Offer = Range | tuple[Value, ...]
@@ -53,6 +55,10 @@ def new_setting(stage: StageSpace, parameter: str, offer: Offer) -> StageKey | N
         return _whole(stage, head, offer)
     if head == "regularizers" and len(rest) == 2:
         return _strength(stage, rest[0], rest[1], offer)
+    if head == "mixture" and len(rest) == 2:
+        return _weight(stage, rest[0], rest[1], offer)
+    if head == "shapes" and len(rest) == 1:
+        return _shapes(stage, rest[0], offer)
     if head == "groups" and len(rest) == 2:
         return _of_block(stage, rest[0], rest[1], offer)
     if head == "lr" and [choice.name for choice in stage.optimizer or ()] == rest:
@@ -63,6 +69,8 @@ def new_setting(stage: StageSpace, parameter: str, offer: Offer) -> StageKey | N
 def _whole(stage: StageSpace, head: str, offer: Offer) -> StageKey | None:
     if head in _NUMBERS and head in StageSpace.model_fields:
         return StageKey(key=head, value=_short(offer))
+    if head == "weight_decay_timescale":
+        return StageKey(key="weight_decay", value=Timescale.model_validate({"timescale": _short(offer)}))
     if head == "lr_relative":
         return StageKey(key="lr", value=RelativeLr.model_validate({"relative": _short(offer)}))
     if not isinstance(offer, tuple):
@@ -84,8 +92,25 @@ def _of_dimension(space: DimensionSpace[Any], held: object, offer: tuple[Value, 
         return None
     if all(isinstance(entry, int) for entry in held):
         return StageKey(key=space.name, value=tuple(int(number) for number in offer))
-    named = {entry: space.parameters("stage/0", (entry,))[0].choices for entry in held}
-    return StageKey(key=space.name, value=tuple(entry for entry in held if set(named[entry]) & set(offer)))
+    kept = tuple(entry for entry in held if set(space.parameters("stage/0", (entry,))[0].choices) & set(offer))
+    return StageKey(key=space.name, value=kept) if len(kept) == len(offer) else None
+
+
+def _weight(stage: StageSpace, label: str, source: str, offer: Offer) -> StageKey:
+    """The weight of a source in the mixture of some sources."""
+    mixtures = tuple(
+        {**one, source: _short(offer)} if not isinstance(one, str) and names_label(one) == label else one
+        for one in stage.mixture or ()
+    )
+    return StageKey(key="mixture", value=mixtures)
+
+
+def _shapes(stage: StageSpace, setting: str, offer: Offer) -> StageKey | None:
+    """Shapes of a setting that changes within the stage."""
+    held = stage.shapes or {}
+    if setting not in held or not isinstance(offer, tuple):
+        return None
+    return StageKey(key="shapes", value={**held, setting: tuple(one for one in held[setting] if one.kind in offer)})
 
 
 def _strength(stage: StageSpace, label: str, kind: str, offer: Offer) -> StageKey:

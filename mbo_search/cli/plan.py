@@ -24,7 +24,7 @@ from mbo_search.study.spec.budget import charged_steps
 from mbo_search.study.spec.reference_lr import reference_reason
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.study import Study
-from mbo_search.units import format_bytes, format_count, format_seconds
+from mbo_search.units import format_bytes, format_count, format_seconds, format_times, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -106,7 +106,9 @@ def _head(plan: StudyPlan) -> list[RenderableType]:
     schedule = f"{plan.schedule_tokens} tokens in {plan.steps} steps of {plan.setup.batch_tokens}{rounded}"
     schedule += _other_batches(plan)
     grid = f"{plan.setup.num_segments} segments of {plan.setup.steps_per_segment} steps"
+    read = ", ".join(f"{printable(name)} {format_times(epochs)}" for name, epochs in plan.source_epochs.items())
     pairs = [("study", plan.study.study), *_trainer(plan), ("schedule", schedule), ("grid", grid)]
+    pairs += [("reads", read)] if read else []
     return [facts([*pairs, *([("evaluation", _evaluation(plan))] if plan.data is not None else [])])]
 
 

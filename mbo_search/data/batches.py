@@ -8,12 +8,19 @@ regroup the stream.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from mbo_search.data.metadata import OwnedRun
+from mbo_search.data.mixing.curriculum import Curriculum, Floats, mean_scores
+from mbo_search.data.mixing.orders import SeededOrder, TextOrders
+from mbo_search.data.mixing.owners import block_owners
+from mbo_search.data.mixing.reading import Reading
 from mbo_search.errors import DataError
 
 TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
@@ -21,8 +28,6 @@ TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
 IGNORED = -100
 """Target where nothing is asked; losses leave it out."""
-
-_KEPT_EPOCHS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,38 @@ class TrainingStream(Protocol):
         """Tokens to predict in these rows, at least 1."""
         ...
 
+    def at(self, reading: Reading | None) -> TrainingStream:
+        """The same text with the sources mixed from some position on; None: in the order of all text."""
+        ...
+
+    def in_order(self, curriculum: Curriculum | None) -> TrainingStream:
+        """The same text with a stretch in the order of a score; None: as it is."""
+        ...
+
+    def read_tokens(self, position_tokens: int) -> dict[str, int]:
+        """Tokens of each source before a position, by name; empty where nobody tells sources apart."""
+        ...
+
+    def source_tokens(self) -> dict[str, int]:
+        """Tokens of one epoch of each source, by name; empty where nobody tells sources apart."""
+        ...
+
+
+class ScoredDocuments(Protocol):
+    """The documents of a training text with their scores."""
+
+    def ends(self) -> npt.NDArray[np.int64]:
+        """Ends of the documents, ascending; the last one ends the text."""
+        ...
+
+    def scores(self, name: str) -> Floats:
+        """A score of each document.
+
+        Raises:
+            DataError: If they have no such score.
+        """
+        ...
+
 
 class MeasuredRows(Protocol):
     """Fixed rows on which models are measured."""
@@ -94,6 +131,8 @@ class TokenStream:
         tokens: Token ids of the training split, shape [num_tokens].
         block_tokens: Length of a block, at least 1.
         seed: Seed of the order, at least 0.
+        runs: Whose the tokens are; without them sources cannot be mixed.
+        scored: Scores of the documents; without them no stretch is put in order.
 
     Raises:
         DataError: If the tokens fill no single block.
@@ -106,7 +145,14 @@ class TokenStream:
     (True, [0, 1, 2, 3, 4, 5, 6, 7])
     """
 
-    def __init__(self, tokens: TokenArray, block_tokens: int, seed: int) -> None:
+    def __init__(
+        self,
+        tokens: TokenArray,
+        block_tokens: int,
+        seed: int,
+        runs: Sequence[OwnedRun] = (),
+        scored: ScoredDocuments | None = None,
+    ) -> None:
         assert block_tokens >= 1
         assert seed >= 0
         if len(tokens) < block_tokens + 1:
@@ -118,7 +164,11 @@ class TokenStream:
         self._block_tokens = block_tokens
         self.seed = seed
         self._num_blocks = (len(tokens) - 1) // block_tokens
-        self._orders: dict[int, npt.NDArray[np.int64]] = {}
+        starts = np.arange(self._num_blocks, dtype=np.int64) * block_tokens
+        owners = block_owners(runs, starts) if runs else None
+        self._scored = scored
+        seeded = SeededOrder(self._num_blocks, block_tokens, seed)
+        self._orders = TextOrders(seeded, owners, None if scored is None else self._block_scores)
 
     @property
     def epoch_tokens(self) -> int:
@@ -140,27 +190,32 @@ class TokenStream:
         """Tokens to predict: all of them."""
         return num_sequences * context
 
+    def at(self, reading: Reading | None) -> TokenStream:
+        """The same text with the sources mixed from some position on; None: in the order of all text."""
+        stream = copy.copy(self)
+        stream._orders = self._orders.at(reading)
+        return stream
+
+    def in_order(self, curriculum: Curriculum | None) -> TokenStream:
+        """The same text with a stretch in the order of a score; None: as it is."""
+        stream = copy.copy(self)
+        stream._orders = self._orders.in_order(curriculum)
+        return stream
+
+    def read_tokens(self, position_tokens: int) -> dict[str, int]:
+        """Tokens of each source before a position, by name; empty where nobody tells sources apart."""
+        return self._orders.read_tokens(position_tokens)
+
+    def source_tokens(self) -> dict[str, int]:
+        """Tokens of one epoch of each source, by name; empty where nobody tells sources apart."""
+        return self._orders.source_tokens()
+
     def places(self, position_tokens: int, num_tokens: int) -> npt.NDArray[np.int64]:
         """Indices into the corpus of consecutive tokens of the stream, shape [num_tokens]."""
-        positions = np.arange(position_tokens, position_tokens + num_tokens, dtype=np.int64)
-        slots, offsets = np.divmod(positions, self._block_tokens)
-        first_epoch = int(slots[0]) // self._num_blocks
-        last_epoch = int(slots[-1]) // self._num_blocks
-        orders = [self._order(epoch) for epoch in range(first_epoch, last_epoch + 1)]
-        order = orders[0] if len(orders) == 1 else np.concatenate(orders)
-        blocks: npt.NDArray[np.int64] = order[slots - first_epoch * self._num_blocks]
-        return blocks * self._block_tokens + offsets
+        blocks, offsets = self._orders.locate(position_tokens, num_tokens)
+        places: npt.NDArray[np.int64] = blocks * self._block_tokens + offsets
+        return places
 
-    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
-        """The order of the blocks in an epoch, cached for the latest epochs."""
-        if epoch not in self._orders:
-            while len(self._orders) >= _KEPT_EPOCHS:
-                del self._orders[next(iter(self._orders))]
-            self._orders[epoch] = shuffled_order(self._num_blocks, seed=self.seed, epoch=epoch)
-        return self._orders[epoch]
-
-
-def shuffled_order(num_blocks: int, *, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-    """Order blocks by raw Philox numbers, which stay the same in every NumPy version; its shuffles may not."""
-    numbers = np.random.Philox(np.random.SeedSequence([seed, epoch])).random_raw(num_blocks)
-    return np.argsort(numbers, kind="stable")
+    def _block_scores(self, name: str) -> Floats:
+        assert self._scored is not None
+        return mean_scores(self._scored.ends(), self._scored.scores(name), self._num_blocks, self._block_tokens)

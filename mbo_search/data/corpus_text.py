@@ -21,6 +21,7 @@ from mbo_search.data.clean import cleaned, weighted_length
 from mbo_search.data.document import Document, grouped
 from mbo_search.data.duplicates.repeats import Repeats, find_repeats
 from mbo_search.data.metadata import SPLITS, DedupMetadata, DropReason, SourceMetadata, Split, with_counts
+from mbo_search.data.mixing.document_scores import read_scored
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.readers import read_file
 from mbo_search.data.sources import Source
@@ -161,9 +162,7 @@ def _read(
     """Read everything and keep what is long enough; returns what was read of each source."""
     tallies: dict[int, _Tally] = {}
     problems: list[Problem] = []
-    streams = [
-        (place, stream) for place, source in enumerate(sources) for stream in _streams(source, spec.text_field)
-    ]
+    streams = [(place, stream) for place, source in enumerate(sources) for stream in _streams(source, spec)]
     for place, stream in counted(streams, "read", len(streams), tell):
         tally = tallies.setdefault(place, _Tally())
         try:
@@ -179,13 +178,14 @@ def _read(
     return tallies
 
 
-def _streams(source: Source, text_field: str) -> Iterator[Iterable[Document]]:
+def _streams(source: Source, spec: DataSpec) -> Iterator[Iterable[Document]]:
     """One stream of documents a file, so that a bad file does not hide the next one."""
     if source.corpus is not None:
         yield source.corpus.read()
     else:
         for file in source.files:
-            yield read_file(file, text_field)
+            scores = spec.scores if source.role == "train" else None
+            yield read_scored(file, spec.text_field, scores) if scores else read_file(file, spec.text_field)
 
 
 def _part(document: Document) -> int:

@@ -28,6 +28,7 @@ class Document:
         asked: Parts of the text that a model must predict, ascending; None for running text, where it is all.
         template: Parts that a chat template wrote, where names of special tokens mean these tokens.
         group: What decides the split of an example instead of its prompt; empty: the prompt does.
+        scores: Numbers beside the text, in the order in which the study names them.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Document:
     asked: tuple[Span, ...] | None = None
     template: tuple[Span, ...] = ()
     group: str = ""
+    scores: tuple[float, ...] = ()
 
     @property
     def prompt(self) -> str:

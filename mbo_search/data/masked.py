@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from mbo_search.data.batches import IGNORED, Batch, MeasuredRows, TrainingStream
 from mbo_search.data.judged import JudgedRows
+from mbo_search.data.mixing.curriculum import Curriculum
+from mbo_search.data.mixing.reading import Reading
 
 MASKED_SHARE = 0.15
 """Share of the tokens of a row that are asked; at least one is."""
@@ -93,6 +95,22 @@ class MaskedStream:
     def num_targets(self, position_tokens: int, num_sequences: int, context: int) -> int:
         """Hidden tokens of these rows."""
         return num_sequences * num_masked(context)
+
+    def at(self, reading: Reading | None) -> MaskedStream:
+        """The same text with the sources mixed from some position on, under the same masks."""
+        return MaskedStream(self._stream.at(reading), self._masking)
+
+    def in_order(self, curriculum: Curriculum | None) -> MaskedStream:
+        """The same text with a stretch in the order of a score, under the same masks."""
+        return MaskedStream(self._stream.in_order(curriculum), self._masking)
+
+    def read_tokens(self, position_tokens: int) -> dict[str, int]:
+        """Tokens of each source before a position, by name."""
+        return self._stream.read_tokens(position_tokens)
+
+    def source_tokens(self) -> dict[str, int]:
+        """Tokens of one epoch of each source, by name."""
+        return self._stream.source_tokens()
 
 
 class MaskedRows:

@@ -218,6 +218,30 @@ def with_counts(
     return known.model_copy(update={**counts, "num_characters": dict(characters)})
 
 
+class OwnedRun(Description):
+    """Consecutive training tokens of one source.
+
+    Attributes:
+        source: The name that the study gives the source.
+        num_tokens: How many.
+    """
+
+    source: str
+    num_tokens: int = Field(ge=1)
+
+
+class ScoresMetadata(Description):
+    """Scores of the training documents.
+
+    Attributes:
+        names: Their names, in the order of the columns of the file.
+        sha256: SHA-256 of the file.
+    """
+
+    names: tuple[str, ...]
+    sha256: str
+
+
 class WrittenSplits(Description):
     """What was written to the token files.
 
@@ -226,12 +250,16 @@ class WrittenSplits(Description):
         sources: What was read.
         dedup: What was dropped.
         labels: Labels of the training text, sorted; None unless the task is one of labels.
+        runs: Whose the training tokens are, in their order; None unless the study names its sources.
+        scores: Scores of the training documents; None unless the study names columns of them.
     """
 
     splits: dict[Split, SplitMetadata]
     sources: tuple[SourceMetadata, ...]
     dedup: DedupMetadata
     labels: tuple[str, ...] | None = None
+    runs: tuple[OwnedRun, ...] | None = None
+    scores: ScoresMetadata | None = None
 
 
 class FileMetadata(Description):
@@ -262,6 +290,8 @@ class DataMetadata(Description):
         dedup: What was dropped.
         versions: Versions of what may change the tokens.
         labels: Labels of the training text, sorted; None unless the task is one of labels.
+        runs: Whose the training tokens are, in their order; None unless the study names its sources.
+        scores: Scores of the training documents; None unless the study names columns of them.
     """
 
     schema_version: Literal["mbo-search/data/1"] = "mbo-search/data/1"
@@ -276,16 +306,28 @@ class DataMetadata(Description):
     dedup: DedupMetadata
     versions: dict[str, str]
     labels: tuple[str, ...] | None = None
+    runs: tuple[OwnedRun, ...] | None = None
+    scores: ScoresMetadata | None = None
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_unset(write(self), "labels")
+        return without_unset(write(self), "labels", "runs", "scores")
+
+    @property
+    def source_tokens(self) -> dict[str, int]:
+        """Training tokens of each source that the study names; empty where it names none."""
+        found: dict[str, int] = {}
+        for run in self.runs or ():
+            found[run.source] = found.get(run.source, 0) + run.num_tokens
+        return found
 
 
-def data_fingerprint(splits: dict[Split, SplitMetadata], *, dtype: TokenWidth, tokenizer_sha256: str) -> str:
-    """Name tokens, and what is asked about them, by their content."""
-    material = {name: split.digest for name, split in splits.items()} | {
-        "dtype": dtype,
-        "tokenizer": tokenizer_sha256,
-    }
+def data_fingerprint(written: WrittenSplits, *, dtype: TokenWidth, tokenizer_sha256: str) -> str:
+    """Name tokens by their content, with what is asked about them, whose they are, and scores, where known."""
+    material: dict[str, object] = {name: split.digest for name, split in written.splits.items()}
+    material |= {"dtype": dtype, "tokenizer": tokenizer_sha256}
+    if written.runs is not None:
+        material["runs"] = [[run.source, run.num_tokens] for run in written.runs]
+    if written.scores is not None:
+        material["scores"] = written.scores.model_dump(mode="json")
     return hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()

@@ -31,11 +31,14 @@ from mbo_search.data.metadata import (
     SPLITS,
     DataMetadata,
     FileMetadata,
+    OwnedRun,
     Split,
     SplitMetadata,
     WrittenSplits,
     data_fingerprint,
 )
+from mbo_search.data.mixing.document_scores import write_scores
+from mbo_search.data.mixing.owners import named_runs
 from mbo_search.data.progress import PrepareReporter, counted, tell_nobody
 from mbo_search.data.shards import write_shard_splits
 from mbo_search.data.sources import Source, resolve_sources
@@ -247,7 +250,7 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: Prepar
     files = _file_metadata(folder)
     tokenizer_sha256 = files[f"{_TOKENIZER}/tokenizer.json"].sha256
     metadata = DataMetadata(
-        fingerprint=data_fingerprint(written.splits, dtype=width, tokenizer_sha256=tokenizer_sha256),
+        fingerprint=data_fingerprint(written, dtype=width, tokenizer_sha256=tokenizer_sha256),
         tokenizer_kind=spec.tokenizer.kind,
         vocab_size=tokenizer.vocab_size,
         eos_id=tokenizer.eos_id,
@@ -258,6 +261,8 @@ def _build(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: Prepar
         dedup=written.dedup,
         versions=_versions(),
         labels=written.labels,
+        runs=written.runs,
+        scores=written.scores,
     )
     write_json(folder / METADATA, metadata.model_dump(mode="json"))
 
@@ -271,12 +276,34 @@ def _write_text(spec: DataSpec, sources: Sequence[Source], folder: Path, tell: P
         _save_tokenizer(spec.tokenizer, train, folder / _TOKENIZER, tell)
         written = _encode(spec.tokenizer, text, folder, tell)
         splits = {split: found.metadata for split, found in written.items()}
-        if spec.weights is None:
-            return WrittenSplits(splits=splits, sources=text.sources, dedup=text.dedup)
         weights = {number: source.weight for number, source in enumerate(sources) if source.weight is not None}
-        weighted = weigh(folder, written["train"], text, weights, load_tokenizer(folder / _TOKENIZER))
-        splits["train"] = weighted.metadata
-        return WrittenSplits(splits=splits, sources=weighted.sources, dedup=text.dedup)
+        found, order = text.sources, None
+        if spec.weights is not None:
+            weighted = weigh(folder, written["train"], text, weights, load_tokenizer(folder / _TOKENIZER))
+            splits["train"], found, order = weighted.metadata, weighted.sources, weighted.order
+        return WrittenSplits(
+            splits=splits,
+            sources=found,
+            dedup=text.dedup,
+            runs=_runs(spec, sources, text, written["train"].lengths, order),
+            scores=spec.scores and write_scores(folder, spec.scores, text.splits["train"].first_parts(1), order),
+        )
+
+
+def _runs(
+    spec: DataSpec,
+    sources: Sequence[Source],
+    text: SplitText,
+    lengths: npt.NDArray[np.int64],
+    order: npt.NDArray[np.int64] | None,
+) -> tuple[OwnedRun, ...] | None:
+    """Whose the training tokens are, where the study names its sources."""
+    if spec.source_names is None:
+        return None
+    names = [source.given_name or "" for source in sources]
+    if order is None:
+        return named_runs(names, text.train_owners, lengths)
+    return named_runs(names, text.train_owners[order], lengths[order])
 
 
 def _encode(

@@ -64,6 +64,7 @@ class Source:
         passed_over: Files that were found but are not read.
         notices: What a reader of the study may not expect.
         weight: The part of the training tokens that it gets, in any unit; None: what it has.
+        given_name: What the study calls it; None: the study does not tell its sources apart.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Source:
     passed_over: tuple[PassedOver, ...] = ()
     notices: tuple[Notice, ...] = ()
     weight: float | None = None
+    given_name: str | None = None
 
     @property
     def is_shards(self) -> bool:
@@ -92,22 +94,24 @@ class _Entry:
     notices: tuple[Notice, ...] = ()
     corpus: Corpus | None = None
     weight: float | None = None
+    given_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """Columns that a study reads: that of its text, or those of its task, which need files with columns."""
+    """Columns that a study reads: that of its text, or those of its task or with its scores, which need files with
+    columns; the section that names these is empty where there are none."""
 
     columns: tuple[str, ...]
-    is_task: bool
+    named_by: str
 
     def is_lacking(self, file: Path) -> bool:
-        has_none = self.is_task and file.suffix.lower() != SHARD_SUFFIX and not has_columns(file)
-        return has_none or lacks_field(file, self.columns)
+        has_none = self.named_by and file.suffix.lower() != SHARD_SUFFIX and not has_columns(file)
+        return bool(has_none) or lacks_field(file, self.columns)
 
 
 def _wanted(spec: DataSpec) -> _Wanted:
-    return _Wanted(spec.columns, spec.task is not None)
+    return _Wanted(spec.columns, "data.task" if spec.task is not None else "data.scores" if spec.scores else "")
 
 
 def resolve_sources(
@@ -129,16 +133,19 @@ def resolve_sources(
         DataError: With every entry that cannot be read.
     """
     problems: list[Problem] = []
-    held_out = _find_all(spec.validation or (), "data.validation", _wanted(spec), problems)
+    unscored = _wanted(spec.model_copy(update={"scores": None}))
+    held_out = _find_all(spec.validation or (), "data.validation", unscored, problems)
     found = _find_all(spec.source, "data.source", _wanted(spec), problems)
     if problems:
         raise DataError(problems)
-    for name, (_, entry) in zip(spec.source, found, strict=True):
-        entry.weight = (spec.weights or {}).get(name)
+    names = spec.source_names or (None,) * len(spec.source)
+    for source, given_name, (_, entry) in zip(spec.source, names, found, strict=True):
+        entry.weight = (spec.weights or {}).get(source)
+        entry.given_name = given_name
     for _, entry in held_out:
         entry.files = {"validation": tuple(file for files in entry.files.values() for file in files)}
     sources = _without_repeats([*held_out, *found], has_validation=bool(spec.validation), problems=problems)
-    problems.extend([*_clashes(sources, spec), *_badly_weighted(sources, spec)])
+    problems.extend([*_clashes(sources, spec), *_badly_weighted(sources, spec), *_badly_named(sources, spec)])
     if problems:
         raise DataError(problems)
     return tuple(_with_digest(source, sha256) for source in counted(sources, "digest", len(sources), tell))
@@ -195,6 +202,7 @@ def _sources_of(number: int, entry: _Entry, kept: Mapping[tuple[int, Split], tup
             digest="",
             corpus=entry.corpus,
             weight=entry.weight if split == "train" else None,
+            given_name=entry.given_name if split == "train" else None,
         )
         for split in ("train", "validation", "test")
         if (number, split) in kept
@@ -262,8 +270,9 @@ def _single_file(name: str, path: Path, entry: str, wanted: _Wanted) -> _Entry:
         raise _problem(entry, "has a suffix that is not read", _how_to_convert(path))
     if is_other_xml(path):
         raise _problem(entry, "is XML, but no dump of a MediaWiki", _how_to_convert(path))
-    if wanted.is_task and suffix_of(path) != SHARD_SUFFIX and not has_columns(path):
-        raise _problem(entry, "has no columns, which data.task names", f"files with columns are {_with_columns()}")
+    if wanted.named_by and suffix_of(path) != SHARD_SUFFIX and not has_columns(path):
+        hint = f"files with columns are {_with_columns()}"
+        raise _problem(entry, f"has no columns, which {wanted.named_by} names", hint)
     return _Entry(name, path.parent, {"train": (path,)}, defaultdict(list))
 
 
@@ -308,7 +317,7 @@ def _other_columns(lacking: Sequence[Path], wanted: _Wanted) -> str:
     """Say which columns the first table has instead of those that are wanted."""
     table = next((file for file in lacking if is_separated(file)), None)
     if table is None:
-        return f"files with columns are {_with_columns()}" if wanted.is_task else ""
+        return f"files with columns are {_with_columns()}" if wanted.named_by else ""
     names = ", ".join(printable(name) for name in columns_in(table, wanted.columns)[:20])
     return f"read is {', '.join(wanted.columns)}; {shown(table.name)} has the columns {names}"
 
@@ -361,6 +370,18 @@ def _badly_weighted(sources: Sequence[Source], spec: DataSpec) -> Iterator[Probl
     if missing:
         rule = f"must name every entry of data.source; missing: {', '.join(missing)}"
         yield Problem(key="data.weights", rule=rule, hint="weights are parts in any unit, such as 3 and 1")
+
+
+def _badly_named(sources: Sequence[Source], spec: DataSpec) -> Iterator[Problem]:
+    """Refuse names of sources whose text nobody can tell apart, and scores of what has no columns."""
+    if not any(source.is_shards for source in sources):
+        return
+    if spec.source_names is not None:
+        hint = "give running text, or leave the names and mixtures out"
+        yield Problem(key="data.source_names", rule="needs running text, not token shards", hint=hint)
+    if spec.scores is not None:
+        hint = "give the text as .jsonl, .csv or .parquet"
+        yield Problem(key="data.scores", rule="needs files with columns, not token shards", hint=hint)
 
 
 def _own_files(source: Source) -> tuple[Path, ...]:

@@ -21,6 +21,7 @@ from mbo_search.engine.plan_values import (
     SpeedEstimate,
     StudyPlan,
 )
+from mbo_search.engine.planned_epochs import source_epochs
 from mbo_search.engine.searcher.space_segments import trained_stages
 from mbo_search.engine.searcher.suggest import FixedChoices, ReferenceSuggest, draw
 from mbo_search.engine.speed import measure_speed
@@ -133,6 +134,7 @@ def _of_built_in(study: Study, setup: TrainSetup, prepared: PreparedData) -> dic
         "data": summarize(prepared.metadata, study.data, schedule_tokens=total_tokens),
         "train_tokens": _train_tokens(prepared),
         "epochs": total_tokens / _train_tokens(prepared),
+        "source_epochs": source_epochs(staged_space(study), prepared.metadata),
         "node_bytes": node_bytes,
         "nodes_that_fit": None if store_bytes is None else store_bytes // node_bytes,
         "num_windows": use.rows.num_rows,

@@ -17,7 +17,7 @@ from mbo_search.study.study import Study
 from mbo_search.system.fragments import fragment, grid, paragraphs
 from mbo_search.train.setup.memory import TrialMemory
 from mbo_search.train.setup.setup import TrainSetup
-from mbo_search.units import format_count, format_seconds
+from mbo_search.units import format_count, format_seconds, format_times, printable
 
 
 class ParameterPlan(Description):
@@ -120,6 +120,8 @@ class StudyPlan(Description):
         data: What became of the text.
         train_tokens: Tokens of the training text.
         epochs: How often a full schedule goes through the training text.
+        source_epochs: How often a full schedule goes through the text of each source, at least and at most, by
+            name; absent where the study names none.
         steps: Optimizer steps of a full schedule.
         schedule_tokens: Charged tokens of a full schedule, on whole steps and grid segments.
         arms: The spaces.
@@ -156,6 +158,7 @@ class StudyPlan(Description):
     data: DataSummary | None = None
     train_tokens: int | None = None
     epochs: float | None = None
+    source_epochs: dict[str, tuple[float, float]] = Field(default={}, exclude_if=lambda found: not found)
     steps: int
     schedule_tokens: int
     arms: tuple[ArmPlan, ...]
@@ -192,6 +195,8 @@ class StudyPlan(Description):
             yield "parameters", format_count(self.num_parameters)
         if self.epochs is not None:
             yield "reads the training text", f"{self.epochs:.3g} times"
+        for name, epochs in self.source_epochs.items():
+            yield f"reads the text of {printable(name)}", format_times(epochs)
         yield "schedules", "no limit" if self.trials is None else f"up to {self.trials}"
         if self.most_tokens is not None:
             yield "tokens", f"at most {format_count(self.most_tokens)}, without any sharing"

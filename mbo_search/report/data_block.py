@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mbo_search.data.metadata import Notice, PassedOver
-from mbo_search.data.summary.data_summary import DataSummary, DataWarning, SourceSummary, SplitSummary
+from mbo_search.data.summary.data_summary import DataSummary, DataWarning, NamedText, SourceSummary, SplitSummary
 from mbo_search.report.style.i18n import Strings
 from mbo_search.units import format_bytes, format_count, format_share, printable
 
@@ -46,6 +46,7 @@ def data_block(summary: DataSummary, text: Strings, *, fields: str) -> DataBlock
             *(row for source in summary.sources for row in _source_rows(source, _noun(summary), words)),
             (words["dropped"], _dropped(summary, words)),
             *((words[f"split_{split.split}"], _split(split, words)) for split in summary.splits),
+            *((words["named"], _named(text, words)) for text in summary.named),
             *_labels(summary, words),
             *_unknown(summary, words),
             (words["leakage"], _leakage(summary, words)),
@@ -122,6 +123,15 @@ def _split(split: SplitSummary, words: Words) -> str:
     if split.epochs is None:
         return value
     return words["split_value_epochs"].format(split=value, epochs=format_epochs(split.epochs))
+
+
+def _named(text: NamedText, words: Words) -> str:
+    value = words["named_value"].format(
+        name=printable(text.name), tokens=format_count(text.num_tokens), share=format_share(text.train_share)
+    )
+    if text.epochs is None:
+        return value
+    return words["named_epochs"].format(named=value, epochs=format_epochs(text.epochs))
 
 
 def format_epochs(epochs: float) -> str:

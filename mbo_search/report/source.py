@@ -73,7 +73,9 @@ class ReportSource:
         """What became of the text; None if neither the run directory nor this machine's cache knows."""
         if self.metadata is None:
             return None
-        return summarize(self.metadata, self.study.data, schedule_tokens=self.budget.total_tokens)
+        summary = summarize(self.metadata, self.study.data, schedule_tokens=self.budget.total_tokens)
+        best = next(iter(self.finished()), None)
+        return summary if best is None else summary.with_epochs(best.source_epochs)
 
     @property
     def num_parameters(self) -> int | None:

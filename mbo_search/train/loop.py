@@ -25,6 +25,7 @@ from mbo_search.study.spec.segments import Segment
 from mbo_search.train.asked import Asked, asked_on_device
 from mbo_search.train.device import autocast, seed_noise
 from mbo_search.train.distributed.team import Team
+from mbo_search.train.reading import curriculum_of, next_reading
 from mbo_search.train.segment_start import begin_segment, continue_within
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.train_state import TrainState
@@ -87,6 +88,9 @@ def train_segment(
         TrialError: If a loss or gradient is not finite, or the loss explodes.
     """
     if state.segment_index != segment.index:
+        state.reading = next_reading(
+            state.reading, state.stage, segment.stage, context.stream, state.position_tokens
+        )
         begin_segment(state, segment, context.setup, context.seed)
     elif state.stage != segment.stage:
         continue_within(state, segment)
@@ -147,7 +151,14 @@ def _train_step(state: TrainState, segment: Segment, context: StepContext) -> St
 def _num_targets(state: TrainState, segment: Segment, context: StepContext) -> int:
     """Tokens that are predicted in a step, over all processes of the team."""
     row_tokens = _row_tokens(segment, context)
-    return context.stream.num_targets(state.position_tokens, segment.batch_tokens // row_tokens, row_tokens)
+    stream = _stream(state, segment, context)
+    return stream.num_targets(state.position_tokens, segment.batch_tokens // row_tokens, row_tokens)
+
+
+def _stream(state: TrainState, segment: Segment, context: StepContext) -> TrainingStream:
+    """The text as the segment reads it."""
+    curriculum = curriculum_of(segment, state.step, state.position_tokens)
+    return context.stream.at(state.reading).in_order(curriculum)
 
 
 def _row_tokens(segment: Segment, context: StepContext) -> int:
@@ -164,7 +175,8 @@ def _forward_backward(state: TrainState, segment: Segment, context: StepContext)
     """
     setup, team, row_tokens = context.setup, context.team, _row_tokens(segment, context)
     part = team.part(segment.batch_tokens // row_tokens)
-    batch = context.stream.batch(state.position_tokens + part.start * row_tokens, len(part), row_tokens)
+    position_tokens = state.position_tokens + part.start * row_tokens
+    batch = _stream(state, segment, context).batch(position_tokens, len(part), row_tokens)
     rows = setup.micro_batch * setup.own_model.context // row_tokens  # as many tokens, whatever the rows' length
     team_targets = _num_targets(state, segment, context) / team.size
     sums: list[Tensor] = []

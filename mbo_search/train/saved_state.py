@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mbo_search.data.mixing.reading import Reading
 from mbo_search.errors import StoreError, StudyError
 from mbo_search.model.build import build_model
 from mbo_search.model.language_model import LanguageModel, recompute_layers, set_dropout
@@ -85,6 +86,7 @@ class SavedState(Description):
         optimizer_numbers: What of the optimizer's state is a number.
         adapter: Adapters beside the model's weights; None: it has none.
         base: Digest of the pretrained weights that are not in it, as no stage has trained them; None: all are.
+        reading: Where the shares of the sources last changed; None: all text is read in its order.
     """
 
     schema_version: Literal["mbo-search/state/1"] = "mbo-search/state/1"
@@ -99,6 +101,7 @@ class SavedState(Description):
     optimizer_numbers: dict[str, bool | int | float]
     adapter: Adapter | None = Field(default=None, exclude_if=lambda found: found is None)
     base: str | None = Field(default=None, exclude_if=lambda found: found is None)
+    reading: Reading | None = Field(default=None, exclude_if=lambda found: found is None)
 
 
 def fresh_state(setup: TrainSetup, seed: int) -> TrainState:
@@ -140,6 +143,7 @@ def save_state(state: TrainState, folder: Path) -> None:
         optimizer_numbers=exported.numbers,
         adapter=state.model.adapter,
         base=base_of(state.model),
+        reading=state.reading,
     )
     (folder / _STATE).write_text(json.dumps(saved.model_dump(mode="json"), sort_keys=True, allow_nan=False))
 
@@ -156,6 +160,7 @@ def load_state(folder: Path, setup: TrainSetup) -> TrainState:
     state.stage = saved.stage
     state.step, state.position_tokens = saved.step, saved.position_tokens
     state.segment_index, state.high_losses = saved.segment_index, saved.high_losses
+    state.reading = saved.reading
     state.sums = SegmentSums(**saved.sums.model_dump())
     state.mean = None if saved.mean_steps is None else SegmentMean(state.model)
     state.stage_mean = StageMean(state.model) if saved.has_stage_mean else None

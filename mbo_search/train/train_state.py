@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mbo_search.data.mixing.reading import Reading
 from mbo_search.model.language_model import LanguageModel
 from mbo_search.optim.regularizers import Ema, Regularizers
 from mbo_search.optim.staged import StageOptimizer
@@ -51,6 +52,7 @@ class TrainState:
         regularizers: Those of the stage in force, with what they remember.
         mean: Mean of the weights over the segment, where one is measured at its end.
         stage_mean: Mean of the weights that takes their place at the stage's end, from where it has begun.
+        reading: Where the shares of the sources last changed; None: all text is read in its order, from the start.
     """
 
     model: LanguageModel
@@ -64,6 +66,7 @@ class TrainState:
     regularizers: Regularizers = field(default_factory=Regularizers)
     mean: SegmentMean | None = None
     stage_mean: StageMean | None = None
+    reading: Reading | None = None
 
     @property
     def ema(self) -> Ema | None:

@@ -127,6 +127,9 @@ class BoundaryEvent(Flat):
     steps: tuple[StepRow, ...] = ()
 
 
+_Epochs = Annotated[float, Field(ge=0, le=1e9)]
+
+
 class TrialResult(Flat):
     """The end of a schedule with a seed, as its outcome and its record have it in common.
 
@@ -145,6 +148,8 @@ class TrialResult(Flat):
         scores: Metrics of the task by name, on the validation examples; empty unless complete.
         judged_statistics: By metric, the statistics of each judged example, for runs on fresh seeds only.
         epochs: How often a complete run read the training text, where that was noted.
+        source_epochs: How often a complete run read the text of each source, by name; empty where the study names
+            none.
         boundaries: The ends of its stages, as far as it came.
         produced: Keys of the nodes that it wrote.
         requested_tokens: Charged tokens up to where it ended, without sharing.
@@ -153,7 +158,7 @@ class TrialResult(Flat):
     """
 
     groups: ClassVar = ("cost",)
-    absent_when_empty: ClassVar = ("scores", "judged_statistics")
+    absent_when_empty: ClassVar = ("scores", "judged_statistics", "source_epochs")
 
     state: State
     reason: EndReason | None = None
@@ -166,6 +171,7 @@ class TrialResult(Flat):
     scores: Scores = {}
     judged_statistics: Annotated[dict[str, _Statistics], Field(max_length=100)] = {}
     epochs: float | None = Field(default=None, ge=0, le=1e9)
+    source_epochs: Annotated[dict[str, _Epochs], Field(max_length=10_000)] = {}
     boundaries: tuple[Boundary, ...] = ()
     produced: tuple[str, ...] = ()
     requested_tokens: int = Field(default=0, ge=0, le=10**15)

@@ -30,7 +30,7 @@ def halved(parameter):
     return NewOffer(parameter=parameter, offer=Range(low=parameter.low, high=middle), reasons=(WHY,))
 
 
-@pytest.mark.parametrize("name", ["three-stage-full", "batch-ramp"])
+@pytest.mark.parametrize("name", ["three-stage-full", "batch-ramp", "microanneal", "moving-settings"])
 def test_every_setting_has_a_key(name):
     study = load_study(example_path(name))
     for parameter in searched(study).values():

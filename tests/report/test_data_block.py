@@ -11,6 +11,7 @@ from mbo_search.data.summary.data_summary import (
     DataSummary,
     DataWarning,
     DropSummary,
+    NamedText,
     SourceSummary,
     SplitSummary,
     WarningKind,
@@ -147,3 +148,15 @@ def test_a_weighted_source_says_its_share_of_the_training_tokens():
     ]
     assert all(found and before for before, found, _ in shares)
     assert "25 %" not in data_block(SUMMARY, load_strings("en"), fields="content").rows[0][1]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_named_source_says_its_text_and_how_often_the_best_schedule_reads_it(language):
+    named = (NamedText(name="chat", num_tokens=250_000, train_share=0.25),)
+    summary, text = SUMMARY.model_copy(update={"named": named}), load_strings(language)
+    rows = dict(data_block(summary, text, fields="content").rows)
+    assert "chat" in rows[text["data"]["named"]]
+    assert "25 %" in rows[text["data"]["named"]]
+    read = dict(data_block(summary.with_epochs({"chat": 2.5}), text, fields="content").rows)
+    assert read[text["data"]["named"]].startswith(rows[text["data"]["named"]])
+    assert "2.5" in read[text["data"]["named"]]

@@ -28,10 +28,12 @@ class WeightedDocuments:
     Attributes:
         metadata: The split.
         sources: What was read, with the weights and what came of them.
+        order: The number of each document that was written, in their order.
     """
 
     metadata: SplitMetadata
     sources: tuple[SourceMetadata, ...]
+    order: Integers
 
 
 def weigh(
@@ -68,7 +70,7 @@ def weigh(
         num_unknown=counted.num_unknown,
     )
     got = np.bincount(owners, weights=copies * written.lengths, minlength=len(text.sources)).astype(int).tolist()
-    return WeightedDocuments(metadata, _with_weights(text.sources, weights, got))
+    return WeightedDocuments(metadata, _with_weights(text.sources, weights, got), written_order(copies))
 
 
 def _with_weights(
@@ -156,7 +158,16 @@ def copied(tokens: Path, dtype: np.dtype[Any], lengths: Integers, copies: Intege
     """Read all documents that are wanted in order, then again those that are wanted twice, and so on."""
     starts = (np.cumsum(lengths) - lengths) * dtype.itemsize
     with tokens.open("rb") as file:
-        for turn in range(int(copies.max(initial=0))):
-            for number in np.flatnonzero(copies > turn):
-                file.seek(int(starts[number]))
-                yield np.frombuffer(file.read(int(lengths[number]) * dtype.itemsize), dtype=dtype)
+        for number in written_order(copies):
+            file.seek(int(starts[number]))
+            yield np.frombuffer(file.read(int(lengths[number]) * dtype.itemsize), dtype=dtype)
+
+
+def written_order(copies: Integers) -> Integers:
+    """Numbers of the documents in the order in which they are written.
+
+    >>> written_order(np.array([1, 0, 2])).tolist()
+    [0, 2, 2]
+    """
+    turns = [np.flatnonzero(copies > turn) for turn in range(int(copies.max(initial=0)))]
+    return np.concatenate([np.empty(0, dtype=np.int64), *turns])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
@@ -19,7 +19,7 @@ from mbo_search.data.metadata import (
     SourceMetadata,
     Split,
 )
-from mbo_search.study.spec.base import Description, without_unset
+from mbo_search.study.spec.base import Description, without_empty, without_unset
 from mbo_search.study.spec.study import DataSpec
 
 WORTH_A_WARNING = 0.2
@@ -122,6 +122,22 @@ class DataWarning(Description):
     examples: tuple[str, ...] = ()
 
 
+class NamedText(Description):
+    """The training text of a source that the study names.
+
+    Attributes:
+        name: Its name.
+        num_tokens: Training tokens.
+        train_share: Their share of all training tokens, in [0, 1].
+        epochs: How often a schedule reads it, where a schedule is meant and that is known.
+    """
+
+    name: str
+    num_tokens: int
+    train_share: float
+    epochs: float | None = Field(default=None, exclude_if=lambda epochs: epochs is None)
+
+
 class DataSummary(Description):
     """What became of a study's text.
 
@@ -136,6 +152,7 @@ class DataSummary(Description):
         unknown_share: Share of unknown tokens over all splits; None where nobody counted.
         warnings: Losses of a fifth or more.
         labels: Labels of the training text, sorted; None unless the task is one of labels.
+        named: The training text by the names of its sources; empty unless the study names them.
     """
 
     fingerprint: str
@@ -148,10 +165,11 @@ class DataSummary(Description):
     unknown_share: float | None
     warnings: tuple[DataWarning, ...]
     labels: tuple[str, ...] | None = None
+    named: tuple[NamedText, ...] = ()
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_unset(write(self), "labels")
+        return without_empty(without_unset(write(self), "labels"), "named")
 
     @property
     def is_task(self) -> bool:
@@ -162,6 +180,11 @@ class DataSummary(Description):
     def epochs(self) -> float | None:
         """How often a full schedule reads the training split."""
         return next((split.epochs for split in self.splits if split.split == "train"), None)
+
+    def with_epochs(self, epochs: Mapping[str, float]) -> DataSummary:
+        """Add how often a schedule reads the text of each named source."""
+        named = (text.model_copy(update={"epochs": epochs.get(text.name)}) for text in self.named)
+        return self.model_copy(update={"named": tuple(named)})
 
 
 def summarize(metadata: DataMetadata, spec: DataSpec, *, schedule_tokens: int) -> DataSummary:
@@ -185,6 +208,10 @@ def summarize(metadata: DataMetadata, spec: DataSpec, *, schedule_tokens: int) -
         unknown_share=_unknown_share(metadata),
         warnings=(*_lost_files(metadata), *_lost_documents(metadata, dropped), *_unknown(metadata)),
         labels=metadata.labels,
+        named=tuple(
+            NamedText(name=name, num_tokens=num, train_share=_share(num, metadata.splits["train"].num_tokens))
+            for name, num in metadata.source_tokens.items()
+        ),
     )
 
 

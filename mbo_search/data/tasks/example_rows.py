@@ -7,12 +7,16 @@ the token after it, if that one belongs to what the model is to say.
 from __future__ import annotations
 
 import bisect
+import copy
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from mbo_search.data.batches import IGNORED, Batch, TokenArray, shuffled_order
+from mbo_search.data.batches import IGNORED, Batch, TokenArray
+from mbo_search.data.mixing.curriculum import Curriculum
+from mbo_search.data.mixing.orders import SeededOrder, TextOrders
+from mbo_search.data.mixing.reading import Reading
 from mbo_search.data.token_files import document_ends
 from mbo_search.errors import DataError
 
@@ -169,7 +173,7 @@ class ExampleStream:
         self._context = context
         self._rows = packed_rows(examples.lengths, context) if is_packed else [[n] for n in range(len(examples))]
         self._num_asked = np.array([examples.num_asked[numbers].sum() for numbers in self._rows], dtype=np.int64)
-        self._orders: dict[int, Integers] = {}
+        self._orders = TextOrders(SeededOrder(len(self._rows), context, seed), None)
 
     @property
     def epoch_tokens(self) -> int:
@@ -190,19 +194,33 @@ class ExampleStream:
         """Tokens to predict in these rows."""
         return int(self._num_asked[self._indices(position_tokens, num_sequences, context)].sum())
 
+    def at(self, reading: Reading | None) -> ExampleStream:
+        """The same examples in the order of all of them; nobody tells their sources apart."""
+        stream = copy.copy(self)
+        stream._orders = self._orders.at(reading)
+        return stream
+
+    def in_order(self, curriculum: Curriculum | None) -> ExampleStream:
+        """The same examples as they are; nobody scores them."""
+        stream = copy.copy(self)
+        stream._orders = self._orders.in_order(curriculum)
+        return stream
+
+    def read_tokens(self, position_tokens: int) -> dict[str, int]:
+        """Tokens of each source before a position: empty, as nobody tells sources apart."""
+        return self._orders.read_tokens(position_tokens)
+
+    def source_tokens(self) -> dict[str, int]:
+        """Tokens of one epoch of each source: empty, as nobody tells sources apart."""
+        return self._orders.source_tokens()
+
     def _indices(self, position_tokens: int, num_sequences: int, context: int) -> list[int]:
         """Rows at a position, in the order of its epoch."""
         assert context == self._context
         assert position_tokens % context == 0, position_tokens
-        first = position_tokens // context
-        places = (divmod(slot, len(self._rows)) for slot in range(first, first + num_sequences))
-        return [int(self._order(epoch)[place]) for epoch, place in places]
-
-    def _order(self, epoch: int) -> Integers:
-        if epoch not in self._orders:
-            self._orders = {number: order for number, order in self._orders.items() if number == epoch - 1}
-            self._orders[epoch] = shuffled_order(len(self._rows), seed=self.seed, epoch=epoch)
-        return self._orders[epoch]
+        rows, _ = self._orders.locate(position_tokens, num_sequences * context)
+        found: list[int] = rows[::context].tolist()
+        return found
 
 
 def packed_rows(lengths: Integers, row_tokens: int) -> list[list[int]]:

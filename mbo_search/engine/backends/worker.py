@@ -28,7 +28,7 @@ from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.generate import GenerateSpec
 from mbo_search.system.files import read_json, write_json
 from mbo_search.train.execution.execute import execute
-from mbo_search.train.execution.path import schedule_path
+from mbo_search.train.execution.path import SchedulePath, schedule_path
 from mbo_search.train.runners import GivenRunner, LogsOutput, close_runner, runner_for
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.outcome import BoundaryEvent, TrialOutcome
@@ -109,9 +109,8 @@ class TrialWorker:
                 outcome = execute(path, runner, self._store, stop=stop_and_beat, on_boundary=judge, log=log)
         except TrialError as error:
             return TrialOutcome(state="failed", reason="hung", message=str(error))
-        return self._with_scores(
-            self._with_test_losses(as_probe(outcome, task), task, path.keys[-1]), task, path.keys[-1]
-        )
+        outcome = self._with_source_epochs(as_probe(outcome, task), path)
+        return self._with_scores(self._with_test_losses(outcome, task, path.keys[-1]), task, path.keys[-1])
 
     def _runner_of(self, task: TrialTask) -> StageRunner:
         """Trainer of a task, unless it is known that another attempt would fail as an earlier one did."""
@@ -158,6 +157,16 @@ class TrialWorker:
             losses = self._held_out_losses(end, texts)
             found |= {"test_loss": losses.test_loss, "message": losses.message} | _judgement(losses)
         return outcome.model_copy(update=found)
+
+    def _with_source_epochs(self, outcome: TrialOutcome, path: SchedulePath) -> TrialOutcome:
+        """Add how often a complete run read each source that the study names."""
+        if outcome.state != "complete" or self._prepared is None or not self._prepared.metadata.runs:
+            return outcome
+        from mbo_search.train.reading import epochs_by_source
+        from mbo_search.train.setup.eval_text import training_stream
+
+        stream = training_stream(self._prepared, self._setup, path.seed)
+        return outcome.model_copy(update={"source_epochs": epochs_by_source(path.segments, stream)})
 
     def _with_scores(self, outcome: TrialOutcome, task: TrialTask, end: str) -> TrialOutcome:
         """Add the metrics of a complete run: on validation examples, of runs on fresh seeds on judged ones."""

@@ -17,8 +17,10 @@ from mbo_search.study.checks import custom as check_own
 from mbo_search.study.checks import cycles as check_cycles
 from mbo_search.study.checks import limits as check_limits
 from mbo_search.study.checks import metrics as check_metrics
+from mbo_search.study.checks import mixtures as check_mixing
 from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
+from mbo_search.study.checks import reading_orders as check_reading
 from mbo_search.study.checks import runners as check_runners
 from mbo_search.study.checks import sections as check_sections
 from mbo_search.study.checks import shapes as check_within
@@ -59,6 +61,8 @@ RULES: tuple[Rule, ...] = (
     Rule(check=check_sections.check_tokenizer, reads=("data.tokenizer",)),
     Rule(check=check_tasks.check_task, reads=("data.task", "data.text_field")),
     Rule(check=check_tasks.check_corpora_of_task, reads=("data.task", "data.source", "data.validation")),
+    Rule(check=check_mixing.check_source_names, reads=("data",)),
+    Rule(check=check_reading.check_scores, reads=("data",)),
     Rule(check=check_sections.check_attention, reads=("model.width", "model.heads")),
     Rule(check=check_metrics.check_metrics, reads=("evaluation.metrics", "data.task")),
     Rule(check=check_metrics.check_generate, reads=("evaluation.metrics", "evaluation.generate", "model.context")),
@@ -71,6 +75,11 @@ RULES: tuple[Rule, ...] = (
     Rule(check=check_sections.check_reference_lrs, reads=()),
     Rule(check=check_sections.check_stage_names, reads=("stages.*.name",)),
     Rule(check=check_choices.check_choices, reads=("model.layers", "model.adapters")),
+    Rule(
+        check=check_mixing.check_mixtures,
+        reads=("data.source", "data.source_names", "stage_defaults.mixture", "stages.*.mixture"),
+    ),
+    Rule(check=check_reading.check_orders, reads=("stage_defaults.order", "stages.*.order", "data")),
     Rule(
         check=check_within.check_shapes,
         reads=("stage_defaults", *(f"stages.*.{name}" for name in ("optimizer", "regularizers", "weight_decay"))),

@@ -11,6 +11,7 @@ from mbo_search.study.space.optional import may_be_first
 from mbo_search.study.spec.foreign.custom import CustomChoice
 from mbo_search.study.spec.schedule import LORA
 from mbo_search.study.spec.study import (
+    DataSpec,
     LrShapeChoice,
     Range,
     RelativeLr,
@@ -46,16 +47,16 @@ def with_defaults(study: _S) -> _S:
     """Fill what a study leaves open, so that it means the same under every later version.
 
     The built-in settings go into `stage_defaults`, the shape into each stage without one, and a study without any
-    limit gets a number of trials. Filling twice changes nothing.
+    limit gets a number of trials. Sources of mixtures get names, which stay where their paths are written in
+    another way. Filling twice changes nothing.
     """
     trainable = ("all",) if study.model.lora is None else (LORA,)
     built_in = BUILT_IN_DEFAULTS.model_copy(update={"trainable": trainable})
     defaults = _overlay(built_in, study.stage_defaults)
     last = len(study.stages) - 1
     stages = tuple(_with_shape(stage, defaults, is_last=index == last) for index, stage in enumerate(study.stages))
-    return study.model_copy(
-        update={"stage_defaults": defaults, "stages": stages, "search": _with_limit(study.search)}
-    )
+    filled = {"stage_defaults": defaults, "stages": stages, "search": _with_limit(study.search)}
+    return study.model_copy(update={**filled, "data": _with_names(study)})
 
 
 def stage_with_defaults(study: StudySpec, index: int) -> StageSpace:
@@ -83,6 +84,13 @@ def _plain_choices(study: StudySpec) -> dict[str, int]:
 def custom_of_stage(study: StudySpec, index: int) -> dict[str, CustomChoice]:
     """Settings of the user's own that a stage has for itself: these alone are merged name by name."""
     return {**(study.stage_defaults.custom or {}), **(study.stages[index].custom or {})}
+
+
+def _with_names(study: StudySpec) -> DataSpec:
+    mixes = any(stage.mixture is not None for stage in (study.stage_defaults, *study.stages))
+    if not mixes or study.data.source_names is not None:
+        return study.data
+    return study.data.model_copy(update={"source_names": study.data.source})
 
 
 def _with_shape(stage: StageSpace, defaults: StageDefaults, *, is_last: bool) -> StageSpace:

@@ -6,7 +6,7 @@ looks deeper than its own level, so that all mistakes below are found as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from pydantic import BaseModel
 from pydantic_core import PydanticCustomError
@@ -23,6 +23,7 @@ KIND = "kind"
 
 NUMERIC = "a number|a list of numbers|{low: ..., high: ...}"
 LR = f"{NUMERIC}|{{relative: ...}}"
+WEIGHT = f"{NUMERIC}|rest"
 WEIGHT_DECAY = f"{NUMERIC}|{{timescale: ...}}"
 CUSTOM = "a number|a name|true or false|a list of them|{low: ..., high: ...}"
 CYCLE = "{blocks: ..., tokens: ...}|off"
@@ -194,6 +195,50 @@ def with_own_tokenizer(value: object) -> object:
     if not isinstance(model.get("pretrained"), str) or "tokenizer" in data:
         return value
     return {**value, "data": {**data, "tokenizer": {"kind": "file", "path": model["pretrained"]}}}
+
+
+def with_source_names(value: object) -> object:
+    """Take the names out of `source: {docs: ./docs, chat: [a.txt, b.txt]}`, or of a list with such items."""
+    source = value.get("source") if isinstance(value, Mapping) else None
+    if not isinstance(value, Mapping) or not _has_names(source):
+        return value
+    if value.get("source_names") is not None:
+        raise _refusal("names sources that have names in data.source already", at="source_names")
+    pairs = list(_named_sources(source))
+    return {**value, "source": [entry for _, entry in pairs], "source_names": [name for name, _ in pairs]}
+
+
+def _has_names(source: object) -> bool:
+    items = source if isinstance(source, list | tuple) else [source]
+    return any(isinstance(item, Mapping) for item in items)
+
+
+def _named_sources(source: object) -> Iterator[tuple[object, object]]:
+    """Every entry with its name; one without a name is called as it is written."""
+    for item in source if isinstance(source, list | tuple) else [source]:
+        named = item.items() if isinstance(item, Mapping) else [(item, item)]
+        for name, entries in named:
+            yield from ((name, entry) for entry in (entries if isinstance(entries, list | tuple) else [entries]))
+
+
+def one_or_more_settings(value: object) -> object:
+    """Read a single word or mapping as the only choice."""
+    return [value] if isinstance(value, str | Mapping | BaseModel) else value
+
+
+def order(value: object) -> str:
+    """Tell a score from the word for none."""
+    return "shuffled" if isinstance(value, str) else "ReadingOrder"
+
+
+def mixture(value: object) -> str:
+    """Tell a mixture from the word for the shares that the text has."""
+    return "weights" if isinstance(value, Mapping) else "natural"
+
+
+def weight(value: object) -> str | None:
+    """Tell which form of the weight of a source was meant."""
+    return "rest" if isinstance(value, str) else numeric(value)
 
 
 def with_task(value: object) -> object:

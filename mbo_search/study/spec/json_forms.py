@@ -111,6 +111,24 @@ def custom() -> Schema:
     }
 
 
+def sources() -> Schema:
+    """A source, a list of sources some of which have names, or a mapping of names to sources."""
+    word: Schema = {"type": "string"}
+    words: Schema = {"type": "array", "minItems": 1, "items": word}
+    named: Schema = {"type": "object", "minProperties": 1, "additionalProperties": {"anyOf": [word, words]}}
+    return {"anyOf": [word, {"type": "array", "minItems": 1, "items": {"anyOf": [word, named]}}, named]}
+
+
+def mixtures() -> Schema:
+    """Shares of sources by name, the word for those of the text, or a list of these."""
+    number: Schema = {"type": "number", "minimum": 0}
+    interval = _object({"low": number, "high": number}, required=("low", "high"))
+    choices: Schema = {"type": "array", "minItems": 1, "items": number}
+    weight: Schema = {"anyOf": [number, choices, interval, {"const": "rest"}]}
+    weights: Schema = {"type": "object", "minProperties": 1, "additionalProperties": weight}
+    return _one_or_list({"anyOf": [{"const": "natural"}, weights]})
+
+
 def metrics() -> Schema:
     """A metric, or a list of metrics."""
     return _one_or_list({"enum": sorted(METRICS)})

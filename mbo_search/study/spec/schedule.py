@@ -14,11 +14,23 @@ from pydantic import Field, SerializerFunctionWrapHandler, StrictFloat, StrictIn
 from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.base import Description, without_empty, without_unset
 from mbo_search.study.spec.dimensions.cycle import BlockCycle
+from mbo_search.study.spec.dimensions.mixture import Mixture
+from mbo_search.study.spec.dimensions.order import ReadingOrder
 from mbo_search.study.spec.foreign.custom import CustomValue
 
 HandOver = Literal["carry", "reset"]
 
-LEFT_OUT_UNSET = ("layer_decay", "groups", "adapter", "shapes", "batch_tokens", "context", "cycle")
+LEFT_OUT_UNSET = (
+    "layer_decay",
+    "groups",
+    "adapter",
+    "mixture",
+    "order",
+    "shapes",
+    "batch_tokens",
+    "context",
+    "cycle",
+)
 """Settings of a strategy that are written only where they are set."""
 
 BLOCK_KINDS = ("attention", "embeddings", "mlp", "norms")
@@ -93,6 +105,8 @@ class Strategy(Description):
         batch_tokens: Tokens of one optimizer step; None: as many as the study says.
         context: Tokens of one row of a batch, at most what the model sees at once; None: just as many.
         custom: Settings of the user's own trainer, by name; those that hold for a whole study among them.
+        mixture: The part of the text that each source gets, by name, in any unit; None: what it has of the text.
+        order: A score by which the stage's text is read; None: it is shuffled.
         cycle: Blocks that learn in turn; None: all that is trainable learns at every step.
     """
 
@@ -113,6 +127,8 @@ class Strategy(Description):
     batch_tokens: StrictInt | None = Field(default=None, gt=0, le=10**9)
     context: StrictInt | None = Field(default=None, gt=0, le=10**9)
     custom: dict[str, CustomValue] = {}
+    mixture: Mixture | None = None
+    order: ReadingOrder | None = None
     cycle: BlockCycle | None = None
 
     @model_serializer(mode="wrap")

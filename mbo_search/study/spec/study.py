@@ -32,6 +32,7 @@ from mbo_search.study.catalogue.searchers import SearcherName
 from mbo_search.study.spec import forms, json_forms
 from mbo_search.study.spec.base import Description, explain, without_empty, without_unset
 from mbo_search.study.spec.dimensions.cycle_choices import CycleChoices
+from mbo_search.study.spec.dimensions.order import ReadingOrder
 from mbo_search.study.spec.foreign.custom import CustomSpace
 from mbo_search.study.spec.foreign.runner import ForeignModel, RunnerSpec
 from mbo_search.study.spec.fresh_models import ArchitectureModel, ArchitectureSpec, OwnModule, OwnModuleSpec
@@ -75,6 +76,51 @@ HparamValue = Annotated[
 ]
 """One setting; a tuple is always a list of choices."""
 
+Mixtures = Annotated[
+    tuple[
+        Annotated[
+            Annotated[Literal["natural"], Tag("natural")]
+            | Annotated[
+                dict[
+                    str,
+                    Annotated[
+                        _Number | Annotated[Literal["rest"], Tag("rest")] | _Interval | _Numbers,
+                        Discriminator(
+                            forms.weight, custom_error_type=forms.KIND, custom_error_message=forms.WEIGHT
+                        ),
+                    ],
+                ],
+                Field(min_length=1),
+                Tag("weights"),
+            ],
+            Discriminator(forms.mixture),
+        ],
+        ...,
+    ],
+    Field(min_length=1),
+    BeforeValidator(forms.one_or_more_settings),
+    json_forms.JsonForm(json_forms.mixtures),
+]
+"""Shares of sources by name, or `natural`: those that the text has; a list is a choice."""
+
+Orders = Annotated[
+    tuple[
+        Annotated[
+            Annotated[Literal["shuffled"], Tag("shuffled")] | Annotated[ReadingOrder, Tag("ReadingOrder")],
+            Discriminator(forms.order),
+        ],
+        ...,
+    ],
+    Field(min_length=1),
+    BeforeValidator(
+        forms.one_or_more_settings,
+        json_schema_input_type=Literal["shuffled"]
+        | ReadingOrder
+        | Annotated[tuple[Literal["shuffled"] | ReadingOrder, ...], Field(min_length=1)],
+    ),
+]
+"""A score by which text is read, or `shuffled`; a list is a choice."""
+
 HparamSpace = dict[str, HparamValue]
 """Settings by name."""
 
@@ -86,6 +132,14 @@ Words = Annotated[
     ),
 ]
 """A word or a list of words."""
+
+NamedWords = Annotated[
+    tuple[str, ...],
+    Field(min_length=1),
+    BeforeValidator(forms.one_or_more),
+    json_forms.JsonForm(json_forms.sources),
+]
+"""Words that may have names, which a section keeps apart from them."""
 
 MaybeWords = Annotated[
     tuple[str, ...], BeforeValidator(forms.one_or_more, json_schema_input_type=str | tuple[str, ...])
@@ -245,7 +299,18 @@ def _without_null(schema: JsonDict, model: type[BaseModel]) -> None:
             own["anyOf"] = [one for one in forms_allowed if one != {"type": "null"}]
 
 
-_LEFT_OUT_UNSET = ("layer_decay", "groups", "shapes", "batch_tokens", "context", "lr_with_batch", "custom", "cycle")
+_LEFT_OUT_UNSET = (
+    "layer_decay",
+    "groups",
+    "mixture",
+    "order",
+    "shapes",
+    "batch_tokens",
+    "context",
+    "lr_with_batch",
+    "custom",
+    "cycle",
+)
 """Choices of a stage that are written only where they are set."""
 
 
@@ -305,6 +370,10 @@ class StageDefaults(Description):
         lr_with_batch: `sqrt` multiplies the learning rate by the square root of a batch's tokens over
             `train.batch_tokens`; `off` leaves it.
         custom: Settings of your own trainer, by name; those of `stage_defaults` hold where a stage sets no other.
+        mixture: Shares of the sources in the text that the stage reads, by name: numbers in any unit, or `rest` for
+            one of them; `natural` for those that the text has. A list is a choice.
+        order: A score by which the stage reads its text, `{by: length, ascending: true}`, or `shuffled`. A list is
+            a choice.
         cycle: Blocks that learn in turn, thaw or freeze within the stage; `off` for none.
     """
 
@@ -337,6 +406,8 @@ class StageDefaults(Description):
     context: ContextChoices | None = None
     lr_with_batch: Literal["sqrt", "off"] | None = None
     custom: CustomSpace | None = None
+    mixture: Mixtures | None = None
+    order: Orders | None = None
     cycle: CycleChoices | None = None
 
     @model_serializer(mode="wrap")
@@ -402,7 +473,8 @@ class DataSpec(Description):
     """Text of a study: its sources, and how it is prepared.
 
     Attributes:
-        source: Names of built-in corpora, files, folders, globs, or pre-tokenized `.bin` shards.
+        source: Names of built-in corpora, files, folders, globs, or pre-tokenized `.bin` shards; in a file with
+            names of your own where you like, such as `{docs: ./docs, chat: [a.txt, b.txt]}`.
         tokenizer: How text becomes tokens.
         dedup: Which duplicates are dropped before the split.
         text_field: Field or column of tables and .jsonl files that holds the text; `a.b` is a field in a field.
@@ -413,9 +485,13 @@ class DataSpec(Description):
         task: What is asked of the model about rows with columns; None: it learns running text. Corpora of pairs
             bring a task of their own. With a task `min_characters` is 1 unless it is set.
         weights: The part of the training tokens that each entry of `source` gets, in any unit; None: what it has.
+        scores: Columns of tables and .jsonl files that hold a number for each document, by which stages may read.
+        source_names: Name of each entry of `source`, by which mixtures name it; several may have one. None: the
+            text of the entries is not told apart. A study with mixtures calls entries without names as they are
+            written.
     """
 
-    source: Words
+    source: NamedWords
     tokenizer: Annotated[
         TokenizerSpec,
         BeforeValidator(forms.tokenizer, json_schema_input_type=Literal["bytes"] | TokenizerSpec),
@@ -427,20 +503,22 @@ class DataSpec(Description):
     validation_share: StrictFloat = Field(default=0.05, gt=0, lt=0.5)
     task: Annotated[TaskSpec, json_forms.TaskForms()] | None = None
     weights: dict[str, Annotated[StrictFloat, Field(gt=0, le=1e9)]] | None = None
+    scores: Words | None = None
+    source_names: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns that are read where there are any: that of the text, or those of the task."""
-        return (self.text_field,) if self.task is None else tuple(self.task.columns)
+        """Columns that are read where there are any: that of the text and its scores, or those of the task."""
+        return (self.text_field, *(self.scores or ())) if self.task is None else tuple(self.task.columns)
 
     @model_validator(mode="before")
     @classmethod
     def _with_task(cls, data: object) -> object:
-        return forms.with_task(data)
+        return forms.with_task(forms.with_source_names(data))
 
     @model_serializer(mode="wrap")
     def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_unset(write(self), "task", "weights")
+        return without_unset(write(self), "task", "weights", "scores", "source_names")
 
 
 class ForeignText(DataSpec):

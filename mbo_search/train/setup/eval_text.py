@@ -8,6 +8,7 @@ from mbo_search.data.batches import MeasuredRows, TokenStream, TrainingStream
 from mbo_search.data.judged import JudgedExamples, JudgedRows, judged_pieces
 from mbo_search.data.masked import MaskedJudged, MaskedRows, MaskedStream, Masking
 from mbo_search.data.metadata import SPLITS, Split
+from mbo_search.data.mixing.training_documents import TrainingDocuments
 from mbo_search.data.parts import validation_parts
 from mbo_search.data.prepare import PreparedData
 from mbo_search.data.tasks.example_parts import example_parts
@@ -51,7 +52,8 @@ def training_stream(prepared: PreparedData, setup: TrainSetup, seed: int) -> Tra
     """
     masking = masking_of(setup)
     if setup.packing is None:
-        stream = TokenStream(prepared.tokens("train"), setup.block_tokens, seed)
+        runs, scored = prepared.metadata.runs or (), TrainingDocuments(prepared)
+        stream = TokenStream(prepared.tokens("train"), setup.block_tokens, seed, runs, scored)
         return stream if masking is None else MaskedStream(stream, masking)
     examples = _examples(prepared, "train", setup.model.context)
     return ExampleStream(examples, context=setup.block_tokens, is_packed=setup.packing, seed=seed)

@@ -8,6 +8,8 @@ from typing import Any
 from mbo_search.study.space.dimensions.batch import WholeNumberSpace
 from mbo_search.study.space.dimensions.cycle import CycleSpace
 from mbo_search.study.space.dimensions.dimension import DimensionSpace, ReadsStage
+from mbo_search.study.space.dimensions.mixture import MixtureSpace
+from mbo_search.study.space.dimensions.order import OrderSpace
 from mbo_search.study.space.dimensions.shapes import ShapesSpace
 from mbo_search.study.space.parameters import Parameter, Value
 from mbo_search.study.spec.schedule import Stage
@@ -17,6 +19,8 @@ DimensionChoices = Mapping[str, Any]
 """Choices of a stage's further settings by name; those that a stage does not set are not in it."""
 
 DIMENSION_SPACES: tuple[DimensionSpace[Any], ...] = (
+    MixtureSpace(),
+    OrderSpace(),
     WholeNumberSpace("batch_tokens"),
     WholeNumberSpace("context"),
     CycleSpace(),

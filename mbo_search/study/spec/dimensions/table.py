@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from mbo_search.study.spec.dimensions.batch import BatchDimension, ContextDimension
 from mbo_search.study.spec.dimensions.cycle import CycleDimension
 from mbo_search.study.spec.dimensions.dimension import StageDimension
+from mbo_search.study.spec.dimensions.mixture import MixtureDimension
+from mbo_search.study.spec.dimensions.order import OrderDimension
 from mbo_search.study.spec.dimensions.shapes import ShapesWithin
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from mbo_search.study.spec.segments import Segment
 
 STAGE_DIMENSIONS: tuple[StageDimension, ...] = (
+    MixtureDimension(),
+    OrderDimension(),
     BatchDimension(),
     ContextDimension(),
     CycleDimension(),
