@@ -12,6 +12,7 @@ from mbo_search.errors import StudyError
 from mbo_search.study.examples import example_names, example_path
 from mbo_search.study.files.study_file import dump_study, explain_study, load_study, parse_study
 from mbo_search.study.space.defaults import with_defaults
+from mbo_search.study.spec.dimensions.table import STAGE_DIMENSIONS
 from mbo_search.study.spec.study import (
     LrShapeChoice,
     OptimizerChoice,
