@@ -90,7 +90,7 @@ def test_mistakes_are_named_with_their_place(old, new, message):
 
 def test_names_outside_the_catalogue_are_refused():
     optimizer = FILE.schedule.stages[0].optimizer
-    with pytest.raises(StudyError, match="is not an optimizer; known are adam"):
+    with pytest.raises(StudyError, match="is not an optimizer; known are adafactor, adam"):
         parse_schedule_file(TEXT.replace(f"optimizer: {optimizer}", "optimizer: adagrad"), "best.yaml")
     with pytest.raises(StudyError, match="is not a learning-rate shape"):
         parse_schedule_file(TEXT.replace("kind: constant", "kind: stairs"), "best.yaml")
