@@ -20,6 +20,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mbo_search.advising.advice import Advice
+    from mbo_search.api.advising import advise
     from mbo_search.api.comparisons import Comparison, compare
     from mbo_search.api.judgements import judge, measure_noise
     from mbo_search.api.options import Options
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Advice",
     "Comparison",
     "JudgeQuestion",
     "Judgement",
@@ -55,6 +58,7 @@ __all__ = [
     "Study",
     "UserError",
     "__version__",
+    "advise",
     "compare",
     "confirm",
     "fork",
@@ -69,6 +73,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Advice": "mbo_search.advising.advice",
     "Comparison": "mbo_search.api.comparisons",
     "JudgeQuestion": "mbo_search.judging.question",
     "Judgement": "mbo_search.judging.judgement",
@@ -82,6 +87,7 @@ _HOMES = {
     "StageRunner": "mbo_search.trial.reports",
     "Study": "mbo_search.study.study",
     "UserError": "mbo_search.errors",
+    "advise": "mbo_search.api.advising",
     "compare": "mbo_search.api.comparisons",
     "confirm": "mbo_search.api.searches",
     "fork": "mbo_search.api.searches",

@@ -12,7 +12,7 @@ import typer
 
 from mbo_search import __version__
 from mbo_search.api.options import Options
-from mbo_search.cli.asked.arguments import compared_runs, output_file, output_folder, output_place
+from mbo_search.cli.asked.arguments import compared_runs, output_file, output_folder, output_place, run_folders
 from mbo_search.cli.asked.usage import epilog
 from mbo_search.cli.console import deliver, interrupt_once, interrupted, run_app
 from mbo_search.cli.options import (
@@ -22,6 +22,7 @@ from mbo_search.cli.options import (
     Backend,
     Example,
     Figures,
+    Follow,
     InsecureCluster,
     Kind,
     Language,
@@ -162,6 +163,7 @@ def run(
     ] = None,
     overrides: Overrides = None,
     warm_start: WarmStart = None,
+    follow: Follow = None,
     backend: Backend = "auto",
     address: Address = None,
     insecure_cluster: InsecureCluster = False,
@@ -175,18 +177,19 @@ def run(
 
     An existing run directory of the same study is resumed; one of another study is refused.
     """
-    from mbo_search.cli.run import run_search
+    from mbo_search.cli.run import AskedStudy, run_search
 
     options = Options(
         backend=backend,
         address=address,
         insecure_cluster=insecure_cluster,
-        warm_start=tuple(warm_start or ()),
+        warm_start=(*([] if follow is None else [follow]), *(warm_start or ())),
         quiet=quiet,
         loggers=tuple(log or ()),
     )
+    asked = AskedStudy(file=study, example=example, overrides=tuple(overrides or ()), follow=follow)
     deliver(
-        lambda: run_search(study, example, overrides or [], out=out, options=options, is_live=live),
+        lambda: run_search(asked, out=out, options=options, is_live=live),
         as_json=as_json,
         quiet=quiet,
     )
@@ -406,6 +409,29 @@ def log_run(
     from mbo_search.cli.live.log import send_run
 
     deliver(lambda: send_run(folder, log or []), as_json=as_json, quiet=quiet)
+
+
+@app.command(epilog=epilog("advise"))
+def advise(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR...", help="Run directories of the same text.", callback=run_folders),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Write the next study there.", callback=output_file),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say what the trials of a run say about the next study.
+
+    Which settings mattered, which choices were behind beyond noise and luck, which ranges should go on, whether
+    more would help. The next study follows the last run; each line that changes has its reason above it.
+    """
+    from mbo_search.cli.advising.advise import advise_next
+
+    deliver(lambda: advise_next(folders, out), as_json=as_json, quiet=quiet)
 
 
 @app.command(epilog=epilog("compare"))

@@ -10,6 +10,7 @@ import typer
 from mbo_search.api.options import Backend as BackendName
 from mbo_search.cli.asked.arguments import (
     allow_code,
+    maybe_run_folder,
     model_source,
     output_folder,
     run_folder,
@@ -106,6 +107,17 @@ WarmStart = Annotated[
         "--warm-start",
         metavar="DIR",
         help="Start from the states and best schedules of an earlier run. Repeatable.",
+    ),
+]
+
+Follow = Annotated[
+    Path | None,
+    typer.Option(
+        "--follow",
+        metavar="DIR",
+        help="Start from the states and best schedules of a finished run; without a STUDY, run the one that its "
+        "trials advise.",
+        callback=maybe_run_folder,
     ),
 ]
 

@@ -18,6 +18,7 @@ from mbo_search.cli.validate import study_path
 from mbo_search.errors import command_line
 from mbo_search.study.files.study_file import load_study
 from mbo_search.study.spec.budget import rounding_note
+from mbo_search.study.study import Study
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,15 +36,36 @@ _ENDS = {
 }
 
 
-def run_search(
-    file: Path | None,
-    example: str | None,
-    overrides: Sequence[str],
-    *,
-    out: Path | None,
-    options: Options,
-    is_live: bool = False,
-) -> CommandResult:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedStudy:
+    """Which study is to be run.
+
+    Attributes:
+        file: A study file.
+        example: The name of a shipped study instead.
+        overrides: Settings to replace, as `key.path=value`.
+        follow: A run directory whose trials advise the study where neither is named.
+    """
+
+    file: Path | None
+    example: str | None
+    overrides: tuple[str, ...] = ()
+    follow: Path | None = None
+
+    def study(self) -> Study:
+        """The study.
+
+        Raises:
+            UserError: If it is wrong, or nothing follows from the run directory.
+        """
+        if self.follow is None or self.file is not None or self.example is not None:
+            return load_study(study_path(self.file, self.example), self.overrides)
+        from mbo_search.cli.advising.advise import followed_study
+
+        return followed_study(self.follow, self.overrides)
+
+
+def run_search(asked: AskedStudy, *, out: Path | None, options: Options, is_live: bool = False) -> CommandResult:
     """Search, or continue the search of the same study in the same directory, with a live page if that is wanted.
 
     Raises:
@@ -51,7 +73,7 @@ def run_search(
     """
     from mbo_search.api.searches import search
 
-    study = load_study(study_path(file, example), overrides)
+    study = asked.study()
     rounded = rounding_note(study)
     if rounded and not options.quiet:
         print(f"Note, {rounded}.", file=sys.stderr)

@@ -12,20 +12,9 @@ from dataclasses import dataclass
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.checks.written import shown
 from mbo_search.study.space.custom_axes import OF_STAGE, OF_STUDY
+from mbo_search.study.space.parameter_names import stage_of
 
 Value = bool | float | int | str
-
-
-def stage_of(parameter: str) -> int:
-    """Position of the stage that a parameter belongs to, from 0; -1 if it belongs to none.
-
-    >>> stage_of("stage/2/adamw/beta2"), stage_of("other"), stage_of("stage/0/study/width")
-    (2, -1, -1)
-    """
-    parts = parameter.split("/")
-    if parts[2:3] == [OF_STUDY]:
-        return -1
-    return int(parts[1]) if len(parts) > 2 and parts[0] == "stage" and parts[1].isdecimal() else -1
 
 
 def parameter_name(parameter: str, names: Mapping[str, str]) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mbo_search.advising.importance import Importance, importance_of, points_of
 from mbo_search.data.metadata import DataMetadata
 from mbo_search.data.summary.data_summary import DataSummary, summarize
 from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.model.size import num_parameters_told
-from mbo_search.report.importance import Importance, importance_of
 from mbo_search.report.style.i18n import Strings
 from mbo_search.results.evidence.ranking_values import RankedTrial, Ranking
 from mbo_search.results.ranking.files import make_ranking
@@ -101,7 +101,7 @@ class ReportSource:
     @cached_property
     def importance(self) -> Importance | None:
         """Importance of each setting of the question's own search; None if there are too few trials."""
-        return importance_of(self.finished_of("staged"), parameters(asked_space(self.study)))
+        return importance_of(points_of(self.finished_of("staged")), parameters(asked_space(self.study)))
 
     @property
     def importance_by_name(self) -> dict[str, float]:

@@ -15,6 +15,7 @@ import mbo_search as mbo
 ROOT = Path(__file__).resolve().parents[2]
 
 NAMES = [
+    "Advice",
     "Comparison",
     "JudgeQuestion",
     "Judgement",
@@ -29,6 +30,7 @@ NAMES = [
     "Study",
     "UserError",
     "__version__",
+    "advise",
     "compare",
     "confirm",
     "fork",

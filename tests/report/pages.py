@@ -24,6 +24,7 @@ SECTIONS = (
     "ranking",
     *FIGURE_SECTIONS,
     "samples",
+    "advice",
     "failures",
     "data",
     "environment",

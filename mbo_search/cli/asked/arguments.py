@@ -86,6 +86,25 @@ def run_folder(path: Path) -> Path:
     raise RunDirectoryError([_problem(path, f"is not a run directory but {_what(kind)}", _run_hint(path, kind))])
 
 
+def maybe_run_folder(path: Path | None) -> Path | None:
+    """Pass a run directory on, or none.
+
+    Raises:
+        RunDirectoryError: If it is anything else; says which one was meant.
+    """
+    return None if path is None else run_folder(path)
+
+
+def run_folders(paths: list[Path]) -> list[Path]:
+    """Pass run directories on.
+
+    Raises:
+        RunDirectoryError: With each that is anything else.
+    """
+    compared_runs([str(path) for path in paths])
+    return [run_folder(path) for path in paths]
+
+
 def _run_hint(path: Path, kind: Kind) -> str:
     if kind == "folder of runs":
         return f"give one of them: {_few(_runs_in(path))}"

@@ -27,6 +27,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "serve": "serve reports",
         "dashboard": "dashboard reports/quickstart",
         "log": "log reports/quickstart --log tensorboard",
+        "advise": "advise reports/quickstart --out next.yaml",
         "compare": "compare reports/one reports/other -o comparison.html",
         "judge": 'judge --baseline "python train.py" --candidate "python changed.py"',
         "export": "export reports/quickstart -o best.yaml",
@@ -44,6 +45,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
 
 _OTHER_WORDS: Mapping[str, str] = MappingProxyType(
     {
+        "advice": "advise",
         "best": "rank",
         "check": "validate",
         "continue": "resume",
@@ -51,10 +53,12 @@ _OTHER_WORDS: Mapping[str, str] = MappingProxyType(
         "help": "--help",
         "live": "serve",
         "new": "init",
+        "next": "advise",
         "results": "rank",
         "search": "run",
         "show": "rank",
         "start": "run",
+        "suggest": "advise",
         "version": "--version",
         "watch": "serve",
     }

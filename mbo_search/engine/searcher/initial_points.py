@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from mbo_search.engine.searcher.suggest import Draw, NearestSuggest, ReferenceSuggest, draw
+from mbo_search.errors import MboError
 from mbo_search.study.baselines import baseline_schedule
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.axes import StageAxes
@@ -66,6 +67,26 @@ def points_near(space: Space, schedule: Schedule) -> Sequence[Draw]:
         *(_at_other_rates(schedule, factor) for factor in _RATES),
     )
     return [replace(point, reuses_result=True) for point in _different(_nearest(space, one) for one in alike)]
+
+
+def exact_point(space: Space, schedule: Schedule) -> Draw | None:
+    """Draw the point that makes a schedule, whatever its stages are called; None if a space does not hold it."""
+    if len(schedule.stages) != len(space.stages) or not set(schedule.optimizers) <= set(_offered(space)):
+        return None
+    try:
+        found = _nearest(space, schedule)
+    except MboError:  # what lies nearest need not be a schedule
+        return None
+    pairs = zip(found.schedule.stages, schedule.stages, strict=True)
+    return found if all(_are_alike(one, other) for one, other in pairs) else None
+
+
+def _are_alike(stage: Stage, other: Stage) -> bool:
+    """Whether two stages train alike, but for the last digits of a rate that was divided and multiplied again."""
+    left_out = {"name", "lr"}
+    return math.isclose(stage.lr, other.lr, rel_tol=1e-9) and stage.model_dump(
+        exclude=left_out
+    ) == other.model_dump(exclude=left_out)
 
 
 def _with_other_lines(space: Space, schedule: Schedule) -> Sequence[Schedule]:

@@ -105,12 +105,19 @@ def simulate(table: StageTable, what: Simulation, space: SearchSpace | None = No
         space: The space with its searcher; None: all sequences of the table's strategies. The stages of its
             schedules are named by their strategies' positions in the table, and their shares are whole stage runs.
     """
+    return simulate_in(table, what, space or table_space(table, what, TableSpace(table)))[0]
+
+
+def simulate_in(
+    table: StageTable, what: Simulation, space: SearchSpace
+) -> tuple[SimulatedSearch, tuple[TrialRecord, ...]]:
+    """Search a space over a table as `simulate` does; the course, and the records of its trials."""
     world = _World(table=table)
-    controller = _controller(world, what, space or _table_space(table, what))
+    controller = _controller(world, what, space)
     _run(world, controller, what)
     best = world.best[: what.budget_stage_runs]
     best += [best[-1] if best else None] * (what.budget_stage_runs - len(best))
-    return SimulatedSearch(
+    course = SimulatedSearch(
         table=table.name,
         searcher=what.searcher,
         seed=what.seed,
@@ -120,6 +127,7 @@ def simulate(table: StageTable, what: Simulation, space: SearchSpace | None = No
         hours=world.now,
         regret=None if best[-1] is None else best[-1] - table.best_loss,
     )
+    return course, tuple(controller.table.records)
 
 
 @dataclass(kw_only=True)
@@ -232,9 +240,8 @@ def _judged(controller: SearchController, task: TrialTask, outcome: TrialOutcome
     return outcome
 
 
-def _table_space(table: StageTable, what: Simulation) -> SearchSpace:
-    """All sequences of a table's strategies."""
-    space = TableSpace(table)
+def table_space(table: StageTable, what: Simulation, space: TableSpace) -> SearchSpace:
+    """The space over a table, which need not hold all of it, with its searcher."""
 
     def function(suggest: Suggest) -> Schedule:
         return _schedule(table, space(suggest))
@@ -245,7 +252,7 @@ def _table_space(table: StageTable, what: Simulation) -> SearchSpace:
     return SearchSpace(
         function=function,
         sampler=searcher_maker(what.searcher, staged),
-        size=len(table.options) ** table.stages,
+        size=space.size,
         effort=SearchEffort(tokens=float(what.budget_stage_runs * SEGMENT_TOKENS)),
     )
 

@@ -7,8 +7,9 @@ its position in the table.
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -116,18 +117,33 @@ class TableSpace:
     Learning rates are asked for relative to the optimizer's middle one: their absolute sizes cannot be compared.
     """
 
-    def __init__(self, table: StageTable) -> None:
-        """Make the space of a table."""
+    def __init__(self, table: StageTable, offered: Sequence[Collection[int]] | None = None) -> None:
+        """Make the space of a table.
+
+        Args:
+            table: The table.
+            offered: Positions in the table of the strategies that each stage offers; None: all.
+        """
         self._options = [_meaning(option, table.options) for option in table.options]
         self._fields = list(dict.fromkeys(name for option in self._options for name in option))
-        self._stages = table.stages
+        everything = range(len(self._options))
+        self._offered = [sorted(everything if offered is None else offered[at]) for at in range(table.stages)]
+
+    @property
+    def size(self) -> int:
+        """Number of schedules."""
+        return math.prod(map(len, self._offered))
+
+    def meaning(self, option: int) -> Mapping[str, str | float]:
+        """The fields by which a strategy is asked for."""
+        return self._options[option]
 
     def __call__(self, suggest: Suggest) -> OptionPath:
         """Choose a schedule."""
-        return tuple(self._option(suggest, stage) for stage in range(self._stages))
+        return tuple(self._option(suggest, stage) for stage in range(len(self._offered)))
 
     def _option(self, suggest: Suggest, stage: int) -> int:
-        left = list(range(len(self._options)))
+        left = self._offered[stage]
         chosen: list[str] = []
         for name in self._fields:
             values = list(dict.fromkeys(_value(self._options[index], name) for index in left))

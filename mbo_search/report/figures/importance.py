@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from mbo_search.advising.importance import FEWEST_TRIALS, Importance
 from mbo_search.report.figures.base import bare_figure, hover_lines, rounded, safe
 from mbo_search.report.figures.figure import Drawing, Figure
-from mbo_search.report.importance import FEWEST_TRIALS, Importance
 from mbo_search.report.parameters import parameter_name
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings

@@ -15,11 +15,12 @@ import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, hover_lines, safe
 from mbo_search.report.figures.figure import Drawing, Figure
-from mbo_search.report.parameters import Axis, choice_name, choice_text, parameter_axes, parameter_name, stage_of
+from mbo_search.report.parameters import Axis, choice_name, choice_text, parameter_axes, parameter_name
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.numbers import format_number, format_perplexity
 from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.space.parameter_names import stage_of
 
 MISSING_LANE = -0.14
 """Height of the lane for settings that a schedule does not have."""

@@ -13,11 +13,12 @@ import plotly.graph_objects as go
 
 from mbo_search.report.figures.base import bare_figure, beyond, focus, perplexity_axis, round_ticks, rounded
 from mbo_search.report.figures.figure import Drawing, Figure
-from mbo_search.report.parameters import Axis, choice_name, choice_text, parameter_axes, parameter_name, stage_of
+from mbo_search.report.parameters import Axis, choice_name, choice_text, parameter_axes, parameter_name
 from mbo_search.report.source import ReportSource
 from mbo_search.report.style.i18n import Strings
 from mbo_search.report.style.palette import sequence
 from mbo_search.results.records.records import TrialRecord
+from mbo_search.study.space.parameter_names import stage_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

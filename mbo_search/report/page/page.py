@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mbo_search.report.figures.figure import FigureBlock
 from mbo_search.report.figures.registry import FIGURES, figure_blocks
+from mbo_search.report.page.advice_block import advice_block
 from mbo_search.report.page.answer import answer_words, outcome_of, page_title
 from mbo_search.report.page.first_screen import first_screen_values
 from mbo_search.report.page.html import render_page
@@ -31,7 +32,7 @@ from mbo_search.units import format_count
 
 _BEFORE_FIGURES = ("verdict", "ladder", "ranking")
 _DRAWN_BY_SCRIPT = ("timelines", "curves", "lr")
-_AFTER_FIGURES = ("failures", "data", "environment", "reproduce")
+_AFTER_FIGURES = ("advice", "failures", "data", "environment", "reproduce")
 _WIDE = frozenset({"timelines", "parallel", "tree", "attribution"})
 """Figures that need the whole width of a sheet of paper; the others stand side by side."""
 
@@ -105,6 +106,7 @@ def render_report(source: ReportSource, *, samples: Sequence[TextSample] = (), l
         "ranking": ranking_table(source, text),
         "scores": score_blocks(source.ranking, text),
         "failures": failures_table(source, text),
+        "advice": advice_block(source, text),
         "num_probes": source.ranking.counts.probes,
         "attribution": attribution_table(source, text),
         "blocks": {

@@ -10,8 +10,9 @@ import functools
 import re
 import string
 
-from mbo_search.report.parameters import parameter_name, stage_of
+from mbo_search.report.parameters import parameter_name
 from mbo_search.report.style.i18n import Strings, load_strings
+from mbo_search.study.space.parameter_names import stage_of
 
 
 def translated(sentence: str, text: Strings) -> str:

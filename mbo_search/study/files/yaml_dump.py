@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import math
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -21,15 +23,22 @@ from mbo_search.study.checks.written import plain_value
 _LINE_WIDTH = 110
 
 
-def dump_yaml(value: Mapping[str, object]) -> str:
-    """Write a mapping of plain values as YAML 1.2."""
+Path = tuple[str | int, ...]
+"""Keys and positions that lead to a value."""
+
+Remarks = Mapping[Path, Sequence[str]]
+"""Comments above the line of a key, by the path of the key."""
+
+
+def dump_yaml(value: Mapping[str, object], remarks: Remarks = MappingProxyType({})) -> str:
+    """Write a mapping of plain values as YAML 1.2, with comments if there are any."""
     writer = YAML(typ="rt", pure=True)
     writer.width = _LINE_WIDTH
     writer.brace_single_entry_mapping_in_flow_sequence = True
     writer.Representer = _Representer
     writer.indent(mapping=2, sequence=4, offset=2)
     stream = io.StringIO()
-    writer.dump(_commented(value, depth=0), stream)
+    writer.dump(_commented(value, (), remarks), stream)
     return stream.getvalue()
 
 
@@ -54,18 +63,39 @@ _Representer.add_representer(type(None), _represent_none)
 _Representer.add_representer(float, _represent_float)
 
 
-def _commented(value: object, depth: int) -> object:
+def _commented(value: object, path: Path, remarks: Remarks) -> object:
     if isinstance(value, Mapping):
-        mapping = CommentedMap((_text(str(key)), _commented(item, depth + 1)) for key, item in value.items())
-        if depth and _fits(value):
+        mapping = CommentedMap(
+            (_text(str(key)), _commented(item, (*path, str(key)), remarks)) for key, item in value.items()
+        )
+        if path and _fits(value) and not _is_remarked(path, remarks):
             mapping.fa.set_flow_style()
+        for key in mapping:
+            if (*path, key) in remarks:
+                column = _column(path)
+                lines = "\n".join(_folded(text, column) for text in remarks[(*path, key)])
+                mapping.yaml_set_comment_before_after_key(key, before=lines, indent=column)
         return mapping
     if isinstance(value, Sequence) and not isinstance(value, str):
-        sequence = CommentedSeq(_commented(item, depth + 1) for item in value)
-        if _fits(value):
+        sequence = CommentedSeq(_commented(item, (*path, index), remarks) for index, item in enumerate(value))
+        if _fits(value) and not _is_remarked(path, remarks):
             sequence.fa.set_flow_style()
         return sequence
     return _text(value) if isinstance(value, str) else value
+
+
+def _is_remarked(path: Path, remarks: Remarks) -> bool:
+    """Whether a key below has a comment, for which it needs a line of its own."""
+    return any(len(known) > len(path) and known[: len(path)] == path for known in remarks)
+
+
+def _column(path: Path) -> int:
+    """Column of the keys of a mapping: two for each level, and two for the dash of a list."""
+    return 2 * len(path)
+
+
+def _folded(text: str, column: int) -> str:
+    return textwrap.fill(text, _LINE_WIDTH - column, break_long_words=False, break_on_hyphens=False)
 
 
 _PLAIN = re.compile(r"[^\W\d][\w./+-]*(:[\w./+-]+)*( [\w./+-]+)*|/[\w./+-]*")

@@ -6,12 +6,12 @@ import math
 
 import pytest
 
+from mbo_search.advising.importance import importance_of, points_of
 from mbo_search.report.figures.importance import draw_importance
 from mbo_search.report.figures.parallel import MISSING_LANE, draw_parallel, parallel_info
 from mbo_search.report.figures.pareto import draw_pareto, pareto_info
 from mbo_search.report.figures.slices import slice_data, slices_info
 from mbo_search.report.figures.tree import draw_tree, tree_info
-from mbo_search.report.importance import importance_of
 from mbo_search.report.style.i18n import load_strings
 from mbo_search.study.space.space import parameters, staged_space
 from mbo_search.testing.records import BUDGET, make_record, make_stage
@@ -178,8 +178,12 @@ def staged_records(num_trials):
     return records, parameters(staged_space(study))
 
 
+def _importance(records, space):
+    return importance_of(points_of(records), space)
+
+
 def test_importances_sum_to_one_and_lie_by_stage():
-    info = importance_of(*staged_records(48))
+    info = _importance(*staged_records(48))
     assert info is not None
     assert sum(share for _, _, share in info.shares) == pytest.approx(1.0)
     assert [stage for stage, _, _ in info.shares] == sorted(stage for stage, _, _ in info.shares)
@@ -188,14 +192,14 @@ def test_importances_sum_to_one_and_lie_by_stage():
 
 
 def test_few_trials_have_no_importances():
-    assert importance_of(*staged_records(12)) is None
+    assert _importance(*staged_records(12)) is None
 
 
 def test_a_setting_that_one_schedule_alone_has_is_counted_in_silence(recwarn, capfd):
     records, space = staged_records(48)
     rare = next(p.name for p in space if not p.choices)
     kept = [r.model_copy(update={"params": {k: v for k, v in r.params.items() if k != rare}}) for r in records[:-1]]
-    info = importance_of([*kept, records[-1]], space)
+    info = _importance([*kept, records[-1]], space)
     assert info is not None
     assert rare in {name for _, name, _ in info.shares}
     assert not recwarn.list
@@ -205,6 +209,6 @@ def test_a_setting_that_one_schedule_alone_has_is_counted_in_silence(recwarn, ca
 def test_values_from_another_version_of_the_space_are_left_out():
     records, space = staged_records(48)
     changed = [r.model_copy(update={"params": {**r.params, space[0].name: "something else"}}) for r in records[:4]]
-    info = importance_of([*changed, *records[4:]], space)
+    info = _importance([*changed, *records[4:]], space)
     assert info is not None
     assert info.num_trials == sum(record.val_loss is not None for record in records)

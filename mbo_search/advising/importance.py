@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mbo_search.report.parameters import stage_of
-from mbo_search.results.records.records import TrialRecord
+from mbo_search.results.records.records import Params, TrialRecord
+from mbo_search.study.space.parameter_names import stage_of
 from mbo_search.study.space.parameters import Parameter
 
 if TYPE_CHECKING:
@@ -43,9 +43,17 @@ class Importance:
         return sum(share for own, _, share in self.shares if own == stage)
 
 
-def importance_of(records: Sequence[TrialRecord], space: Sequence[Parameter]) -> Importance | None:
-    """Compute importances from the trials of an arm."""
-    done = [(record.params, record.val_loss) for record in records if record.val_loss is not None]
+Points = Sequence[tuple[Params, float]]
+"""Values of trials, each with what it is worth: lower is better."""
+
+
+def points_of(records: Sequence[TrialRecord]) -> Points:
+    """The complete trials of an arm with their losses."""
+    return [(record.params, record.val_loss) for record in records if record.val_loss is not None]
+
+
+def importance_of(done: Points, space: Sequence[Parameter]) -> Importance | None:
+    """Compute importances from the complete trials of a space; None if there are too few."""
     values: dict[str, set[float | int | str | None]] = {
         parameter.name: {params.get(parameter.name) for params, _ in done} for parameter in space
     }
@@ -61,7 +69,7 @@ def importance_of(records: Sequence[TrialRecord], space: Sequence[Parameter]) ->
 
 
 def _ped_anova(
-    done: Sequence[tuple[Mapping[str, float | int | str], float]],
+    done: Points,
     space: Mapping[str, Parameter],
     varied: Sequence[str],
 ) -> dict[str, float]:
