@@ -16,13 +16,16 @@ from tests.train.builder import LINEAR, differing, make_schedule, make_stage, ru
 
 _OFF = sorted(kind for kind, info in REGULARIZERS.items() if info.low == 0 and kind != "ema")
 
+_KEPT = sorted({*_OFF} - {"r_drop"})
+"""Two with two passes each would leave a segment of two steps less than one."""
+
 
 @st.composite
 def pairs(draw: st.DrawFn) -> tuple[Schedule, Schedule]:
     """A schedule, and one that is written otherwise but trains alike."""
     optimizers = draw(st.lists(st.sampled_from(["adamw", "muon", "lion", "sf_adamw"]), min_size=2, max_size=2))
     blocks = draw(st.lists(st.sampled_from(["embeddings", "attention", "mlp", "norms"]), min_size=1, unique=True))
-    kept = draw(st.sets(st.sampled_from(_OFF), max_size=2))
+    kept = draw(st.sets(st.sampled_from(_KEPT), max_size=2))
     cycle = draw(_cycles(blocks)) if len(blocks) > 1 else None
     plain, other = [], []
     for index, optimizer in enumerate(optimizers):

@@ -10,24 +10,24 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from mbo_search.errors import Problem
-from mbo_search.study.checks import averages as check_means
-from mbo_search.study.checks import batches as check_batches
 from mbo_search.study.checks import choices as check_choices
 from mbo_search.study.checks import custom as check_own
-from mbo_search.study.checks import cycles as check_cycles
 from mbo_search.study.checks import limits as check_limits
 from mbo_search.study.checks import metrics as check_metrics
-from mbo_search.study.checks import mixtures as check_mixing
 from mbo_search.study.checks import objectives as check_objectives
 from mbo_search.study.checks import places as check_places
-from mbo_search.study.checks import reading_orders as check_reading
 from mbo_search.study.checks import runners as check_runners
 from mbo_search.study.checks import sections as check_sections
-from mbo_search.study.checks import shapes as check_within
 from mbo_search.study.checks import shares as check_shares
 from mbo_search.study.checks import tasks as check_tasks
-from mbo_search.study.checks import timescales as check_decay
 from mbo_search.study.checks.enough_steps import check_enough_steps
+from mbo_search.study.checks.stages import averages as check_means
+from mbo_search.study.checks.stages import batches as check_batches
+from mbo_search.study.checks.stages import cycles as check_cycles
+from mbo_search.study.checks.stages import mixtures as check_mixing
+from mbo_search.study.checks.stages import reading_orders as check_reading
+from mbo_search.study.checks.stages import shapes as check_within
+from mbo_search.study.checks.stages import timescales as check_decay
 from mbo_search.study.spec.study import StudySpec
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mbo_search.errors import Problem
-from mbo_search.study.checks.averages import written_averages
+from mbo_search.study.checks.stages.averages import written_averages
 from mbo_search.study.spec.budget import charged_twice
 from mbo_search.study.spec.dimensions.table import dimensions_set
 from mbo_search.study.spec.foreign.runner import ForeignModel

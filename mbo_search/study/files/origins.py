@@ -10,16 +10,29 @@ from pydantic import BaseModel
 from mbo_search.study.checks.key_paths import Loc, find
 from mbo_search.study.files.overrides import OVERRIDE
 from mbo_search.study.files.yaml_document import YamlDocument
+from mbo_search.study.spec.dimensions.table import STAGE_DIMENSIONS
 from mbo_search.study.spec.forms import PRESET_NUMBERS
-from mbo_search.study.spec.study import StageDefaults, StudySpec
+from mbo_search.study.spec.study import AtMostSpec, StageDefaults, StudySpec
 
 Origin = Literal["file", "--set", "default", "stage_defaults"]
+
+_TOLD_WHERE_SET = frozenset(
+    (
+        "custom",
+        "lr_with_batch",
+        "scores",
+        "source_names",
+        *(dimension.name for dimension in STAGE_DIMENSIONS),
+        *AtMostSpec.model_fields,
+    )
+)
+"""Settings that are left out where nobody set them; no other setting of these names can be None."""
 
 
 def origins_in(document: YamlDocument, study: StudySpec) -> Mapping[str, Origin]:
     """Say for each setting of a study whether it was written, set, or filled in.
 
-    What only a trainer of the user's own has is left out where there is none.
+    What only some studies have, such as settings of the user's own trainer, is left out where there is none.
     """
     return {".".join(map(str, loc)): _origin(document, loc) for loc in _settings(study)}
 
@@ -28,9 +41,9 @@ def _settings(study: StudySpec) -> Iterator[Loc]:
     for name, value in study:
         if name == "stages":
             for index, stage in enumerate(study.stages):
-                inherits = study.stage_defaults.custom is not None
-                fields = type(stage).model_fields if inherits else _fields_told(stage)
-                yield from (("stages", index, field) for field in fields)
+                inherited = set(_fields_told(study.stage_defaults))
+                told = {*inherited, *_fields_told(stage)}
+                yield from (("stages", index, field) for field in type(stage).model_fields if field in told)
         elif name == "custom":
             yield from ((name, setting) for setting in value)
         elif isinstance(value, BaseModel):
@@ -40,7 +53,7 @@ def _settings(study: StudySpec) -> Iterator[Loc]:
 
 
 def _fields_told(section: BaseModel) -> Iterator[str]:
-    return (field for field, value in section if field != "custom" or value is not None)
+    return (field for field, value in section if field not in _TOLD_WHERE_SET or value is not None)
 
 
 def _origin(document: YamlDocument, loc: Loc) -> Origin:

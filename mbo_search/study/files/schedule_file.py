@@ -28,7 +28,7 @@ from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.checks.choices import unknown_name
-from mbo_search.study.checks.shapes import stage_shape_problems
+from mbo_search.study.checks.stages.shapes import stage_shape_problems
 from mbo_search.study.checks.type_errors import type_problems
 from mbo_search.study.files.paths import sections_with_base
 from mbo_search.study.files.read_text import read_text

@@ -39,6 +39,7 @@ def test_every_field_is_kept(file):
         asked=((0, 3), (4, 7)),
         template=((0, 1),),
         group="g",
+        scores=(0.5, 2.0),
     )
     plain = Document(name="x", text="one two")
     assert all(getattr(changed, one.name) != getattr(plain, one.name) for one in FIELDS if one.default != MISSING)

@@ -1,0 +1,1 @@
+"""Rules of the further settings of a stage, one module each."""
