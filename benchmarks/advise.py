@@ -13,6 +13,7 @@ where they were interrupted.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -222,18 +223,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("reports/advise"))
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    rows = [
-        row_of_table(read_stage_table(file), seed=seed, budget=asked.budget, margin=asked.margin)
-        for file in (asked.table if asked.mode == "tables" else ())
-        for seed in range(asked.seeds)
-    ]
-    if asked.mode == "study":
-        rows = [row_of_study(asked.example, seed, asked.out, asked.overrides) for seed in range(asked.seeds)]
+    rows: list[Row] = []
+    for name, seed in itertools.product(
+        asked.table if asked.mode == "tables" else [asked.example], range(asked.seeds)
+    ):
+        if asked.mode == "tables":
+            table = read_stage_table(name)
+            rows.append(row_of_table(table, seed=seed, budget=asked.budget, margin=asked.margin))
+        else:
+            rows.append(row_of_study(name, seed, asked.out, asked.overrides))
+        if seed == asked.seeds - 1 and not asked.json:
+            print(summary_of(rows[-1].name, rows[-asked.seeds :]), flush=True)
     if asked.json:
         print(json.dumps([asdict(row) for row in rows], indent=1))
-    else:
-        for name in dict.fromkeys(row.name for row in rows):
-            print(summary_of(name, [row for row in rows if row.name == name]))
 
 
 def summary_of(name: str, rows: Sequence[Row]) -> str:
