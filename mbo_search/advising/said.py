@@ -41,7 +41,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "stages_unknown": "Whether more stages would help is not known: it takes fresh seeds of schedules with and "
         "without them.",
         "unchanged": "Nothing was worse, or better at its edge, beyond noise and luck: the space stays as it is.",
-        "cannot_change": "{key} stays as it is, because {rule}. Otherwise: {why}.",
+        "cannot_change": "{key} stays as it is, because {rule}. Otherwise: {why}",
         "no_key": "no single line of the study holds it",
         "rule": "the study would break a rule ({rule})",
     }
@@ -71,7 +71,7 @@ class Said(Description):
 def number(value: float, unit: str = "") -> str:
     """A number of a sentence.
 
-    >>> number(0.03125, "nats"), number(0.00021)
+    >>> number(0.03127, "nats"), number(0.00021)
     ('0.0313 nats', '0.00021')
     """
     return f"{value:.3g} {unit}".strip()

@@ -23,7 +23,7 @@ class Deal:
 
     >>> sources, ranks = Deal([7, 3]).turns(10)
     >>> sources.tolist(), ranks.tolist()
-    ([0, 1, 0, 0, 1, 0, 0, 0, 1, 0], [0, 0, 1, 2, 1, 3, 4, 5, 2, 6])
+    ([0, 1, 0, 0, 0, 1, 0, 0, 1, 0], [0, 0, 1, 2, 3, 1, 4, 5, 2, 6])
     """
 
     def __init__(self, weights: Sequence[int]) -> None:
