@@ -39,7 +39,8 @@ DEFINITION = """        OptimizerDefinition(
         ),
 """
 IMPLEMENTATION = (
-    'LION_AGAIN = Implementation(build=_lion, layout=Layout(slots=MappingProxyType({"exp_avg": "zeros"})))\n'
+    'LION_AGAIN = Implementation(build=_lion, layout=Layout(slots=MappingProxyType({"exp_avg": "zeros"})), '
+    "set_hparams=_set_betas)\n"
 )
 CHECK = """
 import mbo_search.study.catalogue.optimizers as catalogue
