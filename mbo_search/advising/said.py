@@ -42,6 +42,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "without them.",
         "unchanged": "Nothing was worse, or better at its edge, beyond noise and luck: the space stays as it is.",
         "cannot_change": "{key} stays as it is, because {rule}. Otherwise: {why}",
+        "nats": "{number} nats",
         "no_key": "no single line of the study holds it",
         "rule": "the study would break a rule ({rule})",
     }
@@ -68,10 +69,11 @@ class Said(Description):
         return sentences[self.name].format(**values)
 
 
-def number(value: float, unit: str = "") -> str:
-    """A number of a sentence.
+def number(value: float, unit: str = "") -> str | Said:
+    """A number of a sentence; languages have words of their own for nats, and none for metrics.
 
-    >>> number(0.03127, "nats"), number(0.00021)
+    >>> number(0.03127, "nats").text(), number(0.00021)
     ('0.0313 nats', '0.00021')
     """
-    return f"{value:.3g} {unit}".strip()
+    shown = f"{value:.3g}"
+    return Said(name="nats", values={"number": shown}) if unit == "nats" else f"{shown} {unit}".strip()

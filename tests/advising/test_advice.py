@@ -96,4 +96,4 @@ def test_pages_have_every_sentence(language):
     words = load_strings(language)["advice"]
     assert set(words) == set(ENGLISH)
     if language == "en":
-        assert words == ENGLISH
+        assert {name: sentence.replace("`", "") for name, sentence in words.items()} == ENGLISH
