@@ -11,7 +11,10 @@ from tests.helpers.processes import ended_at_last, family
 
 PARENT = """
 import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+child = subprocess.Popen(
+    [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"], stdout=subprocess.PIPE, start_new_session=True
+)
+child.stdout.readline()  # a program that is still being loaded has no environment yet
 print(child.pid, flush=True)
 time.sleep(600)
 """
