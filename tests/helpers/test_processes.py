@@ -11,9 +11,8 @@ from tests.helpers.processes import ended_at_last, family
 
 PARENT = """
 import subprocess, sys, time
-child = subprocess.Popen(
-    [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"], stdout=subprocess.PIPE, start_new_session=True
-)
+sleep = "import time; print(flush=True); time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-c", sleep], stdout=subprocess.PIPE, start_new_session=True)
 child.stdout.readline()  # a program that is still being loaded has no environment yet
 print(child.pid, flush=True)
 time.sleep(600)
