@@ -7,13 +7,9 @@ from pathlib import Path
 import pytest
 
 from mbo_search.data.prepare import PreparedData
-from mbo_search.store.local import StageStore
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.train.execution.execute import execute
-from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
-from mbo_search.trial.outcome import TrialOutcome
 from tests.train.builder import (
     LINEAR,
     differing,
@@ -24,6 +20,7 @@ from tests.train.builder import (
     run_whole,
     tiny_setup,
 )
+from tests.train.test_bit_for_bit import Tree as UnshapedTree
 
 SEED = 3
 
@@ -77,21 +74,8 @@ def test_costs_and_curves_count_tokens_and_not_steps(setup: TrainSetup, tmp_path
     assert found["state"]["position_tokens"] == 960
 
 
-class Tree:
-    """A store and a scratch folder; every trial has a runner of its own."""
-
-    def __init__(self, setup: TrainSetup, root: Path) -> None:
-        self.setup = setup
-        self.root = root
-        self.store = StageStore(root / "stages", None, setup.windows_fingerprint)
-
-    def train(self, schedule: Schedule) -> TrialOutcome:
-        path = schedule_path(schedule, self.setup, SEED)
-        runner = TorchStageRunner(self.setup, self.root / "scratch")
-        log: list[str] = []
-        return execute(
-            path, runner, self.store, stop=lambda: False, on_boundary=lambda event: False, log=log.append
-        )
+class Tree(UnshapedTree):
+    """A tree whose states are compared with the shapes of their stages."""
 
     def state(self, key: str) -> dict:
         found = read_state(self.store.load(key).node.path)
