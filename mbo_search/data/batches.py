@@ -8,7 +8,6 @@ regroup the stream.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from mbo_search.data.metadata import OwnedRun
 from mbo_search.data.mixing.curriculum import Curriculum, Floats, mean_scores
+from mbo_search.data.mixing.ordered_stream import OrderedStream
 from mbo_search.data.mixing.orders import SeededOrder, TextOrders
 from mbo_search.data.mixing.owners import block_owners
 from mbo_search.data.mixing.reading import Reading
@@ -120,7 +120,7 @@ class MeasuredRows(Protocol):
         ...
 
 
-class TokenStream:
+class TokenStream(OrderedStream):
     """The training tokens in seeded order.
 
     Block b holds tokens b * block_tokens up to (b + 1) * block_tokens of the corpus; an incomplete block at the end
@@ -168,7 +168,7 @@ class TokenStream:
         owners = block_owners(runs, starts) if runs else None
         self._scored = scored
         seeded = SeededOrder(self._num_blocks, block_tokens, seed)
-        self._orders = TextOrders(seeded, owners, None if scored is None else self._block_scores)
+        super().__init__(TextOrders(seeded, owners, None if scored is None else self._block_scores))
 
     @property
     def epoch_tokens(self) -> int:
@@ -189,26 +189,6 @@ class TokenStream:
     def num_targets(self, position_tokens: int, num_sequences: int, context: int) -> int:
         """Tokens to predict: all of them."""
         return num_sequences * context
-
-    def at(self, reading: Reading | None) -> TokenStream:
-        """The same text with the sources mixed from some position on; None: in the order of all text."""
-        stream = copy.copy(self)
-        stream._orders = self._orders.at(reading)
-        return stream
-
-    def in_order(self, curriculum: Curriculum | None) -> TokenStream:
-        """The same text with a stretch in the order of a score; None: as it is."""
-        stream = copy.copy(self)
-        stream._orders = self._orders.in_order(curriculum)
-        return stream
-
-    def read_tokens(self, position_tokens: int) -> dict[str, int]:
-        """Tokens of each source before a position, by name; empty where nobody tells sources apart."""
-        return self._orders.read_tokens(position_tokens)
-
-    def source_tokens(self) -> dict[str, int]:
-        """Tokens of one epoch of each source, by name; empty where nobody tells sources apart."""
-        return self._orders.source_tokens()
 
     def places(self, position_tokens: int, num_tokens: int) -> npt.NDArray[np.int64]:
         """Indices into the corpus of consecutive tokens of the stream, shape [num_tokens]."""

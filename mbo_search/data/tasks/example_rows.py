@@ -7,16 +7,14 @@ the token after it, if that one belongs to what the model is to say.
 from __future__ import annotations
 
 import bisect
-import copy
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from mbo_search.data.batches import IGNORED, Batch, TokenArray
-from mbo_search.data.mixing.curriculum import Curriculum
+from mbo_search.data.mixing.ordered_stream import OrderedStream
 from mbo_search.data.mixing.orders import SeededOrder, TextOrders
-from mbo_search.data.mixing.reading import Reading
 from mbo_search.data.token_files import document_ends
 from mbo_search.errors import DataError
 
@@ -150,10 +148,11 @@ def padded(examples: Examples, numbers: Integers) -> Batch:
     return batch
 
 
-class ExampleStream:
+class ExampleStream(OrderedStream):
     """Rows of examples in seeded order: a pure function of the position, as of running text.
 
-    Every epoch reads all rows once, in an order of its own.
+    Every epoch reads all rows once, in an order of its own. Nobody tells the sources of examples apart, or scores
+    them.
 
     Args:
         examples: The examples.
@@ -173,7 +172,7 @@ class ExampleStream:
         self._context = context
         self._rows = packed_rows(examples.lengths, context) if is_packed else [[n] for n in range(len(examples))]
         self._num_asked = np.array([examples.num_asked[numbers].sum() for numbers in self._rows], dtype=np.int64)
-        self._orders = TextOrders(SeededOrder(len(self._rows), context, seed), None)
+        super().__init__(TextOrders(SeededOrder(len(self._rows), context, seed), None))
 
     @property
     def epoch_tokens(self) -> int:
@@ -193,26 +192,6 @@ class ExampleStream:
     def num_targets(self, position_tokens: int, num_sequences: int, context: int) -> int:
         """Tokens to predict in these rows."""
         return int(self._num_asked[self._indices(position_tokens, num_sequences, context)].sum())
-
-    def at(self, reading: Reading | None) -> ExampleStream:
-        """The same examples in the order of all of them; nobody tells their sources apart."""
-        stream = copy.copy(self)
-        stream._orders = self._orders.at(reading)
-        return stream
-
-    def in_order(self, curriculum: Curriculum | None) -> ExampleStream:
-        """The same examples as they are; nobody scores them."""
-        stream = copy.copy(self)
-        stream._orders = self._orders.in_order(curriculum)
-        return stream
-
-    def read_tokens(self, position_tokens: int) -> dict[str, int]:
-        """Tokens of each source before a position: empty, as nobody tells sources apart."""
-        return self._orders.read_tokens(position_tokens)
-
-    def source_tokens(self) -> dict[str, int]:
-        """Tokens of one epoch of each source: empty, as nobody tells sources apart."""
-        return self._orders.source_tokens()
 
     def _indices(self, position_tokens: int, num_sequences: int, context: int) -> list[int]:
         """Rows at a position, in the order of its epoch."""
