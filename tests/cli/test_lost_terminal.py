@@ -116,22 +116,41 @@ def _drained(driver: int) -> bool:
     "backend", [pytest.param("local", marks=pytest.mark.slow), pytest.param("ray", marks=pytest.mark.ray)]
 )
 def test_a_second_and_a_third_interrupt_still_say_how_to_go_on(tmp_path, backend: str):
-    write_study(tmp_path, tokens=4_000_000, trials=3, first="adamw", control=0)
+    process = _searching(tmp_path, backend)
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    said, told = process.communicate(timeout=120)
+    assert process.returncode == 130, told
+    assert "Traceback" not in told
+    assert "mbo-search resume 'a run'" in said + told
+
+
+@pytest.mark.slow
+def test_interrupts_that_a_busy_machine_merges_into_one_stop_in_order(tmp_path):
+    process = _searching(tmp_path, "local")
+    process.send_signal(signal.SIGSTOP)  # not scheduled for a while: signals of one kind that wait are one signal
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGCONT)
+    said, told = process.communicate(timeout=120)
+    assert process.returncode == 130, told
+    assert "Interrupted; everything is saved." in said
+    assert "Next: mbo-search resume 'a run'" in said
+
+
+def _searching(folder: Path, backend: str) -> subprocess.Popen[str]:
+    """Start a long search in `a run` and wait until it trains."""
+    write_study(folder, tokens=4_000_000, trials=3, first="adamw", control=0)
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", PROGRAM, "run", "study.yaml", "--out", "a run", "--backend", backend],
-        cwd=tmp_path,
-        env=environment(tmp_path),
+        cwd=folder,
+        env=environment(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         process_group=0,
     )
-    run = RunDirectory(tmp_path / "a run")
+    run = RunDirectory(folder / "a run")
     wait_for(lambda: run.scratch.is_dir() and any(run.scratch.glob("*")))
-    for _ in range(3):
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.02)
-    _, told = process.communicate(timeout=120)
-    assert process.returncode == 130, told
-    assert "Traceback" not in told
-    assert "Continue with: mbo-search resume 'a run'" in told
+    return process
