@@ -43,8 +43,9 @@ from mbo_search.study.space.parameters import Suggest, choose
 from mbo_search.study.space.space import Space, finite_size, propose, staged_space
 from mbo_search.study.spec.reference_lr import LR_DIGITS
 from mbo_search.study.spec.schedule import Schedule, Stage
+from mbo_search.study.spec.sections.choices import LrShapeChoice, OptimizerChoice
+from mbo_search.study.spec.sections.stages import AtMostSpec
 from mbo_search.study.spec.segments import BudgetSteps, cut
-from mbo_search.study.spec.study import AtMostSpec, LrShapeChoice, OptimizerChoice
 from mbo_search.testing.runs import RandomSuggest
 from mbo_search.units import round_significant
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from mbo_search.data.built_in.corpora import open_corpus
 from mbo_search.data.prepare import prepare
 from mbo_search.data.progress import PrepareProgress
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 
 __all__ = ["main"]
 

@@ -40,7 +40,7 @@ from mbo_search.engine.searcher.searches import space_of_search
 from mbo_search.engine.tasks import TrialTask, nodes_of
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.study.spec.study import SearchSpec
+from mbo_search.study.spec.sections.searching import SearchSpec
 from mbo_search.study.study import Study
 from mbo_search.testing.runs import make_setup, make_study
 from mbo_search.trial.outcome import Boundary, CurveRow, TrialOutcome

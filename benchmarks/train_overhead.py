@@ -28,8 +28,9 @@ from mbo_search.data.windows import WindowRows
 from mbo_search.model.decoder import build_decoder
 from mbo_search.store.local import StageStore
 from mbo_search.study.spec.schedule import Schedule, Stage
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 from mbo_search.study.spec.segments import cut
-from mbo_search.study.spec.study import DataSpec, ModelSpec, TokenizerSpec
 from mbo_search.train.evaluation import evaluate
 from mbo_search.train.loop import StepContext, train_segment
 from mbo_search.train.saved_state import fresh_state, load_state, save_state

@@ -16,7 +16,7 @@ from mbo_search.results.records.records import Params, TrialRecord
 from mbo_search.results.statistics.paired import nats_of_percent
 from mbo_search.study.space.ladder import asked_space
 from mbo_search.study.space.space import Space, parameters
-from mbo_search.study.spec.study import ConfirmSpec
+from mbo_search.study.spec.sections.searching import ConfirmSpec
 from mbo_search.study.study import Study
 from mbo_search.train.setup.setup import TrainSetup
 

@@ -20,7 +20,7 @@ from mbo_search.advising.said import Said, number
 from mbo_search.advising.told import Told, ToldTrial, luck_of_rank
 from mbo_search.study.checks.written import shown
 from mbo_search.study.space.parameters import Parameter, Value
-from mbo_search.study.spec.study import Range
+from mbo_search.study.spec.sections.values import Range
 from mbo_search.units import round_significant
 
 _OUTER = 0.2

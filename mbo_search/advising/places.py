@@ -11,16 +11,9 @@ from mbo_search.study.space.dimensions.mixture import names_label
 from mbo_search.study.space.dimensions.table import DIMENSION_SPACES
 from mbo_search.study.space.parameters import Value
 from mbo_search.study.space.settings import set_label
-from mbo_search.study.spec.study import (
-    BlockSettings,
-    GroupSettings,
-    LrShapeChoice,
-    OptimizerChoice,
-    Range,
-    RelativeLr,
-    StageSpace,
-    Timescale,
-)
+from mbo_search.study.spec.sections.choices import LrShapeChoice, OptimizerChoice, RelativeLr, Timescale
+from mbo_search.study.spec.sections.stages import BlockSettings, GroupSettings, StageSpace
+from mbo_search.study.spec.sections.values import Range
 
 Offer = Range | tuple[Value, ...]
 """What a setting may be: a range, or choices."""

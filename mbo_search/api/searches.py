@@ -14,7 +14,7 @@ from mbo_search.api.runs import Run, Seams, load_run
 from mbo_search.api.studies import data_cache, default_run_folder, load_study, named_path
 from mbo_search.errors import Problem, UserError, command_line
 from mbo_search.extensions import ALLOW_CODE
-from mbo_search.study.spec.study import ConfirmSpec
+from mbo_search.study.spec.sections.searching import ConfirmSpec
 from mbo_search.study.study import Study
 from mbo_search.system.environment import process_environment
 from mbo_search.system.streams import lasting

@@ -30,7 +30,7 @@ from mbo_search.data.stored.document_files import DocumentFile, Record
 from mbo_search.data.stored.stored_documents import PieceTable, StoredDocuments
 from mbo_search.data.too_little import check_enough
 from mbo_search.errors import DataError, Problem
-from mbo_search.study.spec.study import DataSpec
+from mbo_search.study.spec.sections.data import DataSpec
 
 _MOST_PROBLEMS = 20
 

@@ -71,7 +71,7 @@ from mbo_search.data.tokenizer import (
 from mbo_search.data.tokenizing.fit import check_covered, check_known, sample_step
 from mbo_search.data.workers.pool import open_workers
 from mbo_search.errors import DataError, Problem
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 from mbo_search.system.files import fsync_file, fsync_folder, read_json, sha256_file, write_json
 
 METADATA = "card.json"

@@ -52,7 +52,7 @@ from mbo_search.data.token_files import (
 from mbo_search.data.tokenizer import Tokenizer
 from mbo_search.data.too_little import check_enough
 from mbo_search.errors import DataError, Problem
-from mbo_search.study.spec.study import DataSpec
+from mbo_search.study.spec.sections.data import DataSpec
 from mbo_search.system.files import read_json
 
 _HEADER_BYTES = 1024

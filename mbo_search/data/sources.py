@@ -30,7 +30,7 @@ from mbo_search.data.readers import (
 )
 from mbo_search.data.tokenizing.foreign_tokenizers import FROM_META_PKL
 from mbo_search.errors import DataError, Problem
-from mbo_search.study.spec.study import DataSpec
+from mbo_search.study.spec.sections.data import DataSpec
 from mbo_search.system.files import sha256_file
 from mbo_search.units import printable
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mbo_search.data.metadata import DedupMetadata, DropReason, Split
 from mbo_search.data.split import SMALLEST_LIMIT
 from mbo_search.errors import DataError, Problem
-from mbo_search.study.spec.study import DataSpec
+from mbo_search.study.spec.sections.data import DataSpec
 
 _FATES: dict[DropReason, str] = {
     "empty": "hold no text",

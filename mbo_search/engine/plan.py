@@ -40,8 +40,8 @@ from mbo_search.study.space.space import Space, parameters, propose, space_size,
 from mbo_search.study.spec.lr_shapes import lr_factor
 from mbo_search.study.spec.reference_lr import reference_reason
 from mbo_search.study.spec.schedule import Schedule
+from mbo_search.study.spec.sections.values import Numeric, Range
 from mbo_search.study.spec.segments import BudgetSteps, cut
-from mbo_search.study.spec.study import Numeric, Range
 from mbo_search.study.study import Study
 from mbo_search.train.setup.eval_text import cut_examples, validation_use
 from mbo_search.train.setup.memory import check_memory, count_weights

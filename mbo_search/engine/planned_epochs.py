@@ -8,7 +8,7 @@ from mbo_search.data.metadata import DataMetadata
 from mbo_search.study.space.axes import StageAxes
 from mbo_search.study.space.dimensions.mixture import share_ends
 from mbo_search.study.space.space import Space
-from mbo_search.study.spec.study import numbers_of
+from mbo_search.study.spec.sections.values import numbers_of
 
 
 def source_epochs(space: Space, metadata: DataMetadata) -> dict[str, tuple[float, float]]:

@@ -20,7 +20,7 @@ from mbo_search.model.decoder import Decoder, build_decoder
 from mbo_search.model.language_model import LanguageModel
 from mbo_search.model.llama import llama_config
 from mbo_search.model.own_module import OwnModel
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 from mbo_search.system.files import read_json, write_atomic, write_json
 
 WEIGHTS = "model.safetensors"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mbo_search.results.records.describe import describe_stage
 from mbo_search.study.files.schedule_file import ScheduleFile
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 from mbo_search.units import format_count
 
 

@@ -11,7 +11,7 @@ from mbo_search.export.training import Log, never_stop, no_log, setup_of_file, s
 from mbo_search.results.records.run_data import prepared_data
 from mbo_search.study.files.schedule_file import ScheduleFile
 from mbo_search.study.spec.base import Description
-from mbo_search.study.spec.study import TrainSpec
+from mbo_search.study.spec.sections.training import TrainSpec
 from mbo_search.study.study import Study
 from mbo_search.system.device import Precision
 from mbo_search.train.setup.setup import TrainSetup

@@ -13,8 +13,9 @@ from mbo_search.store.local import StageStore
 from mbo_search.study.checks.custom import refuse_unread_schedule
 from mbo_search.study.files.schedule_file import ScheduleFile, StudySections
 from mbo_search.study.spec.schedule import Schedule
+from mbo_search.study.spec.sections.choices import LrShapeChoice, OptimizerChoice
+from mbo_search.study.spec.sections.stages import StageSpace
 from mbo_search.study.spec.segments import passes_of, resolve_budget
-from mbo_search.study.spec.study import LrShapeChoice, OptimizerChoice, StageSpace
 from mbo_search.study.study import Study
 from mbo_search.train.execution.execute import execute
 from mbo_search.train.execution.path import schedule_path

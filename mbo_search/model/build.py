@@ -6,7 +6,7 @@ from mbo_search.model.decoder import build_decoder
 from mbo_search.model.language_model import LanguageModel
 from mbo_search.study.spec.fresh_models import ArchitectureSpec, OwnModule, OwnModuleSpec
 from mbo_search.study.spec.pretrained import PretrainedSpec
-from mbo_search.study.spec.study import AnyModel, ModelSpec, SizedModel
+from mbo_search.study.spec.sections.model import AnyModel, ModelSpec, SizedModel
 
 
 def sized_model(spec: AnyModel, vocab_size: int) -> SizedModel:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mbo_search.model.language_model import LanguageModel
 from mbo_search.model.size import head_width, mlp_width
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 
 RMS_EPS = 1.0e-6
 ROPE_THETA = 10_000.0

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.network_facts import ModelObjective
-from mbo_search.study.spec.study import SizedModel
+from mbo_search.study.spec.sections.model import SizedModel
 
 _DROPOUT = re.compile(r"(?:^|_)dropout(?:_p|_prob|_rate)?$")
 """Attributes of layers of `transformers` that have a probability in place of a dropout module."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mbo_search.model.decoder import RMS_EPS, ROPE_THETA, init_deviation
 from mbo_search.model.size import head_width, mlp_width
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 
 
 def llama_config(spec: ModelSpec, vocab_size: int) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mbo_search.study.spec.foreign.runner import ForeignModel
 from mbo_search.study.spec.network_facts import NetworkFacts
-from mbo_search.study.spec.study import ModelSpec, SizedModel
+from mbo_search.study.spec.sections.model import ModelSpec, SizedModel
 
 MLP_MULTIPLE = 32
 """The inner width of the SwiGLU is rounded up to a multiple of this."""

@@ -17,7 +17,9 @@ from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.foreign.custom import CustomChoice, first_value
 from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.schedule import LORA, LrShape, Schedule, Stage
-from mbo_search.study.spec.study import Numeric, Range, StudySpec, Timescale
+from mbo_search.study.spec.sections.choices import Timescale
+from mbo_search.study.spec.sections.values import Numeric, Range
+from mbo_search.study.spec.study import StudySpec
 
 _WEIGHT_DECAY = 0.1
 _CLIP_NORM = 1.0

@@ -11,7 +11,9 @@ from mbo_search.export.exporters import EXPORTERS, ExporterDefinition
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.files.schedule_file import Provenance, ScheduleFile, StudySections, parse_schedule_file
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
-from mbo_search.study.spec.study import BudgetSpec, DataSpec, EvaluationSpec, ModelSpec, TrainSpec
+from mbo_search.study.spec.sections.data import DataSpec
+from mbo_search.study.spec.sections.model import ModelSpec
+from mbo_search.study.spec.sections.training import BudgetSpec, EvaluationSpec, TrainSpec
 from mbo_search.testing.definitions import check_definition
 
 

@@ -16,7 +16,7 @@ from mbo_search.optim.staged import StageOptimizer, build_optimizer
 from mbo_search.optim.state import OptimizerState
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.schedule import Stage
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 
 VOCAB = 40
 BUDGET_STEPS = 60

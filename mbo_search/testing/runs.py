@@ -28,21 +28,13 @@ from mbo_search.study.space.space import Space, propose
 from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.schedule import Schedule
+from mbo_search.study.spec.sections.choices import LrShapeChoice, OptimizerChoice, RegularizerChoice, RelativeLr
+from mbo_search.study.spec.sections.data import DataSpec
+from mbo_search.study.spec.sections.model import ModelSpec
+from mbo_search.study.spec.sections.stages import StageDefaults, StageSpace
+from mbo_search.study.spec.sections.training import BudgetSpec, EvaluationSpec, TrainSpec
+from mbo_search.study.spec.sections.values import Range
 from mbo_search.study.spec.segments import BudgetSteps, Segment, cut
-from mbo_search.study.spec.study import (
-    BudgetSpec,
-    DataSpec,
-    EvaluationSpec,
-    LrShapeChoice,
-    ModelSpec,
-    OptimizerChoice,
-    Range,
-    RegularizerChoice,
-    RelativeLr,
-    StageDefaults,
-    StageSpace,
-    TrainSpec,
-)
 from mbo_search.study.study import Study
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.trial.cost import Cost

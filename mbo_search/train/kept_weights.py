@@ -18,7 +18,7 @@ from mbo_search.model.blocks import block_of
 from mbo_search.model.language_model import LanguageModel
 from mbo_search.study.spec.pretrained import PretrainedModel
 from mbo_search.study.spec.schedule import LORA
-from mbo_search.study.spec.study import SizedModel
+from mbo_search.study.spec.sections.model import SizedModel
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of tensors by name, known before any memory is taken for them."""

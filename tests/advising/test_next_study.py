@@ -13,7 +13,7 @@ from mbo_search.study.files.study_file import load_study, parse_study
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.space.ladder import asked_space
 from mbo_search.study.space.space import parameters
-from mbo_search.study.spec.study import Range
+from mbo_search.study.spec.sections.values import Range
 
 WHY = Said(name="no_key")
 

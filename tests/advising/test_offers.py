@@ -6,7 +6,7 @@ import pytest
 
 from mbo_search.advising.offers import new_offers
 from mbo_search.study.space.parameters import Parameter
-from mbo_search.study.spec.study import Range
+from mbo_search.study.spec.sections.values import Range
 from tests.advising.world import told_of
 
 OPTIMIZER = Parameter(name="stage/0/optimizer", choices=("good", "bad"))

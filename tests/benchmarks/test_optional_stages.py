@@ -12,7 +12,7 @@ import pytest
 
 from mbo_search.engine.simulation.simulate import Simulation, simulate
 from mbo_search.engine.simulation.stage_table import StageTable
-from mbo_search.study.spec.study import AtMostSpec
+from mbo_search.study.spec.sections.stages import AtMostSpec
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 OPTIONS = (

@@ -16,7 +16,7 @@ from mbo_search.data.prepare import prepare
 from mbo_search.data.token_files import document_ends
 from mbo_search.data.windows import evaluation_windows
 from mbo_search.errors import DataError
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 from mbo_search.train.setup.eval_text import evaluation_windows_of, validation_use
 
 EOS = 0

@@ -21,7 +21,7 @@ from mbo_search.data.metadata import DataMetadata
 from mbo_search.data.prepare import PreparedData, load_prepared, prepare
 from mbo_search.data.windows import WindowRows, evaluation_windows
 from mbo_search.errors import DataError
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 
 SPLITS = ("train", "validation", "test")
 BYTES = TokenizerSpec(kind="bytes")

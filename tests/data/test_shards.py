@@ -13,7 +13,7 @@ from mbo_search.data.prepare import prepare
 from mbo_search.data.shards import open_shard
 from mbo_search.data.tokenizer import save_byte_tokenizer
 from mbo_search.errors import DataError
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 
 EOS = 256
 BYTES = TokenizerSpec(kind="bytes")

@@ -9,7 +9,7 @@ import pytest
 from mbo_search.data.metadata import MOST_NAMES
 from mbo_search.data.sources import resolve_sources
 from mbo_search.errors import DataError
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from mbo_search.engine.tasks import (
 from mbo_search.results.evidence.champions import champions, contenders
 from mbo_search.results.evidence.requested import requested_tokens
 from mbo_search.results.records.schedule_groups import group_by_schedule
-from mbo_search.study.spec.study import ConfirmSpec
+from mbo_search.study.spec.sections.searching import ConfirmSpec
 from mbo_search.testing.studies import tiny_study
 from tests.helpers.toy_world import BUDGET
 

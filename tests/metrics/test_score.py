@@ -13,7 +13,7 @@ from mbo_search.metrics.score import ScoringPlan, TaskExample, score
 from mbo_search.model.generation import GenerationLimits
 from mbo_search.model.language_model import LanguageModel
 from mbo_search.study.catalogue.metrics import METRICS
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 
 END = 0
 WORDS = ["", "one", "two", "three", "four", "five", "six", "seven"]

@@ -20,7 +20,7 @@ from mbo_search.model.language_model import set_dropout
 from mbo_search.optim.groups import partition_parameters
 from mbo_search.study.spec.adapters import Adapter
 from mbo_search.study.spec.pretrained import PretrainedSpec
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 from mbo_search.testing.pretrained import MASKED_ARCHITECTURES, write_pretrained
 from tests.train.builder import make_stage
 

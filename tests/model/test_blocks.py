@@ -6,7 +6,7 @@ import pytest
 from mbo_search.errors import StudyError
 from mbo_search.model.blocks import block_of, set_trainable, trainable_names
 from mbo_search.model.decoder import build_decoder
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 
 
 def model_of(tied=True):

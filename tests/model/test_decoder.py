@@ -11,7 +11,7 @@ from mbo_search.model.decoder import build_decoder
 from mbo_search.model.language_model import set_dropout
 from mbo_search.model.llama import llama_config
 from mbo_search.model.size import num_parameters
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 
 VOCAB = 96
 

@@ -11,7 +11,7 @@ from mbo_search.model.generation import GenerationLimits, generate_answers
 from mbo_search.model.hub import HubModel
 from mbo_search.model.language_model import LanguageModel
 from mbo_search.study.spec.pretrained import PretrainedSpec
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 from mbo_search.testing.pretrained import write_pretrained
 
 VOCAB_SIZE = 260

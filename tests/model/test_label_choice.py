@@ -8,7 +8,7 @@ import torch
 from mbo_search.model.build import build_model
 from mbo_search.model.decoder import Decoder
 from mbo_search.model.label_choice import choose_labels
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 
 END = 0
 VOCAB_SIZE = 12

@@ -11,7 +11,7 @@ from mbo_search.errors import StudyError
 from mbo_search.model.build import build_model, sized_model
 from mbo_search.model.language_model import recompute_layers, set_dropout
 from mbo_search.study.spec.pretrained import PretrainedSpec
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 from mbo_search.testing.pretrained import ARCHITECTURES, MASKED_ARCHITECTURES, write_pretrained
 
 VOCAB_SIZE = 257

@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mbo_search.model.decoder import build_decoder
 from mbo_search.model.size import flops_per_token, mlp_width, num_parameters
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 
 
 @pytest.mark.parametrize("width", [8, 96, 100, 128, 768, 4096])

@@ -8,7 +8,7 @@ from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.verdict.next_step import Situation
 from mbo_search.study.spec.rungs import RUNGS
 from mbo_search.study.spec.schedule import Regularizer, Schedule, Stage
-from mbo_search.study.spec.study import ConfirmSpec
+from mbo_search.study.spec.sections.searching import ConfirmSpec
 
 SEARCH_OF = {"untuned": "baseline", "tuned": "tuned", "shape": "shape", "settings": "settings", "switch": "staged"}
 SCALE = "at 0.43 M parameters, 0.1 M tokens"

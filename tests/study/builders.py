@@ -5,16 +5,12 @@ from __future__ import annotations
 from mbo_search.study.catalogue.lr_shapes import LR_SHAPES
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.schedule import LrShape, Schedule, Stage
+from mbo_search.study.spec.sections.choices import LrShapeChoice, OptimizerChoice
+from mbo_search.study.spec.sections.data import DataSpec
+from mbo_search.study.spec.sections.model import ModelSpec
+from mbo_search.study.spec.sections.stages import StageSpace
+from mbo_search.study.spec.sections.training import BudgetSpec, TrainSpec
 from mbo_search.study.spec.segments import BudgetSteps
-from mbo_search.study.spec.study import (
-    BudgetSpec,
-    DataSpec,
-    LrShapeChoice,
-    ModelSpec,
-    OptimizerChoice,
-    StageSpace,
-    TrainSpec,
-)
 from mbo_search.study.study import Study
 
 BUDGET = BudgetSteps(num_segments=20, steps_per_segment=10, batch_tokens=64)

@@ -10,26 +10,14 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.space.defaults import with_defaults
 from mbo_search.study.spec.foreign.custom import CustomRange
-from mbo_search.study.spec.study import (
-    BudgetSpec,
-    ConfirmSpec,
-    ControlSpec,
-    DataSpec,
-    EvaluationSpec,
-    LrShapeChoice,
-    ModelSpec,
-    OptimizerChoice,
-    Range,
-    RegularizerChoice,
-    RelativeLr,
-    ResourcesSpec,
-    SearchSpec,
-    StageDefaults,
-    StageSpace,
-    StoreSpec,
-    TokenizerSpec,
-    TrainSpec,
-)
+from mbo_search.study.spec.sections.choices import LrShapeChoice, OptimizerChoice, RegularizerChoice, RelativeLr
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.model import ModelSpec
+from mbo_search.study.spec.sections.running import ResourcesSpec, StoreSpec
+from mbo_search.study.spec.sections.searching import ConfirmSpec, ControlSpec, SearchSpec
+from mbo_search.study.spec.sections.stages import StageDefaults, StageSpace
+from mbo_search.study.spec.sections.training import BudgetSpec, EvaluationSpec, TrainSpec
+from mbo_search.study.spec.sections.values import Range
 from mbo_search.study.study import Study
 
 SMALL = """\

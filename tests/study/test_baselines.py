@@ -12,8 +12,10 @@ from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.files.study_file import load_study
 from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.reference_lr import reference_lr
+from mbo_search.study.spec.sections.model import ModelSpec
+from mbo_search.study.spec.sections.stages import StageDefaults
+from mbo_search.study.spec.sections.values import Range
 from mbo_search.study.spec.segments import cut
-from mbo_search.study.spec.study import ModelSpec, Range, StageDefaults
 from tests.study.builders import stage_space, study
 from tests.study.studies import SMALL
 

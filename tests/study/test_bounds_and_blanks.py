@@ -10,7 +10,7 @@ from mbo_search.errors import StudyError
 from mbo_search.study.examples import example_path
 from mbo_search.study.files.long_form import study_mapping
 from mbo_search.study.files.study_file import load_study, parse_study
-from mbo_search.study.spec.study import StageDefaults
+from mbo_search.study.spec.sections.stages import StageDefaults
 from tests.study.files.test_inherited import BARE
 
 QUICKSTART = example_path("quickstart")

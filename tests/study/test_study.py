@@ -13,19 +13,13 @@ from ruamel.yaml import YAML
 from mbo_search.errors import StudyError
 from mbo_search.study.examples import example_names, example_path
 from mbo_search.study.files.study_file import dump_study, load_study, parse_study
-from mbo_search.study.spec.study import (
-    BudgetSpec,
-    ControlSpec,
-    DataSpec,
-    LrShapeChoice,
-    ModelSpec,
-    OptimizerChoice,
-    Range,
-    RegularizerChoice,
-    RelativeLr,
-    StageSpace,
-    TrainSpec,
-)
+from mbo_search.study.spec.sections.choices import LrShapeChoice, OptimizerChoice, RegularizerChoice, RelativeLr
+from mbo_search.study.spec.sections.data import DataSpec
+from mbo_search.study.spec.sections.model import ModelSpec
+from mbo_search.study.spec.sections.searching import ControlSpec
+from mbo_search.study.spec.sections.stages import StageSpace
+from mbo_search.study.spec.sections.training import BudgetSpec, TrainSpec
+from mbo_search.study.spec.sections.values import Range
 from mbo_search.study.study import Study
 from tests.helpers.damage import changed_somewhere
 from tests.study.studies import SMALL, studies

@@ -11,7 +11,8 @@ import torch
 from mbo_search.data.prepare import PreparedData, prepare
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule, Stage
-from mbo_search.study.spec.study import DataSpec, ModelSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 from mbo_search.train.execution.path import SchedulePath, schedule_path
 from mbo_search.train.setup.eval_text import evaluation_windows_of
 from mbo_search.train.setup.resolve import numerics_here

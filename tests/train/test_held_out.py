@@ -17,7 +17,7 @@ from mbo_search.data.prepare import PreparedData, prepare
 from mbo_search.data.windows import WindowRows, windows_at
 from mbo_search.errors import DataError, TrialError
 from mbo_search.model.decoder import Decoder, build_decoder
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 from mbo_search.train.evaluation import evaluate
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.held_out import JudgedLosses, evaluate_held_out, judge

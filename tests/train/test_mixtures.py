@@ -10,8 +10,8 @@ import pytest
 
 from mbo_search.data.prepare import PreparedData, prepare
 from mbo_search.study.spec.schedule import Schedule
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 from mbo_search.study.spec.segments import cut
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.reading import epochs_by_source, tokens_by_source
 from mbo_search.train.setup.eval_text import training_stream

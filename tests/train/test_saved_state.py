@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from mbo_search.data.prepare import PreparedData
 from mbo_search.data.windows import WindowRows
 from mbo_search.errors import StoreError
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 from mbo_search.train.evaluation import evaluate
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.saved_state import load_model, load_state, save_state

@@ -9,7 +9,7 @@ import pytest
 
 from mbo_search.data.prepare import PreparedData, prepare
 from mbo_search.study.spec.generate import GenerateSpec
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 from mbo_search.study.spec.task import TaskSpec
 from mbo_search.train.saved_state import load_model
 from mbo_search.train.scoring import score_model, score_state

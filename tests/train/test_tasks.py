@@ -12,7 +12,7 @@ import torch
 from mbo_search.data.batches import IGNORED
 from mbo_search.data.prepare import PreparedData, prepare
 from mbo_search.study.spec.schedule import Regularizer
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 from mbo_search.study.spec.task import TaskSpec
 from mbo_search.train.evaluation import evaluate
 from mbo_search.train.held_out import judge

@@ -20,7 +20,7 @@ from mbo_search.data.metadata import (
     Split,
 )
 from mbo_search.study.spec.base import Description, without_empty, without_unset
-from mbo_search.study.spec.study import DataSpec
+from mbo_search.study.spec.sections.data import DataSpec
 
 WORTH_A_WARNING = 0.2
 """Share of the documents, files or text whose loss nobody should have to look for."""

@@ -21,7 +21,7 @@ from mbo_search.data.tasks.asking import examples, with_task_keys
 from mbo_search.data.tasks.chats import ChatTemplate
 from mbo_search.data.too_little import check_enough
 from mbo_search.errors import DataError, Problem
-from mbo_search.study.spec.study import DataSpec
+from mbo_search.study.spec.sections.data import DataSpec
 from mbo_search.study.spec.task import TaskSpec
 
 MOST_LABELS = 1000

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from mbo_search.data.metadata import Split, SplitMetadata
 from mbo_search.data.tokenizer import Tokenizer
 from mbo_search.errors import DataError, Problem
-from mbo_search.study.spec.study import TokenizerSpec
+from mbo_search.study.spec.sections.data import TokenizerSpec
 
 MOST_UNKNOWN = 0.05
 """Largest share of a split's tokens that may be unknown, and of its characters that may have no token at all."""

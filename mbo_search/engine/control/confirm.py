@@ -19,8 +19,8 @@ from mbo_search.study.space.ladder import question_of, rungs_of
 from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.rungs import Rung
 from mbo_search.study.spec.schedule import Schedule
+from mbo_search.study.spec.sections.searching import ConfirmSpec
 from mbo_search.study.spec.segments import BudgetSteps, scaled_budget, scaled_segment_steps
-from mbo_search.study.spec.study import ConfirmSpec
 from mbo_search.study.study import Study
 
 TOKEN_MULTIPLES = (0.8, 1.25)

@@ -19,7 +19,7 @@ from mbo_search.engine.tasks import TrialTask
 from mbo_search.results.evidence.noise import paired_noise
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.results.records.schedule_groups import group_by_schedule
-from mbo_search.study.spec.study import SearchSpec
+from mbo_search.study.spec.sections.searching import SearchSpec
 
 PATIENCE = 5
 """Proposals in a row that expect less than the resolution before the search ends."""

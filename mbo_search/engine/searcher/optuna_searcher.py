@@ -25,7 +25,7 @@ from mbo_search.engine.tree.history import TrainedStages
 from mbo_search.errors import Problem, RunDirectoryError, StudyError
 from mbo_search.results.records.records import TrialRecord
 from mbo_search.study.spec.schedule import Schedule
-from mbo_search.study.spec.study import Objective
+from mbo_search.study.spec.sections.searching import Objective
 
 
 def open_study(database: Path, name: str, num_objectives: int = 1) -> optuna.Study:

@@ -26,7 +26,7 @@ from mbo_search.errors import Problem, RunDirectoryError
 from mbo_search.results.ranking.pareto import objective_values
 from mbo_search.results.records.fitness import LOSS
 from mbo_search.results.records.records import Params, TrialRecord
-from mbo_search.study.spec.study import Objective
+from mbo_search.study.spec.sections.searching import Objective
 from mbo_search.trial.outcome import BAD_REGION
 
 _LOGGER = logging.getLogger(__name__)

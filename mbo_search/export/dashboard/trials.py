@@ -26,7 +26,7 @@ from mbo_search.results.records.describe import describe_schedule
 from mbo_search.results.records.optional_stats import perplexity_or_none
 from mbo_search.results.records.records import Arm, TrialRecord, TrialSpec
 from mbo_search.study.spec.rungs import Rung
-from mbo_search.study.spec.study import Objective
+from mbo_search.study.spec.sections.searching import Objective
 from mbo_search.trial.outcome import BAD_REGION
 
 Attribute = float | int | str

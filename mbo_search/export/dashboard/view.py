@@ -26,7 +26,7 @@ from mbo_search.results.records.schedule_groups import group_by_schedule
 from mbo_search.study.catalogue.metrics import METRICS
 from mbo_search.study.files.study_file import dump_study
 from mbo_search.study.spec.reference_lr import reference_lrs
-from mbo_search.study.spec.study import Objective
+from mbo_search.study.spec.sections.searching import Objective
 from mbo_search.study.study import Study
 
 METRIC_NAMES: Mapping[Objective, str] = MappingProxyType(

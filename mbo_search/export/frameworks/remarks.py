@@ -14,7 +14,7 @@ from mbo_search.study.spec.dimensions.table import dimensions_set
 from mbo_search.study.spec.fresh_models import OwnModule
 from mbo_search.study.spec.lr_shapes import averages_weights
 from mbo_search.study.spec.schedule import Stage
-from mbo_search.study.spec.study import ModelSpec, SizedModel
+from mbo_search.study.spec.sections.model import ModelSpec, SizedModel
 
 _OPTIMIZERS = frozenset((*CARRIED, "soap", "ademamix", "sf_adamw"))
 

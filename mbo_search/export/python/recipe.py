@@ -10,8 +10,8 @@ from typing import Any
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.files.schedule_file import ScheduleFile
 from mbo_search.study.spec.schedule import Stage
+from mbo_search.study.spec.sections.model import ModelSpec
 from mbo_search.study.spec.segments import Segment, cut
-from mbo_search.study.spec.study import ModelSpec
 from mbo_search.train.setup.setup import TrainSetup
 
 _REST_LR = "aux_lr_ratio"

@@ -16,7 +16,7 @@ from mbo_search.export.python.program import program
 from mbo_search.export.python.recipe import MEASURED_ONLY, Recipe, recipe_of
 from mbo_search.export.request import ExportRequest, Written
 from mbo_search.study.spec.dimensions.table import dimensions_set
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 from mbo_search.system.files import write_atomic
 from mbo_search.train.setup.setup import RUNNER, TrainSetup
 

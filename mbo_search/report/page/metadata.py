@@ -12,7 +12,7 @@ from mbo_search.study.spec.budget import charged_steps
 from mbo_search.study.spec.foreign.runner import RunnerSpec
 from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
-from mbo_search.study.spec.study import SizedModel
+from mbo_search.study.spec.sections.model import SizedModel
 from mbo_search.units import format_count
 
 Facts = list[tuple[str, str]]

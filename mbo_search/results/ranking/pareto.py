@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from mbo_search.results.evidence.ranking_values import RankedTrial
 from mbo_search.results.records.fitness import LOSS, fitness, minimized, ranked_by
 from mbo_search.results.records.records import TrialRecord
-from mbo_search.study.spec.study import Objective
+from mbo_search.study.spec.sections.searching import Objective
 
 
 def objective_values(record: TrialRecord, objectives: Sequence[Objective]) -> tuple[float, ...] | None:

@@ -33,7 +33,7 @@ from mbo_search.results.verdict.metric_sentences import LEFT_OUT
 from mbo_search.results.verdict.metric_verdict import make_metric_verdict
 from mbo_search.results.verdict.next_step import Situation
 from mbo_search.results.verdict.verdict import Evidence, make_verdict
-from mbo_search.study.spec.study import ConfirmSpec, Objective
+from mbo_search.study.spec.sections.searching import ConfirmSpec, Objective
 
 _LARGEST = 1e100
 _NOWHERE = Situation(directory="DIR", sibling="DIR-2")

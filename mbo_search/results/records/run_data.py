@@ -16,7 +16,7 @@ from mbo_search.errors import DataError, Problem, RunDirectoryError, command_lin
 from mbo_search.results.records.hostile_files import read_description
 from mbo_search.results.records.run_directory import RunDirectory
 from mbo_search.study.spec.foreign.runner import RunnerSpec
-from mbo_search.study.spec.study import DataSpec
+from mbo_search.study.spec.sections.data import DataSpec
 from mbo_search.study.study import Study
 from mbo_search.system.files import write_json
 from mbo_search.train.setup.setup import TrainSetup

@@ -12,7 +12,8 @@ from mbo_search.results.evidence.ladder import LadderContext
 from mbo_search.results.statistics.paired import FEWEST_SEEDS
 from mbo_search.results.verdict.findings import Findings
 from mbo_search.study.space.defaults import stage_with_defaults
-from mbo_search.study.spec.study import Numeric, Range, RelativeLr, numbers_of
+from mbo_search.study.spec.sections.choices import RelativeLr
+from mbo_search.study.spec.sections.values import Numeric, Range, numbers_of
 from mbo_search.study.study import Study
 from mbo_search.units import format_count
 

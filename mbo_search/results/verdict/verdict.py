@@ -25,7 +25,7 @@ from mbo_search.results.verdict.findings import Findings
 from mbo_search.results.verdict.next_step import Situation, next_step
 from mbo_search.results.verdict.outlook import outlook_of
 from mbo_search.results.verdict.sentences import details, headline, ladder_sentence
-from mbo_search.study.spec.study import ConfirmSpec
+from mbo_search.study.spec.sections.searching import ConfirmSpec
 
 _SAME_SPEED = 0.05
 """Share by which seconds per token may differ before the result at equal seconds is given."""

@@ -17,19 +17,10 @@ from mbo_search.study.space.optional import may_be_first
 from mbo_search.study.spec.adapters import LoraSpec
 from mbo_search.study.spec.network_facts import ModelDescription
 from mbo_search.study.spec.schedule import LORA
-from mbo_search.study.spec.study import (
-    HparamSpace,
-    HparamValue,
-    Numeric,
-    Range,
-    RegularizerChoice,
-    RelativeLr,
-    StageDefaults,
-    StudySpec,
-    Timescale,
-    is_numeric,
-    numbers_of,
-)
+from mbo_search.study.spec.sections.choices import RegularizerChoice, RelativeLr, Timescale
+from mbo_search.study.spec.sections.stages import StageDefaults
+from mbo_search.study.spec.sections.values import HparamSpace, HparamValue, Numeric, Range, is_numeric, numbers_of
+from mbo_search.study.spec.study import StudySpec
 
 MOST_LR = 1e15
 """Largest learning rate, factor, weight decay and gradient norm: far beyond use, and far from overflow."""

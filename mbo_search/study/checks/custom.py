@@ -18,7 +18,8 @@ from mbo_search.study.spec.foreign.custom import (
     values_of,
 )
 from mbo_search.study.spec.schedule import Schedule, Stage
-from mbo_search.study.spec.study import StageSpace, StudySpec
+from mbo_search.study.spec.sections.stages import StageSpace
+from mbo_search.study.spec.study import StudySpec
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _OURS = frozenset({*StageSpace.model_fields, *Stage.model_fields, "seed"}) - {"custom"}

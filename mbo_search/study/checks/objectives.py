@@ -9,7 +9,8 @@ from mbo_search.study.catalogue.metrics import METRICS
 from mbo_search.study.catalogue.searchers import SEARCHERS
 from mbo_search.study.catalogue.suggestions import nearest_hint
 from mbo_search.study.checks.choices import unknown_name
-from mbo_search.study.spec.study import SearchSpec, StudySpec
+from mbo_search.study.spec.sections.searching import SearchSpec
+from mbo_search.study.spec.study import StudySpec
 
 _KEY = "search.objectives"
 _OBJECTIVES = ("loss", "seconds", *METRICS)

@@ -9,7 +9,9 @@ from mbo_search.study.checks.stages.averages import written_averages
 from mbo_search.study.spec.budget import charged_twice
 from mbo_search.study.spec.dimensions.table import dimensions_set
 from mbo_search.study.spec.foreign.runner import ForeignModel
-from mbo_search.study.spec.study import EvaluationSpec, ForeignText, StudySpec, TrainSpec
+from mbo_search.study.spec.sections.data import ForeignText
+from mbo_search.study.spec.sections.training import EvaluationSpec, TrainSpec
+from mbo_search.study.spec.study import StudySpec
 
 _OF_WHOLE_SCHEDULES = ("tpe", "random", "gp", "grid")
 _HINT = "put what your trainer is to know of it under `custom`"

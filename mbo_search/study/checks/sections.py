@@ -14,7 +14,8 @@ from mbo_search.study.checks.written import shown
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.space.ladder import question_of, top_rung
 from mbo_search.study.spec.rungs import RUNGS
-from mbo_search.study.spec.study import ModelSpec, StudySpec
+from mbo_search.study.spec.sections.model import ModelSpec
+from mbo_search.study.spec.study import StudySpec
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 

@@ -19,17 +19,11 @@ from mbo_search.study.space.settings import hparam_values
 from mbo_search.study.spec.annealing import LAST_FACTOR, SHORTEST_DECAY, decay_share, is_annealed, last_factor
 from mbo_search.study.spec.budget import coarsest_budget, study_budget
 from mbo_search.study.spec.schedule import LrShape
+from mbo_search.study.spec.sections.choices import LrShapeChoice
+from mbo_search.study.spec.sections.stages import StageSpace
+from mbo_search.study.spec.sections.values import HparamValue, Numeric, Range, is_numeric, numbers_of
 from mbo_search.study.spec.segments import BudgetSteps
-from mbo_search.study.spec.study import (
-    HparamValue,
-    LrShapeChoice,
-    Numeric,
-    Range,
-    StageSpace,
-    StudySpec,
-    is_numeric,
-    numbers_of,
-)
+from mbo_search.study.spec.study import StudySpec
 
 
 def check_grid(study: StudySpec) -> Iterator[Problem]:

@@ -8,7 +8,8 @@ from mbo_search.errors import Problem
 from mbo_search.study.catalogue.entries import CorpusInfo
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.catalogue.suggestions import nearest_hint
-from mbo_search.study.spec.study import DataSpec, StudySpec
+from mbo_search.study.spec.sections.data import DataSpec
+from mbo_search.study.spec.study import StudySpec
 from mbo_search.study.spec.task import FORMS, TaskSpec
 
 _FORMS = "prompt and completion, or messages, or text and label"

@@ -14,7 +14,7 @@ from mbo_search.study.catalogue.suggestions import nearest_hint, nearest_name
 from mbo_search.study.checks.key_paths import Loc, Place, find
 from mbo_search.study.checks.written import shown
 from mbo_search.study.spec import forms
-from mbo_search.study.spec.study import ModelSpec
+from mbo_search.study.spec.sections.model import ModelSpec
 
 
 def type_problems(data: object, error: ValidationError, model: type[BaseModel]) -> Mapping[Loc, Problem | None]:

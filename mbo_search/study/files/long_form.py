@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mbo_search.study.spec.forms import is_long
-from mbo_search.study.spec.study import StageDefaults, StageSpace, StudySpec
+from mbo_search.study.spec.sections.stages import StageDefaults, StageSpace
+from mbo_search.study.spec.study import StudySpec
 
 Plain = object
 

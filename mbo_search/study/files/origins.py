@@ -12,7 +12,8 @@ from mbo_search.study.files.overrides import OVERRIDE
 from mbo_search.study.files.yaml_document import YamlDocument
 from mbo_search.study.spec.dimensions.table import STAGE_DIMENSIONS
 from mbo_search.study.spec.forms import PRESET_NUMBERS
-from mbo_search.study.spec.study import AtMostSpec, StageDefaults, StudySpec
+from mbo_search.study.spec.sections.stages import AtMostSpec, StageDefaults
+from mbo_search.study.spec.study import StudySpec
 
 Origin = Literal["file", "--set", "default", "stage_defaults"]
 

@@ -9,7 +9,8 @@ from typing import Protocol
 from mbo_search.errors import Problem, StudyError
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.spec.foreign.runner import RunnerSpec
-from mbo_search.study.spec.study import AnyModel, DataSpec
+from mbo_search.study.spec.sections.data import DataSpec
+from mbo_search.study.spec.sections.model import AnyModel
 from mbo_search.units import printable
 
 

@@ -37,16 +37,10 @@ from mbo_search.study.files.yaml_dump import dump_yaml
 from mbo_search.study.spec.base import Description, without_empty
 from mbo_search.study.spec.foreign.runner import ForeignModel, RunnerSpec
 from mbo_search.study.spec.schedule import BLOCK_KINDS, LrShape, Schedule, Stage
-from mbo_search.study.spec.study import (
-    AnyModel,
-    BudgetSpec,
-    DataSpec,
-    EvaluationSpec,
-    ForeignText,
-    StudySpec,
-    TrainSpec,
-    with_foreign_sections,
-)
+from mbo_search.study.spec.sections.data import DataSpec, ForeignText
+from mbo_search.study.spec.sections.model import AnyModel
+from mbo_search.study.spec.sections.training import BudgetSpec, EvaluationSpec, TrainSpec
+from mbo_search.study.spec.study import StudySpec, with_foreign_sections
 
 
 class StudySections(Description):

@@ -21,7 +21,8 @@ from mbo_search.study.files.overrides import with_overrides
 from mbo_search.study.files.read_text import read_text
 from mbo_search.study.files.yaml_document import YamlDocument, read_document
 from mbo_search.study.files.yaml_dump import dump_yaml
-from mbo_search.study.spec.study import StageDefaults, StudySpec
+from mbo_search.study.spec.sections.stages import StageDefaults
+from mbo_search.study.spec.study import StudySpec
 from mbo_search.study.study import Study
 
 

@@ -27,13 +27,8 @@ from mbo_search.study.space.settings import (
 )
 from mbo_search.study.spec.adapters import LoraSpec
 from mbo_search.study.spec.schedule import HandOver
-from mbo_search.study.spec.study import (
-    LrShapeChoice,
-    Numeric,
-    OptimizerChoice,
-    Range,
-    numbers_of,
-)
+from mbo_search.study.spec.sections.choices import LrShapeChoice, OptimizerChoice
+from mbo_search.study.spec.sections.values import Numeric, Range, numbers_of
 
 AbsoluteLr = Mapping[str, Numeric]
 """Peak learning rate by optimizer."""

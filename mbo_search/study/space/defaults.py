@@ -10,16 +10,12 @@ from typing import TypeVar
 from mbo_search.study.space.optional import may_be_first
 from mbo_search.study.spec.foreign.custom import CustomChoice
 from mbo_search.study.spec.schedule import LORA
-from mbo_search.study.spec.study import (
-    DataSpec,
-    LrShapeChoice,
-    Range,
-    RelativeLr,
-    SearchSpec,
-    StageDefaults,
-    StageSpace,
-    StudySpec,
-)
+from mbo_search.study.spec.sections.choices import LrShapeChoice, RelativeLr
+from mbo_search.study.spec.sections.data import DataSpec
+from mbo_search.study.spec.sections.searching import SearchSpec
+from mbo_search.study.spec.sections.stages import StageDefaults, StageSpace
+from mbo_search.study.spec.sections.values import Range
+from mbo_search.study.spec.study import StudySpec
 
 _S = TypeVar("_S", bound=StudySpec)
 

@@ -36,8 +36,10 @@ from mbo_search.study.spec.annealing import is_annealed
 from mbo_search.study.spec.budget import coarsest_budget
 from mbo_search.study.spec.rungs import RUNGS, Rung, rungs_below
 from mbo_search.study.spec.schedule import LrShape
+from mbo_search.study.spec.sections.choices import LrShapeChoice, OptimizerChoice
+from mbo_search.study.spec.sections.values import Numeric
 from mbo_search.study.spec.segments import BudgetSteps
-from mbo_search.study.spec.study import LrShapeChoice, Numeric, OptimizerChoice, StudySpec
+from mbo_search.study.spec.study import StudySpec
 
 LowerSearch = Literal["tuned", "line", "shape", "settings"]
 """A search among the opponents of a study's question."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mbo_search.study.spec.study import Numeric, StudySpec, numbers_of
+from mbo_search.study.spec.sections.values import Numeric, numbers_of
+from mbo_search.study.spec.study import StudySpec
 
 
 def may_be_left_out(share: Numeric | str | None) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from mbo_search.study.spec.study import Range
+from mbo_search.study.spec.sections.values import Range
 from mbo_search.units import round_significant
 
 Value = str | float

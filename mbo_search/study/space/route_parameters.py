@@ -16,7 +16,7 @@ from mbo_search.study.space.axes import StageAxes, stage_parameters
 from mbo_search.study.space.parameters import Condition, Declaration, Derived, Parameter, Value, numeric_parameter
 from mbo_search.study.space.routes import Routes, StageOffers, Used, with_one_optimizer
 from mbo_search.study.space.tied import NOTHING, Tied
-from mbo_search.study.spec.study import AtMostSpec
+from mbo_search.study.spec.sections.stages import AtMostSpec
 
 NO_LIMITS = AtMostSpec()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from mbo_search.study.catalogue.hand_over import can_carry
 from mbo_search.study.spec.schedule import HandOver
-from mbo_search.study.spec.study import AtMostSpec
+from mbo_search.study.spec.sections.stages import AtMostSpec
 
 NO_STAGE = ""
 """In place of the optimizer before the first stage that is trained."""

@@ -8,15 +8,8 @@ from itertools import chain
 
 from mbo_search.study.catalogue.entries import Hparam
 from mbo_search.study.space.parameters import Condition, Parameter, Value, numeric_parameter
-from mbo_search.study.spec.study import (
-    HparamSpace,
-    HparamValue,
-    Numeric,
-    Range,
-    RegularizerChoice,
-    is_numeric,
-    numbers_of,
-)
+from mbo_search.study.spec.sections.choices import RegularizerChoice
+from mbo_search.study.spec.sections.values import HparamSpace, HparamValue, Numeric, Range, is_numeric, numbers_of
 
 RegularizerSet = tuple[RegularizerChoice, ...]
 

@@ -13,14 +13,8 @@ from mbo_search.study.space.settings import RegularizerSet, hparam_values, set_l
 from mbo_search.study.spec.lr_shapes import averages_weights
 from mbo_search.study.spec.reference_lr import LR_DIGITS
 from mbo_search.study.spec.schedule import LORA
-from mbo_search.study.spec.study import (
-    HparamSpace,
-    LrShapeChoice,
-    Numeric,
-    OptimizerChoice,
-    Range,
-    RegularizerChoice,
-)
+from mbo_search.study.spec.sections.choices import LrShapeChoice, OptimizerChoice, RegularizerChoice
+from mbo_search.study.spec.sections.values import HparamSpace, Numeric, Range
 from mbo_search.units import round_significant
 
 CONTROL_SHAPES = ("cosine", "linear", "wsd")

@@ -31,8 +31,11 @@ from mbo_search.study.space.tied import NOTHING, Tied, spread, tied_parameters
 from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.schedule import Schedule, Stage
+from mbo_search.study.spec.sections.choices import RelativeLr, Timescale
+from mbo_search.study.spec.sections.stages import AtMostSpec, StageSpace
+from mbo_search.study.spec.sections.values import Numeric
 from mbo_search.study.spec.segments import BudgetSteps
-from mbo_search.study.spec.study import AtMostSpec, Numeric, RelativeLr, StageSpace, StudySpec, Timescale
+from mbo_search.study.spec.study import StudySpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.catalogue.regularizers import REGULARIZERS
+from mbo_search.study.spec.sections.stages import StageDefaults
 from mbo_search.study.spec.segments import BudgetSteps, resolve_budget
-from mbo_search.study.spec.study import StageDefaults, StudySpec
+from mbo_search.study.spec.study import StudySpec
 
 
 def study_budget(study: StudySpec) -> BudgetSteps:

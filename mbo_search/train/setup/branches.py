@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mbo_search.study.spec.study import Numeric, Range
+from mbo_search.study.spec.sections.values import Numeric, Range
 from mbo_search.study.study import Study
 
 

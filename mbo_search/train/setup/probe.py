@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from mbo_search.model.build import build_model
 from mbo_search.model.language_model import LanguageModel, recompute_layers
-from mbo_search.study.spec.study import SizedModel
+from mbo_search.study.spec.sections.model import SizedModel
 from mbo_search.study.study import Study
 from mbo_search.system.device import Device, Precision
 from mbo_search.train.device import autocast, is_out_of_memory

@@ -8,7 +8,7 @@ from mbo_search.metrics.library import check_libraries
 from mbo_search.study.spec.budget import study_budget
 from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.study.spec.pretrained import PretrainedModel
-from mbo_search.study.spec.study import SizedModel
+from mbo_search.study.spec.sections.model import SizedModel
 from mbo_search.study.study import Study
 from mbo_search.system.cores import available_cores
 from mbo_search.system.device import Device

@@ -17,8 +17,8 @@ from mbo_search.study.spec.base import Description
 from mbo_search.study.spec.foreign.runner import ForeignModel, RunnerSpec
 from mbo_search.study.spec.keys import root_key
 from mbo_search.study.spec.network_facts import NetworkFacts, Predicted
+from mbo_search.study.spec.sections.model import SizedModel
 from mbo_search.study.spec.segments import BudgetSteps, scaled_budget
-from mbo_search.study.spec.study import SizedModel
 from mbo_search.system.device import Device, Precision
 
 RUNNER = "runner"

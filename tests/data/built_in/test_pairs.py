@@ -14,7 +14,7 @@ from mbo_search.data.built_in.modules import docstrings_by_module
 from mbo_search.data.built_in.summaries import summaries
 from mbo_search.data.prepare import prepare
 from mbo_search.study.catalogue.lookup import CORPORA
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 
 PAIRS = sorted(name for name, info in CORPORA.items() if info.task is not None)
 MODULE = '''"""About shapes."""

@@ -10,7 +10,7 @@ from mbo_search.data.files.gutenberg import is_licensed, without_license
 from mbo_search.data.prepare import prepare
 from mbo_search.data.readers import read_file
 from mbo_search.data.sources import resolve_sources
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 
 HEADER = """\ufeffThe Project Gutenberg eBook of Two Ships
 

@@ -17,7 +17,7 @@ from mbo_search.data.prepare import prepare
 from mbo_search.data.readers import read_file
 from mbo_search.data.sources import resolve_sources
 from mbo_search.errors import DataError
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 
 HEAD = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" \
 xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" version="0.11" xml:lang="de">

@@ -12,7 +12,7 @@ from mbo_search.data.readers import read_file
 from mbo_search.data.sources import resolve_sources
 from mbo_search.data.summary.data_summary import summarize
 from mbo_search.errors import DataError
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 
 BYTES = TokenizerSpec(kind="bytes")
 INFO = {

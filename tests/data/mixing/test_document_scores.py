@@ -10,7 +10,7 @@ import pytest
 from mbo_search.data.mixing.training_documents import TrainingDocuments
 from mbo_search.data.prepare import prepare
 from mbo_search.errors import DataError, StudyError
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 from tests.study.builders import stage_space, study
 
 BYTES = TokenizerSpec(kind="bytes")

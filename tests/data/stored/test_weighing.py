@@ -12,7 +12,7 @@ import pytest
 from mbo_search.data.prepare import prepare
 from mbo_search.data.stored.weighing import copies_by_weight
 from mbo_search.errors import DataError
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 
 BYTES = TokenizerSpec(kind="bytes")
 

@@ -15,7 +15,7 @@ from mbo_search.data.metadata import (
 )
 from mbo_search.data.prepare import prepare
 from mbo_search.data.summary.data_summary import DataSummary, summarize
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 
 SPEC = DataSpec(source=("texts",), min_characters=32)
 

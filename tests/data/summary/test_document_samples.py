@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mbo_search.data.prepare import prepare
 from mbo_search.data.summary.document_samples import NUM_SAMPLES, beginning, document_samples
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 from mbo_search.units import printable
 
 

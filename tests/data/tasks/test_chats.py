@@ -10,7 +10,7 @@ import pytest
 from mbo_search.data.prepare import prepare
 from mbo_search.data.tasks.chats import ChatTemplate, chat_template
 from mbo_search.errors import DataError
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 
 CHATML = (
     "{{ bos_token }}{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + "

@@ -12,7 +12,7 @@ import pytest
 from mbo_search.data.prepare import load_prepared, prepare
 from mbo_search.data.tasks.example_rows import find_examples
 from mbo_search.errors import DataError
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 
 SPLITS = ("train", "validation", "test")
 BYTES = TokenizerSpec(kind="bytes")

@@ -17,7 +17,7 @@ from mbo_search.data.prepare import prepare
 from mbo_search.data.tokenizer import EOS, Tokenizer, load_tokenizer, save_tokenizer_file, tokenizer_files
 from mbo_search.data.tokenizing.sentencepiece_models import convert_sentencepiece
 from mbo_search.errors import DataError
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 
 # A text that nobody rewrites: where two ways to cut a word are equally likely, rounding decides in each library.
 LICENSE = (Path(__file__).resolve().parents[3] / "LICENSE").read_text(encoding="utf-8")

@@ -74,7 +74,7 @@ _PREPARE = """
 import sys
 from pathlib import Path
 from mbo_search.data.prepare import prepare
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 
 spec = DataSpec(source=(sys.argv[1],), tokenizer=TokenizerSpec(kind="bpe", vocab_size=100_000))
 prepare(spec, Path(sys.argv[2]), lambda progress: print(progress.phase, flush=True))

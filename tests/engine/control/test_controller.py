@@ -11,7 +11,7 @@ from mbo_search.engine.control.stopping import StoppingCriteria
 from mbo_search.results.evidence.champions import champions, contenders
 from mbo_search.results.records.schedule_groups import group_by_schedule, schedule_identity
 from mbo_search.study.space.ablations import ablations_of
-from mbo_search.study.spec.study import ConfirmSpec
+from mbo_search.study.spec.sections.searching import ConfirmSpec
 from mbo_search.trial.outcome import TrialOutcome
 from tests.helpers.toy_world import BUDGET, OPTIMA
 

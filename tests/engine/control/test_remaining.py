@@ -11,7 +11,7 @@ import pytest
 from mbo_search.engine.control.confirm import Confirmation
 from mbo_search.engine.control.remaining import Countdown, Estimator, PaceMeter, WorkLeft, work_left
 from mbo_search.engine.control.stopping import StoppingCriteria
-from mbo_search.study.spec.study import ConfirmSpec
+from mbo_search.study.spec.sections.searching import ConfirmSpec
 from tests.helpers.toy_world import BUDGET
 
 PACE = 2.0

@@ -18,8 +18,11 @@ from mbo_search.engine.tasks import PathNode, TrialTask
 from mbo_search.study.space.ladder import search_spaces
 from mbo_search.study.space.space import propose
 from mbo_search.study.spec.keys import segment_keys
+from mbo_search.study.spec.sections.choices import LrShapeChoice
+from mbo_search.study.spec.sections.searching import SearchSpec
+from mbo_search.study.spec.sections.stages import AtMostSpec
+from mbo_search.study.spec.sections.values import Range
 from mbo_search.study.spec.segments import cut
-from mbo_search.study.spec.study import AtMostSpec, LrShapeChoice, Range, SearchSpec
 from mbo_search.testing.records import make_record
 from mbo_search.trial.outcome import Boundary
 from tests.helpers.suggest import RandomSuggest

@@ -11,7 +11,7 @@ from mbo_search.engine.searcher.registry import given_sampler_maker, searcher_ma
 from mbo_search.engine.searcher.staged_space import StagedSpace
 from mbo_search.errors import StudyError
 from mbo_search.study.catalogue.searchers import SEARCHERS
-from mbo_search.study.spec.study import SearchSpec
+from mbo_search.study.spec.sections.searching import SearchSpec
 from tests.helpers.staged_space import NUM_STAGES, mixed_space, run_trial, small_space
 
 FREE = tuple(name for name in SEARCHERS if name != "grid")

@@ -7,7 +7,8 @@ import pytest
 from mbo_search.report.page.page import render_report
 from mbo_search.report.source import read_source
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.study.spec.study import AtMostSpec, Range
+from mbo_search.study.spec.sections.stages import AtMostSpec
+from mbo_search.study.spec.sections.values import Range
 from mbo_search.testing.runs import build_records, make_setup, make_study
 from tests.report.pages import DRAWN, ParsedPage
 

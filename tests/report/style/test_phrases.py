@@ -11,7 +11,7 @@ from mbo_search.report.style.i18n import load_strings
 from mbo_search.report.style.phrases import translated
 from mbo_search.results.ranking.files import make_ranking
 from mbo_search.results.records.run_directory import RunDirectory
-from mbo_search.study.spec.study import ConfirmSpec
+from mbo_search.study.spec.sections.searching import ConfirmSpec
 from mbo_search.testing.runs import build_records, build_run, make_setup, make_study
 
 EN, ZH = load_strings("en"), load_strings("zh")

@@ -13,7 +13,7 @@ from mbo_search.results.evidence.ranking_values import Ranking, Totals
 from mbo_search.results.evidence.score_tests import worthwhile_gain
 from mbo_search.results.ranking.rank import RankingContext, rank
 from mbo_search.results.records.records import TrialRecord
-from mbo_search.study.spec.study import ConfirmSpec
+from mbo_search.study.spec.sections.searching import ConfirmSpec
 from mbo_search.testing.records import BUDGET, make_record, make_stage
 
 METRIC = "exact_match"

@@ -6,7 +6,9 @@ import pytest
 
 from mbo_search.errors import StudyError
 from mbo_search.study.checks.shares import check_annealed, check_warmups
-from mbo_search.study.spec.study import AtMostSpec, LrShapeChoice, Range
+from mbo_search.study.spec.sections.choices import LrShapeChoice
+from mbo_search.study.spec.sections.stages import AtMostSpec
+from mbo_search.study.spec.sections.values import Range
 from tests.study.builders import optimizers, stage_space, study
 
 LINEAR = (LrShapeChoice(kind="linear"),)

@@ -8,7 +8,7 @@ import pytest
 from mbo_search.errors import StudyError
 from mbo_search.study.files.study_file import parse_study
 from mbo_search.study.spec.generate import GenerateSpec
-from mbo_search.study.spec.study import EvaluationSpec
+from mbo_search.study.spec.sections.training import EvaluationSpec
 from tests.study.studies import SMALL
 
 PAIRS = SMALL.replace("{source: docs}", "{source: a.jsonl, task: {prompt: question, completion: answer}}")

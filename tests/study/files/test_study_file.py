@@ -13,13 +13,8 @@ from mbo_search.study.examples import example_names, example_path
 from mbo_search.study.files.study_file import dump_study, explain_study, load_study, parse_study
 from mbo_search.study.space.defaults import with_defaults
 from mbo_search.study.spec.dimensions.table import STAGE_DIMENSIONS
-from mbo_search.study.spec.study import (
-    LrShapeChoice,
-    OptimizerChoice,
-    Range,
-    RegularizerChoice,
-    RelativeLr,
-)
+from mbo_search.study.spec.sections.choices import LrShapeChoice, OptimizerChoice, RegularizerChoice, RelativeLr
+from mbo_search.study.spec.sections.values import Range
 from tests.study.studies import SMALL, studies
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]

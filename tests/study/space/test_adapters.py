@@ -22,8 +22,8 @@ from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.reference_lr import reference_lr
 from mbo_search.study.spec.schedule import Schedule
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 from mbo_search.study.spec.segments import cut
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
 from tests.helpers.suggest import RandomSuggest
 from tests.study.builders import BUDGET, schedule, stage, stage_space, study
 from tests.study.studies import SMALL

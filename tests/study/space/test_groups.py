@@ -18,8 +18,8 @@ from mbo_search.study.space.space import propose, staged_space
 from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.rungs import rung_of
 from mbo_search.study.spec.schedule import BlockGroup, Schedule
+from mbo_search.study.spec.sections.stages import StageSpace
 from mbo_search.study.spec.segments import cut
-from mbo_search.study.spec.study import StageSpace
 from tests.helpers.suggest import FixedSuggest, RandomSuggest
 from tests.study.builders import BUDGET, schedule, stage, stage_space, study
 from tests.study.studies import SMALL

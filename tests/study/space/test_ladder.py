@@ -22,14 +22,9 @@ from mbo_search.study.space.ladder import (
 from mbo_search.study.space.parameters import searched
 from mbo_search.study.space.space import propose, space_size, staged_space
 from mbo_search.study.spec.rungs import RUNGS, rung_of, rungs_below
-from mbo_search.study.spec.study import (
-    ControlSpec,
-    LrShapeChoice,
-    OptimizerChoice,
-    Range,
-    RegularizerChoice,
-    RelativeLr,
-)
+from mbo_search.study.spec.sections.choices import LrShapeChoice, OptimizerChoice, RegularizerChoice, RelativeLr
+from mbo_search.study.spec.sections.searching import ControlSpec
+from mbo_search.study.spec.sections.values import Range
 from tests.helpers.suggest import RandomSuggest
 from tests.study.builders import lr_shapes, optimizers, stage_space, study
 from tests.study.studies import SMALL, studies

@@ -21,7 +21,8 @@ from mbo_search.study.space.parameters import choose, searched
 from mbo_search.study.space.space import propose, staged_space
 from mbo_search.study.spec.dimensions.mixture import shares
 from mbo_search.study.spec.rungs import rung_of
-from mbo_search.study.spec.study import DataSpec, StageDefaults
+from mbo_search.study.spec.sections.data import DataSpec
+from mbo_search.study.spec.sections.stages import StageDefaults
 from tests.helpers.suggest import FixedSuggest, RandomSuggest
 from tests.study.builders import schedule, stage, stage_space, study
 from tests.study.studies import SMALL

@@ -14,8 +14,11 @@ from mbo_search.study.space.ladder import lower_spaces, question_of, search_spac
 from mbo_search.study.space.space import parameters, propose, space_size, staged_space
 from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.rungs import rung_of
+from mbo_search.study.spec.sections.choices import LrShapeChoice, RelativeLr
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.stages import AtMostSpec
+from mbo_search.study.spec.sections.values import Range
 from mbo_search.study.spec.segments import cut
-from mbo_search.study.spec.study import AtMostSpec, DataSpec, LrShapeChoice, Range, RelativeLr, TokenizerSpec
 from tests.helpers.suggest import FixedSuggest, RandomSuggest
 from tests.study.builders import optimizers, stage_space, study
 

@@ -10,13 +10,8 @@ from mbo_search.study.space.settings import union
 from mbo_search.study.space.single_strategy import CONTROL_SHAPES
 from mbo_search.study.space.space import propose, staged_space
 from mbo_search.study.spec.rungs import default_shape
-from mbo_search.study.spec.study import (
-    LrShapeChoice,
-    OptimizerChoice,
-    Range,
-    RegularizerChoice,
-    RelativeLr,
-)
+from mbo_search.study.spec.sections.choices import LrShapeChoice, OptimizerChoice, RegularizerChoice, RelativeLr
+from mbo_search.study.spec.sections.values import Range
 from tests.helpers.suggest import RandomSuggest
 from tests.study.builders import optimizers, stage_space, study
 

@@ -17,15 +17,10 @@ from mbo_search.study.files.study_file import load_study
 from mbo_search.study.space.ladder import search_spaces
 from mbo_search.study.space.space import parameters, propose, space_size, staged_space
 from mbo_search.study.spec.annealing import is_annealed
+from mbo_search.study.spec.sections.choices import LrShapeChoice, OptimizerChoice, RegularizerChoice, RelativeLr
+from mbo_search.study.spec.sections.stages import StageDefaults
+from mbo_search.study.spec.sections.values import Range
 from mbo_search.study.spec.segments import cut
-from mbo_search.study.spec.study import (
-    LrShapeChoice,
-    OptimizerChoice,
-    Range,
-    RegularizerChoice,
-    RelativeLr,
-    StageDefaults,
-)
 from mbo_search.units import round_significant
 from tests.helpers.suggest import FixedSuggest, RandomSuggest
 from tests.study.builders import lr_shapes, optimizers, stage_space, study

@@ -10,7 +10,8 @@ from mbo_search.study.space.ladder import lower_spaces
 from mbo_search.study.space.parameters import Condition, Parameter, searched
 from mbo_search.study.space.space import propose, space_size, staged_space
 from mbo_search.study.space.tied import spread, tied_parameters
-from mbo_search.study.spec.study import LrShapeChoice, Range, RegularizerChoice, RelativeLr
+from mbo_search.study.spec.sections.choices import LrShapeChoice, RegularizerChoice, RelativeLr
+from mbo_search.study.spec.sections.values import Range
 from tests.helpers.suggest import FixedSuggest, RandomSuggest
 from tests.study.builders import optimizers, stage_space, study
 

@@ -16,8 +16,9 @@ from mbo_search.study.space.space import staged_space
 from mbo_search.study.spec.budget import rounding_note, study_budget
 from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.schedule import Regularizer
+from mbo_search.study.spec.sections.choices import RegularizerChoice
+from mbo_search.study.spec.sections.training import BudgetSpec
 from mbo_search.study.spec.segments import cut, passes_of
-from mbo_search.study.spec.study import BudgetSpec, RegularizerChoice
 from mbo_search.study.study import Study
 from tests.helpers.foreign import sections
 from tests.study.builders import BUDGET, optimizers, schedule, stage, stage_space, study

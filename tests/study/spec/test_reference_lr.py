@@ -10,7 +10,7 @@ from mbo_search.study.spec.adapters import AdaptersSpec, LoraSpec
 from mbo_search.study.spec.fresh_models import ArchitectureSpec
 from mbo_search.study.spec.pretrained import PretrainedSpec
 from mbo_search.study.spec.reference_lr import reference_lr, reference_lrs, reference_reason
-from mbo_search.study.spec.study import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
 from mbo_search.study.spec.task import TaskSpec
 from tests.study.builders import optimizers, stage_space, study
 

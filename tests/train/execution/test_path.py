@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from mbo_search.study.spec.schedule import LrShape, Regularizer, Schedule
-from mbo_search.study.spec.study import BudgetSpec, DataSpec, ModelSpec, Range, StageSpace, StudySpec, TrainSpec
+from mbo_search.study.spec.sections.data import DataSpec
+from mbo_search.study.spec.sections.model import ModelSpec
+from mbo_search.study.spec.sections.stages import StageSpace
+from mbo_search.study.spec.sections.training import BudgetSpec, TrainSpec
+from mbo_search.study.spec.sections.values import Range
+from mbo_search.study.spec.study import StudySpec
 from mbo_search.testing.toy_runner import path_of
 from mbo_search.train.execution.path import spans
 from mbo_search.train.execution.stage_log import stage_line

@@ -17,7 +17,7 @@ from mbo_search.model.language_model import recompute_layers
 from mbo_search.model.size import num_parameters
 from mbo_search.study.spec.fresh_models import ArchitectureSpec
 from mbo_search.study.spec.pretrained import PretrainedSpec
-from mbo_search.study.spec.study import RegularizerChoice
+from mbo_search.study.spec.sections.choices import RegularizerChoice
 from mbo_search.system import memory as system_memory
 from mbo_search.testing.pretrained import write_pretrained
 from mbo_search.testing.runs import make_setup, make_study

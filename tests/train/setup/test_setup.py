@@ -11,15 +11,11 @@ import torch
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import DataError, StudyError
 from mbo_search.model.size import mlp_width
-from mbo_search.study.spec.study import (
-    BudgetSpec,
-    DataSpec,
-    EvaluationSpec,
-    ModelSpec,
-    StageSpace,
-    StudySpec,
-    TrainSpec,
-)
+from mbo_search.study.spec.sections.data import DataSpec
+from mbo_search.study.spec.sections.model import ModelSpec
+from mbo_search.study.spec.sections.stages import StageSpace
+from mbo_search.study.spec.sections.training import BudgetSpec, EvaluationSpec, TrainSpec
+from mbo_search.study.spec.study import StudySpec
 from mbo_search.system.cores import available_cores, quota_cores
 from mbo_search.train.setup.probe import faster_precision, fastest_micro_batch, prober
 from mbo_search.train.setup.resolve import numerics_here, resolve_setup

@@ -10,15 +10,10 @@ from mbo_search.study.catalogue.regularizers import REGULARIZERS
 from mbo_search.study.checks.written import shown
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.spec.lr_shapes import averages_weights
-from mbo_search.study.spec.study import (
-    LrShapeChoice,
-    Numeric,
-    Range,
-    StageDefaults,
-    StudySpec,
-    is_numeric,
-    numbers_of,
-)
+from mbo_search.study.spec.sections.choices import LrShapeChoice
+from mbo_search.study.spec.sections.stages import StageDefaults
+from mbo_search.study.spec.sections.values import Numeric, Range, is_numeric, numbers_of
+from mbo_search.study.spec.study import StudySpec
 
 _SPAN = "span"
 

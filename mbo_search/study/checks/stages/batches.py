@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mbo_search.errors import Problem
-from mbo_search.study.spec.study import StageDefaults, StudySpec
+from mbo_search.study.spec.sections.stages import StageDefaults
+from mbo_search.study.spec.study import StudySpec
 
 SHORTEST_CONTEXT = 8
 

@@ -13,7 +13,9 @@ from mbo_search.study.spec.dimensions.block_sets import meet
 from mbo_search.study.spec.dimensions.cycle import in_order
 from mbo_search.study.spec.dimensions.cycle_choices import CycleChoice, Off
 from mbo_search.study.spec.schedule import LORA
-from mbo_search.study.spec.study import StageSpace, StudySpec, numbers_of
+from mbo_search.study.spec.sections.stages import StageSpace
+from mbo_search.study.spec.sections.values import numbers_of
+from mbo_search.study.spec.study import StudySpec
 
 _ALL_RULE = "is no block: what the stage trains is divided into blocks here"
 

@@ -9,7 +9,9 @@ from mbo_search.study.checks.choices import unknown_name
 from mbo_search.study.checks.written import shown
 from mbo_search.study.space.dimensions.mixture import NATURAL, REST, Weights, fixed_weights, is_fixed, names_label
 from mbo_search.study.spec.dimensions.mixture import MOST_WEIGHT, mixture_words
-from mbo_search.study.spec.study import Mixtures, Numeric, Range, StudySpec, numbers_of
+from mbo_search.study.spec.sections.choices import Mixtures
+from mbo_search.study.spec.sections.values import Numeric, Range, numbers_of
+from mbo_search.study.spec.study import StudySpec
 
 _RESERVED = (NATURAL, REST)
 

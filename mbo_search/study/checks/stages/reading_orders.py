@@ -8,7 +8,8 @@ from mbo_search.errors import Problem
 from mbo_search.study.catalogue.lookup import CORPORA
 from mbo_search.study.checks.choices import unknown_name
 from mbo_search.study.spec.dimensions.order import LENGTH, order_words
-from mbo_search.study.spec.study import Orders, StudySpec
+from mbo_search.study.spec.sections.choices import Orders
+from mbo_search.study.spec.study import StudySpec
 
 
 def check_orders(study: StudySpec) -> Iterator[Problem]:

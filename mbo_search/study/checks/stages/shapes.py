@@ -19,7 +19,10 @@ from mbo_search.study.checks.choices import check_named
 from mbo_search.study.space.defaults import stage_with_defaults
 from mbo_search.study.spec.lr_shapes import averages_weights
 from mbo_search.study.spec.schedule import Stage
-from mbo_search.study.spec.study import StageDefaults, StudySpec, Timescale, numbers_of
+from mbo_search.study.spec.sections.choices import Timescale
+from mbo_search.study.spec.sections.stages import StageDefaults
+from mbo_search.study.spec.sections.values import numbers_of
+from mbo_search.study.spec.study import StudySpec
 
 
 def check_shapes(study: StudySpec) -> Iterator[Problem]:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from mbo_search.errors import Problem
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.space.defaults import stage_with_defaults
-from mbo_search.study.spec.study import StageSpace, StudySpec, Timescale
+from mbo_search.study.spec.sections.choices import Timescale
+from mbo_search.study.spec.sections.stages import StageSpace
+from mbo_search.study.spec.study import StudySpec
 
 
 def check_timescales(study: StudySpec) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from mbo_search.study.space.parameters import Parameter, Value
 from mbo_search.study.spec.schedule import Stage
-from mbo_search.study.spec.study import StageDefaults
+from mbo_search.study.spec.sections.stages import StageDefaults
 
 C = TypeVar("C")
 

@@ -14,7 +14,8 @@ from mbo_search.study.space.parameters import Condition, Parameter, Value, numer
 from mbo_search.study.space.settings import union
 from mbo_search.study.spec.dimensions.mixture import mixture_words, shares
 from mbo_search.study.spec.schedule import Stage
-from mbo_search.study.spec.study import Mixtures, Numeric, Range, numbers_of
+from mbo_search.study.spec.sections.choices import Mixtures
+from mbo_search.study.spec.sections.values import Numeric, Range, numbers_of
 
 NATURAL: Literal["natural"] = "natural"
 """The shares that the text has."""

@@ -8,7 +8,7 @@ from typing import Literal
 from mbo_search.study.space.parameters import Parameter, Value
 from mbo_search.study.spec.dimensions.order import ReadingOrder, order_words
 from mbo_search.study.spec.schedule import Stage
-from mbo_search.study.spec.study import Orders
+from mbo_search.study.spec.sections.choices import Orders
 
 SHUFFLED: Literal["shuffled"] = "shuffled"
 """The order of a text without one of its own."""

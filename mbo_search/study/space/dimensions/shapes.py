@@ -17,7 +17,8 @@ from mbo_search.study.space.settings import (
     united_setting,
 )
 from mbo_search.study.spec.schedule import LrShape, Stage
-from mbo_search.study.spec.study import LrShapeChoice, LrShapes, StageDefaults
+from mbo_search.study.spec.sections.choices import LrShapeChoice, LrShapes
+from mbo_search.study.spec.sections.stages import StageDefaults
 
 _AT = "shapes"
 _CONSTANT = "constant"

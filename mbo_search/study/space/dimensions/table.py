@@ -13,7 +13,7 @@ from mbo_search.study.space.dimensions.order import OrderSpace
 from mbo_search.study.space.dimensions.shapes import ShapesSpace
 from mbo_search.study.space.parameters import Parameter, Value
 from mbo_search.study.spec.schedule import Stage
-from mbo_search.study.spec.study import StageDefaults
+from mbo_search.study.spec.sections.stages import StageDefaults
 
 DimensionChoices = Mapping[str, Any]
 """Choices of a stage's further settings by name; those that a stage does not set are not in it."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mbo_search.errors import StudyError
-from mbo_search.study.spec.study import BudgetSpec, ResourcesSpec, StageDefaults
+from mbo_search.study.spec.sections.running import ResourcesSpec
+from mbo_search.study.spec.sections.stages import StageDefaults
+from mbo_search.study.spec.sections.training import BudgetSpec
 from mbo_search.study.spec.task import TaskSpec
 from tests.study.builders import stage_space, study
 

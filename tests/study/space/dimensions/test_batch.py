@@ -12,7 +12,7 @@ from mbo_search.engine.searcher.suggest import FixedChoices, ReferenceSuggest, d
 from mbo_search.study.space.dimensions.batch import WholeNumberSpace
 from mbo_search.study.space.ladder import question_of, search_spaces
 from mbo_search.study.space.space import parameters, propose, staged_space
-from mbo_search.study.spec.study import BudgetSpec
+from mbo_search.study.spec.sections.training import BudgetSpec
 from tests.helpers.suggest import RandomSuggest
 from tests.study.builders import stage_space, study
 

@@ -14,8 +14,8 @@ from mbo_search.study.spec.dimensions.table import dimension_words
 from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.rungs import rung_of
 from mbo_search.study.spec.schedule import Schedule, Stage
+from mbo_search.study.spec.sections.training import BudgetSpec
 from mbo_search.study.spec.segments import cut
-from mbo_search.study.spec.study import BudgetSpec
 from tests.study.builders import BUDGET, lr_shape, schedule, stage, stage_space, study
 
 STEPS = replace(BUDGET, steps_per_segment=12, context=32)
