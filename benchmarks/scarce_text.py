@@ -3,6 +3,10 @@
     python benchmarks/scarce_text.py texts build/scarce-text
     python benchmarks/scarce_text.py answer DIR [DIR ...] -o benchmarks/results/scarce-text.json
 
+A cell takes hours, and its searches need not be made at once or on one machine: `--earlier FILE` adds those of an
+earlier answer. The third search of a cell alone is the cell's command with
+`--set study=scarce-docs-16-small-3 --set seed=2000 --set search.repeats=1`.
+
 Computes what docs/scarce-text.md declared, and nothing else: one primary test, of the mean over the cells of the
 gain of a search; each cell by itself beside it, and what each rung of the ladder adds.
 """
@@ -14,6 +18,7 @@ import hashlib
 import itertools
 import json
 import math
+import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,14 +65,17 @@ def main() -> None:
     texts = commands.add_parser("texts", help="write the texts of all cells")
     texts.add_argument("folder", type=Path)
     answer = commands.add_parser("answer", help="compute the declared test")
-    answer.add_argument("runs", metavar="DIR", nargs="+", type=Path, help="run directories, one a cell")
+    answer.add_argument("runs", metavar="DIR", nargs="*", type=Path, help="run directories")
+    answer.add_argument("--earlier", metavar="FILE", type=Path, help="an earlier answer, whose searches count too")
     answer.add_argument("-o", "--out", type=Path, help="where to write the numbers as JSON")
     arguments = parser.parse_args()
     if arguments.command == "texts":
         for corpus in CORPORA:
             print(write_texts(corpus, arguments.folder))
         return
-    cells = [read_cell(folder) for folder in arguments.runs]
+    searches = [] if arguments.earlier is None else earlier_searches(arguments.earlier)
+    searches += [search for folder in arguments.runs for search in read_searches(folder)]
+    cells = cells_of(searches)
     print("\n".join(lines(cells)))
     if arguments.out is not None:
         write_json(arguments.out, result(cells))
@@ -130,12 +138,14 @@ class Search:
     """One search of a cell, with what its fresh seeds say.
 
     Attributes:
+        name: Name of its study: that of the cell, from the second search on with its number.
         losses: Mean loss of each rung's champion over the fresh seeds, nats.
         staged: Rung of the better champion by the search among those that change settings.
         single: Rung of the better one among those with one strategy.
         tokens: Tokens trained.
     """
 
+    name: str
     losses: Mapping[str, float]
     staged: str
     single: str
@@ -160,11 +170,25 @@ class Cell:
         return [search.gain for search in self.searches]
 
 
-def read_cell(folder: Path) -> Cell:
-    """Read a cell whose searches are all confirmed."""
-    run = RunDirectory.open(folder)
-    searches = [_search(RunDirectory.open(repeat_folder(folder, number))) for number in range(1, SEARCHES + 1)]
-    return Cell(name=run.study().study, searches=tuple(searches))
+def read_searches(folder: Path) -> list[Search]:
+    """Read the searches of a run directory that have ended, confirmation included."""
+    folders = (repeat_folder(folder, number) for number in range(1, SEARCHES + 1))
+    runs = [RunDirectory.open(one) for one in folders if one.is_dir()]
+    return [_search(run) for run in runs if run.status().get("finished")]
+
+
+def earlier_searches(file: Path) -> list[Search]:
+    """Read the searches of an earlier answer."""
+    cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
+    return [Search(**search) for cell in cells for search in cell["searches"]]
+
+
+def cells_of(searches: Sequence[Search]) -> list[Cell]:
+    """Put the searches of each cell together, by their numbers; one that is there twice counts once."""
+    found: dict[str, dict[str, Search]] = {}
+    for search in searches:
+        found.setdefault(re.sub(r"-\d+$", "", search.name), {})[search.name] = search
+    return [Cell(name=name, searches=tuple(own[key] for key in sorted(own))) for name, own in found.items()]
 
 
 def _search(run: RunDirectory) -> Search:
@@ -173,6 +197,7 @@ def _search(run: RunDirectory) -> Search:
     by_rung = {str(rung): runs for rung, runs in best.by_rung.items() if runs.is_confirmed}
     order = sorted(by_rung, key=lambda rung: by_rung[rung].search_loss or math.inf)
     return Search(
+        name=run.study().study,
         losses={rung: _fresh_loss(runs) for rung, runs in by_rung.items()},
         staged=next(rung for rung in order if rung in STAGED),
         single=next(rung for rung in order if rung in SINGLE),
@@ -227,6 +252,12 @@ def primary_test(cells: Sequence[Cell]) -> PrimaryTest:
     )
 
 
+def answer_of(cells: Sequence[Cell]) -> str:
+    """As the protocol says; `interim` while a cell lacks searches or there are too few cells."""
+    is_whole = len(cells) >= FEWEST_CELLS and all(len(cell.searches) == SEARCHES for cell in cells)
+    return primary_test(cells).answer if is_whole else "interim"
+
+
 def rung_gains(cells: Sequence[Cell]) -> dict[str, float]:
     """What each rung's champion gains over the one below, nats: means over searches, then over cells."""
     rungs = [rung for rung in (*SINGLE, *STAGED) if all(rung in one.losses for c in cells for one in c.searches)]
@@ -241,11 +272,10 @@ def rung_gains(cells: Sequence[Cell]) -> dict[str, float]:
 def lines(cells: Sequence[Cell]) -> list[str]:
     """The answer for people."""
     test = primary_test(cells)
-    answer = test.answer if len(cells) >= FEWEST_CELLS else "undecided"
     found = [
-        f"{answer}: {test.mean_nats:+.4f} nats ({test.low_nats:+.4f} to {test.high_nats:+.4f}), "
+        f"{answer_of(cells)}: {test.mean_nats:+.4f} nats ({test.low_nats:+.4f} to {test.high_nats:+.4f}), "
         f"{percent_lower(test.mean_nats):+.2f} % perplexity, p = {test.p_value:.2g}; {len(cells)} cells, "
-        f"{SEARCHES} searches each, which vary by {test.sd_nats:.4f} nats"
+        f"{sum(len(cell.searches) for cell in cells)} searches, which vary by {test.sd_nats:.4f} nats within a cell"
     ]
     found += [f"  {step}: {gain:+.4f} nats" for step, gain in rung_gains(cells).items()]
     for cell in cells:
@@ -261,7 +291,7 @@ def result(cells: Sequence[Cell]) -> dict[str, object]:
     """Everything as plain values."""
     test = primary_test(cells)
     return {
-        "answer": test.answer if len(cells) >= FEWEST_CELLS else "undecided",
+        "answer": answer_of(cells),
         "mean_nats": test.mean_nats,
         "low_nats": test.low_nats,
         "high_nats": test.high_nats,
@@ -273,7 +303,13 @@ def result(cells: Sequence[Cell]) -> dict[str, object]:
                 "name": cell.name,
                 "gains_nats": cell.gains,
                 "searches": [
-                    {"losses": dict(one.losses), "staged": one.staged, "single": one.single, "tokens": one.tokens}
+                    {
+                        "name": one.name,
+                        "losses": dict(one.losses),
+                        "staged": one.staged,
+                        "single": one.single,
+                        "tokens": one.tokens,
+                    }
                     for one in cell.searches
                 ],
             }
