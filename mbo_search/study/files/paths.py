@@ -88,10 +88,14 @@ def sections_with_paths(sections: NamesFiles, change: Callable[[str], str]) -> d
 def _data_with_paths(data: DataSpec, change: Callable[[str], str]) -> DataSpec:
     """Write every path in a data section in another way; built-in corpora have none."""
     path = data.tokenizer.path
+
+    def changed(source: str) -> str:
+        return source if is_corpus(source) else change(source)
+
     update = {
-        "source": tuple(source if is_corpus(source) else change(source) for source in data.source),
-        "validation": data.validation
-        and tuple(source if is_corpus(source) else change(source) for source in data.validation),
+        "source": tuple(map(changed, data.source)),
+        "validation": data.validation and tuple(map(changed, data.validation)),
+        "weights": data.weights and {changed(source): weight for source, weight in data.weights.items()},
         "tokenizer": data.tokenizer.model_copy(update={"path": path and change(path)}),
     }
     return data.model_copy(update=update)

@@ -166,6 +166,16 @@ def test_relative_paths_start_at_the_folder_of_the_file(tmp_path):
     assert study.data.tokenizer.path == f"{folder}/tokenizer.json"
 
 
+def test_weights_follow_the_sources_that_they_name(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "text.txt").write_text("text")
+    file = tmp_path / "own.yaml"
+    file.write_text(SMALL.replace("{source: docs}", "{source: [./a, b/, docs], weights: {./a: 3, b/: 1, docs: 2}}"))
+    study = load_study(file)
+    assert study.data.weights == dict(zip(study.data.source, (3, 1, 2), strict=True))
+
+
 def test_relative_paths_on_the_command_line_start_in_the_current_folder(tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "texts").mkdir(parents=True)
