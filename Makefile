@@ -64,6 +64,10 @@ coverage: $(DEVELOPMENT) ## Run the default tests and fail if they cover less of
 	export COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")'); \
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
+.PHONY: gpu-check
+gpu-check: $(DEVELOPMENT) ## Try on this machine's GPU what a GPU is for: tests, speed, a search on fractions
+	$(BIN)/python -m benchmarks.gpu_check
+
 # The two tests that are left out compare committed files with what the locked versions write.
 OLDEST_TORCH ?=
 OLDEST := build/oldest/bin/python

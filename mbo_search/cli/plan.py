@@ -151,6 +151,7 @@ def _settings(plan: StudyPlan, sources: Mapping[str, str]) -> Iterator[tuple[str
         "train.micro_batch": str(plan.setup.micro_batch),
         "train.precision": plan.setup.precision,
         "train.threads": str(plan.setup.threads),
+        "train.compile": "on" if plan.setup.compiled else "off",
         "train.device": plan.setup.device,
         "resources.workers": str(plan.slots),
     }

@@ -11,9 +11,10 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mbo_search.data.batches import TrainingStream
 from mbo_search.errors import TrialError
@@ -23,6 +24,7 @@ from mbo_search.study.catalogue.within_stage import WEIGHT_DECAY
 from mbo_search.study.spec.dimensions.shapes import hparams_at, shape_factor, strengths_at
 from mbo_search.study.spec.segments import Segment
 from mbo_search.train.asked import Asked, asked_on_device
+from mbo_search.train.compiled import Forward, as_written
 from mbo_search.train.device import autocast, seed_noise
 from mbo_search.train.distributed.team import Team
 from mbo_search.train.reading import curriculum_of, next_reading
@@ -68,12 +70,14 @@ class StepContext:
         stream: The training text.
         seed: Seed of dropout and gradient noise.
         team: The processes that train the trial together.
+        forward: How a micro-batch goes through the model.
     """
 
     setup: TrainSetup
     stream: TrainingStream
     seed: int
     team: Team = field(default_factory=Team)
+    forward: Forward = as_written
 
 
 def train_segment(
@@ -188,7 +192,7 @@ def _forward_backward(state: TrainState, segment: Segment, context: StepContext)
             seed_noise(setup.device, _noise_seed(context.seed, state.step, number))
         with team.averaging(state.model, is_last=last == len(part)) as model:
             with autocast(setup.device, setup.precision):
-                logits = _logits_of_copies(model, micro, state.regularizers.copies)
+                logits = _logits_of_copies(partial(context.forward, model), micro, state.regularizers.copies)
             objective, cross_entropy_sum = state.regularizers.loss_of_copies(logits, micro.targets_N)
             share = len(micro.targets_N) / team_targets
             (objective * share).backward()  # type: ignore[no-untyped-call]
@@ -196,11 +200,11 @@ def _forward_backward(state: TrainState, segment: Segment, context: StepContext)
     return team.sum(float(torch.stack(sums).double().sum()))
 
 
-def _logits_of_copies(model: nn.Module, micro: Asked, copies: int) -> list[Tensor]:
+def _logits_of_copies(forward: Callable[[Tensor], Tensor], micro: Asked, copies: int) -> list[Tensor]:
     """Logits of the asked places of each copy of a batch; whatever is drawn at random differs between copies."""
     if copies == 1:
-        return [micro.of_asked(model(micro.inputs_BT))]
-    return [micro.of_asked(logits_BTV) for logits_BTV in model(micro.inputs_BT.repeat(copies, 1)).chunk(copies)]
+        return [micro.of_asked(forward(micro.inputs_BT))]
+    return [micro.of_asked(logits_BTV) for logits_BTV in forward(micro.inputs_BT.repeat(copies, 1)).chunk(copies)]
 
 
 def _guard(state: TrainState, loss: float, grad_norm: float) -> None:

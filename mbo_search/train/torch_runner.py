@@ -24,6 +24,7 @@ from mbo_search.store.partial_mirror import PartialMirror
 from mbo_search.study.spec.keys import segment_keys
 from mbo_search.study.spec.segments import Segment
 from mbo_search.system.files import is_disk_trouble, remove_leftovers, unique_sibling
+from mbo_search.train.compiled import as_written, compiled_forward
 from mbo_search.train.device import free_memory, is_out_of_memory, reset_peak_memory
 from mbo_search.train.distributed.ranks import Ranks
 from mbo_search.train.distributed.team import Team
@@ -72,6 +73,7 @@ class TorchStageRunner:
         self._stream: TrainingStream | None = None
         self._kept: KeptState | None = None
         self._ranks = Ranks(setup, scratch)
+        self._forward = compiled_forward(setup) if setup.compiled else as_written
 
     def has_begun(self, key: str) -> bool:
         """Return whether a call was on its way to a node; see `StageRunner.has_begun`."""
@@ -122,7 +124,8 @@ class TorchStageRunner:
         """Train a span; None if another process of the team was lost, so that a new team can resume."""
         try:
             team = self._begin(trainer, node, seed)
-            context = StepContext(setup=self._setup, stream=self._stream_of(seed), seed=seed, team=team)
+            stream = self._stream_of(seed)
+            context = StepContext(setup=self._setup, stream=stream, seed=seed, team=team, forward=self._forward)
             if not trainer.train(context, stop):
                 return None, trainer.report("signal")
             state_dir = self._write(trainer.state, trainer.key)

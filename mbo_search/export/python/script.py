@@ -104,6 +104,8 @@ def _remarks(request: ExportRequest, recipe: Recipe) -> Iterator[str]:
         )
     if recipe.setup.gradient_checkpointing:
         yield "Activations are kept for the backward pass, not computed again, which needs more memory."
+    if recipe.setup.compiled:
+        yield "The search compiled the passes of its steps; here they run as written, which rounds otherwise."
     torch = recipe.setup.numerics.get("torch", "")
     if "+" in torch:
         yield f"The search ran on torch {torch}; other builds of that version may round otherwise."

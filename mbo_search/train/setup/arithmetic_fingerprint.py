@@ -21,6 +21,7 @@ from torch import Tensor
 
 from mbo_search.study.spec.network_facts import NetworkFacts
 from mbo_search.system.device import Device, Precision
+from mbo_search.train.compiled import compiler_here
 from mbo_search.train.device import autocast
 from mbo_search.train.setup.setup import TrainSetup
 
@@ -69,8 +70,9 @@ def numerics(setup: TrainSetup) -> dict[str, str]:
     network = {} if library is None else {library: version(library)}
     # What is computed again gives equal bits where an operation does, which no GPU promises of all.
     recomputed = {"gradient_checkpointing": "true"} if setup.gradient_checkpointing else {}
+    compiled = {"compiled": str(compiler_here(setup.device))} if setup.compiled else {}
     adapters = {} if setup.model.lora is None else {"peft": version("peft")}
-    return found | ranks | network | recomputed | adapters
+    return found | ranks | network | recomputed | compiled | adapters
 
 
 def arithmetic_versions(device: Device) -> dict[str, str]:

@@ -19,6 +19,7 @@ from mbo_search.model.language_model import LanguageModel, recompute_layers
 from mbo_search.study.spec.sections.model import SizedModel
 from mbo_search.study.study import Study
 from mbo_search.system.device import Device, Precision
+from mbo_search.train.compiled import Forward, as_written
 from mbo_search.train.device import autocast, is_out_of_memory
 
 PROBE_SECONDS = 1.0
@@ -65,7 +66,14 @@ class Prober:
         self._model = model
         self._device = device
 
-    def seconds(self, num_sequences: int, precision: Precision, *, num_tokens: int | None = None) -> float | None:
+    def seconds(
+        self,
+        num_sequences: int,
+        precision: Precision,
+        *,
+        num_tokens: int | None = None,
+        forward: Forward = as_written,
+    ) -> float | None:
         """Seconds of one forward and backward pass, of the first tokens of each sequence if a number is given.
 
         Returns:
@@ -77,7 +85,7 @@ class Prober:
         began = time.monotonic()
         try:
             with autocast(self._device, precision):
-                logits = self._model(tokens[:, :-1])
+                logits = forward(self._model, tokens[:, :-1])
             loss = F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten())
             loss.backward()  # type: ignore[no-untyped-call]
             self._model.zero_grad()

@@ -35,6 +35,7 @@ def resolve_setup(study: Study, prepared: PreparedData | None, workers: int) -> 
     if study.runner is not None:
         return foreign_setup(study, study.runner)
     assert prepared is not None, "the built-in trainer needs text"
+    from mbo_search.train.setup.compiling import settle_compiling
     from mbo_search.train.setup.probe import choose_arithmetic, default_device
 
     _check_batch(study)
@@ -48,6 +49,7 @@ def resolve_setup(study: Study, prepared: PreparedData | None, workers: int) -> 
     )
     setup = smallest.model_copy(update={"precision": precision, "micro_batch": micro_batch})
     setup = _within_memory(study, setup, workers)
+    setup = setup.model_copy(update={"compiled": settle_compiling(study, setup, workers)})
     return setup.model_copy(update={"numerics": numerics_here(setup)})
 
 

@@ -47,6 +47,7 @@ class TrainSetup(Description):
         threads: CPU threads of one trial.
         device: Where trials compute.
         gradient_checkpointing: Whether the backward pass computes the activations of layers again.
+        compiled: Whether the passes of plain steps are compiled.
         ranks: Processes that train one trial together, each with `threads` threads, or a GPU of its own.
         packing: Whether several examples of a task may share a row; None: the text is no task.
         evaluation_tokens: Validation tokens of one evaluation.
@@ -76,6 +77,7 @@ class TrainSetup(Description):
     device: Device
     ranks: int = Field(default=1, ge=1)
     gradient_checkpointing: bool = Field(default=False, exclude_if=lambda recomputes: not recomputes)
+    compiled: bool = Field(default=False, exclude_if=lambda compiled: not compiled)
     packing: bool | None = Field(default=None, exclude_if=lambda packing: packing is None)
     evaluation_tokens: int = Field(gt=0)
     points: int = Field(gt=0)

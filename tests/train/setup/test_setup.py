@@ -7,16 +7,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import DataError, StudyError
 from mbo_search.model.size import mlp_width
 from mbo_search.study.spec.sections.data import DataSpec
 from mbo_search.study.spec.sections.model import ModelSpec
+from mbo_search.study.spec.sections.searching import SearchSpec
 from mbo_search.study.spec.sections.stages import StageSpace
 from mbo_search.study.spec.sections.training import BudgetSpec, EvaluationSpec, TrainSpec
 from mbo_search.study.spec.study import StudySpec
 from mbo_search.system.cores import available_cores, quota_cores
+from mbo_search.train.compiled import compiler_here
 from mbo_search.train.setup.probe import faster_precision, fastest_micro_batch, prober
 from mbo_search.train.setup.resolve import numerics_here, resolve_setup
 from mbo_search.train.setup.setup import TrainSetup
@@ -165,3 +168,40 @@ def test_a_containers_quota_is_seen(tmp_path: Path, files: dict[str, str], cores
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert quota_cores(tmp_path) == cores
+
+
+def test_a_short_study_is_not_compiled_unless_it_asks_for_it(data: PreparedData) -> None:
+    train = TrainSpec(batch_tokens=96, micro_batch=3, precision="float32", threads=1, device="cpu", compile="auto")
+    setup = resolve_setup(study(train=train), data, workers=1)
+    assert not setup.compiled
+    assert "compiled" not in setup.numerics
+    assert "compiled" not in setup.model_dump(mode="json")
+
+
+@pytest.mark.skipif(compiler_here("cpu") is None, reason="no C++ compiler, or no headers of Python")
+def test_compiled_passes_are_named_among_the_numerics(data: PreparedData) -> None:
+    train = TrainSpec(batch_tokens=96, micro_batch=3, precision="float32", threads=1, device="cpu", compile="on")
+    setup = resolve_setup(study(train=train), data, workers=1)
+    assert setup.compiled
+    assert setup.numerics["compiled"] == compiler_here("cpu")
+    assert TrainSetup.model_validate_json(setup.model_dump_json()) == setup
+
+
+def test_what_cannot_be_compiled_is_refused_where_it_is_asked_for(data: PreparedData) -> None:
+    train = TrainSpec(batch_tokens=96, micro_batch=3, precision="float32", threads=1, compile="on")
+    recomputing = train.model_copy(update={"gradient_checkpointing": True})
+    with pytest.raises(StudyError, match=r"train\.compile.*gradient_checkpointing"):
+        resolve_setup(study(train=recomputing), data, workers=1)
+    automatic = recomputing.model_copy(update={"compile": "auto"})
+    assert not resolve_setup(study(train=automatic), data, workers=1).compiled
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(compiler_here("cpu") is None, reason="no C++ compiler, or no headers of Python")
+def test_a_long_study_is_compiled_if_measuring_says_so(data: PreparedData) -> None:
+    train = TrainSpec(batch_tokens=96, micro_batch=6, precision="float32", threads=1, device="cpu", compile="auto")
+    model = ModelSpec(layers=1, width=32, heads=4, context=16)
+    before = counters["stats"]["unique_graphs"]
+    setup = resolve_setup(study(train=train, model=model, search=SearchSpec(trials=1_000_000)), data, workers=1)
+    assert counters["stats"]["unique_graphs"] == before + 1
+    assert setup.compiled == ("compiled" in setup.numerics)

@@ -33,6 +33,8 @@ class TrainSpec(Description):
         precision: Arithmetic of the forward pass.
         threads: CPU threads of one trial.
         device: Where trials compute.
+        compile: Whether the passes of plain steps are compiled; `auto`: where the study is long enough and
+            measuring says that it pays.
         gradient_checkpointing: Whether the backward pass computes the activations of layers again instead of
             keeping them: less memory, a third more computation, the same training.
     """
@@ -42,6 +44,7 @@ class TrainSpec(Description):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: StrictInt | Auto = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    compile: Literal["auto", "on", "off"] = Field(default="off", exclude_if=lambda compiled: compiled == "off")
     gradient_checkpointing: StrictBool = Field(default=False, exclude_if=lambda recomputes: not recomputes)
 
 
