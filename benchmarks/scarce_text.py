@@ -21,7 +21,7 @@ import math
 import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mbo_search.data.built_in.corpora import open_corpus
@@ -269,14 +269,25 @@ def rung_gains(cells: Sequence[Cell]) -> dict[str, float]:
     }
 
 
+def _test_line(cells: Sequence[Cell]) -> str:
+    count = f"{len(cells)} cells, {sum(len(cell.searches) for cell in cells)} searches"
+    if not _is_testable(cells):
+        return f"interim: {count}, none of them two in a cell, so nothing is known about the luck of a search"
+    test = primary_test(cells)
+    return (
+        f"{answer_of(cells)}: {test.mean_nats:+.4f} nats ({test.low_nats:+.4f} to {test.high_nats:+.4f}), "
+        f"{percent_lower(test.mean_nats):+.2f} % perplexity, p = {test.p_value:.2g}; {count}, which vary by "
+        f"{test.sd_nats:.4f} nats within a cell"
+    )
+
+
+def _is_testable(cells: Sequence[Cell]) -> bool:
+    return any(len(cell.searches) > 1 for cell in cells)
+
+
 def lines(cells: Sequence[Cell]) -> list[str]:
     """The answer for people."""
-    test = primary_test(cells)
-    found = [
-        f"{answer_of(cells)}: {test.mean_nats:+.4f} nats ({test.low_nats:+.4f} to {test.high_nats:+.4f}), "
-        f"{percent_lower(test.mean_nats):+.2f} % perplexity, p = {test.p_value:.2g}; {len(cells)} cells, "
-        f"{sum(len(cell.searches) for cell in cells)} searches, which vary by {test.sd_nats:.4f} nats within a cell"
-    ]
+    found = [_test_line(cells)]
     found += [f"  {step}: {gain:+.4f} nats" for step, gain in rung_gains(cells).items()]
     for cell in cells:
         gains = ", ".join(f"{search.gain:+.4f} ({search.single} -> {search.staged})" for search in cell.searches)
@@ -289,14 +300,9 @@ def lines(cells: Sequence[Cell]) -> list[str]:
 
 def result(cells: Sequence[Cell]) -> dict[str, object]:
     """Everything as plain values."""
-    test = primary_test(cells)
     return {
         "answer": answer_of(cells),
-        "mean_nats": test.mean_nats,
-        "low_nats": test.low_nats,
-        "high_nats": test.high_nats,
-        "p_value": test.p_value,
-        "sd_nats": test.sd_nats,
+        **(asdict(primary_test(cells)) if _is_testable(cells) else {}),
         "rung_gains_nats": rung_gains(cells),
         "cells": [
             {
