@@ -12,24 +12,31 @@ import pytest
 
 from mbo_search.results.evidence.ranking_values import Ranking
 from mbo_search.study.files.study_file import load_study, parse_study
-from mbo_search.study.spec import study as specs
+from mbo_search.study.spec.generate import GenerateSpec
+from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec
+from mbo_search.study.spec.sections.model import ModelSpec
+from mbo_search.study.spec.sections.running import ResourcesSpec, StoreSpec
+from mbo_search.study.spec.sections.searching import ConfirmSpec, SearchSpec
+from mbo_search.study.spec.sections.stages import StageSpace
+from mbo_search.study.spec.sections.training import BudgetSpec, EvaluationSpec, TrainSpec
+from mbo_search.study.spec.study import StudySpec
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "studies").glob("*.md")])
 SPECS = [
-    specs.BudgetSpec,
-    specs.ConfirmSpec,
-    specs.DataSpec,
-    specs.EvaluationSpec,
-    specs.GenerateSpec,
-    specs.ModelSpec,
-    specs.ResourcesSpec,
-    specs.SearchSpec,
-    specs.StageSpace,
-    specs.StoreSpec,
-    specs.StudySpec,
-    specs.TokenizerSpec,
-    specs.TrainSpec,
+    BudgetSpec,
+    ConfirmSpec,
+    DataSpec,
+    EvaluationSpec,
+    GenerateSpec,
+    ModelSpec,
+    ResourcesSpec,
+    SearchSpec,
+    StageSpace,
+    StoreSpec,
+    StudySpec,
+    TokenizerSpec,
+    TrainSpec,
 ]
 
 

@@ -172,7 +172,7 @@ def test_a_containers_quota_is_seen(tmp_path: Path, files: dict[str, str], cores
 
 def test_a_short_study_is_not_compiled_unless_it_asks_for_it(data: PreparedData) -> None:
     train = TrainSpec(batch_tokens=96, micro_batch=3, precision="float32", threads=1, device="cpu", compile="auto")
-    setup = resolve_setup(study(train=train), data, workers=1)
+    setup = resolve_setup(study(train=train, search=SearchSpec(trials=4)), data, workers=1)
     assert not setup.compiled
     assert "compiled" not in setup.numerics
     assert "compiled" not in setup.model_dump(mode="json")
