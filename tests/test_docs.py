@@ -87,7 +87,12 @@ SAMPLES = sorted((ROOT / "reports" / "samples").glob("*.html"))
 
 
 def test_there_are_sample_pages():
-    assert {page.stem for page in SAMPLES} == {"quickstart", "scarce-docs-16-small", "switching-docs-64", "three-stage-full"}
+    assert {page.stem for page in SAMPLES} == {
+        "quickstart",
+        "scarce-docs-16-small",
+        "switching-docs-64",
+        "three-stage-full",
+    }
 
 
 @pytest.mark.parametrize("page", SAMPLES, ids=relative)

@@ -33,6 +33,7 @@ from mbo_search.results.statistics.paired import WORTHWHILE_PERCENT
 from mbo_search.study.catalogue.entries import StageClock
 from mbo_search.study.catalogue.optimizers import OPTIMIZERS
 from mbo_search.study.checks.custom import refuse_unread
+from mbo_search.study.space.effort_warnings import effort_warnings
 from mbo_search.study.space.ladder import search_spaces
 from mbo_search.study.space.optimizer_warnings import optimizer_warnings
 from mbo_search.study.space.parameters import SpaceSize, Value
@@ -119,7 +120,7 @@ def _plan_of(
         expected_seconds=_most_seconds(study, _expected_tokens(study, budget.total_tokens), speed, slots),
         confirm=confirm_cost(study, budget),
         reference_reason=reference_reason(study) if study.model.starts_trained else "",
-        warnings=optimizer_warnings(study),
+        warnings=(*optimizer_warnings(study), *effort_warnings(study)),
     )
     return plan if prepared is None else plan.model_copy(update=_of_built_in(study, setup, prepared))
 

@@ -148,7 +148,7 @@ class StudyPlan(Description):
         why_not_judged: Why there are none; else empty.
         noise: How noisy differences were in earlier studies of the same data and model; None if nothing is known.
         reference_reason: Which reference learning rates the study has, and why; empty for fresh weights.
-        warnings: What speaks against optimizers of the study.
+        warnings: What speaks against optimizers of the study, and against so few trials.
     """
 
     study: Study

@@ -16,6 +16,7 @@ from mbo_search.errors import StudyError
 from mbo_search.results.records.fitness import fitness, order_key
 from mbo_search.results.records.records import Arm, TrialRecord
 from mbo_search.results.records.schedule_groups import schedule_identity
+from mbo_search.study.space.effort_warnings import TRIALS_PER_OPPONENT
 from mbo_search.study.spec.schedule import Schedule
 
 _CONFIRMING: tuple[Arm, ...] = ("confirm", "tokens", "attribution")
@@ -23,9 +24,6 @@ _CONFIRMING: tuple[Arm, ...] = ("confirm", "tokens", "attribution")
 _Status = Literal["new", "told", "known", "held"]
 
 _TAKEN: tuple[_Status, ...] = ("new", "told")
-
-_LONG_ENOUGH = 5
-"""Trials of a search for each opponent, below which none are kept for the end."""
 
 MOST_ASKS = 20
 """Draws for one trial before a known duplicate is accepted, or a schedule that is held back is given up."""
@@ -173,7 +171,7 @@ class ProposalSource:
         limit = self._config.limits.trials
         lower = [arm for arm in self._config.shares if arm in self._config.takes_over]
         left = math.inf if limit is None else limit - self._table.num_search_trials()
-        is_long = limit is not None and limit >= _LONG_ENOUGH * len(lower)
+        is_long = limit is not None and limit >= TRIALS_PER_OPPONENT * len(lower)
         return lower[len(lower) - int(left)] if is_long and 0 < left <= len(lower) else None
 
     def _is_exhausted(self, arm: Arm) -> bool:
