@@ -263,7 +263,7 @@ def test_processes_that_prepare_at_once_get_the_same_data(tmp_path, source):
     code = (
         "import sys; from pathlib import Path\n"
         "from mbo_search.data.prepare import prepare\n"
-        "from mbo_search.study.spec.study import DataSpec, TokenizerSpec\n"
+        "from mbo_search.study.spec.sections.data import DataSpec, TokenizerSpec\n"
         "spec = DataSpec(source=(sys.argv[1],), tokenizer=TokenizerSpec(kind='bpe', vocab_size=400))\n"
         "prepared = prepare(spec, Path(sys.argv[2]))\n"
         "assert len(prepared.tokens('train')) == prepared.metadata.splits['train'].num_tokens\n"
