@@ -196,7 +196,6 @@ def test_what_cannot_be_compiled_is_refused_where_it_is_asked_for(data: Prepared
     assert not resolve_setup(study(train=automatic), data, workers=1).compiled
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(compiler_here("cpu") is None, reason="no C++ compiler, or no headers of Python")
 def test_a_long_study_is_compiled_if_measuring_says_so(data: PreparedData) -> None:
     train = TrainSpec(batch_tokens=96, micro_batch=6, precision="float32", threads=1, device="cpu", compile="auto")
