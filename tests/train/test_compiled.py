@@ -49,6 +49,10 @@ def test_passes_that_are_not_plain_go_through_the_model_as_it_is_written():
     assert graphs() == before
 
 
+def test_a_gpu_compiles_with_triton_or_not_at_all():
+    assert (compiler_here("cuda") or "triton").startswith("triton")
+
+
 def schedule(lr: float = 4e-3) -> Schedule:
     return make_schedule(
         make_stage("begin", 0.3, "adamw", lr=lr),

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 from torch._dynamo.utils import counters
+from torch._inductor import config as inductor
 
 from mbo_search.data.prepare import PreparedData
 from mbo_search.errors import DataError, StudyError
 from mbo_search.model.size import mlp_width
 from mbo_search.study.spec.sections.data import DataSpec
 from mbo_search.study.spec.sections.model import ModelSpec
+from mbo_search.study.spec.sections.running import ResourcesSpec
 from mbo_search.study.spec.sections.searching import SearchSpec
 from mbo_search.study.spec.sections.stages import StageSpace
 from mbo_search.study.spec.sections.training import BudgetSpec, EvaluationSpec, TrainSpec
@@ -204,3 +206,28 @@ def test_a_long_study_is_compiled_if_measuring_says_so(data: PreparedData) -> No
     setup = resolve_setup(study(train=train, model=model, search=SearchSpec(trials=1_000_000)), data, workers=1)
     assert counters["stats"]["unique_graphs"] == before + 1
     assert setup.compiled == ("compiled" in setup.numerics)
+
+
+def test_a_machine_without_a_compiler_is_told_so(data: PreparedData) -> None:
+    train = TrainSpec(batch_tokens=96, micro_batch=3, precision="float32", threads=1, device="cpu", compile="on")
+    without = inductor.patch({"cpp.cxx": ("/nowhere/g++",)})
+    with without, pytest.raises(StudyError, match=r"train\.compile.*needs a C\+\+ compiler"):
+        resolve_setup(study(train=train), data, workers=1)
+
+
+def test_trials_of_several_processes_are_not_compiled(data: PreparedData) -> None:
+    train = TrainSpec(batch_tokens=96, micro_batch=3, precision="float32", threads=1, device="cpu", compile="on")
+    with pytest.raises(StudyError, match=r"train\.compile.*workers_per_trial 1"):
+        resolve_setup(study(train=train, resources=ResourcesSpec(workers_per_trial=2)), data, workers=1)
+
+
+@pytest.mark.skipif(compiler_here("cpu") is None, reason="no C++ compiler, or no headers of Python")
+def test_training_goes_on_without_a_compiler_that_fails(data: PreparedData, tmp_path: Path) -> None:
+    broken = tmp_path / "g++"
+    broken.write_text('#!/bin/sh\n[ "$1" = --version ] && echo broken && exit 0\nexit 1\n')
+    broken.chmod(0o755)
+    train = TrainSpec(batch_tokens=96, micro_batch=6, precision="float32", threads=1, device="cpu", compile="auto")
+    model = ModelSpec(layers=1, width=24, heads=3, context=16)
+    with inductor.patch({"cpp.cxx": (str(broken),)}):
+        setup = resolve_setup(study(train=train, model=model, search=SearchSpec(trials=1_000_000)), data, workers=1)
+    assert not setup.compiled
