@@ -16,13 +16,12 @@ from mbo_search.train.compiled import compiler_here
 from mbo_search.train.execution.path import schedule_path
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
-from mbo_search.trial.reports import Node
 from tests.train.builder import (
     LINEAR,
     differing,
     make_schedule,
     make_stage,
-    read_state,
+    run_in_pieces,
     run_whole,
     tiny_data,
     tiny_setup,
@@ -62,16 +61,9 @@ def test_a_schedule_that_is_resumed_after_every_segment_ends_in_the_same_bits(
     if compiled and compiler_here("cuda") is None:
         pytest.skip("no triton")
     setup = tiny_setup(data, device="cuda", precision=precision, compiled=compiled)
-    whole, path = run_whole(setup, schedule(), tmp_path / "whole", seed=SEED)
+    whole, _ = run_whole(setup, schedule(), tmp_path / "whole", seed=SEED)
     whole.pop("curve")
-    node = None
-    for number, (segment, key) in enumerate(zip(path.segments, path.keys, strict=True)):
-        runner = TorchStageRunner(setup, tmp_path / f"piece {number}")
-        folder, report = runner.run(node, [segment], SEED, lambda: False)
-        assert folder is not None, report.message
-        node = Node(key=key, path=folder)
-    assert node is not None
-    assert differing(whole, read_state(node.path)) == []
+    assert differing(whole, run_in_pieces(setup, schedule(), tmp_path, seed=SEED)) == []
 
 
 def test_losses_are_those_of_the_cpu(data: PreparedData, tmp_path: Path) -> None:

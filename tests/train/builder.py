@@ -18,6 +18,7 @@ from mbo_search.train.setup.eval_text import evaluation_windows_of
 from mbo_search.train.setup.resolve import numerics_here
 from mbo_search.train.setup.setup import TrainSetup
 from mbo_search.train.torch_runner import TorchStageRunner
+from mbo_search.trial.reports import Node
 
 TEXT = (
     "the a stage step of to and in model learns from text rate loss falls then rises again warm cool "
@@ -113,6 +114,19 @@ def run_whole(setup: TrainSetup, schedule: Schedule, scratch: Path, *, seed: int
     folder, report = TorchStageRunner(setup, scratch).run(None, path.segments, seed, lambda: False)
     assert folder is not None, report.message
     return read_state(folder) | {"curve": report.curve}, path
+
+
+def run_in_pieces(setup: TrainSetup, schedule: Schedule, scratch: Path, *, seed: int = 3) -> dict:
+    """Train a schedule segment by segment, each by a runner of its own; its final state without a curve."""
+    path = schedule_path(schedule, setup, seed)
+    node = None
+    for number, (segment, key) in enumerate(zip(path.segments, path.keys, strict=True)):
+        runner = TorchStageRunner(setup, scratch / f"piece {number}")
+        folder, report = runner.run(node, [segment], seed, lambda: False)
+        assert folder is not None, report.message
+        node = Node(key=key, path=folder)
+    assert node is not None
+    return read_state(node.path)
 
 
 def read_state(folder: Path) -> dict:

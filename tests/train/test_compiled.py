@@ -12,11 +12,15 @@ from mbo_search.model.language_model import set_dropout
 from mbo_search.study.spec.schedule import Regularizer, Schedule
 from mbo_search.study.spec.sections.model import ModelSpec
 from mbo_search.train.compiled import CompiledForward, compiler_here
-from mbo_search.train.execution.path import schedule_path
-from mbo_search.train.setup.setup import TrainSetup
-from mbo_search.train.torch_runner import TorchStageRunner
-from mbo_search.trial.reports import Node
-from tests.train.builder import LINEAR, differing, make_schedule, make_stage, read_state, run_whole, tiny_setup
+from tests.train.builder import (
+    LINEAR,
+    differing,
+    make_schedule,
+    make_stage,
+    run_in_pieces,
+    run_whole,
+    tiny_setup,
+)
 
 needs_compiler = pytest.mark.skipif(compiler_here("cpu") is None, reason="no C++ compiler, or no headers of Python")
 
@@ -72,7 +76,7 @@ def test_training_is_that_of_plain_passes_and_can_be_resumed_anywhere(data: Prep
         if isinstance(tensor, torch.Tensor):
             torch.testing.assert_close(whole[name], tensor, rtol=2e-2, atol=2e-4)
     whole.pop("curve")
-    assert differing(whole, in_pieces(compiled, schedule(), tmp_path)) == []
+    assert differing(whole, run_in_pieces(compiled, schedule(), tmp_path)) == []
 
 
 @pytest.mark.slow
@@ -83,15 +87,3 @@ def test_a_shape_is_compiled_once_for_all_trials(data: PreparedData, tmp_path):
     before = graphs()
     run_whole(compiled, schedule(lr=1e-3), tmp_path / "second", seed=4)
     assert graphs() == before
-
-
-def in_pieces(setup: TrainSetup, whole: Schedule, folder) -> dict:
-    """Train a schedule segment by segment, each by a runner of its own that loads the state before it."""
-    path = schedule_path(whole, setup, 3)
-    node = None
-    for number, (segment, key) in enumerate(zip(path.segments, path.keys, strict=True)):
-        runner = TorchStageRunner(setup, folder / f"piece {number}")
-        state, report = runner.run(node, [segment], 3, lambda: False)
-        assert state is not None, report.message
-        node = Node(key=key, path=state)
-    return read_state(node.path)
